@@ -1,0 +1,105 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// A User is an account of the built-in directory.
+type User struct {
+	ID           int64
+	Name         string
+	PasswordHash string
+	SessionEpoch int64 // grows with every change of password; older sessions are void
+}
+
+// A Key is an API key. The key itself is kept as a hash only.
+type Key struct {
+	Name    string // for people
+	Hash    string // hex SHA-256 of the key
+	FeedID  int64  // the only feed it opens; 0 opens all
+	Task    proget.Task
+	Expires time.Time // zero: never
+}
+
+// A Permission lets a subject do a task.
+type Permission struct {
+	Subject string // "anonymous", "authenticated" or "user:" and the name's key
+	FeedID  int64  // 0: everywhere
+	Task    proget.Task
+}
+
+// FindUser returns an account by name without regard to case, or
+// proget.ErrNotFound.
+func (s *Store) FindUser(ctx context.Context, name string) (User, error) {
+	var u User
+	err := s.read(ctx, func(c *conn) error {
+		return c.one(ctx, "FindUser", []sql.NamedArg{arg("name_key", strings.ToLower(name))},
+			&u.ID, &u.Name, &u.PasswordHash, &u.SessionEpoch)
+	})
+	return u, err
+}
+
+// CreateUser adds an account.
+func (tx *Tx) CreateUser(ctx context.Context, name, passwordHash string) error {
+	_, err := tx.run(ctx, "InsertUser", arg("name", name), arg("name_key", strings.ToLower(name)), arg("password_hash", passwordHash))
+	return err
+}
+
+// SetPassword replaces an account's password and ends its sessions. It reports
+// whether the account exists.
+func (tx *Tx) SetPassword(ctx context.Context, name, passwordHash string) (bool, error) {
+	n, err := tx.run(ctx, "SetPassword", arg("name_key", strings.ToLower(name)), arg("password_hash", passwordHash))
+	return n > 0, err
+}
+
+// FindKey returns the unexpired API key with that hash, or proget.ErrNotFound.
+func (s *Store) FindKey(ctx context.Context, hash string) (Key, error) {
+	k := Key{Hash: hash}
+	var feedID, expires sql.NullInt64
+	err := s.read(ctx, func(c *conn) error {
+		return c.one(ctx, "FindKey", []sql.NamedArg{arg("key_hash", hash)}, &k.Name, &feedID, &k.Task, &expires)
+	})
+	k.FeedID = feedID.Int64
+	if expires.Valid {
+		k.Expires = fromMicros(expires.Int64)
+	}
+	return k, err
+}
+
+// CreateKey adds an API key.
+func (tx *Tx) CreateKey(ctx context.Context, k Key) error {
+	_, err := tx.run(ctx, "InsertKey", arg("name", k.Name), arg("key_hash", k.Hash), arg("task", string(k.Task)),
+		arg("feed_id", sql.NullInt64{Int64: k.FeedID, Valid: k.FeedID != 0}),
+		arg("expires", sql.NullInt64{Int64: k.Expires.UnixMicro(), Valid: !k.Expires.IsZero()}))
+	return err
+}
+
+// ListPermissions returns every permission. Their number is an
+// administrator's choice and small.
+func (s *Store) ListPermissions(ctx context.Context) ([]Permission, error) {
+	var all []Permission
+	err := s.read(ctx, func(c *conn) error {
+		all = nil
+		return c.each(ctx, "ListPermissions", nil, func(rows *sql.Rows) error {
+			var p Permission
+			var feedID sql.NullInt64
+			err := rows.Scan(&p.Subject, &feedID, &p.Task)
+			p.FeedID = feedID.Int64
+			all = append(all, p)
+			return err
+		})
+	})
+	return all, err
+}
+
+// Grant adds a permission.
+func (tx *Tx) Grant(ctx context.Context, p Permission) error {
+	_, err := tx.run(ctx, "InsertPermission", arg("subject", p.Subject), arg("task", string(p.Task)),
+		arg("feed_id", sql.NullInt64{Int64: p.FeedID, Valid: p.FeedID != 0}))
+	return err
+}

@@ -1,0 +1,239 @@
+package dbtest
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+)
+
+func testFollower(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	for n := range 3 {
+		_, err := publish(ctx, s, id, fmt.Sprint(n), version(n))
+		require.NoError(t, err)
+	}
+	move := func(from, to int64) error {
+		return s.Tx(ctx, func(tx *db.Tx) error {
+			if err := tx.MoveFollower(ctx, "stats", id, from, to); err != nil {
+				return err
+			}
+			return tx.AddFeedStats(ctx, id, from, to)
+		})
+	}
+	require.NoError(t, move(0, 2))
+	require.ErrorIs(t, move(1, 3), proget.ErrStale)
+	require.Error(t, move(0, 3), "a follower that starts anew does not count twice")
+	require.NoError(t, move(2, 3))
+	stats, err := s.ListFeedStats(ctx)
+	require.NoError(t, err)
+	require.Equal(t, db.FeedStats{Packages: 1, Versions: 3, Bytes: 300}, stats[id])
+	positions, err := s.FollowerPositions(ctx, "stats")
+	require.NoError(t, err)
+	require.Equal(t, map[int64]int64{id: 3}, positions)
+}
+
+func testAccounts(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	later := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		require.NoError(t, tx.CreateUser(ctx, "Admin", "hash"))
+		require.NoError(t, tx.CreateKey(ctx, db.Key{Name: "ci", Hash: "aa", FeedID: id, Task: proget.TaskPublish, Expires: later}))
+		require.NoError(t, tx.CreateKey(ctx, db.Key{Name: "old", Hash: "bb", Task: proget.TaskView, Expires: time.Unix(1, 0)}))
+		require.NoError(t, tx.Grant(ctx, db.Permission{Subject: "anonymous", Task: proget.TaskView}))
+		return tx.Grant(ctx, db.Permission{Subject: "user:admin", FeedID: id, Task: proget.TaskManage})
+	}))
+	u, err := s.FindUser(ctx, "aDMIN")
+	require.NoError(t, err)
+	require.Equal(t, "Admin", u.Name)
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		found, err := tx.SetPassword(ctx, "admin", "other")
+		require.True(t, found)
+		return err
+	}))
+	changed, err := s.FindUser(ctx, "admin")
+	require.NoError(t, err)
+	require.Equal(t, "other", changed.PasswordHash)
+	require.Greater(t, changed.SessionEpoch, u.SessionEpoch)
+	k, err := s.FindKey(ctx, "aa")
+	require.NoError(t, err)
+	require.Equal(t, db.Key{Name: "ci", Hash: "aa", FeedID: id, Task: proget.TaskPublish, Expires: later}, k)
+	_, err = s.FindKey(ctx, "bb")
+	require.ErrorIs(t, err, proget.ErrNotFound, "expired")
+	all, err := s.ListPermissions(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []db.Permission{{Subject: "anonymous", Task: proget.TaskView}, {Subject: "user:admin", FeedID: id, Task: proget.TaskManage}}, all)
+}
+
+func testSettings(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	for _, value := range []string{"one", "two"} {
+		require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.SetSetting(ctx, "name", value) }))
+	}
+	all, err := s.Settings(ctx)
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"name": "two"}, all)
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		_, ok, err := tx.Setting(ctx, "other")
+		require.False(t, ok)
+		return err
+	}))
+}
+
+func testNodes(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	require.NoError(t, s.BeatNode(ctx, "web-1", "i1", "{}"))
+	require.NoError(t, s.BeatNode(ctx, "web-1", "i1", `{"a":1}`))
+	nodes, err := s.ListNodes(ctx)
+	require.NoError(t, err)
+	require.Len(t, nodes, 1)
+	require.Equal(t, `{"a":1}`, nodes[0].Details)
+	require.Less(t, nodes[0].Age, time.Minute)
+	require.ErrorIs(t, s.RemoveNode(ctx, "web-1", time.Hour), proget.ErrConflict, "alive")
+	require.NoError(t, s.RemoveNode(ctx, "web-1", -time.Hour))
+	nodes, err = s.ListNodes(ctx)
+	require.NoError(t, err)
+	require.Empty(t, nodes)
+}
+
+func testLease(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	first, ok, err := s.AcquireLease(ctx, "indexing", "a", "addr", "t1", time.Minute)
+	require.NoError(t, err)
+	require.True(t, ok)
+	_, ok, err = s.AcquireLease(ctx, "indexing", "b", "", "t2", time.Minute)
+	require.NoError(t, err)
+	require.False(t, ok, "held")
+	again, ok, err := s.AcquireLease(ctx, "indexing", "a", "addr", "t3", time.Minute)
+	require.NoError(t, err)
+	require.True(t, ok, "the same name, restarted")
+	require.Greater(t, again.Number, first.Number)
+	ok, err = s.RenewLease(ctx, "indexing", first, time.Minute)
+	require.NoError(t, err)
+	require.False(t, ok, "superseded")
+	require.NoError(t, s.ReleaseLease(ctx, "indexing", first))
+	holder, address, f, remaining, err := s.CurrentLease(ctx, "indexing")
+	require.NoError(t, err)
+	require.Equal(t, "a", holder)
+	require.Equal(t, "addr", address)
+	require.Equal(t, again, f)
+	require.InDelta(t, time.Minute, remaining, float64(30*time.Second))
+	require.NoError(t, s.ReleaseLease(ctx, "indexing", again))
+	_, _, _, _, err = s.CurrentLease(ctx, "indexing")
+	require.ErrorIs(t, err, proget.ErrNotFound)
+	third, ok, err := s.AcquireLease(ctx, "indexing", "b", "", "t4", time.Minute)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Greater(t, third.Number, again.Number, "numbers grow across a release")
+}
+
+func testFence(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	write := func(number int64, term string) error {
+		return s.LeaderTx(ctx, "indexing", proget.Fence{Number: number, Term: term}, func(tx *db.Tx) error {
+			return tx.SetSetting(ctx, "written by", fmt.Sprint(number, term))
+		})
+	}
+	require.NoError(t, write(1, "a"))
+	require.NoError(t, write(1, "a"))
+	require.ErrorIs(t, write(1, "b"), proget.ErrStale, "the same number, handed out again")
+	require.NoError(t, write(3, "c"))
+	require.ErrorIs(t, write(2, "d"), proget.ErrStale)
+	all, err := s.Settings(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "3c", all["written by"])
+}
+
+func testJobs(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	enqueue := func(j db.NewJob) error {
+		return s.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, j) })
+	}
+	require.NoError(t, enqueue(db.NewJob{Kind: "later", Delay: time.Hour}))
+	require.NoError(t, enqueue(db.NewJob{Kind: "second", Priority: 5}))
+	require.NoError(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one", MaxAttempts: 2}))
+	require.ErrorIs(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one"}), proget.ErrConflict)
+
+	claim := func() *proget.Job {
+		j, err := s.ClaimJob(ctx, "w", time.Minute)
+		require.NoError(t, err)
+		return j
+	}
+	j := claim()
+	require.Equal(t, "first", j.Kind)
+	require.NoError(t, s.BeatJob(ctx, j, -time.Minute, 1, 2, "half way")) // a claim that has run out
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		n, err := tx.ReleaseExpiredJobs(ctx)
+		require.EqualValues(t, 1, n)
+		return err
+	}))
+	again := claim()
+	require.Equal(t, j.ID, again.ID)
+	require.EqualValues(t, 2, again.Attempt)
+	require.ErrorIs(t, s.FinishJob(ctx, j, proget.JobDone, 2, 2, ""), proget.ErrStale, "the first claim is lost")
+	require.NoError(t, s.RetryJob(ctx, again, 0, true, "snoozed"))
+	again = claim()
+	require.EqualValues(t, 3, again.Attempt)
+	require.EqualValues(t, 3, again.MaxAttempts)
+	require.NoError(t, s.FinishJob(ctx, again, proget.JobDone, 2, 2, "all well"))
+	require.NoError(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one", Priority: 9}), "the run key is free again")
+
+	require.Equal(t, "second", claim().Kind)
+	jobs, err := s.ListJobs(ctx, 2)
+	require.NoError(t, err)
+	require.Len(t, jobs, 2)
+	jobs, err = s.ListJobs(ctx, 100)
+	require.NoError(t, err)
+	require.Len(t, jobs, 4)
+	require.Equal(t, proget.JobDone, jobs[1].State)
+	require.Equal(t, "all well", jobs[1].Message)
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		n, err := tx.DeleteFinishedJobs(ctx, -time.Minute)
+		require.EqualValues(t, 1, n)
+		return err
+	}))
+}
+
+// testClaimOnce: many claimers get every job exactly once.
+func testClaimOnce(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	const jobs = 40
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		for range jobs {
+			if err := tx.Enqueue(ctx, db.NewJob{Kind: "k"}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	var mu sync.Mutex
+	claimed := make(map[int64]int)
+	var all sync.WaitGroup
+	for w := range 8 {
+		all.Go(func() {
+			for misses := 0; misses < 3; { // a claimer may pass over a row that another is just taking
+				j, err := s.ClaimJob(ctx, fmt.Sprint("w", w), time.Minute)
+				require.NoError(t, err)
+				if j == nil {
+					misses++
+					continue
+				}
+				mu.Lock()
+				claimed[j.ID]++
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	require.Len(t, claimed, jobs)
+	for id, n := range claimed {
+		require.Equal(t, 1, n, "job %d", id)
+	}
+}

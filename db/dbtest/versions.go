@@ -1,0 +1,204 @@
+package dbtest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+)
+
+func testPublish(t *testing.T, open Open) {
+	a, b, ctx := open(t), open(t), t.Context()
+	id := newFeed(t, a, "Main")
+	v := version(1)
+	v.Files[0].Digests[proget.SHA512] = "ab"
+	v.Prerelease = true
+	seq, err := publish(ctx, a, id, "op", v)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, seq)
+
+	heads, err := b.Heads(ctx)
+	require.NoError(t, err)
+	require.Equal(t, map[int64]int64{0: 1, id: 1}, heads)
+	p, err := b.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	require.Equal(t, "Acme.Lib", p.Name)
+	require.Len(t, p.Versions, 1)
+	require.Equal(t, v, p.Versions[0], "another node reads what was recorded")
+	keys, err := b.ListPackageKeys(ctx, id, "", 10)
+	require.NoError(t, err)
+	require.Equal(t, []string{"acme.lib"}, keys)
+	keys, err = b.ListPackageKeys(ctx, id, "acme.lib", 10)
+	require.NoError(t, err)
+	require.Empty(t, keys)
+	require.NoError(t, a.AddDownloads(ctx, map[int64]int64{v.ID: 3}))
+	p, err = b.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	require.EqualValues(t, 3, p.Versions[0].Downloads)
+}
+
+func testConflict(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	_, err := publish(ctx, s, id, "one", version(1))
+	require.NoError(t, err)
+	_, err = publish(ctx, s, id, "two", version(1))
+	require.ErrorIs(t, err, proget.ErrConflict)
+	heads, err := s.Heads(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, heads[id], "a refused version leaves no trace in the log")
+}
+
+func testStatus(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	_, err := publish(ctx, s, id, "one", version(1))
+	require.NoError(t, err)
+	want := proget.Status{Deprecated: "too old", Blocked: true}
+	_, err = s.Change(ctx, &db.Change{FeedID: id, Operation: "two", Kind: proget.VersionStatus}, func(tx *db.Tx) error {
+		v, err := tx.FindVersion(ctx, id, "acme.lib", "1.0.1")
+		require.NoError(t, err)
+		require.True(t, v.Status.Listed)
+		return tx.SetStatus(ctx, v.ID, want)
+	})
+	require.NoError(t, err)
+	p, err := s.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	require.Equal(t, want, p.Versions[0].Status)
+}
+
+func testDelete(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	for n := range 2 {
+		_, err := publish(ctx, s, id, fmt.Sprint(n), version(n))
+		require.NoError(t, err)
+	}
+	for n, lastExpected := range []bool{false, true} {
+		_, err := s.Change(ctx, &db.Change{FeedID: id, Operation: fmt.Sprint("delete", n), Kind: proget.VersionDeleted}, func(tx *db.Tx) error {
+			v, err := tx.FindVersion(ctx, id, "acme.lib", version(n).Key)
+			if err != nil {
+				return err
+			}
+			bytes, last, err := tx.DeleteVersion(ctx, v)
+			require.EqualValues(t, 100, bytes)
+			require.Equal(t, lastExpected, last)
+			return err
+		})
+		require.NoError(t, err)
+	}
+	_, err := s.LoadPackage(ctx, id, "acme.lib")
+	require.ErrorIs(t, err, proget.ErrNotFound)
+	_, err = publish(ctx, s, id, "again", version(0))
+	require.NoError(t, err, "a deleted version may be published again")
+}
+
+func testDeduplicate(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	one, two := version(1), version(2)
+	two.Files[0].Digests = proget.Digests{proget.SHA256: one.Files[0].Digests[proget.SHA256], proget.SHA1: "cd"}
+	for n, v := range []*proget.Version{one, two} {
+		_, err := publish(ctx, s, id, fmt.Sprint(n), v)
+		require.NoError(t, err)
+	}
+	require.Equal(t, "blobs/1", two.Files[0].StorageKey, "the blob that is there is used")
+	count, bytes, err := s.CountBlobs(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, count)
+	require.EqualValues(t, 100, bytes)
+	p, err := s.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	require.Equal(t, "cd", p.Versions[0].Files[0].Digests[proget.SHA1], "digests that were missing are added")
+}
+
+// testLogOrder: while 16 writers publish, a reader never sees a gap or an
+// entry appear behind one that it has seen.
+func testLogOrder(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	const writers, each = 16, 6
+	var writing sync.WaitGroup
+	for w := range writers {
+		writing.Go(func() {
+			for n := range each {
+				v := version(w*each + n)
+				_, err := publish(ctx, s, id, fmt.Sprint("op", v.Key), v)
+				require.NoError(t, err)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { writing.Wait(); close(done) }()
+	var seen int64
+	for finished := false; ; {
+		entries, err := s.LogAfter(ctx, id, seen, 1000)
+		require.NoError(t, err)
+		for _, e := range entries {
+			require.Equal(t, seen+1, e.Seq)
+			seen = e.Seq
+		}
+		if finished {
+			break
+		}
+		select {
+		case <-done:
+			finished = true
+		default:
+		}
+	}
+	require.EqualValues(t, writers*each, seen)
+	p, err := s.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	require.Len(t, p.Versions, writers*each)
+}
+
+// testOneWinner: of those who publish one version at once, exactly one does.
+func testOneWinner(t *testing.T, open Open) {
+	a, b, ctx := open(t), open(t), t.Context()
+	id := newFeed(t, a, "main")
+	for round := range 5 {
+		var won, lost atomic.Int64
+		var all sync.WaitGroup
+		for n := range 8 {
+			all.Go(func() {
+				_, err := publish(ctx, []*db.Store{a, b}[n%2], id, fmt.Sprint(round, "-", n), version(round))
+				switch {
+				case err == nil:
+					won.Add(1)
+				case errors.Is(err, proget.ErrConflict):
+					lost.Add(1)
+				default:
+					require.NoError(t, err)
+				}
+			})
+		}
+		all.Wait()
+		require.EqualValues(t, 1, won.Load())
+		require.EqualValues(t, 7, lost.Load())
+	}
+}
+
+// testUnknownOutcome: an operation that is repeated after its commit, because
+// nobody heard of it, succeeds once.
+func testUnknownOutcome(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	_, err := publish(ctx, s, id, "op", version(1)) // committed, but nobody heard of it
+	require.NoError(t, err)
+	runs := 0
+	ch := &db.Change{FeedID: id, Operation: "op", Kind: proget.VersionPublished, PackageKey: "acme.lib"}
+	seq, err := s.Change(ctx, ch, func(tx *db.Tx) error {
+		runs++
+		return db.ErrTryAgain // as a connection that breaks during the commit
+	})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, seq)
+	require.Equal(t, 1, runs)
+}

@@ -1,0 +1,54 @@
+// Package driver says what a database engine must supply to the portable
+// db.Store. An engine is proven by running dbtest against it.
+//
+// The interface may still change until two engines outside this module exist.
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"io/fs"
+)
+
+// A Kind is what the store does about an error.
+type Kind int
+
+// The kinds of error.
+const (
+	Other       Kind = iota // shown once and logged whole
+	Unique                  // a unique key exists already
+	ForeignKey              // a row that is referred to is gone: the transaction is tried again
+	Retry                   // deadlock, lock timeout, serialization: the transaction is tried again
+	Unavailable             // failover, broken connection, not primary: tried again on another connection
+)
+
+// Pools are an open database: one pool that writes and one that only reads.
+// Engines without a reason to tell them apart return the same pool twice.
+type Pools struct {
+	Write *sql.DB
+	Read  *sql.DB
+}
+
+// A Driver is one database engine: all in which engines differ beside SQL text.
+type Driver interface {
+	// Name is the engine's name for people: "PostgreSQL".
+	Name() string
+
+	// Open opens the pools. It need not reach the server.
+	Open(ctx context.Context) (Pools, error)
+
+	// Files holds migrations/NNN_name.sql and queries/*.sql.
+	Files() fs.FS
+
+	// Now is the SQL expression for the database's clock, as microseconds
+	// since 1970-01-01 UTC. It stands wherever a query says @now.
+	Now() string
+
+	// Bind rewrites the @name parameters of a query to the engine's own. If
+	// params is nil, arguments are passed by name, else by position in its
+	// order.
+	Bind(query string) (text string, params []string)
+
+	// Classify tells what kind of error the engine returned. err is never nil.
+	Classify(err error) Kind
+}

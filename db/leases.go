@@ -1,0 +1,88 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// AcquireLease takes an office that is free, expired by the database's clock,
+// or held under the same name, and reports whether it did. The fence's number
+// grows by one each time, so a holder that restarts gets a new term.
+func (s *Store) AcquireLease(ctx context.Context, office, holder, address, term string, ttl time.Duration) (proget.Fence, bool, error) {
+	f := proget.Fence{Term: term}
+	err := s.write(ctx, func(c *conn) error {
+		return c.one(ctx, "AcquireLease", []sql.NamedArg{arg("office", office), arg("holder", holder),
+			arg("address", address), arg("term", term), arg("ttl", ttl.Microseconds())}, &f.Number)
+	})
+	if errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrConflict) {
+		return proget.Fence{}, false, nil // another holds it, or was first to create the row
+	}
+	return f, err == nil, err
+}
+
+// RenewLease extends a lease and reports whether it still is the newest.
+func (s *Store) RenewLease(ctx context.Context, office string, f proget.Fence, ttl time.Duration) (bool, error) {
+	n, err := s.lease(ctx, "RenewLease", office, f, arg("ttl", ttl.Microseconds()))
+	return n > 0, err
+}
+
+// ReleaseLease frees an office at once, if the lease still is the newest.
+func (s *Store) ReleaseLease(ctx context.Context, office string, f proget.Fence) error {
+	_, err := s.lease(ctx, "ReleaseLease", office, f)
+	return err
+}
+
+func (s *Store) lease(ctx context.Context, name, office string, f proget.Fence, more ...sql.NamedArg) (n int64, err error) {
+	named := append(more, arg("office", office), arg("fence", f.Number), arg("term", f.Term))
+	err = s.write(ctx, func(c *conn) (err error) {
+		n, err = c.run(ctx, name, named...)
+		return err
+	})
+	return n, err
+}
+
+// CurrentLease returns who holds an office and for how long, or
+// proget.ErrNotFound if nobody does.
+func (s *Store) CurrentLease(ctx context.Context, office string) (holder, address string, f proget.Fence, remaining time.Duration, err error) {
+	var micros int64
+	err = s.read(ctx, func(c *conn) error {
+		return c.one(ctx, "CurrentLease", []sql.NamedArg{arg("office", office)},
+			&holder, &address, &f.Number, &f.Term, &micros)
+	})
+	return holder, address, f, time.Duration(micros) * time.Microsecond, err
+}
+
+// LeaderTx runs fn in a transaction whose first statement raises the office's
+// fence. It returns proget.ErrStale, with nothing done, if a newer fence was
+// seen, or the same number under another term, as happens when a database
+// lost its newest commits and handed the number out again.
+func (s *Store) LeaderTx(ctx context.Context, office string, f proget.Fence, fn func(*Tx) error) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		if err := tx.raiseFence(ctx, office, f); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+func (tx *Tx) raiseFence(ctx context.Context, office string, f proget.Fence) error {
+	named := []sql.NamedArg{arg("office", office), arg("fence", f.Number), arg("term", f.Term)}
+	n, err := tx.run(ctx, "RaiseFence", named...)
+	if err != nil || n > 0 {
+		return err
+	}
+	var seen proget.Fence
+	err = tx.one(ctx, "FindFence", named[:1], &seen.Number, &seen.Term)
+	if errors.Is(err, sql.ErrNoRows) {
+		_, err = tx.run(ctx, "InsertFence", named...)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return proget.Errorf(proget.ErrStale, "term %d of %s is over: term %d has begun", f.Number, office, seen.Number)
+}

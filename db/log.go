@@ -1,0 +1,139 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// A Change is what a transaction appends to a feed's log.
+type Change struct {
+	FeedID    int64
+	Operation string // a fresh random id; tells an own earlier commit from another's
+	Actor     string
+
+	// Set by the transaction's closure.
+	Kind       proget.Change
+	PackageKey string
+	VersionKey string
+	Packages   int64 // how the feed's totals change
+	Versions   int64
+	Bytes      int64
+}
+
+// Heads returns the newest log position of every feed.
+func (s *Store) Heads(ctx context.Context) (map[int64]int64, error) {
+	var heads map[int64]int64
+	err := s.retry(ctx, func(ctx context.Context, _ int) error {
+		rows, err := s.heads.QueryContext(ctx)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		heads = make(map[int64]int64)
+		for rows.Next() {
+			var id, head int64
+			if err := rows.Scan(&id, &head); err != nil {
+				return err
+			}
+			heads[id] = head
+		}
+		return rows.Err()
+	})
+	return heads, err
+}
+
+// LogAfter returns up to limit entries of a feed's log, beginning after a
+// position.
+func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([]proget.Entry, error) {
+	var entries []proget.Entry
+	err := s.read(ctx, func(c *conn) error {
+		entries = nil
+		return c.each(ctx, "LogAfter",
+			[]sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("limit", limit)},
+			func(rows *sql.Rows) error {
+				e := proget.Entry{FeedID: feedID}
+				var logged int64
+				if err := rows.Scan(&e.Seq, &e.Change, &e.PackageKey, &e.VersionKey, &e.Actor, &logged); err != nil {
+					return err
+				}
+				e.At = fromMicros(logged)
+				entries = append(entries, e)
+				return nil
+			})
+	})
+	return entries, err
+}
+
+// Change runs fn in a transaction whose last statements append to the feed's
+// log: only then is the feed's row locked, and for a moment only. fn fills in
+// what changed. It is run again like that of Tx; a repetition after a commit
+// whose outcome was lost with its connection finds the operation in the log
+// and reports success, never a false conflict.
+func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq int64, err error) {
+	err = s.Tx(ctx, func(tx *Tx) error {
+		if tx.attempt > 1 {
+			err := tx.one(ctx, "FindOperation", []sql.NamedArg{arg("operation", ch.Operation)}, &seq)
+			if !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+		}
+		if err := fn(tx); err != nil {
+			return err
+		}
+		seq, err = tx.append(ctx, ch)
+		return err
+	})
+	return seq, err
+}
+
+func (tx *Tx) append(ctx context.Context, ch *Change) (seq int64, err error) {
+	if err := tx.one(ctx, "AdvanceHead", []sql.NamedArg{arg("feed_id", ch.FeedID)}, &seq); err != nil {
+		return 0, err
+	}
+	_, err = tx.run(ctx, "InsertLogEntry",
+		arg("feed_id", ch.FeedID), arg("seq", seq), arg("kind", string(ch.Kind)),
+		arg("package_key", ch.PackageKey), arg("version_key", ch.VersionKey), arg("actor", ch.Actor),
+		arg("operation", ch.Operation),
+		arg("packages_diff", ch.Packages), arg("versions_diff", ch.Versions), arg("bytes_diff", ch.Bytes))
+	return seq, err
+}
+
+// FollowerPositions returns how far a follower has come in each feed's log.
+// A feed it never saw is missing.
+func (s *Store) FollowerPositions(ctx context.Context, follower string) (map[int64]int64, error) {
+	var positions map[int64]int64
+	err := s.read(ctx, func(c *conn) error {
+		positions = make(map[int64]int64)
+		return c.each(ctx, "FollowerPositions", []sql.NamedArg{arg("name", follower)}, func(rows *sql.Rows) error {
+			var id, seq int64
+			if err := rows.Scan(&id, &seq); err != nil {
+				return err
+			}
+			positions[id] = seq
+			return nil
+		})
+	})
+	return positions, err
+}
+
+// MoveFollower advances a follower's position in the transaction that holds
+// its effect. It returns proget.ErrStale if the position is not from any more,
+// so that the effect of a stretch of log happens once.
+func (tx *Tx) MoveFollower(ctx context.Context, follower string, feedID, from, to int64) error {
+	n, err := tx.run(ctx, "MoveFollower",
+		arg("name", follower), arg("feed_id", feedID), arg("from_seq", from), arg("seq", to))
+	if err != nil {
+		return err
+	}
+	if n == 0 && from == 0 {
+		_, err = tx.run(ctx, "InsertFollower", arg("name", follower), arg("feed_id", feedID), arg("seq", to))
+		return err
+	}
+	if n == 0 {
+		return proget.Errorf(proget.ErrStale, "follower %s is not at position %d of feed %d any more", follower, from, feedID)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// A migration brings the schema from version-1 to version. Migrations only
+// ever move forward and, within a release, only add: the previous version's
+// nodes go on working on the new schema.
+type migration struct {
+	version int64
+	name    string
+	text    string
+}
+
+// migrations reads migrations/NNN_name.sql in order.
+func (s *Store) migrations() ([]migration, error) {
+	files, err := fs.Glob(s.drv.Files(), "migrations/*.sql") // sorted
+	if err != nil {
+		return nil, err
+	}
+	var all []migration
+	for i, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".sql")
+		number, _, _ := strings.Cut(name, "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || version != int64(i+1) {
+			return nil, fmt.Errorf("migration %s of %s: expected number %03d", name, s.drv.Name(), i+1)
+		}
+		text, err := fs.ReadFile(s.drv.Files(), file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, migration{version, name, string(text)})
+	}
+	return all, nil
+}
+
+// checkSchema compares the database's schema with the one this version needs
+// and, if it may, brings it up to date.
+func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
+	all, err := s.migrations()
+	if err != nil {
+		return err
+	}
+	current, err := s.schemaVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	needed := int64(len(all))
+	if current > needed {
+		return proget.Errorf(proget.ErrInvalid,
+			"The database has schema version %d, made by a newer version of this software, which knows versions up to %d: upgrade this node.", current, needed)
+	}
+	if current < needed && !migrate {
+		return proget.Errorf(proget.ErrInvalid,
+			"The database has schema version %d and this version needs %d: run the upgradedb command with an account that may change the schema.", current, needed)
+	}
+	for _, m := range all[current:] {
+		if err := s.migrate(ctx, m); err != nil {
+			return fmt.Errorf("migrate the database with %s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) schemaVersion(ctx context.Context) (version int64, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		var exists int64
+		if err := c.one(ctx, "HasSchemaVersion", nil, &exists); err != nil || exists == 0 {
+			return err
+		}
+		return c.one(ctx, "SchemaVersion", nil, &version)
+	})
+	return version, err
+}
+
+// migrate applies one migration in one transaction, under the engine's lock.
+// Whoever comes second finds the version there and does nothing; whoever dies
+// in the middle leaves nothing. The lock belongs to the transaction, not to the
+// session, so that it also holds behind a pooler.
+func (s *Store) migrate(ctx context.Context, m migration) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		for _, name := range []string{"LockMigrations", "CreateSchemaVersion"} {
+			if _, err := tx.run(ctx, name); err != nil {
+				return err
+			}
+		}
+		var current int64
+		if err := tx.one(ctx, "SchemaVersion", nil, &current); err != nil || current >= m.version {
+			return err
+		}
+		if _, err := tx.exec.ExecContext(ctx, m.text); err != nil {
+			return err
+		}
+		_, err := tx.run(ctx, "InsertSchemaVersion", arg("version", m.version), arg("name", m.name))
+		return err
+	})
+}

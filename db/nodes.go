@@ -1,0 +1,61 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// A Node is a server's newest heartbeat.
+type Node struct {
+	Name     string
+	Instance string // differs from start to start
+	Started  time.Time
+	Age      time.Duration // since the heartbeat, by the database's clock
+	Details  string        // JSON; the node package's own
+}
+
+// BeatNode writes a node's heartbeat.
+func (s *Store) BeatNode(ctx context.Context, name, instance, details string) error {
+	values := []sql.NamedArg{arg("name", name), arg("instance", instance), arg("details", details)}
+	return s.Tx(ctx, func(tx *Tx) error {
+		n, err := tx.run(ctx, "UpdateNode", values...)
+		if err == nil && n == 0 {
+			_, err = tx.run(ctx, "InsertNode", values...)
+		}
+		return err
+	})
+}
+
+// ListNodes returns every node that was not removed, by name.
+func (s *Store) ListNodes(ctx context.Context) ([]Node, error) {
+	var nodes []Node
+	err := s.read(ctx, func(c *conn) error {
+		nodes = nil
+		return c.each(ctx, "ListNodes", nil, func(rows *sql.Rows) error {
+			var n Node
+			var started, age int64
+			err := rows.Scan(&n.Name, &n.Instance, &started, &age, &n.Details)
+			n.Started, n.Age = fromMicros(started), time.Duration(age)*time.Microsecond
+			nodes = append(nodes, n)
+			return err
+		})
+	})
+	return nodes, err
+}
+
+// RemoveNode forgets a node whose heartbeat is older than the given age, and
+// returns proget.ErrConflict if it is not: a living node cannot be removed.
+func (s *Store) RemoveNode(ctx context.Context, name string, olderThan time.Duration) error {
+	var n int64
+	err := s.write(ctx, func(c *conn) (err error) {
+		n, err = c.run(ctx, "DeleteNode", arg("name", name), arg("older_than", olderThan.Microseconds()))
+		return err
+	})
+	if err == nil && n == 0 {
+		err = proget.Errorf(proget.ErrConflict, "Server %s is alive, or was removed already.", name)
+	}
+	return err
+}

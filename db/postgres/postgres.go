@@ -1,0 +1,111 @@
+// Package postgres is the PostgreSQL engine, version 13 or newer.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"embed"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/driver"
+	"github.com/proget-go/ha/proget"
+)
+
+//go:embed migrations/*.sql queries/*.sql
+var files embed.FS
+
+// connections bounds the pool. A node needs few: reads come from memory.
+const connections = 16
+
+// Open opens the database at a postgres:// URL or a keyword=value string, with
+// pgx's options. Several hosts may be named, as Patroni clusters are used: add
+// target_session_attrs=read-write then.
+func Open(ctx context.Context, url string, opts *db.Options) (*db.Store, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, proget.WrapError(proget.ErrInvalid, err, "The PostgreSQL connection string cannot be read.")
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second // per host
+	}
+	return db.Open(ctx, engine{config}, opts)
+}
+
+type engine struct{ config *pgx.ConnConfig }
+
+func (engine) Name() string { return "PostgreSQL" }
+
+func (engine) Files() fs.FS { return files }
+
+// Now is the wall clock, not the transaction's start, so that two statements
+// of a transaction see time pass.
+func (engine) Now() string {
+	return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+}
+
+func (e engine) Open(context.Context) (driver.Pools, error) {
+	pool := stdlib.OpenDB(*e.config)
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return driver.Pools{Write: pool, Read: pool}, nil
+}
+
+// Bind rewrites @name to $n.
+func (engine) Bind(query string) (string, []string) {
+	params := db.Parameters(query)
+	text := db.ReplaceParameters(query, func(name string) string {
+		return "$" + strconv.Itoa(slices.Index(params, name)+1)
+	})
+	return text, params
+}
+
+// Classify follows https://www.postgresql.org/docs/current/errcodes-appendix.html.
+func (engine) Classify(err error) driver.Kind {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return classifyCode(e.Code)
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	switch {
+	case errors.As(err, &connect), errors.Is(err, sqldriver.ErrBadConn), errors.Is(err, sql.ErrConnDone),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), pgconn.SafeToRetry(err):
+		return driver.Unavailable
+	case errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded):
+		return driver.Unavailable
+	}
+	return driver.Other
+}
+
+func classifyCode(code string) driver.Kind {
+	switch code {
+	case "23505":
+		return driver.Unique
+	case "23503":
+		return driver.ForeignKey
+	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
+		return driver.Retry
+	case "25006", // read-only transaction: this server is a standby now
+		"57P01", "57P02", "57P03", "57P05", // shutting down, crashed, starting up, idle session ended
+		"53300": // too many connections
+		return driver.Unavailable
+	}
+	if strings.HasPrefix(code, "08") { // connection exceptions
+		return driver.Unavailable
+	}
+	return driver.Other
+}

@@ -1,0 +1,82 @@
+-- name: LockMigrations
+SELECT pg_advisory_xact_lock(8624);
+
+-- name: CreateSchemaVersion
+CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT NULL);
+
+-- name: HasSchemaVersion
+SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'schema_version';
+
+-- name: InsertFeed
+INSERT INTO feed (name, name_key, feed_type, description, active, created)
+VALUES (@name, @name_key, @feed_type, @description, @active, @now)
+RETURNING feed_id;
+
+-- name: AdvanceHead
+UPDATE feed_head SET head = head + 1 WHERE feed_id = @feed_id RETURNING head;
+
+-- name: LogAfter
+SELECT seq, kind, package_key, version_key, actor, logged
+FROM feed_log
+WHERE feed_id = @feed_id AND seq > @after
+ORDER BY seq
+LIMIT @limit;
+
+-- name: ListPackageKeys
+SELECT p.name_key FROM package p
+WHERE p.feed_id = @feed_id AND p.name_key > @after
+ORDER BY p.name_key
+LIMIT @limit;
+
+-- name: InsertPackage
+INSERT INTO package (feed_id, name_key) VALUES (@feed_id, @name_key)
+ON CONFLICT (feed_id, name_key) DO NOTHING
+RETURNING package_id;
+
+-- name: InsertVersion
+INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
+                             published, published_by, downloads)
+VALUES (@package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0)
+RETURNING version_id, published;
+
+-- name: TouchBlob
+UPDATE blob
+SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
+WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL)
+  AND marked IS NULL
+RETURNING blob_id, storage_key;
+
+-- name: InsertBlob
+INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_key, created, touched)
+VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_key, @now, @now)
+RETURNING blob_id;
+
+-- name: ListBlobs
+SELECT blob_id, sha256, size, storage_key FROM blob
+WHERE blob_id > @after AND marked IS NULL
+ORDER BY blob_id
+LIMIT @limit;
+
+-- name: AcquireLease
+INSERT INTO lease (office, holder, address, fence, term, expires)
+VALUES (@office, @holder, @address, 1, @term, @now + @ttl)
+ON CONFLICT (office) DO UPDATE
+SET holder = @holder, address = @address, fence = lease.fence + 1, term = @term, expires = @now + @ttl
+WHERE lease.holder = @holder OR lease.expires <= @now
+RETURNING fence;
+
+-- name: ClaimJob
+UPDATE job
+SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = @now, message = ''
+WHERE job_id = (SELECT j.job_id FROM job j
+                WHERE j.state = 'waiting' AND j.run_after <= @now
+                ORDER BY j.priority, j.run_after, j.job_id
+                LIMIT 1
+                FOR UPDATE SKIP LOCKED)
+RETURNING job_id, kind, argument, attempt, max_attempts;
+
+-- name: ListJobs
+SELECT job_id, kind, argument, state, attempt, worker, done, total, message, created, started, finished
+FROM job
+ORDER BY job_id DESC
+LIMIT @limit;

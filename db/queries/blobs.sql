@@ -1,0 +1,2 @@
+-- name: CountBlobs
+SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blob WHERE marked IS NULL;

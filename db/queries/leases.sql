@@ -1,0 +1,18 @@
+-- name: RenewLease
+UPDATE lease SET expires = @now + @ttl WHERE office = @office AND fence = @fence AND term = @term;
+
+-- name: ReleaseLease
+UPDATE lease SET expires = 0 WHERE office = @office AND fence = @fence AND term = @term;
+
+-- name: CurrentLease
+SELECT holder, address, fence, term, expires - @now FROM lease WHERE office = @office AND expires > @now;
+
+-- name: RaiseFence
+UPDATE office_fence SET fence = @fence, term = @term
+WHERE office = @office AND (fence < @fence OR (fence = @fence AND term = @term));
+
+-- name: FindFence
+SELECT fence, term FROM office_fence WHERE office = @office;
+
+-- name: InsertFence
+INSERT INTO office_fence (office, fence, term) VALUES (@office, @fence, @term);

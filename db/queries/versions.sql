@@ -1,0 +1,53 @@
+-- name: LoadPackage
+SELECT p.package_id, v.version_id, v.name, v.version, v.version_key, v.prerelease, v.listed, v.deprecated, v.blocked,
+       v.manifest, v.published, v.published_by, v.downloads,
+       f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_key
+FROM package p
+JOIN package_version v ON v.package_id = p.package_id
+JOIN package_file f ON f.version_id = v.version_id
+JOIN blob b ON b.blob_id = f.blob_id
+WHERE p.feed_id = @feed_id AND p.name_key = @name_key
+ORDER BY v.version_id, f.file_id;
+
+-- name: FindPackage
+SELECT package_id FROM package WHERE feed_id = @feed_id AND name_key = @name_key;
+
+-- name: FindVersion
+SELECT v.version_id
+FROM package p
+JOIN package_version v ON v.package_id = p.package_id
+WHERE p.feed_id = @feed_id AND p.name_key = @name_key AND v.version_key = @version_key;
+
+-- name: LockVersion
+UPDATE package_version SET listed = listed WHERE version_id = @version_id;
+
+-- name: ReadVersion
+SELECT package_id, listed, deprecated, blocked FROM package_version WHERE version_id = @version_id;
+
+-- name: SetVersionStatus
+UPDATE package_version
+SET listed = @listed, deprecated = @deprecated, blocked = @blocked
+WHERE version_id = @version_id;
+
+-- name: VersionBytes
+SELECT COALESCE(SUM(b.size), 0)
+FROM package_file f
+JOIN blob b ON b.blob_id = f.blob_id
+WHERE f.version_id = @version_id;
+
+-- name: DeleteVersionFiles
+DELETE FROM package_file WHERE version_id = @version_id;
+
+-- name: DeleteVersion
+DELETE FROM package_version WHERE version_id = @version_id;
+
+-- name: DeleteEmptyPackage
+DELETE FROM package
+WHERE package_id = @package_id
+  AND NOT EXISTS (SELECT 1 FROM package_version v WHERE v.package_id = package.package_id);
+
+-- name: AddDownloads
+UPDATE package_version SET downloads = downloads + @downloads WHERE version_id = @version_id;
+
+-- name: InsertFile
+INSERT INTO package_file (version_id, blob_id, name, name_key) VALUES (@version_id, @blob_id, @name, @name_key);

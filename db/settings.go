@@ -1,0 +1,41 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// Settings returns all settings of the installation.
+func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
+	var all map[string]string
+	err := s.read(ctx, func(c *conn) error {
+		all = make(map[string]string)
+		return c.each(ctx, "ListSettings", nil, func(rows *sql.Rows) error {
+			var name, value string
+			err := rows.Scan(&name, &value)
+			all[name] = value
+			return err
+		})
+	})
+	return all, err
+}
+
+// Setting returns a setting's value within the transaction; ok is false if it
+// was never set.
+func (tx *Tx) Setting(ctx context.Context, name string) (value string, ok bool, err error) {
+	err = tx.one(ctx, "GetSetting", []sql.NamedArg{arg("name", name)}, &value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	return value, err == nil, err
+}
+
+// SetSetting sets a setting.
+func (tx *Tx) SetSetting(ctx context.Context, name, value string) error {
+	n, err := tx.run(ctx, "UpdateSetting", arg("name", name), arg("value", value))
+	if err == nil && n == 0 {
+		_, err = tx.run(ctx, "InsertSetting", arg("name", name), arg("value", value))
+	}
+	return err
+}

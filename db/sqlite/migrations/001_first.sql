@@ -1,0 +1,184 @@
+-- Times are microseconds since 1970-01-01 UTC by the database's clock; flags are 0 or 1.
+-- Key columns hold a feed type's normal form and are compared byte by byte.
+
+CREATE TABLE feed (
+    feed_id     INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL,
+    name_key    TEXT    NOT NULL,
+    feed_type   TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    active      INTEGER NOT NULL,
+    created     INTEGER NOT NULL,
+    CONSTRAINT feed_name UNIQUE (name_key)
+);
+
+-- The newest log position of each feed, apart from the feed's own row, so that
+-- the question that every read asks touches one narrow page.
+CREATE TABLE feed_head (
+    feed_id INTEGER PRIMARY KEY REFERENCES feed (feed_id),
+    head    INTEGER NOT NULL
+);
+
+CREATE TABLE feed_log (
+    feed_id       INTEGER NOT NULL REFERENCES feed (feed_id),
+    seq           INTEGER NOT NULL,
+    kind          TEXT    NOT NULL,
+    package_key   TEXT    NOT NULL,
+    version_key   TEXT    NOT NULL,
+    actor         TEXT    NOT NULL,
+    logged        INTEGER NOT NULL,
+    operation     TEXT    NOT NULL,
+    packages_diff INTEGER NOT NULL,
+    versions_diff INTEGER NOT NULL,
+    bytes_diff    INTEGER NOT NULL,
+    PRIMARY KEY (feed_id, seq),
+    CONSTRAINT feed_log_operation UNIQUE (operation)
+) WITHOUT ROWID;
+
+CREATE TABLE feed_stats (
+    feed_id  INTEGER PRIMARY KEY REFERENCES feed (feed_id),
+    packages INTEGER NOT NULL,
+    versions INTEGER NOT NULL,
+    bytes    INTEGER NOT NULL
+);
+
+CREATE TABLE package (
+    package_id INTEGER PRIMARY KEY,
+    feed_id    INTEGER NOT NULL REFERENCES feed (feed_id),
+    name_key   TEXT    NOT NULL,
+    CONSTRAINT package_name UNIQUE (feed_id, name_key)
+);
+
+CREATE TABLE package_version (
+    version_id   INTEGER PRIMARY KEY,
+    package_id   INTEGER NOT NULL REFERENCES package (package_id),
+    name         TEXT    NOT NULL,
+    version      TEXT    NOT NULL,
+    version_key  TEXT    NOT NULL,
+    prerelease   INTEGER NOT NULL,
+    listed       INTEGER NOT NULL,
+    deprecated   TEXT    NOT NULL,
+    blocked      INTEGER NOT NULL,
+    manifest     TEXT    NOT NULL,
+    published    INTEGER NOT NULL,
+    published_by TEXT    NOT NULL,
+    downloads    INTEGER NOT NULL,
+    CONSTRAINT package_version_key UNIQUE (package_id, version_key)
+);
+
+CREATE TABLE blob (
+    blob_id     INTEGER PRIMARY KEY,
+    sha256      TEXT    NOT NULL,
+    sha1        TEXT,
+    md5         TEXT,
+    sha512      TEXT,
+    size        INTEGER NOT NULL,
+    storage_key TEXT    NOT NULL,
+    created     INTEGER NOT NULL,
+    touched     INTEGER NOT NULL,
+    marked      INTEGER,
+    CONSTRAINT blob_storage_key UNIQUE (storage_key)
+);
+CREATE INDEX blob_sha256 ON blob (sha256);
+
+CREATE TABLE package_file (
+    file_id    INTEGER PRIMARY KEY,
+    version_id INTEGER NOT NULL REFERENCES package_version (version_id),
+    blob_id    INTEGER NOT NULL REFERENCES blob (blob_id),
+    name       TEXT    NOT NULL,
+    name_key   TEXT    NOT NULL,
+    CONSTRAINT package_file_name UNIQUE (version_id, name_key)
+);
+CREATE INDEX package_file_blob ON package_file (blob_id);
+
+CREATE TABLE user_account (
+    user_id       INTEGER PRIMARY KEY,
+    name          TEXT    NOT NULL,
+    name_key      TEXT    NOT NULL,
+    password_hash TEXT    NOT NULL,
+    session_epoch INTEGER NOT NULL,
+    created       INTEGER NOT NULL,
+    CONSTRAINT user_account_name UNIQUE (name_key)
+);
+
+CREATE TABLE api_key (
+    key_id   INTEGER PRIMARY KEY,
+    name     TEXT    NOT NULL,
+    key_hash TEXT    NOT NULL,
+    feed_id  INTEGER REFERENCES feed (feed_id),
+    task     TEXT    NOT NULL,
+    created  INTEGER NOT NULL,
+    expires  INTEGER,
+    CONSTRAINT api_key_hash UNIQUE (key_hash)
+);
+
+-- subject is "anonymous", "authenticated" or "user:" and the user's key.
+CREATE TABLE permission (
+    permission_id INTEGER PRIMARY KEY,
+    subject       TEXT    NOT NULL,
+    feed_id       INTEGER REFERENCES feed (feed_id),
+    task          TEXT    NOT NULL
+);
+
+CREATE TABLE setting (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE node (
+    name       TEXT    NOT NULL PRIMARY KEY,
+    instance   TEXT    NOT NULL,
+    started    INTEGER NOT NULL,
+    heartbeat  INTEGER NOT NULL,
+    details    TEXT    NOT NULL
+);
+
+CREATE TABLE lease (
+    office  TEXT    NOT NULL PRIMARY KEY,
+    holder  TEXT    NOT NULL,
+    address TEXT    NOT NULL,
+    fence   INTEGER NOT NULL,
+    term    TEXT    NOT NULL,
+    expires INTEGER NOT NULL
+);
+
+CREATE TABLE office_fence (
+    office TEXT    NOT NULL PRIMARY KEY,
+    fence  INTEGER NOT NULL,
+    term   TEXT    NOT NULL
+);
+
+CREATE TABLE follower (
+    name    TEXT    NOT NULL,
+    feed_id INTEGER NOT NULL REFERENCES feed (feed_id),
+    seq     INTEGER NOT NULL,
+    PRIMARY KEY (name, feed_id)
+) WITHOUT ROWID;
+
+CREATE TABLE job (
+    job_id        INTEGER PRIMARY KEY,
+    kind          TEXT    NOT NULL,
+    argument      TEXT    NOT NULL,
+    run_key       TEXT,
+    state         TEXT    NOT NULL,
+    priority      INTEGER NOT NULL,
+    run_after     INTEGER NOT NULL,
+    attempt       INTEGER NOT NULL,
+    max_attempts  INTEGER NOT NULL,
+    worker        TEXT    NOT NULL,
+    claim_expires INTEGER NOT NULL,
+    done          INTEGER NOT NULL,
+    total         INTEGER NOT NULL,
+    message       TEXT    NOT NULL,
+    created       INTEGER NOT NULL,
+    started       INTEGER NOT NULL,
+    finished      INTEGER NOT NULL,
+    CONSTRAINT job_run_key UNIQUE (run_key)
+);
+CREATE INDEX job_waiting ON job (state, priority, run_after, job_id);
+CREATE INDEX job_finished ON job (finished);
+
+INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created)
+VALUES (0, '', '', 'system', 'Changes of the installation itself', 0, 0);
+INSERT INTO feed_head (feed_id, head) VALUES (0, 0);
+INSERT INTO feed_stats (feed_id, packages, versions, bytes) VALUES (0, 0, 0, 0);

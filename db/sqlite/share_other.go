@@ -1,0 +1,6 @@
+//go:build !linux
+
+package sqlite
+
+// refuseNetworkFolder cannot tell what kind of folder it is here.
+func refuseNetworkFolder(string) error { return nil }

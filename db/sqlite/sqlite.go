@@ -1,0 +1,111 @@
+// Package sqlite is the embedded database engine: one file, no server, many
+// processes on one machine.
+//
+// The file is kept in write-ahead-log mode with full synchronisation, so that
+// a commit is on disk when it returns. Each process has one connection that
+// writes and several that read; writers of several processes wait for each
+// other inside the engine. It must not lie on a network share: the engine's
+// shared memory does not work there.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	sqlite3 "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/driver"
+)
+
+//go:embed migrations/*.sql queries/*.sql
+var files embed.FS
+
+// readers is the number of connections that read.
+const readers = 8
+
+// Open opens the database file at path, creating it and its folder if need be.
+func Open(ctx context.Context, path string, opts *db.Options) (*db.Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the database file: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, fmt.Errorf("create the database's folder: %w", err)
+	}
+	if err := refuseNetworkFolder(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	return db.Open(ctx, engine{path}, opts)
+}
+
+type engine struct{ path string }
+
+func (engine) Name() string { return "SQLite" }
+
+func (engine) Files() fs.FS { return files }
+
+// Now has the resolution of the engine's clock, a millisecond.
+func (engine) Now() string { return "CAST(unixepoch('subsec') * 1000000 AS INTEGER)" }
+
+// Bind changes nothing: the engine knows @name parameters.
+func (engine) Bind(query string) (string, []string) { return query, nil }
+
+func (e engine) Open(ctx context.Context) (driver.Pools, error) {
+	write, err := e.pool("_txlock=immediate", 1)
+	if err != nil {
+		return driver.Pools{}, err
+	}
+	if err := write.PingContext(ctx); err != nil { // creates the file before readers need it
+		return driver.Pools{}, errors.Join(err, write.Close())
+	}
+	read, err := e.pool("_pragma=query_only(1)", readers)
+	if err != nil {
+		return driver.Pools{}, errors.Join(err, write.Close())
+	}
+	return driver.Pools{Write: write, Read: read}, nil
+}
+
+func (e engine) pool(options string, size int) (*sql.DB, error) {
+	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(e.path)}).EscapedPath(), RawQuery: "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
+		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + options}
+	pool, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(size)
+	pool.SetMaxIdleConns(size)
+	return pool, nil
+}
+
+// Classify follows https://www.sqlite.org/rescode.html: the primary code is in
+// the low byte.
+func (engine) Classify(err error) driver.Kind {
+	var e *sqlite3.Error
+	if !errors.As(err, &e) {
+		return driver.Other
+	}
+	switch e.Code() {
+	case lib.SQLITE_CONSTRAINT_UNIQUE, lib.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return driver.Unique
+	case lib.SQLITE_CONSTRAINT_FOREIGNKEY:
+		return driver.ForeignKey
+	}
+	switch e.Code() & 0xff {
+	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
+		return driver.Retry
+	case lib.SQLITE_FULL:
+		slog.Error("the disk that holds the database is full")
+		return driver.Unavailable
+	}
+	return driver.Other
+}

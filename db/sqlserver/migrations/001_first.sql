@@ -1,0 +1,186 @@
+-- Times are microseconds since 1970-01-01 UTC by the database's clock; flags are 0 or 1.
+-- Key columns hold a feed type's normal form and are compared byte by byte.
+
+CREATE TABLE feed (
+    feed_id     BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    name        NVARCHAR(400) NOT NULL,
+    name_key    NVARCHAR(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    feed_type   NVARCHAR(50) COLLATE Latin1_General_BIN2 NOT NULL,
+    description NVARCHAR(MAX) NOT NULL,
+    active      SMALLINT NOT NULL,
+    created     BIGINT NOT NULL,
+    CONSTRAINT feed_name UNIQUE (name_key)
+);
+
+-- The newest log position of each feed, apart from the feed's own row, so that
+-- the question that every read asks touches one narrow page.
+CREATE TABLE feed_head (
+    feed_id BIGINT NOT NULL PRIMARY KEY REFERENCES feed (feed_id),
+    head    BIGINT NOT NULL
+);
+
+CREATE TABLE feed_log (
+    feed_id       BIGINT NOT NULL REFERENCES feed (feed_id),
+    seq           BIGINT NOT NULL,
+    kind          NVARCHAR(50) COLLATE Latin1_General_BIN2 NOT NULL,
+    package_key   NVARCHAR(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    version_key   NVARCHAR(255) COLLATE Latin1_General_BIN2 NOT NULL,
+    actor         NVARCHAR(255) NOT NULL,
+    logged        BIGINT NOT NULL,
+    operation     NVARCHAR(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    packages_diff BIGINT NOT NULL,
+    versions_diff BIGINT NOT NULL,
+    bytes_diff    BIGINT NOT NULL,
+    PRIMARY KEY (feed_id, seq),
+    CONSTRAINT feed_log_operation UNIQUE (operation)
+);
+
+CREATE TABLE feed_stats (
+    feed_id BIGINT NOT NULL PRIMARY KEY REFERENCES feed (feed_id),
+    packages BIGINT NOT NULL,
+    versions BIGINT NOT NULL,
+    bytes    BIGINT NOT NULL
+);
+
+CREATE TABLE package (
+    package_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    feed_id    BIGINT NOT NULL REFERENCES feed (feed_id),
+    name_key   NVARCHAR(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    CONSTRAINT package_name UNIQUE (feed_id, name_key)
+);
+
+CREATE TABLE package_version (
+    version_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    package_id   BIGINT NOT NULL REFERENCES package (package_id),
+    name         NVARCHAR(400) NOT NULL,
+    version      NVARCHAR(255) NOT NULL,
+    version_key  NVARCHAR(255) COLLATE Latin1_General_BIN2 NOT NULL,
+    prerelease   SMALLINT NOT NULL,
+    listed       SMALLINT NOT NULL,
+    deprecated   NVARCHAR(MAX) NOT NULL,
+    blocked      SMALLINT NOT NULL,
+    manifest     NVARCHAR(MAX) NOT NULL,
+    published    BIGINT NOT NULL,
+    published_by NVARCHAR(255) NOT NULL,
+    downloads    BIGINT NOT NULL,
+    CONSTRAINT package_version_key UNIQUE (package_id, version_key)
+);
+
+CREATE TABLE blob (
+    blob_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    sha256      NVARCHAR(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    sha1        NVARCHAR(40) COLLATE Latin1_General_BIN2,
+    md5         NVARCHAR(32) COLLATE Latin1_General_BIN2,
+    sha512      NVARCHAR(128) COLLATE Latin1_General_BIN2,
+    size        BIGINT NOT NULL,
+    storage_key NVARCHAR(200) COLLATE Latin1_General_BIN2 NOT NULL,
+    created     BIGINT NOT NULL,
+    touched     BIGINT NOT NULL,
+    marked      BIGINT,
+    CONSTRAINT blob_storage_key UNIQUE (storage_key)
+);
+CREATE INDEX blob_sha256 ON blob (sha256);
+
+CREATE TABLE package_file (
+    file_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    version_id BIGINT NOT NULL REFERENCES package_version (version_id),
+    blob_id    BIGINT NOT NULL REFERENCES blob (blob_id),
+    name       NVARCHAR(400) NOT NULL,
+    name_key   NVARCHAR(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    CONSTRAINT package_file_name UNIQUE (version_id, name_key)
+);
+CREATE INDEX package_file_blob ON package_file (blob_id);
+
+CREATE TABLE user_account (
+    user_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    name          NVARCHAR(400) NOT NULL,
+    name_key      NVARCHAR(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    password_hash NVARCHAR(255) NOT NULL,
+    session_epoch BIGINT NOT NULL,
+    created       BIGINT NOT NULL,
+    CONSTRAINT user_account_name UNIQUE (name_key)
+);
+
+CREATE TABLE api_key (
+    key_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    name     NVARCHAR(400) NOT NULL,
+    key_hash NVARCHAR(100) COLLATE Latin1_General_BIN2 NOT NULL,
+    feed_id  BIGINT REFERENCES feed (feed_id),
+    task     NVARCHAR(20) COLLATE Latin1_General_BIN2 NOT NULL,
+    created  BIGINT NOT NULL,
+    expires  BIGINT,
+    CONSTRAINT api_key_hash UNIQUE (key_hash)
+);
+
+-- subject is "anonymous", "authenticated" or "user:" and the user's key.
+CREATE TABLE permission (
+    permission_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    subject       NVARCHAR(255) COLLATE Latin1_General_BIN2 NOT NULL,
+    feed_id       BIGINT REFERENCES feed (feed_id),
+    task          NVARCHAR(20) COLLATE Latin1_General_BIN2 NOT NULL
+);
+
+CREATE TABLE setting (
+    name  NVARCHAR(200) COLLATE Latin1_General_BIN2 NOT NULL PRIMARY KEY,
+    value NVARCHAR(MAX) NOT NULL
+);
+
+CREATE TABLE node (
+    name       NVARCHAR(200) COLLATE Latin1_General_BIN2 NOT NULL PRIMARY KEY,
+    instance   NVARCHAR(64) NOT NULL,
+    started    BIGINT NOT NULL,
+    heartbeat  BIGINT NOT NULL,
+    details    NVARCHAR(MAX) NOT NULL
+);
+
+CREATE TABLE lease (
+    office  NVARCHAR(100) COLLATE Latin1_General_BIN2 NOT NULL PRIMARY KEY,
+    holder  NVARCHAR(200) COLLATE Latin1_General_BIN2 NOT NULL,
+    address NVARCHAR(255) NOT NULL,
+    fence   BIGINT NOT NULL,
+    term    NVARCHAR(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    expires BIGINT NOT NULL
+);
+
+CREATE TABLE office_fence (
+    office NVARCHAR(100) COLLATE Latin1_General_BIN2 NOT NULL PRIMARY KEY,
+    fence  BIGINT NOT NULL,
+    term   NVARCHAR(64) COLLATE Latin1_General_BIN2 NOT NULL
+);
+
+CREATE TABLE follower (
+    name    NVARCHAR(100) COLLATE Latin1_General_BIN2 NOT NULL,
+    feed_id BIGINT NOT NULL REFERENCES feed (feed_id),
+    seq     BIGINT NOT NULL,
+    PRIMARY KEY (name, feed_id)
+);
+
+CREATE TABLE job (
+    job_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    kind          NVARCHAR(50) COLLATE Latin1_General_BIN2 NOT NULL,
+    argument      NVARCHAR(MAX) NOT NULL,
+    run_key       NVARCHAR(255) COLLATE Latin1_General_BIN2,
+    state         NVARCHAR(20) COLLATE Latin1_General_BIN2 NOT NULL,
+    priority      SMALLINT NOT NULL,
+    run_after     BIGINT NOT NULL,
+    attempt       SMALLINT NOT NULL,
+    max_attempts  SMALLINT NOT NULL,
+    worker        NVARCHAR(200) COLLATE Latin1_General_BIN2 NOT NULL,
+    claim_expires BIGINT NOT NULL,
+    done          BIGINT NOT NULL,
+    total         BIGINT NOT NULL,
+    message       NVARCHAR(MAX) NOT NULL,
+    created       BIGINT NOT NULL,
+    started       BIGINT NOT NULL,
+    finished      BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX job_run_key ON job (run_key) WHERE run_key IS NOT NULL;
+CREATE INDEX job_waiting ON job (state, priority, run_after, job_id);
+CREATE INDEX job_finished ON job (finished);
+
+SET IDENTITY_INSERT feed ON;
+INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created)
+VALUES (0, '', '', 'system', 'Changes of the installation itself', 0, 0);
+SET IDENTITY_INSERT feed OFF;
+INSERT INTO feed_head (feed_id, head) VALUES (0, 0);
+INSERT INTO feed_stats (feed_id, packages, versions, bytes) VALUES (0, 0, 0, 0);

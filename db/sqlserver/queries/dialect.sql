@@ -1,0 +1,82 @@
+-- name: LockMigrations
+EXEC sp_getapplock @Resource = 'proget-ha-migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = 60000;
+
+-- name: CreateSchemaVersion
+IF OBJECT_ID('schema_version') IS NULL
+    CREATE TABLE schema_version (version BIGINT NOT NULL PRIMARY KEY, name NVARCHAR(200) NOT NULL, applied BIGINT NOT NULL);
+
+-- name: HasSchemaVersion
+SELECT CASE WHEN OBJECT_ID('schema_version') IS NULL THEN 0 ELSE 1 END;
+
+-- name: InsertFeed
+INSERT INTO feed (name, name_key, feed_type, description, active, created)
+OUTPUT inserted.feed_id
+VALUES (@name, @name_key, @feed_type, @description, @active, @now);
+
+-- name: AdvanceHead
+UPDATE feed_head SET head = head + 1 OUTPUT inserted.head WHERE feed_id = @feed_id;
+
+-- name: LogAfter
+SELECT TOP (@limit) seq, kind, package_key, version_key, actor, logged
+FROM feed_log
+WHERE feed_id = @feed_id AND seq > @after
+ORDER BY seq;
+
+-- name: ListPackageKeys
+SELECT TOP (@limit) p.name_key FROM package p
+WHERE p.feed_id = @feed_id AND p.name_key > @after
+ORDER BY p.name_key;
+
+-- name: InsertPackage
+INSERT INTO package (feed_id, name_key)
+OUTPUT inserted.package_id
+SELECT @feed_id, @name_key
+WHERE NOT EXISTS (SELECT 1 FROM package p WITH (UPDLOCK, HOLDLOCK) WHERE p.feed_id = @feed_id AND p.name_key = @name_key);
+
+-- name: InsertVersion
+INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
+                             published, published_by, downloads)
+OUTPUT inserted.version_id, inserted.published
+VALUES (@package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0);
+
+-- name: TouchBlob
+UPDATE blob
+SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
+OUTPUT inserted.blob_id, inserted.storage_key
+WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL)
+  AND marked IS NULL;
+
+-- name: InsertBlob
+INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_key, created, touched)
+OUTPUT inserted.blob_id
+VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_key, @now, @now);
+
+-- name: ListBlobs
+SELECT TOP (@limit) blob_id, sha256, size, storage_key FROM blob
+WHERE blob_id > @after AND marked IS NULL
+ORDER BY blob_id;
+
+-- name: AcquireLease
+IF EXISTS (SELECT 1 FROM lease WHERE office = @office)
+    UPDATE lease
+    SET holder = @holder, address = @address, fence = fence + 1, term = @term, expires = @now + @ttl
+    OUTPUT inserted.fence
+    WHERE office = @office AND (holder = @holder OR expires <= @now);
+ELSE
+    INSERT INTO lease (office, holder, address, fence, term, expires)
+    OUTPUT inserted.fence
+    VALUES (@office, @holder, @address, 1, @term, @now + @ttl);
+
+-- name: ClaimJob
+UPDATE job
+SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = @now, message = ''
+OUTPUT inserted.job_id, inserted.kind, inserted.argument, inserted.attempt, inserted.max_attempts
+WHERE state = 'waiting'
+  AND job_id = (SELECT TOP (1) j.job_id FROM job j WITH (UPDLOCK, ROWLOCK, READPAST)
+                WHERE j.state = 'waiting' AND j.run_after <= @now
+                ORDER BY j.priority, j.run_after, j.job_id);
+
+-- name: ListJobs
+SELECT TOP (@limit) job_id, kind, argument, state, attempt, worker, done, total, message, created, started, finished
+FROM job
+ORDER BY job_id DESC;

@@ -1,0 +1,130 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/proget-go/ha/db/driver"
+	"github.com/proget-go/ha/proget"
+)
+
+// A Store is an open database. It is safe for concurrent use.
+type Store struct {
+	drv      driver.Driver
+	pools    driver.Pools
+	queries  map[string]query
+	log      *slog.Logger
+	patience time.Duration
+	heads    *sql.Stmt
+}
+
+// Options configure a Store. The zero value is ready to use.
+type Options struct {
+	Logger *slog.Logger // default: slog.Default()
+
+	// Patience bounds how long an operation is retried whose context has no
+	// earlier deadline. Default: 15 s.
+	Patience time.Duration
+
+	// NoMigrate leaves the schema alone: a database whose schema is not the
+	// one this version needs is refused. Set it where nodes may not run DDL.
+	NoMigrate bool
+}
+
+// Open opens the database and brings its schema up to date.
+func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	s := &Store{drv: d, log: opts.Logger, patience: opts.Patience}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.patience == 0 {
+		s.patience = 15 * time.Second
+	}
+	var err error
+	if s.queries, err = loadQueries(d); err != nil {
+		return nil, err
+	}
+	if s.pools, err = d.Open(ctx); err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.Name(), err)
+	}
+	if err := s.prepare(ctx, !opts.NoMigrate); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) prepare(ctx context.Context, migrate bool) error {
+	if err := s.checkSchema(ctx, migrate); err != nil {
+		return err
+	}
+	// Every read asks for the heads, so their statement is kept prepared.
+	var err error
+	if s.heads, err = s.pools.Read.PrepareContext(ctx, s.queries["Heads"].text); err != nil {
+		return fmt.Errorf("prepare the question for the newest log positions: %w", err)
+	}
+	return nil
+}
+
+// Engine returns the engine's name, for people.
+func (s *Store) Engine() string { return s.drv.Name() }
+
+// Close closes the pools.
+func (s *Store) Close() error {
+	var errs []error
+	if s.heads != nil {
+		errs = append(errs, s.heads.Close())
+	}
+	errs = append(errs, s.pools.Read.Close())
+	if s.pools.Write != s.pools.Read {
+		errs = append(errs, s.pools.Write.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Ping asks the database for its clock: a read that needs no table.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.Clock(ctx)
+	return err
+}
+
+// Clock returns the database's time.
+func (s *Store) Clock(ctx context.Context) (time.Time, error) {
+	var micros int64
+	err := s.read(ctx, func(c *conn) error { return c.one(ctx, "Clock", nil, &micros) })
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
+	}
+	return fromMicros(micros), nil
+}
+
+func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
+
+// wrap turns an engine's error into one of proget's kinds where it has one.
+func (s *Store) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.As(err, new(*proget.Error)) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return proget.WrapError(proget.ErrNotFound, err, "There is no such record.")
+	}
+	switch s.drv.Classify(err) {
+	case driver.Unique:
+		return proget.WrapError(proget.ErrConflict, err, "It exists already.")
+	case driver.Retry, driver.ForeignKey, driver.Unavailable:
+		return proget.WrapError(proget.ErrUnavailable, err, "The database cannot answer right now. Try again shortly.")
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return proget.WrapError(proget.ErrUnavailable, err, "The database did not answer in time. Try again shortly.")
+	}
+	return err
+}

@@ -1,0 +1,160 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/proget-go/ha/db/driver"
+	"github.com/proget-go/ha/proget"
+)
+
+// executor is what *sql.DB and *sql.Tx have in common.
+type executor interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// conn runs named queries.
+type conn struct {
+	queries map[string]query
+	exec    executor
+}
+
+// A Tx is a transaction under way. It is valid within its closure only.
+type Tx struct {
+	conn
+	attempt int // 1 for the first run of the closure
+}
+
+func (c *conn) rows(ctx context.Context, name string, named []sql.NamedArg) (*sql.Rows, error) {
+	q, ok := c.queries[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no query %s", name)
+	}
+	args, err := q.args(named)
+	if err != nil {
+		return nil, fmt.Errorf("query %s: %w", name, err)
+	}
+	return c.exec.QueryContext(ctx, q.text, args...)
+}
+
+// each calls scan for every row.
+func (c *conn) each(ctx context.Context, name string, named []sql.NamedArg, scan func(*sql.Rows) error) error {
+	rows, err := c.rows(ctx, name, named)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// one scans the only row, or returns sql.ErrNoRows.
+func (c *conn) one(ctx context.Context, name string, named []sql.NamedArg, dest ...any) error {
+	found := false
+	err := c.each(ctx, name, named, func(rows *sql.Rows) error {
+		found = true
+		return rows.Scan(dest...)
+	})
+	if err == nil && !found {
+		return sql.ErrNoRows
+	}
+	return err
+}
+
+// run executes a statement and returns how many rows it changed.
+func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (int64, error) {
+	q, ok := c.queries[name]
+	if !ok {
+		return 0, fmt.Errorf("there is no query %s", name)
+	}
+	args, err := q.args(named)
+	if err != nil {
+		return 0, fmt.Errorf("query %s: %w", name, err)
+	}
+	res, err := c.exec.ExecContext(ctx, q.text, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// Tx runs fn in a transaction and commits it if fn returns nil. fn is run
+// again when the engine says that this may succeed, until the context's
+// deadline: it must have no effect beside the transaction's.
+func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
+	return s.retry(ctx, func(ctx context.Context, attempt int) error {
+		return s.try(ctx, attempt, fn)
+	})
+}
+
+func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) error {
+	sqlTx, err := s.pools.Write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sqlTx.Rollback() }() // does nothing after a commit
+	if err := fn(&Tx{conn: conn{s.queries, sqlTx}, attempt: attempt}); err != nil {
+		return err
+	}
+	return sqlTx.Commit()
+}
+
+// read runs a read outside a transaction, again if that may help.
+func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
+	c := &conn{s.queries, s.pools.Read}
+	return s.retry(ctx, func(context.Context, int) error { return fn(c) })
+}
+
+// write runs a single statement that is harmless to repeat.
+func (s *Store) write(ctx context.Context, fn func(*conn) error) error {
+	c := &conn{s.queries, s.pools.Write}
+	return s.retry(ctx, func(context.Context, int) error { return fn(c) })
+}
+
+// retry runs fn until it succeeds, fails for good, or time is up. The waits
+// between grow from 5 ms to 500 ms and are jittered, so that those who
+// collided do not meet again.
+func (s *Store) retry(ctx context.Context, fn func(ctx context.Context, attempt int) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	wait := 5 * time.Millisecond
+	for attempt := 1; ; attempt++ {
+		err := fn(ctx, attempt)
+		if err == nil || !s.again(err) {
+			return s.wrap(err)
+		}
+		select {
+		case <-ctx.Done():
+			return s.wrap(err)
+		case <-time.After(wait/2 + rand.N(wait)):
+		}
+		wait = min(2*wait, 500*time.Millisecond)
+	}
+}
+
+// ErrTryAgain may be returned by a transaction's closure to have it run again.
+var ErrTryAgain = errors.New("the transaction is to be tried again")
+
+// again reports whether an error is worth another attempt.
+func (s *Store) again(err error) bool {
+	if errors.As(err, new(*proget.Error)) || errors.Is(err, sql.ErrNoRows) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	if errors.Is(err, ErrTryAgain) {
+		return true
+	}
+	switch s.drv.Classify(err) {
+	case driver.Retry, driver.ForeignKey, driver.Unavailable:
+		return true
+	}
+	return false
+}

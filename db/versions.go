@@ -1,0 +1,202 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// LoadPackage returns a package with all its versions in the order in which
+// they were published, or proget.ErrNotFound if it has none. It is one query.
+func (s *Store) LoadPackage(ctx context.Context, feedID int64, nameKey string) (*proget.Package, error) {
+	var p *proget.Package
+	err := s.read(ctx, func(c *conn) error {
+		p = &proget.Package{FeedID: feedID, Key: nameKey}
+		return c.each(ctx, "LoadPackage",
+			[]sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)},
+			func(rows *sql.Rows) error { return scanVersion(rows, p) })
+	})
+	if err == nil && len(p.Versions) == 0 {
+		err = proget.Errorf(proget.ErrNotFound, "There is no package %s.", nameKey)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.Name = p.Versions[len(p.Versions)-1].Name
+	return p, nil
+}
+
+// scanVersion adds a row, which is one file of one version, to p.
+func scanVersion(rows *sql.Rows, p *proget.Package) error {
+	var v proget.Version
+	var f proget.File
+	var manifest, sha256 string
+	var sha1, md5, sha512 sql.NullString
+	var published int64
+	err := rows.Scan(&p.ID, &v.ID, &v.Name, &v.Version, &v.Key, &v.Prerelease,
+		&v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked,
+		&manifest, &published, &v.PublishedBy, &v.Downloads,
+		&f.Name, &f.Size, &sha256, &sha1, &md5, &sha512, &f.StorageKey)
+	if err != nil {
+		return err
+	}
+	f.Digests = proget.Digests{proget.SHA256: sha256}
+	for algorithm, digest := range map[proget.Algorithm]sql.NullString{
+		proget.SHA1: sha1, proget.MD5: md5, proget.SHA512: sha512} {
+		if digest.Valid {
+			f.Digests[algorithm] = digest.String
+		}
+	}
+	if n := len(p.Versions); n > 0 && p.Versions[n-1].ID == v.ID {
+		p.Versions[n-1].Files = append(p.Versions[n-1].Files, f)
+		return nil
+	}
+	v.PackageID, v.Manifest, v.Published = p.ID, json.RawMessage(manifest), fromMicros(published)
+	v.Files = []proget.File{f}
+	p.Versions = append(p.Versions, &v)
+	return nil
+}
+
+// ListPackageKeys returns up to limit name keys of a feed in order, beginning
+// with the first one greater than after.
+func (s *Store) ListPackageKeys(ctx context.Context, feedID int64, after string, limit int) ([]string, error) {
+	var keys []string
+	err := s.read(ctx, func(c *conn) error {
+		keys = nil
+		return c.each(ctx, "ListPackageKeys",
+			[]sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("limit", limit)},
+			func(rows *sql.Rows) error {
+				var key string
+				err := rows.Scan(&key)
+				keys = append(keys, key)
+				return err
+			})
+	})
+	return keys, err
+}
+
+// AddVersion records a version with its files under a package, which it
+// creates if need be. It sets v's ids and times and each file's storage key,
+// and reports whether the package is new. A file whose bytes are stored
+// already gets the existing blob's key. A version that exists gives a unique
+// violation, which leaves the store as proget.ErrConflict.
+func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version) (created bool, err error) {
+	if v.PackageID, created, err = tx.ensurePackage(ctx, feedID, nameKey); err != nil {
+		return false, err
+	}
+	var published int64
+	err = tx.one(ctx, "InsertVersion", []sql.NamedArg{
+		arg("package_id", v.PackageID), arg("name", v.Name), arg("version", v.Version), arg("version_key", v.Key),
+		arg("prerelease", flag(v.Prerelease)), arg("manifest", string(v.Manifest)), arg("published_by", v.PublishedBy),
+	}, &v.ID, &published)
+	if err != nil {
+		return false, err
+	}
+	v.Published, v.Status.Listed = fromMicros(published), true
+	for i := range v.Files {
+		if err := tx.addFile(ctx, v.ID, &v.Files[i]); err != nil {
+			return false, err
+		}
+	}
+	return created, nil
+}
+
+func (tx *Tx) ensurePackage(ctx context.Context, feedID int64, nameKey string) (id int64, created bool, err error) {
+	key := []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)}
+	err = tx.one(ctx, "FindPackage", key, &id)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return id, false, err
+	}
+	err = tx.one(ctx, "InsertPackage", key, &id)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return id, true, err
+	}
+	return id, false, tx.one(ctx, "FindPackage", key, &id) // another publisher was first
+}
+
+func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File) error {
+	digest := func(a proget.Algorithm) sql.NullString {
+		return sql.NullString{String: f.Digests[a], Valid: f.Digests[a] != ""}
+	}
+	blob := []sql.NamedArg{
+		arg("sha256", f.Digests[proget.SHA256]), arg("size", f.Size), arg("sha1", digest(proget.SHA1)),
+		arg("md5", digest(proget.MD5)), arg("sha512", digest(proget.SHA512))}
+	var id int64
+	err := tx.one(ctx, "TouchBlob", blob, &id, &f.StorageKey)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = tx.one(ctx, "InsertBlob", append(blob, arg("storage_key", f.StorageKey)), &id)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.run(ctx, "InsertFile",
+		arg("version_id", versionID), arg("blob_id", id), arg("name", f.Name), arg("name_key", strings.ToLower(f.Name)))
+	return err
+}
+
+// VersionRow is a version as a change of it needs to see it.
+type VersionRow struct {
+	ID        int64
+	PackageID int64
+	Status    proget.Status
+}
+
+// FindVersion finds a version by its keys and locks it until the transaction
+// ends, or returns proget.ErrNotFound.
+func (tx *Tx) FindVersion(ctx context.Context, feedID int64, nameKey, versionKey string) (VersionRow, error) {
+	var v VersionRow
+	named := []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey), arg("version_key", versionKey)}
+	err := tx.one(ctx, "FindVersion", named, &v.ID)
+	if err == nil {
+		_, err = tx.run(ctx, "LockVersion", arg("version_id", v.ID))
+	}
+	if err == nil { // what was read before the lock may be another's past
+		err = tx.one(ctx, "ReadVersion", []sql.NamedArg{arg("version_id", v.ID)},
+			&v.PackageID, &v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = proget.Errorf(proget.ErrNotFound, "There is no version %s of %s.", versionKey, nameKey)
+	}
+	return v, err
+}
+
+// SetStatus changes the status of a version.
+func (tx *Tx) SetStatus(ctx context.Context, versionID int64, st proget.Status) error {
+	_, err := tx.run(ctx, "SetVersionStatus", arg("version_id", versionID),
+		arg("listed", flag(st.Listed)), arg("deprecated", st.Deprecated), arg("blocked", flag(st.Blocked)))
+	return err
+}
+
+// DeleteVersion removes a version with its files and, if it was the last one,
+// its package. Blobs stay until garbage collection. It reports the bytes that
+// the files took and whether the package went too.
+func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow) (bytes int64, last bool, err error) {
+	id := arg("version_id", v.ID)
+	if err := tx.one(ctx, "VersionBytes", []sql.NamedArg{id}, &bytes); err != nil {
+		return 0, false, err
+	}
+	for _, name := range []string{"DeleteVersionFiles", "DeleteVersion"} {
+		if _, err := tx.run(ctx, name, id); err != nil {
+			return 0, false, err
+		}
+	}
+	n, err := tx.run(ctx, "DeleteEmptyPackage", arg("package_id", v.PackageID))
+	return bytes, n > 0, err
+}
+
+// AddDownloads adds counts of downloads, keyed by version id. Versions that
+// are gone are passed over.
+func (s *Store) AddDownloads(ctx context.Context, counts map[int64]int64) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		for _, id := range sortedKeys(counts) { // one order for all nodes: no deadlock
+			if _, err := tx.run(ctx, "AddDownloads", arg("version_id", id), arg("downloads", counts[id])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

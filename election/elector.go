@@ -1,0 +1,197 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// Options configure an Elector. The zero value is ready to use.
+type Options struct {
+	TTL    time.Duration // of a lease; default 5 s
+	Renew  time.Duration // between renewals; default 1.5 s
+	Retry  time.Duration // between attempts to acquire, jittered by a fifth; default 1 s
+	Margin time.Duration // the leader stops acting so long before its lease can run out; default 500 ms
+
+	Address string       // where this candidate can be reached, for the others
+	Logger  *slog.Logger // default: slog.Default()
+}
+
+// An Elector makes one candidate of one office.
+type Elector struct {
+	driver    Driver
+	candidacy Candidacy
+	opts      Options
+
+	mu      sync.Mutex
+	leading *Lease
+}
+
+// New returns an Elector for a candidate whose name no other has.
+func New(d Driver, office, holder string, opts *Options) (*Elector, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	o := *opts
+	for _, d := range []struct {
+		p     *time.Duration
+		value time.Duration
+	}{{&o.TTL, 5 * time.Second}, {&o.Renew, 1500 * time.Millisecond}, {&o.Retry, time.Second}, {&o.Margin, 500 * time.Millisecond}} {
+		if *d.p == 0 {
+			*d.p = d.value
+		}
+	}
+	if o.Renew <= 0 || o.Retry <= 0 || o.Margin <= 0 || o.TTL <= o.Margin+o.Renew {
+		return nil, fmt.Errorf("election: TTL %s must exceed Renew %s plus Margin %s, and all must be positive", o.TTL, o.Renew, o.Margin)
+	}
+	if office == "" || holder == "" {
+		return nil, errors.New("election: the office and the holder need names")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	o.Logger = o.Logger.With("office", office, "candidate", holder)
+	return &Elector{driver: d, opts: o, candidacy: Candidacy{office, holder, o.Address, o.TTL}}, nil
+}
+
+// Leading returns the fence of the present term, if this candidate leads by its
+// own clock.
+func (e *Elector) Leading() (proget.Fence, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.leading == nil {
+		return proget.Fence{}, false
+	}
+	return e.leading.Fence, true
+}
+
+func (e *Elector) setLeading(l *Lease) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.leading = l
+}
+
+// Run campaigns until ctx ends. Whenever it is elected it calls lead with a
+// context that ends before the lease can, waits for lead to return, and
+// campaigns again. It returns nil when ctx has ended, lead has returned and
+// the office is free for others.
+func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, f proget.Fence) error) error {
+	for ctx.Err() == nil {
+		asked := time.Now()
+		l, err := e.driver.Acquire(ctx, e.candidacy)
+		switch {
+		case err == nil:
+			e.serve(ctx, l, asked, lead)
+		case !errors.Is(err, ErrHeld) && ctx.Err() == nil:
+			e.opts.Logger.WarnContext(ctx, "cannot campaign", "error", err)
+		}
+		e.rest(ctx)
+	}
+	return nil
+}
+
+// rest waits for the next attempt, jittered so that candidates spread.
+func (e *Elector) rest(ctx context.Context) {
+	select {
+	case <-time.After(e.opts.Retry*4/5 + rand.N(e.opts.Retry*2/5)):
+	case <-ctx.Done():
+	}
+}
+
+// serve is one term.
+func (e *Elector) serve(ctx context.Context, l Lease, asked time.Time, lead func(context.Context, proget.Fence) error) {
+	log := e.opts.Logger.With("term", l.Fence.Number)
+	term, end := context.WithCancelCause(ctx)
+	e.setLeading(&l)
+	log.InfoContext(ctx, "elected")
+	done := make(chan error, 1)
+	go func() { done <- lead(term, l.Fence) }()
+	err := e.hold(term, end, l, asked, done)
+	e.setLeading(nil)
+	if err != nil && ctx.Err() == nil {
+		log.WarnContext(ctx, "the term ends", "error", err)
+	} else {
+		log.InfoContext(ctx, "the term ends")
+	}
+	e.release(ctx, l)
+}
+
+// hold renews the lease until lead has returned, and makes it return when the
+// lease is lost or can no longer be trusted.
+func (e *Elector) hold(term context.Context, end context.CancelCauseFunc, l Lease, asked time.Time, done <-chan error) error {
+	defer end(nil)
+	trust := time.NewTimer(time.Until(asked.Add(e.opts.TTL - e.opts.Margin)))
+	defer trust.Stop()
+	renewals := make(chan renewal, 1)
+	next := time.NewTimer(e.opts.Renew)
+	defer next.Stop()
+	calls, stop := context.WithCancel(term)
+	var renewing sync.WaitGroup
+	defer renewing.Wait()
+	defer stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-next.C:
+			renewing.Go(func() { renewals <- e.renew(calls, l) })
+		case r := <-renewals:
+			switch {
+			case r.err == nil:
+				trust.Reset(time.Until(r.asked.Add(e.opts.TTL - e.opts.Margin)))
+				next.Reset(time.Until(r.asked.Add(e.opts.Renew)))
+			case errors.Is(r.err, ErrLost):
+				return e.stepDown(end, r.err, done)
+			default:
+				next.Reset(e.opts.Renew / 5)
+			}
+		case <-trust.C:
+			return e.stepDown(end, fmt.Errorf("%w: it could not be renewed in time", ErrLost), done)
+		case <-term.Done():
+			e.setLeading(nil)
+			return <-done
+		}
+	}
+}
+
+type renewal struct {
+	asked time.Time
+	err   error
+}
+
+func (e *Elector) renew(ctx context.Context, l Lease) renewal {
+	ctx, cancel := context.WithTimeout(ctx, e.opts.TTL-e.opts.Margin)
+	defer cancel()
+	asked := time.Now()
+	return renewal{asked, e.driver.Renew(ctx, l)}
+}
+
+// stepDown ends the leader's context and waits for it, loudly if it does not
+// heed it within the margin: from then on only the fence keeps order.
+func (e *Elector) stepDown(end context.CancelCauseFunc, cause error, done <-chan error) error {
+	e.setLeading(nil)
+	end(cause)
+	select {
+	case <-done:
+		return cause
+	case <-time.After(e.opts.Margin):
+		e.opts.Logger.Error("the leader goes on although its lease is over; its writes will be refused", "cause", cause)
+	}
+	<-done
+	return cause
+}
+
+// release frees the office for others, also when ctx has ended.
+func (e *Elector) release(ctx context.Context, l Lease) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.opts.Margin+time.Second)
+	defer cancel()
+	if err := e.driver.Release(ctx, l); err != nil {
+		e.opts.Logger.WarnContext(ctx, "the office could not be released; it is free when the lease has run out", "error", err)
+	}
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"text/template"
+	"time"
+)
+
+// balancer is HAProxy where it is installed, else a small proxy in this
+// process.
+type balancer struct {
+	process
+	kind   string
+	server *http.Server
+	done   sync.WaitGroup
+}
+
+// haproxy is a configuration worth copying: no affinity, nodes are taken out
+// as soon as they say that they are not ready, and a request that reached no
+// node is sent to another. A write that may have reached a node is never sent
+// twice: its client is told, and decides.
+var haproxy = template.Must(template.New("haproxy.cfg").Parse(`global
+    maxconn 4096
+
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 5m
+    timeout server 5m
+    timeout http-request 10s
+    timeout queue 30s
+    option redispatch 1
+    option http-keep-alive
+    option forwardfor
+    retries 3
+
+frontend feeds
+    bind {{.Listen}}
+    http-request set-header X-Forwarded-Proto http
+    default_backend nodes
+
+backend nodes
+    balance roundrobin
+    option httpchk GET /health/ready
+    http-check expect status 200
+    # Reads are safe to repeat; of writes, only those that reached no node.
+    retry-on conn-failure empty-response response-timeout 503
+    http-request disable-l7-retry unless METH_GET or METH_HEAD
+    default-server check inter 1s fastinter 250ms fall 2 rise 1 observe layer4 error-limit 2 on-error mark-down
+{{range .Nodes}}    server {{.Name}} {{.Host}}
+{{end}}`))
+
+func startBalancer(ctx context.Context, o options, nodes []*process) (*balancer, error) {
+	listen := o.listen
+	if strings.HasSuffix(listen, ":0") {
+		var err error
+		if listen, err = freeAddress(); err != nil {
+			return nil, err
+		}
+	}
+	var web []target
+	for _, n := range nodes {
+		if n.Role == "web" {
+			web = append(web, target{Name: n.Name, Host: strings.TrimPrefix(n.URL, "http://")})
+		}
+	}
+	if path, err := exec.LookPath("haproxy"); err == nil {
+		return startHAProxy(path, o.data, listen, web)
+	}
+	return startProxy(ctx, listen, web)
+}
+
+// target is a web node.
+type target struct {
+	Name, Host string
+}
+
+func startHAProxy(path, dir, listen string, nodes []target) (*balancer, error) {
+	config := filepath.Join(dir, "haproxy.cfg")
+	f, err := os.Create(config)
+	if err != nil {
+		return nil, err
+	}
+	err = haproxy.Execute(f, map[string]any{"Listen": listen, "Nodes": nodes})
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("write %s: %w", config, err)
+	}
+	p, err := startProcess(exec.Command(path, "-db", "-f", config), filepath.Join(dir, "haproxy.log"))
+	if err != nil {
+		return nil, fmt.Errorf("start HAProxy: %w", err)
+	}
+	b := &balancer{process: *p, kind: "HAProxy, configured by " + config}
+	b.Name, b.Role, b.URL = "load-balancer", "load balancer", "http://"+listen
+	return b, nil
+}
+
+// startProxy serves a round-robin proxy from this process.
+func startProxy(ctx context.Context, listen string, nodes []target) (*balancer, error) {
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, err
+	}
+	p := &proxy{nodes: nodes, ready: make([]atomic.Bool, len(nodes))}
+	b := &balancer{kind: "a small proxy of this program, for evaluation only: install HAProxy for more"}
+	b.Name, b.Role, b.URL, b.PID = "load-balancer", "load balancer", "http://"+l.Addr().String(), os.Getpid()
+	b.server = &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
+	b.done.Go(func() { p.check(ctx) })
+	b.done.Go(func() { _ = b.server.Serve(l) }) // ends with close
+	return b, nil
+}
+
+func (b *balancer) close() {
+	if b.server != nil {
+		_ = b.server.Close() // nothing is left to save
+	}
+}
+
+func (b *balancer) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.URL+"/health/ready", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// proxy sends each request to the next node that is ready.
+type proxy struct {
+	nodes []target
+	ready []atomic.Bool
+	next  atomic.Uint64
+}
+
+// check asks every node twice a second whether it is ready, until ctx ends.
+func (p *proxy) check(ctx context.Context) {
+	client := &http.Client{Timeout: time.Second}
+	for ctx.Err() == nil {
+		for i, n := range p.nodes {
+			resp, err := client.Get("http://" + n.Host + "/health/ready")
+			ok := err == nil && resp.StatusCode == http.StatusOK
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			p.ready[i].Store(ok)
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	for range p.nodes {
+		i := int(p.next.Add(1) % uint64(len(p.nodes)))
+		if !p.ready[i].Load() {
+			continue
+		}
+		to := &url.URL{Scheme: "http", Host: p.nodes[i].Host}
+		reverse := &httputil.ReverseProxy{
+			Rewrite: func(pr *httputil.ProxyRequest) {
+				pr.SetURL(to)
+				pr.Out.Host = pr.In.Host
+				pr.SetXForwarded()
+			},
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+				p.ready[i].Store(false)
+				http.Error(w, "The node "+p.nodes[i].Name+" went away. Try again.", http.StatusBadGateway)
+			},
+		}
+		reverse.ServeHTTP(w, r)
+		return
+	}
+	http.Error(w, "No node is ready. Try again shortly.", http.StatusServiceUnavailable)
+}

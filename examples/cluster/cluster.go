@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// secrets are made at the first start and kept, since the database remembers
+// them.
+type secrets struct {
+	EncryptionKey string `json:"encryptionKey"`
+	AdminPassword string `json:"adminPassword"`
+	APIKey        string `json:"apiKey"`
+}
+
+func loadSecrets(path string) (s secrets, err error) {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		return s, json.Unmarshal(text, &s)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return s, err
+	}
+	key := make([]byte, 16)
+	_, _ = rand.Read(key) // never fails
+	s = secrets{hex.EncodeToString(key), rand.Text(), rand.Text()}
+	if text, err = json.Marshal(s); err != nil {
+		return s, err
+	}
+	return s, os.WriteFile(path, text, 0o600)
+}
+
+// The states of a node.
+const (
+	starting = "starting"
+	ready    = "ready"
+	unready  = "not ready"
+	down     = "down"
+)
+
+// process is a node's process.
+type process struct {
+	Name string `json:"name"`
+	Role string `json:"role"`
+	URL  string `json:"url"`
+	PID  int    `json:"pid"`
+
+	cmd     *exec.Cmd
+	log     string
+	ended   chan struct{}
+	state   string
+	primary bool
+}
+
+func (p *process) exited() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+type cluster struct {
+	options  options
+	secrets  secrets
+	nodes    []*process
+	balancer *balancer
+}
+
+// description is the line that -json prints.
+type description struct {
+	LoadBalancer  *process   `json:"loadBalancer"`
+	Nodes         []*process `json:"nodes"`
+	AdminPassword string     `json:"adminPassword"`
+	APIKey        string     `json:"apiKey"`
+}
+
+func (c *cluster) describe() description {
+	return description{&c.balancer.process, c.nodes, c.secrets.AdminPassword, c.secrets.APIKey}
+}
+
+func (c *cluster) start(ctx context.Context) error {
+	for i := range c.options.web {
+		if err := c.startNode(fmt.Sprintf("web-%d", i+1), "web"); err != nil {
+			return err
+		}
+	}
+	for i := range c.options.index {
+		if err := c.startNode(fmt.Sprintf("index-%d", i+1), "index"); err != nil {
+			return err
+		}
+	}
+	var err error
+	c.balancer, err = startBalancer(ctx, c.options, c.nodes)
+	return err
+}
+
+// startNode starts a process whose output goes to a file of its own.
+func (c *cluster) startNode(name, role string) error {
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	args := []string{"run", "-node", name, "-roles", role, "-listen", address, "-data", c.options.data}
+	if c.options.db != "" {
+		args = append(args, "-db", c.options.db)
+	}
+	if c.options.storage != "" {
+		args = append(args, "-storage", c.options.storage)
+	}
+	cmd := exec.Command(c.options.server, args...)
+	cmd.Env = append(os.Environ(),
+		"PROGET_ENCRYPTION_KEY="+c.secrets.EncryptionKey,
+		"PROGET_ADMIN_PASSWORD="+c.secrets.AdminPassword, "PROGET_API_KEY="+c.secrets.APIKey)
+	p, err := startProcess(cmd, filepath.Join(c.options.data, name+".log"))
+	if err != nil {
+		return fmt.Errorf("start node %s: %w", name, err)
+	}
+	p.Name, p.Role, p.URL, p.state = name, role, "http://"+address, starting
+	c.nodes = append(c.nodes, p)
+	return nil
+}
+
+func startProcess(cmd *exec.Cmd, log string) (*process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{PID: cmd.Process.Pid, cmd: cmd, log: log, ended: make(chan struct{})}
+	go func() { // owned by stop, which waits for ended
+		_ = cmd.Wait() // its state says how it ended
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+// freeAddress returns a loopback address that was free a moment ago.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// look asks every node how it is.
+func (c *cluster) look(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, n := range c.nodes {
+		all.Go(func() { n.look(ctx) })
+	}
+	all.Wait()
+}
+
+func (p *process) look(ctx context.Context) {
+	if p.exited() {
+		p.state, p.primary = down+", "+p.cmd.ProcessState.String(), false
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/health/ready", nil)
+	if err != nil {
+		return
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		if p.state != starting {
+			p.state, p.primary = "silent", false
+		}
+		return
+	}
+	defer resp.Body.Close()
+	var answer struct{ Ready, Primary bool }
+	_ = json.NewDecoder(resp.Body).Decode(&answer) // what cannot be read is not ready
+	p.primary = answer.Primary
+	switch {
+	case answer.Ready:
+		p.state = ready
+	case p.state != starting:
+		p.state = unready
+	}
+}
+
+// stop ends every process: in order first, by force after ten seconds.
+func (c *cluster) stop() {
+	all := c.nodes
+	if c.balancer != nil {
+		c.balancer.close()
+		if c.balancer.cmd != nil {
+			all = append([]*process{&c.balancer.process}, all...)
+		}
+	}
+	for _, p := range all {
+		if err := p.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			_ = p.cmd.Process.Kill() // where there is no such signal
+		}
+		_ = p.cmd.Process.Signal(syscall.SIGCONT) // a paused one could not hear it
+	}
+	force := time.After(10 * time.Second)
+	for _, p := range all {
+		select {
+		case <-p.ended:
+		case <-force:
+			_ = p.cmd.Process.Kill() // it may have ended meanwhile
+			<-p.ended
+		}
+	}
+}

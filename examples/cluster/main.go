@@ -1,0 +1,126 @@
+// Command cluster runs a whole cluster on one machine: web nodes and indexing
+// nodes of the reference server as processes of their own, on one database and
+// one folder, behind a load balancer. It restarts nothing, so that ending a
+// process shows what happens.
+//
+//	go run ./examples/cluster
+//	go run ./examples/cluster -db 'postgres://…' -json
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	db, storage, data, server, listen string
+	web, index                        int
+	json                              bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.db, "db", "", "database `URL` shared by all nodes (default SQLite in the data folder)")
+	flag.StringVar(&o.storage, "storage", "", "storage `URL` shared by all nodes (default a folder in the data folder)")
+	flag.StringVar(&o.data, "data", "proget-cluster", "`folder` for data, logs and the load balancer's configuration")
+	flag.StringVar(&o.server, "server", "", "the server's `binary` (default: built from this module)")
+	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "`address` of the load balancer")
+	flag.IntVar(&o.web, "web", 3, "`number` of web nodes")
+	flag.IntVar(&o.index, "index", 2, "`number` of indexing nodes")
+	flag.BoolVar(&o.json, "json", false, "print one line of JSON once all are ready, instead of a table")
+	flag.Parse()
+	if flag.NArg() > 0 || o.web < 1 || o.index < 0 || o.web+o.index > 50 {
+		fmt.Fprintln(os.Stderr, "cluster: give flags only, and 1 to 50 nodes of which one at least is a web node; -help lists the flags")
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "cluster:", err)
+		os.Exit(1)
+	}
+}
+
+// run starts everything, shows it until ctx ends, and ends what it started.
+func run(ctx context.Context, o options) (err error) {
+	if o.data, err = filepath.Abs(o.data); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.data, 0o750); err != nil {
+		return err
+	}
+	if o.server == "" {
+		if o.server, err = build(ctx, o.data); err != nil {
+			return err
+		}
+	}
+	s, err := loadSecrets(filepath.Join(o.data, "secrets.json"))
+	if err != nil {
+		return err
+	}
+	c := &cluster{options: o, secrets: s}
+	defer c.stop()
+	if err := c.start(ctx); err != nil {
+		return err
+	}
+	if err := c.awaitReady(ctx); err != nil {
+		return err
+	}
+	if o.json {
+		if err := json.NewEncoder(os.Stdout).Encode(c.describe()); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	}
+	c.show(ctx)
+	return nil
+}
+
+// build compiles the reference server, so that every node is one process and
+// not one under a "go run".
+func build(ctx context.Context, dir string) (string, error) {
+	fmt.Fprintln(os.Stderr, "building the server …")
+	path := filepath.Join(dir, "server.bin")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/proget-go/ha/examples/server")
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("build the server: %w", err)
+	}
+	return path, nil
+}
+
+// awaitReady waits until every node and the load balancer answer.
+func (c *cluster) awaitReady(ctx context.Context) error {
+	deadline := time.After(time.Minute)
+	for {
+		c.look(ctx)
+		waiting := ""
+		for _, n := range c.nodes {
+			if n.exited() {
+				return fmt.Errorf("node %s ended at its start (%s); its log is %s", n.Name, n.state, n.log)
+			}
+			if n.state != ready {
+				waiting = n.Name
+			}
+		}
+		if waiting == "" && c.balancer.answers(ctx) {
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-deadline:
+			return fmt.Errorf("node %s is not ready after a minute; its log is in %s", waiting, c.options.data)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

@@ -1,0 +1,334 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/postgres"
+	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/db/sqlserver"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/node"
+)
+
+// usageError is a wrong flag or environment variable, in one line.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+type config struct {
+	listen    string
+	roles     []string
+	db        string
+	storage   string
+	keys      string
+	node      string
+	baseURL   string
+	data      string
+	maxUpload int64
+	drain     time.Duration
+	shutdown  time.Duration
+	upgradeDB bool
+
+	adminPassword string
+	apiKey        string
+	feeds         []*proget.Feed
+}
+
+const usage = `A package-feed server: one node, alone or of a cluster.
+
+Usage:
+  server [run] [flags]             serve
+  server upgradedb [flags]         bring the database's schema up to date, and exit
+  server resetadminpassword        give the user Admin a new password, and print it
+
+Without flags, everything lies in the folder proget-data and one process does
+it all. For a cluster, start any number of nodes with the same -db, -storage
+and -encryption-key behind any load balancer that checks /health/ready; no
+sticky sessions are needed.
+
+Flags, each with the environment variable that sets it too:
+
+`
+
+const more = `
+At its first start an empty database gets a user Admin, an API key and feeds:
+  PROGET_ADMIN_PASSWORD   the password; else one is generated and printed once
+  PROGET_API_KEY          an API key that may publish; likewise
+  PROGET_FEEDS            name:type,name:type; else one feed of each type
+These, PROGET_DB and PROGET_ENCRYPTION_KEY may also be read from a file, named
+by the variable with _FILE appended.
+
+Databases:
+  sqlite:FILE             on a local disk; any number of processes of one machine
+  postgres://USER:PASSWORD@HOST:PORT/DATABASE
+  sqlserver://USER:PASSWORD@HOST:PORT?database=DATABASE
+  Server=HOST;Database=DATABASE;User ID=USER;Password=PASSWORD
+Storage:
+  file:///srv/packages    a folder; on a share that all nodes mount, for a cluster
+`
+
+// parse reads flags and environment.
+func parse(args []string) (config, error) {
+	cfg := config{}
+	var roles, maxUpload string
+	set := flag.NewFlagSet("server", flag.ContinueOnError)
+	set.SetOutput(os.Stdout)
+	set.Usage = func() { fmt.Print(usage); printFlags(set); fmt.Print(more) }
+	text := func(p *string, name, value, help string) {
+		set.StringVar(p, name, fromEnv(name, value), help)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node-1"
+	}
+	text(&cfg.listen, "listen", "localhost:8624", "`address` to serve on")
+	text(&roles, "roles", "web,index", "what this node does: web, index, or web,index")
+	text(&cfg.data, "data", "proget-data", "`folder` for the embedded database, storage and what this node may lose")
+	text(&cfg.db, "db", "", "database `URL` (default sqlite:proget.db in the data folder)")
+	text(&cfg.storage, "storage", "", "storage `URL` (default the folder packages in the data folder)")
+	text(&cfg.keys, "encryption-key", "", "32 hexadecimal `digits`, the same on every node; several, separated by commas, to change it")
+	text(&cfg.node, "node", host, "`name` of this node, unique in the cluster")
+	text(&cfg.baseURL, "base-url", "", "`URL` under which clients reach the cluster (default: as each request says)")
+	text(&maxUpload, "max-upload", "10GB", "largest package `size` accepted")
+	set.DurationVar(&cfg.drain, "drain", 3*time.Second, "how long load balancers may take to notice, on SIGTERM, that this node stops")
+	set.DurationVar(&cfg.shutdown, "shutdown", 30*time.Second, "how long requests in flight may take to finish")
+	set.BoolVar(&cfg.upgradeDB, "upgrade-db", true, "bring the database's schema up to date at start")
+	silent := new(strings.Builder)
+	set.SetOutput(silent) // one clear line instead of the whole help
+	if err := set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return cfg, err
+		}
+		return cfg, usageError(err.Error() + "; -help lists the flags")
+	}
+	if set.NArg() > 0 {
+		return cfg, usageError(fmt.Sprintf("what is %q? Flags come after the command and begin with -", set.Arg(0)))
+	}
+	return cfg, cfg.complete(roles, maxUpload)
+}
+
+func printFlags(set *flag.FlagSet) {
+	set.VisitAll(func(f *flag.Flag) {
+		name, help := flag.UnquoteUsage(f)
+		value := ""
+		if f.DefValue != "" && f.DefValue != "true" {
+			value = fmt.Sprintf(" (default %s)", f.DefValue)
+		}
+		fmt.Printf("  -%s %s  [%s]\n        %s%s\n", f.Name, name, envName(f.Name), help, value)
+	})
+}
+
+func envName(flagName string) string {
+	return "PROGET_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+func fromEnv(flagName, value string) string {
+	if v, ok := os.LookupEnv(envName(flagName)); ok {
+		return v
+	}
+	return value
+}
+
+// secret reads an environment variable, or the file that it names with _FILE.
+func secret(name string) (string, error) {
+	if v := os.Getenv(name); v != "" {
+		return v, nil
+	}
+	file := os.Getenv(name + "_FILE")
+	if file == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", usageError(fmt.Sprintf("%s_FILE: %v", name, err))
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func (c *config) complete(roles, maxUpload string) (err error) {
+	for name, p := range map[string]*string{
+		"PROGET_DB": &c.db, "PROGET_ENCRYPTION_KEY": &c.keys,
+		"PROGET_ADMIN_PASSWORD": &c.adminPassword, "PROGET_API_KEY": &c.apiKey} {
+		if *p != "" {
+			continue
+		}
+		if *p, err = secret(name); err != nil {
+			return err
+		}
+	}
+	if c.data, err = filepath.Abs(c.data); err != nil {
+		return usageError(fmt.Sprintf("-data: %v", err))
+	}
+	if c.db == "" {
+		c.db = "sqlite:" + filepath.Join(c.data, "proget.db")
+	}
+	if c.storage == "" {
+		c.storage = (&url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(filepath.Join(c.data, "packages")), "/")}).String()
+	}
+	if c.maxUpload, err = parseSize(maxUpload); err != nil {
+		return err
+	}
+	if c.feeds, err = parseFeeds(os.Getenv("PROGET_FEEDS")); err != nil {
+		return err
+	}
+	return errors.Join(c.checkRoles(roles), c.check())
+}
+
+func (c *config) checkRoles(roles string) error {
+	for role := range strings.SplitSeq(roles, ",") {
+		role = strings.TrimSpace(role)
+		if role != node.RoleWeb && role != node.RoleIndex {
+			return usageError(fmt.Sprintf("-roles %q: use web, index, or web,index", roles))
+		}
+		c.roles = append(c.roles, role)
+	}
+	return nil
+}
+
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+func (c *config) check() error {
+	if _, _, err := net.SplitHostPort(c.listen); err != nil {
+		return usageError(fmt.Sprintf("-listen %q: give host:port, as in localhost:8624 or :8624", c.listen))
+	}
+	if !nodeName.MatchString(c.node) {
+		return usageError(fmt.Sprintf("-node %q: use letters, digits, '-', '_' and '.'", c.node))
+	}
+	if c.engine() == "" {
+		return usageError("-db: use sqlite:FILE, postgres://…, sqlserver://… or Server=…;Database=…")
+	}
+	if u, err := url.Parse(c.baseURL); c.baseURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return usageError(fmt.Sprintf("-base-url %q: give an http or https URL", c.baseURL))
+	}
+	if u, err := url.Parse(c.storage); err != nil || u.Scheme == "" {
+		return usageError(fmt.Sprintf("-storage %q: give a URL, as in file:///srv/packages", c.storage))
+	}
+	if c.keys == "" && c.engine() != "sqlite" {
+		return usageError("-encryption-key is needed with a database server, the same on every node; for example " + auth.NewEncryptionKey())
+	}
+	if c.keys == "" {
+		return nil
+	}
+	if _, err := auth.ParseKeyring(c.keys); err != nil {
+		return usageError("-encryption-key: " + proget.Message(err))
+	}
+	return nil
+}
+
+var size = regexp.MustCompile(`^(\d+)([KMGT]?)B?$`)
+
+// parseSize reads 500MB, 10GB or a number of bytes.
+func parseSize(text string) (int64, error) {
+	m := size.FindStringSubmatch(strings.ToUpper(strings.ReplaceAll(text, " ", "")))
+	if m == nil || len(m[1]) > 9 {
+		return 0, usageError(fmt.Sprintf("-max-upload %q: give a size, as in 500MB or 10GB", text))
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	return n << (10 * strings.Index("BKMGT", cmp.Or(m[2], "B"))), nil
+}
+
+// parseFeeds reads name:type,name:type.
+func parseFeeds(text string) ([]*proget.Feed, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var feeds []*proget.Feed
+	for item := range strings.SplitSeq(text, ",") {
+		name, typ, ok := strings.Cut(strings.TrimSpace(item), ":")
+		if !ok {
+			return nil, usageError(fmt.Sprintf("PROGET_FEEDS: %q is not name:type", item))
+		}
+		feeds = append(feeds, &proget.Feed{Name: name, Type: typ})
+	}
+	return feeds, nil
+}
+
+// engine tells what kind of database -db names, or "".
+func (c *config) engine() string {
+	switch lower := strings.ToLower(c.db); {
+	case strings.HasPrefix(lower, "sqlite:"):
+		return "sqlite"
+	case strings.HasPrefix(lower, "postgres://"), strings.HasPrefix(lower, "postgresql://"):
+		return "postgres"
+	case strings.HasPrefix(lower, "sqlserver://"), strings.Contains(lower, "server=") || strings.Contains(lower, "data source="):
+		return "sqlserver"
+	}
+	return ""
+}
+
+func (c *config) openDB(ctx context.Context, migrate bool) (*db.Store, error) {
+	opts := &db.Options{NoMigrate: !migrate}
+	switch c.engine() {
+	case "postgres":
+		return postgres.Open(ctx, c.db, opts)
+	case "sqlserver":
+		return sqlserver.Open(ctx, c.db, opts)
+	}
+	return sqlite.Open(ctx, c.db[len("sqlite:"):], opts)
+}
+
+// keyring reads the encryption keys. A server on embedded defaults makes one
+// and keeps it beside its data.
+func (c *config) keyring() (*auth.Keyring, error) {
+	if c.keys != "" {
+		return auth.ParseKeyring(c.keys)
+	}
+	path := filepath.Join(c.data, "encryption.key")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		text, err = makeKey(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the encryption key: %w", err)
+	}
+	return auth.ParseKeyring(string(text))
+}
+
+// makeKey writes a new key so that of several processes that start at once all
+// end up with the same one: the file appears whole, and only once.
+func makeKey(path string) ([]byte, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(auth.NewEncryptionKey() + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+var password = regexp.MustCompile(`(?i)(password|pwd)\s*=[^;]*`)
+
+// redact removes the password from a connection string.
+func redact(dsn string) string {
+	if u, err := url.Parse(dsn); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return password.ReplaceAllString(dsn, "$1=***")
+}

@@ -1,0 +1,210 @@
+// Command server is the reference server: the packages of this module put
+// together, as one process on embedded defaults or as one node of a cluster.
+//
+//	go run ./examples/server            # SQLite and a folder, web and indexing roles
+//	go run ./examples/server -help
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/feed/nuget"
+	"github.com/proget-go/ha/proget/node"
+	"github.com/proget-go/ha/storage"
+)
+
+// types are the feed types this server knows.
+func types() []feed.Type { return []feed.Type{nuget.New(nil)} }
+
+func main() {
+	err := run(os.Args[1:])
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.As(err, new(usageError)):
+		fmt.Fprintln(os.Stderr, "proget:", err)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "proget:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	command := "run"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		command, args = args[0], args[1:]
+	}
+	cfg, err := parse(args)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	switch command {
+	case "run":
+		return serve(ctx, cfg)
+	case "upgradedb":
+		return upgrade(ctx, cfg)
+	case "resetadminpassword":
+		return resetPassword(ctx, cfg)
+	}
+	return usageError(fmt.Sprintf("there is no command %q: use run, upgradedb or resetadminpassword", command))
+}
+
+func upgrade(ctx context.Context, cfg config) error {
+	store, err := cfg.openDB(ctx, true)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("The schema in %s is up to date.\n", store.Engine())
+	return store.Close()
+}
+
+func resetPassword(ctx context.Context, cfg config) error {
+	store, err := cfg.openDB(ctx, cfg.upgradeDB)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	password, err := node.ResetAdminPassword(ctx, store, cfg.adminPassword)
+	if err != nil {
+		return err
+	}
+	if cfg.adminPassword == "" {
+		fmt.Printf("The password of %s is now %s\n", node.AdminName, password)
+	} else {
+		fmt.Printf("The password of %s has been set.\n", node.AdminName)
+	}
+	return nil
+}
+
+// serve runs a node until it is told to stop.
+func serve(ctx context.Context, cfg config) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	listener, err := net.Listen("tcp", cfg.listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer listener.Close()
+	store, err := cfg.openDB(ctx, cfg.upgradeDB)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	blobs, err := storage.Open(ctx, cfg.storage, nil)
+	if err != nil {
+		return err
+	}
+	defer blobs.Close()
+	secrets, err := node.Initialize(ctx, store, types(), node.FirstStart{
+		Password: cfg.adminPassword, APIKey: cfg.apiKey, Feeds: cfg.feeds})
+	if err != nil {
+		return err
+	}
+	keys, err := cfg.keyring()
+	if err != nil {
+		return err
+	}
+	url := "http://" + address(listener.Addr())
+	n, err := node.New(ctx, node.Config{
+		DB: store, Blobs: blobs, Keys: keys, Feeds: types(), Name: cfg.node, Roles: cfg.roles, Address: url, BaseURL: cfg.baseURL,
+		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload})
+	if err != nil {
+		return err
+	}
+	greet(cfg, url, secrets)
+	err = serveNode(ctx, cfg, n, listener, signals)
+	return errors.Join(err, n.Close())
+}
+
+// address makes an address that a person can open of one that was listened on.
+func address(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.IsLoopback() && ip.To4() == nil {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func greet(cfg config, url string, secrets *node.Secrets) {
+	fmt.Printf("ProGet HA, node %s (%s)\n\n  URL        %s\n  Database   %s\n  Storage    %s\n",
+		cfg.node, strings.Join(cfg.roles, " and "), url, redact(cfg.db), redact(cfg.storage))
+	if secrets == nil {
+		fmt.Println()
+		return
+	}
+	if cfg.adminPassword == "" {
+		fmt.Printf("\n  Password   %s   (of user %s; shown only now)\n", secrets.Password, node.AdminName)
+	}
+	if cfg.apiKey == "" {
+		fmt.Printf("  API key    %s   (shown only now)\n", secrets.APIKey)
+	}
+	fmt.Println()
+}
+
+// serveNode serves until a signal, then in order: readiness turns 503, load
+// balancers get a moment to see it, requests in flight finish, and leadership
+// is handed over.
+func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	server := &http.Server{Handler: n.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
+	g.Go(func() error { return n.Run(ctx) })
+	g.Go(func() error {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		defer cancel()
+		select {
+		case sig := <-signals:
+			n.Drain()
+			slog.Info("stopping", "signal", sig.String())
+			if sig == syscall.SIGTERM {
+				pause(signals, cfg.drain)
+			}
+		case <-ctx.Done():
+		}
+		end, done := context.WithTimeout(context.WithoutCancel(ctx), cfg.shutdown)
+		defer done()
+		if err := server.Shutdown(end); err != nil {
+			slog.Warn("some requests did not finish in time and were cut off", "error", err)
+			return server.Close()
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// pause waits, unless another signal says to hurry.
+func pause(signals <-chan os.Signal, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-signals:
+	}
+}

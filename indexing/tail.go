@@ -1,0 +1,236 @@
+package indexing
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+)
+
+// A Log is where a Tail reads. *db.Store is one.
+type Log interface {
+	Heads(ctx context.Context) (map[int64]int64, error)
+	LogAfter(ctx context.Context, feedID, after int64, limit int) ([]proget.Entry, error)
+}
+
+var _ Log = (*db.Store)(nil)
+
+// A Subscriber learns of every entry of every feed, in each feed's order.
+// Whatever it keeps in memory is true again when Applied returns; it must not
+// wait for anything.
+type Subscriber interface {
+	// Applied is called with the next entries of one feed, some of them perhaps
+	// a second time. If entries is nil, more has happened than is worth
+	// reading: all that is known of the feed is to be forgotten.
+	Applied(feedID int64, entries []proget.Entry)
+}
+
+// Tail follows the logs of all feeds in this process. Sync makes reads
+// linearizable: it returns once everything that was committed before the call
+// has been applied to the subscribers.
+//
+// Concurrent calls share one question to the database: each waits for a
+// question that is asked after it came, so the cost does not grow with the
+// number of requests.
+type Tail struct {
+	log         Log
+	subscribers []Subscriber
+	opts        TailOptions
+
+	mu      sync.Mutex
+	next    *question // waits to be asked; nil if nobody waits
+	running bool
+	wakeup  chan struct{}
+	heads   map[int64]int64 // applied
+	last    time.Time       // when the newest question was asked
+	down    error           // why the newest question failed
+	asking  sync.WaitGroup
+}
+
+// TailOptions configure a Tail. The zero value is ready to use.
+type TailOptions struct {
+	// Interval is the shortest time between two questions under load, so that
+	// many nodes do not press on the database. Default: 1 ms.
+	Interval time.Duration
+
+	// Timeout bounds one question. Default: 2 s.
+	Timeout time.Duration
+
+	// Backlog is the number of entries of one feed beyond which what is known
+	// of it is forgotten rather than brought up to date. Default: 2000.
+	Backlog int
+
+	Logger *slog.Logger // default: slog.Default()
+}
+
+type question struct {
+	done chan struct{}
+	err  error
+}
+
+// NewTail returns a Tail that has read nothing yet.
+func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
+	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), wakeup: make(chan struct{})}
+	if opts != nil {
+		t.opts = *opts
+	}
+	if t.opts.Interval == 0 {
+		t.opts.Interval = time.Millisecond
+	}
+	if t.opts.Timeout == 0 {
+		t.opts.Timeout = 2 * time.Second
+	}
+	if t.opts.Backlog == 0 {
+		t.opts.Backlog = 2000
+	}
+	if t.opts.Logger == nil {
+		t.opts.Logger = slog.Default()
+	}
+	return t
+}
+
+// Sync waits until everything committed before the call is applied. An error
+// means that the database did not answer, and that what is in memory may be
+// stale. After a question failed, Sync says so almost at once until one
+// succeeds: those who can live with stale answers need not wait in line.
+func (t *Tail) Sync(ctx context.Context) error {
+	q, down := t.join()
+	var soon <-chan time.Time
+	if down != nil {
+		soon = time.After(patienceWhenDown)
+	}
+	select {
+	case <-q.done:
+		return q.err
+	case <-soon:
+		return down
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// patienceWhenDown is long enough for a question that meets a database which
+// has just come back.
+const patienceWhenDown = 50 * time.Millisecond
+
+// Close waits for a question under way. No Sync may follow.
+func (t *Tail) Close() { t.asking.Wait() }
+
+// Applied returns the newest applied position of each feed.
+func (t *Tail) Applied() map[int64]int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.heads // replaced, never changed
+}
+
+// Changed returns a channel that is closed when a position next moves.
+func (t *Tail) Changed() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.wakeup
+}
+
+// join returns the question that will be asked next, and the error of the
+// newest one that was answered.
+func (t *Tail) join() (*question, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next == nil {
+		t.next = &question{done: make(chan struct{})}
+	}
+	if !t.running {
+		t.running = true
+		t.asking.Go(t.ask)
+	}
+	return t.next, t.down
+}
+
+// ask asks one question after the other until nobody waits.
+func (t *Tail) ask() {
+	for first := true; ; first = false {
+		if wait := t.opts.Interval - time.Since(t.last); !first && wait > 0 {
+			time.Sleep(wait)
+		}
+		t.mu.Lock()
+		q := t.next
+		t.next = nil
+		if q == nil {
+			t.running = false
+			t.mu.Unlock()
+			return
+		}
+		t.last = time.Now()
+		t.mu.Unlock()
+		q.err = t.catchUp()
+		t.mu.Lock()
+		t.down = q.err
+		t.mu.Unlock()
+		close(q.done)
+	}
+}
+
+// catchUp belongs to all who wait, so no caller's context ends it.
+func (t *Tail) catchUp() error {
+	ctx, cancel := context.WithTimeout(context.Background(), t.opts.Timeout)
+	defer cancel()
+	heads, err := t.log.Heads(ctx)
+	if err != nil {
+		return err
+	}
+	moved := false
+	for feed, head := range heads {
+		applied, known := t.heads[feed]
+		switch {
+		case known && head == applied:
+			continue
+		case !known:
+			t.forget(feed)
+		default:
+			if err := t.apply(ctx, feed, applied, head); err != nil {
+				return err
+			}
+		}
+		moved = true
+	}
+	if moved {
+		t.advance(heads)
+	}
+	return nil
+}
+
+func (t *Tail) forget(feed int64) {
+	for _, s := range t.subscribers {
+		s.Applied(feed, nil)
+	}
+}
+
+func (t *Tail) apply(ctx context.Context, feed, applied, head int64) error {
+	if head < applied || head-applied > int64(t.opts.Backlog) {
+		t.opts.Logger.Info("feed has changed a lot; reading it anew", "feed", feed, "applied", applied, "head", head)
+		t.forget(feed)
+		return nil
+	}
+	entries, err := t.log.LogAfter(ctx, feed, applied, t.opts.Backlog)
+	if err != nil {
+		return err
+	}
+	if n := len(entries); n == 0 || entries[0].Seq != applied+1 || entries[n-1].Seq < head {
+		t.forget(feed) // the log was compacted, or a replica lags: trust nothing
+		return nil
+	}
+	for _, s := range t.subscribers {
+		s.Applied(feed, entries)
+	}
+	return nil
+}
+
+func (t *Tail) advance(heads map[int64]int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.heads = heads
+	close(t.wakeup)
+	t.wakeup = make(chan struct{})
+}

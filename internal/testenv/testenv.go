@@ -1,0 +1,53 @@
+// Package testenv finds or starts the real servers that tests run against.
+//
+// A test whose server is missing is skipped with the reason, so that `go test
+// ./...` passes on a bare machine. With PROGET_TEST_REQUIRE set, as in `make
+// test`, it fails instead.
+package testenv
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Missing skips the test, or fails it if nothing may be missing.
+func Missing(t testing.TB, what, install string) {
+	t.Helper()
+	message := fmt.Sprintf("%s is needed for this test: %s", what, install)
+	if os.Getenv("PROGET_TEST_REQUIRE") != "" {
+		t.Fatal(message)
+	}
+	t.Skip(message)
+}
+
+// Program returns the path of the first of the named programs that is there,
+// looking in PATH and in the given folders' patterns.
+func Program(t testing.TB, install string, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+		if found, _ := filepath.Glob(name); len(found) > 0 {
+			return found[len(found)-1]
+		}
+	}
+	Missing(t, filepath.Base(names[0]), install)
+	return ""
+}
+
+// FreePort returns a TCP port on the loopback address that was free a moment
+// ago.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}

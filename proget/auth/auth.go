@@ -1,0 +1,353 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+)
+
+// CookieName is the session cookie's name.
+const CookieName = "proget_session"
+
+// SessionLength is how long a session lasts.
+const SessionLength = 7 * 24 * time.Hour
+
+// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
+const hashing = 2
+
+// kept bounds how many keys, users and checked passwords are kept in memory.
+const kept = 4096
+
+// An Authority authenticates requests and decides what they may do. It is safe
+// for concurrent use.
+type Authority struct {
+	db   *db.Store
+	ring *Keyring
+
+	slots  *semaphore.Weighted
+	secret []byte // of this process; keys the memory of checked passwords
+
+	mu      sync.Mutex
+	current *memory
+}
+
+// memory is what is known until the system feed's log moves.
+type memory struct {
+	keys      *lru.Cache[string, found[db.Key]]
+	users     *lru.Cache[string, found[db.User]]
+	passwords *lru.Cache[string, bool] // by keyed hash of user, epoch and password
+	grants    func() ([]db.Permission, error)
+}
+
+type found[T any] struct {
+	value T
+	err   error
+}
+
+// New returns an Authority over the accounts in a database.
+func New(store *db.Store, ring *Keyring) *Authority {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	a := &Authority{db: store, ring: ring, slots: semaphore.NewWeighted(hashing), secret: secret}
+	a.forget()
+	return a
+}
+
+// Applied implements indexing.Subscriber.
+func (a *Authority) Applied(feedID int64, _ []proget.Entry) {
+	if feedID == proget.SystemFeed {
+		a.forget()
+	}
+}
+
+func (a *Authority) forget() {
+	m := new(memory)
+	m.keys, _ = lru.New[string, found[db.Key]](kept) // the size is valid
+	m.users, _ = lru.New[string, found[db.User]](kept)
+	m.passwords, _ = lru.New[string, bool](kept)
+	var mu sync.Mutex
+	var grants []db.Permission
+	m.grants = func() ([]db.Permission, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if grants != nil {
+			return grants, nil
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		all, err := a.db.ListPermissions(ctx)
+		if err == nil {
+			grants = append([]db.Permission{}, all...)
+		}
+		return grants, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.current = m
+}
+
+func (a *Authority) memory() *memory {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.current
+}
+
+// An Identity is an authenticated caller with the limits of how they came.
+type Identity struct {
+	proget.Principal
+	key     *db.Key // set if an API key was used
+	Session bool    // came by cookie: a browser, so that forms must be guarded
+}
+
+// Authenticate tells who a request is from. Without credentials that is the
+// anonymous principal; with wrong ones it returns proget.ErrUnauthenticated.
+func (a *Authority) Authenticate(r *http.Request) (Identity, error) {
+	if key := apiKey(r); key != "" {
+		return a.byKeyOrPair(r.Context(), key)
+	}
+	if name, password, ok := r.BasicAuth(); ok {
+		return a.byBasic(r.Context(), name, password)
+	}
+	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		return a.byKey(r.Context(), strings.TrimSpace(bearer))
+	}
+	if c, err := r.Cookie(CookieName); err == nil {
+		return a.bySession(r.Context(), c.Value)
+	}
+	return Identity{}, nil
+}
+
+// apiKey returns the key in the places where ProGet's clients put it.
+func apiKey(r *http.Request) string {
+	for _, name := range []string{"X-ApiKey", "X-NuGet-ApiKey"} {
+		if key := r.Header.Get(name); key != "" {
+			return key
+		}
+	}
+	return r.URL.Query().Get("key")
+}
+
+// byKeyOrPair takes an API key or the pseudo-key "user:password".
+func (a *Authority) byKeyOrPair(ctx context.Context, key string) (Identity, error) {
+	if name, password, ok := strings.Cut(key, ":"); ok {
+		return a.byBasic(ctx, name, password)
+	}
+	return a.byKey(ctx, key)
+}
+
+func (a *Authority) byBasic(ctx context.Context, name, password string) (Identity, error) {
+	if name == "api" {
+		return a.byKey(ctx, password)
+	}
+	u, err := a.CheckPassword(ctx, name, password)
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{Principal: proget.Principal{User: u.Name}}, nil
+}
+
+// HashKey returns the form in which an API key is kept. Keys are long and
+// random, so a fast hash does.
+func HashKey(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
+
+func (a *Authority) byKey(ctx context.Context, text string) (Identity, error) {
+	hash := HashKey(text)
+	k, err := lookUp(a.memory().keys, hash, func() (db.Key, error) { return a.db.FindKey(ctx, hash) })
+	if errors.Is(err, proget.ErrNotFound) || err == nil && !k.Expires.IsZero() && time.Now().After(k.Expires) {
+		return Identity{}, proget.Errorf(proget.ErrUnauthenticated, "The API key is not valid: check that it is complete and has not expired.")
+	}
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{Principal: proget.Principal{Key: k.Name}, key: &k}, nil
+}
+
+// lookUp returns what is kept under key or finds and keeps it. That something
+// does not exist is kept too; that the database did not answer is not.
+func lookUp[T any](cache *lru.Cache[string, found[T]], key string, find func() (T, error)) (T, error) {
+	if f, ok := cache.Get(key); ok {
+		return f.value, f.err
+	}
+	value, err := find()
+	if err == nil || errors.Is(err, proget.ErrNotFound) {
+		cache.Add(key, found[T]{value, err})
+	}
+	return value, err
+}
+
+func (a *Authority) user(ctx context.Context, m *memory, name string) (db.User, error) {
+	return lookUp(m.users, strings.ToLower(name), func() (db.User, error) { return a.db.FindUser(ctx, name) })
+}
+
+var errSignIn = proget.Errorf(proget.ErrUnauthenticated, "The user name or the password is wrong.")
+
+// CheckPassword returns the account if the password is its own. A check that
+// succeeded is remembered until an account changes, since clients send the
+// password with every request and hashing it is costly on purpose.
+func (a *Authority) CheckPassword(ctx context.Context, name, password string) (db.User, error) {
+	m := a.memory()
+	u, err := a.user(ctx, m, name)
+	unknown := errors.Is(err, proget.ErrNotFound)
+	if err != nil && !unknown {
+		return u, err
+	}
+	mac := hmac.New(sha256.New, a.secret)
+	_ = json.NewEncoder(mac).Encode([]any{u.ID, u.SessionEpoch, password}) // a hash does not fail
+	proof := string(mac.Sum(nil))
+	if _, ok := m.passwords.Get(proof); ok && !unknown {
+		return u, nil
+	}
+	hash := u.PasswordHash
+	if unknown {
+		hash = dummyHash // takes as long, so that names cannot be probed
+	}
+	if err := a.slots.Acquire(ctx, 1); err != nil {
+		return u, proget.WrapError(proget.ErrUnavailable, err, "Too many people are signing in. Try again shortly.")
+	}
+	match, err := argon2id.ComparePasswordAndHash(password, hash)
+	a.slots.Release(1)
+	if err != nil || !match || unknown {
+		return db.User{}, errSignIn
+	}
+	m.passwords.Add(proof, true)
+	return u, nil
+}
+
+// dummyHash is the hash of a random password.
+const dummyHash = "$argon2id$v=19$m=65536,t=3,p=2$c29tZXNhbHRzb21lc2FsdA$b2xkcm9zZXNhcmVyZWR2aW9sZXRzYXJlYmx1ZXN1Z2E"
+
+// HashPassword returns the form in which a password is kept: Argon2id with
+// 64 MiB, as RFC 9106 section 4 recommends for constrained memory.
+func HashPassword(password string) (string, error) {
+	return argon2id.CreateHash(password, &argon2id.Params{Memory: 64 << 10, Iterations: 3, Parallelism: 2, SaltLength: 16, KeyLength: 32})
+}
+
+// session is the inside of the cookie.
+type session struct {
+	User    string    `json:"u"`
+	Epoch   int64     `json:"e"`
+	Expires time.Time `json:"x"`
+}
+
+const sessionPurpose = "session"
+
+// SignIn checks a password and returns the session cookie, good on every node.
+func (a *Authority) SignIn(ctx context.Context, name, password string, secure bool) (*http.Cookie, error) {
+	u, err := a.CheckPassword(ctx, name, password)
+	if err != nil {
+		return nil, err
+	}
+	s := session{u.Name, u.SessionEpoch, time.Now().Add(SessionLength)}
+	plain, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Cookie{Name: CookieName, Value: a.ring.Seal(sessionPurpose, plain), Path: "/", Expires: s.Expires,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure}, nil
+}
+
+// SignOut returns the cookie that ends a session in the browser.
+func SignOut() *http.Cookie {
+	return &http.Cookie{Name: CookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+}
+
+// bySession treats a cookie that is no longer good as no cookie: pages then
+// offer to sign in.
+func (a *Authority) bySession(ctx context.Context, cookie string) (Identity, error) {
+	plain, err := a.ring.Open(sessionPurpose, cookie)
+	if err != nil {
+		return Identity{}, nil
+	}
+	var s session
+	if err := json.Unmarshal(plain, &s); err != nil || time.Now().After(s.Expires) {
+		return Identity{}, nil
+	}
+	u, err := a.user(ctx, a.memory(), s.User)
+	if errors.Is(err, proget.ErrNotFound) || err == nil && u.SessionEpoch != s.Epoch {
+		return Identity{}, nil
+	}
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{Principal: proget.Principal{User: u.Name}, Session: true}, nil
+}
+
+// Authorize returns nil if the caller may do the task in the feed, or, with
+// feed nil, everywhere. Otherwise it returns proget.ErrUnauthenticated to the
+// anonymous and proget.ErrDenied to others.
+func (a *Authority) Authorize(id Identity, task proget.Task, f *proget.Feed) error {
+	allowed, err := a.allowed(id, task, f)
+	switch {
+	case err != nil:
+		return err
+	case allowed:
+		return nil
+	case id.Anonymous():
+		return proget.Errorf(proget.ErrUnauthenticated, "This needs permission to %s: give an API key or sign in.", task)
+	case id.key != nil:
+		return proget.Errorf(proget.ErrDenied, "The specified API key does not have the proper permissions to perform this action.")
+	}
+	return proget.Errorf(proget.ErrDenied, "%s has no permission to %s here.", id.User, task)
+}
+
+func (a *Authority) allowed(id Identity, task proget.Task, f *proget.Feed) (bool, error) {
+	if id.key != nil && covers(id.key.FeedID, id.key.Task, task, f) {
+		return true, nil
+	}
+	grants, err := a.memory().grants()
+	if err != nil {
+		return false, err
+	}
+	for _, g := range grants {
+		if id.is(g.Subject) && covers(g.FeedID, g.Task, task, f) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// covers reports whether a grant of one task, in one feed or, with 0,
+// everywhere, includes another task.
+func covers(feedID int64, granted, wanted proget.Task, f *proget.Feed) bool {
+	if feedID != 0 && (f == nil || f.ID != feedID) {
+		return false
+	}
+	return wanted.Rank() > 0 && granted.Rank() >= wanted.Rank()
+}
+
+// The subjects of permissions.
+const (
+	SubjectAnonymous     = "anonymous" // everybody, signed in or not
+	SubjectAuthenticated = "authenticated"
+)
+
+// SubjectUser returns a user's subject.
+func SubjectUser(name string) string { return "user:" + strings.ToLower(name) }
+
+func (id Identity) is(subject string) bool {
+	switch subject {
+	case SubjectAnonymous:
+		return true
+	case SubjectAuthenticated:
+		return !id.Anonymous()
+	}
+	return id.User != "" && subject == SubjectUser(id.User)
+}

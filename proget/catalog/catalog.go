@@ -1,0 +1,283 @@
+// Package catalog is the one read path: packages with their rendered
+// documents, and the list of feeds, kept in memory and kept true by the feeds'
+// logs.
+//
+// The catalog is a subscriber of an indexing.Tail. A caller that has first
+// waited for Tail.Sync reads at least what was committed before it asked: an
+// entry of the log removes the package it names from memory, and a package is
+// put into memory by the very load that removed it last could not have
+// preceded, see [Catalog.Package].
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// A Catalog is safe for concurrent use.
+type Catalog struct {
+	db    *db.Store
+	types map[string]*feed.Type
+	opts  Options
+
+	mu    sync.Mutex
+	cache *simplelru.LRU[key, *entry]
+	bytes int64
+	feeds *feedList // nil: to be read
+}
+
+// Options configure a Catalog. The zero value is ready to use.
+type Options struct {
+	MaxBytes int64         // memory for packages and documents, roughly; default 128 MiB
+	Patience time.Duration // how long a read waits for the database; default 3 s
+}
+
+type key struct {
+	feed int64
+	name string
+}
+
+// entry is a package in memory, or on its way there.
+type entry struct {
+	ready chan struct{} // closed when pkg or err is set
+	pkg   *feed.Package
+	err   error
+	base  int64 // bytes of the package without its documents
+	cost  int64 // bytes that count at present
+}
+
+type feedList struct {
+	ready  chan struct{}
+	byName map[string]*proget.Feed
+	sorted []*proget.Feed
+	err    error
+}
+
+// New returns an empty catalog.
+func New(store *db.Store, types []feed.Type, opts *Options) *Catalog {
+	c := &Catalog{db: store, types: make(map[string]*feed.Type)}
+	for i := range types {
+		c.types[types[i].Name] = &types[i]
+	}
+	if opts != nil {
+		c.opts = *opts
+	}
+	if c.opts.MaxBytes == 0 {
+		c.opts.MaxBytes = 128 << 20
+	}
+	if c.opts.Patience == 0 {
+		c.opts.Patience = 3 * time.Second
+	}
+	c.cache, _ = simplelru.NewLRU[key, *entry](1<<30, nil) // bounded by bytes, see shrink
+	return c
+}
+
+// Applied removes from memory what the entries say has changed.
+func (c *Catalog) Applied(feedID int64, entries []proget.Entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if feedID == proget.SystemFeed {
+		c.feeds = nil
+		return
+	}
+	for _, e := range entries {
+		c.drop(key{feedID, e.PackageKey})
+	}
+	if entries != nil {
+		return
+	}
+	for _, k := range c.cache.Keys() {
+		if k.feed == feedID {
+			c.drop(k)
+		}
+	}
+}
+
+func (c *Catalog) drop(k key) {
+	if e, ok := c.cache.Peek(k); ok {
+		c.cache.Remove(k)
+		c.bytes -= e.cost
+	}
+}
+
+// Package returns a package with its versions, oldest first, or
+// proget.ErrNotFound.
+//
+// A load is entered into memory before it begins. An entry of the log that is
+// applied while the load runs removes it again, so that those who come later
+// start a load of their own; those who wait for it came before and may be
+// given either state.
+func (c *Catalog) Package(ctx context.Context, f *proget.Feed, nameKey string) (*feed.Package, error) {
+	k := key{f.ID, nameKey}
+	c.mu.Lock()
+	e, ok := c.cache.Get(k)
+	if ok {
+		c.weigh(e)
+		c.mu.Unlock()
+		return e.wait(ctx)
+	}
+	e = &entry{ready: make(chan struct{})}
+	c.cache.Add(k, e)
+	c.mu.Unlock()
+	c.load(ctx, f, k, e)
+	return e.pkg, e.err
+}
+
+func (e *entry) wait(ctx context.Context) (*feed.Package, error) {
+	select {
+	case <-e.ready:
+		return e.pkg, e.err
+	default:
+	}
+	select {
+	case <-e.ready:
+		return e.pkg, e.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// load reads a package for all who wait for it: the caller that happened to be
+// first must not take it down with it.
+func (c *Catalog) load(ctx context.Context, f *proget.Feed, k key, e *entry) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Patience)
+	defer cancel()
+	e.pkg, e.err = c.read(ctx, f, k.name)
+	e.base = 200
+	if e.pkg != nil {
+		e.base += e.pkg.Bytes()
+	}
+	close(e.ready)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if present, _ := c.cache.Peek(k); present != e {
+		return // dropped meanwhile
+	}
+	if e.err != nil && proget.Message(e.err) == "" || isUnavailable(e.err) {
+		c.cache.Remove(k)
+		return
+	}
+	c.weigh(e)
+}
+
+func (c *Catalog) read(ctx context.Context, f *proget.Feed, nameKey string) (*feed.Package, error) {
+	t, ok := c.types[f.Type]
+	if !ok {
+		return nil, fmt.Errorf("feed %s has the unknown type %q", f.Name, f.Type)
+	}
+	p, err := c.db.LoadPackage(ctx, f.ID, nameKey)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(p.Versions, func(a, b *proget.Version) int { return t.CompareVersions(a.Key, b.Key) })
+	return &feed.Package{Package: p}, nil
+}
+
+// weigh brings an entry's cost up to date, since documents join a package
+// later, and makes room.
+func (c *Catalog) weigh(e *entry) {
+	select {
+	case <-e.ready:
+	default:
+		return
+	}
+	cost := e.base
+	if e.pkg != nil {
+		cost += e.pkg.Documents.Bytes()
+	}
+	c.bytes += cost - e.cost
+	e.cost = cost
+	for c.bytes > c.opts.MaxBytes && c.cache.Len() > 1 {
+		_, old, _ := c.cache.RemoveOldest()
+		c.bytes -= old.cost
+	}
+}
+
+// List returns up to limit packages in the order of their keys, beginning with
+// the first key greater than after.
+func (c *Catalog) List(ctx context.Context, f *proget.Feed, after string, limit int) ([]*feed.Package, error) {
+	keys, err := c.db.ListPackageKeys(ctx, f.ID, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	packages := make([]*feed.Package, 0, len(keys))
+	for _, k := range keys {
+		p, err := c.Package(ctx, f, k)
+		if isNotFound(err) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		packages = append(packages, p)
+	}
+	return packages, nil
+}
+
+// Feed returns the active feed with that name, without regard to case, or
+// proget.ErrNotFound.
+func (c *Catalog) Feed(ctx context.Context, name string) (*proget.Feed, error) {
+	l, err := c.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if f, ok := l.byName[strings.ToLower(name)]; ok && f.Active {
+		return f, nil
+	}
+	return nil, proget.Errorf(proget.ErrNotFound, "There is no feed named %q.", name)
+}
+
+// Feeds returns all feeds by name.
+func (c *Catalog) Feeds(ctx context.Context) ([]*proget.Feed, error) {
+	l, err := c.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.sorted, nil
+}
+
+func (c *Catalog) list(ctx context.Context) (*feedList, error) {
+	c.mu.Lock()
+	l := c.feeds
+	if l == nil {
+		l = &feedList{ready: make(chan struct{})}
+		c.feeds = l
+		c.mu.Unlock()
+		c.loadFeeds(ctx, l)
+		return l, l.err
+	}
+	c.mu.Unlock()
+	select {
+	case <-l.ready:
+		return l, l.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (c *Catalog) loadFeeds(ctx context.Context, l *feedList) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Patience)
+	defer cancel()
+	l.sorted, l.err = c.db.ListFeeds(ctx)
+	l.byName = make(map[string]*proget.Feed, len(l.sorted))
+	for _, f := range l.sorted {
+		l.byName[strings.ToLower(f.Name)] = f
+	}
+	close(l.ready)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l.err != nil && c.feeds == l {
+		c.feeds = nil
+	}
+}

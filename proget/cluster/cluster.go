@@ -1,0 +1,379 @@
+// Package cluster knows the servers of an installation: each writes a heartbeat
+// with what it found out about itself, and everyone can read all of them. It
+// also tells a server whether it belongs: whether its encryption key, its
+// storage and its clock are the cluster's.
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
+)
+
+// Times of the heartbeat.
+const (
+	Beat       = 2 * time.Second  // between two heartbeats
+	StaleAfter = 8 * time.Second  // without one, a server counts as gone
+	maxSkew    = 30 * time.Second // of a server's clock against the database's
+	checkEvery = 5                // heartbeats between two looks at storage
+)
+
+// The settings this package keeps in the database.
+const (
+	settingKey           = "cluster.key"            // fingerprint of the cluster's encryption key
+	settingStorage       = "cluster.storage"        // a storage.Probe by which the cluster's storage is known
+	SettingLoadBalancing = "cluster.load-balancing" // "enabled" or not set
+	SettingHA            = "cluster.high-availability"
+)
+
+// Enabled is the value of a mode's setting.
+const Enabled = "enabled"
+
+// Self is what a server says about itself. It is stored as JSON.
+type Self struct {
+	Roles        []string      `json:"roles"` // "web", "index"
+	Version      string        `json:"version"`
+	OS           string        `json:"os"`
+	Address      string        `json:"address"` // URL under which it listens
+	Fingerprints []string      `json:"fingerprints"`
+	Probe        storage.Probe `json:"probe"`
+	Storage      string        `json:"storage"`  // "" or what is wrong with storage as this server sees it
+	Key          string        `json:"key"`      // "" or what is wrong with its key
+	Skew         time.Duration `json:"skew"`     // its clock minus the database's
+	IndexLag     int64         `json:"indexLag"` // log entries its search index has yet to apply
+	Ready        bool          `json:"ready"`
+}
+
+// A Member is a server of the cluster as the others see it.
+type Member struct {
+	Self
+	Name    string
+	Started time.Time
+	Age     time.Duration // of its newest heartbeat
+	Primary bool          // holds the indexing lease
+}
+
+// Alive reports whether the member's heartbeat is recent.
+func (m *Member) Alive() bool { return m.Age < StaleAfter }
+
+// Has reports whether the member has a role.
+func (m *Member) Has(role string) bool { return slices.Contains(m.Roles, role) }
+
+// Skewed reports whether the member's clock is wrong enough to matter.
+func (m *Member) Skewed() bool { return m.Skew.Abs() > maxSkew }
+
+// Options configure a Registry. Name, Roles and Fingerprints are required.
+type Options struct {
+	Name         string
+	Roles        []string
+	Fingerprints []string // of the server's keyring, the encrypting key first
+	Version      string
+	OS           string
+	Address      string
+	Office       string       // whose holder is the primary
+	Logger       *slog.Logger // default: slog.Default()
+
+	// State is asked at each heartbeat; optional.
+	State func() (indexLag int64, ready bool)
+}
+
+// A Registry is one server's view of the cluster. It is safe for concurrent
+// use.
+type Registry struct {
+	db       *db.Store
+	blobs    *storage.Store
+	opts     Options
+	instance string
+
+	mu       sync.Mutex
+	self     Self
+	problems []string
+	checked  bool
+}
+
+// New returns a Registry for this server, which has not been announced yet.
+func New(store *db.Store, blobs *storage.Store, opts Options) *Registry {
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	return &Registry{db: store, blobs: blobs, opts: opts, instance: rand.Text(), self: Self{
+		Roles: opts.Roles, Version: opts.Version, OS: opts.OS, Address: opts.Address, Fingerprints: opts.Fingerprints}}
+}
+
+// Run writes heartbeats until ctx ends.
+func (r *Registry) Run(ctx context.Context) error {
+	tick := time.NewTicker(Beat)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		if err := r.beat(ctx, n%checkEvery == 0); err != nil && ctx.Err() == nil {
+			r.opts.Logger.WarnContext(ctx, "the heartbeat could not be written", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Problems returns why this server should not take traffic, one sentence each.
+// It is never empty before the first check.
+func (r *Registry) Problems() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.checked {
+		return []string{"The server has not yet checked its key, storage and clock."}
+	}
+	return r.problems
+}
+
+// Check finds out whether this server belongs to the cluster and announces it.
+func (r *Registry) Check(ctx context.Context) error { return r.beat(ctx, true) }
+
+func (r *Registry) beat(ctx context.Context, checkStorage bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	r.mu.Lock()
+	self := r.self
+	r.mu.Unlock()
+	members, err := r.members(ctx)
+	if err != nil {
+		return err
+	}
+	if self.Skew, err = r.skew(ctx); err != nil {
+		return err
+	}
+	if self.Key, err = r.checkKey(ctx, members); err != nil {
+		return err
+	}
+	if checkStorage {
+		self.Storage = r.checkStorage(ctx, &self, members)
+	}
+	if r.opts.State != nil {
+		self.IndexLag, self.Ready = r.opts.State()
+	}
+	r.remember(self, r.clash(members))
+	details, err := json.Marshal(self)
+	if err != nil {
+		return err
+	}
+	return r.db.BeatNode(ctx, r.opts.Name, r.instance, string(details))
+}
+
+func (r *Registry) remember(self Self, clash string) {
+	var problems []string
+	for _, p := range []string{self.Key, self.Storage, clash} {
+		if p != "" {
+			problems = append(problems, p)
+		}
+	}
+	if self.Skew.Abs() > maxSkew {
+		problems = append(problems, fmt.Sprintf("The clock of this server differs from the database's by %s: set it by NTP.", self.Skew.Round(time.Millisecond)))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Equal(problems, r.problems) {
+		r.opts.Logger.Warn("the server's checks have changed", "problems", problems)
+	}
+	r.self, r.problems, r.checked = self, problems, true
+}
+
+// clash reports that another living process writes heartbeats under this
+// server's name after this one did.
+func (r *Registry) clash(members []node) string {
+	r.mu.Lock()
+	announced := r.checked
+	r.mu.Unlock()
+	for _, m := range members {
+		if announced && m.Name == r.opts.Name && m.instance != r.instance && m.Alive() {
+			return fmt.Sprintf("Another server also calls itself %s: give each its own -node name.", r.opts.Name)
+		}
+	}
+	return ""
+}
+
+// skew compares this server's clock with the database's, giving the answer's
+// way half of the time it took.
+func (r *Registry) skew(ctx context.Context) (time.Duration, error) {
+	before := time.Now()
+	now, err := r.db.Clock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return before.Add(time.Since(before) / 2).Sub(now), nil
+}
+
+// checkKey compares this server's keyring with the key the cluster uses. The
+// first server decides; a new key becomes the cluster's as soon as every living
+// server has it.
+func (r *Registry) checkKey(ctx context.Context, members []node) (problem string, err error) {
+	first := r.opts.Fingerprints[0]
+	err = r.db.Tx(ctx, func(tx *db.Tx) error {
+		current, ok, err := tx.Setting(ctx, settingKey)
+		if err != nil || ok && current == first {
+			return err
+		}
+		if ok && !slices.Contains(r.opts.Fingerprints, current) {
+			problem = fmt.Sprintf("The encryption key of this server (%s) is not the cluster's (%s): set the same PROGET_ENCRYPTION_KEY on every server.", first, current)
+			return nil
+		}
+		for _, m := range members {
+			if m.Alive() && !slices.Contains(m.Fingerprints, first) {
+				return nil // some server cannot read the new key yet
+			}
+		}
+		return tx.SetSetting(ctx, settingKey, first)
+	})
+	if errors.Is(err, proget.ErrConflict) {
+		err = nil // another server has just set it; the next heartbeat compares
+	}
+	return problem, err
+}
+
+// checkStorage returns "" or what is wrong with storage, in a sentence.
+func (r *Registry) checkStorage(ctx context.Context, self *Self, members []node) string {
+	if err := r.blobs.CheckWritable(ctx, r.opts.Name); err != nil {
+		return "Storage cannot be written: " + reason(err)
+	}
+	if err := r.checkShared(ctx); err != nil {
+		if errors.Is(err, storage.ErrNotShared) {
+			return "The storage of this server is not the cluster's: point every server at the same -storage."
+		}
+		return "Storage cannot be checked: " + reason(err)
+	}
+	if self.Probe.Key == "" {
+		probe, err := r.blobs.NewProbe(ctx, r.opts.Name)
+		if err != nil {
+			return "Storage cannot be written: " + reason(err)
+		}
+		self.Probe = probe
+	}
+	for _, m := range members {
+		if !m.Alive() || m.Name == r.opts.Name || m.Probe.Key == "" || m.Storage != "" {
+			continue
+		}
+		if err := r.blobs.CheckProbe(ctx, m.Probe); err != nil {
+			return fmt.Sprintf("What server %s wrote into storage cannot be read here: %s", m.Name, reason(err))
+		}
+	}
+	return ""
+}
+
+func reason(err error) string {
+	if m := proget.Message(err); m != "" {
+		return m
+	}
+	return err.Error()
+}
+
+// checkShared looks for the probe by which the cluster's storage is known. The
+// first server writes it.
+func (r *Registry) checkShared(ctx context.Context) error {
+	settings, err := r.db.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	var probe storage.Probe
+	if text, ok := settings[settingStorage]; ok {
+		if err := json.Unmarshal([]byte(text), &probe); err != nil {
+			return fmt.Errorf("read the setting %s: %w", settingStorage, err)
+		}
+		return r.blobs.CheckProbe(ctx, probe)
+	}
+	if probe, err = r.blobs.NewProbe(ctx, "cluster"); err != nil {
+		return err
+	}
+	text, err := json.Marshal(probe)
+	if err != nil {
+		return err
+	}
+	err = r.db.Tx(ctx, func(tx *db.Tx) error {
+		if _, ok, err := tx.Setting(ctx, settingStorage); ok || err != nil {
+			return err
+		}
+		return tx.SetSetting(ctx, settingStorage, string(text))
+	})
+	if errors.Is(err, proget.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// node is a member with what only the registry needs.
+type node struct {
+	Member
+	instance string
+}
+
+func (r *Registry) members(ctx context.Context) ([]node, error) {
+	rows, err := r.db.ListNodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	members := make([]node, 0, len(rows))
+	for _, row := range rows {
+		m := node{Member: Member{Name: row.Name, Started: row.Started, Age: max(row.Age, 0)}, instance: row.Instance}
+		if err := json.Unmarshal([]byte(row.Details), &m.Self); err != nil {
+			return nil, fmt.Errorf("read the heartbeat of %s: %w", row.Name, err)
+		}
+		members = append(members, m)
+	}
+	return members, nil
+}
+
+// Members returns every server that was not removed, by name.
+func (r *Registry) Members(ctx context.Context) ([]Member, error) {
+	nodes, err := r.members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	holder, _, _, _, err := r.db.CurrentLease(ctx, r.opts.Office)
+	if err != nil && !errors.Is(err, proget.ErrNotFound) {
+		return nil, err
+	}
+	members := make([]Member, len(nodes))
+	for i, n := range nodes {
+		members[i] = n.Member
+		members[i].Primary = n.Name == holder
+	}
+	return members, nil
+}
+
+// Remove forgets a server that is gone. It returns proget.ErrConflict for one
+// that is alive.
+func (r *Registry) Remove(ctx context.Context, name string) error {
+	return r.db.RemoveNode(ctx, name, StaleAfter)
+}
+
+// Modes are what an administrator has switched on.
+type Modes struct {
+	LoadBalancing    bool
+	HighAvailability bool
+}
+
+// Modes returns the cluster's modes.
+func (r *Registry) Modes(ctx context.Context) (Modes, error) {
+	all, err := r.db.Settings(ctx)
+	return Modes{all[SettingLoadBalancing] == Enabled, all[SettingHA] == Enabled}, err
+}
+
+// SetMode switches one of the modes, named by its setting, on every server.
+func (r *Registry) SetMode(ctx context.Context, setting string, on bool, by proget.Principal) error {
+	value := ""
+	if on {
+		value = Enabled
+	}
+	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: by.String(), Kind: proget.SystemChanged}
+	_, err := r.db.Change(ctx, ch, func(tx *db.Tx) error { return tx.SetSetting(ctx, setting, value) })
+	return err
+}

@@ -1,0 +1,180 @@
+package nuget
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+const jsonType = "application/json"
+
+// handler serves NuGet's protocol.
+type handler struct {
+	services   feed.Services
+	hardDelete bool
+
+	// indexes keeps the service index of each base URL. It is no package; it
+	// has what is needed, bounds included.
+	indexes feed.Documents
+}
+
+var _ feed.Handler = (*handler)(nil)
+
+// Task implements feed.Handler.
+func (h *handler) Task(r *feed.Request) proget.Task {
+	return parse(r.Method, r.Path).task()
+}
+
+// ServeFeed implements feed.Handler.
+func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
+	rt := parse(r.Method, r.Path)
+	switch rt.action {
+	case serviceIndex:
+		return h.serviceIndex(w, r)
+	case contentVersions:
+		return h.contentVersions(w, r, rt)
+	case contentPackage:
+		return h.contentPackage(w, r, rt)
+	case contentNuspec:
+		return h.contentNuspec(w, r, rt)
+	case contentReadme:
+		return h.contentReadme(w, r, rt)
+	case registrationIndex:
+		return h.registrationIndex(w, r, rt)
+	case registrationPage:
+		return h.registrationPage(w, r, rt)
+	case registrationLeaf:
+		return h.registrationLeaf(w, r, rt)
+	case searchPackages:
+		return h.search(w, r)
+	case autocomplete:
+		return h.autocomplete(w, r)
+	case pushPackage:
+		return h.push(w, r)
+	case unlistVersion:
+		return h.unlist(w, r, rt)
+	case relistVersion:
+		return h.relist(w, r, rt)
+	}
+	return proget.Errorf(proget.ErrNotFound, "There is nothing at this address; NuGet clients start at %s/v3/index.json.", r.Base)
+}
+
+// serviceIndex implements the entry point of the protocol. Each client looks
+// for the newest name of a resource that it knows.
+func (h *handler) serviceIndex(w http.ResponseWriter, r *feed.Request) error {
+	doc, err := h.indexes.Document(r.Base, jsonType, func() ([]byte, error) {
+		return marshal(renderServiceIndex(links{r.Base}))
+	})
+	if err != nil {
+		return err
+	}
+	doc.Serve(w, r.Request)
+	return nil
+}
+
+type indexDocument struct {
+	Version   string          `json:"version"`
+	Resources []indexResource `json:"resources"`
+}
+
+type indexResource struct {
+	ID            string `json:"@id"`
+	Type          string `json:"@type"`
+	ClientVersion string `json:"clientVersion,omitempty"` // the oldest client that may use it
+	Comment       string `json:"comment,omitempty"`
+}
+
+func renderServiceIndex(l links) indexDocument {
+	doc := indexDocument{Version: "3.0.0"}
+	add := func(id, comment string, types ...string) {
+		for _, t := range types {
+			doc.Resources = append(doc.Resources, indexResource{ID: id, Type: t, Comment: comment})
+		}
+	}
+	add(l.base+"/v3/flatcontainer/", "Package files and their manifests.", "PackageBaseAddress/3.0.0")
+	add(l.base+"/v3/"+string(semVer1Hive)+"/", "Package metadata, without SemVer 2.0.0 packages.",
+		"RegistrationsBaseUrl", "RegistrationsBaseUrl/3.0.0-beta", "RegistrationsBaseUrl/3.0.0-rc", "RegistrationsBaseUrl/3.4.0")
+	add(l.base+"/v3/"+string(semVer2Hive)+"/", "Package metadata.",
+		"RegistrationsBaseUrl/3.6.0", "RegistrationsBaseUrl/Versioned")
+	doc.Resources[len(doc.Resources)-1].ClientVersion = "4.3.0-alpha"
+	add(l.base+"/v3/search", "Search by text.",
+		"SearchQueryService", "SearchQueryService/3.0.0-beta", "SearchQueryService/3.0.0-rc", "SearchQueryService/3.5.0")
+	add(l.base+"/v3/autocomplete", "Package ids by prefix; versions by id.",
+		"SearchAutocompleteService", "SearchAutocompleteService/3.0.0-beta", "SearchAutocompleteService/3.0.0-rc", "SearchAutocompleteService/3.5.0")
+	add(l.base+"/api/v2/package", "Push, unlist and relist.", "PackagePublish/2.0.0")
+	add(l.base+"/v3/flatcontainer/{lower_id}/{lower_version}/readme", "The readme of a package.", "ReadmeUriTemplate/6.13.0")
+	return doc
+}
+
+// links makes the absolute URLs that documents refer to.
+type links struct{ base string }
+
+func (l links) registration(h hive, id string) string {
+	return l.base + "/v3/" + string(h) + "/" + url.PathEscape(nameKey(id))
+}
+
+func (l links) index(h hive, id string) string { return l.registration(h, id) + "/index.json" }
+
+func (l links) leaf(h hive, id, key string) string {
+	return l.registration(h, id) + "/" + key + ".json"
+}
+
+func (l links) page(h hive, id, lower, upper string) string {
+	return l.registration(h, id) + "/page/" + lower + "/" + upper + ".json"
+}
+
+func (l links) content(id, key string) string {
+	id = url.PathEscape(nameKey(id))
+	return l.base + "/v3/flatcontainer/" + id + "/" + key + "/" + id + "." + key + ".nupkg"
+}
+
+// marshal leaves out the escapes that JSON needs inside HTML alone.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return b.Bytes(), err
+}
+
+// serveDocument keeps the document unless key is "".
+func serveDocument(w http.ResponseWriter, r *feed.Request, p *feed.Package, key string, render func() ([]byte, error)) error {
+	if key == "" {
+		body, err := render()
+		if err != nil {
+			return err
+		}
+		feed.NewDocument(jsonType, body).Serve(w, r.Request)
+		return nil
+	}
+	doc, err := p.Document(key, jsonType, render)
+	if err != nil {
+		return err
+	}
+	doc.Serve(w, r.Request)
+	return nil
+}
+
+// available reports whether clients may see the version at all.
+func available(v *proget.Version) bool { return !v.Status.Blocked }
+
+// find returns the version that a route names, unless it is blocked.
+func (h *handler) find(ctx context.Context, f *proget.Feed, rt route) (*feed.Package, *proget.Version, error) {
+	p, err := h.services.Packages.Package(ctx, f, rt.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := p.Version(rt.version)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !available(v) {
+		return nil, nil, proget.Errorf(proget.ErrNotFound, "%s %s is blocked in this feed.", v.Name, v.Key)
+	}
+	return p, v, nil
+}

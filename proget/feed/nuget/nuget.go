@@ -1,0 +1,72 @@
+package nuget
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// Options change how the feed type behaves. The zero value, and nil, behave as
+// nuget.org does.
+type Options struct {
+	// HardDelete makes a client's "nuget delete" remove the version for good.
+	// By default it unlists the version, so that builds which use it go on.
+	HardDelete bool
+}
+
+// New returns the feed type.
+func New(opts *Options) feed.Type {
+	if opts == nil {
+		opts = &Options{}
+	}
+	hardDelete := opts.HardDelete
+	return feed.Type{
+		Name:            "nuget",
+		Title:           "NuGet",
+		Algorithms:      []proget.Algorithm{proget.SHA512},
+		NameKey:         nameKey,
+		VersionKey:      versionKey,
+		CompareVersions: compareVersions,
+		Inspect:         inspect,
+		Summary:         summary,
+		Install:         install,
+		Handler: func(s feed.Services) feed.Handler {
+			return &handler{services: s, hardDelete: hardDelete}
+		},
+		WriteError: writeError,
+	}
+}
+
+// nameKey is feed.Type's NameKey: ids differ in more than case or not at all.
+func nameKey(id string) string { return strings.ToLower(id) }
+
+// writeError answers in plain text. NuGet clients show neither the body nor
+// more than the status of a failed push; what they do show is a header that
+// nuget.org uses for warnings. Reads go without it, as a client that asks several
+// feeds for a package expects most of them not to have it, and so does the
+// challenge that clients answer by themselves.
+func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	isRead := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !isRead && status != http.StatusUnauthorized {
+		h.Set("X-NuGet-Warning", headerText(message))
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(message + "\n")) // an error means that the client went away
+	}
+}
+
+// headerText replaces what a header cannot carry.
+func headerText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,191 @@
+package nuget
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// An action is what a request asks for.
+type action int
+
+// The actions. The zero value stands for a URL that means nothing.
+const (
+	unknown action = iota
+	serviceIndex
+	contentVersions
+	contentPackage
+	contentNuspec
+	contentReadme
+	registrationIndex
+	registrationPage
+	registrationLeaf
+	searchPackages
+	autocomplete
+	pushPackage
+	unlistVersion
+	relistVersion
+)
+
+// A hive is a set of registrations, named by its folder in URLs. The protocol
+// has a third one, "gzipped", which any hive is for a client that accepts it.
+type hive string
+
+// The hives. Clients before 4.3 fail over a package that they cannot read.
+const (
+	semVer1Hive hive = "registration-semver1" // without what needsSemVer2
+	semVer2Hive hive = "registration"
+)
+
+// A route is a request, understood.
+type route struct {
+	action  action
+	hive    hive   // of a registration
+	id      string // a name key
+	version string // a version key
+	lower   string // version keys between which a page lies
+	upper   string
+}
+
+// task returns the permission that the route needs.
+func (r route) task() proget.Task {
+	switch r.action {
+	case pushPackage:
+		return proget.TaskPublish
+	case unlistVersion, relistVersion:
+		return proget.TaskManage
+	}
+	return proget.TaskView
+}
+
+// parse understands a method and the path below a feed's URL, still escaped.
+func parse(method, path string) route {
+	segments, ok := split(path)
+	if !ok {
+		return route{}
+	}
+	switch method {
+	case http.MethodGet, http.MethodHead:
+		return parseRead(segments)
+	case http.MethodPut:
+		if len(trimPublish(segments)) == 0 {
+			return route{action: pushPackage}
+		}
+	case http.MethodDelete:
+		return parseVersionRoute(unlistVersion, trimPublish(segments))
+	case http.MethodPost:
+		return parseVersionRoute(relistVersion, trimPublish(segments))
+	}
+	return route{}
+}
+
+// split unescapes the path's segments and forgives one slash at its end, which
+// clients append when they push.
+func split(path string) ([]string, bool) {
+	path = strings.TrimSuffix(path, "/")
+	if path == "" {
+		return nil, true
+	}
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		text, err := url.PathUnescape(s)
+		if err != nil || text == "" || strings.ContainsAny(text, "/\\\x00") {
+			return nil, false
+		}
+		segments[i] = text
+	}
+	return segments, true
+}
+
+// trimPublish removes the path of the publish resource, which is optional:
+// ProGet's users push to the feed's own URL.
+func trimPublish(segments []string) []string {
+	if len(segments) >= 3 && segments[0] == "api" && segments[1] == "v2" && segments[2] == "package" {
+		return segments[3:]
+	}
+	return segments
+}
+
+func parseVersionRoute(a action, segments []string) route {
+	if len(segments) != 2 {
+		return route{}
+	}
+	return route{action: a, id: nameKey(segments[0]), version: versionKey(segments[1])}
+}
+
+func parseRead(segments []string) route {
+	if len(segments) < 2 || segments[0] != "v3" {
+		return route{}
+	}
+	rest := segments[2:]
+	switch segments[1] {
+	case "flatcontainer":
+		return parseContent(rest)
+	case string(semVer1Hive), string(semVer2Hive):
+		return parseRegistration(hive(segments[1]), rest)
+	case "index.json":
+		return parseLeafless(serviceIndex, rest)
+	case "search":
+		return parseLeafless(searchPackages, rest)
+	case "autocomplete":
+		return parseLeafless(autocomplete, rest)
+	}
+	return route{}
+}
+
+func parseLeafless(a action, rest []string) route {
+	if len(rest) != 0 {
+		return route{}
+	}
+	return route{action: a}
+}
+
+// parseContent understands {id}/index.json, {id}/{version}/{id}.{version}.nupkg,
+// {id}/{version}/{id}.nuspec and {id}/{version}/readme.
+func parseContent(segments []string) route {
+	if len(segments) == 2 && segments[1] == "index.json" {
+		return route{action: contentVersions, id: nameKey(segments[0])}
+	}
+	if len(segments) != 3 {
+		return route{}
+	}
+	id, version, file := segments[0], segments[1], segments[2]
+	r := route{id: nameKey(id), version: versionKey(version)}
+	switch {
+	case strings.EqualFold(file, id+"."+version+".nupkg"):
+		r.action = contentPackage
+	case strings.EqualFold(file, id+".nuspec"):
+		r.action = contentNuspec
+	case file == "readme":
+		r.action = contentReadme
+	default:
+		return route{}
+	}
+	return r
+}
+
+// parseRegistration understands {id}/index.json, {id}/{version}.json and
+// {id}/page/{lower}/{upper}.json.
+func parseRegistration(h hive, segments []string) route {
+	if len(segments) < 2 {
+		return route{}
+	}
+	name, isJSON := strings.CutSuffix(segments[len(segments)-1], ".json")
+	if !isJSON || name == "" {
+		return route{}
+	}
+	r := route{hive: h, id: nameKey(segments[0])}
+	switch {
+	case len(segments) == 2 && name == "index":
+		r.action = registrationIndex
+	case len(segments) == 2:
+		r.action, r.version = registrationLeaf, versionKey(name)
+	case len(segments) == 4 && segments[1] == "page":
+		r.action, r.lower, r.upper = registrationPage, versionKey(segments[2]), versionKey(name)
+	default:
+		return route{}
+	}
+	return r
+}

@@ -1,0 +1,304 @@
+package nuget
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// Bounds of a search.
+const (
+	defaultTake = 20
+	maxTake     = 100
+	maxFiltered = 1000 // hits that are looked through for a package type
+)
+
+type (
+	searchDocument struct {
+		TotalHits int            `json:"totalHits"`
+		Data      []searchResult `json:"data"`
+	}
+	searchResult struct {
+		ID             string          `json:"id"`
+		Version        string          `json:"version"`
+		Authors        []string        `json:"authors"`
+		Deprecation    *deprecation    `json:"deprecation,omitempty"`
+		Description    string          `json:"description"`
+		IconURL        string          `json:"iconUrl,omitempty"`
+		LicenseURL     string          `json:"licenseUrl,omitempty"`
+		PackageTypes   []searchType    `json:"packageTypes"`
+		ProjectURL     string          `json:"projectUrl,omitempty"`
+		Registration   string          `json:"registration"`
+		Summary        string          `json:"summary"`
+		Tags           []string        `json:"tags"`
+		Title          string          `json:"title"`
+		TotalDownloads int64           `json:"totalDownloads"`
+		Verified       bool            `json:"verified"`
+		Versions       []searchVersion `json:"versions"`
+	}
+	searchType struct {
+		Name string `json:"name"`
+	}
+	searchVersion struct {
+		ID        string `json:"@id"`
+		Version   string `json:"version"`
+		Downloads int64  `json:"downloads"`
+	}
+	namesDocument struct {
+		TotalHits int      `json:"totalHits"`
+		Data      []string `json:"data"`
+	}
+	versionsDocument struct {
+		Data []string `json:"data"`
+	}
+)
+
+// A searchRequest is a search as the client asked for it.
+type searchRequest struct {
+	text        string
+	packageType string
+	skip, take  int
+	prerelease  bool
+	semVer2     bool
+}
+
+// A match is a package with the versions that a search may show, oldest first.
+type match struct {
+	*feed.Package
+	versions []*proget.Version
+	latest   *metadata
+}
+
+// parseSearch reads the parameters that both search resources share.
+func parseSearch(q url.Values) (searchRequest, error) {
+	s := searchRequest{text: strings.TrimSpace(q.Get("q")), packageType: q.Get("packageType")}
+	var err error
+	if s.skip, err = count(q, "skip", 0); err != nil {
+		return s, err
+	}
+	if s.take, err = count(q, "take", defaultTake); err != nil {
+		return s, err
+	}
+	s.take = min(s.take, maxTake)
+	if text := q.Get("prerelease"); text != "" {
+		if s.prerelease, err = strconv.ParseBool(text); err != nil {
+			return s, proget.WrapError(proget.ErrInvalid, err, "The parameter prerelease must be true or false.")
+		}
+	}
+	if text := q.Get("semVerLevel"); text != "" {
+		level, ok := parseVersion(text)
+		if !ok {
+			return s, proget.Errorf(proget.ErrInvalid, "The parameter semVerLevel must be a version such as 2.0.0.")
+		}
+		s.semVer2 = level.numbers[0] >= 2
+	}
+	return s, nil
+}
+
+func count(q url.Values, name string, absent int) (int, error) {
+	text := q.Get(name)
+	if text == "" {
+		return absent, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		return 0, proget.WrapError(proget.ErrInvalid, err, "The parameter %s must be a whole number, not negative.", name)
+	}
+	return int(n), nil
+}
+
+func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
+	s, err := parseSearch(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	matches, total, err := h.matches(r, s, s.query())
+	if err != nil {
+		return err
+	}
+	doc := searchDocument{TotalHits: total, Data: make([]searchResult, 0, len(matches))}
+	for _, m := range matches {
+		doc.Data = append(doc.Data, m.result(links{r.Base}, s.hive()))
+	}
+	return serveJSON(w, r, doc)
+}
+
+func serveJSON(w http.ResponseWriter, r *feed.Request, v any) error {
+	return serveDocument(w, r, nil, "", func() ([]byte, error) { return marshal(v) })
+}
+
+// query turns the text into the index's terms. Of nuget.org's fields, "id" is
+// understood here and "packageid" by matches.
+func (s searchRequest) query() feed.Query {
+	q := feed.Query{Text: s.text, Prerelease: s.prerelease}
+	if id, ok := s.field("id"); ok {
+		q.Text, q.NamePrefix = "", id
+	}
+	return q
+}
+
+// field returns the value of a search for one field alone, such as "id:Acme".
+func (s searchRequest) field(name string) (string, bool) {
+	key, value, ok := strings.Cut(s.text, ":")
+	value = strings.Trim(value, ` "`)
+	return value, ok && value != "" && strings.EqualFold(key, name)
+}
+
+func (s searchRequest) hive() hive {
+	if s.semVer2 {
+		return semVer2Hive
+	}
+	return semVer1Hive
+}
+
+// matches returns a page of packages and the number of all. The index knows no
+// package types: for a search by type a bounded number of hits is looked
+// through. Nor does it know about SemVer 2.0.0: for old clients a page can be
+// shorter than the total says.
+func (h *handler) matches(r *feed.Request, s searchRequest, q feed.Query) ([]match, int, error) {
+	ctx := r.Context()
+	if id, ok := s.field("packageid"); ok {
+		found, err := h.load(ctx, r.Feed, s, []string{nameKey(id)})
+		return slicePage(found, s), len(found), err
+	}
+	q.Skip, q.Take = s.skip, max(s.take, 1)
+	if s.packageType != "" {
+		q.Skip, q.Take = 0, maxFiltered
+	}
+	hits, err := h.services.Search.Search(ctx, r.Feed, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	if s.packageType == "" {
+		found, err := h.load(ctx, r.Feed, s, hits.Keys[:min(s.take, len(hits.Keys))])
+		return found, hits.Total, err
+	}
+	found, err := h.load(ctx, r.Feed, s, hits.Keys)
+	return slicePage(found, s), len(found), err
+}
+
+func slicePage(found []match, s searchRequest) []match {
+	found = found[min(s.skip, len(found)):]
+	return found[:min(s.take, len(found))]
+}
+
+// load reads the packages that the index named. One that is gone since, or has
+// nothing to show, is left out.
+func (h *handler) load(ctx context.Context, f *proget.Feed, s searchRequest, keys []string) ([]match, error) {
+	found := make([]match, 0, len(keys))
+	for _, key := range keys {
+		p, err := h.services.Packages.Package(ctx, f, key)
+		if errors.Is(err, proget.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		m := match{Package: p, versions: s.visible(p)}
+		if len(m.versions) == 0 {
+			continue
+		}
+		if m.latest, err = decode(m.versions[len(m.versions)-1]); err != nil {
+			return nil, err
+		}
+		if s.packageType == "" || m.latest.hasType(s.packageType) {
+			found = append(found, m)
+		}
+	}
+	return found, nil
+}
+
+// visible returns the versions that the search may show, oldest first.
+func (s searchRequest) visible(p *feed.Package) []*proget.Version {
+	var versions []*proget.Version
+	for _, v := range p.Versions {
+		if v.Status.Listed && available(v) && (s.prerelease || !v.Prerelease) && (s.semVer2 || !needsSemVer2(v)) {
+			versions = append(versions, v)
+		}
+	}
+	return versions
+}
+
+func (m match) result(l links, h hive) searchResult {
+	newest := m.versions[len(m.versions)-1]
+	r := searchResult{
+		ID:           newest.Name,
+		Version:      fullVersion(newest.Version),
+		Authors:      splitAuthors(m.latest.Authors),
+		Deprecation:  newDeprecation(newest.Status),
+		Description:  m.latest.Description,
+		IconURL:      webURL(m.latest.IconURL),
+		LicenseURL:   m.latest.licenseLink(),
+		ProjectURL:   webURL(m.latest.ProjectURL),
+		Registration: l.index(h, m.Key),
+		Summary:      m.latest.Summary,
+		Tags:         notNil(m.latest.Tags),
+		Title:        m.latest.Title,
+	}
+	for _, t := range m.latest.types() {
+		r.PackageTypes = append(r.PackageTypes, searchType{t.Name})
+	}
+	for _, v := range m.versions {
+		r.TotalDownloads += v.Downloads
+		r.Versions = append(r.Versions, searchVersion{
+			ID:        l.leaf(h, m.Key, v.Key),
+			Version:   fullVersion(v.Version),
+			Downloads: v.Downloads,
+		})
+	}
+	return r
+}
+
+func splitAuthors(s string) []string {
+	authors := []string{}
+	for name := range strings.SplitSeq(s, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			authors = append(authors, name)
+		}
+	}
+	return authors
+}
+
+// autocomplete completes an id, or lists the versions of one.
+func (h *handler) autocomplete(w http.ResponseWriter, r *feed.Request) error {
+	q := r.URL.Query()
+	s, err := parseSearch(q)
+	if err != nil {
+		return err
+	}
+	if q.Has("id") {
+		return h.completeVersion(w, r, s, q.Get("id"))
+	}
+	text := s.text
+	s.text = "" // no fields here
+	matches, total, err := h.matches(r, s, feed.Query{NamePrefix: text, Prerelease: s.prerelease})
+	if err != nil {
+		return err
+	}
+	doc := namesDocument{TotalHits: total, Data: []string{}}
+	for _, m := range matches {
+		doc.Data = append(doc.Data, m.versions[len(m.versions)-1].Name)
+	}
+	return serveJSON(w, r, doc)
+}
+
+func (h *handler) completeVersion(w http.ResponseWriter, r *feed.Request, s searchRequest, id string) error {
+	doc := versionsDocument{Data: []string{}}
+	p, err := h.services.Packages.Package(r.Context(), r.Feed, nameKey(id))
+	switch {
+	case errors.Is(err, proget.ErrNotFound):
+		return serveJSON(w, r, doc)
+	case err != nil:
+		return err
+	}
+	for _, v := range s.visible(p) {
+		doc.Data = append(doc.Data, fullVersion(v.Version))
+	}
+	return serveJSON(w, r, doc)
+}

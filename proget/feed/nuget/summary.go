@@ -1,0 +1,64 @@
+package nuget
+
+import (
+	"encoding/xml"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// summary is feed.Type's Summary. A manifest that cannot be decoded yields an
+// empty one: the page still shows name, version and files.
+func summary(v *proget.Version) feed.Summary {
+	m, err := decode(v)
+	if err != nil {
+		return feed.Summary{Title: v.Name}
+	}
+	s := feed.Summary{
+		Title:       m.Title,
+		Description: m.Description,
+		Authors:     m.Authors,
+		Tags:        m.Tags,
+		ProjectURL:  webURL(m.ProjectURL),
+		License:     m.LicenseExpression,
+		Readme:      m.Readme,
+	}
+	if s.Title == "" {
+		s.Title = v.Name
+	}
+	if s.License == "" {
+		s.License = webURL(m.LicenseURL)
+	}
+	for _, g := range m.DependencyGroups {
+		for _, d := range g.Dependencies {
+			s.Dependencies = append(s.Dependencies, feed.Dependency{Group: g.TargetFramework, Name: d.ID, Range: d.Range})
+		}
+	}
+	return s
+}
+
+// install is feed.Type's Install.
+func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction {
+	id, number := v.Name, v.Version
+	if parsed, ok := parseVersion(number); ok {
+		number = parsed.normal()
+	}
+	source := base + "/v3/index.json"
+	m, err := decode(v)
+	if err == nil && m.hasType("DotnetTool") {
+		return []feed.Instruction{{Tool: "dotnet CLI", Command: "dotnet tool install --global " + id + " --version " + number + " --add-source " + source}}
+	}
+	return []feed.Instruction{
+		{Tool: "dotnet CLI", Command: "dotnet add package " + id + " --version " + number + " --source " + source},
+		{Tool: "PackageReference", Command: `<PackageReference Include="` + escape(id) + `" Version="` + escape(number) + `" />`},
+		{Tool: "NuGet CLI", Command: "nuget install " + id + " -Version " + number + " -Source " + source},
+	}
+}
+
+// escape makes s an attribute's value.
+func escape(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s)) // a strings.Builder does not fail
+	return b.String()
+}

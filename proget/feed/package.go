@@ -1,0 +1,211 @@
+package feed
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// A Package is a package as the read path keeps it: with its versions, oldest
+// first as the feed type compares them, and with the documents that were
+// rendered from it. It lives until the package changes and is shared by all
+// requests. It has at least one version.
+type Package struct {
+	*proget.Package
+	Documents
+}
+
+// Version returns the version with that key, or proget.ErrNotFound.
+func (p *Package) Version(key string) (*proget.Version, error) {
+	for _, v := range p.Versions {
+		if v.Key == key {
+			return v, nil
+		}
+	}
+	return nil, proget.Errorf(proget.ErrNotFound, "%s has no version %s.", p.Name, key)
+}
+
+// Latest returns the newest version that satisfies ok, or nil.
+func (p *Package) Latest(ok func(*proget.Version) bool) *proget.Version {
+	for i := len(p.Versions) - 1; i >= 0; i-- {
+		if ok(p.Versions[i]) {
+			return p.Versions[i]
+		}
+	}
+	return nil
+}
+
+// Bytes returns roughly how much memory the package and its documents take.
+func (p *Package) Bytes() int64 {
+	const version = 1024 // a version without its manifest
+	size := p.Documents.Bytes()
+	for _, v := range p.Versions {
+		size += int64(len(v.Manifest)) + version
+	}
+	return size
+}
+
+// Documents keeps a bounded number of rendered documents. The zero value is
+// ready to use, by several goroutines at once.
+type Documents struct {
+	mu   sync.Mutex
+	docs map[string]*Document
+	size int64
+}
+
+// maxDocuments bounds the documents kept in one place. Their keys contain the
+// host that a client asked for, so a stranger could invent any number.
+const maxDocuments = 256
+
+// Document returns the document kept under key, rendering it if there is none
+// yet. A key must name everything that the rendering depends on beside what
+// the documents belong to, above all the base URL.
+func (c *Documents) Document(key, contentType string, render func() ([]byte, error)) (*Document, error) {
+	c.mu.Lock()
+	d := c.docs[key]
+	c.mu.Unlock()
+	if d != nil {
+		return d, nil
+	}
+	body, err := render()
+	if err != nil {
+		return nil, err
+	}
+	d = NewDocument(contentType, body)
+	c.keep(key, d)
+	return d, nil
+}
+
+func (c *Documents) keep(key string, d *Document) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.docs) >= maxDocuments || c.docs[key] != nil {
+		return
+	}
+	if c.docs == nil {
+		c.docs = make(map[string]*Document)
+	}
+	c.docs[key] = d
+	c.size += int64(len(d.body) + len(d.gzipped))
+}
+
+// Bytes returns how much memory the kept documents take.
+func (c *Documents) Bytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.size
+}
+
+// A Document is a rendered response with a strong ETag, ready to be sent plain
+// or compressed.
+type Document struct {
+	contentType string
+	body        []byte
+	gzipped     []byte // nil if compression does not pay
+	tag         string // the ETag's inside
+}
+
+// writers keeps compressors, whose tables are large.
+var writers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+// minGzip is the size in bytes from which compression pays.
+const minGzip = 512
+
+// NewDocument prepares a response body. The body must not change afterwards.
+func NewDocument(contentType string, body []byte) *Document {
+	sum := sha256.Sum256(body)
+	return &Document{
+		contentType: contentType,
+		body:        body,
+		gzipped:     compress(body),
+		tag:         base64.RawURLEncoding.EncodeToString(sum[:16]),
+	}
+}
+
+func compress(body []byte) []byte {
+	if len(body) < minGzip {
+		return nil
+	}
+	var b bytes.Buffer
+	z := writers.Get().(*gzip.Writer)
+	defer writers.Put(z)
+	z.Reset(&b)
+	_, _ = z.Write(body) // a bytes.Buffer does not fail
+	_ = z.Close()
+	if b.Len() >= len(body) {
+		return nil
+	}
+	return bytes.Clone(b.Bytes())
+}
+
+// Serve answers a GET or HEAD with the document. The compressed form has an
+// ETag of its own, as RFC 9110 section 8.8.3.3 asks; either satisfies
+// If-None-Match. Ranges are those of the plain form.
+func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", d.contentType)
+	h.Set("Vary", "Accept-Encoding")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-cache") // may be kept, must be revalidated
+	}
+	body, tag := d.body, `"`+d.tag+`"`
+	if r.Header.Get("Range") != "" {
+		h.Set("ETag", tag)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+		return
+	}
+	if d.gzipped != nil && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		body, tag = d.gzipped, `"`+d.tag+`-gzip"`
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("ETag", tag)
+	if noneMatch := r.Header.Get("If-None-Match"); noneMatch != "" && d.matches(noneMatch) {
+		h.Del("Content-Type")
+		h.Del("Content-Encoding")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // an error means that the client went away
+	}
+}
+
+func (d *Document) matches(noneMatch string) bool {
+	for tag := range strings.SplitSeq(noneMatch, ",") {
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		tag = strings.TrimSuffix(strings.Trim(tag, `"`), "-gzip")
+		if tag == d.tag || tag == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// acceptsGzip follows RFC 9110 section 12.5.3 as far as gzip is concerned: the
+// coding is named, or "*" is, without a weight of zero.
+func acceptsGzip(header string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		coding, params, _ := strings.Cut(part, ";")
+		coding = strings.TrimSpace(coding)
+		if !strings.EqualFold(coding, "gzip") && coding != "*" {
+			continue
+		}
+		_, weight, found := strings.Cut(strings.ReplaceAll(params, " ", ""), "q=")
+		if !found {
+			return true
+		}
+		q, err := strconv.ParseFloat(weight, 64)
+		return err == nil && q > 0
+	}
+	return false
+}

@@ -1,0 +1,105 @@
+package feed
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// Services is all that a feed type sees of the server.
+type Services struct {
+	Packages  Packages
+	Publisher Publisher
+	Search    Search
+	Files     Files
+	Logger    *slog.Logger
+}
+
+// Packages is the read path.
+type Packages interface {
+	// Package returns a package with all its versions, oldest first, or
+	// proget.ErrNotFound. The result is shared: it must not be changed.
+	Package(ctx context.Context, f *proget.Feed, nameKey string) (*Package, error)
+
+	// List returns up to limit packages in the order of their keys, beginning
+	// with the first key greater than after.
+	List(ctx context.Context, f *proget.Feed, after string, limit int) ([]*Package, error)
+}
+
+// Publisher is the write path. Every method is atomic: when it returns nil, the
+// change is durable and visible through every node; otherwise nothing has
+// changed.
+type Publisher interface {
+	// Publish stores a package file and records its version. It returns
+	// proget.ErrConflict if the version exists already.
+	Publish(ctx context.Context, u Upload) (*proget.Version, error)
+
+	// SetStatus changes the status of a version; change edits the present one.
+	SetStatus(ctx context.Context, ref Ref, by proget.Principal, change func(*proget.Status)) error
+
+	// Delete removes a version, or returns proget.ErrNotFound.
+	Delete(ctx context.Context, ref Ref, by proget.Principal) error
+}
+
+// A Ref names a version by its normal forms.
+type Ref struct {
+	Feed       *proget.Feed
+	NameKey    string
+	VersionKey string
+}
+
+// An Upload is a package file on its way in.
+type Upload struct {
+	Feed *proget.Feed
+	Body io.Reader
+	Name string // the file's name as the client called it; may be ""
+	By   proget.Principal
+
+	// Check may refuse what Inspect found, for instance because the URL names
+	// another version. Optional.
+	Check func(*Manifest) error
+
+	// Replace lets the upload take the place of an existing version with the
+	// same key.
+	Replace bool
+}
+
+// Files serves the bytes of package files.
+type Files interface {
+	// Serve answers a GET or HEAD with the file: Range, conditional requests
+	// and the kernel's help included. It counts a download where one begins.
+	Serve(w http.ResponseWriter, r *Request, v *proget.Version, f proget.File, contentType string) error
+
+	// Open gives random access to a stored file. The caller closes it.
+	Open(ctx context.Context, f proget.File) (Content, error)
+}
+
+// Content is an open file.
+type Content interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Search finds packages.
+type Search interface {
+	Search(ctx context.Context, f *proget.Feed, q Query) (Hits, error)
+}
+
+// A Query asks for packages by text. The zero value matches every package that
+// has a listed, stable version.
+type Query struct {
+	Text       string // words in names, titles, descriptions, tags and authors; an exact name comes first
+	NamePrefix string // only names that begin with this, without regard to case; sorted by name
+	Prerelease bool   // also packages that have listed prerelease versions only
+	Skip, Take int    // Take is bounded by the index; 0 means 20
+}
+
+// Hits is one page of a search's answer.
+type Hits struct {
+	Total int
+	Keys  []string // name keys, best first
+}

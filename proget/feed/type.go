@@ -1,0 +1,123 @@
+package feed
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// A Type is one kind of feed, such as NuGet. All fields are required unless
+// marked otherwise.
+type Type struct {
+	Name       string             // the database's and the API's word: "nuget"
+	Title      string             // for people: "NuGet"
+	Mount      string             // first segment of its URLs, /{Mount}/{feed}/…; "" means Name
+	Algorithms []proget.Algorithm // digests its clients ask for, beside SHA-256; optional
+
+	// NameKey and VersionKey return the normal form that decides identity, for
+	// text that a client sent. They accept anything: what is no valid name
+	// merely matches nothing.
+	NameKey    func(name string) string
+	VersionKey func(version string) string
+
+	// CompareVersions orders two version keys as the ecosystem does: negative
+	// if a is older than b.
+	CompareVersions func(a, b string) int
+
+	// Inspect reads a package file, the only place where that happens. The
+	// file is hostile until proven otherwise: a broken one is refused with
+	// proget.ErrInvalid and a sentence for its author.
+	Inspect func(ctx context.Context, f File) (*Manifest, error)
+
+	// Summary tells what pages, search and the native API show of a version,
+	// out of the Data that Inspect returned.
+	Summary func(v *proget.Version) Summary
+
+	// Install returns what a person types to use the version, for its page;
+	// base is the feed's absolute URL.
+	Install func(base string, f *proget.Feed, v *proget.Version) []Instruction
+
+	// Handler makes the protocol's handler.
+	Handler func(s Services) Handler
+
+	// WriteError writes the protocol's own error body. message is safe to show
+	// and never empty. Headers that go with the status (WWW-Authenticate,
+	// Retry-After) are set already.
+	WriteError func(w http.ResponseWriter, r *http.Request, status int, message string)
+}
+
+// MountName returns the first segment of the type's URLs.
+func (t *Type) MountName() string {
+	if t.Mount != "" {
+		return t.Mount
+	}
+	return t.Name
+}
+
+// A Handler serves a protocol.
+type Handler interface {
+	// Task returns the permission that the request needs. It is pure and is
+	// called before ServeFeed; a request the handler does not know needs
+	// proget.TaskView and is then answered with proget.ErrNotFound.
+	Task(r *Request) proget.Task
+
+	// ServeFeed answers the request or returns an error before it has written
+	// anything.
+	ServeFeed(w http.ResponseWriter, r *Request) error
+}
+
+// A Request is a request to one feed.
+type Request struct {
+	*http.Request
+	Feed      *proget.Feed
+	Base      string // the feed's absolute URL as the client sees it, without a trailing slash
+	Path      string // what follows Base and a slash, still escaped: "v3/index.json"
+	Principal proget.Principal
+}
+
+// A File is a package file that has just been stored.
+type File struct {
+	io.ReaderAt
+	Size    int64
+	Name    string // as the client called it; "" if it did not
+	Digests proget.Digests
+}
+
+// A Manifest is what Inspect found in a package file.
+type Manifest struct {
+	Name       string // as its author spells it
+	Version    string // as its author spells it
+	Prerelease bool
+	FileName   string // under which the file is kept and served
+	Data       any    // the type's own description; stored as JSON, bounded by MaxManifest
+}
+
+// MaxManifest bounds a manifest's JSON, in bytes.
+const MaxManifest = 4 << 20
+
+// A Summary is what every type can say of a version to a person.
+type Summary struct {
+	Title        string
+	Description  string // plain text or Markdown
+	Authors      string
+	Tags         []string
+	ProjectURL   string
+	License      string // an SPDX expression or a URL
+	Readme       string // Markdown
+	Dependencies []Dependency
+}
+
+// A Dependency is one line of a version's dependency list.
+type Dependency struct {
+	Group string // target framework or scope; may be ""
+	Name  string
+	Range string
+}
+
+// An Instruction is a command to copy from a package's page.
+type Instruction struct {
+	Tool    string // "dotnet CLI"
+	Command string
+}

@@ -1,0 +1,94 @@
+package proget
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// SystemFeed is the id of the feed-like row whose log records changes of the
+// installation itself: feeds, users, API keys, permissions and settings.
+// It holds no packages.
+const SystemFeed int64 = 0
+
+// A Feed is a named collection of packages of one type.
+type Feed struct {
+	ID          int64
+	Name        string // unique without regard to case; part of its URLs
+	Type        string // the feed type's name, such as "nuget"
+	Description string
+	Active      bool
+	Created     time.Time
+}
+
+// A Package is a name within a feed with all its versions.
+type Package struct {
+	ID       int64
+	FeedID   int64
+	Name     string // as the newest publisher spelt it
+	Key      string // the feed type's normal form; unique within the feed
+	Versions []*Version
+}
+
+// Status is what a version's owner says of it.
+type Status struct {
+	Listed     bool
+	Deprecated string // the reason; "" means not deprecated
+	Blocked    bool   // downloads are refused
+}
+
+// A Version is one version of a package. Its content never changes once it is
+// published; its status may.
+type Version struct {
+	ID          int64
+	PackageID   int64
+	Name        string // the package's name as this version spells it
+	Version     string // as published
+	Key         string // the feed type's normal form; unique within the package
+	Prerelease  bool
+	Status      Status
+	Manifest    json.RawMessage // the feed type's own description, from Inspect
+	Published   time.Time
+	PublishedBy string
+	Downloads   int64 // a moment old
+	Files       []File
+}
+
+// A File is one file of a version. The first file of a version is the package
+// file itself.
+type File struct {
+	Name       string
+	Size       int64
+	Digests    Digests
+	StorageKey string
+}
+
+// A Change is the kind of a log entry.
+type Change string
+
+// The kinds of change. Entries of the system feed use the names of tables.
+const (
+	VersionPublished Change = "published"
+	VersionStatus    Change = "status"
+	VersionDeleted   Change = "deleted"
+	SystemChanged    Change = "system"
+)
+
+// An Entry is one row of a feed's log. Sequence numbers start at 1, appear in
+// commit order and have no gaps.
+type Entry struct {
+	FeedID     int64
+	Seq        int64
+	Change     Change
+	PackageKey string // "" for the system feed
+	VersionKey string
+	Actor      string // the principal's display name
+	At         time.Time
+}
+
+// A Fence is the ever-growing number of a term of leadership, with a random id
+// that tells two terms apart that were given the same number by a database
+// that lost its newest commits.
+type Fence struct {
+	Number int64
+	Term   string
+}

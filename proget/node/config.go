@@ -1,0 +1,117 @@
+package node
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/election"
+	"github.com/proget-go/ha/election/dblease"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/storage"
+)
+
+// The roles of a node.
+const (
+	RoleWeb   = "web"   // serves feeds and pages
+	RoleIndex = "index" // works jobs, and leads or stands by
+)
+
+// Office is what the indexing nodes elect their primary to.
+const Office = "indexing"
+
+// A Config says what a node is made of. DB, Blobs, Keys and Feeds are required.
+type Config struct {
+	DB    *db.Store       // shared by all nodes
+	Blobs *storage.Store  // shared by all nodes
+	Keys  *auth.Keyring   // the same on all nodes
+	Feeds []feed.Type     // the feed types this node serves
+	Elect election.Driver // default: a lease in DB
+
+	// FirstStart fills an empty database; nil leaves that to Initialize.
+	FirstStart *FirstStart
+
+	Name     string   // unique in the cluster; default: the host's name
+	Roles    []string // default: both
+	Address  string   // URL under which this node listens, for the cluster page
+	BaseURL  string   // URL under which clients reach the cluster; default: as each request says
+	CacheDir string   // for data of this node that may be lost; default: a temporary folder
+
+	MaxUpload   int64         // bytes of a package file; default 10 GiB
+	CacheBytes  int64         // memory for packages and documents; default 128 MiB
+	UploadIdle  time.Duration // an upload that sends nothing for so long is ended; default 1 min
+	JobsAtOnce  int           // jobs worked at the same time; default 2
+	HeadSpacing time.Duration // between two questions for log positions under load; default 1 ms
+
+	Logger *slog.Logger // default: slog.Default()
+}
+
+// Version is the version of this module as the program was built with it.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "devel"
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == "github.com/proget-go/ha" && m.Version != "" && m.Version != "(devel)" {
+			return m.Version
+		}
+	}
+	return "devel"
+}
+
+func operatingSystem() string { return runtime.GOOS + "/" + runtime.GOARCH }
+
+func (c *Config) complete() error {
+	if c.DB == nil || c.Blobs == nil || c.Keys == nil || len(c.Feeds) == 0 {
+		return fmt.Errorf("a node needs DB, Blobs, Keys and at least one of Feeds")
+	}
+	if c.Elect == nil {
+		c.Elect = dblease.New(c.DB)
+	}
+	if c.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("the node has no name, and the host's cannot be found: %w", err)
+		}
+		c.Name = host
+	}
+	if len(c.Roles) == 0 {
+		c.Roles = []string{RoleWeb, RoleIndex}
+	}
+	for _, role := range c.Roles {
+		if role != RoleWeb && role != RoleIndex {
+			return proget.Errorf(proget.ErrInvalid, "There is no role %q: use %s, %s or both.", role, RoleWeb, RoleIndex)
+		}
+	}
+	if c.UploadIdle == 0 {
+		c.UploadIdle = time.Minute
+	}
+	if c.JobsAtOnce == 0 {
+		c.JobsAtOnce = 2
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c.completeURLs()
+}
+
+func (c *Config) completeURLs() error {
+	c.BaseURL = strings.TrimSuffix(c.BaseURL, "/")
+	if c.BaseURL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.BaseURL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return proget.Errorf(proget.ErrInvalid, "The base URL %q is not an http or https URL.", c.BaseURL)
+	}
+	return nil
+}

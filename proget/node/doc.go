@@ -1,0 +1,12 @@
+// Package node puts the parts together: a [Config] becomes an http.Handler
+// that serves feeds, pages and health, and a [Node.Run] that does what the
+// node's roles ask for in the background. It is the only package that imports
+// all the others.
+//
+//	n, err := node.New(ctx, node.Config{DB: store, Blobs: blobs, Keys: keys, Feeds: types})
+//	…
+//	go n.Run(ctx)
+//	http.ListenAndServe(addr, n.Handler())
+//
+// Any number of such nodes on the same database and storage are one server.
+package node

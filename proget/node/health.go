@@ -1,0 +1,104 @@
+package node
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// healthReport is ProGet's health document, whose required fields its clients
+// insist on.
+type healthReport struct {
+	ApplicationName       string            `json:"applicationName"`
+	DatabaseStatus        string            `json:"databaseStatus"`
+	DatabaseStatusDetails *string           `json:"databaseStatusDetails"`
+	ExtensionsInstalled   map[string]string `json:"extensionsInstalled"`
+	LicenseStatus         string            `json:"licenseStatus"`
+	LicenseStatusDetail   *string           `json:"licenseStatusDetail"`
+	VersionNumber         string            `json:"versionNumber"`
+	ReleaseNumber         string            `json:"releaseNumber"`
+	ServiceStatus         string            `json:"serviceStatus"`
+	ServiceStatusDetail   *string           `json:"serviceStatusDetail"`
+}
+
+const (
+	healthOK    = "OK"
+	healthError = "Error"
+)
+
+// health answers as JSON, which is what ProGet's older clients need without
+// asking for it, or as text if the client prefers that.
+func (n *Node) health(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Get("format") == "json" || !prefersText(r.Header.Get("Accept")) {
+		n.healthJSON(w, r)
+		return
+	}
+	report, code := n.healthReport(r)
+	text := healthOK
+	for _, detail := range []*string{report.DatabaseStatusDetails, report.ServiceStatusDetail} {
+		if detail != nil {
+			text = *detail
+		}
+	}
+	writeText(w, r, code, text)
+}
+
+func prefersText(accept string) bool {
+	text, json := strings.Index(accept, "text/plain"), strings.Index(accept, "application/json")
+	return text >= 0 && (json < 0 || text < json)
+}
+
+func (n *Node) healthJSON(w http.ResponseWriter, r *http.Request) {
+	report, code := n.healthReport(r)
+	writeJSON(w, code, report)
+}
+
+func (n *Node) healthReport(r *http.Request) (healthReport, int) {
+	report := healthReport{
+		ApplicationName: "ProGet", DatabaseStatus: healthOK, ExtensionsInstalled: map[string]string{},
+		LicenseStatus: healthOK, VersionNumber: Version(), ReleaseNumber: Version(), ServiceStatus: healthOK,
+	}
+	code := http.StatusOK
+	if err := n.cfg.DB.Ping(r.Context()); err != nil {
+		detail := "The database cannot be reached."
+		report.DatabaseStatus, report.DatabaseStatusDetails, code = healthError, &detail, http.StatusInternalServerError
+	}
+	if reasons := n.unready(); len(reasons) > 0 {
+		detail := strings.Join(reasons, " ")
+		report.ServiceStatus, report.ServiceStatusDetail, code = healthError, &detail, http.StatusInternalServerError
+	}
+	return report, code
+}
+
+// live says that the process runs and serves: restarting it would not help
+// with anything else.
+func (n *Node) live(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]bool{"live": true})
+}
+
+// readiness is the body of /health/ready.
+type readiness struct {
+	Ready   bool     `json:"ready"`
+	Name    string   `json:"name"`
+	Primary bool     `json:"primary"` // leads the indexing nodes
+	Reasons []string `json:"reasons"` // why it is not ready
+}
+
+// ready says whether a load balancer should send requests here, and if not,
+// why. A database that fails over does not make a node unready: all nodes would
+// be, and cached packages are still served.
+func (n *Node) ready(w http.ResponseWriter, _ *http.Request) {
+	reasons := n.unready()
+	code := http.StatusOK
+	if len(reasons) > 0 {
+		code = http.StatusServiceUnavailable
+	}
+	writeJSON(w, code, readiness{len(reasons) == 0, n.cfg.Name, n.primary(), append([]string{}, reasons...)})
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // an error means that the client went away
+}

@@ -1,0 +1,238 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// newHandler mounts everything under its literal first segment: the standard
+// mux cannot tell /{type}/{feed}/{rest...} from /api/{rest...}.
+func (n *Node) newHandler() (http.Handler, error) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", n.health)
+	mux.HandleFunc("GET /health/json", n.healthJSON)
+	mux.HandleFunc("GET /health/live", n.live)
+	mux.HandleFunc("GET /health/ready", n.ready)
+	mux.Handle("GET /metrics", n.metrics.handler())
+	if !n.has(RoleWeb) {
+		return mux, nil
+	}
+	services := n.services()
+	for i := range n.cfg.Feeds {
+		h := n.newFeedHandler(&n.cfg.Feeds[i], services)
+		mount := "/" + n.cfg.Feeds[i].MountName()
+		mux.Handle(mount+"/{feed}", h)
+		mux.Handle(mount+"/{feed}/{rest...}", h)
+	}
+	n.mountAPI(mux)
+	pages, err := n.newPages()
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/", pages)
+	return n.metrics.instrument(mux), nil
+}
+
+// feedHandler serves all feeds of one type. It does what every request needs,
+// in one place and one order; see package feed.
+type feedHandler struct {
+	node    *Node
+	typ     *feed.Type
+	handler feed.Handler
+}
+
+func (n *Node) newFeedHandler(t *feed.Type, s feed.Services) http.Handler {
+	return &feedHandler{n, t, t.Handler(s)}
+}
+
+func (h *feedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h.serve(w, r); err != nil {
+		h.node.fail(w, r, err, h.typ.WriteError)
+	}
+}
+
+func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) error {
+	n := h.node
+	n.sync(w, r)
+	f, err := n.catalog.Feed(r.Context(), r.PathValue("feed"))
+	if err != nil {
+		return err
+	}
+	if f.Type != h.typ.Name {
+		return proget.Errorf(proget.ErrNotFound, "Feed %s is not a %s feed.", f.Name, h.typ.Title)
+	}
+	prefix := "/" + h.typ.MountName() + "/" + f.Name
+	req := &feed.Request{Request: r, Feed: f, Base: n.baseURL(r) + prefix, Path: rest(r.URL.EscapedPath())}
+	id, err := n.authority.Authenticate(r)
+	if err != nil {
+		return err
+	}
+	if err := n.guardSession(r, id); err != nil {
+		return err
+	}
+	req.Principal = id.Principal
+	if err := n.authority.Authorize(id, h.handler.Task(req), f); err != nil {
+		return err
+	}
+	n.boundBody(w, r)
+	return h.handler.ServeFeed(w, req)
+}
+
+// guardSession refuses a change that a browser was led to by another site.
+// Requests with a key or a password of their own cannot be forged that way.
+func (n *Node) guardSession(r *http.Request, id auth.Identity) error {
+	if !id.Session {
+		return nil
+	}
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		return proget.WrapError(proget.ErrDenied, err, "This request came from another site.")
+	}
+	return nil
+}
+
+// sync makes what is read for this request at least as new as the request. If
+// the database cannot be asked, what is in memory is served with a warning, as
+// RFC 7234 section 5.5.2 describes it.
+func (n *Node) sync(w http.ResponseWriter, r *http.Request) {
+	if err := n.tail.Sync(r.Context()); err != nil && r.Context().Err() == nil {
+		w.Header().Set("Warning", `111 proget "Revalidation Failed"`)
+		n.metrics.stale.Inc()
+	}
+}
+
+// rest returns what follows /{mount}/{feed}/ of an escaped path.
+func rest(path string) string {
+	_, path, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	_, path, _ = strings.Cut(path, "/")
+	return path
+}
+
+// baseURL returns the URL under which the client reaches the cluster, without
+// a trailing slash: the configured one, or what the request and the proxies in
+// front say.
+func (n *Node) baseURL(r *http.Request) string {
+	if n.cfg.BaseURL != "" {
+		return n.cfg.BaseURL
+	}
+	scheme, host := "http", r.Host
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if proto := firstOf(r.Header.Get("X-Forwarded-Proto")); proto == "http" || proto == "https" {
+		scheme = proto
+	}
+	if forwarded := firstOf(r.Header.Get("X-Forwarded-Host")); validHost(forwarded) {
+		host = forwarded
+	}
+	return scheme + "://" + host
+}
+
+func firstOf(list string) string {
+	first, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(first)
+}
+
+// validHost reports whether a text is a host with an optional port and nothing
+// that could change the meaning of a URL or a document it is put into.
+func validHost(host string) bool {
+	if host == "" || len(host) > 255 {
+		return false
+	}
+	return !strings.ContainsFunc(host, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_:[]", r))
+	})
+}
+
+// boundBody ends an upload that stands still.
+func (n *Node) boundBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	r.Body = &idleReader{r.Body, http.NewResponseController(w), n.cfg.UploadIdle}
+}
+
+// idleReader moves the connection's read deadline ahead with every read.
+type idleReader struct {
+	io.ReadCloser
+	conn *http.ResponseController
+	idle time.Duration
+}
+
+func (b *idleReader) Read(p []byte) (int, error) {
+	_ = b.conn.SetReadDeadline(time.Now().Add(b.idle)) // unsupported in tests only
+	return b.ReadCloser.Read(p)
+}
+
+// kinds is the one table from kinds of error to HTTP statuses.
+var kinds = []struct {
+	kind   error
+	status int
+}{
+	{proget.ErrNotFound, http.StatusNotFound},
+	{proget.ErrConflict, http.StatusConflict},
+	{proget.ErrInvalid, http.StatusBadRequest},
+	{proget.ErrUnauthenticated, http.StatusUnauthorized},
+	{proget.ErrDenied, http.StatusForbidden},
+	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge},
+	{proget.ErrNoSpace, http.StatusInsufficientStorage},
+	{proget.ErrUnavailable, http.StatusServiceUnavailable},
+	{proget.ErrStale, http.StatusServiceUnavailable},
+}
+
+func status(err error) int {
+	for _, k := range kinds {
+		if errors.Is(err, k.kind) {
+			return k.status
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// errorWriter writes a protocol's own error body.
+type errorWriter func(w http.ResponseWriter, r *http.Request, status int, message string)
+
+// fail answers a request that returned an error. What is not meant for clients
+// goes to the log alone.
+func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write errorWriter) {
+	code := status(err)
+	if r.Context().Err() != nil || errors.Is(err, net.ErrClosed) {
+		n.cfg.Logger.DebugContext(r.Context(), "the client went away", "method", r.Method, "path", r.URL.Path, "error", err)
+	} else if code >= http.StatusInternalServerError {
+		n.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "status", code, "error", err)
+	} else {
+		n.cfg.Logger.DebugContext(r.Context(), "request refused", "method", r.Method, "path", r.URL.Path, "status", code, "error", err)
+	}
+	message := proget.Message(err)
+	if message == "" {
+		message = "The server failed to answer; its log says why."
+	}
+	switch code {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Basic realm="ProGet", charset="UTF-8"`)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", strconv.Itoa(2))
+	}
+	write(w, r, code, message)
+}
+
+// writeText is the error body of everything that has no protocol of its own:
+// ProGet's clients show it as it is.
+func writeText(w http.ResponseWriter, _ *http.Request, status int, message string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, message+"\n")
+}

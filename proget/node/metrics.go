@@ -1,0 +1,121 @@
+package node
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are a node's own, in a registry of their own, so that several nodes
+// can live in one process.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	stale    prometheus.Counter
+}
+
+func newMetrics(n *Node) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "proget_http_requests_total", Help: "Requests served, by first path segment, method and status class."},
+			[]string{"mount", "method", "class"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "proget_http_request_seconds", Help: "Time to serve a request, by first path segment.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 30, 120}}, []string{"mount"}),
+		stale: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "proget_stale_reads_total", Help: "Requests served while the database could not be asked for news."}),
+	}
+	m.registry.MustRegister(m.requests, m.duration, m.stale,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		gauge("proget_ready", "1 if the node takes traffic.", func() float64 { return truth(len(n.unready()) == 0) }),
+		gauge("proget_primary", "1 if this is the primary indexing node.", func() float64 { return truth(n.primary()) }),
+		gauge("proget_index_lag_entries", "Log entries the search index has yet to apply.", func() float64 {
+			if n.searcher == nil {
+				return 0
+			}
+			return float64(n.searcher.lag())
+		}))
+	return m
+}
+
+func gauge(name, help string, value func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// mounts bounds the values of the label: what is no mount of ours is "page".
+func mount(path string) string {
+	first, _, found := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if !found {
+		return "page"
+	}
+	switch first {
+	case "feeds", "administration", "static", "favicon.ico", "sign-in", "sign-out":
+		return "page"
+	}
+	return first
+}
+
+// instrument counts and times requests.
+func (m *metrics) instrument(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+		mux.ServeHTTP(rec, r)
+		label := "page"
+		if r.Pattern != "" && r.Pattern != "/" { // only what the mux knows becomes a label
+			label = mount(r.URL.Path)
+		}
+		m.requests.WithLabelValues(label, method(r.Method), strconv.Itoa(rec.status/100)+"xx").Inc()
+		m.duration.WithLabelValues(label).Observe(time.Since(began).Seconds())
+	})
+}
+
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodDelete, http.MethodPatch:
+		return m
+	}
+	return "other"
+}
+
+// recorder remembers the status. It passes ReadFrom on, since that is how a
+// file reaches the kernel.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
+	if to, ok := r.ResponseWriter.(io.ReaderFrom); ok {
+		return to.ReadFrom(src)
+	}
+	return io.Copy(struct{ io.Writer }{r.ResponseWriter}, src)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,0 +1,183 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/election"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/indexing/search"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/catalog"
+	"github.com/proget-go/ha/proget/cluster"
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/publish"
+)
+
+// A Node is one server of the cluster.
+type Node struct {
+	cfg       Config
+	tail      *indexing.Tail
+	catalog   *catalog.Catalog
+	files     *catalog.Files
+	publisher *publish.Publisher
+	authority *auth.Authority
+	registry  *cluster.Registry
+	index     *search.Index // nil without the web role
+	searcher  *searcher     // nil without the web role
+	elector   *election.Elector
+	metrics   *metrics
+	handler   http.Handler
+	tempDir   string // to be removed; "" if none was made
+
+	draining atomic.Bool
+}
+
+// New puts a node together. It asks the database and storage whether they are
+// the cluster's, but starts nothing: Run does.
+func New(ctx context.Context, cfg Config) (*Node, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	if cfg.FirstStart != nil {
+		if _, err := Initialize(ctx, cfg.DB, cfg.Feeds, *cfg.FirstStart); err != nil {
+			return nil, err
+		}
+	}
+	n := &Node{cfg: cfg}
+	n.catalog = catalog.New(cfg.DB, cfg.Feeds, &catalog.Options{MaxBytes: cfg.CacheBytes})
+	n.files = catalog.NewFiles(cfg.Blobs, cfg.DB, cfg.Logger)
+	n.publisher = publish.New(cfg.DB, cfg.Blobs, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
+	n.authority = auth.New(cfg.DB, cfg.Keys)
+	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Interval: cfg.HeadSpacing, Logger: cfg.Logger}, n.catalog, n.authority)
+	n.registry = cluster.New(cfg.DB, cfg.Blobs, cluster.Options{
+		Name: cfg.Name, Roles: cfg.Roles, Fingerprints: cfg.Keys.Fingerprints(), Version: Version(),
+		OS: operatingSystem(), Address: cfg.Address, Office: Office, Logger: cfg.Logger, State: n.state})
+	if err := n.openRoles(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	n.metrics = newMetrics(n)
+	handler, err := n.newHandler()
+	if err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	n.handler = handler
+	if err := n.registry.Check(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("announce the node: %w", err), n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) openRoles() (err error) {
+	if n.has(RoleIndex) {
+		opts := &election.Options{Logger: n.cfg.Logger, Address: n.cfg.Address}
+		if n.elector, err = election.New(n.cfg.Elect, Office, n.cfg.Name, opts); err != nil {
+			return err
+		}
+	}
+	if !n.has(RoleWeb) {
+		return nil
+	}
+	dir := n.cfg.CacheDir
+	if dir == "" {
+		if n.tempDir, err = os.MkdirTemp("", "proget-"); err != nil {
+			return fmt.Errorf("make a folder for the search index: %w", err)
+		}
+		dir = n.tempDir
+	}
+	if n.index, err = search.Open(dir); err != nil {
+		return err
+	}
+	n.searcher = newSearcher(n)
+	return nil
+}
+
+func (n *Node) has(role string) bool { return slices.Contains(n.cfg.Roles, role) }
+
+// Close releases what New opened. Run must have returned, and no request may
+// be under way.
+func (n *Node) Close() error {
+	var errs []error
+	if n.tail != nil {
+		n.tail.Close()
+	}
+	if n.index != nil {
+		errs = append(errs, n.index.Close())
+	}
+	if n.tempDir != "" {
+		errs = append(errs, os.RemoveAll(n.tempDir))
+	}
+	return errors.Join(errs...)
+}
+
+// Handler serves feeds, pages, health and metrics. On a node without the web
+// role it serves health and metrics only.
+func (n *Node) Handler() http.Handler { return n.handler }
+
+// Drain makes the node tell load balancers that it takes no new requests. The
+// ones under way, and those that still come, are served.
+func (n *Node) Drain() { n.draining.Store(true) }
+
+// Run does the background work of the node's roles until ctx ends, then hands
+// leadership over and returns nil.
+func (n *Node) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.registry.Run(ctx) })
+	if n.has(RoleWeb) {
+		g.Go(func() error { return n.files.Run(ctx) })
+		g.Go(func() error { return n.searcher.run(ctx) })
+	}
+	if n.has(RoleIndex) {
+		g.Go(func() error { return n.runIndexing(ctx) })
+	}
+	return g.Wait()
+}
+
+// state tells the registry how far the search index lags and whether the node
+// takes traffic.
+func (n *Node) state() (lag int64, ready bool) {
+	if n.searcher != nil {
+		lag = n.searcher.lag()
+	}
+	return lag, len(n.unready()) == 0
+}
+
+// primary reports whether this node leads, by its own clock.
+func (n *Node) primary() bool {
+	if n.elector == nil {
+		return false
+	}
+	_, leads := n.elector.Leading()
+	return leads
+}
+
+// unready returns why the node should not be sent requests.
+func (n *Node) unready() []string {
+	if n.draining.Load() {
+		return []string{"The server is shutting down."}
+	}
+	return n.registry.Problems()
+}
+
+// Enqueue queues a job of a kind, unless one is unfinished already.
+func (n *Node) Enqueue(ctx context.Context, kind string) error {
+	err := n.cfg.DB.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, db.NewJob{Kind: kind, RunKey: kind}) })
+	if errors.Is(err, proget.ErrConflict) {
+		return proget.WrapError(proget.ErrConflict, err, "Such a job is waiting or under way already.")
+	}
+	return err
+}
+
+// services is what feed types see of the node.
+func (n *Node) services() feed.Services {
+	return feed.Services{Packages: n.catalog, Publisher: n.publisher, Search: n.searcher, Files: n.files, Logger: n.cfg.Logger}
+}

@@ -1,0 +1,174 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// AdminName is the first administrator's name.
+const AdminName = "Admin"
+
+const settingInitialized = "initialized"
+
+// FirstStart says what an empty database is filled with. The zero value
+// generates all of it.
+type FirstStart struct {
+	Password string         // the administrator's; "" generates one
+	APIKey   string         // opens every feed for everything; "" generates one
+	Feeds    []*proget.Feed // nil makes one feed of each type, named after it
+}
+
+// Secrets are what a first start generated or was given. They are shown once
+// and kept as hashes only.
+type Secrets struct {
+	Password string
+	APIKey   string
+}
+
+// Initialize fills an empty database: an administrator, an API key, feeds, and
+// permission for everybody to read. It returns nil secrets if another node, or
+// an earlier start, has done so already.
+func Initialize(ctx context.Context, store *db.Store, types []feed.Type, first FirstStart) (*Secrets, error) {
+	settings, err := store.Settings(ctx)
+	if err != nil || settings[settingInitialized] != "" {
+		return nil, err
+	}
+	if err := first.complete(types); err != nil {
+		return nil, err
+	}
+	hash, err := auth.HashPassword(first.Password)
+	if err != nil {
+		return nil, fmt.Errorf("hash the administrator's password: %w", err)
+	}
+	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: "first start", Kind: proget.SystemChanged}
+	_, err = store.Change(ctx, ch, func(tx *db.Tx) error { return first.fill(ctx, tx, hash) })
+	if errors.Is(err, proget.ErrConflict) {
+		return nil, nil // another node was first
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fill the empty database: %w", err)
+	}
+	return &Secrets{first.Password, first.APIKey}, nil
+}
+
+// minSecret is the least number of characters of a password or key that a
+// first start takes.
+const minSecret = 8
+
+func (first *FirstStart) complete(types []feed.Type) error {
+	if first.Password == "" {
+		first.Password = rand.Text()
+	}
+	if first.APIKey == "" {
+		first.APIKey = strings.ToLower(rand.Text() + rand.Text())
+	}
+	if len(first.Password) < minSecret || len(first.APIKey) < minSecret {
+		return proget.Errorf(proget.ErrInvalid, "The administrator's password and the API key have at least %d characters.", minSecret)
+	}
+	if strings.ContainsAny(first.APIKey, ": \t\n") {
+		return proget.Errorf(proget.ErrInvalid, "An API key holds no colon and no white space.")
+	}
+	if first.Feeds == nil {
+		for _, t := range types {
+			first.Feeds = append(first.Feeds, &proget.Feed{Name: t.Name, Type: t.Name})
+		}
+	}
+	return checkFeeds(first.Feeds, types)
+}
+
+func checkFeeds(feeds []*proget.Feed, types []feed.Type) error {
+	var known []string
+	for _, t := range types {
+		known = append(known, t.Name)
+	}
+	seen := make(map[string]bool)
+	for _, f := range feeds {
+		f.Active = true
+		if !strings.Contains(" "+strings.Join(known, " ")+" ", " "+f.Type+" ") {
+			return proget.Errorf(proget.ErrInvalid, "Feed %s has the type %q; this server knows %s.", f.Name, f.Type, strings.Join(known, ", "))
+		}
+		if err := CheckFeedName(f.Name); err != nil {
+			return err
+		}
+		if seen[strings.ToLower(f.Name)] {
+			return proget.Errorf(proget.ErrInvalid, "Two feeds are named %s; names are unique without regard to case.", f.Name)
+		}
+		seen[strings.ToLower(f.Name)] = true
+	}
+	return nil
+}
+
+// CheckFeedName returns proget.ErrInvalid for what cannot be a feed's name: it
+// is part of URLs, and of file names on every system.
+func CheckFeedName(name string) error {
+	ok := name != "" && len(name) <= 50 && !strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
+	}) && strings.Trim(name, ".-_") == name
+	if !ok {
+		return proget.Errorf(proget.ErrInvalid, "%q is no name for a feed: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.", name)
+	}
+	return nil
+}
+
+// fill writes everything. That the setting exists is the conflict by which a
+// second node learns that it is not the first.
+func (first *FirstStart) fill(ctx context.Context, tx *db.Tx, hash string) error {
+	if _, done, err := tx.Setting(ctx, settingInitialized); done || err != nil {
+		if done {
+			err = proget.Errorf(proget.ErrConflict, "The database is not empty.")
+		}
+		return err
+	}
+	if err := tx.SetSetting(ctx, settingInitialized, "yes"); err != nil {
+		return err
+	}
+	if err := tx.CreateUser(ctx, AdminName, hash); err != nil {
+		return err
+	}
+	for _, p := range []db.Permission{
+		{Subject: auth.SubjectUser(AdminName), Task: proget.TaskAdminister},
+		{Subject: auth.SubjectAnonymous, Task: proget.TaskView},
+	} {
+		if err := tx.Grant(ctx, p); err != nil {
+			return err
+		}
+	}
+	if err := tx.CreateKey(ctx, db.Key{Name: "first start", Hash: auth.HashKey(first.APIKey), Task: proget.TaskManage}); err != nil {
+		return err
+	}
+	for _, f := range first.Feeds {
+		if err := tx.CreateFeed(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ResetAdminPassword gives the administrator a new password, generated if
+// password is "", ends the account's sessions, and returns the password.
+func ResetAdminPassword(ctx context.Context, store *db.Store, password string) (string, error) {
+	if password == "" {
+		password = rand.Text()
+	}
+	hash, err := auth.HashPassword(password)
+	if err != nil {
+		return "", fmt.Errorf("hash the administrator's password: %w", err)
+	}
+	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: "resetadminpassword", Kind: proget.SystemChanged}
+	_, err = store.Change(ctx, ch, func(tx *db.Tx) error {
+		found, err := tx.SetPassword(ctx, AdminName, hash)
+		if err == nil && !found {
+			err = tx.CreateUser(ctx, AdminName, hash)
+		}
+		return err
+	})
+	return password, err
+}

@@ -1,0 +1,225 @@
+// Package publish is the one write path. Every way in which a package can
+// arrive ends in [Publisher.Publish]: the body is streamed to storage and
+// hashed on the way, the feed type inspects the stored file, and one short
+// transaction records it and appends to the feed's log.
+//
+// The order makes every interruption harmless. Until the transaction commits,
+// there is an object in storage that nothing refers to; after it, the package
+// is there, whole, for every node. A row without its object cannot exist.
+package publish
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/storage"
+)
+
+// A Publisher writes packages. It implements feed.Publisher.
+type Publisher struct {
+	db      *db.Store
+	blobs   *storage.Store
+	types   map[string]*feed.Type
+	maxSize int64
+	log     *slog.Logger
+}
+
+// Options configure a Publisher. The zero value is ready to use.
+type Options struct {
+	MaxSize int64        // of a package file, in bytes; default 10 GiB
+	Logger  *slog.Logger // default: slog.Default()
+}
+
+// New returns a Publisher for feeds of the given types.
+func New(store *db.Store, blobs *storage.Store, types []feed.Type, opts *Options) *Publisher {
+	if opts == nil {
+		opts = &Options{}
+	}
+	p := &Publisher{db: store, blobs: blobs, types: make(map[string]*feed.Type), maxSize: opts.MaxSize, log: opts.Logger}
+	for i := range types {
+		p.types[types[i].Name] = &types[i]
+	}
+	if p.maxSize == 0 {
+		p.maxSize = 10 << 30
+	}
+	if p.log == nil {
+		p.log = slog.Default()
+	}
+	return p
+}
+
+// Publish stores a package file and records its version. When it returns nil,
+// the version is durable and visible through every node; otherwise nothing has
+// changed and the stored object is gone again.
+func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (*proget.Version, error) {
+	t, ok := p.types[u.Feed.Type]
+	if !ok {
+		return nil, fmt.Errorf("feed %s has the unknown type %q", u.Feed.Name, u.Feed.Type)
+	}
+	blob, err := p.store(ctx, t, u)
+	if err != nil {
+		return nil, err
+	}
+	v, err := p.record(ctx, t, u, blob)
+	if err != nil || v.Files[0].StorageKey != blob.Key {
+		p.discard(ctx, blob.Key, err)
+	}
+	return v, err
+}
+
+func (p *Publisher) store(ctx context.Context, t *feed.Type, u feed.Upload) (storage.Blob, error) {
+	body := &sourceReader{r: u.Body}
+	blob, err := p.blobs.Put(ctx, body, &storage.PutOptions{Algorithms: t.Algorithms, MaxSize: p.maxSize})
+	switch {
+	case errors.Is(err, proget.ErrTooLarge):
+		return blob, proget.WrapError(proget.ErrTooLarge, err, "The package is larger than the %d bytes this server accepts.", p.maxSize)
+	case body.err != nil:
+		return blob, proget.WrapError(proget.ErrInvalid, body.err, "The upload ended before the package was complete: send it again.")
+	case err != nil:
+		return blob, fmt.Errorf("store the upload: %w", err)
+	}
+	return blob, nil
+}
+
+// sourceReader remembers whether it was the client that failed.
+type sourceReader struct {
+	r   io.Reader
+	err error
+}
+
+func (s *sourceReader) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blob storage.Blob) (*proget.Version, error) {
+	m, err := p.inspect(ctx, t, u, blob)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(m.Data)
+	if err != nil {
+		return nil, fmt.Errorf("encode the manifest of %s %s: %w", m.Name, m.Version, err)
+	}
+	if len(data) > feed.MaxManifest {
+		return nil, proget.Errorf(proget.ErrInvalid, "The package's manifest takes more than %d bytes.", feed.MaxManifest)
+	}
+	ref := feed.Ref{Feed: u.Feed, NameKey: t.NameKey(m.Name), VersionKey: t.VersionKey(m.Version)}
+	v := &proget.Version{
+		Name: m.Name, Version: m.Version, Key: ref.VersionKey, Prerelease: m.Prerelease,
+		Manifest: data, PublishedBy: u.By.String(),
+	}
+	file := proget.File{Name: m.FileName, Size: blob.Size, Digests: blob.Digests, StorageKey: blob.Key}
+	ch := change(ref, proget.VersionPublished, u.By)
+	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) error {
+		v.Files = []proget.File{file} // a former attempt may have chosen another object
+		ch.Packages, ch.Versions, ch.Bytes = 0, 1, blob.Size
+		if u.Replace {
+			if err := remove(ctx, tx, ref, ch); err != nil && !errors.Is(err, proget.ErrNotFound) {
+				return err
+			}
+		}
+		created, err := tx.AddVersion(ctx, u.Feed.ID, ref.NameKey, v)
+		if created {
+			ch.Packages++
+		}
+		return err
+	})
+	if errors.Is(err, proget.ErrConflict) {
+		return nil, proget.WrapError(proget.ErrConflict, err, "%s %s exists already in feed %s; publish it under another version.", m.Name, m.Version, u.Feed.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("record %s %s: %w", m.Name, m.Version, err)
+	}
+	return v, nil
+}
+
+func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, blob storage.Blob) (*feed.Manifest, error) {
+	content, err := p.blobs.ReaderAt(ctx, blob.Key)
+	if err != nil {
+		return nil, fmt.Errorf("read the upload back: %w", err)
+	}
+	defer content.Close()
+	m, err := t.Inspect(ctx, feed.File{ReaderAt: content, Size: blob.Size, Name: u.Name, Digests: blob.Digests})
+	if err != nil {
+		return nil, err
+	}
+	if u.Check != nil {
+		if err := u.Check(m); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// discard removes an object that no row refers to, now if possible, else by
+// the sweep of garbage collection. If the outcome of the transaction is not
+// known, the object stays: the row may exist.
+func (p *Publisher) discard(ctx context.Context, key string, why error) {
+	if errors.Is(why, proget.ErrUnavailable) || errors.Is(why, context.DeadlineExceeded) || errors.Is(why, context.Canceled) {
+		p.log.WarnContext(ctx, "an upload was not recorded for certain; its object is left to garbage collection", "key", key, "error", why)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := p.blobs.Delete(ctx, key); err != nil {
+		p.log.WarnContext(ctx, "an unused object could not be removed; it is left to garbage collection", "key", key, "error", err)
+	}
+}
+
+// SetStatus changes the status of a version.
+func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(*proget.Status)) error {
+	_, err := p.db.Change(ctx, change(ref, proget.VersionStatus, by), func(tx *db.Tx) error {
+		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+		if err != nil {
+			return err
+		}
+		edit(&v.Status)
+		return tx.SetStatus(ctx, v.ID, v.Status)
+	})
+	return err
+}
+
+// Delete removes a version.
+func (p *Publisher) Delete(ctx context.Context, ref feed.Ref, by proget.Principal) error {
+	ch := change(ref, proget.VersionDeleted, by)
+	_, err := p.db.Change(ctx, ch, func(tx *db.Tx) error {
+		ch.Packages, ch.Versions, ch.Bytes = 0, 0, 0
+		return remove(ctx, tx, ref, ch)
+	})
+	return err
+}
+
+func remove(ctx context.Context, tx *db.Tx, ref feed.Ref, ch *db.Change) error {
+	v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+	if err != nil {
+		return err
+	}
+	bytes, last, err := tx.DeleteVersion(ctx, v)
+	ch.Versions--
+	ch.Bytes -= bytes
+	if last {
+		ch.Packages--
+	}
+	return err
+}
+
+// change prepares a log entry under a fresh operation id.
+func change(ref feed.Ref, kind proget.Change, by proget.Principal) *db.Change {
+	return &db.Change{
+		FeedID: ref.Feed.ID, Operation: rand.Text(), Actor: by.String(),
+		Kind: kind, PackageKey: ref.NameKey, VersionKey: ref.VersionKey,
+	}
+}

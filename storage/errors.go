@@ -1,0 +1,73 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"gocloud.dev/gcerrors"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage/share"
+)
+
+// ErrUnsupported means that the bucket cannot do what was asked, ever.
+var ErrUnsupported = errors.New("not supported by this storage")
+
+const unreachable = "storage cannot be reached at the moment"
+
+// wrap says what was being done when the bucket failed, and turns its error
+// into the kind that callers act on. A canceled ctx stays what it is.
+func wrap(ctx context.Context, err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", doing, err)
+	if ctx.Err() != nil {
+		return err
+	}
+	switch kind := kindOf(err); kind {
+	case proget.ErrNotFound:
+		return proget.WrapError(kind, err, "the file is not in storage")
+	case proget.ErrNoSpace:
+		return proget.WrapError(kind, err, "storage is full")
+	case proget.ErrUnavailable:
+		return proget.WrapError(kind, err, unreachable)
+	}
+	return err
+}
+
+// wrapWrite is wrap for what creates an object: if something is missing then,
+// it is not the object but the bucket.
+func wrapWrite(ctx context.Context, err error, doing string) error {
+	if ctx.Err() == nil && kindOf(err) == proget.ErrNotFound {
+		return proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%s: %w", doing, err), unreachable)
+	}
+	return wrap(ctx, err, doing)
+}
+
+// kindOf maps what drivers report to a kind, or to nil if nobody can act on it.
+// gocloud has no code for "unreachable", so the error's own type must tell.
+func kindOf(err error) error {
+	if kind := share.Kind(err); kind != nil {
+		return kind
+	}
+	switch gcerrors.Code(err) {
+	case gcerrors.NotFound:
+		return proget.ErrNotFound
+	case gcerrors.ResourceExhausted, gcerrors.DeadlineExceeded, gcerrors.Internal:
+		return proget.ErrUnavailable // throttled, too slow, or the service's own fault
+	}
+	if _, ok := errors.AsType[net.Error](err); ok || isServerError(err) {
+		return proget.ErrUnavailable
+	}
+	return nil
+}
+
+// isServerError reports that an HTTP service answered 5xx. The AWS SDK's errors
+// have this method.
+func isServerError(err error) bool {
+	var status interface{ HTTPStatusCode() int }
+	return errors.As(err, &status) && status.HTTPStatusCode() >= 500
+}

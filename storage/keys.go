@@ -1,0 +1,86 @@
+package storage
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// The prefixes under which the store keeps its objects. They are for
+// [Store.List]; no one else composes or takes apart a key.
+const (
+	BlobPrefix  = "blobs/"
+	ProbePrefix = "probes/"
+)
+
+// # The layout of keys
+//
+//	blobs/3f/a2/3fa2…          what Put stored: 128 random bits in hex
+//	probes/node-web-1/91c0…    a probe of the node web-1
+//
+// Keys consist of lower-case letters, digits and hyphens, so that every file
+// system and object store keeps them apart and as they are. Two levels of 256
+// folders hold some millions of files at a hundred or so each. The identifier
+// is random, so keys are never used twice without asking anyone, and an object
+// store spreads them evenly.
+//
+// The rival was a key that begins with the digest and ends with a unique
+// suffix, so that blob rows could be rebuilt from a listing. But the digest is
+// known only after the last byte. A share could rename; an object store must
+// name an upload before its first byte, and would have to copy each object once
+// more, which S3 does not do in one call above 5 GB. So there would have been
+// two layouts, or a spool file on the way. Renaming across folders also breaks
+// the handles that some NFS servers give out. The digest is in the blob's row,
+// and a check of the bytes has to read them anyway.
+
+// newBlobKey returns the key of an object that does not exist yet.
+func newBlobKey() string {
+	id := newID()
+	return BlobPrefix + id[:2] + "/" + id[2:4] + "/" + id
+}
+
+// newProbeKey returns the key of a fresh probe. The node's name is there for a
+// person who looks into the folder; the identifier makes the key unique.
+func newProbeKey(node string) string {
+	return ProbePrefix + "node-" + plain(node) + "/" + newID()
+}
+
+// newID returns 128 random bits in hex.
+func newID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
+
+// plain returns s in the characters of a key, cut to a length that leaves room.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if isKeyRune(r) {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(s))
+	return s[:min(len(s), 64)]
+}
+
+func isKeyRune(r rune) bool {
+	return 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-'
+}
+
+// checkKey refuses a key that this store cannot have made, whatever the
+// database says, so that no row can lead outside the two prefixes.
+func checkKey(key string) error {
+	rest, ok := strings.CutPrefix(key, BlobPrefix)
+	if !ok {
+		rest, ok = strings.CutPrefix(key, ProbePrefix)
+	}
+	for name := range strings.SplitSeq(rest, "/") {
+		ok = ok && name != "" && strings.IndexFunc(name, func(r rune) bool { return !isKeyRune(r) }) < 0
+	}
+	if !ok {
+		return proget.Errorf(proget.ErrInvalid, "%q is not a storage key", key)
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/memblob"
+
+	"github.com/proget-go/ha/storage/share"
+)
+
+// Open opens the bucket that bucketURL names:
+//
+//   - file:///srv/packages: a folder, best one that several machines mount; it
+//     is made if its parent exists. On Windows, file:///D:/packages, or
+//     file://server/share/packages for a UNC path.
+//   - mem: or mem://: memory, for tests and trials.
+//   - anything else goes to gocloud, as in s3://bucket?region=eu-west-1: main
+//     imports the drivers that it wants, such as gocloud.dev/blob/s3blob.
+func Open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) {
+	bucket, err := openBucket(ctx, bucketURL)
+	if err != nil {
+		return nil, fmt.Errorf("open storage: %w", err)
+	}
+	return New(bucket, opts), nil
+}
+
+func openBucket(ctx context.Context, bucketURL string) (*blob.Bucket, error) {
+	u, err := url.Parse(bucketURL)
+	if err != nil {
+		return nil, fmt.Errorf("%w; use %s", err, accepted())
+	}
+	switch u.Scheme {
+	case "file":
+		dir, err := folderOf(u, runtime.GOOS == "windows")
+		if err != nil {
+			return nil, err
+		}
+		return share.OpenBucket(dir)
+	case "mem":
+		if strings.TrimRight(bucketURL, "/") != "mem:" {
+			return nil, fmt.Errorf("%q: write mem: with nothing after it", bucketURL)
+		}
+		// The MD5 that memblob would compute is of no use here.
+		return memblob.OpenBucket(&memblob.Options{NoMD5: true}), nil
+	}
+	if !blob.DefaultURLMux().ValidBucketScheme(u.Scheme) {
+		return nil, fmt.Errorf("%q: no driver for scheme %q; use %s", u.Redacted(), u.Scheme, accepted())
+	}
+	return blob.OpenBucket(ctx, bucketURL)
+}
+
+// accepted names the URLs that this program understands.
+func accepted() string {
+	names := []string{"file:///folder", "mem:"}
+	for _, scheme := range blob.DefaultURLMux().BucketSchemes() {
+		if scheme != "file" && scheme != "mem" {
+			names = append(names, scheme+"://…")
+		}
+	}
+	return strings.Join(names, " or ")
+}
+
+// folderOf returns the path that a file URL names.
+func folderOf(u *url.URL, windows bool) (string, error) {
+	path, local := u.Path, u.Host == "" || u.Host == "localhost"
+	switch {
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return "", fmt.Errorf("%q: a file URL has nothing but a path", u.Redacted())
+	case u.Opaque != "" || path == "" || path == "/":
+		return "", fmt.Errorf("%q: write file:///folder with an absolute path", u.Redacted())
+	case windows && !local:
+		path = "//" + u.Host + path
+	case windows:
+		path = strings.TrimPrefix(path, "/") // "/D:/packages"
+	case !local:
+		return "", fmt.Errorf("%q: mount the share and write file:///folder, with three slashes", u.Redacted())
+	}
+	return filepath.FromSlash(path), nil
+}

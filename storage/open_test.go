@@ -1,0 +1,68 @@
+package storage_test
+
+import (
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/storage"
+)
+
+// fileURL returns the URL of a folder.
+func fileURL(dir string) string {
+	path := filepath.ToSlash(dir)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // "/C:/Temp"
+	}
+	return (&url.URL{Scheme: "file", Path: path}).String()
+}
+
+func TestOpenMemory(t *testing.T) {
+	t.Parallel()
+	for _, u := range []string{"mem:", "mem://"} {
+		s, err := storage.Open(t.Context(), u, &storage.Options{PartSize: -1, Concurrency: -1})
+		require.NoError(t, err)
+		require.NoError(t, s.CheckWritable(t.Context(), "node"))
+		require.NoError(t, s.Close())
+	}
+}
+
+func TestOpenFolder(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new")
+	s, err := storage.Open(t.Context(), fileURL(dir), nil)
+	require.NoError(t, err)
+	require.NoError(t, s.CheckWritable(t.Context(), "node"))
+	require.DirExists(t, dir)
+
+	_, err = storage.Open(t.Context(), fileURL(filepath.Join(t.TempDir(), "missing", "new")), nil)
+	require.Error(t, err, "the parent is missing")
+}
+
+func TestOpenWrongURL(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ url, says string }{
+		{"", "file:///folder or mem:"},
+		{"/srv/packages", "file:///folder or mem:"},
+		{`C:\packages`, "file:///folder or mem:"},
+		{"s3://bucket", `no driver for scheme "s3"`},
+		{"http://[", "file:///folder or mem:"},
+		{"file:packages", "absolute path"},
+		{"file://", "absolute path"},
+		{"file:///", "absolute path"},
+		{"file:///srv/packages?create_dir=1", "nothing but a path"},
+		{"mem://x", "nothing after it"},
+	} {
+		_, err := storage.Open(t.Context(), c.url, nil)
+		require.ErrorContains(t, err, c.says, c.url)
+		require.NotContains(t, err.Error(), "\n")
+	}
+	if runtime.GOOS != "windows" {
+		_, err := storage.Open(t.Context(), "file://server/share", nil)
+		require.ErrorContains(t, err, "three slashes")
+	}
+}

@@ -1,0 +1,71 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"gocloud.dev/blob"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// ErrNotShared means that another server's probe is not in this server's
+// storage, or not as it was written: the two use different storages.
+var ErrNotShared = errors.New("storage is not shared")
+
+// A Probe is a small object by which servers find out whether they share their
+// storage: each writes one, tells the others through the database what it is,
+// and looks for theirs.
+type Probe struct {
+	Key   string
+	Value string
+}
+
+// NewProbe writes a fresh probe in the name of node. Whoever publishes it
+// deletes the one it replaces with [Store.Delete].
+func (s *Store) NewProbe(ctx context.Context, node string) (Probe, error) {
+	p := Probe{Key: newProbeKey(node), Value: newID()}
+	err := s.bucket.WriteAll(ctx, p.Key, []byte(p.Value), &blob.WriterOptions{ContentType: "text/plain"})
+	if err != nil {
+		s.discard(ctx, p.Key)
+		return Probe{}, wrapWrite(ctx, err, "write probe")
+	}
+	return p, nil
+}
+
+// CheckProbe returns nil if p is there as it was written, [ErrNotShared] if it
+// is not, and another error if that could not be found out.
+func (s *Store) CheckProbe(ctx context.Context, p Probe) error {
+	r, err := s.Open(ctx, p.Key)
+	if errors.Is(err, proget.ErrNotFound) {
+		return fmt.Errorf("%w: probe %s is missing", ErrNotShared, p.Key)
+	}
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	value, err := io.ReadAll(io.LimitReader(r, int64(len(p.Value))+1))
+	if err != nil {
+		return err
+	}
+	if string(value) != p.Value {
+		return fmt.Errorf("%w: probe %s has another value", ErrNotShared, p.Key)
+	}
+	return nil
+}
+
+// CheckWritable writes, reads and deletes a probe in the name of node, and
+// returns what went wrong.
+func (s *Store) CheckWritable(ctx context.Context, node string) error {
+	p, err := s.NewProbe(ctx, node)
+	if err != nil {
+		return err
+	}
+	if err := s.CheckProbe(ctx, p); err != nil {
+		s.discard(ctx, p.Key)
+		return err
+	}
+	return s.Delete(ctx, p.Key)
+}

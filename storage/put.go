@@ -1,0 +1,188 @@
+package storage
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"gocloud.dev/blob"
+
+	"github.com/proget-go/ha/proget"
+)
+
+const (
+	// bufferSize is what an upload holds in memory, beside what the bucket's
+	// driver does.
+	bufferSize = 128 << 10
+
+	// cleanupTimeout is how long a failed upload may take to remove itself.
+	cleanupTimeout = 10 * time.Second
+
+	defaultContentType = "application/octet-stream"
+)
+
+// Blob is what [Store.Put] stored.
+type Blob struct {
+	Key     string
+	Size    int64
+	Digests proget.Digests // SHA-256, and what was asked for
+}
+
+// PutOptions says more about an upload. Nil is valid.
+type PutOptions struct {
+	// Algorithms are the digests wanted beside SHA-256.
+	Algorithms []proget.Algorithm
+
+	// MaxSize is the largest number of bytes taken; a longer upload fails with
+	// [proget.ErrTooLarge]. 0 means no limit.
+	MaxSize int64
+
+	// ContentType is kept where the bucket can, and is what a client sees that
+	// follows a signed URL. "" means application/octet-stream.
+	ContentType string
+}
+
+// Put stores what r yields under a fresh key, and hashes it on the way, with
+// little memory whatever the size. When it returns nil, the object is durable.
+//
+// When it fails, be it for r, for ctx or for the bucket, it removes what it
+// wrote. An error of r is part of the returned error's chain and is not taken
+// for one of storage.
+func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (Blob, error) {
+	if opts == nil {
+		opts = &PutOptions{}
+	}
+	src, err := newSource(r, opts)
+	if err != nil {
+		return Blob{}, fmt.Errorf("put object: %w", err)
+	}
+	key := newBlobKey()
+	if err := s.write(ctx, key, src, opts.ContentType); err != nil {
+		return Blob{}, err
+	}
+	return Blob{Key: key, Size: src.size, Digests: src.digests()}, nil
+}
+
+// write stores src under key, or nothing.
+func (s *Store) write(ctx context.Context, key string, src *source, contentType string) error {
+	if contentType == "" {
+		contentType = defaultContentType
+	}
+	wctx, abort := context.WithCancel(ctx)
+	defer abort()
+	w, err := s.bucket.NewWriter(wctx, key, &blob.WriterOptions{
+		BufferSize: s.opts.PartSize, MaxConcurrency: s.opts.Concurrency, ContentType: contentType,
+	})
+	if err != nil {
+		return putError(ctx, src, err)
+	}
+	err = s.copy(ctx, w, src)
+	if err != nil {
+		abort() // before Close, which would complete the object otherwise
+	}
+	if cerr := w.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		s.discard(ctx, key)
+	}
+	return putError(ctx, src, err)
+}
+
+// copy moves src to w in full buffers, since each write may cost a system call
+// or a hand-over to another goroutine.
+func (s *Store) copy(ctx context.Context, w io.Writer, src *source) error {
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	for {
+		n, rerr := src.fill(ctx, *buf)
+		if n > 0 {
+			if _, err := w.Write((*buf)[:n]); err != nil {
+				return err
+			}
+		}
+		if rerr == io.EOF {
+			return nil
+		}
+		if rerr != nil {
+			return rerr
+		}
+	}
+}
+
+// discard removes what may have become of a failed write. A bucket can have
+// completed it although its answer was lost. What stays is swept later.
+func (s *Store) discard(ctx context.Context, key string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	_ = s.bucket.Delete(ctx, key)
+}
+
+// putError tells the client's errors from storage's.
+func putError(ctx context.Context, src *source, err error) error {
+	if err == nil {
+		return nil
+	}
+	if src.err != nil {
+		return fmt.Errorf("read upload: %w", src.err)
+	}
+	return wrapWrite(ctx, err, "put object")
+}
+
+// source is an upload on its way in.
+type source struct {
+	r      io.Reader
+	max    int64
+	size   int64
+	hashes map[proget.Algorithm]hash.Hash
+	err    error // why r could not be read to its end
+}
+
+func newSource(r io.Reader, opts *PutOptions) (*source, error) {
+	src := &source{r: r, max: opts.MaxSize, hashes: map[proget.Algorithm]hash.Hash{}}
+	for _, algorithm := range append([]proget.Algorithm{proget.SHA256}, opts.Algorithms...) {
+		h, err := algorithm.New()
+		if err != nil {
+			return nil, err
+		}
+		src.hashes[algorithm] = h
+	}
+	return src, nil
+}
+
+// fill reads until buf is full or the upload has ended, and hashes what it
+// read. It is not io.ReadFull, which could not tell the end from a reader that
+// says io.ErrUnexpectedEOF, as the body of a broken HTTP request does.
+func (s *source) fill(ctx context.Context, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		var m int
+		m, err = s.r.Read(buf[n:])
+		n += m
+	}
+	s.size += int64(n)
+	if s.max > 0 && s.size > s.max {
+		err = proget.Errorf(proget.ErrTooLarge, "the file is larger than the limit of %d bytes", s.max)
+	}
+	if err != nil && err != io.EOF {
+		s.err = err
+		return 0, err
+	}
+	for _, h := range s.hashes {
+		h.Write(buf[:n]) // never fails
+	}
+	return n, err
+}
+
+func (s *source) digests() proget.Digests {
+	digests := proget.Digests{}
+	for algorithm, h := range s.hashes {
+		digests[algorithm] = hex.EncodeToString(h.Sum(nil))
+	}
+	return digests
+}

@@ -1,0 +1,145 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+)
+
+// The window that a [ReaderAt] fetches from an object store at once: small at
+// first and after a jump, as an archive's directory is, and doubled for as long
+// as reading goes straight on.
+const (
+	minWindow = 64 << 10
+	maxWindow = 1 << 20
+)
+
+// A ReaderAt gives random access to an object, as archives want it. It is safe
+// for concurrent use, but on an object store only one read runs at a time, and
+// readers at distant places take the window from each other.
+type ReaderAt struct {
+	io.ReaderAt
+	size  int64
+	close func() error
+}
+
+// ReaderAt opens an object for random access. The reader works until it is
+// closed or ctx is done. On a shared folder it reads the file itself; elsewhere
+// it fetches ranges of the object, and holds at most 1 MiB of it.
+func (s *Store) ReaderAt(ctx context.Context, key string) (*ReaderAt, error) {
+	b, err := s.open(ctx, key, 0) // no bytes yet, but the size, and whether it exists
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) error { return wrap(ctx, err, "read object") }
+	var file *os.File
+	if b.As(&file) {
+		return &ReaderAt{ReaderAt: failing{file, fail}, size: b.Size(), close: b.Close}, nil
+	}
+	fetch := func(p []byte, offset int64) (int, error) { return s.fetch(ctx, key, p, offset) }
+	size := b.Size()
+	if err := b.Close(); err != nil {
+		return nil, fail(err)
+	}
+	return &ReaderAt{ReaderAt: &ranges{size: size, fetch: fetch}, size: size, close: func() error { return nil }}, nil
+}
+
+// Size returns the object's size in bytes.
+func (r *ReaderAt) Size() int64 { return r.size }
+
+// Close implements [io.Closer].
+func (r *ReaderAt) Close() error { return r.close() }
+
+// fetch fills p with the object's bytes from offset on, which must exist.
+func (s *Store) fetch(ctx context.Context, key string, p []byte, offset int64) (int, error) {
+	b, err := s.bucket.NewRangeReader(ctx, key, offset, int64(len(p)), nil)
+	if err != nil {
+		return 0, wrap(ctx, err, "read object")
+	}
+	defer b.Close()
+	n, err := io.ReadFull(b, p)
+	if err == io.EOF { // not the end of the object, but of what was sent of it
+		err = io.ErrUnexpectedEOF
+	}
+	return n, wrap(ctx, err, "read object")
+}
+
+// failing gives a file's errors the kinds that callers know.
+type failing struct {
+	io.ReaderAt
+	fail func(error) error
+}
+
+func (f failing) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := f.ReaderAt.ReadAt(p, offset)
+	if err != nil && err != io.EOF {
+		err = f.fail(err)
+	}
+	return n, err
+}
+
+// ranges implements [io.ReaderAt] by fetching a window of the object at a time.
+type ranges struct {
+	size  int64
+	fetch func(p []byte, offset int64) (int, error)
+
+	mu     sync.Mutex
+	window []byte // the bytes from start on
+	start  int64
+	buffer []byte // what window lies in
+}
+
+// ReadAt implements [io.ReaderAt].
+func (r *ranges) ReadAt(p []byte, offset int64) (n int, err error) {
+	if offset < 0 {
+		return 0, errors.New("read object: negative offset")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for n < len(p) {
+		if offset+int64(n) >= r.size {
+			return n, io.EOF
+		}
+		m, err := r.next(p[n:], offset+int64(n))
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// next reads some bytes at offset, which lies within the object.
+func (r *ranges) next(p []byte, offset int64) (int, error) {
+	if i := offset - r.start; i >= 0 && i < int64(len(r.window)) {
+		return copy(p, r.window[i:]), nil
+	}
+	if len(p) >= maxWindow { // a window would only be one copy more
+		return r.fetch(p[:min(int64(len(p)), r.size-offset)], offset)
+	}
+	if err := r.move(offset); err != nil {
+		return 0, err
+	}
+	return copy(p, r.window), nil
+}
+
+// move fetches the window that begins at offset.
+func (r *ranges) move(offset int64) error {
+	length := minWindow
+	if len(r.window) > 0 && offset == r.start+int64(len(r.window)) {
+		length = min(2*len(r.window), maxWindow)
+	}
+	length = int(min(int64(length), r.size-offset))
+	if cap(r.buffer) < length {
+		r.buffer = make([]byte, length)
+	}
+	r.window = nil // its bytes are overwritten, also by a fetch that fails
+	n, err := r.fetch(r.buffer[:length], offset)
+	if err != nil {
+		return err
+	}
+	r.window, r.start = r.buffer[:n], offset
+	return nil
+}

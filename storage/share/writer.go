@@ -1,0 +1,189 @@
+package share
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gocloud.dev/blob/driver"
+)
+
+// tempPrefix begins the name of a file that is being written. It starts with a
+// dot, as no key's element does.
+const tempPrefix = ".tmp-"
+
+// NewTypedWriter implements [driver.Bucket]. BeforeWrite's As gives the
+// temporary [*os.File].
+func (b *bucket) NewTypedWriter(ctx context.Context, key, _ string, opts *driver.WriterOptions) (driver.Writer, error) {
+	if opts.IfNotExist {
+		return nil, fmt.Errorf("IfNotExist: %w", errUnimplemented)
+	}
+	name, err := fileName(key)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{b: b, ctx: ctx, name: name, temp: filepath.Join(filepath.Dir(name), tempPrefix+strings.ToLower(rand.Text()))}
+	if err := w.create(); err != nil {
+		return nil, err
+	}
+	if opts.BeforeWrite != nil {
+		if err := opts.BeforeWrite(w.as); err != nil {
+			w.abandon()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// writer writes an object to a temporary file in the folder of its final name,
+// since a rename is one step only within a file system, and the handles that
+// other NFS clients hold survive it for certain only within a folder.
+type writer struct {
+	b          *bucket
+	ctx        context.Context // gocloud's contract: a canceled ctx aborts the write
+	name, temp string
+	f          *os.File
+	err        error // of a write that failed, after which Close must not succeed
+}
+
+// create opens the temporary file, after making the folder if it is missing.
+func (w *writer) create() error {
+	return w.b.do(w.ctx, func(root *os.Root) error {
+		err := w.createIn(root)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := w.b.makeFolders(root, filepath.Dir(w.name)); err != nil {
+			return err
+		}
+		return w.createIn(root)
+	})
+}
+
+func (w *writer) createIn(root *os.Root) (err error) {
+	if err := w.b.step("create", w.temp); err != nil {
+		return err
+	}
+	w.f, err = root.OpenFile(w.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	return err
+}
+
+// Write implements [driver.Writer].
+func (w *writer) Write(p []byte) (n int, err error) {
+	if w.err == nil {
+		w.err = cmp.Or(w.ctx.Err(), w.b.step("write", w.temp))
+	}
+	if w.err == nil {
+		n, w.err = w.f.Write(p)
+	}
+	return n, w.err
+}
+
+// Close implements [driver.Writer]: it makes the object durable and visible, in
+// that order, or removes what was written. If an error comes after the rename,
+// the object may remain; it is complete, and its key is known to the caller
+// alone.
+func (w *writer) Close() error {
+	info, err := w.finish()
+	if err != nil {
+		w.abandon()
+		return err
+	}
+	if err := w.b.do(w.ctx, func(root *os.Root) error { return w.rename(root, info) }); err != nil {
+		w.abandon()
+		return err
+	}
+	return w.b.do(w.ctx, func(root *os.Root) error { return w.b.sync(root, filepath.Dir(w.name)) })
+}
+
+// finish brings the bytes to the disk. NFS reports what it could not write at
+// the sync or at the close.
+func (w *writer) finish() (fs.FileInfo, error) {
+	if err := cmp.Or(w.err, w.ctx.Err()); err != nil {
+		return nil, err
+	}
+	if err := w.b.step("sync", w.temp); err != nil {
+		return nil, err
+	}
+	if err := w.f.Sync(); err != nil {
+		return nil, err
+	}
+	info, err := w.f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return info, w.f.Close()
+}
+
+// rename gives the file its final name. When NFS loses the answer to a rename
+// and asks again, the second answer is that the temporary file is missing; it
+// then has the final name already.
+func (w *writer) rename(root *os.Root, written fs.FileInfo) error {
+	err := w.b.step("rename", w.name)
+	if err == nil {
+		err = root.Rename(w.temp, w.name)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if info, serr := root.Lstat(w.name); serr == nil && os.SameFile(info, written) {
+		return nil
+	}
+	return err
+}
+
+// abandon removes the temporary file, also after ctx was canceled. If that
+// fails, a sweep removes it.
+func (w *writer) abandon() {
+	_ = w.f.Close() // it may be closed already
+	_ = w.b.do(context.WithoutCancel(w.ctx), func(root *os.Root) error {
+		return root.Remove(w.temp)
+	})
+}
+
+// as lets BeforeWrite see the temporary file.
+func (w *writer) as(i any) bool {
+	p, ok := i.(**os.File)
+	if ok {
+		*p = w.f
+	}
+	return ok
+}
+
+// makeFolders makes the folder dir and those above it that are missing, and
+// makes the name of each durable.
+func (b *bucket) makeFolders(root *os.Root, dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if err := b.makeFolders(root, filepath.Dir(dir)); err != nil {
+		return err
+	}
+	err := root.Mkdir(dir, folderMode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.sync(root, filepath.Dir(dir))
+}
+
+// sync makes the names in the folder dir durable.
+func (b *bucket) sync(root *os.Root, dir string) error {
+	if err := b.step("sync folder", dir); err != nil {
+		return err
+	}
+	f, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return syncFolder(f)
+}

@@ -1,0 +1,13 @@
+// Package storagetest tells whether a bucket is fit for a [storage.Store]. The
+// test of a backend calls [Run] with a function that opens an empty store:
+//
+//	func TestConformance(t *testing.T) {
+//		storagetest.Run(t, func(t *testing.T) *storage.Store {
+//			return storage.New(openBucket(t), nil)
+//		})
+//	}
+//
+// Each case gets a store of its own. Cases that need a whole store's listing
+// must not see other tests' objects, so a bucket on a real service wants a
+// fresh prefix each time ([gocloud.dev/blob.PrefixedBucket]).
+package storagetest
