@@ -1,21 +1,21 @@
 -- name: InsertJob
 INSERT INTO job (kind, argument, run_key, state, priority, run_after, attempt, max_attempts, worker, claim_expires,
-                 done, total, message, created, started, finished)
+                 done, total, remark, created, started, finished)
 VALUES (@kind, @argument, @run_key, 'waiting', @priority, @now + @delay, 0, @max_attempts, '', 0,
         0, 0, '', @now, 0, 0);
 
 -- name: BeatJob
-UPDATE job SET claim_expires = @now + @ttl, done = @done, total = @total, message = @message
+UPDATE job SET claim_expires = @now + @ttl, done = @done, total = @total, remark = @message
 WHERE job_id = @job_id AND attempt = @attempt AND state = 'running';
 
 -- name: FinishJob
 UPDATE job
-SET state = @state, message = @message, run_key = NULL, done = @done, total = @total, finished = @now, claim_expires = 0
+SET state = @state, remark = @message, run_key = NULL, done = @done, total = @total, finished = @now, claim_expires = 0
 WHERE job_id = @job_id AND attempt = @attempt AND state = 'running';
 
 -- name: RetryJob
 UPDATE job
-SET state = 'waiting', message = @message, run_after = @now + @delay, claim_expires = 0,
+SET state = 'waiting', remark = @message, run_after = @now + @delay, claim_expires = 0,
     max_attempts = max_attempts + @grant
 WHERE job_id = @job_id AND attempt = @attempt AND state = 'running';
 
@@ -24,7 +24,7 @@ UPDATE job
 SET state = CASE WHEN attempt >= max_attempts THEN 'failed' ELSE 'waiting' END,
     run_key = CASE WHEN attempt >= max_attempts THEN NULL ELSE run_key END,
     finished = CASE WHEN attempt >= max_attempts THEN @now ELSE 0 END,
-    message = 'The worker stopped without a word.', claim_expires = 0
+    remark = 'The worker stopped without a word.', claim_expires = 0
 WHERE state = 'running' AND claim_expires < @now;
 
 -- name: DeleteFinishedJobs

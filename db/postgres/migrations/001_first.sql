@@ -169,7 +169,7 @@ CREATE TABLE job (
     claim_expires BIGINT NOT NULL,
     done          BIGINT NOT NULL,
     total         BIGINT NOT NULL,
-    message       TEXT NOT NULL,
+    remark        TEXT NOT NULL,
     created       BIGINT NOT NULL,
     started       BIGINT NOT NULL,
     finished      BIGINT NOT NULL,

@@ -67,7 +67,7 @@ RETURNING fence;
 
 -- name: ClaimJob
 UPDATE job
-SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = @now, message = ''
+SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = @now, remark = ''
 WHERE job_id = (SELECT j.job_id FROM job j
                 WHERE j.state = 'waiting' AND j.run_after <= @now
                 ORDER BY j.priority, j.run_after, j.job_id
@@ -76,7 +76,7 @@ WHERE job_id = (SELECT j.job_id FROM job j
 RETURNING job_id, kind, argument, attempt, max_attempts;
 
 -- name: ListJobs
-SELECT job_id, kind, argument, state, attempt, worker, done, total, message, created, started, finished
+SELECT job_id, kind, argument, state, attempt, worker, done, total, remark, created, started, finished
 FROM job
 ORDER BY job_id DESC
 LIMIT @limit;

@@ -169,7 +169,7 @@ CREATE TABLE job (
     claim_expires INTEGER NOT NULL,
     done          INTEGER NOT NULL,
     total         INTEGER NOT NULL,
-    message       TEXT    NOT NULL,
+    remark        TEXT    NOT NULL,
     created       INTEGER NOT NULL,
     started       INTEGER NOT NULL,
     finished      INTEGER NOT NULL,

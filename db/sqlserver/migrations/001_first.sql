@@ -169,7 +169,7 @@ CREATE TABLE job (
     claim_expires BIGINT NOT NULL,
     done          BIGINT NOT NULL,
     total         BIGINT NOT NULL,
-    message       NVARCHAR(MAX) NOT NULL,
+    remark        NVARCHAR(MAX) NOT NULL,
     created       BIGINT NOT NULL,
     started       BIGINT NOT NULL,
     finished      BIGINT NOT NULL

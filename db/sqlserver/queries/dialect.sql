@@ -69,7 +69,7 @@ ELSE
 
 -- name: ClaimJob
 UPDATE job
-SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = @now, message = ''
+SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = @now, remark = ''
 OUTPUT inserted.job_id, inserted.kind, inserted.argument, inserted.attempt, inserted.max_attempts
 WHERE state = 'waiting'
   AND job_id = (SELECT TOP (1) j.job_id FROM job j WITH (UPDLOCK, ROWLOCK, READPAST)
@@ -77,6 +77,6 @@ WHERE state = 'waiting'
                 ORDER BY j.priority, j.run_after, j.job_id);
 
 -- name: ListJobs
-SELECT TOP (@limit) job_id, kind, argument, state, attempt, worker, done, total, message, created, started, finished
+SELECT TOP (@limit) job_id, kind, argument, state, attempt, worker, done, total, remark, created, started, finished
 FROM job
 ORDER BY job_id DESC;

@@ -1,0 +1,104 @@
+package sqlserver
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	mssql "github.com/microsoft/go-mssqldb"
+	"github.com/sqlc-dev/teesql/parser"
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/dbtest"
+	"github.com/proget-go/ha/db/driver"
+	"github.com/proget-go/ha/proget"
+)
+
+// TestConformance runs the whole contract on the server that
+// PROGET_TEST_SQLSERVER names, each case in a database of its own.
+func TestConformance(t *testing.T) {
+	dsn := os.Getenv("PROGET_TEST_SQLSERVER")
+	if dsn == "" {
+		t.Skip("set PROGET_TEST_SQLSERVER to the sqlserver:// URL of a server where databases may be created")
+	}
+	base, err := sql.Open("sqlserver", dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = base.Close() })
+	dbtest.Run(t, func(t *testing.T) dbtest.Open {
+		name := fmt.Sprintf("proget_test_%d", time.Now().UnixNano())
+		_, err := base.ExecContext(t.Context(), "CREATE DATABASE "+name)
+		require.NoError(t, err)
+		t.Cleanup(func() { _, _ = base.ExecContext(context.Background(), "DROP DATABASE "+name) })
+		separator := "?"
+		if strings.Contains(dsn, "?") {
+			separator = "&"
+		}
+		return func(t *testing.T) *db.Store {
+			s, err := Open(t.Context(), dsn+separator+"database="+name, nil)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, s.Close()) })
+			return s
+		}
+	})
+}
+
+// TestSyntax reads every statement with a T-SQL grammar.
+func TestSyntax(t *testing.T) {
+	t.Parallel()
+	queries, err := db.SharedQueries()
+	require.NoError(t, err)
+	own, err := db.ParseQueries(files, "queries")
+	require.NoError(t, err)
+	for name, text := range own {
+		queries[name] = text
+	}
+	migration, err := files.ReadFile("migrations/001_first.sql")
+	require.NoError(t, err)
+	queries["migration"] = string(migration)
+	for name, text := range queries {
+		text = db.ReplaceParameters(text, func(param string) string {
+			if param == "now" {
+				return engine{}.Now()
+			}
+			return "@" + param
+		})
+		_, err := parser.Parse(t.Context(), strings.NewReader(text))
+		require.NoError(t, err, "%s:\n%s", name, text)
+	}
+	_, err = parser.Parse(t.Context(), strings.NewReader("SELECT TOP (1 FROM t WHERE ("))
+	require.Error(t, err, "the grammar refuses what is no T-SQL")
+}
+
+func TestErrorClasses(t *testing.T) {
+	t.Parallel()
+	number := func(n int32) error { return fmt.Errorf("wrapped: %w", mssql.Error{Number: n}) }
+	for kind, errs := range map[driver.Kind][]error{
+		driver.Unique:     {number(2601), number(2627)},
+		driver.ForeignKey: {number(547)},
+		driver.Retry:      {number(1205), number(1222), number(3960)},
+		driver.Unavailable: {number(976), number(983), number(4060), number(6005), number(40613), number(18401), number(3906),
+			mssql.Error{Number: 18456, State: 38}, io.EOF, &net.OpError{Op: "read", Err: errors.New("reset")}, mssql.StreamError{}},
+		driver.Other: {number(102), mssql.Error{Number: 18456, State: 8}, errors.New("something else")},
+	} {
+		for _, err := range errs {
+			require.Equal(t, kind, engine{}.Classify(err), "%v", err)
+		}
+	}
+}
+
+func TestConnectionStrings(t *testing.T) {
+	t.Parallel()
+	for _, dsn := range []string{"Server=tcp:host", "sqlserver://user:secret@host", "sqlserver://%zz"} {
+		_, err := Open(t.Context(), dsn, nil)
+		require.ErrorIs(t, err, proget.ErrInvalid, dsn)
+		require.NotContains(t, proget.Message(err), "secret")
+	}
+}

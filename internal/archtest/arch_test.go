@@ -1,0 +1,118 @@
+// Package archtest asserts the direction of imports, from what the go command
+// itself lists.
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/proget-go/ha/"
+
+// layers are the packages in the order in which they may import each other: a
+// package imports only layers before its own.
+var layers = [][]string{
+	{"proget"},
+	{"storage/share"},
+	{"storage", "election", "db/driver"},
+	{"db"},
+	{"db/sqlite", "db/postgres", "db/sqlserver", "election/dblease", "election/static"},
+	{"indexing"},
+	{"indexing/search"},
+	{"proget/feed"},
+	{"proget/feed/nuget", "proget/feed/universal", "proget/publish", "proget/catalog", "proget/auth", "proget/cluster"},
+	{"proget/web"},
+	{"proget/node"},
+	{"examples/server", "examples/cluster", "examples/embed"},
+}
+
+// conformance packages are imported by tests alone.
+var conformance = []string{"storage/storagetest", "db/dbtest", "election/electiontest", "internal/testenv", "internal/archtest"}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-e", "-json=ImportPath,Imports", module+"...").Output()
+	require.NoError(t, err)
+	var all []listed
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func layer(path string) int {
+	return slices.IndexFunc(layers, func(l []string) bool { return slices.Contains(l, path) })
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	t.Parallel()
+	for _, p := range list(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if slices.Contains(conformance, path) {
+			continue
+		}
+		from := layer(path)
+		require.GreaterOrEqual(t, from, 0, "package %s has no place in the layers", path)
+		for _, imported := range p.Imports {
+			to, ours := strings.CutPrefix(imported, module)
+			if !ours {
+				continue
+			}
+			require.NotContains(t, conformance, to, "%s ships a test package", path)
+			require.Less(t, layer(to), from, "%s imports %s", path, to)
+		}
+	}
+}
+
+// TestVocabularyIsPlain: the words depend on the standard library alone.
+func TestVocabularyIsPlain(t *testing.T) {
+	t.Parallel()
+	for _, p := range list(t) {
+		if p.ImportPath != strings.TrimSuffix(module, "/")+"/proget" {
+			continue
+		}
+		for _, imported := range p.Imports {
+			require.NotContains(t, imported, ".", "proget imports %s", imported)
+		}
+	}
+}
+
+// TestDriversStayAtTheEdge: above db and storage nobody knows an engine or a
+// bucket.
+func TestDriversStayAtTheEdge(t *testing.T) {
+	t.Parallel()
+	edge := map[string][]string{
+		"modernc.org/sqlite":              {"db/sqlite"},
+		"github.com/jackc/pgx":            {"db/postgres", "internal/testenv"},
+		"github.com/microsoft/go-mssqldb": {"db/sqlserver"},
+		"gocloud.dev/":                    {"storage", "storage/share"},
+		"github.com/blevesearch/bleve":    {"indexing/search"},
+	}
+	for _, p := range list(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		for _, imported := range p.Imports {
+			for library, rooms := range edge {
+				if strings.HasPrefix(imported, library) {
+					require.Contains(t, rooms, path, "%s imports %s", path, imported)
+				}
+			}
+		}
+	}
+}
