@@ -1,14 +1,30 @@
 package node
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/web"
 )
 
-// newPages answers what nothing else takes.
+// newPages makes the server-rendered pages.
 func (n *Node) newPages() (http.Handler, error) {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n.fail(w, r, proget.Errorf(proget.ErrNotFound, "There is nothing at this address."), writeText)
-	}), nil
+	return web.New(web.Config{
+		Catalog: n.catalog, Search: n.searcher, Publisher: n.publisher, Files: n.files,
+		Authority: n.authority, Cluster: n.registry, Types: n.cfg.Feeds,
+		Stats: n.stats, Jobs: n.cfg.DB.ListJobs,
+		Enqueue: func(ctx context.Context, kind string, _ proget.Principal) error { return n.Enqueue(ctx, kind) },
+		Sync:    n.tail.Sync, BaseURL: n.baseURL,
+		Engine: n.cfg.DB.Engine(), Version: Version(), Logger: n.cfg.Logger,
+	})
+}
+
+func (n *Node) stats(ctx context.Context) (map[int64]web.Totals, error) {
+	all, err := n.cfg.DB.ListFeedStats(ctx)
+	totals := make(map[int64]web.Totals, len(all))
+	for id, s := range all {
+		totals[id] = web.Totals{Packages: s.Packages, Versions: s.Versions, Bytes: s.Bytes}
+	}
+	return totals, err
 }

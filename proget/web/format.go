@@ -1,0 +1,143 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// functions are what templates call.
+func functions(a *assets) template.FuncMap {
+	return template.FuncMap{
+		"asset":   func(name string) string { return a.urls[name] },
+		"bytes":   formatBytes,
+		"count":   func(n any) string { return formatCount(number(n)) },
+		"plural":  func(n any, noun string) string { return plural(number(n), noun) },
+		"moment":  func(t time.Time) moment { return newMoment(t, time.Now()) },
+		"excerpt": excerpt,
+	}
+}
+
+// number takes the integers that views hold.
+func number(n any) int64 {
+	if n, ok := n.(int); ok {
+		return int64(n)
+	}
+	return n.(int64) // anything else is a mistake in a template, which its test finds
+}
+
+// A moment is a time as a page shows it: how long ago, and exactly when.
+type moment struct {
+	Ago   string
+	Exact string
+	ISO   string
+}
+
+func newMoment(t, now time.Time) moment {
+	t = t.UTC()
+	return moment{Ago: formatAgo(now.Sub(t)), Exact: t.Format("Monday, 2 January 2006, 15:04:05 UTC"), ISO: t.Format(time.RFC3339)}
+}
+
+// formatAgo says how long ago something was. Servers' clocks differ a little,
+// so what lies in the future was just now.
+func formatAgo(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < 10*time.Second:
+		return "just now"
+	case d < time.Minute:
+		return plural(int64(d/time.Second), "second") + " ago"
+	case d < time.Hour:
+		return plural(int64(d/time.Minute), "minute") + " ago"
+	case d < day:
+		return plural(int64(d/time.Hour), "hour") + " ago"
+	case d < 60*day:
+		return plural(int64(d/day), "day") + " ago"
+	case d < 2*365*day:
+		return plural(int64(d/(30*day)), "month") + " ago"
+	}
+	return plural(int64(d/(365*day)), "year") + " ago"
+}
+
+func formatBytes(n int64) string {
+	if n < 1<<10 {
+		return plural(n, "byte")
+	}
+	value := float64(n)
+	for _, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if value /= 1 << 10; value < 999.5 || unit == "TiB" {
+			return trimFraction(value) + " " + unit
+		}
+	}
+	return ""
+}
+
+// trimFraction keeps one decimal of small numbers.
+func trimFraction(value float64) string {
+	if value >= 99.95 {
+		return strconv.FormatFloat(value, 'f', 0, 64)
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(value, 'f', 1, 64), ".0")
+}
+
+// formatCount groups digits by thousands.
+func formatCount[T int | int64](n T) string {
+	digits := strconv.FormatInt(int64(n), 10)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+func plural[T int | int64](n T, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return formatCount(n) + " " + noun + "s"
+}
+
+// formatSkew tells a clock's deviation with its sign.
+func formatSkew(d time.Duration) string {
+	switch {
+	case d.Abs() < time.Millisecond:
+		return "under 1 ms"
+	case d.Abs() < time.Second:
+		return fmt.Sprintf("%+d ms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%+.1f s", d.Seconds())
+}
+
+// formatAge tells how old a heartbeat is.
+func formatAge(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1f s ago", d.Seconds())
+	}
+	return formatAgo(d)
+}
+
+// excerpt returns the beginning of a text on one line.
+func excerpt(text string, limit int) string {
+	text = strings.Join(strings.Fields(text[:min(len(text), 8*limit)]), " ")
+	text = strings.ToValidUTF8(text, "")
+	if utf8.RuneCountInString(text) <= limit {
+		return text
+	}
+	cut := string([]rune(text)[:limit])
+	if i := strings.LastIndexByte(cut, ' '); i > limit/2 {
+		cut = cut[:i]
+	}
+	return cut + "…"
+}
+
+// webURL returns text if it is an absolute http or https URL, else "".
+func webURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return ""
+	}
+	return text
+}

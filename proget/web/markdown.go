@@ -1,0 +1,80 @@
+package web
+
+import (
+	"bytes"
+	"html/template"
+	"strings"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/parser"
+	"github.com/yuin/goldmark/text"
+	"github.com/yuin/goldmark/util"
+)
+
+// maxMarkdown bounds the text that is rendered for one page, in bytes.
+const maxMarkdown = 256 << 10
+
+// markdown renders what a package's author wrote. Raw HTML is left out, and
+// links to anything but http, https, mailto and places within the site are
+// emptied, both by goldmark, which does so unless told that its source is
+// trusted.
+func markdown(source string) (template.HTML, error) {
+	if len(source) > maxMarkdown {
+		source = strings.ToValidUTF8(source[:maxMarkdown], "") + "\n\n…"
+	}
+	// Alignment as an attribute: the content policy allows no inline styles.
+	table := extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))
+	md := goldmark.New(
+		goldmark.WithExtensions(extension.Strikethrough, extension.Linkify, extension.TaskList, table),
+		goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(tamer{}, 1000))),
+	)
+	var b bytes.Buffer
+	if err := md.Convert([]byte(source), &b); err != nil {
+		return "", err
+	}
+	return template.HTML(b.String()), nil
+}
+
+// tamer makes a document fit into a page.
+type tamer struct{}
+
+// headingShift puts a readme's headings below those of the page.
+const headingShift = 2
+
+// Transform implements parser.ASTTransformer.
+func (tamer) Transform(doc *ast.Document, reader text.Reader, _ parser.Context) {
+	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		switch n := n.(type) {
+		case *ast.Heading:
+			n.Level = min(n.Level+headingShift, 6)
+		case *ast.Link:
+			n.Destination = allowedLink(n.Destination)
+			n.SetAttributeString("rel", []byte("nofollow noopener"))
+		case *ast.AutoLink:
+			n.SetAttributeString("rel", []byte("nofollow noopener"))
+		case *ast.Image:
+			n.SetAttributeString("loading", []byte("lazy"))
+		}
+		return ast.WalkContinue, nil
+	})
+}
+
+// allowedLink empties a link with a scheme that is not on the list. What
+// goldmark refuses by itself is a list of known dangers only.
+func allowedLink(destination []byte) []byte {
+	target := strings.ToLower(strings.TrimSpace(string(destination)))
+	colon := strings.IndexByte(target, ':')
+	if colon < 0 || strings.ContainsAny(target[:colon], "/?#") {
+		return destination
+	}
+	switch target[:colon] {
+	case "http", "https", "mailto":
+		return destination
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+const layoutFile = "layout.tmpl"
+
+// A page is what a handler gives to be rendered.
+type page struct {
+	name    string // of its template
+	title   string
+	section string // the navigation's entry that is current
+	wide    bool   // has a table that wants room
+	live    bool   // changes by itself: the browser is asked to load it again
+	view    any    // the template's data
+}
+
+// layout is the data of layout.tmpl.
+type layout struct {
+	Title, Section string
+	Wide           bool
+	Refresh        bool   // loads itself again
+	Pause          string // the URL that stops or resumes that; "" if not live
+	User           string // "" if anonymous
+	Admin          bool
+	Stale          bool
+	SignIn         string // URL
+	Version        string
+	Main           any
+}
+
+// loadTemplates parses each page together with the layout.
+func loadTemplates(a *assets) (map[string]*template.Template, error) {
+	base, err := template.New(layoutFile).Funcs(functions(a)).ParseFS(templateFiles, "templates/"+layoutFile)
+	if err != nil {
+		return nil, fmt.Errorf("parse the layout: %w", err)
+	}
+	files, err := fs.Glob(templateFiles, "templates/*.tmpl")
+	if err != nil {
+		return nil, err
+	}
+	pages := make(map[string]*template.Template)
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".tmpl")
+		if path.Base(file) == layoutFile {
+			continue
+		}
+		t, err := template.Must(base.Clone()).ParseFS(templateFiles, file)
+		if err != nil {
+			return nil, fmt.Errorf("parse the page %s: %w", name, err)
+		}
+		pages[name] = t
+	}
+	return pages, nil
+}
+
+// refreshSwitch is the query parameter that stops a live page from loading
+// itself again, for those who need time to read.
+const refreshSwitch = "refresh"
+
+// render writes a page, or returns an error before anything is written.
+func (s *site) render(v *visit, status int, p page) error {
+	t, ok := s.pages[p.name]
+	if !ok {
+		return fmt.Errorf("there is no page %s", p.name)
+	}
+	var body bytes.Buffer
+	if err := t.ExecuteTemplate(&body, "layout", s.layout(v, p)); err != nil {
+		return fmt.Errorf("render the page %s: %w", p.name, err)
+	}
+	h := v.w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	h.Set("Cache-Control", "no-store") // who may see it can change, and so can what it shows
+	v.w.WriteHeader(status)
+	_, _ = v.w.Write(body.Bytes()) // an error means that the visitor went away
+	return nil
+}
+
+func (s *site) layout(v *visit, p page) layout {
+	l := layout{Title: p.title, Section: p.section, Wide: p.wide, Stale: v.stale, Version: s.Version,
+		SignIn: signInURL(v.comeBack()), Main: p.view}
+	if !v.id.Anonymous() {
+		l.User = v.id.String()
+	}
+	l.Admin = s.administer(v) == nil // an error hides a link, no more
+	if p.live {
+		l.Refresh = v.URL.Query().Get(refreshSwitch) != "off"
+		l.Pause = v.URL.Path
+		if l.Refresh {
+			l.Pause += "?" + refreshSwitch + "=off"
+		}
+	}
+	return l
+}
+
+// kinds is the table from kinds of error to statuses and headings.
+var kinds = []struct {
+	kind   error
+	status int
+	title  string
+}{
+	{proget.ErrNotFound, http.StatusNotFound, "Not found"},
+	{proget.ErrConflict, http.StatusConflict, "That cannot be done now"},
+	{proget.ErrInvalid, http.StatusBadRequest, "The request cannot be understood"},
+	{proget.ErrUnauthenticated, http.StatusUnauthorized, "Please sign in"},
+	{proget.ErrDenied, http.StatusForbidden, "No permission"},
+	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge, "Too large"},
+	{proget.ErrNoSpace, http.StatusInsufficientStorage, "Storage is full"},
+	{proget.ErrUnavailable, http.StatusServiceUnavailable, "Temporarily unavailable"},
+	{proget.ErrStale, http.StatusServiceUnavailable, "Temporarily unavailable"},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, "Temporarily unavailable"},
+}
+
+// errorView is the data of error.tmpl.
+type errorView struct {
+	Status  int
+	Title   string
+	Message string
+	SignIn  string // URL, where another account could help
+}
+
+// fail answers with an error's page. What is not meant for visitors goes to
+// the log alone.
+func (s *site) fail(v *visit, err error) {
+	e := describe(err)
+	ctx := v.client.Context()
+	log := s.Logger.DebugContext
+	if e.Status >= http.StatusInternalServerError && ctx.Err() == nil {
+		log = s.Logger.ErrorContext
+	}
+	log(ctx, "a page could not be shown", "method", v.Method, "path", v.URL.Path, "status", e.Status, "error", err)
+	if e.Status == http.StatusServiceUnavailable {
+		v.w.Header().Set("Retry-After", "2")
+	}
+	if e.Status == http.StatusForbidden && !v.id.Anonymous() {
+		e.SignIn = signInURL(v.comeBack())
+	}
+	if err := s.render(v, e.Status, page{name: "error", title: e.Title, view: e}); err != nil {
+		s.Logger.ErrorContext(ctx, "the error page could not be shown", "error", err)
+		http.Error(v.w, e.Message, e.Status)
+	}
+}
+
+func describe(err error) errorView {
+	e := errorView{Status: http.StatusInternalServerError, Title: "Something went wrong", Message: proget.Message(err)}
+	for _, k := range kinds {
+		if errors.Is(err, k.kind) {
+			e.Status, e.Title = k.status, k.title
+			break
+		}
+	}
+	switch {
+	case e.Message != "":
+	case e.Status == http.StatusServiceUnavailable:
+		e.Message = "The server cannot answer right now. Try again shortly."
+	default:
+		e.Message = "The server failed to answer; its log says why."
+	}
+	return e
+}

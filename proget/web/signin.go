@@ -1,0 +1,57 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
+)
+
+// signInView is the sign-in form.
+type signInView struct {
+	User, Return, Message string
+}
+
+func signInURL(comeBack string) string {
+	return "/sign-in?" + url.Values{"return": {comeBack}}.Encode()
+}
+
+// safeReturn returns path if it leads to this site, else the feeds. A browser
+// reads "//host" and "/\host" as another site.
+func safeReturn(path string) string {
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || strings.HasPrefix(path, "/sign-in") {
+		return "/feeds"
+	}
+	return path
+}
+
+func (s *site) showSignIn(v *visit) error {
+	return s.signInForm(v, http.StatusOK, signInView{Return: safeReturn(v.URL.Query().Get("return"))})
+}
+
+func (s *site) signInForm(v *visit, status int, view signInView) error {
+	return s.render(v, status, page{name: "sign-in", title: "Sign in", view: view})
+}
+
+func (s *site) signIn(v *visit) error {
+	view := signInView{User: v.PostFormValue("user"), Return: safeReturn(v.PostFormValue("return"))}
+	secure := strings.HasPrefix(s.BaseURL(v.client), "https:")
+	cookie, err := s.Authority.SignIn(v.Context(), view.User, v.PostFormValue("password"), secure)
+	if errors.Is(err, proget.ErrUnauthenticated) {
+		view.Message = proget.Message(err)
+		return s.signInForm(v, http.StatusUnauthorized, view)
+	}
+	if err != nil {
+		return err
+	}
+	http.SetCookie(v.w, cookie)
+	return v.redirect(view.Return)
+}
+
+func (s *site) signOut(v *visit) error {
+	http.SetCookie(v.w, auth.SignOut())
+	return v.redirect("/feeds")
+}

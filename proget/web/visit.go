@@ -1,0 +1,137 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+const (
+	stalePatience = 3 * time.Second // of reads while the database cannot be reached
+	maxForm       = 64 << 10        // bytes of a submitted form
+)
+
+// A visit is a request on its way through a page.
+type visit struct {
+	*http.Request               // its context ends soon if the database is away
+	client        *http.Request // the request as it came, for what takes long
+	w             http.ResponseWriter
+	id            auth.Identity
+	stale         bool // what is in memory may be old
+}
+
+// adapt makes an http.Handler of a page. It is the one place where errors
+// become answers.
+func (s *site) adapt(serve func(*visit) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := &visit{Request: r, client: r, w: w}
+		if err := s.refuseForgery(r); err != nil {
+			s.fail(v, err)
+			return
+		}
+		v.stale = s.Sync(r.Context()) != nil
+		if v.stale && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			ctx, cancel := context.WithTimeout(r.Context(), stalePatience)
+			defer cancel()
+			v.Request = r.WithContext(ctx)
+		}
+		s.visit(v, serve)
+	})
+}
+
+func (s *site) visit(v *visit, serve func(*visit) error) {
+	var err error
+	if v.id, err = s.Authority.Authenticate(v.Request); err != nil {
+		s.fail(v, err) // credentials that came with the request; signing in would not replace them
+		return
+	}
+	v.Body = http.MaxBytesReader(v.w, v.Body, maxForm)
+	err = serve(v)
+	if errors.Is(err, proget.ErrUnauthenticated) && v.id.Anonymous() {
+		err = v.redirect(signInURL(v.comeBack()))
+	}
+	if err != nil {
+		s.fail(v, err)
+	}
+}
+
+// refuseForgery returns proget.ErrDenied for a change that a browser was led
+// to by another site. A form of this very site passes even if a proxy in front
+// has rewritten the Host header, which only browsers without
+// Sec-Fetch-Site are compared with.
+func (s *site) refuseForgery(r *http.Request) error {
+	origin := r.Header.Get("Origin")
+	if r.Header.Get("Sec-Fetch-Site") == "" && origin != "" && origin == s.BaseURL(r) {
+		return nil
+	}
+	if err := s.guard.Check(r); err != nil {
+		return proget.WrapError(proget.ErrDenied, err, "This request came from another site and was refused.")
+	}
+	return nil
+}
+
+// comeBack returns the page to return to after signing in: this one, or, since
+// a form cannot be sent again, the page it was on.
+func (v *visit) comeBack() string {
+	if v.Method == http.MethodGet || v.Method == http.MethodHead {
+		return v.URL.RequestURI()
+	}
+	from, err := url.Parse(v.Referer())
+	if err != nil || from.Host != v.Host {
+		return "/feeds"
+	}
+	return from.RequestURI()
+}
+
+// redirect sends the visitor to another page of this site with GET.
+func (v *visit) redirect(path string) error {
+	http.Redirect(v.w, v.client, path, http.StatusSeeOther)
+	return nil
+}
+
+// may reports whether the visitor is allowed a task; with f nil, everywhere.
+func (s *site) may(v *visit, task proget.Task, f *proget.Feed) (bool, error) {
+	err := s.Authority.Authorize(v.id, task, f)
+	if errors.Is(err, proget.ErrUnauthenticated) || errors.Is(err, proget.ErrDenied) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// openFeed returns the feed in the request's path if the visitor may do the
+// task in it. That a feed does not exist is for those to know who may see all.
+func (s *site) openFeed(v *visit, task proget.Task) (*proget.Feed, *feed.Type, error) {
+	f, err := s.Catalog.Feed(v.Context(), v.PathValue("feed"))
+	if errors.Is(err, proget.ErrNotFound) {
+		if denied := s.Authority.Authorize(v.id, proget.TaskView, nil); denied != nil {
+			return nil, nil, denied
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.Authority.Authorize(v.id, task, f); err != nil {
+		return nil, nil, err
+	}
+	t, ok := s.types[f.Type]
+	if !ok {
+		return nil, nil, proget.Errorf(proget.ErrNotFound, "This server does not serve feeds of type %s.", f.Type)
+	}
+	return f, t, nil
+}
+
+// administer returns nil if the visitor may change the installation.
+func (s *site) administer(v *visit) error {
+	return s.Authority.Authorize(v.id, proget.TaskAdminister, nil)
+}
+
+// endpoint returns the URL that clients of a feed are given.
+func (s *site) endpoint(v *visit, t *feed.Type, f *proget.Feed) string {
+	return s.BaseURL(v.client) + "/" + t.MountName() + "/" + url.PathEscape(f.Name)
+}

@@ -1,0 +1,160 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/catalog"
+	"github.com/proget-go/ha/proget/cluster"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// A Config says what the pages show and change. All fields are required but
+// Engine, Version and Logger.
+type Config struct {
+	Catalog   *catalog.Catalog
+	Search    feed.Search
+	Publisher feed.Publisher
+	Files     feed.Files
+	Authority *auth.Authority
+	Cluster   *cluster.Registry
+	Types     []feed.Type
+
+	// Stats returns the totals of all feeds, a moment old, by feed id.
+	Stats func(ctx context.Context) (map[int64]Totals, error)
+
+	// Jobs returns the newest background jobs, newest first.
+	Jobs func(ctx context.Context, limit int) ([]proget.JobStatus, error)
+
+	// Enqueue queues a background job, such as "integrity", or returns
+	// proget.ErrConflict if one of the kind is unfinished.
+	Enqueue func(ctx context.Context, kind string, by proget.Principal) error
+
+	// Sync waits until this process has applied everything that was committed
+	// before the call. An error means that the database cannot be reached and
+	// that what is in memory may be old.
+	Sync func(ctx context.Context) error
+
+	// BaseURL returns the URL under which the visitor reaches the cluster,
+	// without a trailing slash.
+	BaseURL func(r *http.Request) string
+
+	Engine  string       // the database engine, for people
+	Version string       // of the program
+	Logger  *slog.Logger // default: slog.Default()
+}
+
+// Totals are what a feed holds.
+type Totals struct {
+	Packages, Versions, Bytes int64
+}
+
+// site is what all pages share.
+type site struct {
+	Config
+	types  map[string]*feed.Type
+	pages  map[string]*template.Template
+	assets *assets
+	guard  *http.CrossOriginProtection
+}
+
+// New returns the handler of the pages. It owns "/" and everything below that
+// nothing else takes.
+func New(c Config) (http.Handler, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	s := &site{Config: c, types: make(map[string]*feed.Type), guard: http.NewCrossOriginProtection()}
+	for i := range c.Types {
+		s.types[c.Types[i].Name] = &s.Types[i]
+	}
+	var err error
+	if s.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	if s.pages, err = loadTemplates(s.assets); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET "+assetPath+"{file}", s.assets)
+	for _, r := range s.routes() {
+		mux.Handle(r.pattern, s.adapt(r.serve))
+	}
+	return withHeaders(mux), nil
+}
+
+func (c *Config) check() error {
+	parts := c.Catalog != nil && c.Search != nil && c.Publisher != nil && c.Files != nil && c.Authority != nil && c.Cluster != nil
+	funcs := c.Stats != nil && c.Jobs != nil && c.Enqueue != nil && c.Sync != nil && c.BaseURL != nil
+	if !parts || !funcs {
+		return errors.New("web: every field of Config but Types, Engine, Version and Logger must be set")
+	}
+	return nil
+}
+
+// A route is a pattern of http.ServeMux and the page that answers it.
+type route struct {
+	pattern string
+	serve   func(*visit) error
+}
+
+// routes is the list of all pages. Names of packages may contain anything, so
+// they travel in the query.
+func (s *site) routes() []route {
+	return []route{
+		{"GET /{$}", s.home},
+		{"GET /feeds", s.listFeeds},
+		{"GET /feeds/{feed}", s.showFeed},
+		{"GET /feeds/{feed}/package", s.showPackage},   // ?name=&version=
+		{"GET /feeds/{feed}/download", s.download},     // ?name=&version=&file=
+		{"POST /feeds/{feed}/status", s.changeStatus},  // ?name=&version=
+		{"GET /feeds/{feed}/delete", s.confirmDelete},  // ?name=&version=
+		{"POST /feeds/{feed}/delete", s.deleteVersion}, // ?name=&version=
+
+		{"GET /sign-in", s.showSignIn}, // ?return=
+		{"POST /sign-in", s.signIn},
+		{"POST /sign-out", s.signOut},
+
+		{"GET /administration", s.showAdministration},
+		{"POST /administration/jobs", s.startJob},
+		{"GET /administration/cluster", s.showCluster},
+		{"POST /administration/cluster/remove", s.removeServer},
+		{"GET /administration/load-balancing", s.showMode(loadBalancing)},
+		{"POST /administration/load-balancing", s.setMode(loadBalancing)},
+		{"GET /administration/high-availability", s.showMode(highAvailability)},
+		{"POST /administration/high-availability", s.setMode(highAvailability)},
+
+		{"/", s.nowhere},
+	}
+}
+
+func (s *site) home(v *visit) error { return v.redirect("/feeds") }
+
+func (s *site) nowhere(*visit) error {
+	return proget.Errorf(proget.ErrNotFound, "There is no page at this address.")
+}
+
+// contentPolicy lets a page load this package's files, and images from where
+// readmes have them, and nothing else.
+const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self' data: https:; script-src 'self'; " +
+	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// withHeaders sets what every answer carries. The referrer stays within the
+// site: without one, browsers would send no origin with forms either.
+func withHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
