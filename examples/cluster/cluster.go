@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -215,7 +214,7 @@ func (c *cluster) stop() {
 		if err := p.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			_ = p.cmd.Process.Kill() // where there is no such signal
 		}
-		_ = p.cmd.Process.Signal(syscall.SIGCONT) // a paused one could not hear it
+		resume(p.cmd.Process) // a paused one could not hear it
 	}
 	force := time.After(10 * time.Second)
 	for _, p := range all {
