@@ -3,6 +3,7 @@ module github.com/proget-go/ha
 go 1.26.0
 
 require (
+	github.com/Masterminds/semver/v3 v3.5.0
 	github.com/alexedwards/argon2id v1.0.0
 	github.com/blevesearch/bleve/v2 v2.6.3
 	github.com/hashicorp/golang-lru/v2 v2.0.7

@@ -24,12 +24,13 @@ import (
 
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/nuget"
+	"github.com/proget-go/ha/proget/feed/universal"
 	"github.com/proget-go/ha/proget/node"
 	"github.com/proget-go/ha/storage"
 )
 
 // types are the feed types this server knows.
-func types() []feed.Type { return []feed.Type{nuget.New(nil)} }
+func types() []feed.Type { return []feed.Type{nuget.New(nil), universal.New()} }
 
 func main() {
 	err := run(os.Args[1:])

@@ -8,67 +8,104 @@ import (
 	"github.com/proget-go/ha/proget/cluster"
 )
 
+const (
+	shownJobs    = 15          // jobs on the page
+	jobIntegrity = "integrity" // reads every stored file and compares its digest
+)
+
 // administrationView is the administrator's first page.
 type administrationView struct {
-	Modes   cluster.Modes
-	Members []cluster.Member
-	Alive   int
-	Primary string // the primary's name; "" if there is none
-	Trouble []string
-	Engine  string
-	Jobs    []jobRow
+	Modes  cluster.Modes
+	Health health
+	Engine string
+	Feeds  []feedRow
+	Jobs   []jobRow
+	Busy   bool // the stored files are being checked
+}
+
+// health is what the servers say about themselves, in short.
+type health struct {
+	Servers, Alive int
+	Primary        string // the primary's name; "" if there is none
+	Standby        int    // living servers that could take its place
+	Problems       []string
 }
 
 type jobRow struct {
 	proget.JobStatus
-	Percent int64 // of a running job; -1 if not known
+	Title   string
+	Live    bool  // waiting or running
+	Percent int64 // of its work; meaningless while Total is 0
 }
-
-// shownJobs is the number of jobs on the page.
-const shownJobs = 10
 
 func (s *site) showAdministration(v *visit) error {
 	if err := s.administer(v); err != nil {
 		return err
 	}
-	var view administrationView
-	var err error
-	if view.Modes, err = s.Cluster.Modes(v.Context()); err != nil {
+	members, modes, err := s.cluster(v)
+	if err != nil {
 		return err
 	}
-	if view.Members, err = s.Cluster.Members(v.Context()); err != nil {
+	view := administrationView{Modes: modes, Health: newHealth(members), Engine: s.Engine}
+	if view.Feeds, err = s.feedRows(v, func(*proget.Feed) (bool, error) { return true, nil }); err != nil {
 		return err
-	}
-	for _, m := range view.Members {
-		if m.Alive() {
-			view.Alive++
-		} else {
-			view.Trouble = append(view.Trouble, m.Name+" has not been heard of.")
-		}
-		if m.Primary {
-			view.Primary = m.Name
-		}
-		for _, problem := range []string{m.Key, m.Storage} {
-			if problem != "" {
-				view.Trouble = append(view.Trouble, m.Name+": "+problem)
-			}
-		}
 	}
 	jobs, err := s.Jobs(v.Context(), shownJobs)
 	if err != nil {
 		return err
 	}
+	live := false
 	for _, j := range jobs {
-		view.Jobs = append(view.Jobs, newJobRow(j))
+		row := newJobRow(j)
+		view.Jobs = append(view.Jobs, row)
+		live = live || row.Live
+		view.Busy = view.Busy || row.Live && row.Kind == jobIntegrity
 	}
-	view.Engine = s.Engine
-	return s.render(v, http.StatusOK, page{name: "administration", title: "Administration", section: "administration", view: view})
+	return s.render(v, http.StatusOK, page{name: "administration", title: "Administration", section: "administration", live: live, view: view})
+}
+
+// cluster returns what the cluster's pages are about.
+func (s *site) cluster(v *visit) ([]cluster.Member, cluster.Modes, error) {
+	members, err := s.Cluster.Members(v.Context())
+	if err != nil {
+		return nil, cluster.Modes{}, err
+	}
+	modes, err := s.Cluster.Modes(v.Context())
+	return members, modes, err
+}
+
+func newHealth(members []cluster.Member) health {
+	h := health{Servers: len(members)}
+	for i := range members {
+		m := &members[i]
+		if !m.Alive() {
+			h.Problems = append(h.Problems, m.Name+" sent its last heartbeat "+formatAge(m.Age)+".")
+			continue
+		}
+		h.Alive++
+		for _, problem := range problems(m) {
+			h.Problems = append(h.Problems, m.Name+": "+problem)
+		}
+		switch {
+		case m.Primary:
+			h.Primary = m.Name
+		case m.Has(roleIndex):
+			h.Standby++
+		}
+	}
+	if h.Primary == "" {
+		h.Problems = append(h.Problems, "No living indexing node is the primary.")
+	}
+	return h
 }
 
 func newJobRow(j proget.JobStatus) jobRow {
-	row := jobRow{j, -1}
+	row := jobRow{JobStatus: j, Title: j.Kind, Live: j.State == proget.JobWaiting || j.State == proget.JobRunning}
+	if j.Kind == jobIntegrity {
+		row.Title = "Check stored files"
+	}
 	if j.Total > 0 {
-		row.Percent = min(100*j.Done/j.Total, 100)
+		row.Percent = max(min(100*j.Done/j.Total, 100), 0)
 	}
 	return row
 }
@@ -79,11 +116,11 @@ func (s *site) startJob(v *visit) error {
 		return err
 	}
 	kind := v.PostFormValue("kind")
-	if kind != "integrity" {
-		return proget.Errorf(proget.ErrInvalid, "There is no job %q.", kind)
+	if kind != jobIntegrity {
+		return proget.Errorf(proget.ErrInvalid, "There is no job %q to start.", kind)
 	}
-	if err := s.Enqueue(v.client.Context(), kind, v.id.Principal); err != nil && !errors.Is(err, proget.ErrConflict) {
+	if err := s.Enqueue(v.Context(), kind, v.id.Principal); err != nil && !errors.Is(err, proget.ErrConflict) {
 		return err
 	}
-	return v.redirect("/administration")
+	return v.redirect("/administration#jobs")
 }

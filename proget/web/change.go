@@ -4,51 +4,70 @@ import (
 	"net/http"
 
 	"github.com/proget-go/ha/proget"
-	"github.com/proget-go/ha/proget/feed"
 )
 
 // changeStatus lists or unlists a version.
 func (s *site) changeStatus(v *visit) error {
-	f, _, p, version, err := s.openVersion(v, proget.TaskManage)
+	c, err := s.choose(v, proget.TaskManage)
 	if err != nil {
 		return err
 	}
-	listed := v.PostFormValue("listed")
-	if listed != "true" && listed != "false" {
-		return proget.Errorf(proget.ErrInvalid, "The form does not say whether to list the version.")
-	}
-	ref := feed.Ref{Feed: f, NameKey: p.Key, VersionKey: version.Key}
-	err = s.Publisher.SetStatus(v.client.Context(), ref, v.id.Principal, func(st *proget.Status) { st.Listed = listed == "true" })
+	listed, err := formFlag(v, "listed")
 	if err != nil {
 		return err
 	}
-	return v.redirect(packageURL(f, version.Name, version.Version))
+	err = s.Publisher.SetStatus(v.Context(), c.ref(), v.id.Principal, func(st *proget.Status) { st.Listed = listed })
+	if err != nil {
+		return err
+	}
+	return v.redirect(c.url("package"))
+}
+
+// formFlag reads a form's field that is true or false. That it is missing is an
+// error: nothing is to be switched by a form that says nothing.
+func formFlag(v *visit, name string) (bool, error) {
+	switch v.PostFormValue(name) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, proget.Errorf(proget.ErrInvalid, "The form's field %s must be true or false.", name)
 }
 
 // deleteView asks whether a version is really to be deleted.
 type deleteView struct {
-	Feed          *proget.Feed
-	Version       *proget.Version
-	Action, Abort string // URLs
+	FeedName, FeedURL string
+	Version           *proget.Version
+	Last              bool   // the package goes with it
+	Listed            bool   // so that it can be unlisted instead
+	DeleteURL         string // to which the form is sent
+	StatusURL, Keep   string
 }
 
 func (s *site) confirmDelete(v *visit) error {
-	f, _, _, version, err := s.openVersion(v, proget.TaskManage)
+	c, err := s.choose(v, proget.TaskManage)
 	if err != nil {
 		return err
 	}
-	view := deleteView{f, version, v.URL.RequestURI(), packageURL(f, version.Name, version.Version)}
-	return s.render(v, http.StatusOK, page{name: "delete", title: "Delete " + version.Name, section: "feeds", view: view})
+	view := deleteView{FeedName: c.feed.Name, FeedURL: feedURL(c.feed), Version: c.version, Last: len(c.pkg.Versions) == 1,
+		Listed: c.version.Status.Listed, DeleteURL: c.url("delete"), StatusURL: c.url("status"), Keep: c.url("package")}
+	return s.render(v, http.StatusOK, page{name: "delete", title: "Delete " + c.version.Name, section: "feeds", view: view})
 }
 
 func (s *site) deleteVersion(v *visit) error {
-	f, _, p, version, err := s.openVersion(v, proget.TaskManage)
+	if v.URL.Query().Get("version") == "" {
+		return proget.Errorf(proget.ErrInvalid, "The address does not say which version to delete.")
+	}
+	c, err := s.choose(v, proget.TaskManage)
 	if err != nil {
 		return err
 	}
-	ref := feed.Ref{Feed: f, NameKey: p.Key, VersionKey: version.Key}
-	if err := s.Publisher.Delete(v.client.Context(), ref, v.id.Principal); err != nil {
+	if err := s.Publisher.Delete(v.Context(), c.ref(), v.id.Principal); err != nil {
 		return err
 	}
-	return v.redirect("/feeds/" + f.Name)
+	if len(c.pkg.Versions) == 1 {
+		return v.redirect(feedURL(c.feed))
+	}
+	return v.redirect(packageURL(c.feed, c.version.Name, ""))
 }

@@ -12,7 +12,7 @@
 //	feeds.go           every feed the visitor may see
 //	feed.go            one feed: search, paging, its URL
 //	package.go         one version of a package; markdown.go renders its readme
-//	change.go          unlist, relist and delete
+//	change.go          list, unlist and delete
 //	signin.go          sign-in and sign-out
 //	administration.go  modes, health, background jobs
 //	cluster.go         Indexing Cluster Status

@@ -1,41 +1,30 @@
 package web
 
 import (
-	"errors"
+	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"github.com/proget-go/ha/proget"
-	"github.com/proget-go/ha/proget/feed"
 )
 
-// feedRow is a feed in the list.
+// feedRow is a feed in a list.
 type feedRow struct {
-	Name, Title, Description, Endpoint string
-	Totals                             Totals
+	Name, Type, Description string
+	URL                     string // of its page; "" if it has none
+	Endpoint                string // for its clients
+	Active                  bool
+	Totals                  *Totals // nil if they are not known
 }
 
 // listFeeds shows every feed that the visitor may see.
 func (s *site) listFeeds(v *visit) error {
-	feeds, err := s.Catalog.Feeds(v.Context())
+	rows, err := s.feedRows(v, func(f *proget.Feed) (bool, error) {
+		visible, err := s.may(v, proget.TaskView, f)
+		return visible && f.Active && s.types[f.Type] != nil, err
+	})
 	if err != nil {
 		return err
-	}
-	totals, err := s.Stats(v.Context())
-	if err != nil && !v.stale {
-		return err
-	}
-	var rows []feedRow
-	for _, f := range feeds {
-		t, known := s.types[f.Type]
-		visible, err := s.may(v, proget.TaskView, f)
-		if err != nil {
-			return err
-		}
-		if known && visible && f.Active {
-			rows = append(rows, feedRow{f.Name, t.Title, f.Description, s.endpoint(v, t, f), totals[f.ID]})
-		}
 	}
 	if len(rows) == 0 && v.id.Anonymous() {
 		return v.redirect(signInURL(v.comeBack()))
@@ -43,89 +32,45 @@ func (s *site) listFeeds(v *visit) error {
 	return s.render(v, http.StatusOK, page{name: "feeds", title: "Feeds", section: "feeds", view: rows})
 }
 
-// pageSize is the number of packages on one page of a feed.
-const pageSize = 25
-
-// feedView is one feed with a page of its packages.
-type feedView struct {
-	Feed           *proget.Feed
-	Title          string
-	Endpoint       string
-	Query          string
-	Prerelease     bool
-	Total          int
-	Packages       []packageRow
-	Previous, Next string // URLs; "" if there is none
-}
-
-type packageRow struct {
-	Name, Version, Summary, URL string
-	Tags                        []string
-	Downloads                   int64
-}
-
-func (s *site) showFeed(v *visit) error {
-	f, t, err := s.openFeed(v, proget.TaskView)
+// feedRows describes the feeds that are to be shown.
+func (s *site) feedRows(v *visit, show func(*proget.Feed) (bool, error)) ([]feedRow, error) {
+	feeds, err := s.Catalog.Feeds(v.Context())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	q := v.URL.Query()
-	view := feedView{Feed: f, Title: t.Title, Endpoint: s.endpoint(v, t, f), Query: q.Get("q"), Prerelease: q.Has("prerelease")}
-	skip, _ := strconv.Atoi(q.Get("skip")) // what is no number is the beginning
-	skip = max(skip, 0)
-	hits, err := s.Search.Search(v.Context(), f, feed.Query{Text: view.Query, Prerelease: view.Prerelease, Skip: skip, Take: pageSize})
-	if err != nil {
-		return err
-	}
-	view.Total = hits.Total
-	for _, key := range hits.Keys {
-		p, err := s.Catalog.Package(v.Context(), f, key)
-		if errors.Is(err, proget.ErrNotFound) {
-			continue // deleted a moment ago
-		}
+	totals := s.totals(v)
+	var rows []feedRow
+	for _, f := range feeds {
+		shown, err := show(f)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		view.Packages = append(view.Packages, newPackageRow(f, t, p, view.Prerelease))
+		if !shown {
+			continue
+		}
+		row := feedRow{Name: f.Name, Type: f.Type, Description: f.Description, Active: f.Active}
+		if t := s.types[f.Type]; t != nil {
+			row.Type, row.URL, row.Endpoint = t.Title, feedURL(f), s.endpoint(v, t, f)
+		}
+		if sum, ok := totals[f.ID]; ok {
+			row.Totals = &sum
+		}
+		rows = append(rows, row)
 	}
-	view.page(v.URL, skip)
-	return s.render(v, http.StatusOK, page{name: "feed", title: f.Name, section: "feeds", view: view})
+	return rows, nil
 }
 
-func newPackageRow(f *proget.Feed, t *feed.Type, p *feed.Package, prerelease bool) packageRow {
-	latest := p.Latest(func(v *proget.Version) bool { return v.Status.Listed && (prerelease || !v.Prerelease) })
-	if latest == nil {
-		latest = p.Versions[len(p.Versions)-1]
+// totals returns what is known of the feeds' totals. A list of feeds is of use
+// without them.
+func (s *site) totals(v *visit) map[int64]Totals {
+	if v.stale {
+		return nil // the question would only take its time
 	}
-	sum := t.Summary(latest)
-	row := packageRow{Name: latest.Name, Version: latest.Version, Summary: excerpt(sum.Description, 180), Tags: sum.Tags,
-		URL: packageURL(f, latest.Name, latest.Version)}
-	row.Tags = row.Tags[:min(len(row.Tags), 6)]
-	for _, each := range p.Versions {
-		row.Downloads += each.Downloads
+	totals, err := s.Stats(v.Context())
+	if err != nil && v.Context().Err() != context.Canceled {
+		s.Logger.WarnContext(v.Context(), "the feeds' totals are not known", "error", err)
 	}
-	return row
+	return totals
 }
 
-// page sets the links to the pages before and after.
-func (view *feedView) page(u *url.URL, skip int) {
-	at := func(skip int) string {
-		q := u.Query()
-		q.Set("skip", strconv.Itoa(skip))
-		return u.Path + "?" + q.Encode()
-	}
-	if skip > 0 {
-		view.Previous = at(max(skip-pageSize, 0))
-	}
-	if skip+pageSize < view.Total {
-		view.Next = at(skip + pageSize)
-	}
-}
-
-func packageURL(f *proget.Feed, name, version string) string {
-	return "/feeds/" + url.PathEscape(f.Name) + "/package?" + versionQuery(name, version)
-}
-
-func versionQuery(name, version string) string {
-	return url.Values{"name": {name}, "version": {version}}.Encode()
-}
+func feedURL(f *proget.Feed) string { return "/feeds/" + url.PathEscape(f.Name) }

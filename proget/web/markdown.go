@@ -16,10 +16,9 @@ import (
 // maxMarkdown bounds the text that is rendered for one page, in bytes.
 const maxMarkdown = 256 << 10
 
-// markdown renders what a package's author wrote. Raw HTML is left out, and
-// links to anything but http, https, mailto and places within the site are
-// emptied, both by goldmark, which does so unless told that its source is
-// trusted.
+// markdown renders what a package's author wrote. Raw HTML is left out, which
+// goldmark does unless it is told that its source is trusted, and links lead
+// to http, https and mailto alone.
 func markdown(source string) (template.HTML, error) {
 	if len(source) > maxMarkdown {
 		source = strings.ToValidUTF8(source[:maxMarkdown], "") + "\n\n…"
@@ -45,6 +44,7 @@ const headingShift = 2
 
 // Transform implements parser.ASTTransformer.
 func (tamer) Transform(doc *ast.Document, reader text.Reader, _ parser.Context) {
+	var refused []*ast.AutoLink
 	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
@@ -57,17 +57,24 @@ func (tamer) Transform(doc *ast.Document, reader text.Reader, _ parser.Context) 
 			n.SetAttributeString("rel", []byte("nofollow noopener"))
 		case *ast.AutoLink:
 			n.SetAttributeString("rel", []byte("nofollow noopener"))
+			if n.AutoLinkType == ast.AutoLinkURL && allowedLink(n.URL(reader.Source())) == nil {
+				refused = append(refused, n)
+			}
 		case *ast.Image:
 			n.SetAttributeString("loading", []byte("lazy"))
 		}
 		return ast.WalkContinue, nil
 	})
+	for _, n := range refused {
+		n.Parent().ReplaceChild(n.Parent(), n, ast.NewString(n.Label(reader.Source())))
+	}
 }
 
-// allowedLink empties a link with a scheme that is not on the list. What
-// goldmark refuses by itself is a list of known dangers only.
+// allowedLink returns nil for a link with a scheme that is not on the list.
+// What goldmark refuses by itself is a list of known dangers only. Character
+// references are resolved first, as they will be when the link is written.
 func allowedLink(destination []byte) []byte {
-	target := strings.ToLower(strings.TrimSpace(string(destination)))
+	target := strings.ToLower(strings.TrimSpace(string(util.URLEscape(destination, true))))
 	colon := strings.IndexByte(target, ':')
 	if colon < 0 || strings.ContainsAny(target[:colon], "/?#") {
 		return destination

@@ -1,48 +1,65 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 
-	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/cluster"
 )
 
 // A mode is something that an administrator switches on for the whole cluster.
 type mode struct {
-	Setting string
-	Path    string
-	Title   string
-	Name    string // as on its button, after Enable or Disable
-	About   string
+	setting string
+	path    string
+	title   string
+	name    string // as on its button, after Enable or Disable
+	about   []string
 	on      func(cluster.Modes) bool
+	checks  func(s *site, members []*cluster.Member) []check
 }
 
 var loadBalancing = mode{
-	Setting: cluster.SettingLoadBalancing, Path: "/administration/load-balancing",
-	Title: "Configure Load Balancing", Name: "Load Balancing",
-	About: "Any number of web nodes answer any request: none keeps anything that another lacks, so the load balancer needs no sticky sessions. " +
-		"Start each with the same database, the same storage and the same encryption key, and let the load balancer check /health/ready.",
-	on: func(m cluster.Modes) bool { return m.LoadBalancing },
+	setting: cluster.SettingLoadBalancing, path: "/administration/load-balancing",
+	title: "Configure Load Balancing", name: "Load Balancing",
+	about: []string{
+		"With load balancing, any number of web nodes serve the same feeds behind one address, and any node answers any request. " +
+			"A node keeps nothing that another lacks, so the load balancer needs no sticky sessions: use round robin or least connections.",
+		"Start every node on the same database and the same shared storage, with the same PROGET_ENCRYPTION_KEY, so that a session begun on one node holds on all. " +
+			"Have the load balancer ask each node for /health/ready and send requests only to those that answer 200: a node that is stopping, or that finds a problem with itself, answers 503.",
+	},
+	on:     func(m cluster.Modes) bool { return m.LoadBalancing },
+	checks: (*site).loadBalancingChecks,
 }
 
 var highAvailability = mode{
-	Setting: cluster.SettingHA, Path: "/administration/high-availability",
-	Title: "Configure High Availability Mode", Name: "High Availability Mode",
-	About: "Indexing nodes elect a primary among them. If it stops, another takes over, within the lease if it vanished without a word. " +
-		"All of them work background jobs. Two indexing nodes at least are needed for one to take over.",
-	on: func(m cluster.Modes) bool { return m.HighAvailability },
+	setting: cluster.SettingHA, path: "/administration/high-availability",
+	title: "Configure High Availability Mode", name: "High Availability Mode",
+	about: []string{
+		"In High Availability mode, several indexing nodes stand by for each other: they elect one primary, which leads scheduled work, and all of them share the background jobs. " +
+			"When the primary stops or vanishes, another takes its place by itself, and no work is lost or done twice.",
+		"Run two indexing nodes or more, and three web nodes or more behind a load balancer that checks /health/ready. " +
+			"All of them need the same database, itself highly available, the same shared storage and the same PROGET_ENCRYPTION_KEY. " +
+			"Once enabled, the Administration page shows the health of the whole cluster in place of one service's status.",
+	},
+	on:     func(m cluster.Modes) bool { return m.HighAvailability },
+	checks: (*site).availabilityChecks,
 }
 
+// modeView is the data of mode.tmpl.
 type modeView struct {
-	Mode   mode
-	On     bool
-	Checks []check
+	Path, Title, Name string
+	About             []string
+	On                bool
+	Checks            []check
+	Met               int // of the checks
 }
 
-// check is something that the mode needs, and whether it holds.
+// check is something that a mode needs, and whether it holds now.
 type check struct {
-	Text string
-	OK   bool
+	Title  string
+	Detail string
+	OK     bool
 }
 
 func (s *site) showMode(m mode) func(*visit) error {
@@ -50,40 +67,17 @@ func (s *site) showMode(m mode) func(*visit) error {
 		if err := s.administer(v); err != nil {
 			return err
 		}
-		modes, err := s.Cluster.Modes(v.Context())
+		members, modes, err := s.cluster(v)
 		if err != nil {
 			return err
 		}
-		members, err := s.Cluster.Members(v.Context())
-		if err != nil {
-			return err
+		view := modeView{Path: m.path, Title: m.title, Name: m.name, About: m.about, On: m.on(modes), Checks: m.checks(s, living(members))}
+		for _, c := range view.Checks {
+			if c.OK {
+				view.Met++
+			}
 		}
-		view := modeView{m, m.on(modes), s.checks(members)}
-		return s.render(v, http.StatusOK, page{name: "mode", title: m.Title, section: "administration", view: view})
-	}
-}
-
-func (s *site) checks(members []cluster.Member) []check {
-	web, index, key, storage, clock := 0, 0, true, true, true
-	for _, m := range members {
-		if !m.Alive() {
-			continue
-		}
-		if m.Has("web") {
-			web++
-		}
-		if m.Has("index") {
-			index++
-		}
-		key, storage, clock = key && m.Key == "", storage && m.Storage == "", clock && !m.Skewed()
-	}
-	return []check{
-		{plural(web, "web node") + " alive; two or more share the load", web >= 2},
-		{plural(index, "indexing node") + " alive; two or more can replace each other", index >= 2},
-		{"Every server has the cluster's encryption key", key},
-		{"Every server sees the cluster's storage", storage},
-		{"Every server's clock agrees with the database's", clock},
-		{"The database, " + s.Engine + ", can be reached from several machines", s.Engine != "SQLite"},
+		return s.render(v, http.StatusOK, page{name: "mode", title: m.title, section: "administration", view: view})
 	}
 }
 
@@ -92,13 +86,118 @@ func (s *site) setMode(m mode) func(*visit) error {
 		if err := s.administer(v); err != nil {
 			return err
 		}
-		on := v.PostFormValue("on")
-		if on != "true" && on != "false" {
-			return proget.Errorf(proget.ErrInvalid, "The form does not say whether to enable %s.", m.Name)
-		}
-		if err := s.Cluster.SetMode(v.client.Context(), m.Setting, on == "true", v.id.Principal); err != nil {
+		on, err := formFlag(v, "on")
+		if err != nil {
 			return err
 		}
+		if err := s.Cluster.SetMode(v.Context(), m.setting, on, v.id.Principal); err != nil {
+			return err
+		}
+		s.Logger.InfoContext(v.Context(), "a mode was switched", "mode", m.name, "on", on, "by", v.id.String())
 		return v.redirect("/administration")
 	}
+}
+
+func living(members []cluster.Member) []*cluster.Member {
+	var alive []*cluster.Member
+	for i := range members {
+		if members[i].Alive() {
+			alive = append(alive, &members[i])
+		}
+	}
+	return alive
+}
+
+func (s *site) loadBalancingChecks(members []*cluster.Member) []check {
+	web := withRole(members, roleWeb)
+	checks := []check{
+		{"Two web nodes or more", namesOrNone(web), len(web) >= 2},
+		every(web, "Every web node is ready for requests", "all answer /health/ready with 200", func(m *cluster.Member) bool { return m.Ready }),
+	}
+	return append(checks, s.sharedChecks(members)...)
+}
+
+func (s *site) availabilityChecks(members []*cluster.Member) []check {
+	web, index := withRole(members, roleWeb), withRole(members, roleIndex)
+	primary := check{Title: "One of them is the primary", Detail: "none at present"}
+	for _, m := range index {
+		if m.Primary {
+			primary.Detail, primary.OK = m.Name, true
+		}
+	}
+	checks := []check{
+		{"Two indexing nodes or more", namesOrNone(index), len(index) >= 2},
+		primary,
+		{"Three web nodes or more", namesOrNone(web), len(web) >= 3},
+	}
+	return append(checks, s.sharedChecks(members)...)
+}
+
+// sharedChecks are what both modes need of every server.
+func (s *site) sharedChecks(members []*cluster.Member) []check {
+	database := check{"One database for all", fmt.Sprintf("%s, in which %s", s.Engine, announce(len(members))), true}
+	if s.Engine == "SQLite" {
+		database.Detail, database.OK = "SQLite serves the processes of one machine only: use PostgreSQL or SQL Server for several", false
+	}
+	return []check{
+		database,
+		every(members, "The same shared storage", "each server reads what the others wrote", func(m *cluster.Member) bool { return m.Storage == "" }),
+		every(members, "The same PROGET_ENCRYPTION_KEY", "all servers have the cluster's key", func(m *cluster.Member) bool { return m.Key == "" }),
+		every(members, "Clocks that agree", "all are within 30 s of the database's", func(m *cluster.Member) bool { return !m.Skewed() }),
+		every(members, "The same version", "all run "+versionOf(members), func(m *cluster.Member) bool { return m.Version == versionOf(members) }),
+	}
+}
+
+func announce(servers int) string {
+	if servers == 1 {
+		return "1 server announces itself"
+	}
+	return formatCount(servers) + " servers announce themselves"
+}
+
+func versionOf(members []*cluster.Member) string {
+	if len(members) == 0 {
+		return ""
+	}
+	return members[0].Version
+}
+
+// every is a check that must hold on all servers; it names those where it does
+// not.
+func every(members []*cluster.Member, title, fine string, holds func(*cluster.Member) bool) check {
+	var not []*cluster.Member
+	for _, m := range members {
+		if !holds(m) {
+			not = append(not, m)
+		}
+	}
+	if len(not) > 0 {
+		return check{title, "not so on " + names(not), false}
+	}
+	return check{title, fine, len(members) > 0}
+}
+
+func withRole(members []*cluster.Member, role string) []*cluster.Member {
+	var found []*cluster.Member
+	for _, m := range members {
+		if m.Has(role) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+func names(members []*cluster.Member) string {
+	var all []string
+	for _, m := range members {
+		all = append(all, m.Name)
+	}
+	return strings.Join(all, ", ")
+}
+
+func namesOrNone(members []*cluster.Member) string {
+	if len(members) == 0 {
+		return "none is alive"
+	}
+	return names(members)
 }

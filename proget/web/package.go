@@ -2,34 +2,69 @@ package web
 
 import (
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
 
+const (
+	shownVersions = 50  // versions on the page of a package with more
+	maxLicense    = 200 // bytes of a license that are no text of one
+)
+
 // packageView is one version of a package.
 type packageView struct {
-	Feed      *proget.Feed
-	Version   *proget.Version
-	Summary   feed.Summary
-	Website   string
-	License   string
-	About     template.HTML // the readme, or the description
-	Install   []feed.Instruction
-	Files     []fileRow
-	Versions  []versionRow
-	Downloads int64
-	Manage    bool
-	StatusURL string
-	DeleteURL string
+	FeedName, FeedURL string
+	Version           *proget.Version
+	Title             string // "" if it says no more than the name
+	Authors           string
+	Tags              []tag
+	Website           string
+	License           string
+	LicenseURL        string
+	Description       template.HTML
+	Readme            template.HTML
+	Install           []feed.Instruction
+	Files             []fileRow
+	Groups            []dependencyGroup
+	Dependencies      int
+	Versions          []versionRow
+	VersionCount      int
+	AllVersions       string      // URL that shows the ones left out; "" if none was
+	Newer             *versionRow // the one to look at instead
+	Downloads         int64       // of all versions
+	Manage            bool
+	StatusURL         string
+	DeleteURL         string
 }
 
+type tag struct{ Name, URL string }
+
 type fileRow struct {
-	proget.File
-	URL string
+	Name, URL string
+	Size      int64
+	Digests   []digest
+}
+
+type digest struct {
+	Algorithm string // "SHA-256"
+	Hex       string
+}
+
+// dependencyGroup is what a version needs for one framework or scope.
+type dependencyGroup struct {
+	Name         string // "" if the type has no groups
+	Dependencies []dependencyRow
+}
+
+type dependencyRow struct {
+	feed.Dependency
+	URL string // finds it in the same feed
 }
 
 type versionRow struct {
@@ -38,75 +73,146 @@ type versionRow struct {
 	Current bool
 }
 
-// openVersion returns the version that the query names, or the newest.
-func (s *site) openVersion(v *visit, task proget.Task) (*proget.Feed, *feed.Type, *feed.Package, *proget.Version, error) {
+// chosen is the version that a request is about.
+type chosen struct {
+	feed    *proget.Feed
+	typ     *feed.Type
+	pkg     *feed.Package
+	version *proget.Version
+}
+
+func (c *chosen) ref() feed.Ref {
+	return feed.Ref{Feed: c.feed, NameKey: c.pkg.Key, VersionKey: c.version.Key}
+}
+
+// url returns a page about the version.
+func (c *chosen) url(action string) string {
+	return feedURL(c.feed) + "/" + action + "?" + versionQuery(c.version.Name, c.version.Version)
+}
+
+// choose returns the version that the query names, or the newest, for a
+// visitor who may do the task in its feed.
+func (s *site) choose(v *visit, task proget.Task) (*chosen, error) {
 	f, t, err := s.openFeed(v, task)
 	if err != nil {
-		return nil, nil, nil, nil, err
+		return nil, err
 	}
 	q := v.URL.Query()
+	if q.Get("name") == "" {
+		return nil, proget.Errorf(proget.ErrInvalid, "The address does not say which package is meant.")
+	}
 	p, err := s.Catalog.Package(v.Context(), f, t.NameKey(q.Get("name")))
 	if err != nil {
-		return nil, nil, nil, nil, err
+		return nil, err
 	}
-	if q.Get("version") == "" {
-		latest := p.Latest(func(v *proget.Version) bool { return v.Status.Listed && !v.Prerelease })
-		if latest == nil {
-			latest = p.Versions[len(p.Versions)-1]
-		}
-		return f, t, p, latest, nil
+	c := &chosen{feed: f, typ: t, pkg: p, version: newest(p, false)}
+	if text := q.Get("version"); text != "" {
+		c.version, err = p.Version(t.VersionKey(text))
 	}
-	version, err := p.Version(t.VersionKey(q.Get("version")))
-	return f, t, p, version, err
+	return c, err
 }
 
 func (s *site) showPackage(v *visit) error {
-	f, t, p, version, err := s.openVersion(v, proget.TaskView)
+	c, err := s.choose(v, proget.TaskView)
 	if err != nil {
 		return err
 	}
-	view := packageView{Feed: f, Version: version, Summary: t.Summary(version), Install: t.Install(s.endpoint(v, t, f), f, version)}
-	view.Website = webURL(view.Summary.ProjectURL)
-	if view.License = view.Summary.License; len(view.License) > 200 {
-		view.License = ""
-	}
-	about := view.Summary.Readme
-	if about == "" {
-		about = view.Summary.Description
-	}
-	if view.About, err = markdown(about); err != nil {
+	view := packageView{FeedName: c.feed.Name, FeedURL: feedURL(c.feed), Version: c.version,
+		StatusURL: c.url("status"), DeleteURL: c.url("delete"), Files: c.files(),
+		Install: c.typ.Install(s.endpoint(v, c.typ, c.feed), c.feed, c.version)}
+	if err := view.describe(c.typ.Summary(c.version)); err != nil {
 		return err
 	}
-	if view.Manage, err = s.may(v, proget.TaskManage, f); err != nil {
+	view.list(c, v.URL.Query().Has("all"))
+	if view.Manage, err = s.may(v, proget.TaskManage, c.feed); err != nil {
 		return err
 	}
-	base, query := "/feeds/"+url.PathEscape(f.Name), versionQuery(version.Name, version.Version)
-	view.StatusURL, view.DeleteURL = base+"/status?"+query, base+"/delete?"+query
-	for _, file := range version.Files {
-		q := url.Values{"name": {version.Name}, "version": {version.Version}, "file": {file.Name}}
-		view.Files = append(view.Files, fileRow{file, base + "/download?" + q.Encode()})
-	}
-	for _, each := range slices.Backward(p.Versions) {
-		view.Downloads += each.Downloads
-		view.Versions = append(view.Versions, versionRow{each, packageURL(f, each.Name, each.Version), each == version})
-	}
-	return s.render(v, http.StatusOK, page{name: "package", title: version.Name + " " + version.Version, section: "feeds", view: view})
+	return s.render(v, http.StatusOK, page{name: "package", title: c.version.Name + " " + c.version.Version, section: "feeds", view: view})
 }
 
-// download sends a file of a version.
+// describe shows what the package says of itself.
+func (view *packageView) describe(sum feed.Summary) (err error) {
+	view.Authors, view.Website = sum.Authors, webURL(sum.ProjectURL)
+	if sum.Title != view.Version.Name {
+		view.Title = sum.Title
+	}
+	if view.LicenseURL = webURL(sum.License); view.LicenseURL == "" && len(sum.License) <= maxLicense {
+		view.License = sum.License
+	}
+	for _, name := range sum.Tags {
+		view.Tags = append(view.Tags, tag{name, view.FeedURL + "?" + url.Values{textName: {name}}.Encode()})
+	}
+	view.Groups, view.Dependencies = groups(view.FeedURL, sum.Dependencies), len(sum.Dependencies)
+	if view.Description, err = markdown(sum.Description); err != nil {
+		return err
+	}
+	view.Readme, err = markdown(sum.Readme)
+	return err
+}
+
+// groups puts dependencies together by group, in the order of their first.
+// Whether the feed has a dependency is left to its search: to look would read
+// every one of them from the database.
+func groups(feedURL string, all []feed.Dependency) []dependencyGroup {
+	var found []dependencyGroup
+	for _, d := range all {
+		i := slices.IndexFunc(found, func(g dependencyGroup) bool { return g.Name == d.Group })
+		if i < 0 {
+			found = append(found, dependencyGroup{Name: d.Group})
+			i = len(found) - 1
+		}
+		row := dependencyRow{d, feedURL + "?" + url.Values{textName: {d.Name}, preName: {"on"}}.Encode()}
+		found[i].Dependencies = append(found[i].Dependencies, row)
+	}
+	return found
+}
+
+// list shows the package's versions, newest first. The current one is among
+// them even if it is older than the last that is shown.
+func (view *packageView) list(c *chosen, all bool) {
+	view.VersionCount = len(c.pkg.Versions)
+	for _, each := range slices.Backward(c.pkg.Versions) {
+		view.Downloads += each.Downloads
+		if all || len(view.Versions) < shownVersions || each == c.version {
+			view.Versions = append(view.Versions, versionRow{each, packageURL(c.feed, each.Name, each.Version), each == c.version})
+		}
+	}
+	if len(view.Versions) < view.VersionCount {
+		view.AllVersions = packageURL(c.feed, c.version.Name, c.version.Version) + "&all#versions"
+	}
+	n := newest(c.pkg, c.version.Prerelease)
+	if n != c.version && n.Status.Listed && c.typ.CompareVersions(n.Key, c.version.Key) > 0 {
+		view.Newer = &versionRow{n, packageURL(c.feed, n.Name, n.Version), false}
+	}
+}
+
+func (c *chosen) files() []fileRow {
+	var rows []fileRow
+	for _, file := range c.version.Files {
+		row := fileRow{Name: file.Name, Size: file.Size, URL: c.url("download") + "&" + url.Values{"file": {file.Name}}.Encode()}
+		for _, a := range slices.Sorted(maps.Keys(file.Digests)) {
+			row.Digests = append(row.Digests, digest{strings.Replace(strings.ToUpper(string(a)), "SHA", "SHA-", 1), file.Digests[a]})
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// download sends a file of a version; the package file if none is named.
 func (s *site) download(v *visit) error {
-	f, t, _, version, err := s.openVersion(v, proget.TaskView)
+	c, err := s.choose(v, proget.TaskView)
 	if err != nil {
 		return err
 	}
-	if version.Status.Blocked {
-		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", version.Name, version.Version)
+	if c.version.Status.Blocked {
+		return proget.Errorf(proget.ErrDenied, "%s %s is blocked: it cannot be downloaded.", c.version.Name, c.version.Version)
 	}
 	name := v.URL.Query().Get("file")
-	i := slices.IndexFunc(version.Files, func(file proget.File) bool { return file.Name == name })
-	if i < 0 {
-		return proget.Errorf(proget.ErrNotFound, "%s %s has no file %s.", version.Name, version.Version, name)
+	for _, file := range c.version.Files {
+		if name == "" || file.Name == name {
+			r := &feed.Request{Request: v.client, Feed: c.feed, Base: s.endpoint(v, c.typ, c.feed), Principal: v.id.Principal}
+			return s.Files.Serve(v.w, r, c.version, file, "application/octet-stream")
+		}
 	}
-	r := &feed.Request{Request: v.client, Feed: f, Base: s.endpoint(v, t, f), Principal: v.id.Principal}
-	return s.Files.Serve(v.w, r, version, version.Files[i], "application/octet-stream")
+	return proget.Errorf(proget.ErrNotFound, "%s %s has no file %q.", c.version.Name, c.version.Version, name)
 }

@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -101,13 +102,21 @@ func (s *site) layout(v *visit, p page) layout {
 	}
 	l.Admin = s.administer(v) == nil // an error hides a link, no more
 	if p.live {
-		l.Refresh = v.URL.Query().Get(refreshSwitch) != "off"
-		l.Pause = v.URL.Path
-		if l.Refresh {
-			l.Pause += "?" + refreshSwitch + "=off"
-		}
+		l.Refresh, l.Pause = liveness(v.URL)
 	}
 	return l
+}
+
+// liveness returns whether a live page loads itself again, and the URL that
+// changes that.
+func liveness(u *url.URL) (refresh bool, other string) {
+	q := u.Query()
+	if refresh = q.Get(refreshSwitch) != "off"; refresh {
+		q.Set(refreshSwitch, "off")
+	} else {
+		q.Del(refreshSwitch)
+	}
+	return refresh, (&url.URL{Path: u.Path, RawQuery: q.Encode()}).RequestURI()
 }
 
 // kinds is the table from kinds of error to statuses and headings.
@@ -134,6 +143,8 @@ type errorView struct {
 	Title   string
 	Message string
 	SignIn  string // URL, where another account could help
+
+	Retrying bool // the browser loads the page again by itself
 }
 
 // fail answers with an error's page. What is not meant for visitors goes to
@@ -152,7 +163,9 @@ func (s *site) fail(v *visit, err error) {
 	if e.Status == http.StatusForbidden && !v.id.Anonymous() {
 		e.SignIn = signInURL(v.comeBack())
 	}
-	if err := s.render(v, e.Status, page{name: "error", title: e.Title, view: e}); err != nil {
+	// A page that could not be had for the moment tries again by itself.
+	e.Retrying = e.Status == http.StatusServiceUnavailable && v.Method == http.MethodGet
+	if err := s.render(v, e.Status, page{name: "error", title: e.Title, live: e.Retrying, view: e}); err != nil {
 		s.Logger.ErrorContext(ctx, "the error page could not be shown", "error", err)
 		http.Error(v.w, e.Message, e.Status)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/proget-go/ha/proget/auth"
 )
 
-// signInView is the sign-in form.
+// signInView is the data of sign-in.tmpl.
 type signInView struct {
 	User, Return, Message string
 }

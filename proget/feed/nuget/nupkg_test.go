@@ -418,3 +418,12 @@ func FuzzNuspec(f *testing.F) {
 		require.NoError(t, checkID(m.ID))
 	})
 }
+
+// Layout of a zip's last records, from section 4.3 of PKWARE's APPNOTE.
+const (
+	endLen             = 22
+	end64Len           = 56
+	locator64Len       = 20
+	end64Signature     = "PK\x06\x06"
+	locator64Signature = "PK\x06\x07"
+)

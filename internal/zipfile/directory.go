@@ -1,4 +1,4 @@
-package nuget
+package zipfile
 
 import (
 	"bufio"
@@ -12,8 +12,8 @@ import (
 // Bounds of a zip's directory. They admit packages with tens of thousands of
 // long paths, and bound what one upload can make archive/zip allocate.
 const (
-	maxEntries   = 65535
-	maxDirectory = 16 << 20
+	MaxEntries   = 65535
+	MaxDirectory = 16 << 20
 )
 
 // Layout of the records at a zip's end, from section 4.3 of PKWARE's APPNOTE.
@@ -29,10 +29,13 @@ const (
 	locator64Signature = "PK\x06\x07"
 )
 
+// Why a file is refused.
 var (
-	errNotZip     = errors.New("not a well-formed zip")
-	errManyFiles  = errors.New("too many entries")
-	errLargeIndex = errors.New("directory too large")
+	ErrNotZip            = errors.New("not a well-formed zip")
+	ErrTooManyEntries    = errors.New("too many entries")
+	ErrDirectoryTooLarge = errors.New("directory too large")
+	ErrUnsafeName        = errors.New("unsafe entry name")
+	ErrEntryTooLong      = errors.New("entry too long")
 )
 
 // A zipDirectory says where a zip's central directory lies.
@@ -41,21 +44,21 @@ type zipDirectory struct {
 	end                   int64 // the offset of the record that says so
 }
 
-// checkZip refuses what archive/zip would accept at a price: it allocates for
+// check refuses what archive/zip would accept at a price: it allocates for
 // as many entries as the file claims or has. It is also stricter, so that no
 // two readers find different directories in one file: the directory must end
 // where its end record begins, and have as many entries as that claims.
-func checkZip(r io.ReaderAt, size int64) error {
+func check(r io.ReaderAt, size int64) error {
 	d, err := findDirectory(r, size)
 	switch {
 	case err != nil:
 		return err
-	case d.entries > maxEntries:
-		return errManyFiles
-	case d.size > maxDirectory:
-		return errLargeIndex
+	case d.entries > MaxEntries:
+		return ErrTooManyEntries
+	case d.size > MaxDirectory:
+		return ErrDirectoryTooLarge
 	case d.offset > uint64(d.end) || d.offset+d.size != uint64(d.end):
-		return errNotZip
+		return ErrNotZip
 	}
 	return d.walk(r)
 }
@@ -66,21 +69,21 @@ func (d zipDirectory) walk(r io.ReaderAt) error {
 	var header [entryHeaderLen]byte
 	for range d.entries {
 		if _, err := io.ReadFull(in, header[:]); err != nil {
-			return errNotZip
+			return ErrNotZip
 		}
 		if string(header[:4]) != entrySignature {
-			return errNotZip
+			return ErrNotZip
 		}
 		rest := 0
 		for _, at := range []int{28, 30, 32} { // lengths of name, extra field and comment
 			rest += int(binary.LittleEndian.Uint16(header[at:]))
 		}
 		if _, err := in.Discard(rest); err != nil {
-			return errNotZip
+			return ErrNotZip
 		}
 	}
 	if _, err := in.ReadByte(); err == nil {
-		return errNotZip // more than it claims
+		return ErrNotZip // more than it claims
 	}
 	return nil
 }
@@ -97,7 +100,7 @@ func findDirectory(r io.ReaderAt, size int64) (zipDirectory, error) {
 			return readEnd(r, buf[at:], size-int64(len(buf)-at))
 		}
 	}
-	return zipDirectory{}, errNotZip
+	return zipDirectory{}, ErrNotZip
 }
 
 func findEnd(buf []byte) int {
@@ -139,7 +142,7 @@ func (d zipDirectory) readEnd64(r io.ReaderAt, locator []byte) (zipDirectory, er
 	at := d.end - locator64Len - end64Len
 	if at < 0 || binary.LittleEndian.Uint64(locator[8:]) != uint64(at) ||
 		binary.LittleEndian.Uint32(locator[4:]) != 0 || binary.LittleEndian.Uint32(locator[16:]) != 1 {
-		return zipDirectory{}, errNotZip
+		return zipDirectory{}, ErrNotZip
 	}
 	if _, err := r.ReadAt(buf[:], at); err != nil {
 		return zipDirectory{}, err
@@ -151,7 +154,7 @@ func (d zipDirectory) readEnd64(r io.ReaderAt, locator []byte) (zipDirectory, er
 		end:     at,
 	}
 	if string(buf[:4]) != end64Signature || !d.agrees(large) {
-		return zipDirectory{}, errNotZip
+		return zipDirectory{}, ErrNotZip
 	}
 	return large, nil
 }

@@ -1,0 +1,98 @@
+// Package zipfile opens zip archives that strangers send. What one upload can
+// make this process allocate is bounded before archive/zip sees it, entries
+// that a careless client would write outside its folder are refused, and a
+// broken disk is told from a broken archive.
+package zipfile
+
+import (
+	"archive/zip"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// An Archive is an open zip.
+type Archive struct {
+	*zip.Reader
+	Names []string // of Reader.File, by index, as clients will read them
+
+	source *source
+}
+
+// A source remembers whether reading failed, so that a broken disk is not
+// blamed on the archive's author.
+type source struct {
+	io.ReaderAt
+	err error
+}
+
+func (s *source) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.ReaderAt.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
+// Open opens an archive whose entries' names are given in the form that clean
+// returns; nil takes a backslash for a separator and changes nothing else. The
+// archive is never nil, so that its ReadError can be asked.
+func Open(r io.ReaderAt, size int64, clean func(string) string) (*Archive, error) {
+	a := &Archive{source: &source{ReaderAt: r}}
+	err := check(a.source, size)
+	if err != nil {
+		return a, err
+	}
+	if a.Reader, err = zip.NewReader(a.source, size); err != nil {
+		return a, fmt.Errorf("%w: %w", ErrNotZip, err)
+	}
+	if clean == nil {
+		clean = func(name string) string { return strings.ReplaceAll(name, `\`, "/") }
+	}
+	for _, f := range a.File {
+		name := clean(f.Name)
+		if !local(name) {
+			return a, fmt.Errorf("%w: %.200q", ErrUnsafeName, f.Name)
+		}
+		a.Names = append(a.Names, name)
+	}
+	return a, nil
+}
+
+// ReadError returns why the bytes below the archive could not be read, if that
+// happened: the archive is not to blame then.
+func (a *Archive) ReadError() error { return a.source.err }
+
+func local(name string) bool {
+	if name == "" || name[0] == '/' || strings.Contains(name, "\x00") {
+		return false
+	}
+	if len(name) > 1 && name[1] == ':' {
+		return false // C:file
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if strings.TrimRight(part, ". ") == "" && strings.HasPrefix(part, "..") {
+			return false // Windows takes "..  " for ".."
+		}
+	}
+	return true
+}
+
+// Read decompresses an entry, whatever size it claims to have. An entry of more
+// than limit bytes gives ErrEntryTooLong.
+func (a *Archive) Read(f *zip.File, limit int64) ([]byte, error) {
+	if f.UncompressedSize64 > uint64(limit) {
+		return nil, ErrEntryTooLong
+	}
+	r, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = ErrEntryTooLong
+	}
+	return text, err
+}

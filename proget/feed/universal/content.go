@@ -1,0 +1,189 @@
+package universal
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"compress/gzip"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// contentPrefix is the folder of a package that its users get.
+const contentPrefix = "package/"
+
+// version finds the version that the path names, or the latest one.
+func (h *handler) version(r *feed.Request, rt route) (*proget.Version, error) {
+	if rt.name == "" {
+		return nil, proget.Errorf(proget.ErrInvalid, "Name the package: [group/]name/version.")
+	}
+	p, err := h.find(r, rt.name)
+	if err != nil {
+		return nil, err
+	}
+	v := newest(p)
+	switch {
+	case rt.version != "":
+		if v, err = p.Version(versionKey(rt.version)); err != nil {
+			return nil, err
+		}
+	case !r.URL.Query().Has("latest"):
+		return nil, proget.Errorf(proget.ErrInvalid, "Name a version, or add ?latest for the newest one.")
+	}
+	if v.Status.Blocked {
+		return nil, proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+	}
+	return v, nil
+}
+
+func (h *handler) download(w http.ResponseWriter, r *feed.Request, rt route) error {
+	v, err := h.version(r, rt)
+	if err != nil {
+		return err
+	}
+	format := r.URL.Query().Get("contentOnly")
+	switch format {
+	case "":
+		return h.services.Files.Serve(w, r, v, v.Files[0], "application/zip")
+	case "zip", "tgz":
+		return h.contentOnly(w, r, v, format)
+	}
+	return proget.Errorf(proget.ErrInvalid, "contentOnly is %.20q; use zip or tgz.", format)
+}
+
+// contentOnly sends what lies under package/ as an archive of its own, made
+// while it is sent.
+func (h *handler) contentOnly(w http.ResponseWriter, r *feed.Request, v *proget.Version, format string) error {
+	content, err := h.services.Files.Open(r.Context(), v.Files[0])
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	a, err := open(content, content.Size())
+	if err != nil {
+		return err
+	}
+	name := strings.TrimSuffix(v.Files[0].Name, ".upack") + "." + format
+	w.Header().Set("Content-Type", map[string]string{"zip": "application/zip", "tgz": "application/gzip"}[format])
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	write := a.writeZip
+	if format == "tgz" {
+		write = a.writeTar
+	}
+	if err := write(w); err != nil {
+		h.services.Logger.WarnContext(r.Context(), "an archive of a package's content was cut short", "package", v.Name, "version", v.Version, "error", err)
+		panic(http.ErrAbortHandler) // never a whole answer with missing bytes
+	}
+	return nil
+}
+
+// each calls fn for every file of the content, under its name there.
+func (a *upack) each(fn func(name string, f *zip.File) error) error {
+	for i, f := range a.File {
+		name, ok := strings.CutPrefix(a.Names[i], contentPrefix)
+		if !ok || name == "" || strings.HasSuffix(name, "/") {
+			continue
+		}
+		if err := fn(name, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeZip copies the entries as they are compressed.
+func (a *upack) writeZip(w io.Writer) error {
+	out := zip.NewWriter(w)
+	err := a.each(func(name string, f *zip.File) error {
+		header := f.FileHeader
+		header.Name = name
+		entry, err := out.CreateRaw(&header)
+		if err != nil {
+			return err
+		}
+		raw, err := f.OpenRaw()
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(entry, raw)
+		return err
+	})
+	return errors.Join(err, out.Close())
+}
+
+func (a *upack) writeTar(w io.Writer) error {
+	compressed := gzip.NewWriter(w)
+	out := tar.NewWriter(compressed)
+	err := a.each(func(name string, f *zip.File) error {
+		header := &tar.Header{Name: name, Size: int64(f.UncompressedSize64), Mode: 0o644, ModTime: f.Modified}
+		if f.Mode()&0o100 != 0 {
+			header.Mode = 0o755
+		}
+		if err := out.WriteHeader(header); err != nil {
+			return err
+		}
+		in, err := f.Open()
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		_, err = io.Copy(out, io.LimitReader(in, header.Size))
+		return err
+	})
+	return errors.Join(err, out.Close(), compressed.Close())
+}
+
+// downloadFile sends one file of a package.
+func (h *handler) downloadFile(w http.ResponseWriter, r *feed.Request, rt route) error {
+	v, err := h.version(r, rt)
+	if err != nil {
+		return err
+	}
+	want := strings.TrimPrefix(strings.ReplaceAll(r.URL.Query().Get("path"), `\`, "/"), "/")
+	if want == "" {
+		return proget.Errorf(proget.ErrInvalid, "Name the file within the package: ?path=package/….")
+	}
+	content, err := h.services.Files.Open(r.Context(), v.Files[0])
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	a, err := open(content, content.Size())
+	if err != nil {
+		return err
+	}
+	for i, name := range a.Names {
+		if strings.EqualFold(name, want) {
+			return h.serveEntry(w, r, a.File[i], path.Base(name))
+		}
+	}
+	return proget.Errorf(proget.ErrNotFound, "%s %s has no file %.300s.", v.Name, v.Version, want)
+}
+
+func (h *handler) serveEntry(w http.ResponseWriter, r *feed.Request, f *zip.File, name string) error {
+	in, err := f.Open()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	if _, err := io.Copy(w, in); err != nil {
+		h.services.Logger.WarnContext(r.Context(), "a file of a package was cut short", "file", f.Name, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}

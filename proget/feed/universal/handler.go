@@ -1,0 +1,350 @@
+package universal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+const jsonType = "application/json; charset=utf-8"
+
+// maxList bounds what one list holds.
+const maxList = 1000
+
+type handler struct{ services feed.Services }
+
+var _ feed.Handler = (*handler)(nil)
+
+// Task implements feed.Handler.
+func (h *handler) Task(r *feed.Request) proget.Task { return parse(r.Method, r.Path).task() }
+
+// ServeFeed implements feed.Handler.
+func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
+	rt := parse(r.Method, r.Path)
+	switch rt.action {
+	case listPackages:
+		return h.packages(w, r)
+	case listVersions:
+		return h.versions(w, r)
+	case download:
+		return h.download(w, r, rt)
+	case downloadFile:
+		return h.downloadFile(w, r, rt)
+	case upload:
+		return h.upload(w, r, rt)
+	case remove:
+		return h.remove(w, r, rt)
+	case meta:
+		return h.meta(w, r)
+	case search:
+		return h.search(w, r)
+	case unsupported:
+		return proget.Errorf(proget.ErrInvalid, "This server does not import from asset directories yet: upload the package instead.")
+	}
+	return proget.Errorf(proget.ErrNotFound, "There is nothing at this address; universal feeds have packages, versions, download and upload.")
+}
+
+// packageDocument is a package in a list.
+type packageDocument struct {
+	Group         string   `json:"group"`
+	Name          string   `json:"name"`
+	LatestVersion string   `json:"latestVersion"`
+	Title         string   `json:"title"`
+	Description   string   `json:"description"`
+	Downloads     int64    `json:"downloads"`
+	IsLocal       bool     `json:"isLocal"`
+	IsCached      bool     `json:"isCached"`
+	Versions      []string `json:"versions"`
+}
+
+// versionDocument is a version in a list.
+type versionDocument struct {
+	Group       string    `json:"group"`
+	Name        string    `json:"name"`
+	Version     string    `json:"version"`
+	IsLocal     bool      `json:"isLocal"`
+	IsCached    bool      `json:"isCached"`
+	IsVirtual   bool      `json:"isVirtual"`
+	SHA1        string    `json:"sha1"`
+	Title       string    `json:"title"`
+	Description string    `json:"description"`
+	Downloads   int64     `json:"downloads"`
+	Published   time.Time `json:"published"`
+	Size        int64     `json:"size"`
+	FileList    []entry   `json:"fileList,omitempty"`
+}
+
+// entry is a file within a package.
+type entry struct {
+	Name string    `json:"name"`
+	Size uint64    `json:"size"`
+	Date time.Time `json:"date"`
+}
+
+// newest returns the latest version that is listed, stable ones before others.
+func newest(p *feed.Package) *proget.Version {
+	for _, ok := range []func(*proget.Version) bool{
+		func(v *proget.Version) bool { return v.Status.Listed && !v.Prerelease },
+		func(v *proget.Version) bool { return v.Status.Listed },
+		func(*proget.Version) bool { return true },
+	} {
+		if v := p.Latest(ok); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+func describePackage(p *feed.Package) packageDocument {
+	latest := newest(p)
+	m := readManifest(latest)
+	d := packageDocument{Group: m.Group, Name: m.Name, LatestVersion: latest.Version, Title: m.Title, Description: m.Description, IsLocal: true}
+	for i := len(p.Versions) - 1; i >= 0; i-- {
+		d.Downloads += p.Versions[i].Downloads
+		if p.Versions[i].Status.Listed {
+			d.Versions = append(d.Versions, p.Versions[i].Version)
+		}
+	}
+	return d
+}
+
+func describeVersion(v *proget.Version) versionDocument {
+	m, file := readManifest(v), v.Files[0]
+	return versionDocument{Group: m.Group, Name: m.Name, Version: v.Version, IsLocal: true, SHA1: file.Digests[proget.SHA1],
+		Title: m.Title, Description: m.Description, Downloads: v.Downloads, Published: v.Published, Size: file.Size}
+}
+
+func serveJSON(w http.ResponseWriter, r *feed.Request, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	feed.NewDocument(jsonType, body).Serve(w, r.Request)
+	return nil
+}
+
+// count reads the bound that the client asks for.
+func count(r *feed.Request) (int, error) {
+	text := r.URL.Query().Get("count")
+	if text == "" {
+		return maxList, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, proget.Errorf(proget.ErrInvalid, "count is %.20q; give a number, as in count=100.", text)
+	}
+	return min(n, maxList), nil
+}
+
+// queryName joins group and name of the query.
+func queryName(r *feed.Request) string {
+	q := r.URL.Query()
+	if q.Get("group") == "" || q.Get("name") == "" {
+		return q.Get("name")
+	}
+	return q.Get("group") + "/" + q.Get("name")
+}
+
+func (h *handler) packages(w http.ResponseWriter, r *feed.Request) error {
+	if name := queryName(r); name != "" {
+		p, err := h.find(r, name)
+		if err != nil {
+			return err
+		}
+		return serveJSON(w, r, describePackage(p))
+	}
+	limit, err := count(r)
+	if err != nil {
+		return err
+	}
+	list := []packageDocument{}
+	group := strings.ToLower(r.URL.Query().Get("group"))
+	for after := ""; len(list) < limit; {
+		page, err := h.services.Packages.List(r.Context(), r.Feed, after, 200)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, p := range page {
+			if d := describePackage(p); len(list) < limit && (group == "" || strings.ToLower(d.Group) == group) {
+				list = append(list, d)
+			}
+		}
+		after = page[len(page)-1].Key
+	}
+	return serveJSON(w, r, list)
+}
+
+func (h *handler) find(r *feed.Request, name string) (*feed.Package, error) {
+	p, err := h.services.Packages.Package(r.Context(), r.Feed, strings.ToLower(name))
+	if errors.Is(err, proget.ErrNotFound) {
+		return nil, proget.WrapError(proget.ErrNotFound, err, "There is no package %.300s in feed %s.", name, r.Feed.Name)
+	}
+	return p, err
+}
+
+func (h *handler) versions(w http.ResponseWriter, r *feed.Request) error {
+	limit, err := count(r)
+	if err != nil {
+		return err
+	}
+	name, q := queryName(r), r.URL.Query()
+	if name == "" {
+		return proget.Errorf(proget.ErrInvalid, "Name the package: versions?group=…&name=….")
+	}
+	p, err := h.find(r, name)
+	if err != nil {
+		return err
+	}
+	if q.Get("version") != "" {
+		v, err := p.Version(versionKey(q.Get("version")))
+		if err != nil {
+			return err
+		}
+		d := describeVersion(v)
+		if q.Get("includeFileList") == "true" {
+			d.FileList, err = h.entries(r, v)
+		}
+		if err != nil {
+			return err
+		}
+		return serveJSON(w, r, d)
+	}
+	list := []versionDocument{}
+	for i := len(p.Versions) - 1; i >= 0 && len(list) < limit; i-- {
+		list = append(list, describeVersion(p.Versions[i]))
+	}
+	return serveJSON(w, r, list)
+}
+
+func (h *handler) entries(r *feed.Request, v *proget.Version) ([]entry, error) {
+	content, err := h.services.Files.Open(r.Context(), v.Files[0])
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	a, err := open(content, content.Size())
+	if err != nil {
+		return nil, err
+	}
+	var list []entry
+	for i, f := range a.File {
+		list = append(list, entry{a.Names[i], f.UncompressedSize64, f.Modified.UTC()})
+	}
+	return list, nil
+}
+
+func (h *handler) meta(w http.ResponseWriter, r *feed.Request) error {
+	hits, err := h.services.Search.Search(r.Context(), r.Feed, feed.Query{Prerelease: true, Take: 1})
+	if err != nil {
+		return err
+	}
+	return serveJSON(w, r, map[string]any{
+		"apiVersion": "2.0.0", "name": r.Feed.Name, "description": r.Feed.Description, "packageCount": hits.Total,
+		"services": []string{"packages", "versions", "download", "download-file", "upload", "delete", "search"},
+	})
+}
+
+func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
+	limit, err := count(r)
+	if err != nil {
+		return err
+	}
+	list := []packageDocument{}
+	if limit == 0 {
+		return serveJSON(w, r, list)
+	}
+	q := r.URL.Query()
+	hits, err := h.services.Search.Search(r.Context(), r.Feed, feed.Query{Text: q.Get("query") + q.Get("term"), Prerelease: true, Take: limit})
+	if err != nil {
+		return err
+	}
+	for _, key := range hits.Keys {
+		p, err := h.services.Packages.Package(r.Context(), r.Feed, key)
+		if errors.Is(err, proget.ErrNotFound) {
+			continue // deleted a moment ago
+		}
+		if err != nil {
+			return err
+		}
+		list = append(list, describePackage(p))
+	}
+	return serveJSON(w, r, list)
+}
+
+// upload stores a package while it arrives. What the path or the query say of
+// it must agree with the package itself.
+func (h *handler) upload(w http.ResponseWriter, r *feed.Request, rt route) error {
+	body, err := packageBody(r.Request)
+	if err != nil {
+		return err
+	}
+	name, version := rt.name, rt.version
+	if fromQuery := queryName(r); fromQuery != "" {
+		name = fromQuery
+	}
+	if fromQuery := r.URL.Query().Get("version"); fromQuery != "" {
+		version = fromQuery
+	}
+	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: body, By: r.Principal,
+		Check: func(m *feed.Manifest) error {
+			if name != "" && !strings.EqualFold(name, m.Name) || version != "" && !strings.EqualFold(version, m.Version) {
+				return proget.Errorf(proget.ErrInvalid, "The package is %s %s, but the request names %.300s %.100s.", m.Name, m.Version, name, version)
+			}
+			return nil
+		}})
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// packageBody returns the package within a request: the body itself, or the
+// first file of a form.
+func packageBody(r *http.Request) (io.Reader, error) {
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch mediaType {
+	case "application/json", "application/x-www-form-urlencoded":
+		return nil, proget.Errorf(proget.ErrInvalid, "This server takes the package's bytes as the body, not inside JSON or a form.")
+	case "multipart/form-data":
+		form, err := r.MultipartReader()
+		if err != nil {
+			return nil, proget.WrapError(proget.ErrInvalid, err, "The multipart body cannot be read.")
+		}
+		for range 16 {
+			part, err := form.NextPart()
+			if err != nil {
+				break
+			}
+			if part.FileName() != "" {
+				return part, nil
+			}
+		}
+		return nil, proget.Errorf(proget.ErrInvalid, "The multipart body contains no package file.")
+	}
+	return r.Body, nil
+}
+
+func (h *handler) remove(w http.ResponseWriter, r *feed.Request, rt route) error {
+	if rt.name == "" || rt.version == "" {
+		return proget.Errorf(proget.ErrInvalid, "Name the version to delete: delete/[group/]name/version.")
+	}
+	ref := feed.Ref{Feed: r.Feed, NameKey: strings.ToLower(rt.name), VersionKey: versionKey(rt.version)}
+	if err := h.services.Publisher.Delete(r.Context(), ref, r.Principal); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}

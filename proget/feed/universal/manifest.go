@@ -1,0 +1,166 @@
+package universal
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/proget-go/ha/internal/zipfile"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// manifestName is the manifest's name, at the archive's root.
+const manifestName = "upack.json"
+
+// maxManifest bounds it, in bytes.
+const maxManifest = 1 << 20
+
+// manifest is upack.json as far as the server reads it.
+type manifest struct {
+	Group            string   `json:"group,omitempty"`
+	Name             string   `json:"name"`
+	Version          string   `json:"version"`
+	Title            string   `json:"title,omitempty"`
+	ProjectURL       string   `json:"projectUrl,omitempty"`
+	Icon             string   `json:"icon,omitempty"`
+	Description      string   `json:"description,omitempty"`
+	ShortDescription string   `json:"shortDescription,omitempty"`
+	Tags             []string `json:"tags,omitempty"`
+	Dependencies     []string `json:"dependencies,omitempty"`
+}
+
+// fullName is the identity within a feed: group/name, or the name alone.
+func (m manifest) fullName() string {
+	if m.Group == "" {
+		return m.Name
+	}
+	return m.Group + "/" + m.Name
+}
+
+var (
+	validName  = regexp.MustCompile(`^[0-9A-Za-z._-]{1,50}$`)
+	validGroup = regexp.MustCompile(`^[0-9A-Za-z._-]+(/[0-9A-Za-z._-]+)*$`)
+	validTag   = regexp.MustCompile(`^[A-Za-z._-][0-9A-Za-z._-]{0,49}$`)
+)
+
+// check returns proget.ErrInvalid and a sentence for the package's author.
+func (m manifest) check() error {
+	invalid := func(format string, args ...any) error { return proget.Errorf(proget.ErrInvalid, format, args...) }
+	switch {
+	case !validName.MatchString(m.Name) || strings.Trim(m.Name, ".") == "":
+		return invalid("The name %.60q in upack.json is not valid: use 1 to 50 letters, digits, '.', '_' and '-'.", m.Name)
+	case m.Group != "" && (len(m.Group) > 250 || !validGroup.MatchString(m.Group) || dotted(m.Group)):
+		return invalid("The group %.60q in upack.json is not valid: use up to 250 letters, digits, '.', '_', '-' and '/' between them.", m.Group)
+	case utf8.RuneCountInString(m.Title) > 50:
+		return invalid("The title in upack.json has more than 50 characters.")
+	case utf8.RuneCountInString(m.ShortDescription) > 1000:
+		return invalid("The shortDescription in upack.json has more than 1000 characters.")
+	case len(m.Version) > 255:
+		return invalid("The version in upack.json has more than 255 characters.")
+	}
+	if _, err := semver.StrictNewVersion(m.Version); err != nil {
+		return proget.WrapError(proget.ErrInvalid, err, "The version %.60q in upack.json is no SemVer 2.0.0 version, as in 1.2.3.", m.Version)
+	}
+	for _, tag := range m.Tags {
+		if !validTag.MatchString(tag) {
+			return invalid("The tag %.60q in upack.json is not valid: use 1 to 50 letters, digits, '.', '_' and '-', beginning with no digit.", tag)
+		}
+	}
+	return nil
+}
+
+// dotted reports whether a part of the group is "." or "..".
+func dotted(group string) bool {
+	for part := range strings.SplitSeq(group, "/") {
+		if strings.Trim(part, ".") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// inspect is feed.Type's Inspect.
+func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
+	a, err := open(f, f.Size)
+	if err != nil {
+		return nil, err
+	}
+	text, err := a.manifest()
+	if err != nil {
+		return nil, err
+	}
+	var m manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object of the expected form.")
+	}
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	var whole map[string]any // fields of others are kept
+	if err := json.Unmarshal(text, &whole); err != nil {
+		return nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object.")
+	}
+	version, _ := semver.StrictNewVersion(m.Version) // checked
+	return &feed.Manifest{
+		Name: m.fullName(), Version: m.Version, Prerelease: version.Prerelease() != "",
+		FileName: m.Name + "-" + m.Version + ".upack", Data: whole,
+	}, nil
+}
+
+// upack is an open package file.
+type upack struct{ *zipfile.Archive }
+
+func open(r readerAt, size int64) (*upack, error) {
+	archive, err := zipfile.Open(r, size, nil)
+	a := &upack{archive}
+	switch {
+	case err == nil:
+		return a, nil
+	case errors.Is(err, zipfile.ErrUnsafeName):
+		return nil, a.invalid(err, "The package has an entry with an unsafe path (%s).", err)
+	case errors.Is(err, zipfile.ErrTooManyEntries), errors.Is(err, zipfile.ErrDirectoryTooLarge):
+		return nil, a.invalid(err, "The package has too many entries.")
+	}
+	return nil, a.invalid(err, "The file is not a universal package: it is no zip archive, or it is damaged.")
+}
+
+type readerAt interface {
+	ReadAt(p []byte, off int64) (int, error)
+}
+
+// invalid returns the refusal, unless the file could not be read at all.
+func (a *upack) invalid(cause error, format string, args ...any) error {
+	if err := a.ReadError(); err != nil {
+		return err
+	}
+	return proget.WrapError(proget.ErrInvalid, cause, format, args...)
+}
+
+// manifest returns the bytes of upack.json.
+func (a *upack) manifest() ([]byte, error) {
+	for i, name := range a.Names {
+		if !strings.EqualFold(name, manifestName) {
+			continue
+		}
+		text, err := a.Read(a.File[i], maxManifest)
+		if errors.Is(err, zipfile.ErrEntryTooLong) {
+			return nil, a.invalid(err, "upack.json is larger than %d KiB.", maxManifest>>10)
+		}
+		if err != nil {
+			return nil, a.invalid(err, "upack.json cannot be decompressed: the package is damaged.")
+		}
+		text = bytes.TrimPrefix(text, []byte("\ufeff"))
+		if !utf8.Valid(text) || bytes.Contains(text, []byte(`\u0000`)) {
+			return nil, a.invalid(nil, "upack.json is not valid UTF-8 text.")
+		}
+		return text, nil
+	}
+	return nil, a.invalid(nil, "A universal package has a file upack.json in its root; this one has none.")
+}

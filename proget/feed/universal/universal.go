@@ -1,0 +1,80 @@
+// Package universal serves universal packages: zip files with a manifest,
+// upack.json, at their root and their content under package/. The format and
+// the feed's endpoints are described in Inedo's documentation of universal
+// packages and the universal feed API.
+//
+// A package is identified by group and name, compared without regard to case;
+// its version follows SemVer 2.0.0.
+package universal
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// New returns the feed type "universal", mounted under /upack/.
+func New() feed.Type {
+	return feed.Type{
+		Name: "universal", Title: "Universal", Mount: "upack",
+		Algorithms: []proget.Algorithm{proget.SHA1, proget.MD5, proget.SHA512},
+		NameKey:    strings.ToLower, VersionKey: versionKey, CompareVersions: compareVersions,
+		Inspect: inspect, Summary: summary, Install: install,
+		Handler:    func(s feed.Services) feed.Handler { return &handler{s} },
+		WriteError: writeError,
+	}
+}
+
+// versionKey keeps build metadata: two builds of one version are two versions.
+func versionKey(version string) string { return strings.ToLower(version) }
+
+// compareVersions orders by precedence, and what has none of its own by text.
+func compareVersions(a, b string) int {
+	va, errA := semver.StrictNewVersion(a)
+	vb, errB := semver.StrictNewVersion(b)
+	if errA == nil && errB == nil {
+		if c := va.Compare(vb); c != 0 {
+			return c
+		}
+	}
+	return strings.Compare(a, b)
+}
+
+func summary(v *proget.Version) feed.Summary {
+	m := readManifest(v)
+	s := feed.Summary{Title: m.Title, Description: m.Description, ProjectURL: m.ProjectURL, Tags: m.Tags}
+	if s.Description == "" {
+		s.Description = m.ShortDescription
+	}
+	for _, d := range m.Dependencies {
+		name, rest, _ := strings.Cut(d, ":")
+		versions, _, _ := strings.Cut(rest, ":")
+		s.Dependencies = append(s.Dependencies, feed.Dependency{Name: name, Range: versions})
+	}
+	return s
+}
+
+func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction {
+	return []feed.Instruction{
+		{Tool: "upack", Command: "upack install " + v.Name + " " + v.Version + " --source=" + base + " --target=."},
+		{Tool: "curl", Command: "curl -O -J " + base + "/download/" + v.Name + "/" + v.Version},
+	}
+}
+
+// readManifest decodes what Inspect stored.
+func readManifest(v *proget.Version) (m manifest) {
+	_ = json.Unmarshal(v.Manifest, &m) // Inspect encoded it
+	return m
+}
+
+func writeError(w http.ResponseWriter, _ *http.Request, status int, message string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, message+"\n") // an error means that the client went away
+}

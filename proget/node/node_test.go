@@ -1,0 +1,290 @@
+package node_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/feed/nuget"
+	"github.com/proget-go/ha/proget/feed/universal"
+	"github.com/proget-go/ha/proget/node"
+	"github.com/proget-go/ha/storage"
+)
+
+const apiKey = "key-for-tests"
+
+// world is what nodes share.
+type world struct {
+	database string
+	blobs    *storage.Store
+	keys     *auth.Keyring
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	blobs, err := storage.Open(t.Context(), "mem:", nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = blobs.Close() })
+	keys, err := auth.ParseKeyring("00112233445566778899aabbccddeeff")
+	require.NoError(t, err)
+	return &world{filepath.Join(t.TempDir(), "test.db"), blobs, keys}
+}
+
+// start starts a node that ends with the test.
+func (w *world) start(t testing.TB, name string, change ...func(*node.Config)) *httptest.Server {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), w.database, nil)
+	require.NoError(t, err)
+	cfg := node.Config{DB: store, Blobs: w.blobs, Keys: w.keys, Feeds: []feed.Type{nuget.New(nil), universal.New()}, Name: name,
+		FirstStart: &node.FirstStart{Password: "password", APIKey: apiKey}, CacheDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+	for _, c := range change {
+		c(&cfg)
+	}
+	n, err := node.New(t.Context(), cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = n.Run(ctx) })
+	server := httptest.NewServer(n.Handler())
+	t.Cleanup(func() {
+		server.Close()
+		cancel()
+		running.Wait()
+		require.NoError(t, n.Close())
+		require.NoError(t, store.Close())
+	})
+	return server
+}
+
+func archive(t testing.TB, files ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(files); i += 2 {
+		w, err := z.Create(files[i])
+		require.NoError(t, err)
+		_, err = io.WriteString(w, files[i+1])
+		require.NoError(t, err)
+	}
+	require.NoError(t, z.Close())
+	return b.Bytes()
+}
+
+func nupkg(t testing.TB, id, version string) []byte {
+	t.Helper()
+	return archive(t, id+".nuspec", fmt.Sprintf(`<package><metadata><id>%s</id><version>%s</version><authors>a</authors><description>Some library for tests.</description></metadata></package>`, id, version))
+}
+
+// ask sends a request and returns the answer with its body read.
+func ask(t testing.TB, method, url string, body []byte, header ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
+	require.NoError(t, err)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp, string(text)
+}
+
+func (w *world) objects(t testing.TB) (n int) {
+	t.Helper()
+	for _, err := range w.blobs.List(t.Context(), storage.BlobPrefix) {
+		require.NoError(t, err)
+		n++
+	}
+	return n
+}
+
+// TestEveryNodeSeesItAtOnce: each change through one node is what the next
+// request to another sees, search included.
+func TestEveryNodeSeesItAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.start(t, "a").URL+"/nuget/nuget", w.start(t, "b").URL+"/nuget/nuget"
+	for n := range 20 {
+		version := fmt.Sprintf("1.0.%d", n)
+		resp, text := ask(t, "PUT", a+"/api/v2/package", nupkg(t, "Acme.Lib", version), "X-NuGet-ApiKey", apiKey)
+		require.Equal(t, http.StatusCreated, resp.StatusCode, text)
+		_, text = ask(t, "GET", b+"/v3/flatcontainer/acme.lib/index.json", nil)
+		require.Contains(t, text, `"`+version+`"`)
+		_, text = ask(t, "GET", b+"/v3/search?q=acme", nil)
+		require.Contains(t, text, `"version":"`+version+`"`)
+	}
+	resp, _ := ask(t, "DELETE", b+"/api/v2/package/Acme.Lib/1.0.19", nil, "X-NuGet-ApiKey", apiKey)
+	require.Equal(t, http.StatusNoContent, resp.StatusCode)
+	_, text := ask(t, "GET", a+"/v3/search?q=acme", nil)
+	require.Contains(t, text, `"version":"1.0.18"`)
+	require.NotContains(t, text, "1.0.19", "unlisted through the other node")
+	_, text = ask(t, "GET", a+"/v3/flatcontainer/acme.lib/index.json", nil)
+	require.Contains(t, text, "1.0.19", "but still there for those who have it")
+	api := strings.TrimSuffix(a, "/nuget/nuget") + "/api/packages/nuget/delete?name=acme.lib&version=1.0.19"
+	resp, _ = ask(t, "POST", api, nil, "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	_, text = ask(t, "GET", b+"/v3/flatcontainer/acme.lib/index.json", nil)
+	require.NotContains(t, text, "1.0.19")
+}
+
+func TestConditionalRequests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	base := w.start(t, "a").URL + "/nuget/nuget"
+	file := nupkg(t, "Acme.Lib", "1.0.0")
+	_, _ = ask(t, "PUT", base+"/api/v2/package", file, "X-NuGet-ApiKey", apiKey)
+	for _, url := range []string{base + "/v3/registration/acme.lib/index.json", base + "/v3/flatcontainer/acme.lib/1.0.0/acme.lib.1.0.0.nupkg"} {
+		plain, body := ask(t, "GET", url, nil, "Accept-Encoding", "identity")
+		require.Equal(t, http.StatusOK, plain.StatusCode)
+		tag := plain.Header.Get("ETag")
+		require.True(t, strings.HasPrefix(tag, `"`), "a strong ETag: %s", tag)
+		same, text := ask(t, "GET", url, nil, "If-None-Match", tag, "Accept-Encoding", "identity")
+		require.Equal(t, http.StatusNotModified, same.StatusCode)
+		require.Empty(t, text)
+		head, text := ask(t, "HEAD", url, nil, "Accept-Encoding", "identity")
+		require.Empty(t, text)
+		require.Equal(t, plain.Header.Get("Content-Length"), head.Header.Get("Content-Length"))
+		part, text := ask(t, "GET", url, nil, "Range", "bytes=2-5", "Accept-Encoding", "identity")
+		require.Equal(t, http.StatusPartialContent, part.StatusCode)
+		require.Equal(t, body[2:6], text)
+	}
+	zipped, _ := ask(t, "GET", base+"/v3/registration/acme.lib/index.json", nil, "Accept-Encoding", "gzip")
+	require.Equal(t, "gzip", zipped.Header.Get("Content-Encoding"))
+	again, _ := ask(t, "GET", base+"/v3/registration/acme.lib/index.json", nil, "Accept-Encoding", "gzip", "If-None-Match", zipped.Header.Get("ETag"))
+	require.Equal(t, http.StatusNotModified, again.StatusCode)
+}
+
+// TestRefusals: what cannot be accepted gets a 4xx with a sentence, leaves no
+// object behind, and the node stays healthy.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	root := w.start(t, "a", func(c *node.Config) { c.MaxUpload = 1 << 20 }).URL
+	push := root + "/nuget/nuget/api/v2/package"
+	good := nupkg(t, "Acme.Lib", "1.0.0")
+	for name, c := range map[string]struct {
+		url    string
+		body   []byte
+		key    string
+		status int
+	}{
+		"no key":         {push, good, "", http.StatusUnauthorized},
+		"wrong key":      {push, good, "wrong", http.StatusUnauthorized},
+		"no zip":         {push, []byte("junk"), apiKey, http.StatusBadRequest},
+		"no id":          {push, archive(t, "a.nuspec", `<package><metadata><version>1.0</version></metadata></package>`), apiKey, http.StatusBadRequest},
+		"dots":           {push, nupkg(t, "..", "1.0.0"), apiKey, http.StatusBadRequest},
+		"bomb":           {push, archive(t, "a.nuspec", strings.Repeat(" ", 64<<20)), apiKey, http.StatusBadRequest},
+		"too large":      {push, bytes.Repeat([]byte("x"), 2<<20), apiKey, http.StatusRequestEntityTooLarge},
+		"no feed":        {root + "/nuget/other/api/v2/package", good, apiKey, http.StatusNotFound},
+		"another type":   {root + "/upack/nuget/upload", good, apiKey, http.StatusNotFound},
+		"not a upack":    {root + "/upack/universal/upload", good, apiKey, http.StatusBadRequest},
+		"other than URL": {root + "/upack/universal/upload/a/2.0.0", archive(t, "upack.json", `{"name":"a","version":"1.0.0"}`), apiKey, http.StatusBadRequest},
+	} {
+		resp, text := ask(t, "PUT", c.url, c.body, "X-NuGet-ApiKey", c.key)
+		require.Equal(t, c.status, resp.StatusCode, "%s: %s", name, text)
+		require.Greater(t, len(text), 20, "%s: a sentence, not %q", name, text)
+	}
+	require.Zero(t, w.objects(t), "nothing is left behind")
+	resp, _ := ask(t, "GET", root+"/health/ready", nil)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+// TestCutOffPush: a push that ends in the middle leaves nothing.
+func TestCutOffPush(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	url := w.start(t, "a").URL + "/upack/universal/upload"
+	ctx, cancel := context.WithCancel(t.Context())
+	in, out := io.Pipe()
+	req, err := http.NewRequestWithContext(ctx, "PUT", url, in)
+	require.NoError(t, err)
+	req.Header.Set("X-ApiKey", apiKey)
+	go func() {
+		_, _ = out.Write(bytes.Repeat([]byte("x"), 1<<20))
+		cancel()
+	}()
+	_, err = http.DefaultTransport.RoundTrip(req)
+	require.Error(t, err)
+	require.Eventually(t, func() bool { return w.objects(t) == 0 }, waitLong, waitShort)
+}
+
+func TestUniversal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.start(t, "a").URL+"/upack/universal", w.start(t, "b").URL+"/upack/universal"
+	file := archive(t, "upack.json", `{"group":"Acme/Tools","name":"Hdars","version":"1.2.3","title":"A tool"}`, "package/bin/run.txt", "content", "other.txt", "meta")
+	resp, text := ask(t, "PUT", a+"/upload", file, "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusCreated, resp.StatusCode, text)
+	resp, _ = ask(t, "POST", b, file, "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusConflict, resp.StatusCode)
+
+	resp, text = ask(t, "GET", b+"/download/acme/tools/hdars/1.2.3", nil)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Equal(t, string(file), text)
+	resp, _ = ask(t, "GET", b+"/download/acme/tools/hdars", nil)
+	require.Equal(t, http.StatusBadRequest, resp.StatusCode)
+	_, text = ask(t, "GET", b+"/download/acme/tools/hdars?latest&contentOnly=zip", nil)
+	z, err := zip.NewReader(strings.NewReader(text), int64(len(text)))
+	require.NoError(t, err)
+	require.Len(t, z.File, 1)
+	require.Equal(t, "bin/run.txt", z.File[0].Name)
+	_, text = ask(t, "GET", b+"/download-file/acme/tools/hdars/1.2.3?path=package/bin/run.txt", nil)
+	require.Equal(t, "content", text)
+	_, text = ask(t, "GET", b+"/packages", nil)
+	require.Contains(t, text, `"latestVersion":"1.2.3"`)
+	require.True(t, strings.HasPrefix(text, "["))
+	_, text = ask(t, "GET", b+"/versions?group=acme/tools&name=hdars&version=1.2.3&includeFileList=true", nil)
+	require.Contains(t, text, `"name":"package/bin/run.txt"`)
+	require.Contains(t, text, `"sha1":"`)
+	_, text = ask(t, "GET", b+"/search?query=hdars", nil)
+	require.Contains(t, text, "Hdars")
+	resp, _ = ask(t, "DELETE", a+"/delete/Acme/Tools/Hdars/1.2.3", nil, "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	resp, _ = ask(t, "GET", b+"/download/acme/tools/hdars/1.2.3", nil)
+	require.Equal(t, http.StatusNotFound, resp.StatusCode)
+}
+
+// TestForeignNode: a node with another key, or other storage, says so and takes
+// no traffic.
+func TestForeignNode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_ = w.start(t, "a")
+	other := newWorld(t)
+	keys, err := auth.ParseKeyring("ffffffffffffffffffffffffffffffff")
+	require.NoError(t, err)
+	wrongKey := w.start(t, "wrong-key", func(c *node.Config) { c.Keys = keys })
+	wrongStorage := w.start(t, "wrong-storage", func(c *node.Config) { c.Blobs = other.blobs })
+	for server, reason := range map[*httptest.Server]string{wrongKey: "encryption key", wrongStorage: "storage"} {
+		resp, text := ask(t, "GET", server.URL+"/health/ready", nil)
+		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+		require.Contains(t, text, reason)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	url := newWorld(t).start(t, "a").URL
+	_, text := ask(t, "GET", url+"/health", nil)
+	require.Contains(t, text, `"databaseStatus":"OK"`)
+	_, text = ask(t, "GET", url+"/health", nil, "Accept", "text/plain")
+	require.Equal(t, "OK\n", text)
+	_, text = ask(t, "GET", url+"/metrics", nil)
+	require.Contains(t, text, "proget_ready 1")
+}

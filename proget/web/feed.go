@@ -1,0 +1,149 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+const (
+	pageSize = 25           // packages on one page of a feed
+	maxSkip  = 10_000 - 25  // further than that, search does not look
+	rowTags  = 6            // tags of a package in the list
+	rowText  = 220          // characters of its description
+	queryMax = 200          // bytes of a search that count
+	skipName = "skip"       // query parameter: packages before the page
+	preName  = "prerelease" // query parameter: with prerelease versions
+	textName = "q"          // query parameter: what to look for
+)
+
+// feedView is one feed with a page of its packages.
+type feedView struct {
+	Name, Type, Description string
+	URL, Endpoint           string
+	Query                   string
+	Prerelease              bool
+	Total, First, Last      int // of the packages; numbered from 1
+	Packages                []packageRow
+	Previous, Next          string // URLs; "" if there is none
+}
+
+// packageRow is a package in the list.
+type packageRow struct {
+	Name, Version, Title, Summary, Authors, URL string
+	Prerelease, Deprecated                      bool
+	Tags                                        []string
+	Downloads                                   int64
+	Published                                   time.Time
+}
+
+func (s *site) showFeed(v *visit) error {
+	f, t, err := s.openFeed(v, proget.TaskView)
+	if err != nil {
+		return err
+	}
+	view, skip := newFeedView(f, t, v.URL.Query())
+	view.Endpoint = s.endpoint(v, t, f)
+	hits, err := s.Search.Search(v.Context(), f, feed.Query{Text: view.Query, Prerelease: view.Prerelease, Skip: skip, Take: pageSize})
+	if err != nil {
+		return err
+	}
+	for _, key := range hits.Keys {
+		p, err := s.Catalog.Package(v.Context(), f, key)
+		if errors.Is(err, proget.ErrNotFound) {
+			continue // deleted a moment ago
+		}
+		if err != nil {
+			return err
+		}
+		view.Packages = append(view.Packages, newPackageRow(f, t, p, view.Prerelease))
+	}
+	view.page(hits.Total, skip)
+	return s.render(v, http.StatusOK, page{name: "feed", title: f.Name, section: "feeds", view: view})
+}
+
+// newFeedView reads a feed page's query.
+func newFeedView(f *proget.Feed, t *feed.Type, q url.Values) (view feedView, skip int) {
+	view = feedView{Name: f.Name, Type: t.Title, Description: f.Description, URL: feedURL(f), Query: q.Get(textName), Prerelease: q.Has(preName)}
+	view.Query = view.Query[:min(len(view.Query), queryMax)]
+	skip, _ = strconv.Atoi(q.Get(skipName)) // what is no number is the beginning
+	return view, min(max(skip, 0), maxSkip)
+}
+
+func newPackageRow(f *proget.Feed, t *feed.Type, p *feed.Package, prerelease bool) packageRow {
+	shown := newest(p, prerelease)
+	sum := t.Summary(shown)
+	row := packageRow{Name: shown.Name, Version: shown.Version, Title: sum.Title, Authors: excerpt(sum.Authors, 60),
+		Summary: excerpt(sum.Description, rowText), URL: packageURL(f, shown.Name, ""), Prerelease: shown.Prerelease,
+		Deprecated: shown.Status.Deprecated != "", Tags: sum.Tags[:min(len(sum.Tags), rowTags)], Published: shown.Published}
+	if prerelease {
+		row.URL = packageURL(f, shown.Name, shown.Version)
+	}
+	if row.Title == row.Name {
+		row.Title = ""
+	}
+	for _, each := range p.Versions {
+		row.Downloads += each.Downloads
+	}
+	return row
+}
+
+// newest returns the version that stands for a package: the newest that is
+// listed, stable unless prereleases are asked for or there is no other; the
+// newest at all if none is listed.
+func newest(p *feed.Package, prerelease bool) *proget.Version {
+	for _, ok := range []func(*proget.Version) bool{
+		func(v *proget.Version) bool { return v.Status.Listed && (prerelease || !v.Prerelease) },
+		func(v *proget.Version) bool { return v.Status.Listed },
+		func(v *proget.Version) bool { return true },
+	} {
+		if v := p.Latest(ok); v != nil {
+			return v
+		}
+	}
+	return &proget.Version{Name: p.Name} // a package has a version, or it is gone
+}
+
+// page sets the links to the pages before and after.
+func (view *feedView) page(total, skip int) {
+	view.Total, view.First, view.Last = total, skip+1, skip+len(view.Packages)
+	if skip > 0 {
+		view.Previous = view.at(max(skip-pageSize, 0))
+	}
+	if skip+pageSize < total && skip < maxSkip {
+		view.Next = view.at(skip + pageSize)
+	}
+}
+
+// at returns the URL of the page that begins after a number of packages.
+func (view *feedView) at(skip int) string {
+	q := url.Values{}
+	if view.Query != "" {
+		q.Set(textName, view.Query)
+	}
+	if view.Prerelease {
+		q.Set(preName, "on")
+	}
+	if skip > 0 {
+		q.Set(skipName, strconv.Itoa(skip))
+	}
+	return view.URL + "?" + q.Encode()
+}
+
+// packageURL returns the page of a version, or, with version "", of the newest.
+func packageURL(f *proget.Feed, name, version string) string {
+	return feedURL(f) + "/package?" + versionQuery(name, version)
+}
+
+func versionQuery(name, version string) string {
+	q := url.Values{"name": {name}}
+	if version != "" {
+		q.Set("version", version)
+	}
+	return q.Encode()
+}
