@@ -1,0 +1,118 @@
+package auth_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
+)
+
+func TestKeyring(t *testing.T) {
+	t.Parallel()
+	parse := func(text string) *auth.Keyring {
+		k, err := auth.ParseKeyring(text)
+		require.NoError(t, err)
+		return k
+	}
+	first, second := auth.NewEncryptionKey(), auth.NewEncryptionKey()
+	old, both, replaced := parse(first), parse(second+", "+first), parse(second)
+	sealed := old.Seal("session", []byte("text"))
+	plain, err := both.Open("session", sealed)
+	require.NoError(t, err, "a key that was added before signs nobody out")
+	require.Equal(t, "text", string(plain))
+	_, err = both.Open("another purpose", sealed)
+	require.ErrorIs(t, err, auth.ErrSealed)
+	_, err = replaced.Open("session", sealed)
+	require.ErrorIs(t, err, auth.ErrSealed)
+	_, err = old.Open("session", sealed[:len(sealed)-2])
+	require.ErrorIs(t, err, auth.ErrSealed)
+	require.Equal(t, replaced.Fingerprints()[0], both.Fingerprints()[0])
+	for _, wrong := range []string{"", " ", "xyz", first[:30], first + "00"} {
+		_, err := auth.ParseKeyring(wrong)
+		require.ErrorIs(t, err, proget.ErrInvalid, wrong)
+	}
+}
+
+// TestWhoMayWhat is the table of callers and tasks.
+func TestWhoMayWhat(t *testing.T) {
+	t.Parallel()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	hash, err := auth.HashPassword("password")
+	require.NoError(t, err)
+	mine, other := &proget.Feed{Name: "mine", Type: "t", Active: true}, &proget.Feed{Name: "other", Type: "t", Active: true}
+	require.NoError(t, store.Tx(t.Context(), func(tx *db.Tx) error {
+		for _, f := range []*proget.Feed{mine, other} {
+			require.NoError(t, tx.CreateFeed(t.Context(), f))
+		}
+		require.NoError(t, tx.CreateUser(t.Context(), "Ann", hash))
+		require.NoError(t, tx.Grant(t.Context(), db.Permission{Subject: auth.SubjectAnonymous, FeedID: mine.ID, Task: proget.TaskView}))
+		require.NoError(t, tx.Grant(t.Context(), db.Permission{Subject: auth.SubjectUser("Ann"), Task: proget.TaskAdminister}))
+		return tx.CreateKey(t.Context(), db.Key{Name: "ci", Hash: auth.HashKey("secret-key"), FeedID: mine.ID, Task: proget.TaskPublish})
+	}))
+	keys, err := auth.ParseKeyring(auth.NewEncryptionKey())
+	require.NoError(t, err)
+	authority := auth.New(store, keys)
+
+	for name, c := range map[string]struct {
+		prepare func(r *http.Request)
+		allowed map[*proget.Feed]proget.Task // the greatest task allowed
+	}{
+		"nobody":    {func(*http.Request) {}, map[*proget.Feed]proget.Task{mine: proget.TaskView}},
+		"key":       {func(r *http.Request) { r.Header.Set("X-ApiKey", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"nuget key": {func(r *http.Request) { r.Header.Set("X-NuGet-ApiKey", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"api:key":   {func(r *http.Request) { r.SetBasicAuth("api", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"bearer":    {func(r *http.Request) { r.Header.Set("Authorization", "Bearer secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"password":  {func(r *http.Request) { r.SetBasicAuth("ann", "password") }, map[*proget.Feed]proget.Task{mine: proget.TaskAdminister, other: proget.TaskAdminister, nil: proget.TaskAdminister}},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		c.prepare(r)
+		id, err := authority.Authenticate(r)
+		require.NoError(t, err, name)
+		for _, f := range []*proget.Feed{mine, other, nil} {
+			for _, task := range []proget.Task{proget.TaskView, proget.TaskPublish, proget.TaskManage, proget.TaskAdminister} {
+				err := authority.Authorize(id, task, f)
+				if c.allowed[f].Rank() >= task.Rank() {
+					require.NoError(t, err, "%s, %s", name, task)
+				} else {
+					require.Error(t, err, "%s, %s", name, task)
+				}
+			}
+		}
+	}
+	for _, prepare := range []func(r *http.Request){
+		func(r *http.Request) { r.Header.Set("X-ApiKey", "wrong") },
+		func(r *http.Request) { r.SetBasicAuth("ann", "wrong") },
+		func(r *http.Request) { r.SetBasicAuth("nobody", "password") },
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		prepare(r)
+		_, err := authority.Authenticate(r)
+		require.ErrorIs(t, err, proget.ErrUnauthenticated)
+	}
+
+	cookie, err := authority.SignIn(t.Context(), "ANN", "password", true)
+	require.NoError(t, err)
+	require.True(t, cookie.HttpOnly && cookie.Secure)
+	r := httptest.NewRequest("GET", "/", nil)
+	r.AddCookie(cookie)
+	id, err := auth.New(store, keys).Authenticate(r) // another node
+	require.NoError(t, err)
+	require.Equal(t, "Ann", id.User)
+	require.NoError(t, store.Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.SetPassword(t.Context(), "ann", hash)
+		return err
+	}))
+	authority.Applied(proget.SystemFeed, nil)
+	id, err = authority.Authenticate(r)
+	require.NoError(t, err)
+	require.True(t, id.Anonymous(), "a new password ends the sessions")
+}
