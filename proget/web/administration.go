@@ -46,7 +46,7 @@ func (s *site) showAdministration(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := administrationView{Modes: modes, Health: newHealth(members), Engine: s.Engine}
+	view := administrationView{Modes: modes, Health: newHealth(members, modes), Engine: s.Engine}
 	if view.Feeds, err = s.feedRows(v, func(*proget.Feed) (bool, error) { return true, nil }); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (s *site) cluster(v *visit) ([]cluster.Member, cluster.Modes, error) {
 	return members, modes, err
 }
 
-func newHealth(members []cluster.Member) health {
+func newHealth(members []cluster.Member, modes cluster.Modes) health {
 	h := health{Servers: len(members)}
 	for i := range members {
 		m := &members[i]
@@ -95,6 +95,9 @@ func newHealth(members []cluster.Member) health {
 	}
 	if h.Primary == "" {
 		h.Problems = append(h.Problems, "No living indexing node is the primary.")
+	}
+	if modes.HighAvailability && h.Standby == 0 {
+		h.Problems = append(h.Problems, "No indexing node stands by: nobody could take over.")
 	}
 	return h
 }

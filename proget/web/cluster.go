@@ -39,7 +39,7 @@ func (s *site) showCluster(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := clusterView{Health: newHealth(members), Modes: modes}
+	view := clusterView{Health: newHealth(members, modes), Modes: modes}
 	versions := make(map[string]bool)
 	for i := range members {
 		row := newMemberRow(&members[i])

@@ -19,6 +19,10 @@ func functions(a *assets) template.FuncMap {
 		"plural":  func(n any, noun string) string { return plural(number(n), noun) },
 		"moment":  func(t time.Time) moment { return newMoment(t, time.Now()) },
 		"excerpt": excerpt,
+		"hostPath": func(u string) string {
+			_, rest, _ := strings.Cut(u, "://")
+			return excerpt(rest, 80)
+		},
 	}
 }
 

@@ -37,7 +37,7 @@ var highAvailability = mode{
 	title: "Configure High Availability Mode", name: "High Availability Mode",
 	about: []string{
 		"In High Availability mode, several indexing nodes stand by for each other: they elect one primary, which leads scheduled work, and all of them share the background jobs. " +
-			"When the primary stops or vanishes, another takes its place by itself, and no work is lost or done twice.",
+			"When the primary stops or vanishes, another takes its place by itself, and jobs that were under way are taken up again.",
 		"Run two indexing nodes or more, and three web nodes or more behind a load balancer that checks /health/ready. " +
 			"All of them need the same database, itself highly available, the same shared storage and the same PROGET_ENCRYPTION_KEY. " +
 			"Once enabled, the Administration page shows the health of the whole cluster in place of one service's status.",

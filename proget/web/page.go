@@ -41,7 +41,7 @@ type layout struct {
 	User           string // "" if anonymous
 	Admin          bool
 	Stale          bool
-	SignIn         string // URL
+	SignIn         string // URL; "" if there is nothing to sign in to
 	Version        string
 	Main           any
 }
@@ -95,10 +95,12 @@ func (s *site) render(v *visit, status int, p page) error {
 }
 
 func (s *site) layout(v *visit, p page) layout {
-	l := layout{Title: p.title, Section: p.section, Wide: p.wide, Stale: v.stale, Version: s.Version,
-		SignIn: signInURL(v.comeBack()), Main: p.view}
-	if !v.id.Anonymous() {
+	l := layout{Title: p.title, Section: p.section, Wide: p.wide, Stale: v.stale, Version: s.Version, Main: p.view}
+	switch {
+	case !v.id.Anonymous():
 		l.User = v.id.String()
+	case v.URL.Path != signInPath:
+		l.SignIn = signInURL(v.comeBack())
 	}
 	l.Admin = s.administer(v) == nil // an error hides a link, no more
 	if p.live {

@@ -15,14 +15,16 @@ type signInView struct {
 	User, Return, Message string
 }
 
+const signInPath = "/sign-in"
+
 func signInURL(comeBack string) string {
-	return "/sign-in?" + url.Values{"return": {comeBack}}.Encode()
+	return signInPath + "?" + url.Values{"return": {comeBack}}.Encode()
 }
 
 // safeReturn returns path if it leads to this site, else the feeds. A browser
 // reads "//host" and "/\host" as another site.
 func safeReturn(path string) string {
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || strings.HasPrefix(path, "/sign-in") {
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || strings.HasPrefix(path, signInPath) {
 		return "/feeds"
 	}
 	return path

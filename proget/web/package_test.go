@@ -1,0 +1,169 @@
+package web_test
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+func (w *world) setStatus(name, version string, change func(*proget.Status)) {
+	w.t.Helper()
+	ref := feed.Ref{Feed: w.main, NameKey: name, VersionKey: version}
+	require.NoError(w.t, w.publisher.SetStatus(w.t.Context(), ref, proget.Principal{}, change))
+}
+
+func TestPackage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, version := range []string{"1.0", "1.1", "2.0", "3.0-rc"} {
+		w.publish(w.main, demoPackage{Name: "@acme/core", Version: version, Prerelease: version == "3.0-rc", Summary: feed.Summary{
+			Title: "Acme Core", Description: "What all share.", Authors: "Ann", Tags: []string{"base"},
+			ProjectURL: "https://acme.example/core", License: "MIT", Readme: "# Core\n\n**Read** me.",
+			Dependencies: []feed.Dependency{{Group: "net8.0", Name: "Other", Range: ">= 1"}, {Group: "net8.0", Name: "Third"}},
+		}})
+	}
+	w.setStatus("@acme/core", "1.0", func(s *proget.Status) { s.Listed = false })
+	w.setStatus("@acme/core", "1.1", func(s *proget.Status) { s.Deprecated = "It leaks." })
+	b := w.browser()
+	page := b.page("/feeds/main/package?name=%40ACME%2Fcore")
+	for _, want := range []string{
+		`@acme/core <span class="number">2.0</span>`, "Acme Core", "What all share.", "<h3>Core</h3>", "<strong>Read</strong>",
+		"demo add @acme/core --from http://example.com/demo/main", "net8.0", "&gt;= 1", "MIT", `href="https://acme.example/core"`,
+		"SHA-256", "SHA-512", "package 2.0.json", "by ann", "unlisted", "deprecated", "3.0-rc", "prerelease",
+	} {
+		require.Contains(t, page, want)
+	}
+	require.NotContains(t, page, "newer version")
+	require.NotContains(t, page, "Unlist", "not for everyone")
+	require.NotContains(t, page, "Delete")
+
+	old := b.page("/feeds/main/package?name=@acme/core&version=1.1")
+	require.Contains(t, old, "There is a newer version")
+	require.Contains(t, old, "It leaks.")
+
+	for path, status := range map[string]int{
+		"/feeds/main/package?name=none":                     http.StatusNotFound,
+		"/feeds/main/package?name=@acme/core&version=9":     http.StatusNotFound,
+		"/feeds/main/package":                               http.StatusBadRequest,
+		"/feeds/main/download?name=@acme/core&file=passwd":  http.StatusNotFound,
+		"/feeds/main/delete?name=@acme/core&version=1.0":    http.StatusSeeOther,
+		"/feeds/main/package/extra":                         http.StatusNotFound,
+		"/feeds/main/package?name=%00%ff&version=%3Cscript": http.StatusNotFound,
+	} {
+		require.Equal(t, status, b.get(path).Code, path)
+	}
+}
+
+func TestDownload(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	v := w.publish(w.main, demoPackage{Name: "a/b", Version: "1+c"})
+	b := w.browser()
+	link := "/feeds/main/download?" + url.Values{"name": {"a/b"}, "version": {"1+c"}}.Encode() + "&" + url.Values{"file": {v.Files[0].Name}}.Encode()
+	require.Contains(t, html.UnescapeString(b.page("/feeds/main/package?name=a/b")), link)
+	rec := b.get(link)
+	require.Equal(t, http.StatusOK, rec.Code)
+	require.Contains(t, rec.Body.String(), `"a/b"`)
+	require.Contains(t, rec.Header().Get("Content-Disposition"), "attachment")
+	require.Equal(t, "application/octet-stream", rec.Header().Get("Content-Type"))
+	require.Equal(t, int(v.Files[0].Size), rec.Body.Len())
+	require.Equal(t, http.StatusOK, b.get("/feeds/main/download?name=a/b").Code, "the package file is the default")
+
+	w.setStatus("a/b", "1+c", func(s *proget.Status) { s.Blocked = true })
+	require.Equal(t, http.StatusForbidden, w.as("ann").get(link).Code)
+	require.NotContains(t, b.page("/feeds/main/package?name=a/b"), "download?")
+}
+
+func TestManyVersions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for n := range 60 {
+		w.publish(w.main, demoPackage{Name: "busy", Version: fmt.Sprintf("1.%02d", n)})
+	}
+	b := w.browser()
+	page := b.page("/feeds/main/package?name=busy&version=1.03")
+	require.Contains(t, page, "version=1.59")
+	require.NotContains(t, page, "version=1.05&")
+	require.NotContains(t, page, `version=1.05"`)
+	require.Contains(t, page, `aria-current="page">1.03<`, "the current one is always there")
+	require.Contains(t, page, "Show all 60 versions")
+	require.Contains(t, b.page("/feeds/main/package?name=busy&version=1.03&all"), `version=1.05"`)
+}
+
+func TestUnlistRelistDelete(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(w.main, demoPackage{Name: "p", Version: "1"})
+	w.publish(w.main, demoPackage{Name: "p", Version: "2"})
+	const status, remove = "/feeds/main/status?name=p&version=2", "/feeds/main/delete?name=p&version=2"
+
+	for _, form := range []string{status, remove} {
+		require.Equal(t, http.StatusSeeOther, w.browser().post(form, "listed", "false").Code)
+		require.Equal(t, http.StatusForbidden, w.as("bob").post(form, "listed", "false").Code)
+	}
+	ann := w.as("ann")
+	require.Equal(t, http.StatusBadRequest, ann.post(status).Code)
+	require.Equal(t, "/feeds/main/package?name=p&version=2", ann.post(status, "listed", "false").Header().Get("Location"))
+	require.Contains(t, ann.page("/feeds/main/package?name=p&version=2"), "List again")
+	require.Equal(t, http.StatusSeeOther, ann.post(status, "listed", "true").Code)
+	require.Contains(t, ann.page("/feeds/main/package?name=p&version=2"), ">Unlist<")
+
+	require.Contains(t, ann.page(remove), "Delete this version")
+	require.NotContains(t, ann.page(remove), "only version")
+	require.Equal(t, http.StatusBadRequest, ann.post("/feeds/main/delete?name=p").Code, "nothing is deleted that was not named")
+	require.Equal(t, "/feeds/main/package?name=p", ann.post(remove).Header().Get("Location"))
+	require.Equal(t, http.StatusNotFound, ann.post(remove).Code)
+	require.Contains(t, ann.page("/feeds/main/delete?name=p&version=1"), "only version")
+	require.Equal(t, "/feeds/main", ann.post("/feeds/main/delete?name=p&version=1").Header().Get("Location"))
+	require.Contains(t, ann.page("/feeds/main"), "no packages yet")
+}
+
+func TestHostileText(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const script = `"><script>alert(1)</script><img src=x onerror=alert(2)>`
+	readme := script + `
+
+[a](javascript:alert(1)) [b](JaVaScRiPt:alert(1)) [c](javascript&#58;alert(1)) [d](java&Tab;script:alert(1)) [e]( javascript:alert(1))
+[f](vbscript:x) [g](data:text/html,<script>alert(1)</script>) <javascript:alert(1)> [h](<javascript:alert(1)>) [i][ref]
+![j](javascript:alert(1)) [k](javascript\:alert(1)) [l](x-evil:1) [ok](https://ok.example "t&quot;itle") [rel](docs/a.md)
+
+[ref]: javascript:alert(1)
+
+<div onclick="alert(1)">raw</div>
+
+` + "```\"><script>\n</code><script>alert(1)</script>\n```\n"
+	w.publish(w.main, demoPackage{Name: "p" + script, Version: "1" + script, Summary: feed.Summary{
+		Title: script, Description: readme, Authors: script, Tags: []string{script}, License: script,
+		ProjectURL: "javascript:alert(1)", Readme: readme, Dependencies: []feed.Dependency{{Group: script, Name: script, Range: script}},
+	}})
+	w.setStatus("p"+script, "1"+script, func(s *proget.Status) { s.Deprecated = script })
+	ann, name := w.as("ann"), url.QueryEscape("p"+script)
+	for _, path := range []string{
+		"/feeds/main", "/feeds/main?q=" + url.QueryEscape(script), "/feeds/main/package?name=" + name,
+		"/feeds/main/delete?name=" + name, "/sign-in?return=" + url.QueryEscape("/"+script),
+	} {
+		page := ann.page(path)
+		require.NotContains(t, page, "<script>", path)
+		require.Equal(t, 1, strings.Count(page, "<script"), "the one of the layout: %s", path)
+		require.NotContains(t, page, "<img src=x", path)
+		require.NotContains(t, page, "<div onclick", path)
+		for attribute := range strings.SplitSeq(page, `="`) {
+			value, _, _ := strings.Cut(attribute, `"`)
+			value = strings.ToLower(strings.TrimSpace(value))
+			require.False(t, strings.HasPrefix(value, "javascript") || strings.HasPrefix(value, "data:") || strings.HasPrefix(value, "x-evil"), "%s: %s", path, value)
+		}
+	}
+	page := ann.page("/feeds/main/package?name=" + name)
+	require.Contains(t, page, `href="https://ok.example"`)
+	require.Contains(t, page, `rel="nofollow noopener"`)
+	require.Contains(t, ann.get("/feeds/main/package?name="+name+"&version=9"+name).Body.String(), "&lt;script&gt;")
+}
