@@ -1,0 +1,80 @@
+package main_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/internal/testenv"
+)
+
+// link finds what a person would click by the words on it.
+func link(text string) chromedp.Search {
+	return chromedp.Search(fmt.Sprintf(`//main//*[self::a or self::button][normalize-space()=%q]`, text))
+}
+
+// TestClusterInBrowser clicks through the administration in a real browser,
+// every request through the load balancer and so to another node.
+func TestClusterInBrowser(t *testing.T) {
+	b := testenv.StartBrowser(t)
+	c := start(t)
+	for n := range 3 {
+		status, err := push(t.Context(), http.DefaultClient, c.LoadBalancer.URL, c.APIKey, nupkg(t, "Acme.Lib", fmt.Sprintf("1.%d.0", n)))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusCreated, status)
+	}
+
+	b.Do(chromedp.Navigate(c.LoadBalancer.URL+"/"), chromedp.WaitVisible(link("nuget")))
+	b.Picture("feeds")
+	b.Follow(chromedp.Click(link("nuget")))
+	b.Picture("feed")
+	b.Follow(chromedp.Click(link("Acme.Lib")))
+	require.Contains(t, b.Text("main"), "dotnet add package Acme.Lib")
+	b.Picture("package")
+
+	require.Equal(t, http.StatusOK, b.Follow(chromedp.Navigate(c.LoadBalancer.URL+"/administration")))
+	b.Picture("sign-in")
+	b.Do(chromedp.SendKeys(chromedp.CSS("#user"), "Admin"), chromedp.SendKeys(chromedp.CSS("#password"), c.AdminPassword))
+	b.Follow(chromedp.Click(link("Sign in")))
+	require.Contains(t, b.Text("main"), "Service Status")
+	b.Picture("administration-before")
+
+	b.Follow(chromedp.Click(link("Configure Load Balancing")))
+	b.Picture("load-balancing")
+	b.Follow(chromedp.Click(link("Enable Load Balancing")))
+	b.Follow(chromedp.Click(link("Configure High Availability Mode")))
+	b.Picture("high-availability")
+	b.Follow(chromedp.Click(link("Enable High Availability Mode")))
+	require.Contains(t, b.Text("main"), "Indexing Cluster Health")
+	require.NotContains(t, b.Text("main"), "Service Status")
+	b.Picture("administration-after")
+
+	b.Follow(chromedp.Click(link("More Info")))
+	require.Contains(t, b.Text("main h1"), "Indexing Cluster Status")
+	for _, n := range c.Nodes {
+		require.Contains(t, b.Text("table"), n.Name)
+	}
+	require.Zero(t, testenv.Evaluate[int](b, `document.querySelectorAll("button.remove").length`), "nobody is gone")
+	b.Picture("cluster")
+
+	// The page refreshes itself: the killed server turns stale before the eyes.
+	gone := c.role("index")[0]
+	kill(t, gone)
+	remove := chromedp.CSS(fmt.Sprintf(`button[aria-label="Remove %s"]`, gone.Name))
+	b.Do(chromedp.WaitVisible(remove))
+	b.Follow(chromedp.Click(link("Pause")))
+	b.Picture("cluster-stale")
+	require.Contains(t, b.Text("tr.stale"), gone.Name)
+	b.Follow(chromedp.Click(remove))
+	require.NotContains(t, b.Text("table"), gone.Name)
+	require.Contains(t, b.Text("table"), "primary", "the other one leads")
+
+	b.Do(chromedp.EmulateViewport(390, 844))
+	require.Equal(t, 390, testenv.Evaluate[int](b, `document.documentElement.scrollWidth`), "a telephone need not scroll sideways")
+	b.Picture("cluster-small")
+	b.Follow(chromedp.Navigate(c.LoadBalancer.URL + "/feeds/nuget"))
+	b.Picture("feed-small")
+}
