@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -23,10 +24,12 @@ type Change struct {
 	Bytes      int64
 }
 
-// Heads returns the newest log position of every feed.
+// Heads returns the newest log position of every feed. All reads of a node
+// wait for this one question, so it notices within 50 ms or so that a database
+// is back.
 func (s *Store) Heads(ctx context.Context) (map[int64]int64, error) {
 	var heads map[int64]int64
-	err := s.retry(ctx, func(ctx context.Context, _ int) error {
+	err := s.retry(ctx, 50*time.Millisecond, func(ctx context.Context, _ int) error {
 		rows, err := s.heads.QueryContext(ctx)
 		if err != nil {
 			return err

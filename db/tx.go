@@ -91,7 +91,7 @@ func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (int
 // again when the engine says that this may succeed, until the context's
 // deadline: it must have no effect beside the transaction's.
 func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
-	return s.retry(ctx, func(ctx context.Context, attempt int) error {
+	return s.retry(ctx, longestWait, func(ctx context.Context, attempt int) error {
 		return s.try(ctx, attempt, fn)
 	})
 }
@@ -111,19 +111,22 @@ func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) error 
 // read runs a read outside a transaction, again if that may help.
 func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
 	c := &conn{s.queries, s.pools.Read}
-	return s.retry(ctx, func(context.Context, int) error { return fn(c) })
+	return s.retry(ctx, longestWait, func(context.Context, int) error { return fn(c) })
 }
 
 // write runs a single statement that is harmless to repeat.
 func (s *Store) write(ctx context.Context, fn func(*conn) error) error {
 	c := &conn{s.queries, s.pools.Write}
-	return s.retry(ctx, func(context.Context, int) error { return fn(c) })
+	return s.retry(ctx, longestWait, func(context.Context, int) error { return fn(c) })
 }
 
+// longestWait is between two attempts of one among many operations.
+const longestWait = 500 * time.Millisecond
+
 // retry runs fn until it succeeds, fails for good, or time is up. The waits
-// between grow from 5 ms to 500 ms and are jittered, so that those who
+// between grow from 5 ms to the longest and are jittered, so that those who
 // collided do not meet again.
-func (s *Store) retry(ctx context.Context, fn func(ctx context.Context, attempt int) error) error {
+func (s *Store) retry(ctx context.Context, longest time.Duration, fn func(ctx context.Context, attempt int) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	wait := 5 * time.Millisecond
@@ -137,7 +140,7 @@ func (s *Store) retry(ctx context.Context, fn func(ctx context.Context, attempt 
 			return s.wrap(err)
 		case <-time.After(wait/2 + rand.N(wait)):
 		}
-		wait = min(2*wait, 500*time.Millisecond)
+		wait = min(2*wait, longest)
 	}
 }
 

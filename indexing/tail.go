@@ -45,15 +45,15 @@ type Tail struct {
 	running bool
 	wakeup  chan struct{}
 	heads   map[int64]int64 // applied
-	last    time.Time       // when the newest question was asked
 	down    error           // why the newest question failed
 	asking  sync.WaitGroup
 }
 
 // TailOptions configure a Tail. The zero value is ready to use.
 type TailOptions struct {
-	// Interval is the shortest time between two questions under load, so that
-	// many nodes do not press on the database. Default: 1 ms.
+	// Interval is the shortest time between two questions under load, that is,
+	// when more than a few calls shared the first one: more calls then share the
+	// second, and many nodes do not press on the database. Default: 1 ms.
 	Interval time.Duration
 
 	// Timeout bounds one question. Default: 2 s.
@@ -67,9 +67,14 @@ type TailOptions struct {
 }
 
 type question struct {
-	done chan struct{}
-	err  error
+	callers int
+	done    chan struct{}
+	err     error
 }
+
+// few callers are served sooner, and the database is not pressed, if their
+// questions do not wait for more to share them.
+const few = 4
 
 // NewTail returns a Tail that has read nothing yet.
 func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
@@ -112,9 +117,9 @@ func (t *Tail) Sync(ctx context.Context) error {
 	}
 }
 
-// patienceWhenDown is long enough for a question that meets a database which
-// has just come back.
-const patienceWhenDown = 50 * time.Millisecond
+// patienceWhenDown is long enough for a question that is under way to meet a
+// database which has just come back.
+const patienceWhenDown = 150 * time.Millisecond
 
 // Close waits for a question under way. No Sync may follow.
 func (t *Tail) Close() { t.asking.Wait() }
@@ -141,6 +146,7 @@ func (t *Tail) join() (*question, error) {
 	if t.next == nil {
 		t.next = &question{done: make(chan struct{})}
 	}
+	t.next.callers++
 	if !t.running {
 		t.running = true
 		t.asking.Go(t.ask)
@@ -150,26 +156,27 @@ func (t *Tail) join() (*question, error) {
 
 // ask asks one question after the other until nobody waits.
 func (t *Tail) ask() {
-	for first := true; ; first = false {
-		if wait := t.opts.Interval - time.Since(t.last); !first && wait > 0 {
-			time.Sleep(wait)
-		}
-		t.mu.Lock()
-		q := t.next
-		t.next = nil
-		if q == nil {
-			t.running = false
-			t.mu.Unlock()
-			return
-		}
-		t.last = time.Now()
-		t.mu.Unlock()
+	for q := t.take(); q != nil; q = t.take() {
+		asked := time.Now()
 		q.err = t.catchUp()
 		t.mu.Lock()
 		t.down = q.err
 		t.mu.Unlock()
 		close(q.done)
+		if q.callers > few {
+			time.Sleep(t.opts.Interval - time.Since(asked))
+		}
 	}
+}
+
+// take returns the question to ask now. From then on, callers wait for the one
+// after it.
+func (t *Tail) take() *question {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	q := t.next
+	t.next, t.running = nil, q != nil
+	return q
 }
 
 // catchUp belongs to all who wait, so no caller's context ends it.

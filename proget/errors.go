@@ -49,8 +49,18 @@ func (e *Error) Error() string {
 	return e.Message + ": " + e.Cause.Error()
 }
 
-// Unwrap makes both the kind and the cause visible to errors.Is and errors.As.
-func (e *Error) Unwrap() []error { return []error{e.Kind, e.Cause} }
+// Unwrap makes both the kind and the cause visible to errors.Is and errors.As,
+// but not a cause that has a kind of its own: the newest judgement counts alone.
+func (e *Error) Unwrap() []error {
+	for _, kind := range kinds {
+		if errors.Is(e.Cause, kind) {
+			return []error{e.Kind}
+		}
+	}
+	return []error{e.Kind, e.Cause}
+}
+
+var kinds = []error{ErrNotFound, ErrConflict, ErrInvalid, ErrDenied, ErrUnauthenticated, ErrTooLarge, ErrUnavailable, ErrNoSpace, ErrStale}
 
 // Message returns the text of err that is safe to show, or "" if err has none.
 func Message(err error) string {

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"github.com/proget-go/ha/db/sqlserver"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/node"
 )
 
@@ -87,17 +90,16 @@ func parse(args []string) (config, error) {
 	cfg := config{}
 	var roles, maxUpload string
 	set := flag.NewFlagSet("server", flag.ContinueOnError)
-	set.SetOutput(os.Stdout)
-	set.Usage = func() { fmt.Print(usage); printFlags(set); fmt.Print(more) }
+	set.SetOutput(io.Discard) // one clear line instead of the whole help
 	text := func(p *string, name, value, help string) {
-		set.StringVar(p, name, fromEnv(name, value), help)
+		set.StringVar(p, name, value, help)
 	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "node-1"
 	}
 	text(&cfg.listen, "listen", "localhost:8624", "`address` to serve on")
-	text(&roles, "roles", "web,index", "what this node does: web, index, or web,index")
+	text(&roles, "roles", "web,index", "what this node does: `web,index`, web or index")
 	text(&cfg.data, "data", "proget-data", "`folder` for the embedded database, storage and what this node may lose")
 	text(&cfg.db, "db", "", "database `URL` (default sqlite:proget.db in the data folder)")
 	text(&cfg.storage, "storage", "", "storage `URL` (default the folder packages in the data folder)")
@@ -108,10 +110,14 @@ func parse(args []string) (config, error) {
 	set.DurationVar(&cfg.drain, "drain", 3*time.Second, "how long load balancers may take to notice, on SIGTERM, that this node stops")
 	set.DurationVar(&cfg.shutdown, "shutdown", 30*time.Second, "how long requests in flight may take to finish")
 	set.BoolVar(&cfg.upgradeDB, "upgrade-db", true, "bring the database's schema up to date at start")
-	silent := new(strings.Builder)
-	set.SetOutput(silent) // one clear line instead of the whole help
+	if err := fromEnv(set); err != nil {
+		return cfg, err
+	}
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
+			fmt.Print(usage)
+			printFlags(set)
+			fmt.Print(more)
 			return cfg, err
 		}
 		return cfg, usageError(err.Error() + "; -help lists the flags")
@@ -137,11 +143,18 @@ func envName(flagName string) string {
 	return "PROGET_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 }
 
-func fromEnv(flagName, value string) string {
-	if v, ok := os.LookupEnv(envName(flagName)); ok {
-		return v
-	}
-	return value
+// fromEnv sets flags from their environment variables.
+func fromEnv(set *flag.FlagSet) (err error) {
+	set.VisitAll(func(f *flag.Flag) {
+		value, ok := os.LookupEnv(envName(f.Name))
+		if !ok || err != nil {
+			return
+		}
+		if e := f.Value.Set(value); e != nil {
+			err = usageError(fmt.Sprintf("%s=%q: %v", envName(f.Name), value, e))
+		}
+	})
+	return err
 }
 
 // secret reads an environment variable, or the file that it names with _FILE.
@@ -186,7 +199,10 @@ func (c *config) complete(roles, maxUpload string) (err error) {
 	if c.feeds, err = parseFeeds(os.Getenv("PROGET_FEEDS")); err != nil {
 		return err
 	}
-	return errors.Join(c.checkRoles(roles), c.check())
+	if err := c.checkRoles(roles); err != nil {
+		return err
+	}
+	return c.check()
 }
 
 func (c *config) checkRoles(roles string) error {
@@ -256,9 +272,20 @@ func parseFeeds(text string) ([]*proget.Feed, error) {
 		if !ok {
 			return nil, usageError(fmt.Sprintf("PROGET_FEEDS: %q is not name:type", item))
 		}
+		if !slices.ContainsFunc(types(), func(t feed.Type) bool { return t.Name == typ }) {
+			return nil, usageError(fmt.Sprintf("PROGET_FEEDS: there is no feed type %q: use %s", typ, typeNames()))
+		}
 		feeds = append(feeds, &proget.Feed{Name: name, Type: typ})
 	}
 	return feeds, nil
+}
+
+func typeNames() string {
+	var names []string
+	for _, t := range types() {
+		names = append(names, t.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // engine tells what kind of database -db names, or "".
@@ -275,7 +302,14 @@ func (c *config) engine() string {
 }
 
 func (c *config) openDB(ctx context.Context, migrate bool) (*db.Store, error) {
-	opts := &db.Options{NoMigrate: !migrate}
+	store, err := c.openEngine(ctx, &db.Options{NoMigrate: !migrate})
+	if e, ok := errors.AsType[*proget.Error](err); ok && e.Kind == proget.ErrUnavailable {
+		return nil, fmt.Errorf("the database %s does not answer: %w", redact(c.db), e.Cause)
+	}
+	return store, err
+}
+
+func (c *config) openEngine(ctx context.Context, opts *db.Options) (*db.Store, error) {
 	switch c.engine() {
 	case "postgres":
 		return postgres.Open(ctx, c.db, opts)

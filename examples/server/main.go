@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,15 +35,26 @@ func types() []feed.Type { return []feed.Type{nuget.New(nil), universal.New()} }
 
 func main() {
 	err := run(os.Args[1:])
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-	case errors.As(err, new(usageError)):
-		fmt.Fprintln(os.Stderr, "proget:", err)
-		os.Exit(2)
-	default:
-		fmt.Fprintln(os.Stderr, "proget:", err)
-		os.Exit(1)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return
 	}
+	fmt.Fprintln(os.Stderr, "proget:", oneLine(err))
+	if errors.As(err, new(usageError)) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
+
+// oneLine puts the text of an error into one line; drivers list what each
+// attempt met on a line of its own, often the same thing.
+func oneLine(err error) string {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " ")
 }
 
 func run(args []string) error {
@@ -100,6 +112,9 @@ func serve(ctx context.Context, cfg config) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
+	if err := os.MkdirAll(cfg.data, 0o750); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
 	listener, err := net.Listen("tcp", cfg.listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

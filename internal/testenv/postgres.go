@@ -17,7 +17,8 @@ import (
 // Postgres is a private PostgreSQL server on the loopback address, or the one
 // that PROGET_TEST_POSTGRES names.
 type Postgres struct {
-	url string // with %s in the place of the database
+	url         string // with %s in the place of the database
+	start, stop func(t testing.TB)
 }
 
 // StartPostgres starts a server that stops with the test.
@@ -25,7 +26,7 @@ func StartPostgres(t testing.TB) *Postgres {
 	t.Helper()
 	if url := os.Getenv("PROGET_TEST_POSTGRES"); url != "" {
 		base, query, _ := strings.Cut(url, "?")
-		return &Postgres{base[:strings.LastIndex(base, "/")] + "/%s?" + query}
+		return &Postgres{url: base[:strings.LastIndex(base, "/")] + "/%s?" + query}
 	}
 	initdb := Program(t, "install PostgreSQL (Debian: apt-get install postgresql)", "initdb", "/usr/lib/postgresql/*/bin/initdb")
 	bin := filepath.Dir(initdb)
@@ -37,11 +38,36 @@ func StartPostgres(t testing.TB) *Postgres {
 	asPostgres(t, dir, initdb, "-D", filepath.Join(dir, "data"), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
 	port := FreePort(t)
 	options := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c max_connections=200", port, dir)
-	asPostgres(t, dir, filepath.Join(bin, "pg_ctl"), "-D", filepath.Join(dir, "data"), "-l", filepath.Join(dir, "log"), "-w", "-o", options, "start")
+	pgctl, data := filepath.Join(bin, "pg_ctl"), filepath.Join(dir, "data")
+	p := &Postgres{
+		url: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%%s?sslmode=disable", port),
+		start: func(t testing.TB) {
+			asPostgres(t, dir, pgctl, "-D", data, "-l", filepath.Join(dir, "log"), "-w", "-o", options, "start")
+		},
+		stop: func(t testing.TB) { asPostgres(t, dir, pgctl, "-D", data, "-m", "immediate", "-w", "stop") },
+	}
+	p.start(t)
 	t.Cleanup(func() {
-		asPostgres(t, dir, filepath.Join(bin, "pg_ctl"), "-D", filepath.Join(dir, "data"), "-m", "immediate", "-w", "stop")
+		if _, err := os.Stat(filepath.Join(data, "postmaster.pid")); err == nil { // the test may have stopped it
+			p.stop(t)
+		}
 	})
-	return &Postgres{fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%%s?sslmode=disable", port)}
+	return p
+}
+
+// Stop stops the server as a crash would. The test starts it again.
+func (p *Postgres) Stop(t testing.TB) {
+	t.Helper()
+	if p.stop == nil {
+		t.Skip("this test stops the server: unset PROGET_TEST_POSTGRES")
+	}
+	p.stop(t)
+}
+
+// Start starts it again, with what it had acknowledged.
+func (p *Postgres) Start(t testing.TB) {
+	t.Helper()
+	p.start(t)
 }
 
 // asPostgres runs a program of the server, which refuses to be run by root.

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // healthReport is ProGet's health document, whose required fields its clients
@@ -59,7 +61,9 @@ func (n *Node) healthReport(r *http.Request) (healthReport, int) {
 		LicenseStatus: healthOK, VersionNumber: Version(), ReleaseNumber: Version(), ServiceStatus: healthOK,
 	}
 	code := http.StatusOK
-	if err := n.cfg.DB.Ping(r.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), healthPatience) // who asks gives up soon, too
+	defer cancel()
+	if err := n.cfg.DB.Ping(ctx); err != nil {
 		detail := "The database cannot be reached."
 		report.DatabaseStatus, report.DatabaseStatusDetails, code = healthError, &detail, http.StatusInternalServerError
 	}
@@ -69,6 +73,8 @@ func (n *Node) healthReport(r *http.Request) (healthReport, int) {
 	}
 	return report, code
 }
+
+const healthPatience = 2 * time.Second
 
 // live says that the process runs and serves: restarting it would not help
 // with anything else.

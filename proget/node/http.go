@@ -61,9 +61,11 @@ func (h *feedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) error {
+func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) {
 	n := h.node
-	n.sync(w, r)
+	if stale := n.sync(w, r); stale {
+		defer func() { err = doubt(err) }()
+	}
 	f, err := n.catalog.Feed(r.Context(), r.PathValue("feed"))
 	if err != nil {
 		return err
@@ -103,11 +105,23 @@ func (n *Node) guardSession(r *http.Request, id auth.Identity) error {
 // sync makes what is read for this request at least as new as the request. If
 // the database cannot be asked, what is in memory is served with a warning, as
 // RFC 7234 section 5.5.2 describes it.
-func (n *Node) sync(w http.ResponseWriter, r *http.Request) {
-	if err := n.tail.Sync(r.Context()); err != nil && r.Context().Err() == nil {
-		w.Header().Set("Warning", `111 proget "Revalidation Failed"`)
-		n.metrics.stale.Inc()
+func (n *Node) sync(w http.ResponseWriter, r *http.Request) (stale bool) {
+	err := n.tail.Sync(r.Context())
+	if err == nil || r.Context().Err() != nil {
+		return false
 	}
+	w.Header().Set("Warning", `111 proget "Revalidation Failed"`)
+	n.metrics.stale.Inc()
+	return true
+}
+
+// doubt turns "not found" into "ask again": what a stale memory does not know
+// may have been published since, and a client would believe that it was not.
+func doubt(err error) error {
+	if errors.Is(err, proget.ErrNotFound) {
+		return proget.WrapError(proget.ErrUnavailable, err, "The database cannot be reached, so whether this exists is not known. Try again shortly.")
+	}
+	return err
 }
 
 // rest returns what follows /{mount}/{feed}/ of an escaped path.

@@ -1,0 +1,278 @@
+package main_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/internal/testenv"
+)
+
+const (
+	apiKey   = "key-for-tests"
+	key      = "00112233445566778899aabbccddeeff"
+	waitLong = 30 * time.Second
+	waitStep = 20 * time.Millisecond
+)
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "proget-server-test-")
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "server"), ".").CombinedOutput()
+	if err != nil {
+		return string(out), err
+	}
+	return dir, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := build(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// command is the server with flags, in an environment that sets none of them.
+func command(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	dir, err := build()
+	require.NoError(t, err, dir)
+	cmd := exec.Command(filepath.Join(dir, "server"), args...)
+	cmd.Dir = t.TempDir()
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "PROGET_") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "PROGET_API_KEY="+apiKey, "PROGET_ADMIN_PASSWORD=password")
+	return cmd
+}
+
+// start starts a server, on embedded defaults if no flag says otherwise, which
+// ends with the test.
+func start(t testing.TB, args ...string) *testenv.Process {
+	t.Helper()
+	address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	p := testenv.Start(t, "http://"+address, command(t, append([]string{"-listen", address}, args...)...))
+	if !assert.Eventually(t, func() bool { return status(p.URL+"/health/ready") == http.StatusOK }, waitLong, waitStep) {
+		t.Fatalf("the server does not become ready:\n%s", p.Log())
+	}
+	return p
+}
+
+// status is that of an answer, or 0 if there is none.
+func status(url string) int {
+	resp, err := (&http.Client{Timeout: 10 * time.Second}).Get(url)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// TestFirstStart: secrets are generated, shown once and never again.
+func TestFirstStart(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	run := func() string {
+		address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+		cmd := command(t, "-listen", address, "-data", data, "-drain", "0s")
+		cmd.Env = append(cmd.Env, "PROGET_API_KEY=", "PROGET_ADMIN_PASSWORD=")
+		p := testenv.Start(t, "http://"+address, cmd)
+		require.Eventually(t, func() bool { return status(p.URL+"/feeds/nuget") == http.StatusOK }, waitLong, waitStep)
+		p.Signal(t, syscall.SIGTERM)
+		require.Zero(t, p.Wait(t), p.Log())
+		return p.Log()
+	}
+	first := run()
+	require.Contains(t, first, "Password")
+	require.Contains(t, first, "API key")
+	require.Contains(t, first, data)
+	second := run()
+	require.NotContains(t, second, "Password")
+	require.NotContains(t, second, "API key")
+}
+
+// TestWrongUse: each wrong value gets one line and exit code 2.
+func TestWrongUse(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		args, env []string
+		want      string
+	}{
+		"unknown flag":      {args: []string{"-colour", "red"}, want: "colour"},
+		"unknown command":   {args: []string{"serve"}, want: "upgradedb"},
+		"word at the end":   {args: []string{"-node", "a", "b"}, want: `"b"`},
+		"roles":             {args: []string{"-roles", "web,cook"}, want: "web,index"},
+		"two wrong":         {args: []string{"-roles", "cook", "-listen", "here"}, want: "-roles"},
+		"listen":            {args: []string{"-listen", "here"}, want: "localhost:8624"},
+		"database":          {args: []string{"-db", "mysql://x"}, want: "postgres://"},
+		"key missing":       {args: []string{"-db", "postgres://localhost/x"}, want: "-encryption-key"},
+		"key short":         {args: []string{"-encryption-key", "abc"}, want: "-encryption-key"},
+		"storage":           {args: []string{"-storage", "/srv"}, want: "file:///srv/packages"},
+		"base URL":          {args: []string{"-base-url", "feeds.example"}, want: "https"},
+		"size":              {args: []string{"-max-upload", "plenty"}, want: "500MB"},
+		"environment":       {env: []string{"PROGET_DRAIN=soon"}, want: "PROGET_DRAIN"},
+		"feeds":             {env: []string{"PROGET_FEEDS=nuget"}, want: "name:type"},
+		"unknown feed type": {env: []string{"PROGET_FEEDS=a:cobol"}, want: "cobol"},
+		"no such file":      {env: []string{"PROGET_API_KEY=", "PROGET_API_KEY_FILE=/none/key"}, want: "PROGET_API_KEY_FILE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := command(t, tc.args...)
+			cmd.Env = append(cmd.Env, tc.env...)
+			out, err := cmd.CombinedOutput()
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit, "%s", out)
+			require.Equal(t, 2, exit.ExitCode(), "%s", out)
+			require.Contains(t, string(out), tc.want)
+			require.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
+		})
+	}
+}
+
+// TestCannotStart: what is out of reach is said in one line, without secrets.
+func TestCannotStart(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	taken := start(t)
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"nobody listens":    {[]string{"-encryption-key", key, "-db", fmt.Sprintf("postgres://user:secret@127.0.0.1:%d/feeds", testenv.FreePort(t))}, "database"},
+		"no SQL Server":     {[]string{"-encryption-key", key, "-db", fmt.Sprintf("Server=127.0.0.1,%d;Database=x;User ID=u;Password=secret", testenv.FreePort(t))}, "database"},
+		"data is a file":    {[]string{"-data", file}, file},
+		"storage is a file": {[]string{"-storage", "file://" + file}, file},
+		"storage's parent":  {[]string{"-storage", "file://" + file + "/none/packages"}, file},
+		"port in use":       {[]string{"-listen", strings.TrimPrefix(taken.URL, "http://")}, "in use"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, err := command(t, append([]string{"-listen", "127.0.0.1:0"}, tc.args...)...).CombinedOutput()
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit, "%s", out)
+			require.Equal(t, 1, exit.ExitCode(), "%s", out)
+			require.Contains(t, string(out), tc.want)
+			require.NotContains(t, string(out), "secret")
+			require.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
+		})
+	}
+}
+
+// TestStopInOrder: on SIGTERM readiness turns 503 while requests are still
+// answered, what is in flight finishes, and another node leads at once.
+func TestStopInOrder(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	shared := []string{"-data", data, "-drain", "1s"}
+	p := start(t, append(shared, "-node", "a")...)
+	require.Eventually(t, func() bool { return primary(p.URL) }, waitLong, waitStep)
+	other := start(t, append(shared, "-node", "b", "-roles", "index")...)
+	require.False(t, primary(other.URL))
+
+	in, out := io.Pipe()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, p.URL+"/nuget/nuget/api/v2/package", in)
+	require.NoError(t, err)
+	req.Header.Set("X-NuGet-ApiKey", apiKey)
+	answer := make(chan int, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Log(err)
+			close(answer)
+			return
+		}
+		_ = resp.Body.Close()
+		answer <- resp.StatusCode
+	}()
+	file := nupkg(t, "Acme.Slow", "1.0.0")
+	_, err = out.Write(file[:100]) // the server reads it: the upload is in flight
+	require.NoError(t, err)
+
+	p.Signal(t, syscall.SIGTERM)
+	require.Eventually(t, func() bool { return status(p.URL+"/health/ready") == http.StatusServiceUnavailable }, waitLong, waitStep)
+	require.Equal(t, http.StatusOK, status(p.URL+"/nuget/nuget/v3/index.json"), "load balancers need a moment to notice")
+	require.Eventually(t, func() bool { return status(p.URL+"/health/live") == 0 }, waitLong, waitStep, "nothing new is taken")
+	_, err = out.Write(file[100:])
+	require.NoError(t, err)
+	require.NoError(t, out.Close())
+	require.Equal(t, http.StatusCreated, <-answer, "what was in flight finished")
+	require.Zero(t, p.Wait(t), p.Log())
+	require.Eventually(t, func() bool { return primary(other.URL) }, waitLong, waitStep)
+	require.NotContains(t, p.Log(), "ERROR")
+}
+
+func primary(base string) bool {
+	resp, err := http.Get(base + "/health/ready")
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	return strings.Contains(string(text), `"primary":true`)
+}
+
+// TestMemoryOfLargePush: a package is never held in memory.
+func TestMemoryOfLargePush(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 1 GiB")
+	}
+	p := start(t)
+	require.NoError(t, pushLarge(t.Context(), p.URL, "large", 1<<30))
+	require.Less(t, p.PeakMemory(t), int64(100<<20))
+	t.Logf("peak memory %d MiB", p.PeakMemory(t)>>20)
+}
+
+// TestDatabaseOutage: while the database is away, what is in memory is served
+// with a warning, the rest is refused for the moment, and all is well once it
+// is back.
+func TestDatabaseOutage(t *testing.T) {
+	t.Parallel()
+	postgres := testenv.StartPostgres(t)
+	p := start(t, "-db", postgres.NewDatabase(t), "-encryption-key", key)
+	require.Equal(t, http.StatusCreated, push(t, p.URL, nupkg(t, "Acme.Lib", "1.0.0")))
+	known := p.URL + "/nuget/nuget/v3/registration/acme.lib/index.json"
+	require.Equal(t, http.StatusOK, status(known))
+
+	postgres.Stop(t)
+	require.Equal(t, http.StatusInternalServerError, status(p.URL+"/health"))
+	require.Equal(t, http.StatusOK, status(p.URL+"/health/ready"), "all nodes would be unready, and they do answer")
+	resp, err := http.Get(known)
+	require.NoError(t, err)
+	_ = resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Contains(t, resp.Header.Get("Warning"), "111")
+	resp, err = http.Get(p.URL + "/nuget/nuget/v3/registration/unknown/index.json")
+	require.NoError(t, err)
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	_ = resp.Body.Close()
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	require.NotEmpty(t, resp.Header.Get("Retry-After"))
+	require.NotContains(t, string(text), "127.0.0.1", "nothing internal is shown")
+	require.Equal(t, http.StatusServiceUnavailable, status(p.URL+"/nuget/nuget/v3/flatcontainer/acme.lib/2.0.0/acme.lib.2.0.0.nupkg"),
+		"what is not known may have been published elsewhere")
+	require.Equal(t, http.StatusServiceUnavailable, push(t, p.URL, nupkg(t, "Acme.Lib", "2.0.0")))
+
+	postgres.Start(t)
+	require.Eventually(t, func() bool { return status(p.URL+"/health") == http.StatusOK }, waitLong, waitStep)
+	require.Equal(t, http.StatusCreated, push(t, p.URL, nupkg(t, "Acme.Lib", "3.0.0")))
+	require.Equal(t, http.StatusOK, status(p.URL+"/nuget/nuget/v3/flatcontainer/acme.lib/3.0.0/acme.lib.3.0.0.nupkg"))
+}

@@ -1,0 +1,145 @@
+package testenv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Process is a server in a process of its own.
+type Process struct {
+	URL  string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+	log  *logBuffer
+}
+
+// Start starts a server that listens where the URL says, and waits until it
+// does. It is killed when the test ends, if it has not ended before.
+func Start(t testing.TB, at string, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p := &Process{URL: at, cmd: cmd, done: make(chan struct{}), log: new(logBuffer)}
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-p.done
+	})
+	address, err := url.Parse(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		conn, err := net.DialTimeout("tcp", address.Host, time.Second)
+		if err == nil {
+			_ = conn.Close()
+			return p
+		}
+		select {
+		case <-p.done:
+			t.Fatalf("%s ended:\n%s", cmd, p.Log())
+		case <-time.After(10 * time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal(errors.Join(t.Context().Err(), err))
+		}
+	}
+}
+
+// Signal sends a signal.
+func (p *Process) Signal(t testing.TB, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Wait waits until the process has ended and returns its exit code.
+func (p *Process) Wait(t testing.TB) int {
+	t.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(time.Minute):
+		t.Fatalf("%s does not end:\n%s", p.cmd, p.Log())
+		return -1
+	}
+}
+
+// Log returns what the process has written.
+func (p *Process) Log() string { return p.log.String() }
+
+// CPU returns the processor time that the process has used.
+func (p *Process) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("processor time of another process is read on Linux only")
+	}
+	text := p.proc(t, "stat")
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	var ticks int64 // proc(5): utime and stime, of which there are 100 a second
+	for _, f := range fields[11:13] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// PeakMemory returns the largest resident size so far, in bytes.
+func (p *Process) PeakMemory(t testing.TB) int64 {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("memory of another process is read on Linux only")
+	}
+	_, rest, _ := strings.Cut(p.proc(t, "status"), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
+func (p *Process) proc(t testing.TB, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
