@@ -54,6 +54,10 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if s.pools, err = d.Open(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.Name(), err)
 	}
+	silence := time.AfterFunc(time.Second, func() {
+		s.log.Warn("the database has not answered yet; waiting for it", "engine", d.Name(), "longest", s.patience)
+	})
+	defer silence.Stop()
 	if err := s.prepare(ctx, !opts.NoMigrate); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

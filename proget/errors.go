@@ -3,6 +3,7 @@ package proget
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // The kinds of error that cross package boundaries. Every error that a caller
@@ -46,7 +47,7 @@ func (e *Error) Error() string {
 	if e.Cause == nil {
 		return e.Message
 	}
-	return e.Message + ": " + e.Cause.Error()
+	return strings.TrimSuffix(e.Message, ".") + ": " + e.Cause.Error()
 }
 
 // Unwrap makes both the kind and the cause visible to errors.Is and errors.As,

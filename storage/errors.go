@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 
 	"gocloud.dev/gcerrors"
@@ -15,7 +16,7 @@ import (
 // ErrUnsupported means that the bucket cannot do what was asked, ever.
 var ErrUnsupported = errors.New("not supported by this storage")
 
-const unreachable = "storage cannot be reached at the moment"
+const unreachable = "Storage cannot be reached at the moment."
 
 // wrap says what was being done when the bucket failed, and turns its error
 // into the kind that callers act on. A canceled ctx stays what it is.
@@ -27,11 +28,14 @@ func wrap(ctx context.Context, err error, doing string) error {
 	if ctx.Err() != nil {
 		return err
 	}
+	if gcerrors.Code(err) == gcerrors.PermissionDenied || errors.Is(err, fs.ErrPermission) {
+		return proget.WrapError(proget.ErrUnavailable, err, "Storage refuses this server: permission denied.")
+	}
 	switch kind := kindOf(err); kind {
 	case proget.ErrNotFound:
-		return proget.WrapError(kind, err, "the file is not in storage")
+		return proget.WrapError(kind, err, "The file is not in storage.")
 	case proget.ErrNoSpace:
-		return proget.WrapError(kind, err, "storage is full")
+		return proget.WrapError(kind, err, "Storage is full.")
 	case proget.ErrUnavailable:
 		return proget.WrapError(kind, err, unreachable)
 	}

@@ -11,6 +11,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/memblob"
 
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage/share"
 )
 
@@ -22,8 +23,20 @@ import (
 //   - mem: or mem://: memory, for tests and trials.
 //   - anything else goes to gocloud, as in s3://bucket?region=eu-west-1: main
 //     imports the drivers that it wants, such as gocloud.dev/blob/s3blob.
+//
+// A URL that can never work is proget.ErrInvalid.
 func Open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) {
 	bucket, err := openBucket(ctx, bucketURL)
+	if err != nil {
+		return nil, fmt.Errorf("open storage: %w", err)
+	}
+	return New(bucket, opts), nil
+}
+
+// OpenFolder opens the folder dir, as Open does for its file URL; a relative
+// path is one below the working directory.
+func OpenFolder(dir string, opts *Options) (*Store, error) {
+	bucket, err := share.OpenBucket(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
 	}
@@ -33,7 +46,7 @@ func Open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) 
 func openBucket(ctx context.Context, bucketURL string) (*blob.Bucket, error) {
 	u, err := url.Parse(bucketURL)
 	if err != nil {
-		return nil, fmt.Errorf("%w; use %s", err, accepted())
+		return nil, proget.Errorf(proget.ErrInvalid, "this is no URL; use %s", accepted())
 	}
 	switch u.Scheme {
 	case "file":
@@ -44,13 +57,13 @@ func openBucket(ctx context.Context, bucketURL string) (*blob.Bucket, error) {
 		return share.OpenBucket(dir)
 	case "mem":
 		if strings.TrimRight(bucketURL, "/") != "mem:" {
-			return nil, fmt.Errorf("%q: write mem: with nothing after it", bucketURL)
+			return nil, proget.Errorf(proget.ErrInvalid, "%q: write mem: with nothing after it", bucketURL)
 		}
 		// The MD5 that memblob would compute is of no use here.
 		return memblob.OpenBucket(&memblob.Options{NoMD5: true}), nil
 	}
 	if !blob.DefaultURLMux().ValidBucketScheme(u.Scheme) {
-		return nil, fmt.Errorf("%q: no driver for scheme %q; use %s", u.Redacted(), u.Scheme, accepted())
+		return nil, proget.Errorf(proget.ErrInvalid, "%q: there is no driver for such a URL; use %s", u.Redacted(), accepted())
 	}
 	return blob.OpenBucket(ctx, bucketURL)
 }
@@ -71,15 +84,15 @@ func folderOf(u *url.URL, windows bool) (string, error) {
 	path, local := u.Path, u.Host == "" || u.Host == "localhost"
 	switch {
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return "", fmt.Errorf("%q: a file URL has nothing but a path", u.Redacted())
+		return "", proget.Errorf(proget.ErrInvalid, "%q: a file URL has nothing but a path", u.Redacted())
 	case u.Opaque != "" || path == "" || path == "/":
-		return "", fmt.Errorf("%q: write file:///folder with an absolute path", u.Redacted())
+		return "", proget.Errorf(proget.ErrInvalid, "%q: write file:///folder with an absolute path", u.Redacted())
 	case windows && !local:
 		path = "//" + u.Host + path
 	case windows:
 		path = strings.TrimPrefix(path, "/") // "/D:/packages"
 	case !local:
-		return "", fmt.Errorf("%q: mount the share and write file:///folder, with three slashes", u.Redacted())
+		return "", proget.Errorf(proget.ErrInvalid, "%q: mount the share and write file:///folder, with three slashes", u.Redacted())
 	}
 	return filepath.FromSlash(path), nil
 }

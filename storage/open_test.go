@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"runtime"
@@ -43,13 +44,25 @@ func TestOpenFolder(t *testing.T) {
 	require.Error(t, err, "the parent is missing")
 }
 
+func TestRelativeFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s, err := storage.OpenFolder("packages", nil)
+	require.NoError(t, err)
+	defer s.Close()
+	t.Chdir(t.TempDir())
+	_, err = s.NewProbe(t.Context(), "a")
+	require.NoError(t, err, "that the working directory changes later is no matter")
+	_, err = storage.OpenFolder("missing/packages", nil)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
 func TestOpenWrongURL(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ url, says string }{
 		{"", "file:///folder or mem:"},
 		{"/srv/packages", "file:///folder or mem:"},
 		{`C:\packages`, "file:///folder or mem:"},
-		{"s3://bucket", `no driver for scheme "s3"`},
+		{"s3://bucket", `no driver for such a URL`},
 		{"http://[", "file:///folder or mem:"},
 		{"file:packages", "absolute path"},
 		{"file://", "absolute path"},

@@ -25,6 +25,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/driver"
+	"github.com/proget-go/ha/proget"
 )
 
 //go:embed migrations/*.sql queries/*.sql
@@ -33,19 +34,43 @@ var files embed.FS
 // readers is the number of connections that read.
 const readers = 8
 
-// Open opens the database file at path, creating it and its folder if need be.
+// Open opens the database file at path, creating it if need be, readable for
+// this user alone. Its folder must be there: a missing one is more likely a
+// slip than a wish.
 func Open(ctx context.Context, path string, opts *db.Options) (*db.Store, error) {
+	if path == "" {
+		return nil, proget.Errorf(proget.ErrInvalid, "The name of the SQLite database file is missing.")
+	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the database file: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, fmt.Errorf("create the database's folder: %w", err)
-	}
 	if err := refuseNetworkFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	return db.Open(ctx, engine{path}, opts)
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("create the database file: %w", err)
+	}
+	store, err := db.Open(ctx, engine{path}, opts)
+	if err != nil {
+		return nil, fmt.Errorf("the database file %s: %w", path, err)
+	}
+	return store, nil
+}
+
+// create makes an empty file unless it is there; what the engine puts beside it
+// gets the same mode. It never opens a file that is there: closing it would
+// release this process's locks on it (https://sqlite.org/howtocorrupt.html,
+// section 2.2).
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 type engine struct{ path string }

@@ -1,7 +1,10 @@
 package sqlite_test
 
 import (
+	"io/fs"
+	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,7 +17,7 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T) dbtest.Open {
-		path := filepath.Join(t.TempDir(), "with space & %", "test.db")
+		path := filepath.Join(t.TempDir(), "with space & %.db")
 		return func(t *testing.T) *db.Store {
 			s, err := sqlite.Open(t.Context(), path, nil)
 			require.NoError(t, err)
@@ -22,4 +25,33 @@ func TestConformance(t *testing.T) {
 			return s
 		}
 	})
+}
+
+// TestMissingFolder: a mistyped path makes nothing.
+func TestMissingFolder(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "missing")
+	_, err := sqlite.Open(t.Context(), filepath.Join(folder, "test.db"), nil)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoDirExists(t, folder)
+}
+
+// TestFilesArePrivate: hashes of passwords are for nobody else on the machine.
+func TestFilesArePrivate(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("has no such modes")
+	}
+	folder := t.TempDir()
+	s, err := sqlite.Open(t.Context(), filepath.Join(folder, "test.db"), nil)
+	require.NoError(t, err)
+	defer s.Close()
+	files, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, files, 3, "the database, its log and their shared memory")
+	for _, f := range files {
+		info, err := f.Info()
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o600), info.Mode(), f.Name())
+	}
 }

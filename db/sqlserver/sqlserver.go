@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"time"
 
 	mssql "github.com/microsoft/go-mssqldb"
@@ -34,6 +35,9 @@ const (
 func Open(ctx context.Context, dsn string, opts *db.Options) (*db.Store, error) {
 	config, err := msdsn.Parse(dsn)
 	if err != nil {
+		if bad, ok := errors.AsType[*url.Error](err); ok {
+			err = bad.Err // the text around it would show the password
+		}
 		return nil, proget.WrapError(proget.ErrInvalid, err, "The SQL Server connection string cannot be read.")
 	}
 	if config.Database == "" {

@@ -22,7 +22,7 @@ func TestClusterInBrowser(t *testing.T) {
 	b := testenv.StartBrowser(t)
 	c := start(t)
 	for n := range 3 {
-		status, err := push(t.Context(), http.DefaultClient, c.LoadBalancer.URL, c.APIKey, nupkg(t, "Acme.Lib", fmt.Sprintf("1.%d.0", n)))
+		status, err := push(t.Context(), http.DefaultClient, c.LoadBalancer.URL, c.APIKey, testenv.Nupkg(t, "Acme.Lib", fmt.Sprintf("1.%d.0", n)))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusCreated, status)
 	}

@@ -17,20 +17,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// nupkg makes a small package.
-func nupkg(t testing.TB, id, version string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	w, err := z.Create(id + ".nuspec")
-	require.NoError(t, err)
-	_, err = fmt.Fprintf(w, `<?xml version="1.0"?><package><metadata><id>%s</id><version>%s</version><authors>test</authors><description>A package.</description></metadata></package>`, id, version)
-	require.NoError(t, err)
-	require.NoError(t, z.Close())
-	return b.Bytes()
-}
+	"github.com/proget-go/ha/internal/testenv"
+)
 
 // push sends a package and returns the status, or an error if there was no
 // answer.
@@ -94,7 +83,7 @@ func (l *load) run(t *testing.T, ctx context.Context, worker int) {
 	for n := 0; ctx.Err() == nil; n++ {
 		version := fmt.Sprintf("%d.0.%d", worker+1, n)
 		began := time.Now()
-		status, err := push(context.WithoutCancel(ctx), l.client, l.c.LoadBalancer.URL, l.c.APIKey, nupkg(t, "Faulty.Lib", version))
+		status, err := push(context.WithoutCancel(ctx), l.client, l.c.LoadBalancer.URL, l.c.APIKey, testenv.Nupkg(t, "Faulty.Lib", version))
 		l.record(version, status, err, time.Since(began))
 		if status != http.StatusCreated {
 			continue

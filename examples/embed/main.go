@@ -3,28 +3,28 @@ package main // serves a NuGet feed beside a program's own pages
 import (
 	"cmp"
 	"context"
-	"log"
-	"net/http"
-
 	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/node"
 	"github.com/proget-go/ha/storage"
+	"log"
+	"net/http"
+	"os"
 )
 
 func main() {
 	ctx := context.Background()
 	store, err1 := sqlite.Open(ctx, "embed.db", nil)
-	blobs, err2 := storage.Open(ctx, "mem:", nil)
-	keys, err3 := auth.ParseKeyring("00112233445566778899aabbccddeeff")
+	blobs, err2 := storage.OpenFolder("embed-packages", nil)
+	keys, err3 := auth.ParseKeyring("00112233445566778899aabbccddeeff") // your own
 	n, err4 := node.New(ctx, node.Config{DB: store, Blobs: blobs, Keys: keys, Feeds: []feed.Type{nuget.New(nil)}, FirstStart: &node.FirstStart{APIKey: "change-me-please"}})
 	if err := cmp.Or(err1, err2, err3, err4); err != nil {
 		log.Fatal(err)
 	}
 	http.Handle("/nuget/", n.Handler())
 	http.Handle("/docs/", http.StripPrefix("/docs/", http.FileServer(http.Dir("docs"))))
-	go n.Run(ctx)
-	log.Fatal(http.ListenAndServe("localhost:8080", nil))
+	go func() { log.Fatal(n.Run(ctx)) }()
+	log.Fatal(http.ListenAndServe(cmp.Or(os.Getenv("ADDRESS"), "localhost:8080"), nil))
 }

@@ -154,7 +154,7 @@ func get(address string, request []byte, n int) (size int64, err error) {
 func BenchmarkRegistration(b *testing.B) {
 	c := newContest(b)
 	for n := range 50 {
-		require.Equal(b, http.StatusCreated, push(b, c.ours.URL, nupkg(b, "Acme.Lib", fmt.Sprintf("1.%d.0", n))))
+		require.Equal(b, http.StatusCreated, push(b, c.ours.URL, testenv.Nupkg(b, "Acme.Lib", fmt.Sprintf("1.%d.0", n))))
 	}
 	for _, connections := range []int{1, 16, 64, 256} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
@@ -167,7 +167,7 @@ func BenchmarkRegistration(b *testing.B) {
 func BenchmarkColdRegistration(b *testing.B) {
 	p := start(b)
 	for n := range b.N {
-		require.Equal(b, http.StatusCreated, push(b, p.URL, nupkg(b, fmt.Sprintf("Acme.Lib%d", n), "1.0.0")))
+		require.Equal(b, http.StatusCreated, push(b, p.URL, testenv.Nupkg(b, fmt.Sprintf("Acme.Lib%d", n), "1.0.0")))
 	}
 	before := p.CPU(b)
 	b.ResetTimer()
@@ -181,7 +181,7 @@ func BenchmarkPush(b *testing.B) {
 	p := start(b)
 	before := p.CPU(b)
 	for n := 0; b.Loop(); n++ {
-		require.Equal(b, http.StatusCreated, push(b, p.URL, nupkg(b, "Acme.Lib", fmt.Sprintf("1.%d.0", n))))
+		require.Equal(b, http.StatusCreated, push(b, p.URL, testenv.Nupkg(b, "Acme.Lib", fmt.Sprintf("1.%d.0", n))))
 	}
 	b.ReportMetric(float64(b.N)/(p.CPU(b)-before).Seconds(), "pushes/cpu-s")
 }
@@ -241,18 +241,6 @@ func writeLarge(w io.Writer, name string, size int64) error {
 		return err
 	}
 	return z.Close()
-}
-
-func nupkg(t testing.TB, id, version string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	w, err := z.Create(id + ".nuspec")
-	require.NoError(t, err)
-	_, err = fmt.Fprintf(w, `<?xml version="1.0"?><package><metadata><id>%s</id><version>%s</version><authors>test</authors><description>A package.</description></metadata></package>`, id, version)
-	require.NoError(t, err)
-	require.NoError(t, z.Close())
-	return b.Bytes()
 }
 
 func push(t testing.TB, base string, file []byte) int {

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,8 +24,8 @@ import (
 	"github.com/proget-go/ha/db/sqlserver"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
-	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/node"
+	"github.com/proget-go/ha/storage"
 )
 
 // usageError is a wrong flag or environment variable, in one line.
@@ -58,6 +58,8 @@ Usage:
   server [run] [flags]             serve
   server upgradedb [flags]         bring the database's schema up to date, and exit
   server resetadminpassword        give the user Admin a new password, and print it
+  server version                   print the version
+  server help                      print this
 
 Without flags, everything lies in the folder proget-data and one process does
 it all. For a cluster, start any number of nodes with the same -db, -storage
@@ -190,6 +192,9 @@ func (c *config) complete(roles, maxUpload string) (err error) {
 	if c.db == "" {
 		c.db = "sqlite:" + filepath.Join(c.data, "proget.db")
 	}
+	if c.drain < 0 || c.shutdown < 0 {
+		return usageError("-drain and -shutdown: a time cannot be negative")
+	}
 	if c.storage == "" {
 		c.storage = (&url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(filepath.Join(c.data, "packages")), "/")}).String()
 	}
@@ -200,6 +205,9 @@ func (c *config) complete(roles, maxUpload string) (err error) {
 		return err
 	}
 	if err := c.checkRoles(roles); err != nil {
+		return err
+	}
+	if err := c.checkFirstStart(); err != nil {
 		return err
 	}
 	return c.check()
@@ -216,10 +224,20 @@ func (c *config) checkRoles(roles string) error {
 	return nil
 }
 
+// checkFirstStart finds what an unattended first start would stumble over.
+func (c *config) checkFirstStart() error {
+	first := node.FirstStart{Password: c.adminPassword, APIKey: c.apiKey, Feeds: c.feeds}
+	if err := first.Check(types()); err != nil {
+		return usageError("first start (PROGET_ADMIN_PASSWORD, PROGET_API_KEY, PROGET_FEEDS): " + proget.Message(err))
+	}
+	return nil
+}
+
 var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 func (c *config) check() error {
-	if _, _, err := net.SplitHostPort(c.listen); err != nil {
+	_, port, err := net.SplitHostPort(c.listen)
+	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 		return usageError(fmt.Sprintf("-listen %q: give host:port, as in localhost:8624 or :8624", c.listen))
 	}
 	if !nodeName.MatchString(c.node) {
@@ -230,9 +248,6 @@ func (c *config) check() error {
 	}
 	if u, err := url.Parse(c.baseURL); c.baseURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return usageError(fmt.Sprintf("-base-url %q: give an http or https URL", c.baseURL))
-	}
-	if u, err := url.Parse(c.storage); err != nil || u.Scheme == "" {
-		return usageError(fmt.Sprintf("-storage %q: give a URL, as in file:///srv/packages", c.storage))
 	}
 	if c.keys == "" && c.engine() != "sqlite" {
 		return usageError("-encryption-key is needed with a database server, the same on every node; for example " + auth.NewEncryptionKey())
@@ -250,15 +265,17 @@ var size = regexp.MustCompile(`^(\d+)([KMGT]?)B?$`)
 
 // parseSize reads 500MB, 10GB or a number of bytes.
 func parseSize(text string) (int64, error) {
+	wrong := usageError(fmt.Sprintf("-max-upload %q: give a size, as in 500MB or 10GB", text))
 	m := size.FindStringSubmatch(strings.ToUpper(strings.ReplaceAll(text, " ", "")))
-	if m == nil || len(m[1]) > 9 {
-		return 0, usageError(fmt.Sprintf("-max-upload %q: give a size, as in 500MB or 10GB", text))
+	if m == nil {
+		return 0, wrong
 	}
 	n, err := strconv.ParseInt(m[1], 10, 64)
-	if err != nil {
-		return 0, err
+	shift := 10 * strings.Index("BKMGT", cmp.Or(m[2], "B"))
+	if err != nil || n == 0 || n > math.MaxInt64>>shift {
+		return 0, wrong
 	}
-	return n << (10 * strings.Index("BKMGT", cmp.Or(m[2], "B"))), nil
+	return n << shift, nil
 }
 
 // parseFeeds reads name:type,name:type.
@@ -272,20 +289,9 @@ func parseFeeds(text string) ([]*proget.Feed, error) {
 		if !ok {
 			return nil, usageError(fmt.Sprintf("PROGET_FEEDS: %q is not name:type", item))
 		}
-		if !slices.ContainsFunc(types(), func(t feed.Type) bool { return t.Name == typ }) {
-			return nil, usageError(fmt.Sprintf("PROGET_FEEDS: there is no feed type %q: use %s", typ, typeNames()))
-		}
-		feeds = append(feeds, &proget.Feed{Name: name, Type: typ})
+		feeds = append(feeds, &proget.Feed{Name: strings.TrimSpace(name), Type: typ})
 	}
 	return feeds, nil
-}
-
-func typeNames() string {
-	var names []string
-	for _, t := range types() {
-		names = append(names, t.Name)
-	}
-	return strings.Join(names, ", ")
 }
 
 // engine tells what kind of database -db names, or "".
@@ -306,7 +312,19 @@ func (c *config) openDB(ctx context.Context, migrate bool) (*db.Store, error) {
 	if e, ok := errors.AsType[*proget.Error](err); ok && e.Kind == proget.ErrUnavailable {
 		return nil, fmt.Errorf("the database %s does not answer: %w", redact(c.db), e.Cause)
 	}
+	if errors.Is(err, proget.ErrInvalid) {
+		return nil, usageError("-db: " + err.Error())
+	}
 	return store, err
+}
+
+// openStorage opens what -storage names.
+func (c *config) openStorage(ctx context.Context) (*storage.Store, error) {
+	blobs, err := storage.Open(ctx, c.storage, nil)
+	if errors.Is(err, proget.ErrInvalid) {
+		return nil, usageError("-storage: " + proget.Message(err))
+	}
+	return blobs, err
 }
 
 func (c *config) openEngine(ctx context.Context, opts *db.Options) (*db.Store, error) {
@@ -316,8 +334,10 @@ func (c *config) openEngine(ctx context.Context, opts *db.Options) (*db.Store, e
 	case "sqlserver":
 		return sqlserver.Open(ctx, c.db, opts)
 	}
-	return sqlite.Open(ctx, c.db[len("sqlite:"):], opts)
+	return sqlite.Open(ctx, c.sqlitePath(), opts)
 }
+
+func (c *config) sqlitePath() string { return c.db[len("sqlite:"):] }
 
 // keyring reads the encryption keys. A server on embedded defaults makes one
 // and keeps it beside its data.
@@ -333,7 +353,11 @@ func (c *config) keyring() (*auth.Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the encryption key: %w", err)
 	}
-	return auth.ParseKeyring(string(text))
+	ring, err := auth.ParseKeyring(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("the file %s: %w", path, err)
+	}
+	return ring, nil
 }
 
 // makeKey writes a new key so that of several processes that start at once all

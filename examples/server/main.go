@@ -27,7 +27,6 @@ import (
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/feed/universal"
 	"github.com/proget-go/ha/proget/node"
-	"github.com/proget-go/ha/storage"
 )
 
 // types are the feed types this server knows.
@@ -62,6 +61,13 @@ func run(args []string) error {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		command, args = args[0], args[1:]
 	}
+	switch command {
+	case "help":
+		args = []string{"-help"}
+	case "version":
+		fmt.Println(node.Version())
+		return nil
+	}
 	cfg, err := parse(args)
 	if err != nil {
 		return err
@@ -76,7 +82,7 @@ func run(args []string) error {
 	case "resetadminpassword":
 		return resetPassword(ctx, cfg)
 	}
-	return usageError(fmt.Sprintf("there is no command %q: use run, upgradedb or resetadminpassword", command))
+	return usageError(fmt.Sprintf("there is no command %q: use run, upgradedb, resetadminpassword, version or help", command))
 }
 
 func upgrade(ctx context.Context, cfg config) error {
@@ -88,8 +94,15 @@ func upgrade(ctx context.Context, cfg config) error {
 	return store.Close()
 }
 
+// resetPassword changes a database that is there. It makes none: who mistypes
+// its name must not be told that all is well.
 func resetPassword(ctx context.Context, cfg config) error {
-	store, err := cfg.openDB(ctx, cfg.upgradeDB)
+	if cfg.engine() == "sqlite" {
+		if _, err := os.Stat(cfg.sqlitePath()); err != nil {
+			return fmt.Errorf("there is no database: %w; name the folder with -data or the database with -db", err)
+		}
+	}
+	store, err := cfg.openDB(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -117,19 +130,19 @@ func serve(ctx context.Context, cfg config) error {
 	}
 	listener, err := net.Listen("tcp", cfg.listen)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return fmt.Errorf("%w; choose another address with -listen", err)
 	}
 	defer listener.Close()
+	blobs, err := cfg.openStorage(ctx)
+	if err != nil {
+		return err
+	}
+	defer blobs.Close()
 	store, err := cfg.openDB(ctx, cfg.upgradeDB)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	blobs, err := storage.Open(ctx, cfg.storage, nil)
-	if err != nil {
-		return err
-	}
-	defer blobs.Close()
 	secrets, err := node.Initialize(ctx, store, types(), node.FirstStart{
 		Password: cfg.adminPassword, APIKey: cfg.apiKey, Feeds: cfg.feeds})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -121,14 +122,27 @@ func TestWrongUse(t *testing.T) {
 		"roles":             {args: []string{"-roles", "web,cook"}, want: "web,index"},
 		"two wrong":         {args: []string{"-roles", "cook", "-listen", "here"}, want: "-roles"},
 		"listen":            {args: []string{"-listen", "here"}, want: "localhost:8624"},
+		"port":              {args: []string{"-listen", ":99999"}, want: "localhost:8624"},
+		"negative time":     {args: []string{"-drain", "-1s"}, want: "-drain"},
+		"postgres URL":      {args: []string{"-db", "postgres://a:secret@:x/d", "-encryption-key", key}, want: "-db"},
+		"sqlserver URL":     {args: []string{"-db", "sqlserver://a:secret@:x?database=d", "-encryption-key", key}, want: "-db"},
+		"no SQLite file":    {args: []string{"-db", "sqlite:"}, want: "-db"},
 		"database":          {args: []string{"-db", "mysql://x"}, want: "postgres://"},
 		"key missing":       {args: []string{"-db", "postgres://localhost/x"}, want: "-encryption-key"},
 		"key short":         {args: []string{"-encryption-key", "abc"}, want: "-encryption-key"},
-		"storage":           {args: []string{"-storage", "/srv"}, want: "file:///srv/packages"},
+		"storage":           {args: []string{"-storage", "/srv"}, want: "file:///"},
+		"relative storage":  {args: []string{"-storage", "file:packages"}, want: "file:///"},
+		"unknown storage":   {args: []string{"-storage", "ftp://host"}, want: "file:///"},
 		"base URL":          {args: []string{"-base-url", "feeds.example"}, want: "https"},
 		"size":              {args: []string{"-max-upload", "plenty"}, want: "500MB"},
+		"no size":           {args: []string{"-max-upload", "0"}, want: "500MB"},
+		"huge size":         {args: []string{"-max-upload", "999999999T"}, want: "500MB"},
 		"environment":       {env: []string{"PROGET_DRAIN=soon"}, want: "PROGET_DRAIN"},
 		"feeds":             {env: []string{"PROGET_FEEDS=nuget"}, want: "name:type"},
+		"feed name":         {env: []string{"PROGET_FEEDS=a/b:nuget"}, want: "a/b"},
+		"feed named twice":  {env: []string{"PROGET_FEEDS=a:nuget,A:universal"}, want: "PROGET_FEEDS"},
+		"short password":    {env: []string{"PROGET_ADMIN_PASSWORD=short"}, want: "PROGET_ADMIN_PASSWORD"},
+		"short key":         {env: []string{"PROGET_API_KEY=short"}, want: "PROGET_API_KEY"},
 		"unknown feed type": {env: []string{"PROGET_FEEDS=a:cobol"}, want: "cobol"},
 		"no such file":      {env: []string{"PROGET_API_KEY=", "PROGET_API_KEY_FILE=/none/key"}, want: "PROGET_API_KEY_FILE"},
 	} {
@@ -141,6 +155,7 @@ func TestWrongUse(t *testing.T) {
 			require.ErrorAs(t, err, &exit, "%s", out)
 			require.Equal(t, 2, exit.ExitCode(), "%s", out)
 			require.Contains(t, string(out), tc.want)
+			require.NotContains(t, string(out), "secret")
 			require.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
 		})
 	}
@@ -150,7 +165,10 @@ func TestWrongUse(t *testing.T) {
 func TestCannotStart(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("neither a database nor a key, only a few words in a file, longer than a header is"), 0o600))
+	badKey := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(badKey, "encryption.key"), []byte("key"), 0o600))
+	missing := filepath.Join(t.TempDir(), "missing")
 	taken := start(t)
 	for name, tc := range map[string]struct {
 		args []string
@@ -161,19 +179,49 @@ func TestCannotStart(t *testing.T) {
 		"data is a file":    {[]string{"-data", file}, file},
 		"storage is a file": {[]string{"-storage", "file://" + file}, file},
 		"storage's parent":  {[]string{"-storage", "file://" + file + "/none/packages"}, file},
-		"port in use":       {[]string{"-listen", strings.TrimPrefix(taken.URL, "http://")}, "in use"},
+		"port in use":       {[]string{"-listen", strings.TrimPrefix(taken.URL, "http://")}, "-listen"},
+		"no database":       {[]string{"-db", "sqlite:" + file}, file},
+		"database's folder": {[]string{"-db", "sqlite:" + missing + "/proget.db"}, missing},
+		"bad key file":      {[]string{"-data", badKey}, "encryption.key"},
+		"nothing to reset":  {[]string{"resetadminpassword", "-data", missing}, "-data"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out, err := command(t, append([]string{"-listen", "127.0.0.1:0"}, tc.args...)...).CombinedOutput()
+			cmd := command(t, tc.args...)
+			cmd.Env = append(cmd.Env, "PROGET_LISTEN=127.0.0.1:0")
+			out, err := cmd.CombinedOutput()
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit, "%s", out)
 			require.Equal(t, 1, exit.ExitCode(), "%s", out)
-			require.Contains(t, string(out), tc.want)
+			require.Regexp(t, "(?m)^proget: .*"+regexp.QuoteMeta(tc.want)+".*\n\\z", string(out), "the last line says it")
 			require.NotContains(t, string(out), "secret")
-			require.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
 		})
 	}
+	require.NoFileExists(t, missing)
+}
+
+// TestResetPassword: the new password opens the server, the former one does not.
+func TestResetPassword(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	p := start(t, "-data", data)
+	signIn := func(password string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.URL+"/nuget/nuget/v3/index.json", nil)
+		require.NoError(t, err)
+		req.SetBasicAuth("Admin", password)
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	require.Equal(t, http.StatusOK, signIn("password"))
+	cmd := command(t, "resetadminpassword", "-data", data)
+	cmd.Env = append(cmd.Env, "PROGET_ADMIN_PASSWORD=")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	words := strings.Fields(string(out))
+	require.Equal(t, http.StatusOK, signIn(words[len(words)-1]), "a running server learns of it")
+	require.Equal(t, http.StatusUnauthorized, signIn("password"))
 }
 
 // TestStopInOrder: on SIGTERM readiness turns 503 while requests are still
@@ -202,7 +250,7 @@ func TestStopInOrder(t *testing.T) {
 		_ = resp.Body.Close()
 		answer <- resp.StatusCode
 	}()
-	file := nupkg(t, "Acme.Slow", "1.0.0")
+	file := testenv.Nupkg(t, "Acme.Slow", "1.0.0")
 	_, err = out.Write(file[:100]) // the server reads it: the upload is in flight
 	require.NoError(t, err)
 
@@ -247,7 +295,7 @@ func TestDatabaseOutage(t *testing.T) {
 	t.Parallel()
 	postgres := testenv.StartPostgres(t)
 	p := start(t, "-db", postgres.NewDatabase(t), "-encryption-key", key)
-	require.Equal(t, http.StatusCreated, push(t, p.URL, nupkg(t, "Acme.Lib", "1.0.0")))
+	require.Equal(t, http.StatusCreated, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "1.0.0")))
 	known := p.URL + "/nuget/nuget/v3/registration/acme.lib/index.json"
 	require.Equal(t, http.StatusOK, status(known))
 
@@ -269,10 +317,10 @@ func TestDatabaseOutage(t *testing.T) {
 	require.NotContains(t, string(text), "127.0.0.1", "nothing internal is shown")
 	require.Equal(t, http.StatusServiceUnavailable, status(p.URL+"/nuget/nuget/v3/flatcontainer/acme.lib/2.0.0/acme.lib.2.0.0.nupkg"),
 		"what is not known may have been published elsewhere")
-	require.Equal(t, http.StatusServiceUnavailable, push(t, p.URL, nupkg(t, "Acme.Lib", "2.0.0")))
+	require.Equal(t, http.StatusServiceUnavailable, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "2.0.0")))
 
 	postgres.Start(t)
 	require.Eventually(t, func() bool { return status(p.URL+"/health") == http.StatusOK }, waitLong, waitStep)
-	require.Equal(t, http.StatusCreated, push(t, p.URL, nupkg(t, "Acme.Lib", "3.0.0")))
+	require.Equal(t, http.StatusCreated, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "3.0.0")))
 	require.Equal(t, http.StatusOK, status(p.URL+"/nuget/nuget/v3/flatcontainer/acme.lib/3.0.0/acme.lib.3.0.0.nupkg"))
 }

@@ -27,7 +27,7 @@ const CookieName = "proget_session"
 // SessionLength is how long a session lasts.
 const SessionLength = 7 * 24 * time.Hour
 
-// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
+// hashing bounds how many passwords are hashed at once: each takes 19 MiB.
 const hashing = 2
 
 // kept bounds how many keys, users and checked passwords are kept in memory.

@@ -157,7 +157,10 @@ func (r *Registry) beat(ctx context.Context, checkStorage bool) error {
 		return err
 	}
 	if checkStorage {
-		self.Storage = r.checkStorage(ctx, &self, members)
+		before := self.Storage
+		if self.Storage, err = r.checkStorage(ctx, &self, members); self.Storage != before && err != nil {
+			r.opts.Logger.ErrorContext(ctx, "storage failed its check", "error", err)
+		}
 	}
 	if r.opts.State != nil {
 		self.IndexLag, self.Ready = r.opts.State()
@@ -240,21 +243,22 @@ func (r *Registry) checkKey(ctx context.Context, members []node) (problem string
 	return problem, err
 }
 
-// checkStorage returns "" or what is wrong with storage, in a sentence.
-func (r *Registry) checkStorage(ctx context.Context, self *Self, members []node) string {
+// checkStorage returns "" or what is wrong with storage, in a sentence, and the
+// error behind it.
+func (r *Registry) checkStorage(ctx context.Context, self *Self, members []node) (problem string, err error) {
 	if err := r.blobs.CheckWritable(ctx, r.opts.Name); err != nil {
-		return "Storage cannot be written: " + reason(err)
+		return "Storage cannot be written: " + reason(err), err
 	}
 	if err := r.checkShared(ctx); err != nil {
 		if errors.Is(err, storage.ErrNotShared) {
-			return "The storage of this server is not the cluster's: point every server at the same -storage."
+			return "The storage of this server is not the cluster's: point every server at the same -storage.", err
 		}
-		return "Storage cannot be checked: " + reason(err)
+		return "Storage cannot be checked: " + reason(err), err
 	}
 	if self.Probe.Key == "" {
 		probe, err := r.blobs.NewProbe(ctx, r.opts.Name)
 		if err != nil {
-			return "Storage cannot be written: " + reason(err)
+			return "Storage cannot be written: " + reason(err), err
 		}
 		self.Probe = probe
 	}
@@ -263,17 +267,19 @@ func (r *Registry) checkStorage(ctx context.Context, self *Self, members []node)
 			continue
 		}
 		if err := r.blobs.CheckProbe(ctx, m.Probe); err != nil {
-			return fmt.Sprintf("What server %s wrote into storage cannot be read here: %s", m.Name, reason(err))
+			return fmt.Sprintf("What server %s wrote into storage cannot be read here.", m.Name), err
 		}
 	}
-	return ""
+	return "", nil
 }
 
+// reason is what may be shown of an error to anyone who asks for the server's
+// health; its text is in the log.
 func reason(err error) string {
 	if m := proget.Message(err); m != "" {
 		return m
 	}
-	return err.Error()
+	return "the server's log says why."
 }
 
 // checkShared looks for the probe by which the cluster's storage is known. The

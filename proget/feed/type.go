@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -14,6 +15,7 @@ type Type struct {
 	Name       string             // the database's and the API's word: "nuget"
 	Title      string             // for people: "NuGet"
 	Mount      string             // first segment of its URLs, /{Mount}/{feed}/…; "" means Name
+	Start      string             // path below a feed's URL that its clients are given: "v3/index.json"; optional
 	Algorithms []proget.Algorithm // digests its clients ask for, beside SHA-256; optional
 
 	// NameKey and VersionKey return the normal form that decides identity, for
@@ -46,6 +48,19 @@ type Type struct {
 	// and never empty. Headers that go with the status (WWW-Authenticate,
 	// Retry-After) are set already.
 	WriteError func(w http.ResponseWriter, r *http.Request, status int, message string)
+}
+
+// URL returns a feed's URL, without a trailing slash, on a server at base.
+func (t *Type) URL(base string, f *proget.Feed) string {
+	return base + "/" + t.MountName() + "/" + url.PathEscape(f.Name)
+}
+
+// StartURL returns the URL that the feed's clients are given.
+func (t *Type) StartURL(base string, f *proget.Feed) string {
+	if t.Start == "" {
+		return t.URL(base, f)
+	}
+	return t.URL(base, f) + "/" + t.Start
 }
 
 // MountName returns the first segment of the type's URLs.

@@ -29,8 +29,10 @@ type call struct {
 
 // api does what every call needs, in the order in which feeds do it.
 func (n *Node) api(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
-	answer := func(w http.ResponseWriter, r *http.Request) error {
-		n.sync(w, r)
+	answer := func(w http.ResponseWriter, r *http.Request) (err error) {
+		if stale := n.sync(w, r); stale {
+			defer func() { err = doubt(err) }()
+		}
 		id, err := n.authority.Authenticate(r)
 		if err != nil {
 			return err

@@ -73,8 +73,7 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 	if f.Type != h.typ.Name {
 		return proget.Errorf(proget.ErrNotFound, "Feed %s is not a %s feed.", f.Name, h.typ.Title)
 	}
-	prefix := "/" + h.typ.MountName() + "/" + f.Name
-	req := &feed.Request{Request: r, Feed: f, Base: n.baseURL(r) + prefix, Path: rest(r.URL.EscapedPath())}
+	req := &feed.Request{Request: r, Feed: f, Base: h.typ.URL(n.baseURL(r), f), Path: rest(r.URL.EscapedPath())}
 	id, err := n.authority.Authenticate(r)
 	if err != nil {
 		return err
@@ -83,11 +82,27 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 		return err
 	}
 	req.Principal = id.Principal
-	if err := n.authority.Authorize(id, h.handler.Task(req), f); err != nil {
+	task := h.handler.Task(req)
+	if err := n.authority.Authorize(id, task, f); err != nil {
+		return err
+	}
+	if err := n.guardWrite(task); err != nil {
 		return err
 	}
 	n.boundBody(w, r)
 	return h.handler.ServeFeed(w, req)
+}
+
+// guardWrite refuses changes on a server that is not sure of belonging to the
+// cluster: a package in another storage than the cluster's would be lost.
+func (n *Node) guardWrite(task proget.Task) error {
+	if task == proget.TaskView {
+		return nil
+	}
+	if problems := n.registry.Problems(); len(problems) > 0 {
+		return proget.Errorf(proget.ErrUnavailable, "This server cannot take changes now. %s", strings.Join(problems, " "))
+	}
+	return nil
 }
 
 // guardSession refuses a change that a browser was led to by another site.

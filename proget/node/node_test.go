@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/nuget"
@@ -89,11 +90,6 @@ func archive(t testing.TB, files ...string) []byte {
 	return b.Bytes()
 }
 
-func nupkg(t testing.TB, id, version string) []byte {
-	t.Helper()
-	return archive(t, id+".nuspec", fmt.Sprintf(`<package><metadata><id>%s</id><version>%s</version><authors>a</authors><description>Some library for tests.</description></metadata></package>`, id, version))
-}
-
 // ask sends a request and returns the answer with its body read.
 func ask(t testing.TB, method, url string, body []byte, header ...string) (*http.Response, string) {
 	t.Helper()
@@ -134,7 +130,7 @@ func TestEveryNodeSeesItAtOnce(t *testing.T) {
 	a, b := w.start(t, "a").URL+"/nuget/nuget", w.start(t, "b").URL+"/nuget/nuget"
 	for n := range 20 {
 		version := fmt.Sprintf("1.0.%d", n)
-		resp, text := ask(t, "PUT", a+"/api/v2/package", nupkg(t, "Acme.Lib", version), "X-NuGet-ApiKey", apiKey)
+		resp, text := ask(t, "PUT", a+"/api/v2/package", testenv.Nupkg(t, "Acme.Lib", version), "X-NuGet-ApiKey", apiKey)
 		require.Equal(t, http.StatusCreated, resp.StatusCode, text)
 		_, text = ask(t, "GET", b+"/v3/flatcontainer/acme.lib/index.json", nil)
 		require.Contains(t, text, `"`+version+`"`)
@@ -159,7 +155,7 @@ func TestConditionalRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	base := w.start(t, "a").URL + "/nuget/nuget"
-	file := nupkg(t, "Acme.Lib", "1.0.0")
+	file := testenv.Nupkg(t, "Acme.Lib", "1.0.0")
 	_, _ = ask(t, "PUT", base+"/api/v2/package", file, "X-NuGet-ApiKey", apiKey)
 	for _, url := range []string{base + "/v3/registration/acme.lib/index.json", base + "/v3/flatcontainer/acme.lib/1.0.0/acme.lib.1.0.0.nupkg"} {
 		plain, body := ask(t, "GET", url, nil, "Accept-Encoding", "identity")
@@ -189,7 +185,7 @@ func TestRefusals(t *testing.T) {
 	w := newWorld(t)
 	root := w.start(t, "a", func(c *node.Config) { c.MaxUpload = 1 << 20 }).URL
 	push := root + "/nuget/nuget/api/v2/package"
-	good := nupkg(t, "Acme.Lib", "1.0.0")
+	good := testenv.Nupkg(t, "Acme.Lib", "1.0.0")
 	for name, c := range map[string]struct {
 		url    string
 		body   []byte
@@ -200,7 +196,7 @@ func TestRefusals(t *testing.T) {
 		"wrong key":      {push, good, "wrong", http.StatusUnauthorized},
 		"no zip":         {push, []byte("junk"), apiKey, http.StatusBadRequest},
 		"no id":          {push, archive(t, "a.nuspec", `<package><metadata><version>1.0</version></metadata></package>`), apiKey, http.StatusBadRequest},
-		"dots":           {push, nupkg(t, "..", "1.0.0"), apiKey, http.StatusBadRequest},
+		"dots":           {push, testenv.Nupkg(t, "..", "1.0.0"), apiKey, http.StatusBadRequest},
 		"bomb":           {push, archive(t, "a.nuspec", strings.Repeat(" ", 64<<20)), apiKey, http.StatusBadRequest},
 		"too large":      {push, bytes.Repeat([]byte("x"), 2<<20), apiKey, http.StatusRequestEntityTooLarge},
 		"no feed":        {root + "/nuget/other/api/v2/package", good, apiKey, http.StatusNotFound},
@@ -241,7 +237,7 @@ func TestUniversal(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.start(t, "a").URL+"/upack/universal", w.start(t, "b").URL+"/upack/universal"
 	file := archive(t, "upack.json", `{"group":"Acme/Tools","name":"Hdars","version":"1.2.3","title":"A tool"}`, "package/bin/run.txt", "content", "other.txt", "meta")
-	resp, text := ask(t, "PUT", a+"/upload", file, "X-ApiKey", apiKey)
+	resp, text := ask(t, "PUT", a+"/upload", file, "X-ApiKey", apiKey, "Content-Type", "application/x-www-form-urlencoded") // as curl says
 	require.Equal(t, http.StatusCreated, resp.StatusCode, text)
 	resp, _ = ask(t, "POST", b, file, "X-ApiKey", apiKey)
 	require.Equal(t, http.StatusConflict, resp.StatusCode)
@@ -272,8 +268,8 @@ func TestUniversal(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 }
 
-// TestForeignNode: a node with another key, or other storage, says so and takes
-// no traffic.
+// TestForeignNode: a node with another key, or other storage, says so, takes no
+// traffic, and no package from those who ask it nevertheless.
 func TestForeignNode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -287,7 +283,12 @@ func TestForeignNode(t *testing.T) {
 		resp, text := ask(t, "GET", server.URL+"/health/ready", nil)
 		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 		require.Contains(t, text, reason)
+		resp, text = ask(t, "PUT", server.URL+"/nuget/nuget/api/v2/package", testenv.Nupkg(t, "Acme.Lib", "1.0.0"), "X-NuGet-ApiKey", apiKey)
+		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, "what it took would be lost")
+		require.Contains(t, text, reason)
 	}
+	require.Zero(t, other.files(t))
+	require.Zero(t, w.files(t))
 }
 
 func TestHealth(t *testing.T) {

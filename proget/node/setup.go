@@ -41,9 +41,10 @@ func Initialize(ctx context.Context, store *db.Store, types []feed.Type, first F
 	if err != nil || settings[settingInitialized] != "" {
 		return nil, err
 	}
-	if err := first.complete(types); err != nil {
+	if err := first.Check(types); err != nil {
 		return nil, err
 	}
+	first.complete(types)
 	hash, err := auth.HashPassword(first.Password)
 	if err != nil {
 		return nil, fmt.Errorf("hash the administrator's password: %w", err)
@@ -63,25 +64,33 @@ func Initialize(ctx context.Context, store *db.Store, types []feed.Type, first F
 // first start takes.
 const minSecret = 8
 
-func (first *FirstStart) complete(types []feed.Type) error {
+// Check returns proget.ErrInvalid if Initialize would refuse the values for
+// these feed types.
+func (first *FirstStart) Check(types []feed.Type) error {
+	switch {
+	case first.Password != "" && len(first.Password) < minSecret:
+		return proget.Errorf(proget.ErrInvalid, "The administrator's password has at least %d characters.", minSecret)
+	case first.APIKey != "" && len(first.APIKey) < minSecret:
+		return proget.Errorf(proget.ErrInvalid, "The API key has at least %d characters.", minSecret)
+	case strings.ContainsAny(first.APIKey, ": \t\n"):
+		return proget.Errorf(proget.ErrInvalid, "The API key holds no colon and no white space.")
+	}
+	return checkFeeds(first.Feeds, types)
+}
+
+// complete generates what is not given.
+func (first *FirstStart) complete(types []feed.Type) {
 	if first.Password == "" {
 		first.Password = rand.Text()
 	}
 	if first.APIKey == "" {
 		first.APIKey = strings.ToLower(rand.Text() + rand.Text())
 	}
-	if len(first.Password) < minSecret || len(first.APIKey) < minSecret {
-		return proget.Errorf(proget.ErrInvalid, "The administrator's password and the API key have at least %d characters.", minSecret)
-	}
-	if strings.ContainsAny(first.APIKey, ": \t\n") {
-		return proget.Errorf(proget.ErrInvalid, "An API key holds no colon and no white space.")
-	}
 	if first.Feeds == nil {
 		for _, t := range types {
 			first.Feeds = append(first.Feeds, &proget.Feed{Name: t.Name, Type: t.Name})
 		}
 	}
-	return checkFeeds(first.Feeds, types)
 }
 
 func checkFeeds(feeds []*proget.Feed, types []feed.Type) error {
@@ -91,7 +100,6 @@ func checkFeeds(feeds []*proget.Feed, types []feed.Type) error {
 	}
 	seen := make(map[string]bool)
 	for _, f := range feeds {
-		f.Active = true
 		if !strings.Contains(" "+strings.Join(known, " ")+" ", " "+f.Type+" ") {
 			return proget.Errorf(proget.ErrInvalid, "Feed %s has the type %q; this server knows %s.", f.Name, f.Type, strings.Join(known, ", "))
 		}
@@ -145,6 +153,7 @@ func (first *FirstStart) fill(ctx context.Context, tx *db.Tx, hash string) error
 		return err
 	}
 	for _, f := range first.Feeds {
+		f.Active = true
 		if err := tx.CreateFeed(ctx, f); err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ func (s *site) showFeed(v *visit) error {
 		return err
 	}
 	view, skip := newFeedView(f, t, v.URL.Query())
-	view.Endpoint = s.endpoint(v, t, f)
+	view.Endpoint = t.StartURL(s.BaseURL(v.client), f)
 	hits, err := s.Search.Search(v.Context(), f, feed.Query{Text: view.Query, Prerelease: view.Prerelease, Skip: skip, Take: pageSize})
 	if err != nil {
 		return err

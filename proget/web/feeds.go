@@ -50,7 +50,7 @@ func (s *site) feedRows(v *visit, show func(*proget.Feed) (bool, error)) ([]feed
 		}
 		row := feedRow{Name: f.Name, Type: f.Type, Description: f.Description, Active: f.Active}
 		if t := s.types[f.Type]; t != nil {
-			row.Type, row.URL, row.Endpoint = t.Title, feedURL(f), s.endpoint(v, t, f)
+			row.Type, row.URL, row.Endpoint = t.Title, feedURL(f), t.StartURL(s.BaseURL(v.client), f)
 		}
 		if sum, ok := totals[f.ID]; ok {
 			row.Totals = &sum

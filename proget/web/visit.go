@@ -133,5 +133,5 @@ func (s *site) administer(v *visit) error {
 
 // endpoint returns the URL that clients of a feed are given.
 func (s *site) endpoint(v *visit, t *feed.Type, f *proget.Feed) string {
-	return s.BaseURL(v.client) + "/" + t.MountName() + "/" + url.PathEscape(f.Name)
+	return t.URL(s.BaseURL(v.client), f)
 }

@@ -94,7 +94,7 @@ func TestPushRefuses(t *testing.T) {
 		"connection lost":   {"", iotest.ErrReader(errors.New("reset by peer")), "upload ended", 400},
 		"too large":         {"", http.MaxBytesReader(nil, io.NopCloser(strings.NewReader("12345")), 4), "larger than", 413},
 		"no package":        {"", strings.NewReader("hello"), "not a NuGet package", 400},
-		"empty raw body":    {"", http.NoBody, "not a NuGet package", 400},
+		"empty raw body":    {"", http.NoBody, "holds no package", 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -25,6 +25,7 @@ func New(opts *Options) feed.Type {
 	return feed.Type{
 		Name:            "nuget",
 		Title:           "NuGet",
+		Start:           "v3/index.json",
 		Algorithms:      []proget.Algorithm{proget.SHA512},
 		NameKey:         nameKey,
 		VersionKey:      versionKey,

@@ -63,6 +63,8 @@ func openPackage(r io.ReaderAt, size int64) (*nupkg, error) {
 	switch {
 	case err == nil:
 		return p, nil
+	case size == 0:
+		return nil, p.invalid(err, "The request holds no package: send the file's bytes.")
 	case errors.Is(err, zipfile.ErrTooManyEntries):
 		return nil, p.invalid(err, "The package has more than %d entries.", zipfile.MaxEntries)
 	case errors.Is(err, zipfile.ErrDirectoryTooLarge):

@@ -208,7 +208,7 @@ func TestInspectRefuses(t *testing.T) {
 		pkg  []byte
 		want string
 	}{
-		"an empty file":          {nil, "no zip archive"},
+		"an empty file":          {nil, "holds no package"},
 		"a text":                 {[]byte("hello"), "no zip archive"},
 		"cut at the end":         {good[:len(good)-1], "no zip archive"},
 		"cut in the middle":      {good[:len(good)/2], "no zip archive"},

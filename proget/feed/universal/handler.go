@@ -311,13 +311,13 @@ func (h *handler) upload(w http.ResponseWriter, r *feed.Request, rt route) error
 	return nil
 }
 
-// packageBody returns the package within a request: the body itself, or the
-// first file of a form.
+// packageBody returns the package within a request: the body itself, whatever
+// type the client says it has, or the first file of a form.
 func packageBody(r *http.Request) (io.Reader, error) {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch mediaType {
-	case "application/json", "application/x-www-form-urlencoded":
-		return nil, proget.Errorf(proget.ErrInvalid, "This server takes the package's bytes as the body, not inside JSON or a form.")
+	case "application/json":
+		return nil, proget.Errorf(proget.ErrInvalid, "This server takes the package's bytes as the body, not inside JSON.")
 	case "multipart/form-data":
 		form, err := r.MultipartReader()
 		if err != nil {

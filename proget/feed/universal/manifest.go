@@ -123,6 +123,8 @@ func open(r readerAt, size int64) (*upack, error) {
 	switch {
 	case err == nil:
 		return a, nil
+	case size == 0:
+		return nil, a.invalid(err, "The request holds no package: send the file's bytes.")
 	case errors.Is(err, zipfile.ErrUnsafeName):
 		return nil, a.invalid(err, "The package has an entry with an unsafe path (%s).", err)
 	case errors.Is(err, zipfile.ErrTooManyEntries), errors.Is(err, zipfile.ErrDirectoryTooLarge):
