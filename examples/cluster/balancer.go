@@ -37,8 +37,8 @@ var haproxy = template.Must(template.New("haproxy.cfg").Parse(`global
 defaults
     mode http
     timeout connect 2s
-    timeout client 5m
-    timeout server 5m
+    timeout client 1m
+    timeout server 1m
     timeout http-request 10s
     timeout queue 30s
     option redispatch 1
@@ -63,12 +63,9 @@ backend nodes
 {{end}}`))
 
 func startBalancer(ctx context.Context, o options, nodes []*process) (*balancer, error) {
-	listen := o.listen
-	if strings.HasSuffix(listen, ":0") {
-		var err error
-		if listen, err = freeAddress(); err != nil {
-			return nil, err
-		}
+	listen, err := free(o.listen) // HAProxy would only say so in its log
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another address with -listen", err)
 	}
 	var web []target
 	for _, n := range nodes {

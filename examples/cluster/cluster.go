@@ -110,7 +110,7 @@ func (c *cluster) start(ctx context.Context) error {
 
 // startNode starts a process whose output goes to a file of its own.
 func (c *cluster) startNode(name, role string) error {
-	address, err := freeAddress()
+	address, err := free("127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -141,6 +141,7 @@ func startProcess(cmd *exec.Cmd, log string) (*process, error) {
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
+	endWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -152,9 +153,10 @@ func startProcess(cmd *exec.Cmd, log string) (*process, error) {
 	return p, nil
 }
 
-// freeAddress returns a loopback address that was free a moment ago.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// free returns the address, with the port chosen if it is 0, provided that it
+// was free a moment ago.
+func free(address string) (string, error) {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", err
 	}

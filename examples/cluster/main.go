@@ -8,14 +8,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -26,27 +32,55 @@ type options struct {
 	json                              bool
 }
 
+// The processes are to end with this one, which the kernel does when the thread
+// ends that started them: it must be the one that lives as long as the process.
+func init() { runtime.LockOSThread() }
+
 func main() {
-	var o options
-	flag.StringVar(&o.db, "db", "", "database `URL` shared by all nodes (default SQLite in the data folder)")
-	flag.StringVar(&o.storage, "storage", "", "storage `URL` shared by all nodes (default a folder in the data folder)")
-	flag.StringVar(&o.data, "data", "proget-cluster", "`folder` for data, logs and the load balancer's configuration")
-	flag.StringVar(&o.server, "server", "", "the server's `binary` (default: built from this module)")
-	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "`address` of the load balancer")
-	flag.IntVar(&o.web, "web", 3, "`number` of web nodes")
-	flag.IntVar(&o.index, "index", 2, "`number` of indexing nodes")
-	flag.BoolVar(&o.json, "json", false, "print one line of JSON once all are ready, instead of a table")
-	flag.Parse()
-	if flag.NArg() > 0 || o.web < 1 || o.index < 0 || o.web+o.index > 50 {
-		fmt.Fprintln(os.Stderr, "cluster: give flags only, and 1 to 50 nodes of which one at least is a web node; -help lists the flags")
+	o, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "cluster: %v; -help lists the flags\n", err)
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// SIGPIPE: who read the output has gone, and would not see what happens.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "cluster:", err)
 		os.Exit(1)
 	}
+}
+
+func parse(args []string) (o options, err error) {
+	set := flag.NewFlagSet("cluster", flag.ContinueOnError)
+	set.StringVar(&o.db, "db", "", "database `URL` shared by all nodes (default SQLite in the data folder)")
+	set.StringVar(&o.storage, "storage", "", "storage `URL` shared by all nodes (default a folder in the data folder)")
+	set.StringVar(&o.data, "data", "proget-cluster", "`folder` for data, logs and the load balancer's configuration")
+	set.StringVar(&o.server, "server", "", "the server's `binary` (default: built from this module)")
+	set.StringVar(&o.listen, "listen", "127.0.0.1:0", "`address` of the load balancer")
+	set.IntVar(&o.web, "web", 3, "`number` of web nodes")
+	set.IntVar(&o.index, "index", 2, "`number` of indexing nodes")
+	set.BoolVar(&o.json, "json", false, "print one line of JSON once all are ready, instead of a table")
+	set.SetOutput(io.Discard) // one clear line instead of the whole help
+	if err := set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Println("Runs a cluster on this machine: web and indexing nodes behind a load balancer.\n\nFlags:")
+			set.SetOutput(os.Stdout)
+			set.PrintDefaults()
+		}
+		return o, err
+	}
+	_, port, err := net.SplitHostPort(o.listen)
+	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
+		return o, fmt.Errorf("-listen %q: give host:port, as in 127.0.0.1:8624", o.listen)
+	}
+	if set.NArg() > 0 || o.web < 1 || o.index < 0 || o.web+o.index > 50 {
+		return o, errors.New("give flags only, and 1 to 50 nodes of which one at least is a web node")
+	}
+	return o, nil
 }
 
 // run starts everything, shows it until ctx ends, and ends what it started.
@@ -104,10 +138,12 @@ func (c *cluster) awaitReady(ctx context.Context) error {
 	for {
 		c.look(ctx)
 		waiting := ""
-		for _, n := range c.nodes {
-			if n.exited() {
-				return fmt.Errorf("node %s ended at its start (%s); its log is %s", n.Name, n.state, n.log)
+		for _, p := range append([]*process{&c.balancer.process}, c.nodes...) {
+			if p.exited() {
+				return fmt.Errorf("%s ended at its start: %s; its log is %s", p.Name, lastLine(p.log), p.log)
 			}
+		}
+		for _, n := range c.nodes {
 			if n.state != ready {
 				waiting = n.Name
 			}
@@ -123,4 +159,14 @@ func (c *cluster) awaitReady(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// lastLine returns the last line of a log, which says why its process ended.
+func lastLine(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return string(lines[len(lines)-1])
 }
