@@ -8,7 +8,10 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/proget-go/ha/db/driver"
+	"github.com/proget-go/ha/internal/tracing"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -43,7 +46,9 @@ func (c *conn) rows(ctx context.Context, name string, named []sql.NamedArg) (*sq
 }
 
 // each calls scan for every row.
-func (c *conn) each(ctx context.Context, name string, named []sql.NamedArg, scan func(*sql.Rows) error) error {
+func (c *conn) each(ctx context.Context, name string, named []sql.NamedArg, scan func(*sql.Rows) error) (err error) {
+	ctx, end := tracing.Start(ctx, "query "+name)
+	defer func() { end(err) }()
 	rows, err := c.rows(ctx, name, named)
 	if err != nil {
 		return err
@@ -71,7 +76,9 @@ func (c *conn) one(ctx context.Context, name string, named []sql.NamedArg, dest 
 }
 
 // run executes a statement and returns how many rows it changed.
-func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (int64, error) {
+func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (_ int64, err error) {
+	ctx, end := tracing.Start(ctx, "query "+name)
+	defer func() { end(err) }()
 	q, ok := c.queries[name]
 	if !ok {
 		return 0, fmt.Errorf("there is no query %s", name)
@@ -96,7 +103,9 @@ func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
 	})
 }
 
-func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) error {
+func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) (err error) {
+	ctx, end := tracing.Start(ctx, "transaction", attribute.Int("attempt", attempt))
+	defer func() { end(err) }()
 	sqlTx, err := s.pools.Write.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/internal/tracing"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -101,7 +102,9 @@ func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
 // means that the database did not answer, and that what is in memory may be
 // stale. After a question failed, Sync says so almost at once until one
 // succeeds: those who can live with stale answers need not wait in line.
-func (t *Tail) Sync(ctx context.Context) error {
+func (t *Tail) Sync(ctx context.Context) (err error) {
+	ctx, end := tracing.Start(ctx, "sync")
+	defer func() { end(err) }()
 	q, down := t.join()
 	var soon <-chan time.Time
 	if down != nil {

@@ -10,6 +10,7 @@ import (
 
 	"gocloud.dev/blob"
 
+	"github.com/proget-go/ha/internal/tracing"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -51,7 +52,9 @@ type PutOptions struct {
 // When it fails, be it for r, for ctx or for the bucket, it removes what it
 // wrote. An error of r is part of the returned error's chain and is not taken
 // for one of storage.
-func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (Blob, error) {
+func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (_ Blob, err error) {
+	ctx, end := tracing.Start(ctx, "put object")
+	defer func() { end(err) }()
 	if opts == nil {
 		opts = &PutOptions{}
 	}

@@ -78,6 +78,9 @@ At its first start an empty database gets a user Admin, an API key and feeds:
 These, PROGET_DB and PROGET_ENCRYPTION_KEY may also be read from a file, named
 by the variable with _FILE appended.
 
+Traces go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, as in
+http://localhost:4318; metrics are at /metrics.
+
 Databases:
   sqlite:FILE             on a local disk; any number of processes of one machine
   postgres://USER:PASSWORD@HOST:PORT/DATABASE

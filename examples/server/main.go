@@ -138,6 +138,15 @@ func serve(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer blobs.Close()
+	keys, err := cfg.keyring()
+	if err != nil {
+		return err
+	}
+	traces, err := startTracing(ctx, cfg.node)
+	if err != nil {
+		return err
+	}
+	defer flush(traces)
 	store, err := cfg.openDB(ctx, cfg.upgradeDB)
 	if err != nil {
 		return err
@@ -148,18 +157,14 @@ func serve(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
-	keys, err := cfg.keyring()
-	if err != nil {
-		return err
-	}
 	url := "http://" + address(listener.Addr())
+	greet(cfg, url, secrets) // at once: whatever fails later, the secrets were seen
 	n, err := node.New(ctx, node.Config{
 		DB: store, Blobs: blobs, Keys: keys, Feeds: types(), Name: cfg.node, Roles: cfg.roles, Address: url, BaseURL: cfg.baseURL,
-		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload})
+		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, Tracing: traces})
 	if err != nil {
 		return err
 	}
-	greet(cfg, url, secrets)
 	err = serveNode(ctx, cfg, n, listener, signals)
 	return errors.Join(err, n.Close())
 }
@@ -179,6 +184,12 @@ func address(a net.Addr) string {
 func greet(cfg config, url string, secrets *node.Secrets) {
 	fmt.Printf("ProGet HA, node %s (%s)\n\n  URL        %s\n  Database   %s\n  Storage    %s\n",
 		cfg.node, strings.Join(cfg.roles, " and "), url, redact(cfg.db), redact(cfg.storage))
+	if secrets != nil && slices.Contains(cfg.roles, node.RoleWeb) {
+		for _, f := range secrets.Feeds {
+			i := slices.IndexFunc(types(), func(t feed.Type) bool { return t.Name == f.Type })
+			fmt.Printf("  Feed       %s\n", types()[i].StartURL(url, f))
+		}
+	}
 	if secrets == nil {
 		fmt.Println()
 		return

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -323,4 +324,30 @@ func TestDatabaseOutage(t *testing.T) {
 	require.Eventually(t, func() bool { return status(p.URL+"/health") == http.StatusOK }, waitLong, waitStep)
 	require.Equal(t, http.StatusCreated, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "3.0.0")))
 	require.Equal(t, http.StatusOK, status(p.URL+"/nuget/nuget/v3/flatcontainer/acme.lib/3.0.0/acme.lib.3.0.0.nupkg"))
+}
+
+// TestTracesAreSent: a collector named in the environment gets what happened,
+// the last of it when the server ends.
+func TestTracesAreSent(t *testing.T) {
+	t.Parallel()
+	got := make(chan string, 100)
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got <- r.URL.Path + string(body)
+	}))
+	defer collector.Close()
+	address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	cmd := command(t, "-listen", address, "-drain", "0s")
+	cmd.Env = append(cmd.Env, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_EXPORTER_OTLP_COMPRESSION=none")
+	p := testenv.Start(t, "http://"+address, cmd)
+	require.Equal(t, http.StatusCreated, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "1.0.0")))
+	p.Signal(t, syscall.SIGTERM)
+	require.Zero(t, p.Wait(t), p.Log())
+	close(got)
+	var all strings.Builder
+	for text := range got {
+		require.True(t, strings.HasPrefix(text, "/v1/traces"))
+		all.WriteString(text)
+	}
+	require.Contains(t, all.String(), "query InsertVersion")
 }

@@ -19,7 +19,7 @@ const module = "github.com/proget-go/ha/"
 // layers are the packages in the order in which they may import each other: a
 // package imports only layers before its own.
 var layers = [][]string{
-	{"proget", "internal/zipfile"},
+	{"proget", "internal/zipfile", "internal/tracing"},
 	{"storage/share"},
 	{"storage", "election", "db/driver"},
 	{"db"},

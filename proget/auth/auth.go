@@ -172,7 +172,7 @@ func (a *Authority) byKey(ctx context.Context, text string) (Identity, error) {
 	hash := HashKey(text)
 	k, err := lookUp(a.memory().keys, hash, func() (db.Key, error) { return a.db.FindKey(ctx, hash) })
 	if errors.Is(err, proget.ErrNotFound) || err == nil && !k.Expires.IsZero() && time.Now().After(k.Expires) {
-		return Identity{}, proget.Errorf(proget.ErrUnauthenticated, "The API key is not valid: check that it is complete and has not expired.")
+		return Identity{}, errKey
 	}
 	if err != nil {
 		return Identity{}, err
@@ -197,7 +197,14 @@ func (a *Authority) user(ctx context.Context, m *memory, name string) (db.User, 
 	return lookUp(m.users, strings.ToLower(name), func() (db.User, error) { return a.db.FindUser(ctx, name) })
 }
 
-var errSignIn = proget.Errorf(proget.ErrUnauthenticated, "The user name or the password is wrong.")
+// ErrCredentials tells wrong credentials from missing ones, both of which are
+// proget.ErrUnauthenticated.
+var ErrCredentials = errors.New("wrong credentials")
+
+var (
+	errSignIn = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The user name or the password is wrong.")
+	errKey    = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The API key is not valid: check that it is complete and has not expired.")
+)
 
 // CheckPassword returns the account if the password is its own. A check that
 // succeeded is remembered until an account changes, since clients send the

@@ -235,7 +235,7 @@ func (c *Catalog) Feed(ctx context.Context, name string) (*proget.Feed, error) {
 	if f, ok := l.byName[strings.ToLower(name)]; ok && f.Active {
 		return f, nil
 	}
-	return nil, proget.Errorf(proget.ErrNotFound, "There is no feed named %q.", name)
+	return nil, proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", name)
 }
 
 // Feeds returns all feeds by name.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/election"
 	"github.com/proget-go/ha/election/dblease"
@@ -51,7 +53,8 @@ type Config struct {
 	JobsAtOnce  int           // jobs worked at the same time; default 2
 	HeadSpacing time.Duration // between two questions for log positions under load; default 1 ms
 
-	Logger *slog.Logger // default: slog.Default()
+	Logger  *slog.Logger         // default: slog.Default()
+	Tracing trace.TracerProvider // for a trace of each request; nil for none
 }
 
 // Version is the version of this module as the program was built with it.

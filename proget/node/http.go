@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
+
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
@@ -40,7 +43,17 @@ func (n *Node) newHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("/", pages)
-	return n.metrics.instrument(mux), nil
+	h := n.metrics.instrument(mux)
+	if n.cfg.Tracing == nil {
+		return h, nil
+	}
+	return otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
+		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced)), nil
+}
+
+// traced leaves out what probes and scrapers ask all the time.
+func traced(r *http.Request) bool {
+	return !strings.HasPrefix(r.URL.Path, "/health") && r.URL.Path != "/metrics"
 }
 
 // feedHandler serves all feeds of one type. It does what every request needs,
@@ -241,6 +254,8 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 		n.cfg.Logger.DebugContext(r.Context(), "the client went away", "method", r.Method, "path", r.URL.Path, "error", err)
 	} else if code >= http.StatusInternalServerError {
 		n.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "status", code, "error", err)
+	} else if errors.Is(err, auth.ErrCredentials) {
+		n.cfg.Logger.WarnContext(r.Context(), "credentials were refused", "path", r.URL.Path, "remote", r.RemoteAddr, "forwarded", r.Header.Get("X-Forwarded-For"))
 	} else {
 		n.cfg.Logger.DebugContext(r.Context(), "request refused", "method", r.Method, "path", r.URL.Path, "status", code, "error", err)
 	}
@@ -248,6 +263,7 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 	if message == "" {
 		message = "The server failed to answer; its log says why."
 	}
+	message = strings.ToValidUTF8(message, "\uFFFD") // it may quote what the client sent
 	switch code {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Basic realm="ProGet", charset="UTF-8"`)

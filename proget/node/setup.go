@@ -31,6 +31,7 @@ type FirstStart struct {
 type Secrets struct {
 	Password string
 	APIKey   string
+	Feeds    []*proget.Feed // that were made
 }
 
 // Initialize fills an empty database: an administrator, an API key, feeds, and
@@ -57,7 +58,7 @@ func Initialize(ctx context.Context, store *db.Store, types []feed.Type, first F
 	if err != nil {
 		return nil, fmt.Errorf("fill the empty database: %w", err)
 	}
-	return &Secrets{first.Password, first.APIKey}, nil
+	return &Secrets{first.Password, first.APIKey, first.Feeds}, nil
 }
 
 // minSecret is the least number of characters of a password or key that a

@@ -18,7 +18,10 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/internal/tracing"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/storage"
@@ -60,7 +63,9 @@ func New(store *db.Store, blobs *storage.Store, types []feed.Type, opts *Options
 // Publish stores a package file and records its version. When it returns nil,
 // the version is durable and visible through every node; otherwise nothing has
 // changed and the stored object is gone again.
-func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (*proget.Version, error) {
+func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Version, err error) {
+	ctx, end := tracing.Start(ctx, "publish", attribute.String("feed", u.Feed.Name))
+	defer func() { end(err) }()
 	t, ok := p.types[u.Feed.Type]
 	if !ok {
 		return nil, fmt.Errorf("feed %s has the unknown type %q", u.Feed.Name, u.Feed.Type)
@@ -69,7 +74,7 @@ func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (*proget.Version
 	if err != nil {
 		return nil, err
 	}
-	v, err := p.record(ctx, t, u, blob)
+	v, err = p.record(ctx, t, u, blob)
 	if err != nil || v.Files[0].StorageKey != blob.Key {
 		p.discard(ctx, blob.Key, err)
 	}
@@ -146,7 +151,9 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 	return v, nil
 }
 
-func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, blob storage.Blob) (*feed.Manifest, error) {
+func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, blob storage.Blob) (_ *feed.Manifest, err error) {
+	ctx, end := tracing.Start(ctx, "inspect", attribute.Int64("size", blob.Size))
+	defer func() { end(err) }()
 	content, err := p.blobs.ReaderAt(ctx, blob.Key)
 	if err != nil {
 		return nil, fmt.Errorf("read the upload back: %w", err)

@@ -43,6 +43,7 @@ func (s *site) signIn(v *visit) error {
 	secure := strings.HasPrefix(s.BaseURL(v.client), "https:")
 	cookie, err := s.Authority.SignIn(v.Context(), view.User, v.PostFormValue("password"), secure)
 	if errors.Is(err, proget.ErrUnauthenticated) {
+		s.Logger.WarnContext(v.Context(), "a sign-in was refused", "user", v.PostFormValue("user"), "remote", v.RemoteAddr, "forwarded", v.Header.Get("X-Forwarded-For"))
 		view.Message = proget.Message(err)
 		return s.signInForm(v, http.StatusUnauthorized, view)
 	}
