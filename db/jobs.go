@@ -16,19 +16,19 @@ type NewJob struct {
 	RunKey      string        // at most one unfinished job has it; "" for none
 	Priority    int64         // smaller is sooner
 	Delay       time.Duration // before it may start
-	MaxAttempts int64         // 0 means 10
+	MaxFailures int64         // after which it is given up; 0 means 10
 }
 
 // Enqueue queues a job in the transaction that makes it necessary. It returns
 // proget.ErrConflict, as the transaction's error, if an unfinished job has the
 // same run key.
 func (tx *Tx) Enqueue(ctx context.Context, j NewJob) error {
-	if j.MaxAttempts == 0 {
-		j.MaxAttempts = 10
+	if j.MaxFailures == 0 {
+		j.MaxFailures = 10
 	}
 	_, err := tx.run(ctx, "InsertJob", arg("kind", j.Kind), arg("argument", j.Argument),
 		arg("run_key", sql.NullString{String: j.RunKey, Valid: j.RunKey != ""}),
-		arg("priority", j.Priority), arg("delay", j.Delay.Microseconds()), arg("max_attempts", j.MaxAttempts))
+		arg("priority", j.Priority), arg("delay", j.Delay.Microseconds()), arg("max_failures", j.MaxFailures))
 	return err
 }
 
@@ -39,7 +39,7 @@ func (s *Store) ClaimJob(ctx context.Context, worker string, ttl time.Duration) 
 	var j proget.Job
 	err := s.write(ctx, func(c *conn) error {
 		return c.one(ctx, "ClaimJob", []sql.NamedArg{arg("worker", worker), arg("ttl", ttl.Microseconds())},
-			&j.ID, &j.Kind, &j.Argument, &j.Attempt, &j.MaxAttempts)
+			&j.ID, &j.Kind, &j.Argument, &j.Attempt, &j.Failures, &j.MaxFailures)
 	})
 	if errors.Is(err, proget.ErrNotFound) {
 		return nil, nil
@@ -64,11 +64,10 @@ func (s *Store) FinishJob(ctx context.Context, j *proget.Job, state proget.JobSt
 		arg("state", string(state)), arg("message", message), arg("done", done), arg("total", total))
 }
 
-// RetryJob puts a job back into the queue. A snooze grants another attempt,
-// so that waiting does not use attempts up.
-func (s *Store) RetryJob(ctx context.Context, j *proget.Job, delay time.Duration, snooze bool, message string) error {
+// RetryJob puts a job back into the queue, and counts a failure or not.
+func (s *Store) RetryJob(ctx context.Context, j *proget.Job, delay time.Duration, failed bool, message string) error {
 	return s.claimed(ctx, "RetryJob", j,
-		arg("delay", delay.Microseconds()), arg("grant", flag(snooze)), arg("message", message))
+		arg("delay", delay.Microseconds()), arg("failed", flag(failed)), arg("message", message))
 }
 
 func (s *Store) claimed(ctx context.Context, name string, j *proget.Job, more ...sql.NamedArg) error {
@@ -109,7 +108,7 @@ func (s *Store) ListJobs(ctx context.Context, limit int) ([]proget.JobStatus, er
 }
 
 // ReleaseExpiredJobs puts jobs back whose claim ran out, or fails them if that
-// was their last attempt, and returns how many there were.
+// was one failure too many, and returns how many there were.
 func (tx *Tx) ReleaseExpiredJobs(ctx context.Context) (int64, error) {
 	return tx.run(ctx, "ReleaseExpiredJobs")
 }

@@ -29,7 +29,7 @@ type Worker interface {
 // Cancel gives a job up for good.
 func Cancel(err error) error { return &outcome{err: err} }
 
-// Snooze puts a job off without using up an attempt.
+// Snooze puts a job off, which is no failure.
 func Snooze(d time.Duration) error { return &outcome{snooze: d} }
 
 type outcome struct {
@@ -72,7 +72,7 @@ type Jobs interface {
 	ClaimJob(ctx context.Context, worker string, ttl time.Duration) (*proget.Job, error)
 	BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, done, total int64, message string) error
 	FinishJob(ctx context.Context, j *proget.Job, state proget.JobState, done, total int64, message string) error
-	RetryJob(ctx context.Context, j *proget.Job, delay time.Duration, snooze bool, message string) error
+	RetryJob(ctx context.Context, j *proget.Job, delay time.Duration, failed bool, message string) error
 }
 
 var _ Jobs = (*db.Store)(nil)
@@ -223,18 +223,19 @@ func (p *Pool) finish(ctx context.Context, stopping bool, j *proget.Job, progres
 	case err == nil:
 		return p.jobs.FinishJob(ctx, j, proget.JobDone, done, total, message)
 	case stopping:
-		return p.jobs.RetryJob(ctx, j, 0, true, "The node stopped.")
+		return p.jobs.RetryJob(ctx, j, 0, false, "The node stopped.")
 	case errors.As(err, &o) && o.err == nil:
-		return p.jobs.RetryJob(ctx, j, o.snooze, true, o.Error())
-	case errors.As(err, &o), j.Attempt >= j.MaxAttempts:
+		return p.jobs.RetryJob(ctx, j, o.snooze, false, o.Error())
+	case errors.As(err, &o), j.Failures+1 >= j.MaxFailures:
 		return p.jobs.FinishJob(ctx, j, proget.JobFailed, done, total, err.Error())
 	}
-	return p.jobs.RetryJob(ctx, j, backoff(j.Attempt), false, err.Error())
+	return p.jobs.RetryJob(ctx, j, backoff(j.Failures+1), true, err.Error())
 }
 
-// backoff grows with the fourth power of the attempts, as 1 s, 16 s, 81 s, up
+// backoff grows with the fourth power of the failures, as 1 s, 16 s, 81 s, up
 // to an hour, and is jittered by a fifth.
-func backoff(attempt int64) time.Duration {
-	d := min(time.Duration(attempt*attempt*attempt*attempt)*time.Second, time.Hour)
+func backoff(failures int64) time.Duration {
+	n := min(failures, 10)
+	d := min(time.Duration(n*n*n*n)*time.Second, time.Hour)
 	return d*9/10 + rand.N(d/5)
 }

@@ -8,7 +8,8 @@ type Job struct {
 	Kind        string
 	Argument    string // the kind's own, often JSON
 	Attempt     int64  // the claim number: 1 for the first worker
-	MaxAttempts int64
+	Failures    int64  // of the attempts before this one; putting the job off is none
+	MaxFailures int64  // after which it is given up
 }
 
 // A JobState is where a job is on its way.

@@ -158,7 +158,7 @@ func testJobs(t *testing.T, open Open) {
 	}
 	require.NoError(t, enqueue(db.NewJob{Kind: "later", Delay: time.Hour}))
 	require.NoError(t, enqueue(db.NewJob{Kind: "second", Priority: 5}))
-	require.NoError(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one", MaxAttempts: 2}))
+	require.NoError(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one", MaxFailures: 2}))
 	require.ErrorIs(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one"}), proget.ErrConflict)
 
 	claim := func() *proget.Job {
@@ -177,11 +177,13 @@ func testJobs(t *testing.T, open Open) {
 	again := claim()
 	require.Equal(t, j.ID, again.ID)
 	require.EqualValues(t, 2, again.Attempt)
+	require.EqualValues(t, 1, again.Failures, "falling silent is one")
 	require.ErrorIs(t, s.FinishJob(ctx, j, proget.JobDone, 2, 2, ""), proget.ErrStale, "the first claim is lost")
-	require.NoError(t, s.RetryJob(ctx, again, 0, true, "snoozed"))
+	require.NoError(t, s.RetryJob(ctx, again, 0, false, "snoozed"))
 	again = claim()
 	require.EqualValues(t, 3, again.Attempt)
-	require.EqualValues(t, 3, again.MaxAttempts)
+	require.EqualValues(t, 1, again.Failures, "putting it off is none")
+	require.EqualValues(t, 2, again.MaxFailures)
 	require.NoError(t, s.FinishJob(ctx, again, proget.JobDone, 2, 2, "all well"))
 	require.NoError(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one", Priority: 9}), "the run key is free again")
 

@@ -1,7 +1,7 @@
 -- name: InsertJob
-INSERT INTO job (kind, argument, run_key, state, priority, run_after, attempt, max_attempts, worker, claim_expires,
+INSERT INTO job (kind, argument, run_key, state, priority, run_after, attempt, failures, max_failures, worker, claim_expires,
                  done, total, remark, created, started, finished)
-VALUES (@kind, @argument, @run_key, 'waiting', @priority, @now + @delay, 0, @max_attempts, '', 0,
+VALUES (@kind, @argument, @run_key, 'waiting', @priority, @now + @delay, 0, 0, @max_failures, '', 0,
         0, 0, '', @now, 0, 0);
 
 -- name: BeatJob
@@ -16,15 +16,15 @@ WHERE job_id = @job_id AND attempt = @attempt AND state = 'running';
 -- name: RetryJob
 UPDATE job
 SET state = 'waiting', remark = @message, run_after = @now + @delay, claim_expires = 0,
-    max_attempts = max_attempts + @grant
+    failures = failures + @failed
 WHERE job_id = @job_id AND attempt = @attempt AND state = 'running';
 
 -- name: ReleaseExpiredJobs
 UPDATE job
-SET state = CASE WHEN attempt >= max_attempts THEN 'failed' ELSE 'waiting' END,
-    run_key = CASE WHEN attempt >= max_attempts THEN NULL ELSE run_key END,
-    finished = CASE WHEN attempt >= max_attempts THEN @now ELSE 0 END,
-    remark = 'The worker stopped without a word.', claim_expires = 0
+SET state = CASE WHEN failures + 1 >= max_failures THEN 'failed' ELSE 'waiting' END,
+    run_key = CASE WHEN failures + 1 >= max_failures THEN NULL ELSE run_key END,
+    finished = CASE WHEN failures + 1 >= max_failures THEN @now ELSE 0 END,
+    failures = failures + 1, remark = 'The worker stopped without a word.', claim_expires = 0
 WHERE state = 'running' AND claim_expires < @now;
 
 -- name: DeleteFinishedJobs

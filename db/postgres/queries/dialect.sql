@@ -73,7 +73,7 @@ WHERE job_id = (SELECT j.job_id FROM job j
                 ORDER BY j.priority, j.run_after, j.job_id
                 LIMIT 1
                 FOR UPDATE SKIP LOCKED)
-RETURNING job_id, kind, argument, attempt, max_attempts;
+RETURNING job_id, kind, argument, attempt, failures, max_failures;
 
 -- name: ListJobs
 SELECT job_id, kind, argument, state, attempt, worker, done, total, remark, created, started, finished

@@ -72,7 +72,7 @@ WHERE job_id = (SELECT j.job_id FROM job j
                 WHERE j.state = 'waiting' AND j.run_after <= @now
                 ORDER BY j.priority, j.run_after, j.job_id
                 LIMIT 1)
-RETURNING job_id, kind, argument, attempt, max_attempts;
+RETURNING job_id, kind, argument, attempt, failures, max_failures;
 
 -- name: ListJobs
 SELECT job_id, kind, argument, state, attempt, worker, done, total, remark, created, started, finished

@@ -70,7 +70,7 @@ ELSE
 -- name: ClaimJob
 UPDATE job
 SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = @now, remark = ''
-OUTPUT inserted.job_id, inserted.kind, inserted.argument, inserted.attempt, inserted.max_attempts
+OUTPUT inserted.job_id, inserted.kind, inserted.argument, inserted.attempt, inserted.failures, inserted.max_failures
 WHERE state = 'waiting'
   AND job_id = (SELECT TOP (1) j.job_id FROM job j WITH (UPDLOCK, ROWLOCK, READPAST)
                 WHERE j.state = 'waiting' AND j.run_after <= @now
