@@ -1,0 +1,49 @@
+package indexing_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/proget"
+)
+
+// names remembers which packages of a feed it was told of.
+type names []string
+
+// Applied implements indexing.Subscriber.
+func (n *names) Applied(_ int64, entries []proget.Entry) {
+	for _, e := range entries {
+		*n = append(*n, e.PackageKey)
+	}
+}
+
+// history is a log; a *db.Store is the real one.
+type history map[int64][]proget.Entry
+
+func (h history) Heads(context.Context) (map[int64]int64, error) {
+	heads := make(map[int64]int64)
+	for feed, entries := range h {
+		heads[feed] = int64(len(entries))
+	}
+	return heads, nil
+}
+
+func (h history) LogAfter(_ context.Context, feed, after int64, limit int) ([]proget.Entry, error) {
+	entries := h[feed][after:]
+	return entries[:min(limit, len(entries))], nil
+}
+
+// What was written before Sync was called is known when it returns.
+func ExampleTail() {
+	log := history{1: nil}
+	var known names
+	tail := indexing.NewTail(log, nil, &known)
+	defer tail.Close()
+	fmt.Println(tail.Sync(context.Background()), known)
+	log[1] = append(log[1], proget.Entry{FeedID: 1, Seq: 1, PackageKey: "acme.lib"})
+	fmt.Println(tail.Sync(context.Background()), known)
+	// Output:
+	// <nil> []
+	// <nil> [acme.lib]
+}

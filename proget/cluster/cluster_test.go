@@ -1,0 +1,230 @@
+package cluster_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/cluster"
+	"github.com/proget-go/ha/storage"
+)
+
+const (
+	waitLong  = 30 * time.Second
+	waitShort = 20 * time.Millisecond
+)
+
+var dark = slog.New(slog.DiscardHandler)
+
+// world is what the servers of a cluster share.
+type world struct {
+	db     *db.Store
+	blobs  *storage.Store
+	folder string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{folder: filepath.Join(t.TempDir(), "packages")}
+	var err error
+	w.db, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), &db.Options{Logger: dark})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.db.Close()) })
+	w.blobs = w.storage(t)
+	return w
+}
+
+func (w *world) storage(t *testing.T) *storage.Store {
+	t.Helper()
+	s, err := storage.OpenFolder(w.folder, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+// server is a registry that has announced itself once.
+func (w *world) server(t *testing.T, name string, change ...func(*cluster.Options)) *cluster.Registry {
+	t.Helper()
+	return w.serverOn(t, w.blobs, name, change...)
+}
+
+func (w *world) serverOn(t *testing.T, blobs *storage.Store, name string, change ...func(*cluster.Options)) *cluster.Registry {
+	t.Helper()
+	o := cluster.Options{Name: name, Roles: []string{"web"}, Fingerprints: []string{"key-1"}, Version: "1.2.3", OS: "linux/amd64",
+		Address: "http://" + name, Office: "indexing", Logger: dark}
+	for _, c := range change {
+		c(&o)
+	}
+	r := cluster.New(w.db, blobs, o)
+	require.NotEmpty(t, r.Problems(), "nothing is known before the first check")
+	require.NoError(t, r.Check(t.Context()))
+	return r
+}
+
+func withKeys(keys ...string) func(*cluster.Options) {
+	return func(o *cluster.Options) { o.Fingerprints = keys }
+}
+
+func member(t *testing.T, r *cluster.Registry, name string) *cluster.Member {
+	t.Helper()
+	all, err := r.Members(t.Context())
+	require.NoError(t, err)
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+func TestServersKnowEachOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.server(t, "a", func(o *cluster.Options) {
+		o.Roles = []string{"web", "index"}
+		o.State = func() (int64, bool) { return 7, true }
+	})
+	b := w.server(t, "b")
+	require.Empty(t, a.Problems())
+	require.Empty(t, b.Problems())
+	m := member(t, b, "a")
+	require.NotNil(t, m)
+	require.True(t, m.Alive())
+	require.True(t, m.Has("index"))
+	require.False(t, m.Has("cook"))
+	require.False(t, m.Primary)
+	require.False(t, m.Skewed())
+	require.True(t, m.Ready)
+	require.EqualValues(t, 7, m.IndexLag)
+	require.Equal(t, "1.2.3", m.Version)
+	require.Equal(t, "http://a", m.Address)
+	_, ok, err := w.db.AcquireLease(t.Context(), "indexing", "a", "", "term", time.Minute)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.True(t, member(t, b, "a").Primary)
+	require.False(t, member(t, b, "b").Primary)
+}
+
+// TestSilentServer: who stops is seen to be stale, and can be removed then and
+// only then; who goes on is back with the next heartbeat.
+func TestSilentServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	watcher := w.server(t, "watcher")
+	silent := w.server(t, "silent")
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = watcher.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	require.ErrorIs(t, watcher.Remove(t.Context(), "silent"), proget.ErrConflict, "it lives")
+	require.Eventually(t, func() bool { return !member(t, watcher, "silent").Alive() }, waitLong, waitShort)
+	require.True(t, member(t, watcher, "watcher").Alive(), "its heart beats")
+	require.ErrorIs(t, watcher.Remove(t.Context(), "watcher"), proget.ErrConflict)
+	require.NoError(t, watcher.Remove(t.Context(), "silent"))
+	require.Nil(t, member(t, watcher, "silent"))
+	require.NoError(t, silent.Check(t.Context()))
+	require.True(t, member(t, watcher, "silent").Alive())
+}
+
+func TestWrongKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_ = w.server(t, "first", withKeys("key-1"))
+	stranger := w.server(t, "stranger", withKeys("key-2"))
+	require.Len(t, stranger.Problems(), 1)
+	require.Contains(t, stranger.Problems()[0], "PROGET_ENCRYPTION_KEY")
+	require.NotEmpty(t, member(t, stranger, "stranger").Key, "the others see it, too")
+}
+
+// TestKeyRotation: a new key is the cluster's as soon as all have it and put it
+// first; then the old one may go.
+func TestKeyRotation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	slow := w.server(t, "slow", withKeys("old"))
+	quick := w.server(t, "quick", withKeys("old"))
+	quick = w.server(t, "quick", withKeys("new", "old"))
+	require.Empty(t, quick.Problems())
+	require.NoError(t, slow.Check(t.Context()))
+	require.Empty(t, slow.Problems(), "the cluster's key is still the old one")
+	slow = w.server(t, "slow", withKeys("old", "new"))
+	require.Empty(t, slow.Problems())
+	slow = w.server(t, "slow", withKeys("new", "old"))
+	require.NoError(t, quick.Check(t.Context()))
+	require.Empty(t, slow.Problems())
+	last := w.server(t, "last", withKeys("new"))
+	require.Empty(t, last.Problems(), "the new key is the cluster's now")
+	late := w.server(t, "late", withKeys("old"))
+	require.NotEmpty(t, late.Problems())
+}
+
+func TestForeignStorage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_ = w.server(t, "a")
+	same := w.serverOn(t, w.storage(t), "same")
+	require.Empty(t, same.Problems(), "the folder counts, not who opened it")
+	foreign := w.serverOn(t, newWorld(t).blobs, "foreign")
+	require.Len(t, foreign.Problems(), 1)
+	require.Contains(t, foreign.Problems()[0], "not the cluster's")
+	require.NotEmpty(t, member(t, same, "foreign").Storage)
+}
+
+// TestStorageGoesAway: a server whose storage fails says so at its next look,
+// shows no path, and is well again with its storage.
+func TestStorageGoesAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.server(t, "a")
+	away := w.folder + ".away"
+	require.NoError(t, os.Rename(w.folder, away))
+	require.NoError(t, r.Check(t.Context()), "the heartbeat is written nevertheless")
+	require.Len(t, r.Problems(), 1)
+	require.Contains(t, r.Problems()[0], "Storage cannot be written")
+	require.NotContains(t, r.Problems()[0], w.folder)
+	require.NoError(t, os.Rename(away, w.folder))
+	require.NoError(t, r.Check(t.Context()))
+	require.Empty(t, r.Problems())
+}
+
+// TestTwoOfOneName: the one that started first sees that the other took its
+// name.
+func TestTwoOfOneName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.server(t, "twin")
+	second := w.server(t, "twin")
+	require.NoError(t, first.Check(t.Context()))
+	require.Len(t, first.Problems(), 1)
+	require.Contains(t, first.Problems()[0], "-node")
+	require.NoError(t, second.Check(t.Context()))
+	require.NotEmpty(t, second.Problems(), "both are told: which of them is right is not known here")
+}
+
+func TestModes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.server(t, "a"), w.server(t, "b")
+	modes := func() cluster.Modes {
+		m, err := b.Modes(t.Context())
+		require.NoError(t, err)
+		return m
+	}
+	require.Equal(t, cluster.Modes{}, modes())
+	by := proget.Principal{User: "Admin"}
+	require.NoError(t, a.SetMode(t.Context(), cluster.SettingLoadBalancing, true, by))
+	require.NoError(t, a.SetMode(t.Context(), cluster.SettingHA, true, by))
+	require.Equal(t, cluster.Modes{LoadBalancing: true, HighAvailability: true}, modes())
+	require.NoError(t, a.SetMode(t.Context(), cluster.SettingHA, false, by))
+	require.Equal(t, cluster.Modes{LoadBalancing: true}, modes())
+}
