@@ -138,13 +138,14 @@ func TestLostClaim(t *testing.T) {
 	first := &cutOff{Jobs: s}
 	first.off.Store(true)
 	lost := make(chan *proget.Job, 1)
-	runPool(t, first, "first", func(ctx context.Context, j *proget.Job, _ *indexing.Progress) error {
+	stop := runPool(t, first, "first", func(ctx context.Context, j *proget.Job, _ *indexing.Progress) error {
 		<-ctx.Done()
 		lost <- j
 		return nil // as if it had not noticed
 	})
 	require.NoError(t, enqueue(t, s, db.NewJob{}))
 	claim := <-lost
+	stop()
 	require.EqualValues(t, 1, claim.Attempt)
 	finish := make(chan struct{})
 	runPool(t, s, "second", func(context.Context, *proget.Job, *indexing.Progress) error {
@@ -165,7 +166,7 @@ func TestLostClaim(t *testing.T) {
 	close(finish)
 	j := awaitState(t, s, proget.JobDone)
 	require.Equal(t, "second", j.Worker)
-	require.EqualValues(t, 2, j.Attempt)
+	require.Greater(t, j.Attempt, claim.Attempt)
 }
 
 func TestFailedJobs(t *testing.T) {

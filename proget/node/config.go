@@ -51,7 +51,7 @@ type Config struct {
 	CacheBytes  int64         // memory for packages and documents; default 128 MiB
 	UploadIdle  time.Duration // an upload that sends nothing for so long is ended; default 1 min
 	JobsAtOnce  int           // jobs worked at the same time; default 2
-	HeadSpacing time.Duration // between two questions for log positions under load; default 1 ms
+	HeadSpacing time.Duration // longest between two questions for log positions under load; default 1 ms
 
 	Logger  *slog.Logger         // default: slog.Default()
 	Tracing trace.TracerProvider // for a trace of each request; nil for none
