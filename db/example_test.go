@@ -12,8 +12,8 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A change and its entry in the feed's log are one transaction. Repeating an
-// operation, as after an answer that was lost, changes nothing more.
+// A change and its entry in the feed's log are one transaction: what is refused
+// leaves no entry.
 func ExampleStore_Change() {
 	ctx := context.Background()
 	folder, err := os.MkdirTemp("", "db")

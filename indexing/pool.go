@@ -26,8 +26,13 @@ type Worker interface {
 	Work(ctx context.Context, j *proget.Job, p *Progress) error
 }
 
-// Cancel gives a job up for good.
-func Cancel(err error) error { return &outcome{err: err} }
+// Cancel gives a job up for good; err says why.
+func Cancel(err error) error {
+	if err == nil {
+		err = errors.New("given up")
+	}
+	return &outcome{err: err}
+}
 
 // Snooze puts a job off, which is no failure.
 func Snooze(d time.Duration) error { return &outcome{snooze: d} }
@@ -130,12 +135,13 @@ func (p *Pool) Run(ctx context.Context) error {
 
 func (p *Pool) loop(ctx context.Context) {
 	for ctx.Err() == nil {
+		asked := time.Now()
 		j, err := p.jobs.ClaimJob(ctx, p.name, p.opts.Claim)
 		if err != nil && ctx.Err() == nil {
 			p.opts.Logger.WarnContext(ctx, "no job could be claimed", "error", err)
 		}
 		if j != nil {
-			p.work(ctx, j)
+			p.work(ctx, j, asked.Add(p.opts.Claim))
 			continue
 		}
 		select {
@@ -145,17 +151,18 @@ func (p *Pool) loop(ctx context.Context) {
 	}
 }
 
-func (p *Pool) work(ctx context.Context, j *proget.Job) {
+// work does a job whose claim can be trusted until a time by this node's clock.
+func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) {
 	log := p.opts.Logger.With("job", j.ID, "kind", j.Kind, "attempt", j.Attempt)
 	log.InfoContext(ctx, "job begins")
 	progress := new(Progress)
-	err := p.claimed(ctx, j, progress)
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if errors.Is(err, proget.ErrStale) {
+	err, lost := p.claimed(ctx, j, trusted, progress)
+	if lost {
 		log.WarnContext(ctx, "the claim was lost; another worker has the job")
 		return
 	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
 	if err := p.finish(end, ctx.Err() != nil, j, progress, err); err != nil {
 		log.WarnContext(ctx, "the job's end could not be recorded; it will be run again", "error", err)
 		return
@@ -164,22 +171,20 @@ func (p *Pool) work(ctx context.Context, j *proget.Job) {
 }
 
 // claimed runs the worker under a context that ends with the claim.
-func (p *Pool) claimed(ctx context.Context, j *proget.Job, progress *Progress) error {
+func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, progress *Progress) (err error, lost bool) {
 	w, ok := p.workers[j.Kind]
 	if !ok {
-		return Snooze(time.Minute) // a node of another version knows it
+		return Snooze(time.Minute), false // a node of another version knows it
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var beating sync.WaitGroup
-	beating.Go(func() { p.beat(ctx, cancel, j, progress) })
-	err := safely(func() error { return w.Work(ctx, j, progress) })
-	if cause := context.Cause(ctx); errors.Is(cause, proget.ErrStale) {
-		err = cause
-	}
+	beating.Go(func() { p.beat(ctx, cancel, j, trusted, progress) })
+	err = safely(func() error { return w.Work(ctx, j, progress) })
+	lost = errors.Is(context.Cause(ctx), proget.ErrStale)
 	cancel(nil)
 	beating.Wait()
-	return err
+	return err, lost
 }
 
 // safely turns a panic of a worker into an error: one job must not take the
@@ -193,10 +198,11 @@ func safely(work func() error) (err error) {
 	return work()
 }
 
-func (p *Pool) beat(ctx context.Context, lost context.CancelCauseFunc, j *proget.Job, progress *Progress) {
+// beat renews the claim until ctx ends. No question outlasts the time until
+// which the claim can be trusted.
+func (p *Pool) beat(ctx context.Context, lost context.CancelCauseFunc, j *proget.Job, trusted time.Time, progress *Progress) {
 	tick := time.NewTicker(p.opts.Claim / 10)
 	defer tick.Stop()
-	trusted := time.Now().Add(p.opts.Claim)
 	for {
 		select {
 		case <-tick.C:
@@ -204,16 +210,22 @@ func (p *Pool) beat(ctx context.Context, lost context.CancelCauseFunc, j *proget
 			return
 		}
 		asked := time.Now()
-		done, total, message := progress.get()
-		err := p.jobs.BeatJob(ctx, j, p.opts.Claim, done, total, message)
+		err := p.renew(ctx, j, trusted, progress)
 		switch {
 		case err == nil:
 			trusted = asked.Add(p.opts.Claim)
-		case errors.Is(err, proget.ErrStale), time.Now().After(trusted):
+		case errors.Is(err, proget.ErrStale), !time.Now().Before(trusted):
 			lost(proget.Errorf(proget.ErrStale, "claim %d of job %d is lost", j.Attempt, j.ID))
 			return
 		}
 	}
+}
+
+func (p *Pool) renew(ctx context.Context, j *proget.Job, trusted time.Time, progress *Progress) error {
+	ctx, cancel := context.WithDeadline(ctx, trusted)
+	defer cancel()
+	done, total, message := progress.get()
+	return p.jobs.BeatJob(ctx, j, p.opts.Claim, done, total, message)
 }
 
 func (p *Pool) finish(ctx context.Context, stopping bool, j *proget.Job, progress *Progress, err error) error {

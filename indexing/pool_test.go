@@ -179,6 +179,8 @@ func TestFailedJobs(t *testing.T) {
 	}{
 		"one failure too many": {1, func(context.Context, *proget.Job, *indexing.Progress) error { return broken }, "disk on fire"},
 		"given up":             {5, func(context.Context, *proget.Job, *indexing.Progress) error { return indexing.Cancel(broken) }, "disk on fire"},
+		"given up, no reason":  {5, func(context.Context, *proget.Job, *indexing.Progress) error { return indexing.Cancel(nil) }, "given up"},
+		"what it writes to":    {1, func(context.Context, *proget.Job, *indexing.Progress) error { return proget.ErrStale }, "superseded"},
 		"a panic":              {1, func(context.Context, *proget.Job, *indexing.Progress) error { panic("index out of range") }, "index out of range"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -278,4 +280,27 @@ func TestRunKey(t *testing.T) {
 	runPool(t, s, "a", func(context.Context, *proget.Job, *indexing.Progress) error { return nil })
 	awaitState(t, s, proget.JobDone)
 	require.NoError(t, enqueue(t, s, once))
+}
+
+// hanging is a database that does not answer a worker's heartbeats.
+type hanging struct{ indexing.Jobs }
+
+func (hanging) BeatJob(ctx context.Context, _ *proget.Job, _ time.Duration, _, _ int64, _ string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestHangingHeartbeat: a worker is told when its claim runs out, not when the
+// question about it does.
+func TestHangingHeartbeat(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	told := make(chan error, 1)
+	runPool(t, hanging{s}, "a", func(ctx context.Context, _ *proget.Job, _ *indexing.Progress) error {
+		<-ctx.Done()
+		told <- context.Cause(ctx)
+		return nil
+	})
+	require.NoError(t, enqueue(t, s, db.NewJob{}))
+	require.ErrorIs(t, <-told, proget.ErrStale)
 }

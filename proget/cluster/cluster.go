@@ -231,14 +231,14 @@ func (r *Registry) checkKey(ctx context.Context, members []node) (problem string
 			return nil
 		}
 		for _, m := range members {
-			if m.Alive() && !slices.Contains(m.Fingerprints, first) {
-				return nil // some server cannot read the new key yet
+			if m.Alive() && m.Key == "" && !slices.Contains(m.Fingerprints, first) {
+				return nil // some server that belongs cannot read the new key yet
 			}
 		}
 		return tx.SetSetting(ctx, settingKey, first)
 	})
-	if errors.Is(err, proget.ErrConflict) {
-		err = nil // another server has just set it; the next heartbeat compares
+	if errors.Is(err, proget.ErrConflict) { // another server has just set it
+		return r.checkKey(ctx, members)
 	}
 	return problem, err
 }
@@ -256,11 +256,9 @@ func (r *Registry) checkStorage(ctx context.Context, self *Self, members []node)
 		return "Storage cannot be checked: " + reason(err), err
 	}
 	if self.Probe.Key == "" {
-		probe, err := r.blobs.NewProbe(ctx, r.opts.Name)
-		if err != nil {
+		if self.Probe, err = r.probe(ctx, members); err != nil {
 			return "Storage cannot be written: " + reason(err), err
 		}
-		self.Probe = probe
 	}
 	for _, m := range members {
 		if !m.Alive() || m.Name == r.opts.Name || m.Probe.Key == "" || m.Storage != "" {
@@ -271,6 +269,17 @@ func (r *Registry) checkStorage(ctx context.Context, self *Self, members []node)
 		}
 	}
 	return "", nil
+}
+
+// probe returns what this server has in storage for the others to find: what it
+// left there before it was started anew, or a fresh one.
+func (r *Registry) probe(ctx context.Context, members []node) (storage.Probe, error) {
+	for _, m := range members {
+		if m.Name == r.opts.Name && m.Probe.Key != "" && r.blobs.CheckProbe(ctx, m.Probe) == nil {
+			return m.Probe, nil
+		}
+	}
+	return r.blobs.NewProbe(ctx, r.opts.Name)
 }
 
 // reason is what may be shown of an error to anyone who asks for the server's
@@ -285,18 +294,41 @@ func reason(err error) string {
 // checkShared looks for the probe by which the cluster's storage is known. The
 // first server writes it.
 func (r *Registry) checkShared(ctx context.Context) error {
-	settings, err := r.db.Settings(ctx)
+	probe, found, err := r.sharedProbe(ctx)
 	if err != nil {
 		return err
 	}
-	var probe storage.Probe
-	if text, ok := settings[settingStorage]; ok {
-		if err := json.Unmarshal([]byte(text), &probe); err != nil {
-			return fmt.Errorf("read the setting %s: %w", settingStorage, err)
+	if !found {
+		if err := r.shareProbe(ctx); err != nil {
+			return err
 		}
-		return r.blobs.CheckProbe(ctx, probe)
+		if probe, _, err = r.sharedProbe(ctx); err != nil { // another server may have been first
+			return err
+		}
 	}
-	if probe, err = r.blobs.NewProbe(ctx, "cluster"); err != nil {
+	return r.blobs.CheckProbe(ctx, probe)
+}
+
+func (r *Registry) sharedProbe(ctx context.Context) (probe storage.Probe, found bool, err error) {
+	settings, err := r.db.Settings(ctx)
+	if err != nil {
+		return probe, false, err
+	}
+	text, found := settings[settingStorage]
+	if !found {
+		return probe, false, nil
+	}
+	if err := json.Unmarshal([]byte(text), &probe); err != nil {
+		return probe, true, fmt.Errorf("read the setting %s: %w", settingStorage, err)
+	}
+	return probe, true, nil
+}
+
+// shareProbe makes this server's storage the cluster's, unless another was
+// first.
+func (r *Registry) shareProbe(ctx context.Context) error {
+	probe, err := r.blobs.NewProbe(ctx, "cluster")
+	if err != nil {
 		return err
 	}
 	text, err := json.Marshal(probe)
@@ -330,7 +362,7 @@ func (r *Registry) members(ctx context.Context) ([]node, error) {
 	for _, row := range rows {
 		m := node{Member: Member{Name: row.Name, Started: row.Started, Age: max(row.Age, 0)}, instance: row.Instance}
 		if err := json.Unmarshal([]byte(row.Details), &m.Self); err != nil {
-			return nil, fmt.Errorf("read the heartbeat of %s: %w", row.Name, err)
+			m.Self = Self{Storage: "What this server says of itself cannot be read: it is of another version."}
 		}
 		members = append(members, m)
 	}
@@ -355,10 +387,25 @@ func (r *Registry) Members(ctx context.Context) ([]Member, error) {
 	return members, nil
 }
 
-// Remove forgets a server that is gone. It returns proget.ErrConflict for one
-// that is alive.
+// Remove forgets a server that is gone, and what it left in storage. It returns
+// proget.ErrConflict for one that is alive.
 func (r *Registry) Remove(ctx context.Context, name string) error {
-	return r.db.RemoveNode(ctx, name, StaleAfter)
+	members, err := r.members(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.db.RemoveNode(ctx, name, StaleAfter); err != nil {
+		return err
+	}
+	for _, m := range members {
+		if m.Name != name || m.Probe.Key == "" {
+			continue
+		}
+		if err := r.blobs.Delete(ctx, m.Probe.Key); err != nil {
+			r.opts.Logger.WarnContext(ctx, "a removed server's probe stays in storage", "server", name, "error", err)
+		}
+	}
+	return nil
 }
 
 // Modes are what an administrator has switched on.

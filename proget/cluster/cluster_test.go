@@ -1,7 +1,7 @@
 package cluster_test
 
 import (
-	"context"
+	"database/sql"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -27,6 +27,7 @@ var dark = slog.New(slog.DiscardHandler)
 
 // world is what the servers of a cluster share.
 type world struct {
+	path   string
 	db     *db.Store
 	blobs  *storage.Store
 	folder string
@@ -34,9 +35,9 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{folder: filepath.Join(t.TempDir(), "packages")}
+	w := &world{path: filepath.Join(t.TempDir(), "test.db"), folder: filepath.Join(t.TempDir(), "packages")}
 	var err error
-	w.db, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), &db.Options{Logger: dark})
+	w.db, err = sqlite.Open(t.Context(), w.path, &db.Options{Logger: dark})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.db.Close()) })
 	w.blobs = w.storage(t)
@@ -121,15 +122,10 @@ func TestSilentServer(t *testing.T) {
 	w := newWorld(t)
 	watcher := w.server(t, "watcher")
 	silent := w.server(t, "silent")
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { _ = watcher.Run(ctx) })
-	defer running.Wait()
-	defer cancel()
 	require.ErrorIs(t, watcher.Remove(t.Context(), "silent"), proget.ErrConflict, "it lives")
-	require.Eventually(t, func() bool { return !member(t, watcher, "silent").Alive() }, waitLong, waitShort)
-	require.True(t, member(t, watcher, "watcher").Alive(), "its heart beats")
-	require.ErrorIs(t, watcher.Remove(t.Context(), "watcher"), proget.ErrConflict)
+	age(t, w, "silent")
+	require.False(t, member(t, watcher, "silent").Alive())
+	require.True(t, member(t, watcher, "watcher").Alive())
 	require.NoError(t, watcher.Remove(t.Context(), "silent"))
 	require.Nil(t, member(t, watcher, "silent"))
 	require.NoError(t, silent.Check(t.Context()))
@@ -227,4 +223,65 @@ func TestModes(t *testing.T) {
 	require.Equal(t, cluster.Modes{LoadBalancing: true, HighAvailability: true}, modes())
 	require.NoError(t, a.SetMode(t.Context(), cluster.SettingHA, false, by))
 	require.Equal(t, cluster.Modes{LoadBalancing: true}, modes())
+}
+
+// TestStoragesMeet: of two servers with different storage that start at once,
+// one is told that it does not belong.
+func TestStoragesMeet(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		w := newWorld(t)
+		other := newWorld(t).blobs
+		servers := make([]*cluster.Registry, 2)
+		var both sync.WaitGroup
+		for i, blobs := range []*storage.Store{w.blobs, other} {
+			both.Go(func() { servers[i] = w.serverOn(t, blobs, string(rune('a'+i))) })
+		}
+		both.Wait()
+		require.Len(t, append(servers[0].Problems(), servers[1].Problems()...), 1)
+	}
+}
+
+// TestProbesDoNotPileUp: a server that starts again finds what it left, and what
+// a removed one left goes with it.
+func TestProbesDoNotPileUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	objects := func() (n int) {
+		for _, err := range w.blobs.List(t.Context(), "") {
+			require.NoError(t, err)
+			n++
+		}
+		return n
+	}
+	for range 5 {
+		_ = w.server(t, "a")
+	}
+	require.Equal(t, 2, objects(), "the cluster's and the server's")
+	_ = w.server(t, "b")
+	require.Equal(t, 3, objects())
+	age(t, w, "b")
+	require.NoError(t, w.server(t, "a").Remove(t.Context(), "b"))
+	require.Equal(t, 2, objects())
+}
+
+// TestUnreadableHeartbeat: a server of another version does not take the others
+// down.
+func TestUnreadableHeartbeat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	require.NoError(t, w.db.BeatNode(t.Context(), "future", "instance", `{"roles":{"web":true}}`))
+	r := w.server(t, "a")
+	require.Empty(t, r.Problems())
+	require.Contains(t, member(t, r, "future").Storage, "another version")
+}
+
+// age makes a server's heartbeat old.
+func age(t *testing.T, w *world, name string) {
+	t.Helper()
+	raw, err := sql.Open("sqlite", "file:"+w.path)
+	require.NoError(t, err)
+	defer raw.Close()
+	_, err = raw.ExecContext(t.Context(), "UPDATE node SET heartbeat = heartbeat - 60000000 WHERE name = ?", name)
+	require.NoError(t, err)
 }

@@ -1,0 +1,219 @@
+package indexing_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/proget"
+)
+
+// TestRefusedHeartbeat: a worker whose job is another's by now learns it from
+// the database, and its success does not count.
+func TestRefusedHeartbeat(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	began, lost, taken := make(chan *proget.Job, 1), make(chan error, 1), make(chan struct{})
+	// One job at a time, which waits: else the pool would take over from itself.
+	pool := indexing.NewPool(s, "first", &indexing.PoolOptions{AtOnce: 1, Poll: waitShort, Claim: 300 * time.Millisecond, Logger: dark},
+		worker(func(ctx context.Context, j *proget.Job, _ *indexing.Progress) error {
+			began <- j
+			<-ctx.Done()
+			lost <- context.Cause(ctx)
+			select {
+			case <-taken:
+			case <-t.Context().Done(): // the test failed
+			}
+			return nil // as if it had not noticed
+		}))
+	defer cancel()
+	var running sync.WaitGroup
+	running.Go(func() { _ = pool.Run(ctx) })
+	t.Cleanup(running.Wait) // t.Context() has ended then
+	require.NoError(t, enqueue(t, s, db.NewJob{}))
+	claim := <-began
+	require.Eventually(t, func() (released bool) {
+		require.NoError(t, s.BeatJob(t.Context(), claim, -time.Minute, 0, 0, "")) // it ran out long ago
+		require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error {
+			n, err := tx.ReleaseExpiredJobs(t.Context())
+			released = n == 1
+			return err
+		}))
+		return released // unless the worker's heartbeat came between the two
+	}, waitLong, waitShort)
+	second, err := s.ClaimJob(t.Context(), "second", time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, claim.ID, second.ID)
+	require.ErrorIs(t, <-lost, proget.ErrStale)
+	close(taken)
+	cancel()
+	running.Wait()
+	j := awaitState(t, s, proget.JobRunning)
+	require.Equal(t, "second", j.Worker)
+	require.NoError(t, s.FinishJob(t.Context(), second, proget.JobDone, 1, 1, ""))
+}
+
+// TestSecondFailureIsTheLast: a job is tried again until it has failed as often
+// as it may; then its run key is free.
+func TestSecondFailureIsTheLast(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	once := db.NewJob{RunKey: "sweep", MaxFailures: 2}
+	require.NoError(t, enqueue(t, s, once))
+	var failures []int64
+	var mu sync.Mutex
+	stop := runPool(t, s, "a", func(_ context.Context, j *proget.Job, _ *indexing.Progress) error {
+		mu.Lock()
+		defer mu.Unlock()
+		failures = append(failures, j.Failures)
+		return errors.New("disk on fire")
+	})
+	awaitState(t, s, proget.JobFailed)
+	stop()
+	require.Equal(t, []int64{0, 1}, failures)
+	require.NoError(t, enqueue(t, s, once))
+}
+
+// TestSilenceIsAFailure: a job that takes its workers down with it is given up
+// like one that says why it fails.
+func TestSilenceIsAFailure(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	once := db.NewJob{RunKey: "sweep", MaxFailures: 2}
+	require.NoError(t, enqueue(t, s, once))
+	for _, after := range []proget.JobState{proget.JobWaiting, proget.JobFailed} {
+		j, err := s.ClaimJob(t.Context(), "a", -time.Minute)
+		require.NoError(t, err)
+		require.NotNil(t, j)
+		require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error {
+			_, err := tx.ReleaseExpiredJobs(t.Context())
+			return err
+		}))
+		awaitState(t, s, after)
+	}
+	require.NoError(t, enqueue(t, s, once))
+}
+
+// endless is a queue that never runs out of jobs.
+type endless struct {
+	claimed atomic.Int64
+	beat    error // what each heartbeat gets
+}
+
+func (e *endless) ClaimJob(context.Context, string, time.Duration) (*proget.Job, error) {
+	return &proget.Job{ID: e.claimed.Add(1), Kind: "test", Attempt: 1, MaxFailures: 10}, nil
+}
+
+func (e *endless) BeatJob(context.Context, *proget.Job, time.Duration, int64, int64, string) error {
+	return e.beat
+}
+
+func (e *endless) FinishJob(context.Context, *proget.Job, proget.JobState, int64, int64, string) error {
+	return nil
+}
+
+func (e *endless) RetryJob(context.Context, *proget.Job, time.Duration, bool, string) error {
+	return nil
+}
+
+// TestJobsAtOnce: a pool works as many jobs side by side as it was told to.
+func TestJobsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var working atomic.Int64
+		w := worker(func(ctx context.Context, _ *proget.Job, _ *indexing.Progress) error {
+			working.Add(1)
+			defer working.Add(-1)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		ended := make(chan error, 1)
+		go func() {
+			ended <- indexing.NewPool(new(endless), "a", &indexing.PoolOptions{AtOnce: 3, Logger: dark}, w).Run(ctx)
+		}()
+		synctest.Wait()
+		require.EqualValues(t, 3, working.Load())
+		cancel()
+		require.NoError(t, <-ended)
+		require.Zero(t, working.Load(), "the pool ends after its workers")
+	})
+}
+
+// TestRefusalIsHeededAtOnce: a worker whose claim is another's by now does not
+// go on until its time is up.
+func TestRefusalIsHeededAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const claim = time.Minute
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		var cause error
+		var after time.Duration // by the clock of this test alone
+		w := worker(func(ctx context.Context, _ *proget.Job, _ *indexing.Progress) error {
+			<-ctx.Done()
+			cause, after = context.Cause(ctx), time.Since(began)
+			cancel()
+			return nil
+		})
+		jobs := &endless{beat: proget.Errorf(proget.ErrStale, "another has it")}
+		require.NoError(t, indexing.NewPool(jobs, "a", &indexing.PoolOptions{AtOnce: 1, Claim: claim, Logger: dark}, w).Run(ctx))
+		require.ErrorIs(t, cause, proget.ErrStale)
+		require.Less(t, after, claim/2)
+	})
+}
+
+// outage fails calls as long as there are some to fail.
+type outage struct {
+	indexing.Jobs
+	claims, finishes atomic.Int64
+}
+
+func (o *outage) ClaimJob(ctx context.Context, worker string, ttl time.Duration) (*proget.Job, error) {
+	if o.claims.Add(-1) >= 0 {
+		return nil, errors.New("no route to host")
+	}
+	return o.Jobs.ClaimJob(ctx, worker, ttl)
+}
+
+func (o *outage) FinishJob(ctx context.Context, j *proget.Job, state proget.JobState, done, total int64, message string) error {
+	if o.finishes.Add(-1) >= 0 {
+		return errors.New("no route to host")
+	}
+	return o.Jobs.FinishJob(ctx, j, state, done, total, message)
+}
+
+// TestPoolOutlivesOutages: a pool goes on when the database is back, and a job
+// whose end could not be recorded is done again.
+func TestPoolOutlivesOutages(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	require.NoError(t, enqueue(t, s, db.NewJob{}))
+	jobs := &outage{Jobs: s}
+	jobs.claims.Store(3)
+	jobs.finishes.Store(1)
+	var runs atomic.Int64
+	runPool(t, jobs, "a", func(context.Context, *proget.Job, *indexing.Progress) error {
+		runs.Add(1)
+		return nil
+	})
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error { // the primary's duty
+			_, err := tx.ReleaseExpiredJobs(t.Context())
+			return err
+		}))
+		all, err := s.ListJobs(t.Context(), 1)
+		require.NoError(t, err)
+		return all[0].State == proget.JobDone
+	}, waitLong, waitShort)
+	require.GreaterOrEqual(t, runs.Load(), int64(2))
+}
