@@ -74,11 +74,13 @@ func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([
 // log: only then is the feed's row locked, and for a moment only. fn fills in
 // what changed. It is run again like that of Tx; a repetition after a commit
 // whose outcome was lost with its connection finds the operation in the log
-// and reports success, never a false conflict.
+// and reports success, never a false conflict. If nobody can tell what became
+// of a commit, Change returns proget.ErrUnavailable.
 func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq int64, err error) {
-	err = s.Tx(ctx, func(tx *Tx) error {
-		if tx.attempt > 1 {
-			err := tx.one(ctx, "FindOperation", []sql.NamedArg{arg("operation", ch.Operation)}, &seq)
+	attempts := 0
+	unknown, err := s.transact(ctx, func(tx *Tx) error {
+		if attempts = tx.attempt; attempts > 1 {
+			seq, err = tx.findOperation(ctx, ch.Operation)
 			if !errors.Is(err, sql.ErrNoRows) {
 				return err
 			}
@@ -89,6 +91,32 @@ func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq
 		seq, err = tx.append(ctx, ch)
 		return err
 	})
+	if err != nil && (unknown || attempts > 1) {
+		return s.settle(ctx, ch.Operation, unknown, err)
+	}
+	return seq, err
+}
+
+// settle looks whether an operation that seems to have failed was committed by
+// an earlier attempt. That may have become visible after the last attempt
+// looked for it and before it met what had been done already: the conflict is
+// with itself then.
+func (s *Store) settle(ctx context.Context, operation string, unknown bool, failure error) (seq int64, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		seq, err = c.findOperation(ctx, operation)
+		return err
+	})
+	switch {
+	case err == nil:
+		return seq, nil
+	case !unknown, errors.Is(err, proget.ErrNotFound) && errors.Is(failure, proget.ErrConflict):
+		return 0, failure // whoever this conflicts with has committed, and it was not us
+	}
+	return 0, proget.WrapError(proget.ErrUnavailable, failure, "The database did not say whether the change was made. Look, or try again shortly.")
+}
+
+func (c *conn) findOperation(ctx context.Context, operation string) (seq int64, err error) {
+	err = c.one(ctx, "FindOperation", []sql.NamedArg{arg("operation", operation)}, &seq)
 	return seq, err
 }
 

@@ -98,23 +98,44 @@ func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (_ i
 // again when the engine says that this may succeed, until the context's
 // deadline: it must have no effect beside the transaction's.
 func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
-	return s.retry(ctx, longestWait, func(ctx context.Context, attempt int) error {
-		return s.try(ctx, attempt, fn)
-	})
+	_, err := s.transact(ctx, fn)
+	return err
 }
 
-func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) (err error) {
+// transact is Tx. unknown reports whether one of the attempts sent a commit and
+// did not learn what became of it.
+func (s *Store) transact(ctx context.Context, fn func(*Tx) error) (unknown bool, err error) {
+	err = s.retry(ctx, longestWait, func(ctx context.Context, attempt int) error {
+		lost, err := s.try(ctx, attempt, fn)
+		unknown = unknown || lost
+		return err
+	})
+	return unknown, err
+}
+
+func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) (unknown bool, err error) {
 	ctx, end := tracing.Start(ctx, "transaction", attribute.Int("attempt", attempt))
 	defer func() { end(err) }()
 	sqlTx, err := s.pools.Write.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = sqlTx.Rollback() }() // does nothing after a commit
 	if err := fn(&Tx{conn: conn{s.queries, sqlTx}, attempt: attempt}); err != nil {
-		return err
+		return false, err
 	}
-	return sqlTx.Commit()
+	err = sqlTx.Commit()
+	return err != nil && !s.rolledBack(err), err
+}
+
+// rolledBack reports whether an error says that the engine itself has undone the
+// transaction.
+func (s *Store) rolledBack(err error) bool {
+	switch s.drv.Classify(err) {
+	case driver.Unique, driver.ForeignKey, driver.Retry:
+		return true
+	}
+	return false
 }
 
 // read runs a read outside a transaction, again if that may help.

@@ -31,6 +31,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"LogOrder":       testLogOrder,
 		"OneWinner":      testOneWinner,
 		"UnknownOutcome": testUnknownOutcome,
+		"LateCommit":     testLateCommit,
 		"Follower":       testFollower,
 		"Accounts":       testAccounts,
 		"Settings":       testSettings,

@@ -202,3 +202,35 @@ func testUnknownOutcome(t *testing.T, open Open) {
 	require.EqualValues(t, 1, seq)
 	require.Equal(t, 1, runs)
 }
+
+// testLateCommit: a commit that nobody heard of becomes visible while the
+// operation is being repeated, which therefore meets itself.
+func testLateCommit(t *testing.T, open Open) {
+	s, other, ctx := open(t), open(t), t.Context()
+	if s.Engine() == "SQLite" {
+		return // has one writer at a time: nothing can be committed meanwhile
+	}
+	id := newFeed(t, s, "main")
+	for _, meets := range []error{proget.ErrConflict, proget.ErrNotFound} {
+		ch := &db.Change{FeedID: id, Operation: "op " + meets.Error(), Kind: proget.VersionPublished, PackageKey: "acme.lib"}
+		runs := 0
+		_, err := s.Change(ctx, ch, func(tx *db.Tx) error {
+			if runs++; runs == 1 {
+				return db.ErrTryAgain // as a connection that breaks during the commit
+			}
+			_, err := other.Change(ctx, ch, func(*db.Tx) error { return nil }) // the first attempt's commit
+			return errors.Join(err, proget.Errorf(meets, "there it is"))
+		})
+		require.NoError(t, err)
+		require.Equal(t, 2, runs)
+	}
+	conflict := proget.Errorf(proget.ErrConflict, "with somebody else's")
+	runs := 0
+	_, err := s.Change(ctx, &db.Change{FeedID: id, Operation: "another", Kind: proget.VersionPublished}, func(*db.Tx) error {
+		if runs++; runs == 1 {
+			return db.ErrTryAgain
+		}
+		return conflict
+	})
+	require.ErrorIs(t, err, conflict, "a true one stays one")
+}

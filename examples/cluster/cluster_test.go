@@ -23,6 +23,8 @@ type cluster struct {
 	Nodes         []process
 	AdminPassword string
 	APIKey        string
+
+	data string
 }
 
 type process struct {
@@ -74,7 +76,7 @@ func start(t *testing.T, args ...string) *cluster {
 	})
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	require.NoError(t, err)
-	c := new(cluster)
+	c := &cluster{data: data}
 	require.NoError(t, json.Unmarshal(line, c), string(line))
 	return c
 }

@@ -1,0 +1,129 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/internal/testenv"
+)
+
+// TestLostAnswers: connections break after COMMIT was sent and before its
+// answer came, so that nobody knows what became of it. Every push is
+// acknowledged nevertheless, once.
+func TestLostAnswers(t *testing.T) {
+	postgres := testenv.StartPostgres(t)
+	u, err := url.Parse(postgres.NewDatabase(t))
+	require.NoError(t, err)
+	proxy := testenv.StartProxy(t, u.Host)
+	u.Host = proxy.Address
+	c := start(t, "-db", u.String())
+	l := &load{c: c, client: &http.Client{Timeout: time.Minute}, refused: make(map[int]int)}
+	var lost atomic.Int64
+	proxy.LoseAnswer(func(sent []byte) bool {
+		if !bytes.Contains(bytes.ToLower(sent), []byte("commit")) || rand.N(4) > 0 {
+			return false
+		}
+		lost.Add(1)
+		return true
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var pushing sync.WaitGroup
+	for worker := range 4 {
+		pushing.Go(func() { l.run(t, ctx, worker) })
+	}
+	l.awaitPushes(t, 200)
+	stop()
+	pushing.Wait()
+	proxy.LoseAnswer(nil)
+	missing, doubled, half := l.check(t, c.role("web"))
+	t.Logf("answers lost %d; pushes acknowledged %d, without a clear answer %d, refused %v; lost %d, doubled %d, half visible %d",
+		lost.Load(), len(l.acknowledged), len(l.unknown), l.refused, missing, doubled, half)
+	require.Positive(t, lost.Load())
+	require.Zero(t, missing+doubled+half)
+	require.Empty(t, l.refused, "no false conflict")
+	require.Empty(t, l.unknown, "every outcome was found out")
+}
+
+// TestNodeCutOff: a web node that alone cannot reach the database serves what it
+// knows with a warning, refuses the rest for the moment, and is well again when
+// the network is.
+func TestNodeCutOff(t *testing.T) {
+	postgres := testenv.StartPostgres(t)
+	database := postgres.NewDatabase(t)
+	c := start(t, "-db", database, "-web", "1")
+	u, err := url.Parse(database)
+	require.NoError(t, err)
+	proxy := testenv.StartProxy(t, u.Host)
+	u.Host = proxy.Address
+	node := c.join(t, "alone", u.String())
+	client := &http.Client{Timeout: time.Minute}
+	pushTo := func(base, version string) int {
+		code, err := push(t.Context(), client, base, c.APIKey, testenv.Nupkg(t, "Acme.Lib", version))
+		require.NoError(t, err)
+		return code
+	}
+	versions := func(base string) (list []string, code int, warning string) {
+		resp, err := client.Get(base + "/nuget/nuget/v3/flatcontainer/acme.lib/index.json")
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		var text bytes.Buffer
+		_, _ = text.ReadFrom(resp.Body)
+		return []string{text.String()}, resp.StatusCode, resp.Header.Get("Warning")
+	}
+	require.Equal(t, http.StatusCreated, pushTo(node.URL, "1.0.0"))
+	_, code, warning := versions(node.URL)
+	require.Equal(t, http.StatusOK, code)
+	require.Empty(t, warning)
+
+	proxy.Cut()
+	require.Equal(t, http.StatusCreated, pushTo(c.LoadBalancer.URL, "2.0.0"), "the others go on")
+	list, code, warning := versions(node.URL)
+	require.Equal(t, http.StatusOK, code)
+	require.Contains(t, warning, "111")
+	require.NotContains(t, list[0], "2.0.0")
+	require.Equal(t, http.StatusServiceUnavailable, pushTo(node.URL, "3.0.0"))
+
+	proxy.Heal()
+	require.Eventually(t, func() bool { _, _, warning := versions(node.URL); return warning == "" }, time.Minute, 50*time.Millisecond)
+	list, _, _ = versions(node.URL)
+	require.Contains(t, list[0], "2.0.0")
+	require.Equal(t, http.StatusCreated, pushTo(node.URL, "4.0.0"))
+}
+
+// join starts one more web node of the cluster, with a database URL of its own.
+func (c *cluster) join(t *testing.T, name, database string) *testenv.Process {
+	t.Helper()
+	bin, err := build()
+	require.NoError(t, err, bin)
+	address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	cmd := exec.Command(filepath.Join(bin, "server"), "-node", name, "-roles", "web", "-listen", address, "-data", c.data, "-db", database)
+	cmd.Env = append(os.Environ(), "PROGET_ENCRYPTION_KEY="+c.key(t))
+	p := testenv.Start(t, "http://"+address, cmd)
+	require.Eventually(t, func() bool { return answers(process{URL: p.URL}) }, time.Minute, 20*time.Millisecond)
+	return p
+}
+
+// key returns the encryption key that the cluster has made.
+func (c *cluster) key(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.data, "secrets.json"))
+	require.NoError(t, err)
+	var secrets struct{ EncryptionKey string }
+	require.NoError(t, json.Unmarshal(text, &secrets))
+	return secrets.EncryptionKey
+}
