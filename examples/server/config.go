@@ -73,7 +73,7 @@ Flags, each with the environment variable that sets it too:
 const more = `
 At its first start an empty database gets a user Admin, an API key and feeds:
   PROGET_ADMIN_PASSWORD   the password; else one is generated and printed once
-  PROGET_API_KEY          an API key that may publish; likewise
+  PROGET_API_KEY          an API key that may publish, unlist and delete; likewise
   PROGET_FEEDS            name:type,name:type; else one feed of each type
 These, PROGET_DB and PROGET_ENCRYPTION_KEY may also be read from a file, named
 by the variable with _FILE appended.
