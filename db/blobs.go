@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"maps"
 	"slices"
+
+	"github.com/proget-go/ha/proget"
 )
 
 // A BlobRow is a stored blob as its keepers see it.
@@ -16,8 +19,29 @@ type BlobRow struct {
 	StorageKey string
 }
 
-// ListBlobs returns up to limit blobs in the order of their ids, beginning
-// after an id.
+func (b *BlobRow) fields() []any { return []any{&b.ID, &b.SHA256, &b.Size, &b.StorageKey} }
+
+// FindBlob returns the blob to which a new file of these bytes would refer, or
+// proget.ErrNotFound.
+func (s *Store) FindBlob(ctx context.Context, sha256 string, size int64) (b BlobRow, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.one(ctx, "FindBlob", []sql.NamedArg{arg("sha256", sha256), arg("size", size)}, b.fields()...)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		err = proget.Errorf(proget.ErrNotFound, "There is no blob %s of %d bytes.", sha256, size)
+	}
+	return b, err
+}
+
+// ReplaceObject makes the object at key the one that holds b's bytes, unless
+// another has taken the place of b.StorageKey meanwhile.
+func (tx *Tx) ReplaceObject(ctx context.Context, b BlobRow, key string) error {
+	_, err := tx.run(ctx, "ReplaceObject", arg("blob_id", b.ID), arg("old_key", b.StorageKey), arg("storage_key", key))
+	return err
+}
+
+// ListBlobs returns up to limit blobs to which a package refers, in the order
+// of their ids, beginning after an id.
 func (s *Store) ListBlobs(ctx context.Context, after int64, limit int) ([]BlobRow, error) {
 	var blobs []BlobRow
 	err := s.read(ctx, func(c *conn) error {
@@ -25,7 +49,7 @@ func (s *Store) ListBlobs(ctx context.Context, after int64, limit int) ([]BlobRo
 		return c.each(ctx, "ListBlobs", []sql.NamedArg{arg("after", after), arg("limit", limit)},
 			func(rows *sql.Rows) error {
 				var b BlobRow
-				err := rows.Scan(&b.ID, &b.SHA256, &b.Size, &b.StorageKey)
+				err := rows.Scan(b.fields()...)
 				blobs = append(blobs, b)
 				return err
 			})
@@ -33,10 +57,28 @@ func (s *Store) ListBlobs(ctx context.Context, after int64, limit int) ([]BlobRo
 	return blobs, err
 }
 
-// CountBlobs returns the number of blobs and their bytes.
+// CountBlobs returns the number of blobs to which a package refers, and their
+// bytes.
 func (s *Store) CountBlobs(ctx context.Context) (count, bytes int64, err error) {
 	err = s.read(ctx, func(c *conn) error { return c.one(ctx, "CountBlobs", nil, &count, &bytes) })
 	return count, bytes, err
+}
+
+// BlobVersions returns the versions that need a blob, each as
+// "feed/package version".
+func (s *Store) BlobVersions(ctx context.Context, blobID int64) ([]string, error) {
+	var versions []string
+	err := s.read(ctx, func(c *conn) error {
+		versions = nil
+		return c.each(ctx, "BlobVersions", []sql.NamedArg{arg("blob_id", blobID)},
+			func(rows *sql.Rows) error {
+				var feed, name, version string
+				err := rows.Scan(&feed, &name, &version)
+				versions = append(versions, feed+"/"+name+" "+version)
+				return err
+			})
+	})
+	return versions, err
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -10,8 +10,8 @@ import (
 )
 
 // AcquireLease takes an office that is free, expired by the database's clock,
-// or held under the same name, and reports whether it did. The fence's number
-// grows by one each time, so a holder that restarts gets a new term.
+// or held by the same candidate, and reports whether it did. The fence's number
+// grows by one each time, so a holder that asks again gets a new term.
 func (s *Store) AcquireLease(ctx context.Context, office, holder, address, term string, ttl time.Duration) (proget.Fence, bool, error) {
 	f := proget.Fence{Term: term}
 	err := s.write(ctx, func(c *conn) error {

@@ -11,15 +11,15 @@ import (
 // A Node is a server's newest heartbeat.
 type Node struct {
 	Name     string
-	Instance string // differs from start to start
+	Instance string // the process; differs from start to start
 	Started  time.Time
 	Age      time.Duration // since the heartbeat, by the database's clock
 	Details  string        // JSON; the node package's own
 }
 
-// BeatNode writes a node's heartbeat.
-func (s *Store) BeatNode(ctx context.Context, name, instance, details string) error {
-	values := []sql.NamedArg{arg("name", name), arg("instance", instance), arg("details", details)}
+// BeatNode writes a node's heartbeat. It ignores Age.
+func (s *Store) BeatNode(ctx context.Context, n Node) error {
+	values := []sql.NamedArg{arg("name", n.Name), arg("instance", n.Instance), arg("started", n.Started.UnixMicro()), arg("details", n.Details)}
 	return s.Tx(ctx, func(tx *Tx) error {
 		n, err := tx.run(ctx, "UpdateNode", values...)
 		if err == nil && n == 0 {
@@ -44,6 +44,17 @@ func (s *Store) ListNodes(ctx context.Context) ([]Node, error) {
 		})
 	})
 	return nodes, err
+}
+
+// LeaveNode forgets a node, unless its name is that of another process or of
+// none, and reports whether it did.
+func (s *Store) LeaveNode(ctx context.Context, name, instance string) (left bool, err error) {
+	err = s.write(ctx, func(c *conn) error {
+		n, err := c.run(ctx, "LeaveNode", arg("name", name), arg("instance", instance))
+		left = n > 0
+		return err
+	})
+	return left, err
 }
 
 // RemoveNode forgets a node whose heartbeat is older than the given age, and

@@ -126,6 +126,8 @@ func (s *Store) wrap(err error) error {
 		return proget.WrapError(proget.ErrConflict, err, "It exists already.")
 	case driver.Retry, driver.ForeignKey, driver.Unavailable:
 		return proget.WrapError(proget.ErrUnavailable, err, "The database cannot answer right now. Try again shortly.")
+	case driver.Full:
+		return proget.WrapError(proget.ErrNoSpace, err, "The database has no space left. Nothing was changed; try again when its administrator has made room.")
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return proget.WrapError(proget.ErrUnavailable, err, "The database did not answer in time. Try again shortly.")

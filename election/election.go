@@ -33,8 +33,8 @@ type Lease struct {
 // plugin maps one method to one call. Time is counted where the leases are
 // kept. electiontest proves a driver.
 type Driver interface {
-	// Acquire begins a term, or returns ErrHeld. A candidate under whose name
-	// the office is held already, as after a restart, begins a new term;
+	// Acquire begins a term, or returns ErrHeld. A candidate that holds the
+	// office already, because it did not get an answer, begins a new term;
 	// terms never stack.
 	Acquire(ctx context.Context, c Candidacy) (Lease, error)
 

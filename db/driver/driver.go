@@ -20,6 +20,7 @@ const (
 	ForeignKey              // a row that is referred to is gone: the transaction is tried again
 	Retry                   // deadlock, lock timeout, serialization: the transaction is tried again
 	Unavailable             // failover, broken connection, not primary: tried again on another connection
+	Full                    // no space left: an administrator must act, so it is not tried again
 )
 
 // Pools are an open database: one pool that writes and one that only reads.

@@ -99,6 +99,8 @@ func classifyCode(code string) driver.Kind {
 		return driver.ForeignKey
 	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
 		return driver.Retry
+	case "53100": // disk full
+		return driver.Full
 	case "25006", // read-only transaction: this server is a standby now
 		"57P01", "57P02", "57P03", "57P05", // shutting down, crashed, starting up, idle session ended
 		"53300": // too many connections

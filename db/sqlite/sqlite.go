@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -129,8 +128,7 @@ func (engine) Classify(err error) driver.Kind {
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
 		return driver.Retry
 	case lib.SQLITE_FULL:
-		slog.Error("the disk that holds the database is full")
-		return driver.Unavailable
+		return driver.Full
 	}
 	return driver.Other
 }

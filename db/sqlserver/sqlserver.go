@@ -133,6 +133,9 @@ func classifyNumber(e mssql.Error) driver.Kind {
 		3960, 3961, // snapshot conflict
 		41301, 41302, 41305, 41325, 41839: // in-memory tables
 		return driver.Retry
+	case 1101, 1105, 9002, // no space in a filegroup, transaction log full
+		40544: // Azure: the database has reached its size
+		return driver.Full
 	case 64, 233, 596, 997, 10053, 10054, 10060, 10928, 10929, // broken connection, killed session, throttling
 		4060, 4221, 40143, 40197, 40501, 40540, 40613, 49918, 49919, 49920, // cannot open database; Azure reconfiguration
 		976, 978, 982, 983, 988, 35250, // availability group: not accessible, resolving

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -236,6 +237,18 @@ func (c *config) checkFirstStart() error {
 	return nil
 }
 
+// firstStartGiven names what was given for a first start.
+func (c *config) firstStartGiven() (names []string) {
+	for name, given := range map[string]bool{
+		"PROGET_ADMIN_PASSWORD": c.adminPassword != "", "PROGET_API_KEY": c.apiKey != "", "PROGET_FEEDS": c.feeds != nil} {
+		if given {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 func (c *config) check() error {
@@ -343,14 +356,19 @@ func (c *config) openEngine(ctx context.Context, opts *db.Options) (*db.Store, e
 func (c *config) sqlitePath() string { return c.db[len("sqlite:"):] }
 
 // keyring reads the encryption keys. A server on embedded defaults makes one
-// and keeps it beside its data.
+// and keeps it beside its data, before it makes the database: a key for a
+// database that is there has been lost, and a new one is no replacement.
 func (c *config) keyring() (*auth.Keyring, error) {
 	if c.keys != "" {
 		return auth.ParseKeyring(c.keys)
 	}
 	path := filepath.Join(c.data, "encryption.key")
+	_, missing := os.Stat(c.sqlitePath())
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if missing == nil {
+			return nil, fmt.Errorf("the encryption key of the database %s is not in %s: put that file back, or give the key with -encryption-key", c.sqlitePath(), path)
+		}
 		text, err = makeKey(path)
 	}
 	if err != nil {

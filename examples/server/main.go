@@ -86,6 +86,12 @@ func run(args []string) error {
 }
 
 func upgrade(ctx context.Context, cfg config) error {
+	if err := os.MkdirAll(cfg.data, 0o750); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	if _, err := cfg.keyring(); err != nil { // a new database gets one
+		return err
+	}
 	store, err := cfg.openDB(ctx, true)
 	if err != nil {
 		return err
@@ -156,6 +162,9 @@ func serve(ctx context.Context, cfg config) error {
 		Password: cfg.adminPassword, APIKey: cfg.apiKey, Feeds: cfg.feeds})
 	if err != nil {
 		return err
+	}
+	if given := cfg.firstStartGiven(); secrets == nil && len(given) > 0 {
+		slog.Info("the database is not empty: what only fills an empty one has no effect", "given", given)
 	}
 	url := "http://" + address(listener.Addr())
 	greet(cfg, url, secrets) // at once: whatever fails later, the secrets were seen

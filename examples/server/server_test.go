@@ -110,6 +110,37 @@ func TestFirstStart(t *testing.T) {
 	require.NotContains(t, second, "API key")
 }
 
+// TestLostKey: a server does not make a new key for a database that has one,
+// and says what to do.
+func TestLostKey(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	p := start(t, "-data", data, "-drain", "0s")
+	p.Signal(t, syscall.SIGTERM)
+	require.Zero(t, p.Wait(t), p.Log())
+	path := filepath.Join(data, "encryption.key")
+	lost, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(path))
+	out, err := command(t, "-data", data, "-listen", "127.0.0.1:0").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), path)
+	require.NoFileExists(t, path)
+
+	require.NoError(t, os.WriteFile(path, lost, 0o600))
+	again := start(t, "-data", data)
+	require.Contains(t, again.Log(), "no effect", "the given password and key are not those of this database")
+}
+
+// TestUpgradeFirst: a database that was made in advance can be served.
+func TestUpgradeFirst(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "new")
+	out, err := command(t, "upgradedb", "-data", data).CombinedOutput()
+	require.NoError(t, err, string(out))
+	start(t, "-data", data)
+}
+
 // TestWrongUse: each wrong value gets one line and exit code 2.
 func TestWrongUse(t *testing.T) {
 	t.Parallel()
@@ -302,6 +333,7 @@ func TestDatabaseOutage(t *testing.T) {
 
 	postgres.Stop(t)
 	require.Equal(t, http.StatusInternalServerError, status(p.URL+"/health"))
+	require.Equal(t, http.StatusOK, status(p.URL+"/nuget/nuget/v3/index.json"), "nobody asked for it before")
 	require.Equal(t, http.StatusOK, status(p.URL+"/health/ready"), "all nodes would be unready, and they do answer")
 	resp, err := http.Get(known)
 	require.NoError(t, err)

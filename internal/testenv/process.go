@@ -22,14 +22,14 @@ type Process struct {
 	URL  string
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
-	log  *logBuffer
+	log  *LogBuffer
 }
 
 // Start starts a server that listens where the URL says, and waits until it
 // does. It is killed when the test ends, if it has not ended before.
 func Start(t testing.TB, at string, cmd *exec.Cmd) *Process {
 	t.Helper()
-	p := &Process{URL: at, cmd: cmd, done: make(chan struct{}), log: new(logBuffer)}
+	p := &Process{URL: at, cmd: cmd, done: make(chan struct{}), log: new(LogBuffer)}
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -127,18 +127,19 @@ func (p *Process) proc(t testing.TB, file string) string {
 	return string(text)
 }
 
-type logBuffer struct {
+// A LogBuffer keeps what is written to it, by several writers at once.
+type LogBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (l *logBuffer) Write(p []byte) (int, error) {
+func (l *LogBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Write(p)
 }
 
-func (l *logBuffer) String() string {
+func (l *LogBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()

@@ -101,6 +101,13 @@ func (a *Authority) forget() {
 	a.current = m
 }
 
+// Warm reads what every request needs, so that requests which memory could
+// answer do not fail for want of it when the database is gone.
+func (a *Authority) Warm() error {
+	_, err := a.memory().grants()
+	return err
+}
+
 func (a *Authority) memory() *memory {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -3,6 +3,8 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -36,11 +38,7 @@ func isUnavailable(err error) bool { return errors.Is(err, proget.ErrUnavailable
 // Serve answers a GET or HEAD with a file. Its bytes never change, so its
 // SHA-256 is its ETag and any part of it may be kept for ever.
 func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version, file proget.File, contentType string) error {
-	content, err := f.blobs.Open(r.Context(), file.StorageKey)
-	if errors.Is(err, proget.ErrNotFound) {
-		f.log.ErrorContext(r.Context(), "a file is missing in storage", "feed", r.Feed.Name, "file", file.Name, "key", file.StorageKey)
-		return proget.WrapError(proget.ErrUnavailable, err, "The file %s is missing in the server's storage; its administrator has been told.", file.Name)
-	}
+	content, err := whole(r.Context(), f, file, f.blobs.Open)
 	if err != nil {
 		return err
 	}
@@ -61,7 +59,46 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 
 // Open gives random access to a file.
 func (f *Files) Open(ctx context.Context, file proget.File) (feed.Content, error) {
-	return f.blobs.ReaderAt(ctx, file.StorageKey)
+	content, err := whole(ctx, f, file, f.blobs.ReaderAt)
+	if err != nil {
+		return nil, err
+	}
+	return content, nil
+}
+
+// sizer is an open object.
+type sizer interface {
+	io.Closer
+	Size() int64
+}
+
+// whole opens a file's object, which must have the file's size. An object that
+// was missing or damaged may have been replaced since the file was read from
+// the database, so that is asked once more.
+func whole[R sizer](ctx context.Context, f *Files, file proget.File, open func(context.Context, string) (R, error)) (R, error) {
+	content, err := sized(ctx, file, file.StorageKey, open)
+	if err == nil || !errors.Is(err, proget.ErrNotFound) && !errors.Is(err, storage.ErrDamaged) {
+		return content, err
+	}
+	if now, ferr := f.db.FindBlob(ctx, file.Digests[proget.SHA256], file.Size); ferr == nil && now.StorageKey != file.StorageKey {
+		if content, again := sized(ctx, file, now.StorageKey, open); again == nil {
+			return content, nil
+		}
+	}
+	f.log.ErrorContext(ctx, "a file is missing or damaged in storage", "file", file.Name, "key", file.StorageKey, "error", err)
+	return content, proget.WrapError(proget.ErrUnavailable, err, "The file %s is missing or damaged in the server's storage; its administrator has been told.", file.Name)
+}
+
+func sized[R sizer](ctx context.Context, file proget.File, key string, open func(context.Context, string) (R, error)) (none R, err error) {
+	content, err := open(ctx, key)
+	if err != nil {
+		return none, err
+	}
+	if content.Size() != file.Size {
+		_ = content.Close()
+		return none, fmt.Errorf("%w: %s has %d bytes instead of %d", storage.ErrDamaged, key, content.Size(), file.Size)
+	}
+	return content, nil
 }
 
 func (f *Files) count(versionID int64) {

@@ -102,26 +102,47 @@ func TestServe(t *testing.T) {
 	require.EqualValues(t, 1, in.downloads(t, "päckage\r\nx: y"), "one was a download from the beginning to the end")
 }
 
-// TestMissingFile: a hole in storage is the server's fault, is not counted, and
-// nothing is written before the error.
+// TestMissingFile: a hole in storage, or a file cut short, is the server's fault,
+// is not counted, and nothing is written before the error.
 func TestMissingFile(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t)
 	v, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
-	require.NoError(t, in.blobs.Delete(t.Context(), v.Files[0].StorageKey))
 	files := catalog.NewFiles(in.blobs, in.db, dark)
-	w := httptest.NewRecorder()
-	r := &feed.Request{Request: httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), Feed: in.feed}
-	err = files.Serve(w, r, v, v.Files[0], "text/plain")
-	require.ErrorIs(t, err, proget.ErrUnavailable)
-	require.Contains(t, proget.Message(err), "a@1")
-	require.Empty(t, w.Header())
-	require.Zero(t, w.Body.Len())
+	cutShort := v.Files[0]
+	cutShort.Size++ // as the database has it
+	require.NoError(t, in.blobs.Delete(t.Context(), v.Files[0].StorageKey))
+	for _, file := range []proget.File{v.Files[0], cutShort} {
+		w := httptest.NewRecorder()
+		r := &feed.Request{Request: httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), Feed: in.feed}
+		err = files.Serve(w, r, v, file, "text/plain")
+		require.ErrorIs(t, err, proget.ErrUnavailable)
+		require.Contains(t, proget.Message(err), "a@1")
+		require.Empty(t, w.Header())
+		require.Zero(t, w.Body.Len())
+		_, err = files.Open(t.Context(), file)
+		require.ErrorIs(t, err, proget.ErrUnavailable)
+	}
 	stop(t, files)
 	require.Zero(t, in.downloads(t, "a"))
-	_, err = files.Open(t.Context(), v.Files[0])
-	require.ErrorIs(t, err, proget.ErrNotFound)
+}
+
+// TestReplacedFile: a server that knows a file's former object, which went
+// missing, finds the one that took its place.
+func TestReplacedFile(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	former, err := in.publish(t.Context(), "a@1")
+	require.NoError(t, err)
+	require.NoError(t, in.blobs.Delete(t.Context(), former.Files[0].StorageKey))
+	in.alter(t, "DELETE FROM package_file")
+	in.alter(t, "DELETE FROM package_version")
+	mended, err := in.publish(t.Context(), "a@1")
+	require.NoError(t, err)
+	require.NotEqual(t, former.Files[0].StorageKey, mended.Files[0].StorageKey)
+	_, body := ask(t, "GET", in.serve(t, catalog.NewFiles(in.blobs, in.db, dark), former))
+	require.Equal(t, "a@1", body)
 }
 
 func TestOpenFile(t *testing.T) {

@@ -97,8 +97,9 @@ type Registry struct {
 
 	mu       sync.Mutex
 	self     Self
+	started  time.Time // by the database's clock; zero before the first check
 	problems []string
-	checked  bool
+	changed  chan struct{} // closed when problems change
 }
 
 // New returns a Registry for this server, which has not been announced yet.
@@ -106,11 +107,16 @@ func New(store *db.Store, blobs *storage.Store, opts Options) *Registry {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	return &Registry{db: store, blobs: blobs, opts: opts, instance: rand.Text(), self: Self{
+	return &Registry{db: store, blobs: blobs, opts: opts, instance: rand.Text(), changed: make(chan struct{}), self: Self{
 		Roles: opts.Roles, Version: opts.Version, OS: opts.OS, Address: opts.Address, Fingerprints: opts.Fingerprints}}
 }
 
-// Run writes heartbeats until ctx ends.
+// Candidate is the name under which this process stands for election. It is
+// the process's own: two servers that were given one name by mistake must not
+// take themselves for one candidate.
+func (r *Registry) Candidate() string { return candidate(r.opts.Name, r.instance) }
+
+// Run writes heartbeats until ctx ends; then the server is a member no longer.
 func (r *Registry) Run(ctx context.Context) error {
 	tick := time.NewTicker(Beat)
 	defer tick.Stop()
@@ -121,20 +127,82 @@ func (r *Registry) Run(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			r.leave(ctx)
 			return nil
 		}
 	}
 }
 
-// Problems returns why this server should not take traffic, one sentence each.
-// It is never empty before the first check.
+// leave makes the others forget this server, who need not wonder where it is.
+func (r *Registry) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	left, err := r.db.LeaveNode(ctx, r.opts.Name, r.instance)
+	if err != nil {
+		r.opts.Logger.WarnContext(ctx, "the server could not sign off; it stays listed as silent", "error", err)
+	}
+	if left { // else the probe is that of another process of this name
+		r.mu.Lock()
+		probe := r.self.Probe
+		r.mu.Unlock()
+		r.deleteProbe(ctx, r.opts.Name, probe)
+	}
+}
+
+// Problems returns why this server should neither take traffic nor do the
+// cluster's work, one sentence each. It is never empty before the first check.
 func (r *Registry) Problems() []string {
+	problems, _ := r.watch()
+	return problems
+}
+
+// watch returns the problems and what is closed when they change.
+func (r *Registry) watch() (problems []string, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.checked {
-		return []string{"The server has not yet checked its key, storage and clock."}
+	if r.started.IsZero() {
+		return []string{"The server has not yet checked its key, storage and clock."}, r.changed
 	}
-	return r.problems
+	return r.problems, r.changed
+}
+
+// WhileHealthy runs fn whenever the server has no problems, ends its context
+// when it gets some, and returns when ctx ends or fn fails.
+func (r *Registry) WhileHealthy(ctx context.Context, fn func(context.Context) error) error {
+	for ctx.Err() == nil {
+		problems, changed := r.watch()
+		if len(problems) == 0 {
+			if err := r.untilProblems(ctx, fn); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+func (r *Registry) untilProblems(ctx context.Context, fn func(context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		defer stop()
+		for {
+			problems, changed := r.watch()
+			if len(problems) > 0 {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return fn(ctx)
 }
 
 // Check finds out whether this server belongs to the cluster and announces it.
@@ -144,7 +212,7 @@ func (r *Registry) beat(ctx context.Context, checkStorage bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	r.mu.Lock()
-	self := r.self
+	self, started := r.self, r.started
 	r.mu.Unlock()
 	members, err := r.members(ctx)
 	if err != nil {
@@ -165,15 +233,22 @@ func (r *Registry) beat(ctx context.Context, checkStorage bool) error {
 	if r.opts.State != nil {
 		self.IndexLag, self.Ready = r.opts.State()
 	}
-	r.remember(self, r.clash(members))
+	clash := r.clash(members, started)
+	if started.IsZero() {
+		started = time.Now().Add(-self.Skew)
+	}
+	r.remember(self, started, clash)
+	if clash != "" {
+		return nil // the name is the other's
+	}
 	details, err := json.Marshal(self)
 	if err != nil {
 		return err
 	}
-	return r.db.BeatNode(ctx, r.opts.Name, r.instance, string(details))
+	return r.db.BeatNode(ctx, db.Node{Name: r.opts.Name, Instance: r.instance, Started: started, Details: string(details)})
 }
 
-func (r *Registry) remember(self Self, clash string) {
+func (r *Registry) remember(self Self, started time.Time, clash string) {
 	var problems []string
 	for _, p := range []string{self.Key, self.Storage, clash} {
 		if p != "" {
@@ -188,17 +263,20 @@ func (r *Registry) remember(self Self, clash string) {
 	if !slices.Equal(problems, r.problems) {
 		r.opts.Logger.Warn("the server's checks have changed", "problems", problems)
 	}
-	r.self, r.problems, r.checked = self, problems, true
+	if r.started.IsZero() || !slices.Equal(problems, r.problems) {
+		close(r.changed)
+		r.changed = make(chan struct{})
+	}
+	r.self, r.started, r.problems = self, started, problems
 }
 
-// clash reports that another living process writes heartbeats under this
-// server's name after this one did.
-func (r *Registry) clash(members []node) string {
-	r.mu.Lock()
-	announced := r.checked
-	r.mu.Unlock()
+// clash reports that a living process which started before this one goes by
+// this server's name. The first heartbeat takes no heed: most often it follows
+// that of a process that was killed. If that one lives, it claims its name back
+// within a heartbeat, and this one is told then.
+func (r *Registry) clash(members []node, started time.Time) string {
 	for _, m := range members {
-		if announced && m.Name == r.opts.Name && m.instance != r.instance && m.Alive() {
+		if m.Name == r.opts.Name && m.instance != r.instance && m.Alive() && m.Started.Before(started) {
 			return fmt.Sprintf("Another server also calls itself %s: give each its own -node name.", r.opts.Name)
 		}
 	}
@@ -353,6 +431,10 @@ type node struct {
 	instance string
 }
 
+func (n *node) candidate() string { return candidate(n.Name, n.instance) }
+
+func candidate(name, instance string) string { return name + " " + instance }
+
 func (r *Registry) members(ctx context.Context) ([]node, error) {
 	rows, err := r.db.ListNodes(ctx)
 	if err != nil {
@@ -382,7 +464,7 @@ func (r *Registry) Members(ctx context.Context) ([]Member, error) {
 	members := make([]Member, len(nodes))
 	for i, n := range nodes {
 		members[i] = n.Member
-		members[i].Primary = n.Name == holder
+		members[i].Primary = n.candidate() == holder
 	}
 	return members, nil
 }
@@ -398,14 +480,20 @@ func (r *Registry) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	for _, m := range members {
-		if m.Name != name || m.Probe.Key == "" {
-			continue
-		}
-		if err := r.blobs.Delete(ctx, m.Probe.Key); err != nil {
-			r.opts.Logger.WarnContext(ctx, "a removed server's probe stays in storage", "server", name, "error", err)
+		if m.Name == name {
+			r.deleteProbe(ctx, name, m.Probe)
 		}
 	}
 	return nil
+}
+
+func (r *Registry) deleteProbe(ctx context.Context, server string, p storage.Probe) {
+	if p.Key == "" {
+		return
+	}
+	if err := r.blobs.Delete(ctx, p.Key); err != nil {
+		r.opts.Logger.WarnContext(ctx, "the probe of a server that left stays in storage", "server", server, "error", err)
+	}
 }
 
 // Modes are what an administrator has switched on.

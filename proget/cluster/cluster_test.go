@@ -52,6 +52,16 @@ func (w *world) storage(t *testing.T) *storage.Store {
 	return s
 }
 
+// objects counts what is in storage.
+func (w *world) objects(t *testing.T) (n int) {
+	t.Helper()
+	for _, err := range w.blobs.List(t.Context(), "") {
+		require.NoError(t, err)
+		n++
+	}
+	return n
+}
+
 // server is a registry that has announced itself once.
 func (w *world) server(t *testing.T, name string, change ...func(*cluster.Options)) *cluster.Registry {
 	t.Helper()
@@ -108,7 +118,7 @@ func TestServersKnowEachOther(t *testing.T) {
 	require.EqualValues(t, 7, m.IndexLag)
 	require.Equal(t, "1.2.3", m.Version)
 	require.Equal(t, "http://a", m.Address)
-	_, ok, err := w.db.AcquireLease(t.Context(), "indexing", "a", "", "term", time.Minute)
+	_, ok, err := w.db.AcquireLease(t.Context(), "indexing", a.Candidate(), "", "term", time.Minute)
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.True(t, member(t, b, "a").Primary)
@@ -193,20 +203,6 @@ func TestStorageGoesAway(t *testing.T) {
 	require.Empty(t, r.Problems())
 }
 
-// TestTwoOfOneName: the one that started first sees that the other took its
-// name.
-func TestTwoOfOneName(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	first := w.server(t, "twin")
-	second := w.server(t, "twin")
-	require.NoError(t, first.Check(t.Context()))
-	require.Len(t, first.Problems(), 1)
-	require.Contains(t, first.Problems()[0], "-node")
-	require.NoError(t, second.Check(t.Context()))
-	require.NotEmpty(t, second.Problems(), "both are told: which of them is right is not known here")
-}
-
 func TestModes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -247,22 +243,15 @@ func TestStoragesMeet(t *testing.T) {
 func TestProbesDoNotPileUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	objects := func() (n int) {
-		for _, err := range w.blobs.List(t.Context(), "") {
-			require.NoError(t, err)
-			n++
-		}
-		return n
-	}
 	for range 5 {
 		_ = w.server(t, "a")
 	}
-	require.Equal(t, 2, objects(), "the cluster's and the server's")
+	require.Equal(t, 2, w.objects(t), "the cluster's and the server's")
 	_ = w.server(t, "b")
-	require.Equal(t, 3, objects())
+	require.Equal(t, 3, w.objects(t))
 	age(t, w, "b")
 	require.NoError(t, w.server(t, "a").Remove(t.Context(), "b"))
-	require.Equal(t, 2, objects())
+	require.Equal(t, 2, w.objects(t))
 }
 
 // TestUnreadableHeartbeat: a server of another version does not take the others
@@ -270,7 +259,7 @@ func TestProbesDoNotPileUp(t *testing.T) {
 func TestUnreadableHeartbeat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	require.NoError(t, w.db.BeatNode(t.Context(), "future", "instance", `{"roles":{"web":true}}`))
+	require.NoError(t, w.db.BeatNode(t.Context(), db.Node{Name: "future", Details: `{"roles":{"web":true}}`}))
 	r := w.server(t, "a")
 	require.Empty(t, r.Problems())
 	require.Contains(t, member(t, r, "future").Storage, "another version")

@@ -3,22 +3,25 @@ package cluster_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/storage"
 )
 
-// beat writes a heartbeat as a process of its own would.
+// beat writes a heartbeat as a process of its own would that started long ago.
 func (w *world) beat(t *testing.T, name string, self cluster.Self) {
 	t.Helper()
 	details, err := json.Marshal(self)
 	require.NoError(t, err)
-	require.NoError(t, w.db.BeatNode(t.Context(), name, "instance of "+name, string(details)))
+	n := db.Node{Name: name, Instance: "instance of " + name, Started: time.Now().Add(-time.Hour), Details: string(details)}
+	require.NoError(t, w.db.BeatNode(t.Context(), n))
 }
 
 // TestUnannouncedServer: a server is unknown, and takes no traffic, before its
@@ -58,7 +61,8 @@ func TestRunAnnounces(t *testing.T) {
 	require.Eventually(t, func() bool { return member(t, watcher, "a") != nil }, waitLong, waitShort)
 	cancel()
 	require.NoError(t, <-ended)
-	require.NotNil(t, member(t, watcher, "a"), "who leaves stays known until it is removed")
+	require.Nil(t, member(t, watcher, "a"), "who stops in order is not missed")
+	require.Equal(t, 2, w.objects(t), "the cluster's probe and the watcher's")
 }
 
 // TestRestart: a server that comes back at once under its own name is no second
@@ -75,16 +79,86 @@ func TestRestart(t *testing.T) {
 	require.False(t, member(t, again, "a").Started.Before(before.Started))
 }
 
-// TestNameIsFreeAgain: once the other of one name is gone, nothing is wrong.
-func TestNameIsFreeAgain(t *testing.T) {
+// TestTwoOfOneName: who came second stays out for as long as the other lives,
+// and leaves no trace when it stops; the first one is not disturbed.
+func TestTwoOfOneName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.beat(t, "twin", cluster.Self{Fingerprints: []string{"key-1"}, OS: "first"})
+	second := w.server(t, "twin") // believes that the first was killed
+	require.Empty(t, second.Problems())
+	w.beat(t, "twin", cluster.Self{Fingerprints: []string{"key-1"}, OS: "first"})
+	for range 3 {
+		require.NoError(t, second.Check(t.Context()))
+		require.Len(t, second.Problems(), 1)
+		require.Contains(t, second.Problems()[0], "-node")
+		require.Equal(t, "first", member(t, second, "twin").OS)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	require.NoError(t, second.Run(stopped))
+	require.NotNil(t, member(t, second, "twin"))
+
+	age(t, w, "twin")
+	require.NoError(t, second.Check(t.Context()))
+	require.Empty(t, second.Problems(), "the name is free")
+}
+
+// TestFirstOfOneName: who came first claims its name back.
+func TestFirstOfOneName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.server(t, "twin", func(o *cluster.Options) { o.OS = "first" })
+	second := w.server(t, "twin", func(o *cluster.Options) { o.OS = "second" })
+	require.NotEqual(t, first.Candidate(), second.Candidate())
+	require.Equal(t, "second", member(t, first, "twin").OS)
+	require.NoError(t, first.Check(t.Context()))
+	require.Empty(t, first.Problems())
+	require.Equal(t, "first", member(t, first, "twin").OS)
+	require.NoError(t, second.Check(t.Context()))
+	require.NotEmpty(t, second.Problems())
+}
+
+// TestWhileHealthy: work of the cluster runs on a server that belongs to it, and
+// ends when it does no longer.
+func TestWhileHealthy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	r := w.server(t, "twin")
 	w.beat(t, "twin", cluster.Self{Fingerprints: []string{"key-1"}})
 	require.NoError(t, r.Check(t.Context()))
-	require.Len(t, r.Problems(), 1)
+	require.NotEmpty(t, r.Problems())
+
+	ctx, cancel := context.WithCancel(t.Context())
+	began, ended, over := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		over <- r.WhileHealthy(ctx, func(ctx context.Context) error {
+			began <- struct{}{}
+			<-ctx.Done()
+			ended <- struct{}{}
+			return nil
+		})
+	}()
+	select {
+	case <-began:
+		t.Fatal("a server with problems does no work")
+	default:
+	}
+	for range 2 {
+		age(t, w, "twin")
+		require.NoError(t, r.Check(t.Context()))
+		<-began
+		w.beat(t, "twin", cluster.Self{Fingerprints: []string{"key-1"}})
+		require.NoError(t, r.Check(t.Context()))
+		<-ended
+	}
+	cancel()
+	require.NoError(t, <-over)
+
+	broken := errors.New("broken")
+	age(t, w, "twin")
 	require.NoError(t, r.Check(t.Context()))
-	require.Empty(t, r.Problems())
+	require.ErrorIs(t, r.WhileHealthy(t.Context(), func(context.Context) error { return broken }), broken)
 }
 
 // TestUnreadableProbe: a server that cannot read what another one wrote names

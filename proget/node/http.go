@@ -76,7 +76,8 @@ func (h *feedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) {
 	n := h.node
-	if stale := n.sync(w, r); stale {
+	stale := n.sync(w, r)
+	if stale {
 		defer func() { err = doubt(err) }()
 	}
 	f, err := n.catalog.Feed(r.Context(), r.PathValue("feed"))
@@ -87,7 +88,7 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 		return proget.Errorf(proget.ErrNotFound, "Feed %s is not a %s feed.", f.Name, h.typ.Title)
 	}
 	req := &feed.Request{Request: r, Feed: f, Base: h.typ.URL(n.baseURL(r), f), Path: rest(r.URL.EscapedPath())}
-	id, err := n.authority.Authenticate(r)
+	id, err := n.authenticate(r, stale)
 	if err != nil {
 		return err
 	}
@@ -104,6 +105,17 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 	}
 	n.boundBody(w, r)
 	return h.handler.ServeFeed(w, req)
+}
+
+// authenticate tells who a request is from. If memory is stale, a question to
+// the database would wait for as long as a change may; a read may not.
+func (n *Node) authenticate(r *http.Request, stale bool) (auth.Identity, error) {
+	if !stale || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return n.authority.Authenticate(r)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+	defer cancel()
+	return n.authority.Authenticate(r.WithContext(ctx))
 }
 
 // guardWrite refuses changes on a server that is not sure of belonging to the

@@ -2,11 +2,8 @@ package node
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -24,7 +21,9 @@ const (
 	housekeeping = 300                 // rounds between two removals of old jobs
 )
 
-// runIndexing works jobs, and leads whenever this node is elected.
+// runIndexing works jobs, and leads whenever this node is elected, until ctx
+// ends. A node that does not belong to the cluster must do neither: its storage
+// or its key may be another's.
 func (n *Node) runIndexing(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	pool := indexing.NewPool(n.cfg.DB, n.cfg.Name, &indexing.PoolOptions{AtOnce: n.cfg.JobsAtOnce, Logger: n.cfg.Logger},
@@ -42,14 +41,16 @@ func (n *Node) lead(ctx context.Context, fence proget.Fence) error {
 		Apply: func(ctx context.Context, tx *db.Tx, feedID, after, upto int64) error {
 			return tx.AddFeedStats(ctx, feedID, after, upto)
 		}}
+	failing := false
 	for round := 0; ; round++ {
 		err := n.duties(ctx, fence, stats, round)
 		if errors.Is(err, proget.ErrStale) {
 			return err
 		}
-		if err != nil && ctx.Err() == nil {
-			n.cfg.Logger.WarnContext(ctx, "a duty of the primary failed; it will be tried again", "error", err)
+		if err != nil && !failing && ctx.Err() == nil { // said once, not every second
+			n.cfg.Logger.WarnContext(ctx, "a duty of the primary failed; it is tried again until it succeeds", "error", err)
 		}
+		failing = err != nil
 		select {
 		case <-time.After(dutyEvery):
 		case <-ctx.Done():
@@ -104,11 +105,12 @@ func (w *integrity) Work(ctx context.Context, _ *proget.Job, p *indexing.Progres
 			return err
 		}
 		for _, b := range blobs {
-			if err := w.check(ctx, b); errors.Is(err, errDamaged) || errors.Is(err, proget.ErrNotFound) {
-				w.log.ErrorContext(ctx, "a stored file is missing or damaged", "key", b.StorageKey, "sha256", b.SHA256, "error", err)
-				damaged++
-			} else if err != nil {
+			whole, err := w.check(ctx, b)
+			if err != nil {
 				return err
+			}
+			if !whole {
+				damaged++
 			}
 			done, read, after = done+1, read+b.Size, b.ID
 			p.Set(done, max(total, done), progressText(read, bytes, damaged, time.Since(began)))
@@ -130,20 +132,20 @@ func progressText(read, bytes, damaged int64, took time.Duration) string {
 	return fmt.Sprintf("%.0f MB/s, %s remaining, %d damaged", rate/1e6, left.Round(time.Second), damaged)
 }
 
-var errDamaged = errors.New("the bytes do not match their digest")
-
-func (w *integrity) check(ctx context.Context, b db.BlobRow) error {
-	content, err := w.blobs.Open(ctx, b.StorageKey)
+// check reports whether a blob is whole, and tells the log which versions
+// suffer if it is not.
+func (w *integrity) check(ctx context.Context, b db.BlobRow) (whole bool, err error) {
+	fault := w.blobs.Verify(ctx, storage.Blob{Key: b.StorageKey, Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}})
+	if !errors.Is(fault, storage.ErrDamaged) && !errors.Is(fault, proget.ErrNotFound) {
+		return fault == nil, fault
+	}
+	versions, err := w.db.BlobVersions(ctx, b.ID)
 	if err != nil {
-		return err
+		return false, err
 	}
-	defer content.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, content); err != nil {
-		return fmt.Errorf("read %s: %w", b.StorageKey, err)
+	for _, version := range versions {
+		w.log.ErrorContext(ctx, "a stored file is missing or damaged; push the package again, or put the file back from a backup",
+			"version", version, "key", b.StorageKey, "error", fault)
 	}
-	if hex.EncodeToString(sum.Sum(nil)) != b.SHA256 {
-		return fmt.Errorf("%s: %w", b.StorageKey, errDamaged)
-	}
-	return nil
+	return len(versions) == 0, nil // deleted meanwhile: nobody misses it
 }

@@ -80,7 +80,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 func (n *Node) openRoles() (err error) {
 	if n.has(RoleIndex) {
 		opts := &election.Options{Logger: n.cfg.Logger, Address: n.cfg.Address}
-		if n.elector, err = election.New(n.cfg.Elect, Office, n.cfg.Name, opts); err != nil {
+		if n.elector, err = election.New(n.cfg.Elect, Office, n.registry.Candidate(), opts); err != nil {
 			return err
 		}
 	}
@@ -137,7 +137,7 @@ func (n *Node) Run(ctx context.Context) error {
 		g.Go(func() error { return n.searcher.run(ctx) })
 	}
 	if n.has(RoleIndex) {
-		g.Go(func() error { return n.runIndexing(ctx) })
+		g.Go(func() error { return n.registry.WhileHealthy(ctx, n.runIndexing) })
 	}
 	return g.Wait()
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,8 +20,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/internal/testenv"
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/nuget"
@@ -289,6 +292,71 @@ func TestForeignNode(t *testing.T) {
 	}
 	require.Zero(t, other.files(t))
 	require.Zero(t, w.files(t))
+}
+
+// TestForeignNodeDoesNothing: a node that does not belong neither leads nor
+// works jobs, even if it is the only one.
+func TestForeignNodeDoesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_ = w.start(t, "web", func(c *node.Config) { c.Roles = []string{node.RoleWeb} })
+	foreign := w.start(t, "foreign", func(c *node.Config) { c.Blobs = newWorld(t).blobs })
+	primary := func(server *httptest.Server) string {
+		_, text := ask(t, "GET", server.URL+"/metrics", nil)
+		return text
+	}
+	require.Contains(t, primary(foreign), "proget_primary 0")
+	own := w.start(t, "own")
+	require.Eventually(t, func() bool { return strings.Contains(primary(own), "proget_primary 1") }, waitLong, waitShort)
+	require.Contains(t, primary(foreign), "proget_primary 0")
+}
+
+// TestIntegrity: the check of stored files names the versions that suffer, and
+// passes over bytes that no version needs any longer.
+func TestIntegrity(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var log testenv.LogBuffer
+	url := w.start(t, "a", func(c *node.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }).URL
+	push := func(name string) {
+		resp, text := ask(t, "PUT", url+"/nuget/nuget/api/v2/package", testenv.Nupkg(t, name, "1.0.0"), "X-NuGet-ApiKey", apiKey)
+		require.Equal(t, http.StatusCreated, resp.StatusCode, text)
+	}
+	push("Acme.Gone")
+	resp, _ := ask(t, "DELETE", url+"/api/packages/nuget/delete?name=Acme.Gone&version=1.0.0", nil, "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	w.damage(t)
+	push("Acme.Damaged")
+	w.damage(t)
+	push("Acme.Sound")
+
+	store, err := sqlite.Open(t.Context(), w.database, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	require.NoError(t, store.Tx(t.Context(), func(tx *db.Tx) error {
+		return tx.Enqueue(t.Context(), db.NewJob{Kind: node.JobIntegrity})
+	}))
+	var job proget.JobStatus
+	require.Eventually(t, func() bool {
+		jobs, err := store.ListJobs(t.Context(), 1)
+		require.NoError(t, err)
+		job = jobs[0]
+		return !job.Finished.IsZero()
+	}, waitLong, waitShort)
+	require.Equal(t, proget.JobFailed, job.State)
+	require.Contains(t, job.Message, "1 of 2 stored files")
+	require.Contains(t, log.String(), "nuget/Acme.Damaged 1.0.0")
+	require.NotContains(t, log.String(), "nuget/Acme.Gone 1.0.0")
+	require.NotContains(t, log.String(), "nuget/Acme.Sound 1.0.0")
+}
+
+// damage cuts all files short that are stored.
+func (w *world) damage(t *testing.T) {
+	t.Helper()
+	for o, err := range w.blobs.List(t.Context(), storage.BlobPrefix) {
+		require.NoError(t, err)
+		require.NoError(t, os.Truncate(filepath.Join(w.folder, filepath.FromSlash(o.Key)), 7))
+	}
 }
 
 func TestHealth(t *testing.T) {

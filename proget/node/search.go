@@ -73,14 +73,18 @@ func (s *searcher) lag() (total int64) {
 
 // run follows the logs until ctx ends.
 func (s *searcher) run(ctx context.Context) error {
+	failing := false
 	for ctx.Err() == nil {
 		changed := s.node.tail.Changed()
 		err := s.catchUp(ctx)
 		pause := indexPause
-		if err != nil && ctx.Err() == nil {
-			s.node.cfg.Logger.WarnContext(ctx, "the search index could not be brought up to date", "error", err)
+		if err != nil {
 			pause = indexRetries
+			if !failing && ctx.Err() == nil { // said once, not every second
+				s.node.cfg.Logger.WarnContext(ctx, "the search index could not be brought up to date; it is tried again until it succeeds", "error", err)
+			}
 		}
+		failing = err != nil
 		select {
 		case <-changed:
 		case <-time.After(pause):
@@ -92,6 +96,9 @@ func (s *searcher) run(ctx context.Context) error {
 
 func (s *searcher) catchUp(ctx context.Context) error {
 	if err := s.node.tail.Sync(ctx); err != nil {
+		return err
+	}
+	if err := s.node.authority.Warm(); err != nil {
 		return err
 	}
 	feeds, err := s.node.catalog.Feeds(ctx)

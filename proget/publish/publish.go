@@ -126,6 +126,10 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 		Name: m.Name, Version: m.Version, Key: ref.VersionKey, Prerelease: m.Prerelease,
 		Manifest: data, PublishedBy: u.By.String(),
 	}
+	broken, err := p.broken(ctx, blob)
+	if err != nil {
+		return nil, err
+	}
 	file := proget.File{Name: m.FileName, Size: blob.Size, Digests: blob.Digests, StorageKey: blob.Key}
 	ch := change(ref, proget.VersionPublished, u.By)
 	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) error {
@@ -133,6 +137,11 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 		ch.Packages, ch.Versions, ch.Bytes = 0, 1, blob.Size
 		if u.Replace {
 			if err := remove(ctx, tx, ref, ch); err != nil && !errors.Is(err, proget.ErrNotFound) {
+				return err
+			}
+		}
+		if broken != nil {
+			if err := tx.ReplaceObject(ctx, *broken, blob.Key); err != nil {
 				return err
 			}
 		}
@@ -169,6 +178,28 @@ func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, bl
 		}
 	}
 	return m, nil
+}
+
+// broken returns the blob that has these bytes by the database's account but
+// not in storage. The upload takes its place, which mends every version that
+// refers to it; else the only good copy would be thrown away as a second one.
+func (p *Publisher) broken(ctx context.Context, fresh storage.Blob) (*db.BlobRow, error) {
+	older, err := p.db.FindBlob(ctx, fresh.Digests[proget.SHA256], fresh.Size)
+	if errors.Is(err, proget.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for a blob of the same bytes: %w", err)
+	}
+	fault := p.blobs.Verify(ctx, storage.Blob{Key: older.StorageKey, Size: fresh.Size, Digests: fresh.Digests})
+	if errors.Is(fault, proget.ErrNotFound) || errors.Is(fault, storage.ErrDamaged) {
+		p.log.WarnContext(ctx, "a stored file is missing or damaged; the same bytes, just uploaded, take its place", "key", older.StorageKey, "error", fault)
+		return &older, nil
+	}
+	if fault != nil {
+		return nil, fmt.Errorf("verify the blob of the same bytes: %w", fault)
+	}
+	return nil, nil
 }
 
 // discard removes an object that no row refers to, now if possible, else by

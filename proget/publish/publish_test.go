@@ -195,6 +195,38 @@ func TestSameBytesAreStoredOnce(t *testing.T) {
 	require.Equal(t, []string{first.Files[0].StorageKey}, in.objects(t), "the second copy is gone again")
 }
 
+// TestSameBytesMend: an upload whose bytes are stored already, but not as they
+// were, takes their place, for every version that refers to them.
+func TestSameBytesMend(t *testing.T) {
+	t.Parallel()
+	for damage, do := range map[string]func(file string) error{
+		"missing":   os.Remove,
+		"cut short": func(file string) error { return os.Truncate(file, 2) },
+		"altered":   func(file string) error { return os.WriteFile(file, []byte("none"), 0o600) },
+	} {
+		t.Run(damage, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			in := newInstallation(t, "file:///"+strings.TrimPrefix(filepath.ToSlash(folder), "/"))
+			p := in.publisher(t)
+			first, err := p.Publish(t.Context(), in.upload("a@1", strings.NewReader("same")))
+			require.NoError(t, err)
+			require.NoError(t, do(filepath.Join(folder, filepath.FromSlash(first.Files[0].StorageKey))))
+			second, err := p.Publish(t.Context(), in.upload("b@1", strings.NewReader("same")))
+			require.NoError(t, err)
+			require.NotEqual(t, first.Files[0].StorageKey, second.Files[0].StorageKey)
+			for _, key := range []string{"a", "b"} {
+				p, err := in.db.LoadPackage(t.Context(), in.feed.ID, key)
+				require.NoError(t, err)
+				require.Equal(t, "same", string(in.content(t, p.Versions[0].Files[0].StorageKey)), key)
+			}
+			third, err := p.Publish(t.Context(), in.upload("c@1", strings.NewReader("same")))
+			require.NoError(t, err)
+			require.Equal(t, second.Files[0].StorageKey, third.Files[0].StorageKey, "it is whole now")
+		})
+	}
+}
+
 // TestOneOfManyWins: of many pushes of one version through two servers one is
 // accepted, the others are conflicts and leave nothing behind.
 func TestOneOfManyWins(t *testing.T) {

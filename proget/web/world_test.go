@@ -166,7 +166,7 @@ func (w *world) server(name string, self cluster.Self, age time.Duration) {
 	w.t.Helper()
 	details, err := json.Marshal(self)
 	require.NoError(w.t, err)
-	require.NoError(w.t, w.store.BeatNode(w.t.Context(), name, "instance of "+name, string(details)))
+	require.NoError(w.t, w.store.BeatNode(w.t.Context(), db.Node{Name: name, Instance: "instance of " + name, Details: string(details)}))
 	// Nobody can write an old heartbeat through the store, and rightly so.
 	raw, err := sql.Open("sqlite", "file:"+w.path)
 	require.NoError(w.t, err)
@@ -178,7 +178,7 @@ func (w *world) server(name string, self cluster.Self, age time.Duration) {
 // lead makes a server the primary.
 func (w *world) lead(name string) {
 	w.t.Helper()
-	_, won, err := w.store.AcquireLease(w.t.Context(), office, name, "", "term", time.Hour)
+	_, won, err := w.store.AcquireLease(w.t.Context(), office, name+" instance of "+name, "", "term", time.Hour)
 	require.NoError(w.t, err)
 	require.True(w.t, won)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 )
 
@@ -40,6 +41,20 @@ func testSeek(t *testing.T, s *storage.Store) {
 	require.NoError(t, err)
 	require.EqualValues(t, len(content), n)
 	require.True(t, bytes.Equal(content, rest.Bytes()))
+}
+
+func testVerify(t *testing.T, s *storage.Store) {
+	for _, size := range []int{0, 1, 300_000} {
+		whole := put(t, s, randomBytes(size))
+		require.NoError(t, s.Verify(t.Context(), whole))
+		longer, other := whole, whole
+		longer.Size++
+		require.ErrorIs(t, s.Verify(t.Context(), longer), storage.ErrDamaged)
+		other.Digests = put(t, s, randomBytes(size+1)).Digests
+		require.ErrorIs(t, s.Verify(t.Context(), other), storage.ErrDamaged)
+		require.NoError(t, s.Delete(t.Context(), whole.Key))
+		require.ErrorIs(t, s.Verify(t.Context(), whole), proget.ErrNotFound)
+	}
 }
 
 func testServeContent(t *testing.T, s *storage.Store) {

@@ -31,6 +31,7 @@ func Run(t *testing.T, newStore func(t *testing.T) *storage.Store) {
 		{"CanceledMidway", testCanceledMidway},
 		{"InvisibleUntilComplete", testInvisibleUntilComplete},
 		{"SameBytesAtOnce", testSameBytesAtOnce},
+		{"Verify", testVerify},
 		{"Seek", testSeek},
 		{"ServeContent", testServeContent},
 		{"ReaderAt", testReaderAt},

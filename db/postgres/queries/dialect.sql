@@ -54,6 +54,7 @@ RETURNING blob_id;
 -- name: ListBlobs
 SELECT blob_id, sha256, size, storage_key FROM blob
 WHERE blob_id > @after AND marked IS NULL
+  AND EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = blob.blob_id)
 ORDER BY blob_id
 LIMIT @limit;
 
