@@ -24,7 +24,8 @@ func (b *BlobRow) fields() []any { return []any{&b.ID, &b.SHA256, &b.Size, &b.St
 // FindBlob returns the blob to which a new file of these bytes would refer, or
 // proget.ErrNotFound.
 func (s *Store) FindBlob(ctx context.Context, sha256 string, size int64) (b BlobRow, err error) {
-	err = s.read(ctx, func(c *conn) error {
+	err = s.retry(ctx, s.changing, func(ctx context.Context, _ int) error { // a push asks this
+		c := s.conn(ctx, s.pools.Read)
 		return c.one(ctx, "FindBlob", []sql.NamedArg{arg("sha256", sha256), arg("size", size)}, b.fields()...)
 	})
 	if errors.Is(err, sql.ErrNoRows) {

@@ -24,13 +24,15 @@ type Change struct {
 	Bytes      int64
 }
 
-// Heads returns the newest log position of every feed. All reads of a node
-// wait for this one question, so it notices within 50 ms or so that a database
-// is back.
+// asking bounds the question for the heads. All reads of a node wait for it, so
+// it is quick to give a connection up and to notice that a database is back.
+var asking = bounds{patience: 5 * time.Second, attempt: time.Second, wait: 50 * time.Millisecond}
+
+// Heads returns the newest log position of every feed.
 func (s *Store) Heads(ctx context.Context) (map[int64]int64, error) {
 	var heads map[int64]int64
-	err := s.retry(ctx, 50*time.Millisecond, func(ctx context.Context, _ int) error {
-		rows, err := s.heads.QueryContext(ctx)
+	err := s.retry(ctx, asking, func(ctx context.Context, _ int) error {
+		rows, err := s.askHeads(ctx)
 		if err != nil {
 			return err
 		}
@@ -46,6 +48,13 @@ func (s *Store) Heads(ctx context.Context) (map[int64]int64, error) {
 		return rows.Err()
 	})
 	return heads, err
+}
+
+func (s *Store) askHeads(ctx context.Context) (*sql.Rows, error) {
+	if s.heads != nil {
+		return s.heads.QueryContext(ctx)
+	}
+	return s.pools.Read.QueryContext(ctx, s.queries["Heads"].text)
 }
 
 // LogAfter returns up to limit entries of a feed's log, beginning after a
@@ -78,7 +87,7 @@ func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([
 // of a commit, Change returns proget.ErrUnavailable.
 func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq int64, err error) {
 	attempts := 0
-	unknown, err := s.transact(ctx, func(tx *Tx) error {
+	unknown, err := s.transact(ctx, s.changing, func(tx *Tx) error {
 		if attempts = tx.attempt; attempts > 1 {
 			seq, err = tx.findOperation(ctx, ch.Operation)
 			if !errors.Is(err, sql.ErrNoRows) {

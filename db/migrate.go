@@ -7,6 +7,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -87,7 +88,7 @@ func (s *Store) schemaVersion(ctx context.Context) (version int64, err error) {
 // in the middle leaves nothing. The lock belongs to the transaction, not to the
 // session, so that it also holds behind a pooler.
 func (s *Store) migrate(ctx context.Context, m migration) error {
-	return s.Tx(ctx, func(tx *Tx) error {
+	_, err := s.transact(ctx, migrating, func(tx *Tx) error {
 		for _, name := range []string{"LockMigrations", "CreateSchemaVersion"} {
 			if _, err := tx.run(ctx, name); err != nil {
 				return err
@@ -103,4 +104,9 @@ func (s *Store) migrate(ctx context.Context, m migration) error {
 		_, err := tx.run(ctx, "InsertSchemaVersion", arg("version", m.version), arg("name", m.name))
 		return err
 	})
+	return err
 }
+
+// migrating bounds a migration, which may have much to do or wait for another
+// node's.
+var migrating = bounds{patience: time.Hour, attempt: time.Hour, wait: 500 * time.Millisecond}

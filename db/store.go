@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -18,17 +19,28 @@ type Store struct {
 	pools    driver.Pools
 	queries  map[string]query
 	log      *slog.Logger
-	patience time.Duration
-	heads    *sql.Stmt
+	queue    chan struct{} // holds a place for each operation under way
+	reading  bounds
+	changing bounds
+	heads    *sql.Stmt // nil if the driver does not want it
 }
 
 // Options configure a Store. The zero value is ready to use.
 type Options struct {
 	Logger *slog.Logger // default: slog.Default()
 
-	// Patience bounds how long an operation is retried whose context has no
-	// earlier deadline. Default: 15 s.
+	// Patience bounds how long a change is tried again whose context has no
+	// earlier deadline, so that clients need not notice a failover. A read is
+	// tried for a third of it. Default: 45 s.
 	Patience time.Duration
+
+	// Attempt bounds one attempt, in which a server may be frozen while another
+	// takes over. Default: 10 s.
+	Attempt time.Duration
+
+	// Queue bounds how many operations may be under way or wait; those beyond
+	// are refused at once. Default: 1000.
+	Queue int
 
 	// NoMigrate leaves the schema alone: a database whose schema is not the
 	// one this version needs is refused. Set it where nodes may not run DDL.
@@ -40,12 +52,12 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s := &Store{drv: d, log: opts.Logger, patience: opts.Patience}
+	patience, attempt := cmp.Or(opts.Patience, 45*time.Second), cmp.Or(opts.Attempt, 10*time.Second)
+	s := &Store{drv: d, log: opts.Logger, queue: make(chan struct{}, cmp.Or(opts.Queue, 1000)),
+		changing: bounds{patience, attempt, 500 * time.Millisecond},
+		reading:  bounds{patience / 3, attempt, 500 * time.Millisecond}}
 	if s.log == nil {
 		s.log = slog.Default()
-	}
-	if s.patience == 0 {
-		s.patience = 15 * time.Second
 	}
 	var err error
 	if s.queries, err = loadQueries(d); err != nil {
@@ -55,7 +67,7 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("open %s: %w", d.Name(), err)
 	}
 	silence := time.AfterFunc(time.Second, func() {
-		s.log.Warn("the database has not answered yet; waiting for it", "engine", d.Name(), "longest", s.patience)
+		s.log.Warn("the database has not answered yet; waiting for it", "engine", d.Name(), "longest", s.reading.patience)
 	})
 	defer silence.Stop()
 	if err := s.prepare(ctx, !opts.NoMigrate); err != nil {
@@ -68,7 +80,9 @@ func (s *Store) prepare(ctx context.Context, migrate bool) error {
 	if err := s.checkSchema(ctx, migrate); err != nil {
 		return err
 	}
-	// Every read asks for the heads, so their statement is kept prepared.
+	if !s.pools.Prepare {
+		return nil
+	}
 	var err error
 	if s.heads, err = s.pools.Read.PrepareContext(ctx, s.queries["Heads"].text); err != nil {
 		return fmt.Errorf("prepare the question for the newest log positions: %w", err)

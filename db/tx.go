@@ -21,10 +21,11 @@ type executor interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// conn runs named queries.
+// conn runs named queries for one attempt of an operation.
 type conn struct {
 	queries map[string]query
 	exec    executor
+	until   time.Time // when the attempt ends, and with it each of its statements
 }
 
 // A Tx is a transaction under way. It is valid within its closure only.
@@ -49,6 +50,8 @@ func (c *conn) rows(ctx context.Context, name string, named []sql.NamedArg) (*sq
 func (c *conn) each(ctx context.Context, name string, named []sql.NamedArg, scan func(*sql.Rows) error) (err error) {
 	ctx, end := tracing.Start(ctx, "query "+name)
 	defer func() { end(err) }()
+	ctx, cancel := context.WithDeadline(ctx, c.until)
+	defer cancel()
 	rows, err := c.rows(ctx, name, named)
 	if err != nil {
 		return err
@@ -87,6 +90,8 @@ func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (_ i
 	if err != nil {
 		return 0, fmt.Errorf("query %s: %w", name, err)
 	}
+	ctx, cancel := context.WithDeadline(ctx, c.until)
+	defer cancel()
 	res, err := c.exec.ExecContext(ctx, q.text, args...)
 	if err != nil {
 		return 0, err
@@ -98,14 +103,14 @@ func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (_ i
 // again when the engine says that this may succeed, until the context's
 // deadline: it must have no effect beside the transaction's.
 func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
-	_, err := s.transact(ctx, fn)
+	_, err := s.transact(ctx, s.changing, fn)
 	return err
 }
 
 // transact is Tx. unknown reports whether one of the attempts sent a commit and
 // did not learn what became of it.
-func (s *Store) transact(ctx context.Context, fn func(*Tx) error) (unknown bool, err error) {
-	err = s.retry(ctx, longestWait, func(ctx context.Context, attempt int) error {
+func (s *Store) transact(ctx context.Context, b bounds, fn func(*Tx) error) (unknown bool, err error) {
+	err = s.retry(ctx, b, func(ctx context.Context, attempt int) error {
 		lost, err := s.try(ctx, attempt, fn)
 		unknown = unknown || lost
 		return err
@@ -121,7 +126,7 @@ func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) (unkno
 		return false, err
 	}
 	defer func() { _ = sqlTx.Rollback() }() // does nothing after a commit
-	if err := fn(&Tx{conn: conn{s.queries, sqlTx}, attempt: attempt}); err != nil {
+	if err := fn(&Tx{conn: s.conn(ctx, sqlTx), attempt: attempt}); err != nil {
 		return false, err
 	}
 	err = sqlTx.Commit()
@@ -138,31 +143,54 @@ func (s *Store) rolledBack(err error) bool {
 	return false
 }
 
+// conn runs queries until the attempt's context ends.
+func (s *Store) conn(attempt context.Context, exec executor) conn {
+	until, _ := attempt.Deadline()
+	return conn{s.queries, exec, until}
+}
+
 // read runs a read outside a transaction, again if that may help.
 func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
-	c := &conn{s.queries, s.pools.Read}
-	return s.retry(ctx, longestWait, func(context.Context, int) error { return fn(c) })
+	return s.retry(ctx, s.reading, func(ctx context.Context, _ int) error {
+		c := s.conn(ctx, s.pools.Read)
+		return fn(&c)
+	})
 }
 
 // write runs a single statement that is harmless to repeat.
 func (s *Store) write(ctx context.Context, fn func(*conn) error) error {
-	c := &conn{s.queries, s.pools.Write}
-	return s.retry(ctx, longestWait, func(context.Context, int) error { return fn(c) })
+	return s.retry(ctx, s.changing, func(ctx context.Context, _ int) error {
+		c := s.conn(ctx, s.pools.Write)
+		return fn(&c)
+	})
 }
 
-// longestWait is between two attempts of one among many operations.
-const longestWait = 500 * time.Millisecond
+// bounds limit one operation.
+type bounds struct {
+	patience time.Duration // from its beginning to the end of its last attempt
+	attempt  time.Duration // each: a server that froze answers no statement, and another may have taken over
+	wait     time.Duration // between two attempts, at most
+}
 
 // retry runs fn until it succeeds, fails for good, or time is up. The waits
-// between grow from 5 ms to the longest and are jittered, so that those who
-// collided do not meet again.
-func (s *Store) retry(ctx context.Context, longest time.Duration, fn func(ctx context.Context, attempt int) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
+// between grow from 5 ms and are jittered, so that those who collided do not
+// meet again.
+func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context, attempt int) error) error {
+	select {
+	case s.queue <- struct{}{}:
+		defer func() { <-s.queue }()
+	default:
+		return proget.Errorf(proget.ErrUnavailable, "Too many requests wait for the database. Try again shortly.")
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.patience)
 	defer cancel()
 	wait := 5 * time.Millisecond
-	for attempt := 1; ; attempt++ {
-		err := fn(ctx, attempt)
-		if err == nil || !s.again(err) {
+	for n := 1; ; n++ {
+		attempt, end := context.WithTimeout(ctx, b.attempt)
+		err := fn(attempt, n)
+		late := attempt.Err() != nil
+		end()
+		if err == nil || !s.again(err, late) {
 			return s.wrap(err)
 		}
 		select {
@@ -170,15 +198,16 @@ func (s *Store) retry(ctx context.Context, longest time.Duration, fn func(ctx co
 			return s.wrap(err)
 		case <-time.After(wait/2 + rand.N(wait)):
 		}
-		wait = min(2*wait, longest)
+		wait = min(2*wait, b.wait)
 	}
 }
 
 // ErrTryAgain may be returned by a transaction's closure to have it run again.
 var ErrTryAgain = errors.New("the transaction is to be tried again")
 
-// again reports whether an error is worth another attempt.
-func (s *Store) again(err error) bool {
+// again reports whether an error is worth another attempt. late says that the
+// attempt's time was up.
+func (s *Store) again(err error, late bool) bool {
 	if errors.As(err, new(*proget.Error)) || errors.Is(err, sql.ErrNoRows) || errors.Is(err, context.Canceled) {
 		return false
 	}
@@ -186,8 +215,27 @@ func (s *Store) again(err error) bool {
 		return true
 	}
 	switch s.drv.Classify(err) {
-	case driver.Retry, driver.ForeignKey, driver.Unavailable:
+	case driver.Retry, driver.ForeignKey:
 		return true
+	case driver.Unavailable:
+		s.dropIdle()
+		return true
+	case driver.Other:
+		if late {
+			s.dropIdle()
+		}
+		return late
 	}
 	return false
+}
+
+// dropIdle closes the connections that nobody uses. If one of them was found
+// dead, or ends at a server that is no longer the primary, the others are and
+// do, too: better all are made anew than that one operation after the other
+// finds out.
+func (s *Store) dropIdle() {
+	for _, pool := range []*sql.DB{s.pools.Write, s.pools.Read} {
+		pool.SetMaxIdleConns(-1)
+		pool.SetMaxIdleConns(pool.Stats().MaxOpenConnections)
+	}
 }

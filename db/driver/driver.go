@@ -28,6 +28,12 @@ const (
 type Pools struct {
 	Write *sql.DB
 	Read  *sql.DB
+
+	// Prepare says that the question every read asks is worth a prepared
+	// statement. An engine whose client remembers statements by itself, or is
+	// reached through a pooler that forgets them, leaves it false: closing a
+	// connection that holds one waits for the server.
+	Prepare bool
 }
 
 // A Driver is one database engine: all in which engines differ beside SQL text.

@@ -96,7 +96,7 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	if err != nil {
 		return driver.Pools{}, errors.Join(err, write.Close())
 	}
-	return driver.Pools{Write: write, Read: read}, nil
+	return driver.Pools{Write: write, Read: read, Prepare: true}, nil
 }
 
 func (e engine) pool(options string, size int) (*sql.DB, error) {

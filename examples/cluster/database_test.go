@@ -21,6 +21,96 @@ import (
 	"github.com/proget-go/ha/internal/testenv"
 )
 
+// readers restore one known version over and over and remember what failed.
+type readers struct {
+	failed, stale, read atomic.Int64
+	longest             atomic.Int64
+}
+
+func (r *readers) run(ctx context.Context, client *http.Client, url string) {
+	for ctx.Err() == nil {
+		began := time.Now()
+		resp, err := client.Get(url)
+		r.longest.Store(max(r.longest.Load(), int64(time.Since(began))))
+		r.read.Add(1)
+		if err != nil {
+			r.failed.Add(1)
+			continue
+		}
+		if resp.StatusCode != http.StatusOK {
+			r.failed.Add(1)
+		}
+		if resp.Header.Get("Warning") != "" {
+			r.stale.Add(1)
+		}
+		_ = resp.Body.Close()
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// TestDatabaseFailover: while Patroni's primary is killed, handed over in order
+// and frozen, clients push and restore through the load balancer. Nothing that
+// was acknowledged is lost or doubled, and no restore of a known package fails.
+func TestDatabaseFailover(t *testing.T) {
+	patroni := testenv.StartPatroni(t)
+	c := start(t, "-db", testenv.PatroniURL(patroni.Hosts(), patroni.NewDatabase(t)))
+	l := &load{c: c, client: &http.Client{Timeout: time.Minute}, refused: make(map[int]int)}
+	status, err := push(t.Context(), l.client, c.LoadBalancer.URL, c.APIKey, testenv.Nupkg(t, "Known.Lib", "1.0.0"))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusCreated, status)
+	for _, n := range c.role("web") { // each knows it
+		resp, err := l.client.Get(n.URL + "/nuget/nuget/v3/flatcontainer/known.lib/index.json")
+		require.NoError(t, err)
+		_ = resp.Body.Close()
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var clients sync.WaitGroup
+	for worker := range 4 {
+		clients.Go(func() { l.run(t, ctx, worker) })
+	}
+	r := new(readers)
+	for range 4 {
+		clients.Go(func() {
+			r.run(ctx, l.client, c.LoadBalancer.URL+"/nuget/nuget/v3/flatcontainer/known.lib/1.0.0/known.lib.1.0.0.nupkg")
+		})
+	}
+	for _, fault := range []struct {
+		name string
+		do   func(t testing.TB) (undo func())
+	}{
+		{"killed", patroni.KillPrimary},
+		{"switched over", func(t testing.TB) func() { patroni.SwitchOver(t); return func() {} }},
+		{"frozen", patroni.FreezePrimary},
+	} {
+		patroni.AwaitHealthy(t)
+		l.awaitPushes(t, 20)
+		began := time.Now()
+		undo := fault.do(t)
+		patroni.AwaitOtherPrimary(t)
+		l.awaitPushes(t, 20)
+		t.Logf("%s: 20 pushes were acknowledged %s after the fault", fault.name, time.Since(began).Round(time.Millisecond))
+		undo()
+	}
+	l.awaitPushes(t, 20)
+	stop()
+	clients.Wait()
+	lost, doubled, half := l.check(t, c.role("web"))
+	t.Logf("pushes acknowledged %d, without a clear answer %d, refused %v; lost %d, doubled %d, half visible %d; longest push %s; "+
+		"reads of what was just pushed: failed %d, put off %d; reads of what is in memory: %d, stale %d, failed %d, longest %s",
+		len(l.acknowledged), len(l.unknown), l.refused, lost, doubled, half, l.longest.Round(time.Millisecond), l.readFailures, l.putOff,
+		r.read.Load(), r.stale.Load(), r.failed.Load(), time.Duration(r.longest.Load()).Round(time.Millisecond))
+	require.Zero(t, lost)
+	require.Zero(t, doubled)
+	require.Zero(t, half)
+	require.Empty(t, l.refused, "no false conflict")
+	require.Zero(t, r.failed.Load())
+	require.Zero(t, l.readFailures)
+}
+
 // TestLostAnswers: connections break after COMMIT was sent and before its
 // answer came, so that nobody knows what became of it. Every push is
 // acknowledged nevertheless, once.

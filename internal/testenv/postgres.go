@@ -96,7 +96,13 @@ func asPostgres(t testing.TB, dir, name string, args ...string) {
 // NewDatabase creates an empty database and returns its URL.
 func (p *Postgres) NewDatabase(t testing.TB) string {
 	t.Helper()
-	admin, err := sql.Open("pgx", fmt.Sprintf(p.url, "postgres"))
+	return fmt.Sprintf(p.url, createDatabase(t, fmt.Sprintf(p.url, "postgres")))
+}
+
+// createDatabase creates an empty database on a server and returns its name.
+func createDatabase(t testing.TB, url string) string {
+	t.Helper()
+	admin, err := sql.Open("pgx", url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,5 +113,5 @@ func (p *Postgres) NewDatabase(t testing.TB) string {
 	if _, err := admin.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf(p.url, name)
+	return name
 }
