@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -211,6 +212,44 @@ func TestRefusals(t *testing.T) {
 	require.Zero(t, w.files(t), "nothing is left behind")
 	resp, _ := ask(t, "GET", root+"/health/ready", nil)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+// TestOnePackagePerPush: of a form with several files, none is kept.
+func TestOnePackagePerPush(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	root := w.start(t, "a").URL
+	upack := func(name string) []byte {
+		return archive(t, "upack.json", `{"name":"`+name+`","version":"1.0.0"}`)
+	}
+	for url, files := range map[string][][]byte{
+		root + "/nuget/nuget/api/v2/package": {testenv.Nupkg(t, "Acme.One", "1.0.0"), testenv.Nupkg(t, "Acme.Two", "1.0.0")},
+		root + "/upack/universal/upload":     {upack("one"), upack("two")},
+	} {
+		body, contentType := form(t, files...)
+		resp, text := ask(t, "PUT", url, body, "X-ApiKey", apiKey, "Content-Type", contentType)
+		require.Equal(t, http.StatusBadRequest, resp.StatusCode)
+		require.Contains(t, text, "One push carries one package")
+		body, contentType = form(t, files[0])
+		resp, text = ask(t, "PUT", url, body, "X-ApiKey", apiKey, "Content-Type", contentType)
+		require.Equal(t, http.StatusCreated, resp.StatusCode, text)
+	}
+	require.Equal(t, 2, w.files(t))
+}
+
+// form makes a multipart body out of files.
+func form(t testing.TB, files ...[]byte) (body []byte, contentType string) {
+	t.Helper()
+	var b bytes.Buffer
+	m := multipart.NewWriter(&b)
+	for i, file := range files {
+		part, err := m.CreateFormFile("package", fmt.Sprintf("%d.package", i))
+		require.NoError(t, err)
+		_, err = part.Write(file)
+		require.NoError(t, err)
+	}
+	require.NoError(t, m.Close())
+	return b.Bytes(), m.FormDataContentType()
 }
 
 // TestCutOffPush: a client that goes away in the middle leaves nothing behind,
