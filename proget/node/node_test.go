@@ -307,6 +307,27 @@ func TestUniversal(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 }
 
+// TestBuildMetadata: two builds of a version are one version, shown as its
+// author spells it.
+func TestBuildMetadata(t *testing.T) {
+	t.Parallel()
+	base := newWorld(t).start(t, "a").URL + "/upack/universal"
+	build := func(metadata string) []byte {
+		return archive(t, "upack.json", `{"name":"a","version":"1.0.0+`+metadata+`"}`)
+	}
+	resp, text := ask(t, "PUT", base+"/upload", build("First"), "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusCreated, resp.StatusCode, text)
+	resp, text = ask(t, "PUT", base+"/upload", build("second"), "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusConflict, resp.StatusCode, text)
+	for _, path := range []string{"/download/a/1.0.0%2BFirst", "/download/a/1.0.0", "/download/a?latest"} {
+		resp, text = ask(t, "GET", base+path, nil)
+		require.Equal(t, http.StatusOK, resp.StatusCode, path)
+		require.Equal(t, string(build("First")), text)
+	}
+	_, text = ask(t, "GET", base+"/versions?name=a", nil)
+	require.Contains(t, text, `"version":"1.0.0+First"`)
+}
+
 // TestForeignNode: a node with another key, or other storage, says so, takes no
 // traffic, and no package from those who ask it nevertheless.
 func TestForeignNode(t *testing.T) {
