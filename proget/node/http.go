@@ -69,9 +69,7 @@ func (n *Node) newFeedHandler(t *feed.Type, s feed.Services) http.Handler {
 }
 
 func (h *feedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := h.serve(w, r); err != nil {
-		h.node.fail(w, r, err, h.typ.WriteError)
-	}
+	h.node.answer(w, r, h.typ.WriteError, h.serve)
 }
 
 func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) {
@@ -102,7 +100,6 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 	if err := n.guardWrite(task); err != nil {
 		return err
 	}
-	n.boundBody(w, r)
 	return h.handler.ServeFeed(w, req)
 }
 
@@ -195,24 +192,56 @@ func validHost(host string) bool {
 	})
 }
 
-// boundBody ends an upload that stands still.
-func (n *Node) boundBody(w http.ResponseWriter, r *http.Request) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return
+// linger is how long a client may go on sending a body that nobody reads.
+const linger = 5 * time.Second
+
+// answer runs what serves a request and answers the error that it returns.
+func (n *Node) answer(w http.ResponseWriter, r *http.Request, write errorWriter, serve func(http.ResponseWriter, *http.Request) error) {
+	r, body := n.boundBody(w, r)
+	if err := serve(w, r); err != nil {
+		body.abandon(w, r)
+		n.fail(w, r, err, write)
 	}
-	r.Body = &idleReader{r.Body, http.NewResponseController(w), n.cfg.UploadIdle}
 }
 
-// idleReader moves the connection's read deadline ahead with every read.
+// boundBody returns the request with its body bounded, and that body, or nil
+// if it has none. The request is a copy: net/http must find the body that it
+// made, or it takes an unread one for something that it has to read.
+func (n *Node) boundBody(w http.ResponseWriter, r *http.Request) (*http.Request, *idleReader) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r, nil
+	}
+	body := &idleReader{ReadCloser: r.Body, conn: http.NewResponseController(w), idle: n.cfg.UploadIdle}
+	r = r.WithContext(r.Context())
+	r.Body = body
+	return r, body
+}
+
+// idleReader ends an upload that stands still: it moves the connection's read
+// deadline ahead with every read.
 type idleReader struct {
 	io.ReadCloser
-	conn *http.ResponseController
-	idle time.Duration
+	conn  *http.ResponseController
+	idle  time.Duration
+	ended bool // the body was read to its end
 }
 
 func (b *idleReader) Read(p []byte) (int, error) {
 	_ = b.conn.SetReadDeadline(time.Now().Add(b.idle)) // unsupported in tests only
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p)
+	b.ended = b.ended || err == io.EOF
+	return n, err
+}
+
+// abandon lets a refusal be sent at once. A server that means to keep the
+// connection reads what is left of a body first, for as long as that takes to
+// come; over HTTP/2 there is nothing to keep.
+func (b *idleReader) abandon(w http.ResponseWriter, r *http.Request) {
+	if b == nil || b.ended || r.ProtoMajor > 1 {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	_ = b.conn.SetReadDeadline(time.Now().Add(linger)) // unsupported in tests only
 }
 
 // kinds is the one table from kinds of error to HTTP statuses.

@@ -1,0 +1,63 @@
+package node_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestRefusedBeforeBody: who may not push, or pushes what cannot be taken, is
+// told so before the body comes, however long it is said to be.
+func TestRefusedBeforeBody(t *testing.T) {
+	t.Parallel()
+	address := newWorld(t).start(t, "a").Listener.Addr().String()
+	const nuget, upack, api = "PUT /nuget/nuget/api/v2/package", "POST /upack/universal/upload", "POST /api/packages/nuget/status?name=a&version=1.0.0"
+	for name, c := range map[string]struct {
+		line, headers string
+		status        int
+	}{
+		"short body":       {nuget, "Content-Length: 1000\r\n", http.StatusUnauthorized},
+		"long body":        {nuget, "Content-Length: 1000000\r\n", http.StatusUnauthorized},
+		"unknown length":   {nuget, "Transfer-Encoding: chunked\r\n", http.StatusUnauthorized},
+		"wrong key":        {upack, "Content-Length: 1000\r\nX-ApiKey: wrong\r\n", http.StatusUnauthorized},
+		"asks first":       {upack, "Content-Length: 1000\r\nExpect: 100-continue\r\n", http.StatusUnauthorized},
+		"native API":       {api, "Content-Length: 1000\r\n", http.StatusUnauthorized},
+		"no such feed":     {"PUT /nuget/other/api/v2/package", "Content-Length: 1000\r\n", http.StatusNotFound},
+		"JSON":             {upack, "Content-Length: 1000\r\nContent-Type: application/json\r\nX-ApiKey: " + apiKey + "\r\n", http.StatusBadRequest},
+		"JSON, asks first": {upack, "Content-Length: 1000\r\nContent-Type: application/json\r\nX-ApiKey: " + apiKey + "\r\nExpect: 100-continue\r\n", http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", address)
+			require.NoError(t, err)
+			defer conn.Close()
+			require.NoError(t, conn.SetDeadline(time.Now().Add(waitLong)))
+			_, err = io.WriteString(conn, c.line+" HTTP/1.1\r\nHost: feeds\r\n"+c.headers+"\r\n")
+			require.NoError(t, err)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			require.Equal(t, c.status, resp.StatusCode)
+			require.True(t, resp.Close, "nobody will read the body")
+			text, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.Greater(t, len(text), 20, "a sentence")
+		})
+	}
+}
+
+// TestConnectionIsKept: a refusal after the whole body came costs no connection.
+func TestConnectionIsKept(t *testing.T) {
+	t.Parallel()
+	base := newWorld(t).start(t, "a").URL
+	resp, _ := ask(t, "PUT", base+"/upack/universal/upload", []byte("no package"), "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusBadRequest, resp.StatusCode)
+	require.False(t, resp.Close)
+	resp, _ = ask(t, "GET", base+"/upack/universal/download/a/1.0.0", nil)
+	require.Equal(t, http.StatusNotFound, resp.StatusCode)
+	require.False(t, resp.Close)
+}
