@@ -15,9 +15,6 @@ func (n *Node) mountAPI(mux *http.ServeMux) {
 	mux.Handle("POST /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("DELETE /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("POST /api/packages/{feed}/status", n.api(proget.TaskManage, n.packageStatus))
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		n.fail(w, r, proget.Errorf(proget.ErrNotFound, "There is no such API."), writeText)
-	})
 }
 
 // call is a request to the native API that names a feed and a version.

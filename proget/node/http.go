@@ -27,6 +27,9 @@ func (n *Node) newHandler() (http.Handler, error) {
 	mux.HandleFunc("GET /health/live", n.live)
 	mux.HandleFunc("GET /health/ready", n.ready)
 	mux.Handle("GET /metrics", n.metrics.handler())
+	for _, path := range []string{"/health", "/health/", "/metrics", "/api/"} {
+		mux.Handle(path, n.unknown(mux)) // before the pages, which take what is left
+	}
 	if !n.has(RoleWeb) {
 		return mux, nil
 	}
@@ -49,6 +52,21 @@ func (n *Node) newHandler() (http.Handler, error) {
 	}
 	return otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
 		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced)), nil
+}
+
+// unknown answers what no pattern with a method matches.
+func (n *Node) unknown(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		known := func(method string) bool {
+			other := r.WithContext(r.Context())
+			other.Method = method
+			_, pattern := mux.Handler(other)
+			return strings.Contains(pattern, " ") // "GET /path"
+		}
+		n.answer(w, r, writeText, func(w http.ResponseWriter, r *http.Request) error {
+			return feed.Unknown(w, r, known, "what is not a feed or a page is below /api/, /health and /metrics.")
+		})
+	})
 }
 
 // traced leaves out what probes and scrapers ask all the time.
@@ -254,6 +272,7 @@ var kinds = []struct {
 	{proget.ErrInvalid, http.StatusBadRequest},
 	{proget.ErrUnauthenticated, http.StatusUnauthorized},
 	{proget.ErrDenied, http.StatusForbidden},
+	{feed.ErrMethod, http.StatusMethodNotAllowed},
 	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge},
 	{proget.ErrNoSpace, http.StatusInsufficientStorage},
 	{proget.ErrUnavailable, http.StatusServiceUnavailable},

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,38 @@ func TestRefusedBeforeBody(t *testing.T) {
 			require.NoError(t, err)
 			require.Greater(t, len(text), 20, "a sentence")
 		})
+	}
+}
+
+// TestMethodNotAllowed: an address that is there for other methods says so.
+func TestMethodNotAllowed(t *testing.T) {
+	t.Parallel()
+	base := newWorld(t).start(t, "a").URL
+	for request, allow := range map[string]string{
+		"DELETE /nuget/nuget/v3/index.json":    "GET, HEAD",
+		"GET /nuget/nuget":                     "PUT",
+		"POST /upack/universal/packages":       "GET, HEAD",
+		"GET /upack/universal/upload":          "PUT, POST",
+		"GET /upack/universal/delete/a/1.0.0":  "POST, DELETE",
+		"GET /api/packages/nuget/delete":       "POST, DELETE",
+		"PUT /api/packages/nuget/status":       "POST",
+		"POST /health":                         "GET, HEAD",
+		"DELETE /health/ready":                 "GET, HEAD",
+		"POST /metrics":                        "GET, HEAD",
+		"OPTIONS /upack/universal/upload":      "PUT, POST",
+		"GET /api/packages":                    "",
+		"POST /health/nothing":                 "",
+		"PUT /upack/universal/no/such/address": "",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		resp, text := ask(t, method, base+path, nil)
+		require.Equal(t, allow, resp.Header.Get("Allow"), request)
+		require.Greater(t, len(text), 20, request)
+		if allow == "" {
+			require.Equal(t, http.StatusNotFound, resp.StatusCode, request)
+		} else {
+			require.Equal(t, http.StatusMethodNotAllowed, resp.StatusCode, request)
+		}
 	}
 }
 

@@ -222,7 +222,7 @@ func TestNotFound(t *testing.T) {
 	w := newWorld(t, nil)
 	w.publish(simple(t, "A", "1.0"))
 	for _, path := range []string{
-		"", "v3", "v2/", "v3/nothing", "v3/flatcontainer/b/index.json", "v3/flatcontainer/a/2.0.0/a.2.0.0.nupkg",
+		"v3", "v2/", "v3/nothing", "v3/flatcontainer/b/index.json", "v3/flatcontainer/a/2.0.0/a.2.0.0.nupkg",
 		"v3/flatcontainer/a/2.0.0/a.nuspec", "v3/registration/b/index.json", "v3/registration/a/2.0.0.json",
 		"v3/registration/b/page/1.0.0/1.0.0.json", "v3/registration/a/page/2.0.0/3.0.0.json",
 		"v3/registration/a/page/2.0.0/1.0.0.json",
@@ -233,6 +233,26 @@ func TestNotFound(t *testing.T) {
 		require.NotEmpty(t, rec.Body.String())
 		require.Empty(t, rec.Header().Get("X-NuGet-Warning"))
 	}
+}
+
+func TestMethodNotAllowed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for request, allow := range map[string]string{
+		"DELETE v3/index.json":                       "GET, HEAD",
+		"POST v3/search":                             "GET, HEAD",
+		"PUT v3/flatcontainer/a/1.0.0/a.1.0.0.nupkg": "GET, HEAD",
+		"GET ":                       "PUT",
+		"DELETE api/v2/package":      "PUT",
+		"GET api/v2/package/a/1.0.0": "POST, DELETE",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		rec := w.do(method, path, nil)
+		require.Equal(t, 405, rec.Code, request)
+		require.Equal(t, allow, rec.Header().Get("Allow"), request)
+		require.Contains(t, rec.Body.String(), "takes "+allow+" and not "+method)
+	}
+	require.Equal(t, 404, w.do("DELETE", "v3/nothing", nil).Code)
 }
 
 func TestHead(t *testing.T) {

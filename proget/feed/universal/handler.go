@@ -49,7 +49,8 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	case unsupported:
 		return proget.Errorf(proget.ErrInvalid, "This server does not import from asset directories yet: upload the package instead.")
 	}
-	return proget.Errorf(proget.ErrNotFound, "There is nothing at this address; universal feeds have packages, versions, download and upload.")
+	known := func(method string) bool { return parse(method, r.Path).action != unknown }
+	return feed.Unknown(w, r.Request, known, "universal feeds have packages, versions, download and upload.")
 }
 
 // packageDocument is a package in a list.
