@@ -51,6 +51,21 @@ func TestRefusedBeforeBody(t *testing.T) {
 	}
 }
 
+// TestUnknownScheme: who tries to sign in is never anonymous, not even where
+// the anonymous may read.
+func TestUnknownScheme(t *testing.T) {
+	t.Parallel()
+	index := newWorld(t).start(t, "a").URL + "/nuget/nuget/v3/index.json"
+	resp, _ := ask(t, "GET", index, nil)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	for _, header := range []string{"token xyz", "Basic !"} {
+		resp, text := ask(t, "GET", index, nil, "Authorization", header)
+		require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+		require.Contains(t, resp.Header.Get("WWW-Authenticate"), "Basic ")
+		require.Contains(t, text, "cannot be understood")
+	}
+}
+
 // TestMethodNotAllowed: an address that is there for other methods says so.
 func TestMethodNotAllowed(t *testing.T) {
 	t.Parallel()
