@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("/", pages)
-	h := n.metrics.instrument(mux)
+	h := ignoreBadRange(n.metrics.instrument(mux))
 	if n.cfg.Tracing == nil {
 		return h, nil
 	}
@@ -72,6 +73,21 @@ func (n *Node) unknown(mux *http.ServeMux) http.Handler {
 // traced leaves out what probes and scrapers ask all the time.
 func traced(r *http.Request) bool {
 	return !strings.HasPrefix(r.URL.Path, "/health") && r.URL.Path != "/metrics"
+}
+
+// byteRange matches a Range header that is well-formed, in the unit of bytes.
+var byteRange = regexp.MustCompile(`^bytes=[ \t]*(\d+-\d*|-\d+)([ \t]*,[ \t]*(\d+-\d*|-\d+))*[ \t]*$`)
+
+// ignoreBadRange drops a Range header that means nothing here, as RFC 9110
+// section 14.2 has it; http.ServeContent would answer 416.
+func ignoreBadRange(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if header := r.Header.Get("Range"); header != "" && !byteRange.MatchString(header) {
+			r = r.Clone(r.Context())
+			r.Header.Del("Range")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // feedHandler serves all feeds of one type. It does what every request needs,

@@ -172,6 +172,15 @@ func TestConditionalRequests(t *testing.T) {
 		part, text := ask(t, "GET", url, nil, "Range", "bytes=2-5", "Accept-Encoding", "identity")
 		require.Equal(t, http.StatusPartialContent, part.StatusCode)
 		require.Equal(t, body[2:6], text)
+		for _, header := range []string{"bytes=abc", "bytes=", "bytes=1", "bytes=2-5;", "items=2-5", "2-5"} {
+			whole, text := ask(t, "GET", url, nil, "Range", header, "Accept-Encoding", "identity")
+			require.Equal(t, http.StatusOK, whole.StatusCode, header)
+			require.Equal(t, body, text)
+		}
+		for header, status := range map[string]int{"bytes=-1": 206, "bytes=0-1 , 3-": 206, "bytes=99999999-": 416} {
+			part, _ := ask(t, "GET", url, nil, "Range", header, "Accept-Encoding", "identity")
+			require.Equal(t, status, part.StatusCode, header)
+		}
 	}
 	zipped, _ := ask(t, "GET", base+"/v3/registration/acme.lib/index.json", nil, "Accept-Encoding", "gzip")
 	require.Equal(t, "gzip", zipped.Header.Get("Content-Encoding"))
