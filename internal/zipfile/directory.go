@@ -35,6 +35,7 @@ var (
 	ErrTooManyEntries    = errors.New("too many entries")
 	ErrDirectoryTooLarge = errors.New("directory too large")
 	ErrUnsafeName        = errors.New("unsafe entry name")
+	ErrDuplicateName     = errors.New("duplicate entry name")
 	ErrEntryTooLong      = errors.New("entry too long")
 )
 

@@ -1,7 +1,7 @@
 // Package zipfile opens zip archives that strangers send. What one upload can
 // make this process allocate is bounded before archive/zip sees it, entries
-// that a careless client would write outside its folder are refused, and a
-// broken disk is told from a broken archive.
+// that a careless client would write outside its folder are refused, so are
+// those that share a name, and a broken disk is told from a broken archive.
 package zipfile
 
 import (
@@ -50,11 +50,16 @@ func Open(r io.ReaderAt, size int64, clean func(string) string) (*Archive, error
 	if clean == nil {
 		clean = func(name string) string { return strings.ReplaceAll(name, `\`, "/") }
 	}
+	seen := make(map[string]bool, len(a.File))
 	for _, f := range a.File {
 		name := clean(f.Name)
 		if !local(name) {
 			return a, fmt.Errorf("%w: %.200q", ErrUnsafeName, f.Name)
 		}
+		if seen[name] { // readers differ in which of the two they take
+			return a, fmt.Errorf("%w: %.200q", ErrDuplicateName, f.Name)
+		}
+		seen[name] = true
 		a.Names = append(a.Names, name)
 	}
 	return a, nil

@@ -122,21 +122,32 @@ type Identity struct {
 }
 
 // Authenticate tells who a request is from. Without credentials that is the
-// anonymous principal; with wrong ones it returns proget.ErrUnauthenticated.
+// anonymous principal; with wrong ones, and with such as cannot be understood,
+// it returns proget.ErrUnauthenticated: who tries to sign in must not take the
+// answer to the anonymous for their own.
 func (a *Authority) Authenticate(r *http.Request) (Identity, error) {
 	if key := apiKey(r); key != "" {
 		return a.byKeyOrPair(r.Context(), key)
 	}
-	if name, password, ok := r.BasicAuth(); ok {
-		return a.byBasic(r.Context(), name, password)
-	}
-	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return a.byKey(r.Context(), strings.TrimSpace(bearer))
+	if header := r.Header.Get("Authorization"); header != "" {
+		return a.byHeader(r, header)
 	}
 	if c, err := r.Cookie(CookieName); err == nil {
 		return a.bySession(r.Context(), c.Value)
 	}
 	return Identity{}, nil
+}
+
+// byHeader takes an Authorization header; names of schemes know no case.
+func (a *Authority) byHeader(r *http.Request, header string) (Identity, error) {
+	if name, password, ok := r.BasicAuth(); ok {
+		return a.byBasic(r.Context(), name, password)
+	}
+	scheme, key, _ := strings.Cut(header, " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return a.byKey(r.Context(), strings.TrimSpace(key))
+	}
+	return Identity{}, errScheme
 }
 
 // apiKey returns the key in the places where ProGet's clients put it.
@@ -210,6 +221,7 @@ var ErrCredentials = errors.New("wrong credentials")
 
 var (
 	errSignIn = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The user name or the password is wrong.")
+	errScheme = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The Authorization header cannot be understood: use Basic with a user name and a password, or Bearer with an API key.")
 	errKey    = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The API key is not valid: check that it is complete and has not expired.")
 )
 

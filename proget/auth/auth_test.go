@@ -66,12 +66,17 @@ func TestWhoMayWhat(t *testing.T) {
 		prepare func(r *http.Request)
 		allowed map[*proget.Feed]proget.Task // the greatest task allowed
 	}{
-		"nobody":    {func(*http.Request) {}, map[*proget.Feed]proget.Task{mine: proget.TaskView}},
-		"key":       {func(r *http.Request) { r.Header.Set("X-ApiKey", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
-		"nuget key": {func(r *http.Request) { r.Header.Set("X-NuGet-ApiKey", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
-		"api:key":   {func(r *http.Request) { r.SetBasicAuth("api", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
-		"bearer":    {func(r *http.Request) { r.Header.Set("Authorization", "Bearer secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
-		"password":  {func(r *http.Request) { r.SetBasicAuth("ann", "password") }, map[*proget.Feed]proget.Task{mine: proget.TaskAdminister, other: proget.TaskAdminister, nil: proget.TaskAdminister}},
+		"nobody":        {func(*http.Request) {}, map[*proget.Feed]proget.Task{mine: proget.TaskView}},
+		"key":           {func(r *http.Request) { r.Header.Set("X-ApiKey", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"nuget key":     {func(r *http.Request) { r.Header.Set("X-NuGet-ApiKey", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"api:key":       {func(r *http.Request) { r.SetBasicAuth("api", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"bearer":        {func(r *http.Request) { r.Header.Set("Authorization", "Bearer secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"Bearer's case": {func(r *http.Request) { r.Header.Set("Authorization", "bearer secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"key before header": {func(r *http.Request) {
+			r.Header.Set("X-ApiKey", "secret-key")
+			r.Header.Set("Authorization", "Negotiate abc")
+		}, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"password": {func(r *http.Request) { r.SetBasicAuth("ann", "password") }, map[*proget.Feed]proget.Task{mine: proget.TaskAdminister, other: proget.TaskAdminister, nil: proget.TaskAdminister}},
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		c.prepare(r)
@@ -92,6 +97,12 @@ func TestWhoMayWhat(t *testing.T) {
 		func(r *http.Request) { r.Header.Set("X-ApiKey", "wrong") },
 		func(r *http.Request) { r.SetBasicAuth("ann", "wrong") },
 		func(r *http.Request) { r.SetBasicAuth("nobody", "password") },
+		func(r *http.Request) { r.Header.Set("Authorization", "token xyz") },
+		func(r *http.Request) { r.Header.Set("Authorization", "secret-key") },
+		func(r *http.Request) { r.Header.Set("Authorization", "Bearer") },
+		func(r *http.Request) { r.Header.Set("Authorization", "Basic") },
+		func(r *http.Request) { r.Header.Set("Authorization", "Basic !") },
+		func(r *http.Request) { r.Header.Set("Authorization", "Basic bm9jb2xvbg==") },
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		prepare(r)

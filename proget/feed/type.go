@@ -75,7 +75,7 @@ func (t *Type) MountName() string {
 type Handler interface {
 	// Task returns the permission that the request needs. It is pure and is
 	// called before ServeFeed; a request the handler does not know needs
-	// proget.TaskView and is then answered with proget.ErrNotFound.
+	// proget.TaskView and is then answered with what Unknown returns.
 	Task(r *Request) proget.Task
 
 	// ServeFeed answers the request or returns an error before it has written

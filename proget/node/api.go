@@ -15,9 +15,6 @@ func (n *Node) mountAPI(mux *http.ServeMux) {
 	mux.Handle("POST /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("DELETE /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("POST /api/packages/{feed}/status", n.api(proget.TaskManage, n.packageStatus))
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		n.fail(w, r, proget.Errorf(proget.ErrNotFound, "There is no such API."), writeText)
-	})
 }
 
 // call is a request to the native API that names a feed and a version.
@@ -29,7 +26,7 @@ type call struct {
 
 // api does what every call needs, in the order in which feeds do it.
 func (n *Node) api(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
-	answer := func(w http.ResponseWriter, r *http.Request) (err error) {
+	checked := func(w http.ResponseWriter, r *http.Request) (err error) {
 		if stale := n.sync(w, r); stale {
 			defer func() { err = doubt(err) }()
 		}
@@ -54,9 +51,7 @@ func (n *Node) api(task proget.Task, serve func(w http.ResponseWriter, c *call) 
 		return serve(w, &call{r, id, ref})
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := answer(w, r); err != nil {
-			n.fail(w, r, err, writeText)
-		}
+		n.answer(w, r, writeText, checked)
 	})
 }
 

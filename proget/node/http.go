@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ func (n *Node) newHandler() (http.Handler, error) {
 	mux.HandleFunc("GET /health/live", n.live)
 	mux.HandleFunc("GET /health/ready", n.ready)
 	mux.Handle("GET /metrics", n.metrics.handler())
+	for _, path := range []string{"/health", "/health/", "/metrics", "/api/"} {
+		mux.Handle(path, n.unknown(mux)) // before the pages, which take what is left
+	}
 	if !n.has(RoleWeb) {
 		return mux, nil
 	}
@@ -43,7 +47,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("/", pages)
-	h := n.metrics.instrument(mux)
+	h := ignoreBadRange(n.metrics.instrument(mux))
 	if n.cfg.Tracing == nil {
 		return h, nil
 	}
@@ -51,9 +55,39 @@ func (n *Node) newHandler() (http.Handler, error) {
 		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced)), nil
 }
 
+// unknown answers what no pattern with a method matches.
+func (n *Node) unknown(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		known := func(method string) bool {
+			other := r.WithContext(r.Context())
+			other.Method = method
+			_, pattern := mux.Handler(other)
+			return strings.Contains(pattern, " ") // "GET /path"
+		}
+		n.answer(w, r, writeText, func(w http.ResponseWriter, r *http.Request) error {
+			return feed.Unknown(w, r, known, "what is not a feed or a page is below /api/, /health and /metrics.")
+		})
+	})
+}
+
 // traced leaves out what probes and scrapers ask all the time.
 func traced(r *http.Request) bool {
 	return !strings.HasPrefix(r.URL.Path, "/health") && r.URL.Path != "/metrics"
+}
+
+// byteRange matches a Range header that is well-formed, in the unit of bytes.
+var byteRange = regexp.MustCompile(`^bytes=[ \t]*(\d+-\d*|-\d+)([ \t]*,[ \t]*(\d+-\d*|-\d+))*[ \t]*$`)
+
+// ignoreBadRange drops a Range header that means nothing here, as RFC 9110
+// section 14.2 has it; http.ServeContent would answer 416.
+func ignoreBadRange(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if header := r.Header.Get("Range"); header != "" && !byteRange.MatchString(header) {
+			r = r.Clone(r.Context())
+			r.Header.Del("Range")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // feedHandler serves all feeds of one type. It does what every request needs,
@@ -69,9 +103,7 @@ func (n *Node) newFeedHandler(t *feed.Type, s feed.Services) http.Handler {
 }
 
 func (h *feedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := h.serve(w, r); err != nil {
-		h.node.fail(w, r, err, h.typ.WriteError)
-	}
+	h.node.answer(w, r, h.typ.WriteError, h.serve)
 }
 
 func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) {
@@ -103,7 +135,6 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 	if err := n.guardWrite(task); err != nil {
 		return err
 	}
-	n.boundBody(w, r)
 	return h.handler.ServeFeed(w, req)
 }
 
@@ -207,24 +238,56 @@ func validHost(host string) bool {
 	})
 }
 
-// boundBody ends an upload that stands still.
-func (n *Node) boundBody(w http.ResponseWriter, r *http.Request) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return
+// linger is how long a client may go on sending a body that nobody reads.
+const linger = 5 * time.Second
+
+// answer runs what serves a request and answers the error that it returns.
+func (n *Node) answer(w http.ResponseWriter, r *http.Request, write errorWriter, serve func(http.ResponseWriter, *http.Request) error) {
+	r, body := n.boundBody(w, r)
+	if err := serve(w, r); err != nil {
+		body.abandon(w, r)
+		n.fail(w, r, err, write)
 	}
-	r.Body = &idleReader{r.Body, http.NewResponseController(w), n.cfg.UploadIdle}
 }
 
-// idleReader moves the connection's read deadline ahead with every read.
+// boundBody returns the request with its body bounded, and that body, or nil
+// if it has none. The request is a copy: net/http must find the body that it
+// made, or it takes an unread one for something that it has to read.
+func (n *Node) boundBody(w http.ResponseWriter, r *http.Request) (*http.Request, *idleReader) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r, nil
+	}
+	body := &idleReader{ReadCloser: r.Body, conn: http.NewResponseController(w), idle: n.cfg.UploadIdle}
+	r = r.WithContext(r.Context())
+	r.Body = body
+	return r, body
+}
+
+// idleReader ends an upload that stands still: it moves the connection's read
+// deadline ahead with every read.
 type idleReader struct {
 	io.ReadCloser
-	conn *http.ResponseController
-	idle time.Duration
+	conn  *http.ResponseController
+	idle  time.Duration
+	ended bool // the body was read to its end
 }
 
 func (b *idleReader) Read(p []byte) (int, error) {
 	_ = b.conn.SetReadDeadline(time.Now().Add(b.idle)) // unsupported in tests only
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p)
+	b.ended = b.ended || err == io.EOF
+	return n, err
+}
+
+// abandon lets a refusal be sent at once. A server that means to keep the
+// connection reads what is left of a body first, for as long as that takes to
+// come; over HTTP/2 there is nothing to keep.
+func (b *idleReader) abandon(w http.ResponseWriter, r *http.Request) {
+	if b == nil || b.ended || r.ProtoMajor > 1 {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	_ = b.conn.SetReadDeadline(time.Now().Add(linger)) // unsupported in tests only
 }
 
 // kinds is the one table from kinds of error to HTTP statuses.
@@ -237,6 +300,7 @@ var kinds = []struct {
 	{proget.ErrInvalid, http.StatusBadRequest},
 	{proget.ErrUnauthenticated, http.StatusUnauthorized},
 	{proget.ErrDenied, http.StatusForbidden},
+	{feed.ErrMethod, http.StatusMethodNotAllowed},
 	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge},
 	{proget.ErrNoSpace, http.StatusInsufficientStorage},
 	{proget.ErrUnavailable, http.StatusServiceUnavailable},

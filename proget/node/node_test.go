@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -174,6 +175,15 @@ func TestConditionalRequests(t *testing.T) {
 		part, text := ask(t, "GET", url, nil, "Range", "bytes=2-5", "Accept-Encoding", "identity")
 		require.Equal(t, http.StatusPartialContent, part.StatusCode)
 		require.Equal(t, body[2:6], text)
+		for _, header := range []string{"bytes=abc", "bytes=", "bytes=1", "bytes=2-5;", "items=2-5", "2-5"} {
+			whole, text := ask(t, "GET", url, nil, "Range", header, "Accept-Encoding", "identity")
+			require.Equal(t, http.StatusOK, whole.StatusCode, header)
+			require.Equal(t, body, text)
+		}
+		for header, status := range map[string]int{"bytes=-1": 206, "bytes=0-1 , 3-": 206, "bytes=99999999-": 416} {
+			part, _ := ask(t, "GET", url, nil, "Range", header, "Accept-Encoding", "identity")
+			require.Equal(t, status, part.StatusCode, header)
+		}
 	}
 	zipped, _ := ask(t, "GET", base+"/v3/registration/acme.lib/index.json", nil, "Accept-Encoding", "gzip")
 	require.Equal(t, "gzip", zipped.Header.Get("Content-Encoding"))
@@ -214,6 +224,44 @@ func TestRefusals(t *testing.T) {
 	require.Zero(t, w.files(t), "nothing is left behind")
 	resp, _ := ask(t, "GET", root+"/health/ready", nil)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+// TestOnePackagePerPush: of a form with several files, none is kept.
+func TestOnePackagePerPush(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	root := w.start(t, "a").URL
+	upack := func(name string) []byte {
+		return archive(t, "upack.json", `{"name":"`+name+`","version":"1.0.0"}`)
+	}
+	for url, files := range map[string][][]byte{
+		root + "/nuget/nuget/api/v2/package": {testenv.Nupkg(t, "Acme.One", "1.0.0"), testenv.Nupkg(t, "Acme.Two", "1.0.0")},
+		root + "/upack/universal/upload":     {upack("one"), upack("two")},
+	} {
+		body, contentType := form(t, files...)
+		resp, text := ask(t, "PUT", url, body, "X-ApiKey", apiKey, "Content-Type", contentType)
+		require.Equal(t, http.StatusBadRequest, resp.StatusCode)
+		require.Contains(t, text, "One push carries one package")
+		body, contentType = form(t, files[0])
+		resp, text = ask(t, "PUT", url, body, "X-ApiKey", apiKey, "Content-Type", contentType)
+		require.Equal(t, http.StatusCreated, resp.StatusCode, text)
+	}
+	require.Equal(t, 2, w.files(t))
+}
+
+// form makes a multipart body out of files.
+func form(t testing.TB, files ...[]byte) (body []byte, contentType string) {
+	t.Helper()
+	var b bytes.Buffer
+	m := multipart.NewWriter(&b)
+	for i, file := range files {
+		part, err := m.CreateFormFile("package", fmt.Sprintf("%d.package", i))
+		require.NoError(t, err)
+		_, err = part.Write(file)
+		require.NoError(t, err)
+	}
+	require.NoError(t, m.Close())
+	return b.Bytes(), m.FormDataContentType()
 }
 
 // TestCutOffPush: a client that goes away in the middle leaves nothing behind,
@@ -269,6 +317,27 @@ func TestUniversal(t *testing.T) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	resp, _ = ask(t, "GET", b+"/download/acme/tools/hdars/1.2.3", nil)
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
+}
+
+// TestBuildMetadata: two builds of a version are one version, shown as its
+// author spells it.
+func TestBuildMetadata(t *testing.T) {
+	t.Parallel()
+	base := newWorld(t).start(t, "a").URL + "/upack/universal"
+	build := func(metadata string) []byte {
+		return archive(t, "upack.json", `{"name":"a","version":"1.0.0+`+metadata+`"}`)
+	}
+	resp, text := ask(t, "PUT", base+"/upload", build("First"), "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusCreated, resp.StatusCode, text)
+	resp, text = ask(t, "PUT", base+"/upload", build("second"), "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusConflict, resp.StatusCode, text)
+	for _, path := range []string{"/download/a/1.0.0%2BFirst", "/download/a/1.0.0", "/download/a?latest"} {
+		resp, text = ask(t, "GET", base+path, nil)
+		require.Equal(t, http.StatusOK, resp.StatusCode, path)
+		require.Equal(t, string(build("First")), text)
+	}
+	_, text = ask(t, "GET", base+"/versions?name=a", nil)
+	require.Contains(t, text, `"version":"1.0.0+First"`)
 }
 
 // TestForeignNode: a node with another key, or other storage, says so, takes no

@@ -61,7 +61,8 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	case relistVersion:
 		return h.relist(w, r, rt)
 	}
-	return proget.Errorf(proget.ErrNotFound, "There is nothing at this address; NuGet clients start at %s/v3/index.json.", r.Base)
+	known := func(method string) bool { return parse(method, r.Path).action != unknown }
+	return feed.Unknown(w, r.Request, known, "NuGet clients start at "+r.Base+"/v3/index.json.")
 }
 
 // serviceIndex implements the entry point of the protocol. Each client looks

@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"net/textproto"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -65,7 +66,10 @@ func TestPushSkipsFormFields(t *testing.T) {
 	require.NoError(t, err)
 	_, err = part.Write(simple(t, "A", "1.0"))
 	require.NoError(t, err)
-	require.NoError(t, m.WriteField("after", "ignored"))
+	text, err := m.CreatePart(textproto.MIMEHeader{"Content-Disposition": {"form-data; name=after"}, "Content-Type": {"text/plain; charset=utf-8"}})
+	require.NoError(t, err)
+	_, err = text.Write([]byte("ignored"))
+	require.NoError(t, err)
 	require.NoError(t, m.Close())
 	rec := newWorld(t, nil).do("PUT", "", &b, "Content-Type", m.FormDataContentType())
 	require.Equal(t, 201, rec.Code, rec.Body)
@@ -75,8 +79,10 @@ func TestPushRefuses(t *testing.T) {
 	t.Parallel()
 	const multi = "multipart/form-data; boundary=b"
 	file := "--b\r\nContent-Disposition: form-data; name=package; filename=a.nupkg\r\n\r\n"
-	fields := strings.Repeat("--b\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n", maxParts+1)
-	whole, wholeType := form(t, simple(t, "A", "1.0"))
+	fields := strings.Repeat("--b\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n", 17)
+	unnamed := "--b\r\nContent-Disposition: form-data; name=package\r\nContent-Type: application/octet-stream\r\n\r\n"
+	pkg := string(simple(t, "A", "1.0"))
+	whole, wholeType := form(t, []byte(pkg))
 	for name, c := range map[string]struct {
 		contentType string
 		body        io.Reader
@@ -86,7 +92,11 @@ func TestPushRefuses(t *testing.T) {
 		"no boundary":       {"multipart/form-data", strings.NewReader(""), "boundary", 400},
 		"no part":           {multi, strings.NewReader("--b--\r\n"), "no package file", 400},
 		"no file":           {multi, strings.NewReader("--b\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n--b--\r\n"), "no package file", 400},
-		"many fields":       {multi, strings.NewReader(fields + file + "x\r\n--b--\r\n"), "no package file", 400},
+		"many fields":       {multi, strings.NewReader(fields + file + "x\r\n--b--\r\n"), "more than 16 fields", 400},
+		"many fields after": {multi, strings.NewReader(file + pkg + "\r\n" + fields + "--b--\r\n"), "more than 16 fields", 400},
+		"two packages":      {multi, strings.NewReader(file + pkg + "\r\n" + file + pkg + "\r\n--b--\r\n"), "One push carries one package", 400},
+		"two, one unnamed":  {multi, strings.NewReader(file + pkg + "\r\n" + unnamed + pkg + "\r\n--b--\r\n"), "One push carries one package", 400},
+		"cut after a file":  {multi, strings.NewReader(file + pkg + "\r\n--b\r\nContent-Disp"), "upload ended", 400},
 		"empty body":        {multi, strings.NewReader(""), "no package file", 400},
 		"cut before a part": {multi, strings.NewReader("--b\r\nContent-Disp"), "upload ended", 400},
 		"cut in the file":   {multi, strings.NewReader(file + "PK"), "upload ended", 400},
@@ -212,7 +222,7 @@ func TestNotFound(t *testing.T) {
 	w := newWorld(t, nil)
 	w.publish(simple(t, "A", "1.0"))
 	for _, path := range []string{
-		"", "v3", "v2/", "v3/nothing", "v3/flatcontainer/b/index.json", "v3/flatcontainer/a/2.0.0/a.2.0.0.nupkg",
+		"v3", "v2/", "v3/nothing", "v3/flatcontainer/b/index.json", "v3/flatcontainer/a/2.0.0/a.2.0.0.nupkg",
 		"v3/flatcontainer/a/2.0.0/a.nuspec", "v3/registration/b/index.json", "v3/registration/a/2.0.0.json",
 		"v3/registration/b/page/1.0.0/1.0.0.json", "v3/registration/a/page/2.0.0/3.0.0.json",
 		"v3/registration/a/page/2.0.0/1.0.0.json",
@@ -223,6 +233,26 @@ func TestNotFound(t *testing.T) {
 		require.NotEmpty(t, rec.Body.String())
 		require.Empty(t, rec.Header().Get("X-NuGet-Warning"))
 	}
+}
+
+func TestMethodNotAllowed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for request, allow := range map[string]string{
+		"DELETE v3/index.json":                       "GET, HEAD",
+		"POST v3/search":                             "GET, HEAD",
+		"PUT v3/flatcontainer/a/1.0.0/a.1.0.0.nupkg": "GET, HEAD",
+		"GET ":                       "PUT",
+		"DELETE api/v2/package":      "PUT",
+		"GET api/v2/package/a/1.0.0": "POST, DELETE",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		rec := w.do(method, path, nil)
+		require.Equal(t, 405, rec.Code, request)
+		require.Equal(t, allow, rec.Header().Get("Allow"), request)
+		require.Contains(t, rec.Body.String(), "takes "+allow+" and not "+method)
+	}
+	require.Equal(t, 404, w.do("DELETE", "v3/nothing", nil).Code)
 }
 
 func TestHead(t *testing.T) {

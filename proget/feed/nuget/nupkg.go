@@ -71,6 +71,8 @@ func openPackage(r io.ReaderAt, size int64) (*nupkg, error) {
 		return nil, p.invalid(err, "The names of the package's entries are too long: together they may take %d MiB.", zipfile.MaxDirectory>>20)
 	case errors.Is(err, zipfile.ErrUnsafeName):
 		return nil, p.invalid(err, "The package has an entry with an unsafe path (%s).", err)
+	case errors.Is(err, zipfile.ErrDuplicateName):
+		return nil, p.invalid(err, "The package has several entries with the same path (%s).", err)
 	}
 	return nil, p.invalid(err, "The file is not a NuGet package: it is no zip archive, or it is damaged.")
 }

@@ -108,8 +108,13 @@ func trimPublish(segments []string) []string {
 	return segments
 }
 
+// parseVersionRoute understands {id}/{version}. Anything else in the version's
+// place belongs to another resource: the publish resource's path is optional.
 func parseVersionRoute(a action, segments []string) route {
 	if len(segments) != 2 {
+		return route{}
+	}
+	if _, ok := parseVersion(segments[1]); !ok {
 		return route{}
 	}
 	return route{action: a, id: nameKey(segments[0]), version: versionKey(segments[1])}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -50,7 +49,8 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	case unsupported:
 		return proget.Errorf(proget.ErrInvalid, "This server does not import from asset directories yet: upload the package instead.")
 	}
-	return proget.Errorf(proget.ErrNotFound, "There is nothing at this address; universal feeds have packages, versions, download and upload.")
+	known := func(method string) bool { return parse(method, r.Path).action != unknown }
+	return feed.Unknown(w, r.Request, known, "universal feeds have packages, versions, download and upload.")
 }
 
 // packageDocument is a package in a list.
@@ -286,7 +286,10 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 // upload stores a package while it arrives. What the path or the query say of
 // it must agree with the package itself.
 func (h *handler) upload(w http.ResponseWriter, r *feed.Request, rt route) error {
-	body, err := packageBody(r.Request)
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "application/json" {
+		return proget.Errorf(proget.ErrInvalid, "This server takes the package's bytes as the body, not inside JSON.")
+	}
+	body, err := feed.OpenBody(r.Request)
 	if err != nil {
 		return err
 	}
@@ -297,44 +300,21 @@ func (h *handler) upload(w http.ResponseWriter, r *feed.Request, rt route) error
 	if fromQuery := r.URL.Query().Get("version"); fromQuery != "" {
 		version = fromQuery
 	}
-	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: body, By: r.Principal,
+	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: body, Name: body.Name, By: r.Principal,
 		Check: func(m *feed.Manifest) error {
 			if name != "" && !strings.EqualFold(name, m.Name) || version != "" && !strings.EqualFold(version, m.Version) {
 				return proget.Errorf(proget.ErrInvalid, "The package is %s %s, but the request names %.300s %.100s.", m.Name, m.Version, name, version)
 			}
 			return nil
 		}})
+	if body.Err() != nil {
+		return body.Err()
+	}
 	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusCreated)
 	return nil
-}
-
-// packageBody returns the package within a request: the body itself, whatever
-// type the client says it has, or the first file of a form.
-func packageBody(r *http.Request) (io.Reader, error) {
-	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch mediaType {
-	case "application/json":
-		return nil, proget.Errorf(proget.ErrInvalid, "This server takes the package's bytes as the body, not inside JSON.")
-	case "multipart/form-data":
-		form, err := r.MultipartReader()
-		if err != nil {
-			return nil, proget.WrapError(proget.ErrInvalid, err, "The multipart body cannot be read.")
-		}
-		for range 16 {
-			part, err := form.NextPart()
-			if err != nil {
-				break
-			}
-			if part.FileName() != "" {
-				return part, nil
-			}
-		}
-		return nil, proget.Errorf(proget.ErrInvalid, "The multipart body contains no package file.")
-	}
-	return r.Body, nil
 }
 
 func (h *handler) remove(w http.ResponseWriter, r *feed.Request, rt route) error {

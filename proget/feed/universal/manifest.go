@@ -1,6 +1,7 @@
 package universal
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -76,6 +77,31 @@ func (m manifest) check() error {
 	return nil
 }
 
+// checkKeys refuses an object that has a key twice, in whatever case: readers
+// differ in which of the two they take.
+func checkKeys(object []byte) error {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if _, err := d.Token(); err != nil { // the brace
+		return err
+	}
+	seen := make(map[string]bool)
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return err
+		}
+		folded := strings.ToLower(strings.ToUpper(key.(string))) // as encoding/json compares
+		if seen[folded] {
+			return proget.Errorf(proget.ErrInvalid, "upack.json has the key %.60q more than once, upper and lower case being the same.", key)
+		}
+		seen[folded] = true
+		if err := d.Decode(new(json.RawMessage)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // dotted reports whether a part of the group is "." or "..".
 func dotted(group string) bool {
 	for part := range strings.SplitSeq(group, "/") {
@@ -103,6 +129,9 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
+	if err := checkKeys(text); err != nil {
+		return nil, err
+	}
 	var whole map[string]any // fields of others are kept
 	if err := json.Unmarshal(text, &whole); err != nil {
 		return nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object.")
@@ -127,6 +156,8 @@ func open(r readerAt, size int64) (*upack, error) {
 		return nil, a.invalid(err, "The request holds no package: send the file's bytes.")
 	case errors.Is(err, zipfile.ErrUnsafeName):
 		return nil, a.invalid(err, "The package has an entry with an unsafe path (%s).", err)
+	case errors.Is(err, zipfile.ErrDuplicateName):
+		return nil, a.invalid(err, "The package has several entries with the same path (%s).", err)
 	case errors.Is(err, zipfile.ErrTooManyEntries), errors.Is(err, zipfile.ErrDirectoryTooLarge):
 		return nil, a.invalid(err, "The package has too many entries.")
 	}
@@ -145,24 +176,28 @@ func (a *upack) invalid(cause error, format string, args ...any) error {
 	return proget.WrapError(proget.ErrInvalid, cause, format, args...)
 }
 
-// manifest returns the bytes of upack.json.
+// manifest returns the bytes of the one upack.json, in whatever case its name
+// is written.
 func (a *upack) manifest() ([]byte, error) {
+	var found []*zip.File
 	for i, name := range a.Names {
-		if !strings.EqualFold(name, manifestName) {
-			continue
+		if strings.EqualFold(name, manifestName) {
+			found = append(found, a.File[i])
 		}
-		text, err := a.Read(a.File[i], maxManifest)
-		if errors.Is(err, zipfile.ErrEntryTooLong) {
-			return nil, a.invalid(err, "upack.json is larger than %d KiB.", maxManifest>>10)
-		}
-		if err != nil {
-			return nil, a.invalid(err, "upack.json cannot be decompressed: the package is damaged.")
-		}
-		text = bytes.TrimPrefix(text, []byte("\ufeff"))
-		if !utf8.Valid(text) || bytes.Contains(text, []byte(`\u0000`)) {
-			return nil, a.invalid(nil, "upack.json is not valid UTF-8 text.")
-		}
-		return text, nil
 	}
-	return nil, a.invalid(nil, "A universal package has a file upack.json in its root; this one has none.")
+	if len(found) != 1 {
+		return nil, a.invalid(nil, "A universal package has one file upack.json in its root; this one has %d.", len(found))
+	}
+	text, err := a.Read(found[0], maxManifest)
+	if errors.Is(err, zipfile.ErrEntryTooLong) {
+		return nil, a.invalid(err, "upack.json is larger than %d KiB.", maxManifest>>10)
+	}
+	if err != nil {
+		return nil, a.invalid(err, "upack.json cannot be decompressed: the package is damaged.")
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if !utf8.Valid(text) || bytes.Contains(text, []byte(`\u0000`)) {
+		return nil, a.invalid(nil, "upack.json is not valid UTF-8 text.")
+	}
+	return text, nil
 }

@@ -4,7 +4,7 @@
 // packages and the universal feed API.
 //
 // A package is identified by group and name, compared without regard to case;
-// its version follows SemVer 2.0.0.
+// its version follows SemVer 2.0.0, build metadata being no part of identity.
 package universal
 
 import (
@@ -31,8 +31,12 @@ func New() feed.Type {
 	}
 }
 
-// versionKey keeps build metadata: two builds of one version are two versions.
-func versionKey(version string) string { return strings.ToLower(version) }
+// versionKey drops build metadata: two builds of one version have the same
+// precedence, and neither could be called the latest.
+func versionKey(version string) string {
+	version, _, _ = strings.Cut(version, "+")
+	return strings.ToLower(version)
+}
 
 // compareVersions orders by precedence, and what has none of its own by text.
 func compareVersions(a, b string) int {

@@ -59,7 +59,8 @@ func TestParse(t *testing.T) {
 
 func TestInspect(t *testing.T) {
 	t.Parallel()
-	m, err := inspectBytes(t, archive(t, "upack.json", `{"group":"Acme/Tools","name":"Hdars","version":"1.2.3-rc.1+5","_own":1}`, "package/a.txt", "a"))
+	m, err := inspectBytes(t, archive(t, "upack.json", `{"group":"Acme/Tools","name":"Hdars","version":"1.2.3-rc.1+5","_own":{"name":1}}`,
+		"package/a.txt", "a", "package/A.txt", "another", "package/upack.json", "{}"))
 	require.NoError(t, err)
 	require.Equal(t, "Acme/Tools/Hdars", m.Name)
 	require.True(t, m.Prerelease)
@@ -90,6 +91,12 @@ func TestHostileFiles(t *testing.T) {
 		"invalid UTF-8":    manifest("{\"name\":\"a\",\"version\":\"1.0.0\",\"title\":\"\xff\"}"),
 		"bomb":             manifest(`{"name":"a","version":"1.0.0","title":"` + strings.Repeat(" ", 2<<20) + `"}`),
 		"parent":           archive(t, "upack.json", `{"name":"a","version":"1.0.0"}`, "package/../../x", ""),
+		"two manifests":    archive(t, "upack.json", `{"name":"a","version":"1.0.0"}`, "upack.json", `{"name":"b","version":"1.0.0"}`),
+		"manifests' case":  archive(t, "upack.json", `{"name":"a","version":"1.0.0"}`, "UPack.json", `{"name":"b","version":"1.0.0"}`),
+		"two files":        archive(t, "upack.json", `{"name":"a","version":"1.0.0"}`, "package/a", "1", `package\a`, "2"),
+		"two names":        manifest(`{"name":"a","version":"1.0.0","name":"b"}`),
+		"names' case":      manifest(`{"name":"a","version":"1.0.0","NAME":"b"}`),
+		"long s":           manifest(`{"name":"a","version":"1.0.0","ver\u017fion":"2.0.0"}`), // which encoding/json takes for an s
 		"absolute":         archive(t, "upack.json", `{"name":"a","version":"1.0.0"}`, "/etc/passwd", ""),
 	} {
 		_, err := inspectBytes(t, file)
@@ -100,7 +107,7 @@ func TestHostileFiles(t *testing.T) {
 
 func TestOrder(t *testing.T) {
 	t.Parallel()
-	sorted := []string{"1.0.0-alpha", "1.0.0-alpha.2", "1.0.0-alpha.10", "1.0.0-rc", "1.0.0", "1.0.0+build", "1.2.0", "1.10.0"}
+	sorted := []string{"1.0.0-alpha", "1.0.0-alpha.2", "1.0.0-alpha.10", "1.0.0-rc", "1.0.0", "1.2.0", "1.10.0"}
 	for i := 1; i < len(sorted); i++ {
 		require.Negative(t, compareVersions(sorted[i-1], sorted[i]), "%s, %s", sorted[i-1], sorted[i])
 	}

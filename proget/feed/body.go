@@ -1,0 +1,114 @@
+package feed
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// maxFields bounds the form fields that are skipped on either side of a
+// package.
+const maxFields = 16
+
+// A Body is the package within a push, read while it arrives: the one file of
+// a form, or the request's body itself.
+type Body struct {
+	Name string // of the file, as the client called it; "" if it did not
+
+	file io.Reader
+	form *multipart.Reader // nil if the request is no form
+	err  error             // how reading ended
+}
+
+// OpenBody finds the package within a request. Fields of a form are skipped.
+func OpenBody(r *http.Request) (*Body, error) {
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if mediaType != "multipart/form-data" {
+		return &Body{file: r.Body}, nil
+	}
+	form, err := r.MultipartReader()
+	if err != nil {
+		return nil, proget.WrapError(proget.ErrInvalid, err, "The multipart body cannot be read: its Content-Type names no boundary.")
+	}
+	file, err := nextFile(form)
+	if err == io.EOF {
+		return nil, proget.Errorf(proget.ErrInvalid, "The multipart body contains no package file.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Body{Name: file.FileName(), file: file, form: form}, nil
+}
+
+// Read implements io.Reader. The package of a form has not ended before the
+// form has, without another file: whoever stores it learns of that in time to
+// store nothing.
+func (b *Body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.file.Read(p)
+	switch {
+	case err == io.EOF:
+		b.err = b.end()
+	case err != nil:
+		b.err = uploadError(err)
+	}
+	return n, b.err
+}
+
+// Err returns why the package could not be read to its end, or nil. It tells
+// what was the client's doing from a failure of storage.
+func (b *Body) Err() error {
+	if b.err == io.EOF {
+		return nil
+	}
+	return b.err
+}
+
+// end returns io.EOF if nothing but fields follows the package.
+func (b *Body) end() error {
+	if b.form == nil {
+		return io.EOF
+	}
+	_, err := nextFile(b.form)
+	if err == nil {
+		return proget.Errorf(proget.ErrInvalid, "One push carries one package, but this form has several files: push each by itself.")
+	}
+	return err
+}
+
+// nextFile returns the next file of a form, or io.EOF if there is none.
+func nextFile(form *multipart.Reader) (*multipart.Part, error) {
+	for range maxFields + 1 {
+		part, err := form.NextPart()
+		if errors.Is(err, io.EOF) {
+			return nil, io.EOF
+		}
+		if err != nil {
+			return nil, uploadError(err)
+		}
+		if isFile(part) {
+			return part, nil
+		}
+	}
+	return nil, proget.Errorf(proget.ErrInvalid, "The multipart body has more than %d fields beside the package.", maxFields)
+}
+
+// isFile tells a file from a field. Not all clients name their file, and some
+// say of a field that it is the text which RFC 7578 takes it for anyway.
+func isFile(part *multipart.Part) bool {
+	mediaType, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+	return part.FileName() != "" || mediaType != "" && mediaType != "text/plain"
+}
+
+func uploadError(err error) error {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return proget.WrapError(proget.ErrTooLarge, err, "The package is larger than this server accepts.")
+	}
+	return proget.WrapError(proget.ErrInvalid, err, "The upload ended before the package was complete: send it again.")
+}
