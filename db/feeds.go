@@ -51,7 +51,7 @@ func (tx *Tx) CreateFeed(ctx context.Context, f *proget.Feed) error {
 // ListFeedStats returns the totals of all feeds, keyed by feed id.
 func (s *Store) ListFeedStats(ctx context.Context) (map[int64]FeedStats, error) {
 	var stats map[int64]FeedStats
-	err := s.read(ctx, func(c *conn) error {
+	err := s.readOld(ctx, func(c *conn) error {
 		stats = make(map[int64]FeedStats)
 		return c.each(ctx, "ListFeedStats", nil, func(rows *sql.Rows) error {
 			var id int64

@@ -99,9 +99,8 @@ func (s *Store) Close() error {
 	if s.heads != nil {
 		errs = append(errs, s.heads.Close())
 	}
-	errs = append(errs, s.pools.Read.Close())
-	if s.pools.Write != s.pools.Read {
-		errs = append(errs, s.pools.Write.Close())
+	for _, pool := range s.pools.All() {
+		errs = append(errs, pool.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -157,6 +157,20 @@ func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
 	})
 }
 
+// readOld runs a read that may be a moment old: on a replica, or like any other
+// if there is none or it fails.
+func (s *Store) readOld(ctx context.Context, fn func(*conn) error) error {
+	if s.pools.Replica != nil {
+		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		c := s.conn(attempt, s.pools.Replica)
+		if err := fn(&c); err == nil || ctx.Err() != nil {
+			return s.wrap(err)
+		}
+	}
+	return s.read(ctx, fn)
+}
+
 // write runs a single statement that is harmless to repeat.
 func (s *Store) write(ctx context.Context, fn func(*conn) error) error {
 	return s.retry(ctx, s.changing, func(ctx context.Context, _ int) error {
@@ -234,7 +248,7 @@ func (s *Store) again(err error, late bool) bool {
 // do, too: better all are made anew than that one operation after the other
 // finds out.
 func (s *Store) dropIdle() {
-	for _, pool := range []*sql.DB{s.pools.Write, s.pools.Read} {
+	for _, pool := range s.pools.All() {
 		pool.SetMaxIdleConns(-1)
 		pool.SetMaxIdleConns(pool.Stats().MaxOpenConnections)
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"database/sql"
 	"io/fs"
+	"slices"
 )
 
 // A Kind is what the store does about an error.
@@ -24,16 +25,32 @@ const (
 )
 
 // Pools are an open database: one pool that writes and one that only reads.
-// Engines without a reason to tell them apart return the same pool twice.
+// Engines without a reason to tell them apart return the same pool twice. Each
+// has a limit of open connections.
 type Pools struct {
 	Write *sql.DB
 	Read  *sql.DB
+
+	// Replica, if there is one, takes reads that may be a moment old off the
+	// server that writes. Where it fails, Read is asked.
+	Replica *sql.DB
 
 	// Prepare says that the question every read asks is worth a prepared
 	// statement. An engine whose client remembers statements by itself, or is
 	// reached through a pooler that forgets them, leaves it false: closing a
 	// connection that holds one waits for the server.
 	Prepare bool
+}
+
+// All returns each pool once.
+func (p Pools) All() []*sql.DB {
+	var all []*sql.DB
+	for _, pool := range []*sql.DB{p.Write, p.Read, p.Replica} {
+		if pool != nil && !slices.Contains(all, pool) {
+			all = append(all, pool)
+		}
+	}
+	return all
 }
 
 // A Driver is one database engine: all in which engines differ beside SQL text.

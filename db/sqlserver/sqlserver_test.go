@@ -3,6 +3,7 @@ package sqlserver
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -80,12 +81,22 @@ func TestSyntax(t *testing.T) {
 func TestErrorClasses(t *testing.T) {
 	t.Parallel()
 	number := func(n int32) error { return fmt.Errorf("wrapped: %w", mssql.Error{Number: n}) }
+	numbers := func(all ...int32) (errs []error) {
+		for _, n := range all {
+			errs = append(errs, number(n))
+		}
+		return errs
+	}
 	for kind, errs := range map[driver.Kind][]error{
 		driver.Unique:     {number(2601), number(2627)},
 		driver.ForeignKey: {number(547)},
 		driver.Retry:      {number(1205), number(1222), number(3960)},
-		driver.Unavailable: {number(976), number(983), number(4060), number(6005), number(40613), number(18401), number(3906),
-			mssql.Error{Number: 18456, State: 38}, io.EOF, &net.OpError{Op: "read", Err: errors.New("reset")}, mssql.StreamError{}},
+		driver.Unavailable: append(numbers(64, 233, 976, 978, 983, 988, 3906, 4060, 6005, 10053, 10054, 10060, 10928, 10929,
+			18401, 40197, 40501, 40613, 49918, 49919, 49920),
+			mssql.Error{Number: 18456, State: 38},
+			mssql.Error{Number: 18456, State: 1, All: []mssql.Error{{Number: 4060}, {Number: 18456, State: 1}}}, // as a login tells it
+			io.EOF, &net.OpError{Op: "read", Err: errors.New("reset")}, mssql.StreamError{}, sqldriver.ErrBadConn),
+		driver.Full:  {number(1105), number(9002)},
 		driver.Other: {number(102), mssql.Error{Number: 18456, State: 8}, errors.New("something else")},
 	} {
 		for _, err := range errs {

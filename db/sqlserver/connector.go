@@ -1,0 +1,143 @@
+package sqlserver
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/microsoft/go-mssqldb/azuread"
+	_ "github.com/microsoft/go-mssqldb/integratedauth/krb5" // authenticator=krb5, for integrated sign-in beside Windows
+	"github.com/microsoft/go-mssqldb/msdsn"
+
+	"github.com/proget-go/ha/db/driver"
+)
+
+// A connector connects to one server or, under database mirroring, to whichever
+// of two is the principal.
+//
+// It bounds each login by itself. The driver heeds no deadline between the dial
+// and the end of the login (microsoft/go-mssqldb issue 254), and it would try a
+// mirroring partner with what the first server has left of the caller's time,
+// which is nothing if that one froze.
+type connector struct {
+	servers []sqldriver.Connector
+	login   time.Duration // for each
+	newest  atomic.Int32  // index of the one that answered last
+}
+
+// logins is the time for a connect, which the servers share.
+const logins = 8 * time.Second
+
+// session is run on each connection before anything else. XACT_ABORT: an error
+// never leaves half a transaction open. LOCK_TIMEOUT: a wait for a lock ends as
+// error 1222, which is tried again.
+const session = "SET XACT_ABORT ON; SET LOCK_TIMEOUT 5000;"
+
+// newConnector takes the parameters of a connection string as msdsn.Parse
+// normalizes them.
+func newConnector(params map[string]string) (*connector, error) {
+	c := &connector{}
+	for _, p := range withPartner(params) {
+		server, err := azuread.NewConnector(dsn(p)) // also signs in without Entra
+		if err != nil {
+			return nil, err
+		}
+		server.SessionInitSQL = session
+		c.servers = append(c.servers, server)
+	}
+	c.login = logins / time.Duration(len(c.servers))
+	return c, nil
+}
+
+// withPartner returns the parameters for each server: the one that is named,
+// and its mirroring partner if it has one.
+func withPartner(params map[string]string) []map[string]string {
+	first := maps.Clone(params)
+	partner := params[msdsn.FailoverPartner]
+	if partner == "" {
+		return []map[string]string{first}
+	}
+	second := maps.Clone(params)
+	second[msdsn.Server] = partner
+	delete(second, msdsn.Port)
+	for own, of := range map[string]string{msdsn.Port: msdsn.FailOverPort, msdsn.ServerSpn: msdsn.FailoverPartnerSpn} {
+		if params[of] != "" {
+			second[own] = params[of]
+		}
+	}
+	for _, p := range []map[string]string{first, second} {
+		for _, key := range []string{msdsn.FailoverPartner, msdsn.FailOverPort, msdsn.FailoverPartnerSpn} {
+			delete(p, key)
+		}
+	}
+	return []map[string]string{first, second}
+}
+
+// dsn writes parameters as an ADO connection string.
+func dsn(params map[string]string) string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(params)) {
+		fmt.Fprintf(&b, `%s="%s";`, key, strings.ReplaceAll(params[key], `"`, `""`))
+	}
+	return b.String()
+}
+
+// Driver implements sqldriver.Connector.
+func (c *connector) Driver() sqldriver.Driver { return c.servers[0].Driver() }
+
+// Connect implements sqldriver.Connector. It begins with the server that
+// answered last, and goes on to the other only if the first one is away, or is
+// not the principal: a wrong password is wrong on both.
+func (c *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	var errs []error
+	begin := int(c.newest.Load())
+	for i := range c.servers {
+		at := (begin + i) % len(c.servers)
+		conn, err := c.connect(ctx, c.servers[at])
+		if err == nil {
+			c.newest.Store(int32(at))
+			return conn, nil
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil || (engine{}).Classify(err) != driver.Unavailable {
+			break
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+type connected struct {
+	conn sqldriver.Conn
+	err  error
+}
+
+func (c *connector) connect(ctx context.Context, server sqldriver.Connector) (sqldriver.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.login)
+	defer cancel()
+	done := make(chan connected, 1)
+	go func() {
+		conn, err := server.Connect(ctx)
+		done <- connected{conn, err}
+	}()
+	select {
+	case r := <-done:
+		return r.conn, r.err
+	case <-ctx.Done():
+		go closeLate(done)
+		return nil, &net.OpError{Op: "login", Net: "tcp", Err: ctx.Err()}
+	}
+}
+
+// closeLate closes a connection that came up after everybody had left.
+func closeLate(done <-chan connected) {
+	if r := <-done; r.conn != nil {
+		_ = r.conn.Close()
+	}
+}
