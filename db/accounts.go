@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"time"
 
@@ -62,6 +63,13 @@ func (s *Store) ListUsers(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
+// LockUser keeps an account as it is until the transaction ends, and reports
+// whether it exists.
+func (tx *Tx) LockUser(ctx context.Context, name string) (bool, error) {
+	n, err := tx.run(ctx, "LockUser", arg("name_key", strings.ToLower(name)))
+	return n > 0, err
+}
+
 // DeleteUser removes an account and reports whether it existed. Its
 // permissions are its subject's: see RevokeAll.
 func (tx *Tx) DeleteUser(ctx context.Context, name string) (bool, error) {
@@ -92,7 +100,13 @@ func (s *Store) FindKey(ctx context.Context, hash string) (k Key, err error) {
 }
 
 // FindKey is Store.FindKey within a transaction.
-func (tx *Tx) FindKey(ctx context.Context, hash string) (Key, error) { return tx.findKey(ctx, hash) }
+func (tx *Tx) FindKey(ctx context.Context, hash string) (Key, error) {
+	k, err := tx.findKey(ctx, hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = proget.Errorf(proget.ErrNotFound, "There is no such API key, or it has expired.")
+	}
+	return k, err
+}
 
 func (c *conn) findKey(ctx context.Context, hash string) (k Key, err error) {
 	found := false

@@ -54,9 +54,15 @@ func testAccounts(t *testing.T, open Open) {
 	expect(all)
 
 	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
-		found, err := tx.DeleteUser(ctx, "ADMIN")
+		found, err := tx.LockUser(ctx, "ADMIN")
 		require.NoError(t, err)
 		require.True(t, found)
+		found, err = tx.DeleteUser(ctx, "ADMIN")
+		require.NoError(t, err)
+		require.True(t, found)
+		found, err = tx.LockUser(ctx, "admin")
+		require.NoError(t, err)
+		require.False(t, found)
 		found, err = tx.DeleteUser(ctx, "nobody")
 		require.NoError(t, err)
 		require.False(t, found)

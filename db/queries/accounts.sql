@@ -8,6 +8,9 @@ VALUES (@name, @name_key, @password_hash, @now, @now);
 -- name: ListUsers
 SELECT name FROM user_account ORDER BY name_key;
 
+-- name: LockUser
+UPDATE user_account SET session_epoch = session_epoch WHERE name_key = @name_key;
+
 -- name: DeleteUser
 DELETE FROM user_account WHERE name_key = @name_key;
 
