@@ -1,8 +1,10 @@
 package node
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/proget-go/ha/proget"
@@ -98,19 +100,32 @@ func (n *Node) administration(serve func(w http.ResponseWriter, c *call) error) 
 // maxBody bounds the JSON that a call sends.
 const maxBody = 64 << 10
 
-// readJSON reads the body. What this server does not know is refused with its
-// name: who sends it would believe that it is in force.
+// readJSON reads the body. A field that this server does not know is refused by
+// name, since who sends it would believe that it is in force; unless it is empty,
+// as in the objects that scripts send whole.
 func readJSON(w http.ResponseWriter, c *call, into any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, c.Body, maxBody))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil {
-		return nil
+	var fields map[string]json.RawMessage
+	if err := json.NewDecoder(http.MaxBytesReader(w, c.Body, maxBody)).Decode(&fields); err != nil {
+		return proget.WrapError(proget.ErrInvalid, err, "The body is not the JSON object that this call takes.")
 	}
-	if _, field, ok := strings.Cut(err.Error(), "json: unknown field "); ok {
-		return proget.WrapError(proget.ErrInvalid, err, "This server does not support %.60s.", field)
+	for name, value := range fields {
+		field, err := json.Marshal(map[string]json.RawMessage{name: value})
+		if err != nil {
+			return err
+		}
+		d := json.NewDecoder(bytes.NewReader(field))
+		d.DisallowUnknownFields()
+		err = d.Decode(into)
+		unknown := err != nil && strings.HasPrefix(err.Error(), "json: unknown field ")
+		switch {
+		case err == nil, unknown && slices.Contains([]string{"null", "false", `""`, "[]", "{}"}, string(value)):
+		case unknown:
+			return proget.WrapError(proget.ErrInvalid, err, "This server does not support %.60q.", name)
+		default:
+			return proget.WrapError(proget.ErrInvalid, err, "The field %.60q has a value of the wrong type.", name)
+		}
 	}
-	return proget.WrapError(proget.ErrInvalid, err, "The body is not the JSON object that this call takes.")
+	return nil
 }
 
 // versionRef reads the version that the query names: name, version and, where

@@ -99,7 +99,7 @@ func (n *Node) getFeed(w http.ResponseWriter, c *call) error {
 	}
 	for _, f := range feeds {
 		if strings.EqualFold(f.Name, c.PathValue("feed")) {
-			return n.tellFeed(w, c, http.StatusOK, f)
+			return n.tellFeed(w, c, f)
 		}
 	}
 	if err := n.authority.Authorize(c.id, proget.TaskView, nil); err != nil {
@@ -108,18 +108,31 @@ func (n *Node) getFeed(w http.ResponseWriter, c *call) error {
 	return proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", c.PathValue("feed"))
 }
 
-func (n *Node) tellFeed(w http.ResponseWriter, c *call, status int, f *proget.Feed) error {
+func (n *Node) tellFeed(w http.ResponseWriter, c *call, f *proget.Feed) error {
 	info, err := n.newFeedInfo(c, f)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, status, info)
+	writeJSON(w, http.StatusOK, info)
 	return nil
 }
 
-func (n *Node) createFeed(w http.ResponseWriter, c *call) error {
-	var info feedInfo
+// readFeed reads the body. Types are written as people write them: "NuGet".
+func (n *Node) readFeed(w http.ResponseWriter, c *call) (info feedInfo, err error) {
 	if err := readJSON(w, c, &info); err != nil {
+		return info, err
+	}
+	for i := range n.cfg.Feeds {
+		if t := &n.cfg.Feeds[i]; info.FeedType != nil && strings.EqualFold(t.Name, *info.FeedType) {
+			info.FeedType = &t.Name
+		}
+	}
+	return info, nil
+}
+
+func (n *Node) createFeed(w http.ResponseWriter, c *call) error {
+	info, err := n.readFeed(w, c)
+	if err != nil {
 		return err
 	}
 	f := &proget.Feed{Active: true}
@@ -127,19 +140,19 @@ func (n *Node) createFeed(w http.ResponseWriter, c *call) error {
 	if err := n.admin.CreateFeed(c.Context(), f, c.id.Principal); err != nil {
 		return err
 	}
-	return n.tellFeed(w, c, http.StatusCreated, f)
+	return n.tellFeed(w, c, f)
 }
 
 func (n *Node) updateFeed(w http.ResponseWriter, c *call) error {
-	var info feedInfo
-	if err := readJSON(w, c, &info); err != nil {
+	info, err := n.readFeed(w, c)
+	if err != nil {
 		return err
 	}
 	f, err := n.admin.UpdateFeed(c.Context(), c.PathValue("feed"), c.id.Principal, info.apply)
 	if err != nil {
 		return err
 	}
-	return n.tellFeed(w, c, http.StatusOK, f)
+	return n.tellFeed(w, c, f)
 }
 
 func (n *Node) deleteFeed(w http.ResponseWriter, c *call) error {

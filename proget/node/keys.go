@@ -36,11 +36,13 @@ const (
 	noLogging     = "None"
 
 	fullControlWord = "full-control"
+	promotion       = "promote"
 )
 
 // The words for what a key may do. A System key with all of its APIs
 // administers; the permissions of a Feed key are the tasks, each of which
-// includes the ones before it.
+// includes the ones before it. ProGet's client also asks for promotion unasked;
+// there are no promotions here, so that it opens nothing.
 var (
 	fullControl     = []string{"feeds", "sca", "sbom-upload"} // as ProGet's client puts it
 	feedTasks       = []proget.Task{proget.TaskView, proget.TaskPublish, proget.TaskManage}
@@ -66,7 +68,7 @@ func newKeyInfo(k db.Key, feeds []*proget.Feed) keyInfo {
 // request says what key is asked for, or refuses what would open more, or less,
 // than the words say.
 func (info *keyInfo) request() (k admin.NewAPIKey, err error) {
-	k = admin.NewAPIKey{Name: cmp.Or(info.DisplayName, info.Description), Text: info.Key, Feed: info.Feed}
+	k = admin.NewAPIKey{Name: cmp.Or(info.DisplayName, info.Description, "unnamed key"), Text: info.Key, Feed: info.Feed}
 	if info.User != "" || info.FeedGroup != "" || !strings.EqualFold(cmp.Or(info.Logging, noLogging), noLogging) {
 		return k, proget.Errorf(proget.ErrInvalid, "This server does not support keys with a user, a feed group or logging.")
 	}
@@ -85,8 +87,9 @@ func (info *keyInfo) task() (proget.Task, error) {
 		}
 		return "", proget.Errorf(proget.ErrInvalid, "This server makes System keys with full control only: systemApis is [%q].", fullControlWord)
 	case strings.EqualFold(info.Type, keyTypeFeed):
+		asked := slices.DeleteFunc(slices.Clone(info.PackagePermissions), func(p string) bool { return p == promotion })
 		for i, task := range feedTasks {
-			if sameWords(info.PackagePermissions, feedPermissions[:i+1]) {
+			if sameWords(asked, feedPermissions[:i+1]) {
 				return task, nil
 			}
 		}

@@ -10,8 +10,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/internal/testenv"
+	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/node"
 )
 
@@ -51,7 +53,7 @@ func TestFeedManagement(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.start(t, "a").URL, w.start(t, "b").URL
 	feeds := "/api/management/feeds"
-	text := manage(t, http.StatusCreated, "POST", a+feeds+"/create", `{"name":"Team","feedType":"nuget","description":"Ours"}`)
+	text := manage(t, http.StatusOK, "POST", a+feeds+"/create", `{"name":"Team","feedType":"NuGet","description":"Ours","connectors":[],"dropPath":null,"stripSymbols":false}`)
 	require.JSONEq(t, `{"name":"Team","feedType":"nuget","description":"Ours","active":true,"endpointUrl":"`+a+`/nuget/Team/v3/index.json","canPublish":true}`, text)
 	push(t, http.StatusCreated, b, "team", "1.0.0", apiKey)
 	require.JSONEq(t, strings.ReplaceAll(text, a, b), manage(t, http.StatusOK, "GET", b+feeds+"/get/team", ""))
@@ -79,7 +81,8 @@ func TestFeedManagement(t *testing.T) {
 	require.Contains(t, text, `"name":"renamed","feedType":"nuget","description":"","active":true`)
 	_, text = ask(t, "GET", a+"/nuget/renamed/v3/flatcontainer/acme.lib/index.json", nil)
 	require.Contains(t, text, "1.0.1")
-	manage(t, http.StatusBadRequest, "POST", a+feeds+"/update/renamed", `{"feedType":"universal"}`)
+	manage(t, http.StatusBadRequest, "POST", a+feeds+"/update/renamed", `{"feedType":"Universal"}`)
+	manage(t, http.StatusBadRequest, "POST", a+feeds+"/update/renamed", `{"active":""}`)
 	manage(t, http.StatusBadRequest, "POST", a+feeds+"/update/renamed", `{"alternateNames":["team"]}`)
 	manage(t, http.StatusConflict, "POST", a+feeds+"/update/renamed", `{"name":"Universal"}`)
 	manage(t, http.StatusNotFound, "POST", a+feeds+"/update/team", `{"active":true}`)
@@ -94,7 +97,7 @@ func TestFeedManagement(t *testing.T) {
 	manage(t, http.StatusNotFound, "GET", b+feeds+"/get/renamed", "")
 	require.NotContains(t, manage(t, http.StatusOK, "GET", b+feeds+"/list", ""), "renamed")
 
-	manage(t, http.StatusCreated, "POST", b+feeds+"/create", `{"name":"renamed","feedType":"nuget"}`)
+	manage(t, http.StatusOK, "POST", b+feeds+"/create", `{"name":"renamed","feedType":"nuget"}`)
 	push(t, http.StatusCreated, a, "renamed", "2.0.0", apiKey)
 	_, text = ask(t, "GET", b+"/nuget/renamed/v3/search?q=acme", nil)
 	require.Contains(t, text, `"version":"2.0.0"`)
@@ -134,7 +137,7 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a, b := w.start(t, "a").URL, w.start(t, "b").URL
-	manage(t, http.StatusCreated, "POST", a+"/api/management/feeds/create", `{"name":"team","feedType":"nuget"}`)
+	manage(t, http.StatusOK, "POST", a+"/api/management/feeds/create", `{"name":"team","feedType":"nuget"}`)
 	key, id := newKey(t, a, `{"type":"Feed","displayName":"build","packagePermissions":["add","view"],"feed":"Team","expiration":"2099-01-01T00:00:00"}`)
 	push(t, http.StatusCreated, b, "team", "1.0.0", key)
 	push(t, http.StatusForbidden, b, "nuget", "1.0.0", key)
@@ -159,13 +162,13 @@ func TestKeys(t *testing.T) {
 
 	view, _ := newKey(t, b, `{"type":"feed","displayName":"reader","packagePermissions":["view"]}`)
 	push(t, http.StatusForbidden, a, "team", "1.0.1", view)
-	all, _ := newKey(t, b, `{"type":"Feed","description":"no name","packagePermissions":["view","add","delete"]}`)
+	all, _ := newKey(t, b, `{"type":"Feed","packagePermissions":["view","add","promote","delete"],"logging":null}`)
 	push(t, http.StatusCreated, a, "nuget", "1.0.1", all)
 	resp, _ = ask(t, "DELETE", a+"/nuget/nuget/api/v2/package/Acme.Lib/1.0.1", nil, "X-NuGet-ApiKey", all)
 	require.Equal(t, http.StatusNoContent, resp.StatusCode)
 	system, _ := newKey(t, b, `{"type":"System","displayName":"robot","systemApis":["feeds","sca","sbom-upload"],"key":"my-own-key"}`)
 	require.Equal(t, "my-own-key", system)
-	manage(t, http.StatusCreated, "POST", a+"/api/management/feeds/create", `{"name":"robots","feedType":"universal"}`, system)
+	manage(t, http.StatusOK, "POST", a+"/api/management/feeds/create", `{"name":"robots","feedType":"universal"}`, system)
 }
 
 // TestKeyRefusals: what a key cannot be limited to is not opened wider.
@@ -173,9 +176,10 @@ func TestKeyRefusals(t *testing.T) {
 	t.Parallel()
 	a := newWorld(t).start(t, "a").URL
 	for body, status := range map[string]int{
+		`{"type":"Feed","displayName":["x"],"packagePermissions":["view"]}`:                         http.StatusBadRequest,
+		`{"type":"Feed","displayName":"x","packagePermissions":["promote"]}`:                        http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x"}`:                                                         http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x","packagePermissions":["view","delete"]}`:                  http.StatusBadRequest,
-		`{"type":"Feed","displayName":"x","packagePermissions":["view","promote"]}`:                 http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x","packagePermissions":["view"],"feedGroup":"g"}`:           http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x","packagePermissions":["view"],"logging":"Both"}`:          http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x","packagePermissions":["view"],"expiration":"soon"}`:       http.StatusBadRequest,
@@ -184,7 +188,6 @@ func TestKeyRefusals(t *testing.T) {
 		`{"type":"Feed","displayName":"x","packagePermissions":["view"],"key":"short"}`:             http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x","packagePermissions":["view"],"key":"user:password"}`:     http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x","packagePermissions":["view"],"key":"` + apiKey + `"}`:    http.StatusConflict,
-		`{"type":"Feed","packagePermissions":["view"]}`:                                             http.StatusBadRequest,
 		`{"type":"System","displayName":"x"}`:                                                       http.StatusBadRequest,
 		`{"type":"System","displayName":"x","systemApis":["feeds"]}`:                                http.StatusBadRequest,
 		`{"type":"System","displayName":"x","systemApis":["full-control"],"feed":"nuget"}`:          http.StatusBadRequest,
@@ -215,8 +218,17 @@ func TestPasswordReset(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), w.database, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
-	_, err = node.ResetAdminPassword(t.Context(), store, "another password")
-	require.NoError(t, err)
-	manage(t, http.StatusUnauthorized, "GET", a+"/api/api-keys/list", "")
-	manage(t, http.StatusOK, "GET", a+"/api/api-keys/list", "", "Admin:another password")
+	for _, lose := range []func(tx *db.Tx) error{
+		func(tx *db.Tx) error { return tx.RevokeAll(t.Context(), auth.SubjectUser(node.AdminName)) },
+		func(tx *db.Tx) error {
+			_, err := tx.DeleteUser(t.Context(), node.AdminName)
+			return err
+		},
+	} {
+		require.NoError(t, store.Tx(t.Context(), lose))
+		_, err = node.ResetAdminPassword(t.Context(), store, "another password")
+		require.NoError(t, err)
+		manage(t, http.StatusUnauthorized, "GET", a+"/api/api-keys/list", "")
+		manage(t, http.StatusOK, "GET", a+"/api/api-keys/list", "", "Admin:another password")
+	}
 }
