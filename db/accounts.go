@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"time"
 
@@ -14,15 +15,17 @@ type User struct {
 	ID           int64
 	Name         string
 	PasswordHash string
-	SessionEpoch int64 // grows with every change of password; older sessions are void
+	SessionEpoch int64 // grows with every change of password, and beyond that of a former account of the name; older sessions are void
 }
 
 // A Key is an API key. The key itself is kept as a hash only.
 type Key struct {
+	ID      int64
 	Name    string // for people
 	Hash    string // hex SHA-256 of the key
 	FeedID  int64  // the only feed it opens; 0 opens all
 	Task    proget.Task
+	Created time.Time
 	Expires time.Time // zero: never
 }
 
@@ -44,6 +47,36 @@ func (s *Store) FindUser(ctx context.Context, name string) (User, error) {
 	return u, err
 }
 
+// ListUsers returns the names of all accounts. Their number is an
+// administrator's choice.
+func (s *Store) ListUsers(ctx context.Context) ([]string, error) {
+	var names []string
+	err := s.read(ctx, func(c *conn) error {
+		names = nil
+		return c.each(ctx, "ListUsers", nil, func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			names = append(names, name)
+			return err
+		})
+	})
+	return names, err
+}
+
+// LockUser keeps an account as it is until the transaction ends, and reports
+// whether it exists.
+func (tx *Tx) LockUser(ctx context.Context, name string) (bool, error) {
+	n, err := tx.run(ctx, "LockUser", arg("name_key", strings.ToLower(name)))
+	return n > 0, err
+}
+
+// DeleteUser removes an account and reports whether it existed. Its
+// permissions are its subject's: see RevokeAll.
+func (tx *Tx) DeleteUser(ctx context.Context, name string) (bool, error) {
+	n, err := tx.run(ctx, "DeleteUser", arg("name_key", strings.ToLower(name)))
+	return n > 0, err
+}
+
 // CreateUser adds an account.
 func (tx *Tx) CreateUser(ctx context.Context, name, passwordHash string) error {
 	_, err := tx.run(ctx, "InsertUser", arg("name", name), arg("name_key", strings.ToLower(name)), arg("password_hash", passwordHash))
@@ -58,17 +91,67 @@ func (tx *Tx) SetPassword(ctx context.Context, name, passwordHash string) (bool,
 }
 
 // FindKey returns the unexpired API key with that hash, or proget.ErrNotFound.
-func (s *Store) FindKey(ctx context.Context, hash string) (Key, error) {
-	k := Key{Hash: hash}
-	var feedID, expires sql.NullInt64
-	err := s.read(ctx, func(c *conn) error {
-		return c.one(ctx, "FindKey", []sql.NamedArg{arg("key_hash", hash)}, &k.Name, &feedID, &k.Task, &expires)
+func (s *Store) FindKey(ctx context.Context, hash string) (k Key, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		k, err = c.findKey(ctx, hash)
+		return err
 	})
-	k.FeedID = feedID.Int64
+	return k, err
+}
+
+// FindKey is Store.FindKey within a transaction.
+func (tx *Tx) FindKey(ctx context.Context, hash string) (Key, error) {
+	k, err := tx.findKey(ctx, hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = proget.Errorf(proget.ErrNotFound, "There is no such API key, or it has expired.")
+	}
+	return k, err
+}
+
+func (c *conn) findKey(ctx context.Context, hash string) (k Key, err error) {
+	found := false
+	err = c.each(ctx, "FindKey", []sql.NamedArg{arg("key_hash", hash)}, func(rows *sql.Rows) error {
+		found = true
+		k, err = scanKey(rows)
+		return err
+	})
+	if err == nil && !found {
+		err = sql.ErrNoRows
+	}
+	k.Hash = hash
+	return k, err
+}
+
+func scanKey(rows *sql.Rows) (k Key, err error) {
+	var created int64
+	var feedID, expires sql.NullInt64
+	err = rows.Scan(&k.ID, &k.Name, &feedID, &k.Task, &created, &expires)
+	k.FeedID, k.Created = feedID.Int64, fromMicros(created)
 	if expires.Valid {
 		k.Expires = fromMicros(expires.Int64)
 	}
 	return k, err
+}
+
+// ListKeys returns all API keys without their hashes, the expired ones too, in
+// the order in which they were made. Their number is an administrator's choice.
+func (s *Store) ListKeys(ctx context.Context) ([]Key, error) {
+	var keys []Key
+	err := s.read(ctx, func(c *conn) error {
+		keys = nil
+		return c.each(ctx, "ListKeys", nil, func(rows *sql.Rows) error {
+			k, err := scanKey(rows)
+			keys = append(keys, k)
+			return err
+		})
+	})
+	return keys, err
+}
+
+// DeleteKey removes an API key and reports whether it existed.
+func (tx *Tx) DeleteKey(ctx context.Context, id int64) (bool, error) {
+	n, err := tx.run(ctx, "DeleteKey", arg("key_id", id))
+	return n > 0, err
 }
 
 // CreateKey adds an API key.
@@ -101,5 +184,18 @@ func (s *Store) ListPermissions(ctx context.Context) ([]Permission, error) {
 func (tx *Tx) Grant(ctx context.Context, p Permission) error {
 	_, err := tx.run(ctx, "InsertPermission", arg("subject", p.Subject), arg("task", string(p.Task)),
 		arg("feed_id", sql.NullInt64{Int64: p.FeedID, Valid: p.FeedID != 0}))
+	return err
+}
+
+// Revoke removes what a subject may do in one feed or, with feedID 0,
+// everywhere.
+func (tx *Tx) Revoke(ctx context.Context, subject string, feedID int64) error {
+	_, err := tx.run(ctx, "DeletePermission", arg("subject", subject), arg("feed_id", feedID))
+	return err
+}
+
+// RevokeAll removes every permission of a subject.
+func (tx *Tx) RevokeAll(ctx context.Context, subject string) error {
+	_, err := tx.run(ctx, "DeleteSubjectPermissions", arg("subject", subject))
 	return err
 }

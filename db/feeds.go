@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 
 	"github.com/proget-go/ha/proget"
@@ -20,17 +21,92 @@ func (s *Store) ListFeeds(ctx context.Context) ([]*proget.Feed, error) {
 	err := s.read(ctx, func(c *conn) error {
 		feeds = nil
 		return c.each(ctx, "ListFeeds", nil, func(rows *sql.Rows) error {
-			f := new(proget.Feed)
-			var created int64
-			if err := rows.Scan(&f.ID, &f.Name, &f.Type, &f.Description, &f.Active, &created); err != nil {
-				return err
-			}
-			f.Created = fromMicros(created)
+			f, err := scanFeed(rows)
 			feeds = append(feeds, f)
-			return nil
+			return err
 		})
 	})
 	return feeds, err
+}
+
+func scanFeed(rows *sql.Rows) (*proget.Feed, error) {
+	f := new(proget.Feed)
+	var created int64
+	err := rows.Scan(&f.ID, &f.Name, &f.Type, &f.Description, &f.Active, &created)
+	f.Created = fromMicros(created)
+	return f, err
+}
+
+// FindFeed finds a feed by name without regard to case and locks it until the
+// transaction ends, or returns proget.ErrNotFound.
+func (tx *Tx) FindFeed(ctx context.Context, name string) (*proget.Feed, error) {
+	if _, err := tx.run(ctx, "LockFeed", arg("name_key", strings.ToLower(name))); err != nil {
+		return nil, err
+	}
+	return tx.readFeed(ctx, name)
+}
+
+func (tx *Tx) readFeed(ctx context.Context, name string) (f *proget.Feed, err error) {
+	err = tx.each(ctx, "FindFeed", []sql.NamedArg{arg("name_key", strings.ToLower(name))}, func(rows *sql.Rows) error {
+		f, err = scanFeed(rows)
+		return err
+	})
+	if err == nil && f == nil {
+		err = proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", name)
+	}
+	return f, err
+}
+
+// UpdateFeed writes the name, the description and whether it is active of a
+// feed that FindFeed returned, within a change of the system feed. A name that
+// another feed has leaves the store as proget.ErrConflict.
+func (tx *Tx) UpdateFeed(ctx context.Context, f *proget.Feed) error {
+	return tx.updateFeed(ctx, f, strings.ToLower(f.Name))
+}
+
+func (tx *Tx) updateFeed(ctx context.Context, f *proget.Feed, nameKey string) error {
+	_, err := tx.run(ctx, "UpdateFeed", arg("feed_id", f.ID), arg("name", f.Name), arg("name_key", nameKey),
+		arg("description", f.Description), arg("active", flag(f.Active)))
+	return err
+}
+
+// DeleteFeed removes a feed that holds no packages, with the keys and
+// permissions for it alone, within a change of the system feed. It returns
+// proget.ErrConflict if the feed holds any.
+//
+// What makes a feed is its head: without one it is not listed, and takes no
+// change, not even from a publisher who found it a moment ago. The row and the
+// log stay, as history and so that the id is never another feed's; the name is
+// free.
+func (tx *Tx) DeleteFeed(ctx context.Context, name string) error {
+	f, err := tx.readFeed(ctx, name)
+	if err != nil {
+		return err
+	}
+	id := arg("feed_id", f.ID)
+	n, err := tx.run(ctx, "DeleteFeedHead", id) // before the feed's row is locked, as publishers do
+	if err == nil && n == 0 {
+		err = proget.Errorf(proget.ErrNotFound, "Feed %s was deleted a moment ago.", f.Name)
+	}
+	if err != nil {
+		return err
+	}
+	err = tx.each(ctx, "ListPackageKeys", []sql.NamedArg{id, arg("after", ""), arg("limit", 1)}, func(*sql.Rows) error {
+		return proget.Errorf(proget.ErrConflict, "Feed %s holds packages. Delete them first, or make the feed inactive: it is then not served, and nothing is lost.", f.Name)
+	})
+	if err != nil {
+		return err
+	}
+	f.Active = false
+	if err := tx.updateFeed(ctx, f, fmt.Sprintf("/%d", f.ID)); err != nil { // no feed can be named so
+		return err
+	}
+	for _, query := range []string{"DeleteFeedKeys", "DeleteFeedPermissions"} { // whoever makes one has locked the row
+		if _, err := tx.run(ctx, query, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CreateFeed adds a feed within a change of the system feed and sets f.ID.

@@ -130,7 +130,11 @@ func (c *conn) findOperation(ctx context.Context, operation string) (seq int64, 
 }
 
 func (tx *Tx) append(ctx context.Context, ch *Change) (seq int64, err error) {
-	if err := tx.one(ctx, "AdvanceHead", []sql.NamedArg{arg("feed_id", ch.FeedID)}, &seq); err != nil {
+	err = tx.one(ctx, "AdvanceHead", []sql.NamedArg{arg("feed_id", ch.FeedID)}, &seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = proget.WrapError(proget.ErrNotFound, err, "The feed has been deleted.")
+	}
+	if err != nil {
 		return 0, err
 	}
 	_, err = tx.run(ctx, "InsertLogEntry",

@@ -39,39 +39,6 @@ func testFollower(t *testing.T, open Open) {
 	require.Equal(t, map[int64]int64{id: 3}, positions)
 }
 
-func testAccounts(t *testing.T, open Open) {
-	s, ctx := open(t), t.Context()
-	id := newFeed(t, s, "main")
-	later := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
-	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
-		require.NoError(t, tx.CreateUser(ctx, "Admin", "hash"))
-		require.NoError(t, tx.CreateKey(ctx, db.Key{Name: "ci", Hash: "aa", FeedID: id, Task: proget.TaskPublish, Expires: later}))
-		require.NoError(t, tx.CreateKey(ctx, db.Key{Name: "old", Hash: "bb", Task: proget.TaskView, Expires: time.Unix(1, 0)}))
-		require.NoError(t, tx.Grant(ctx, db.Permission{Subject: "anonymous", Task: proget.TaskView}))
-		return tx.Grant(ctx, db.Permission{Subject: "user:admin", FeedID: id, Task: proget.TaskManage})
-	}))
-	u, err := s.FindUser(ctx, "aDMIN")
-	require.NoError(t, err)
-	require.Equal(t, "Admin", u.Name)
-	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
-		found, err := tx.SetPassword(ctx, "admin", "other")
-		require.True(t, found)
-		return err
-	}))
-	changed, err := s.FindUser(ctx, "admin")
-	require.NoError(t, err)
-	require.Equal(t, "other", changed.PasswordHash)
-	require.Greater(t, changed.SessionEpoch, u.SessionEpoch)
-	k, err := s.FindKey(ctx, "aa")
-	require.NoError(t, err)
-	require.Equal(t, db.Key{Name: "ci", Hash: "aa", FeedID: id, Task: proget.TaskPublish, Expires: later}, k)
-	_, err = s.FindKey(ctx, "bb")
-	require.ErrorIs(t, err, proget.ErrNotFound, "expired")
-	all, err := s.ListPermissions(ctx)
-	require.NoError(t, err)
-	require.Equal(t, []db.Permission{{Subject: "anonymous", Task: proget.TaskView}, {Subject: "user:admin", FeedID: id, Task: proget.TaskManage}}, all)
-}
-
 func testSettings(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	for _, value := range []string{"one", "two"} {

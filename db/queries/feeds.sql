@@ -1,8 +1,26 @@
 -- name: ListFeeds
 SELECT f.feed_id, f.name, f.feed_type, f.description, f.active, f.created
 FROM feed f
+JOIN feed_head h ON h.feed_id = f.feed_id
 WHERE f.feed_id > 0
 ORDER BY f.name_key;
+
+-- name: FindFeed
+SELECT f.feed_id, f.name, f.feed_type, f.description, f.active, f.created
+FROM feed f
+JOIN feed_head h ON h.feed_id = f.feed_id
+WHERE f.name_key = @name_key AND f.feed_id > 0;
+
+-- name: LockFeed
+UPDATE feed SET active = active WHERE name_key = @name_key AND feed_id > 0;
+
+-- name: UpdateFeed
+UPDATE feed
+SET name = @name, name_key = @name_key, description = @description, active = @active
+WHERE feed_id = @feed_id;
+
+-- name: DeleteFeedHead
+DELETE FROM feed_head WHERE feed_id = @feed_id;
 
 -- name: InsertFeedHead
 INSERT INTO feed_head (feed_id, head) VALUES (@feed_id, 0);

@@ -28,6 +28,7 @@ var layers = [][]string{
 	{"indexing/search"},
 	{"proget/feed"},
 	{"proget/feed/nuget", "proget/feed/universal", "proget/publish", "proget/catalog", "proget/auth", "proget/cluster"},
+	{"proget/admin"},
 	{"proget/web"},
 	{"proget/node"},
 	{"examples/server", "examples/cluster", "examples/embed"},

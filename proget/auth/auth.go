@@ -366,8 +366,16 @@ const (
 	SubjectAuthenticated = "authenticated"
 )
 
+const userPrefix = "user:"
+
 // SubjectUser returns a user's subject.
-func SubjectUser(name string) string { return "user:" + strings.ToLower(name) }
+func SubjectUser(name string) string { return userPrefix + strings.ToLower(name) }
+
+// SubjectsUser returns the user that a subject is, in lower case; ok is false if
+// it is none.
+func SubjectsUser(subject string) (name string, ok bool) {
+	return strings.CutPrefix(subject, userPrefix)
+}
 
 func (id Identity) is(subject string) bool {
 	switch subject {

@@ -1,31 +1,51 @@
 package node
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// mountAPI mounts the native API, as far as it is needed to manage versions:
-// what ProGet's own client sends, see POST /api/packages/{feed}/delete and
-// …/status.
+// mountAPI mounts the native API, as far as it is needed to manage versions,
+// feeds and keys: what ProGet's own client sends, with the other methods that
+// its documentation names.
 func (n *Node) mountAPI(mux *http.ServeMux) {
 	mux.Handle("POST /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("DELETE /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("POST /api/packages/{feed}/status", n.api(proget.TaskManage, n.packageStatus))
+	mux.Handle("GET /api/management/feeds/list", n.native(n.listFeeds))
+	mux.Handle("GET /api/management/feeds/get/{feed}", n.native(n.getFeed))
+	for pattern, serve := range map[string]func(http.ResponseWriter, *call) error{
+		"POST /api/management/feeds/create":          n.createFeed,
+		"PUT /api/management/feeds/create":           n.createFeed,
+		"POST /api/management/feeds/update/{feed}":   n.updateFeed,
+		"PATCH /api/management/feeds/update/{feed}":  n.updateFeed,
+		"POST /api/management/feeds/delete/{feed}":   n.deleteFeed,
+		"DELETE /api/management/feeds/delete/{feed}": n.deleteFeed,
+		"GET /api/api-keys/list":                     n.listKeys,
+		"POST /api/api-keys/create":                  n.createKey,
+		"POST /api/api-keys/delete":                  n.deleteKey,
+		"DELETE /api/api-keys/delete":                n.deleteKey,
+	} {
+		mux.Handle(pattern, n.administration(serve))
+	}
 }
 
-// call is a request to the native API that names a feed and a version.
+// call is a request to the native API.
 type call struct {
 	*http.Request
 	id  auth.Identity
-	ref feed.Ref
+	ref feed.Ref // the version that it names, see api
 }
 
-// api does what every call needs, in the order in which feeds do it.
-func (n *Node) api(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
+// native does what every call needs, in the order in which feeds do it.
+func (n *Node) native(serve func(w http.ResponseWriter, c *call) error) http.Handler {
 	checked := func(w http.ResponseWriter, r *http.Request) (err error) {
 		if stale := n.sync(w, r); stale {
 			defer func() { err = doubt(err) }()
@@ -37,22 +57,75 @@ func (n *Node) api(task proget.Task, serve func(w http.ResponseWriter, c *call) 
 		if err := n.guardSession(r, id); err != nil {
 			return err
 		}
-		f, err := n.catalog.Feed(r.Context(), r.PathValue("feed"))
-		if err != nil {
-			return err
-		}
-		if err := n.authority.Authorize(id, task, f); err != nil {
-			return err
-		}
-		ref, err := n.versionRef(r, f)
-		if err != nil {
-			return err
-		}
-		return serve(w, &call{r, id, ref})
+		return serve(w, &call{Request: r, id: id})
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.answer(w, r, writeText, checked)
 	})
+}
+
+// api is native for a call that does a task with a version.
+func (n *Node) api(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
+	return n.native(func(w http.ResponseWriter, c *call) error {
+		f, err := n.catalog.Feed(c.Context(), c.PathValue("feed"))
+		if err != nil {
+			return err
+		}
+		if err := n.authority.Authorize(c.id, task, f); err != nil {
+			return err
+		}
+		if err := n.guardWrite(task); err != nil {
+			return err
+		}
+		if c.ref, err = n.versionRef(c.Request, f); err != nil {
+			return err
+		}
+		return serve(w, c)
+	})
+}
+
+// administration is native for a call that only administrators may make.
+func (n *Node) administration(serve func(w http.ResponseWriter, c *call) error) http.Handler {
+	return n.native(func(w http.ResponseWriter, c *call) error {
+		if err := n.authority.Authorize(c.id, proget.TaskAdminister, nil); err != nil {
+			return err
+		}
+		if err := n.guardWrite(proget.TaskAdminister); err != nil {
+			return err
+		}
+		return serve(w, c)
+	})
+}
+
+// maxBody bounds the JSON that a call sends.
+const maxBody = 64 << 10
+
+// readJSON reads the body. A field that this server does not know is refused by
+// name, since who sends it would believe that it is in force; unless it is empty,
+// as in the objects that scripts send whole.
+func readJSON(w http.ResponseWriter, c *call, into any) error {
+	var fields map[string]json.RawMessage
+	if err := json.NewDecoder(http.MaxBytesReader(w, c.Body, maxBody)).Decode(&fields); err != nil {
+		return proget.WrapError(proget.ErrInvalid, err, "The body is not the JSON object that this call takes.")
+	}
+	for name, value := range fields {
+		field, err := json.Marshal(map[string]json.RawMessage{name: value})
+		if err != nil {
+			return err
+		}
+		d := json.NewDecoder(bytes.NewReader(field))
+		d.DisallowUnknownFields()
+		err = d.Decode(into)
+		unknown := err != nil && strings.HasPrefix(err.Error(), "json: unknown field ")
+		switch {
+		case err == nil, unknown && slices.Contains([]string{"null", "false", `""`, "[]", "{}"}, string(value)):
+		case unknown:
+			return proget.WrapError(proget.ErrInvalid, err, "This server does not support %.60q.", name)
+		default:
+			return proget.WrapError(proget.ErrInvalid, err, "The field %.60q has a value of the wrong type.", name)
+		}
+	}
+	return nil
 }
 
 // versionRef reads the version that the query names: name, version and, where

@@ -16,6 +16,7 @@ import (
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/indexing/search"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/admin"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/catalog"
 	"github.com/proget-go/ha/proget/cluster"
@@ -31,6 +32,7 @@ type Node struct {
 	files     *catalog.Files
 	publisher *publish.Publisher
 	authority *auth.Authority
+	admin     *admin.Administrator
 	registry  *cluster.Registry
 	index     *search.Index // nil without the web role
 	searcher  *searcher     // nil without the web role
@@ -58,6 +60,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.files = catalog.NewFiles(cfg.Blobs, cfg.DB, cfg.Logger)
 	n.publisher = publish.New(cfg.DB, cfg.Blobs, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
 	n.authority = auth.New(cfg.DB, cfg.Keys)
+	n.admin = admin.New(cfg.DB, cfg.Feeds, cfg.Logger)
 	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Interval: cfg.HeadSpacing, Logger: cfg.Logger}, n.catalog, n.authority)
 	n.registry = cluster.New(cfg.DB, cfg.Blobs, cluster.Options{
 		Name: cfg.Name, Roles: cfg.Roles, Fingerprints: cfg.Keys.Fingerprints(), Version: Version(),

@@ -12,7 +12,7 @@ import (
 func (n *Node) newPages() (http.Handler, error) {
 	return web.New(web.Config{
 		Catalog: n.catalog, Search: n.searcher, Publisher: n.publisher, Files: n.files,
-		Authority: n.authority, Cluster: n.registry, Types: n.cfg.Feeds,
+		Authority: n.authority, Admin: n.admin, Cluster: n.registry, Types: n.cfg.Feeds,
 		Stats: n.stats, Jobs: n.cfg.DB.ListJobs,
 		Enqueue: func(ctx context.Context, kind string, _ proget.Principal) error { return n.Enqueue(ctx, kind) },
 		Sync:    n.tail.Sync, BaseURL: n.baseURL,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/admin"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -61,20 +62,18 @@ func Initialize(ctx context.Context, store *db.Store, types []feed.Type, first F
 	return &Secrets{first.Password, first.APIKey, first.Feeds}, nil
 }
 
-// minSecret is the least number of characters of a password or key that a
-// first start takes.
-const minSecret = 8
-
 // Check returns proget.ErrInvalid if Initialize would refuse the values for
 // these feed types.
 func (first *FirstStart) Check(types []feed.Type) error {
-	switch {
-	case first.Password != "" && len(first.Password) < minSecret:
-		return proget.Errorf(proget.ErrInvalid, "The administrator's password has at least %d characters.", minSecret)
-	case first.APIKey != "" && len(first.APIKey) < minSecret:
-		return proget.Errorf(proget.ErrInvalid, "The API key has at least %d characters.", minSecret)
-	case strings.ContainsAny(first.APIKey, ": \t\n"):
-		return proget.Errorf(proget.ErrInvalid, "The API key holds no colon and no white space.")
+	if first.Password != "" {
+		if err := admin.CheckPassword(first.Password); err != nil {
+			return err
+		}
+	}
+	if first.APIKey != "" {
+		if err := admin.CheckKey(first.APIKey); err != nil {
+			return err
+		}
 	}
 	return checkFeeds(first.Feeds, types)
 }
@@ -85,7 +84,7 @@ func (first *FirstStart) complete(types []feed.Type) {
 		first.Password = rand.Text()
 	}
 	if first.APIKey == "" {
-		first.APIKey = strings.ToLower(rand.Text() + rand.Text())
+		first.APIKey = admin.NewKey()
 	}
 	if first.Feeds == nil {
 		for _, t := range types {
@@ -95,34 +94,15 @@ func (first *FirstStart) complete(types []feed.Type) {
 }
 
 func checkFeeds(feeds []*proget.Feed, types []feed.Type) error {
-	var known []string
-	for _, t := range types {
-		known = append(known, t.Name)
-	}
 	seen := make(map[string]bool)
 	for _, f := range feeds {
-		if !strings.Contains(" "+strings.Join(known, " ")+" ", " "+f.Type+" ") {
-			return proget.Errorf(proget.ErrInvalid, "Feed %s has the type %q; this server knows %s.", f.Name, f.Type, strings.Join(known, ", "))
-		}
-		if err := CheckFeedName(f.Name); err != nil {
+		if err := admin.CheckFeed(f, types); err != nil {
 			return err
 		}
 		if seen[strings.ToLower(f.Name)] {
 			return proget.Errorf(proget.ErrInvalid, "Two feeds are named %s; names are unique without regard to case.", f.Name)
 		}
 		seen[strings.ToLower(f.Name)] = true
-	}
-	return nil
-}
-
-// CheckFeedName returns proget.ErrInvalid for what cannot be a feed's name: it
-// is part of URLs, and of file names on every system.
-func CheckFeedName(name string) error {
-	ok := name != "" && len(name) <= 50 && !strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
-	}) && strings.Trim(name, ".-_") == name
-	if !ok {
-		return proget.Errorf(proget.ErrInvalid, "%q is no name for a feed: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.", name)
 	}
 	return nil
 }
@@ -163,7 +143,8 @@ func (first *FirstStart) fill(ctx context.Context, tx *db.Tx, hash string) error
 }
 
 // ResetAdminPassword gives the administrator a new password, generated if
-// password is "", ends the account's sessions, and returns the password.
+// password is "", ends the account's sessions, and returns the password. Should
+// the account or its permission be gone, they are made again.
 func ResetAdminPassword(ctx context.Context, store *db.Store, password string) (string, error) {
 	if password == "" {
 		password = rand.Text()
@@ -178,7 +159,14 @@ func ResetAdminPassword(ctx context.Context, store *db.Store, password string) (
 		if err == nil && !found {
 			err = tx.CreateUser(ctx, AdminName, hash)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		subject := auth.SubjectUser(AdminName)
+		if err := tx.Revoke(ctx, subject, 0); err != nil {
+			return err
+		}
+		return tx.Grant(ctx, db.Permission{Subject: subject, Task: proget.TaskAdminister})
 	})
 	return password, err
 }

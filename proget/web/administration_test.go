@@ -28,13 +28,18 @@ func (w *world) cluster() {
 func TestAdministrationIsForAdministrators(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, path := range []string{"/administration", "/administration/cluster", "/administration/load-balancing", "/administration/high-availability"} {
+	for _, path := range []string{"/administration", "/administration/cluster", "/administration/load-balancing", "/administration/high-availability",
+		"/administration/create-feed", "/administration/feeds/main", "/administration/keys", "/administration/users", "/administration/user?subject=user:ann"} {
 		require.Equal(t, http.StatusSeeOther, w.browser().get(path).Code, path)
 		require.Equal(t, http.StatusForbidden, w.as("ann").get(path).Code, path)
 	}
-	for _, path := range []string{"/administration/jobs", "/administration/cluster/remove", "/administration/load-balancing", "/administration/high-availability"} {
-		require.Equal(t, http.StatusSeeOther, w.browser().post(path, "on", "true").Code, path)
-		require.Equal(t, http.StatusForbidden, w.as("ann").post(path, "on", "true", "kind", "integrity", "name", "x").Code, path)
+	for _, path := range []string{"/administration/jobs", "/administration/cluster/remove", "/administration/load-balancing", "/administration/high-availability",
+		"/administration/create-feed", "/administration/feeds/main", "/administration/feeds/main/delete", "/administration/keys", "/administration/keys/delete",
+		"/administration/users", "/administration/user/grant?subject=user:ann", "/administration/user/revoke?subject=user:ann",
+		"/administration/user/password?subject=user:ann", "/administration/user/delete?subject=user:bob"} {
+		fields := []string{"on", "true", "kind", "integrity", "name", "x", "type", "demo", "task", "administer", "feed", "", "password", "long enough", "id", "1", "active", "false"}
+		require.Equal(t, http.StatusSeeOther, w.browser().post(path, fields...).Code, path)
+		require.Equal(t, http.StatusForbidden, w.as("ann").post(path, fields...).Code, path)
 	}
 	require.Empty(t, w.enqueued)
 	modes, err := w.registry.Modes(t.Context())

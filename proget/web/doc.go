@@ -17,6 +17,9 @@
 //	administration.go  modes, health, background jobs
 //	cluster.go         Indexing Cluster Status
 //	modes.go           load balancing and high availability
+//	feedsettings.go    make, change and delete feeds
+//	keys.go            API keys
+//	users.go           users, and who may do what; user.go is one of them
 //
 // # A request's way
 //

@@ -12,6 +12,7 @@ import (
 type feedRow struct {
 	Name, Type, Description string
 	URL                     string // of its page; "" if it has none
+	Settings                string // URL, for administrators
 	Endpoint                string // for its clients
 	Active                  bool
 	Totals                  *Totals // nil if they are not known
@@ -48,7 +49,7 @@ func (s *site) feedRows(v *visit, show func(*proget.Feed) (bool, error)) ([]feed
 		if !shown {
 			continue
 		}
-		row := feedRow{Name: f.Name, Type: f.Type, Description: f.Description, Active: f.Active}
+		row := feedRow{Name: f.Name, Type: f.Type, Settings: settingsURL(f), Description: f.Description, Active: f.Active}
 		if t := s.types[f.Type]; t != nil {
 			row.Type, row.URL, row.Endpoint = t.Title, feedURL(f), t.StartURL(s.BaseURL(v.client), f)
 		}

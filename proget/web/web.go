@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/admin"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/catalog"
 	"github.com/proget-go/ha/proget/cluster"
@@ -22,6 +23,7 @@ type Config struct {
 	Publisher feed.Publisher
 	Files     feed.Files
 	Authority *auth.Authority
+	Admin     *admin.Administrator
 	Cluster   *cluster.Registry
 	Types     []feed.Type
 
@@ -92,7 +94,7 @@ func New(c Config) (http.Handler, error) {
 }
 
 func (c *Config) check() error {
-	parts := c.Catalog != nil && c.Search != nil && c.Publisher != nil && c.Files != nil && c.Authority != nil && c.Cluster != nil
+	parts := c.Catalog != nil && c.Search != nil && c.Publisher != nil && c.Files != nil && c.Authority != nil && c.Admin != nil && c.Cluster != nil
 	funcs := c.Stats != nil && c.Jobs != nil && c.Enqueue != nil && c.Sync != nil && c.BaseURL != nil
 	if !parts || !funcs {
 		return errors.New("web: every field of Config but Types, Engine, Version and Logger must be set")
@@ -131,6 +133,22 @@ func (s *site) routes() []route {
 		{"POST /administration/load-balancing", s.setMode(loadBalancing)},
 		{"GET /administration/high-availability", s.showMode(highAvailability)},
 		{"POST /administration/high-availability", s.setMode(highAvailability)},
+
+		{"GET /administration/create-feed", s.showCreateFeed},
+		{"POST /administration/create-feed", s.createFeed},
+		{"GET /administration/feeds/{feed}", s.showFeedSettings},
+		{"POST /administration/feeds/{feed}", s.changeFeed},
+		{"POST /administration/feeds/{feed}/delete", s.deleteFeed},
+		{"GET /administration/keys", s.showKeys},
+		{"POST /administration/keys", s.createKey},
+		{"POST /administration/keys/delete", s.deleteKey},
+		{"GET /administration/users", s.showUsers},
+		{"POST /administration/users", s.createUser},
+		{"GET /administration/user", s.showUser},                  // ?subject=
+		{"POST /administration/user/grant", s.grant},              // ?subject=
+		{"POST /administration/user/revoke", s.revoke},            // ?subject=
+		{"POST /administration/user/password", s.setUserPassword}, // ?subject=
+		{"POST /administration/user/delete", s.deleteUser},        // ?subject=
 
 		{"/", s.nowhere},
 	}

@@ -44,6 +44,7 @@ func TestNoInlineCode(t *testing.T) {
 	for _, path := range []string{
 		"/feeds", "/feeds/main", "/feeds/main/package?name=p", "/feeds/main/delete?name=p", "/sign-in", "/administration",
 		"/administration/cluster", "/administration/load-balancing", "/administration/high-availability",
+		"/administration/create-feed", "/administration/feeds/main", "/administration/keys", "/administration/users", "/administration/user?subject=user%3Aann",
 	} {
 		page := admin.page(path)
 		require.NotRegexp(t, inline, page, path)

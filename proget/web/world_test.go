@@ -22,6 +22,7 @@ import (
 	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/admin"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/catalog"
 	"github.com/proget-go/ha/proget/cluster"
@@ -83,7 +84,7 @@ func newWorld(t *testing.T) *world {
 	})
 	w.handler, err = web.New(web.Config{
 		Catalog: w.catalog, Search: listing{w.catalog}, Publisher: w.publisher, Files: catalog.NewFiles(blobs, w.store, log),
-		Authority: authority, Cluster: w.registry, Types: types, Stats: w.stats,
+		Authority: authority, Admin: admin.New(w.store, types, log), Cluster: w.registry, Types: types, Stats: w.stats,
 		Jobs: func(context.Context, int) ([]proget.JobStatus, error) { return w.jobs, nil },
 		Enqueue: func(_ context.Context, kind string, by proget.Principal) error {
 			w.enqueued = append(w.enqueued, kind+" by "+by.String())

@@ -1,0 +1,147 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// An Administrator changes an installation. It is safe for concurrent use.
+type Administrator struct {
+	db    *db.Store
+	types []feed.Type
+	log   *slog.Logger
+}
+
+// New returns an Administrator of an installation with feeds of the given
+// types. log may be nil: slog.Default().
+func New(store *db.Store, types []feed.Type, log *slog.Logger) *Administrator {
+	if log == nil {
+		log = slog.Default()
+	}
+	return &Administrator{store, types, log}
+}
+
+// change runs fn as a change of the installation, and logs what it was.
+func (a *Administrator) change(ctx context.Context, by proget.Principal, fn func(*db.Tx) error, what string, about ...any) error {
+	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: by.String(), Kind: proget.SystemChanged}
+	if _, err := a.db.Change(ctx, ch, fn); err != nil {
+		return err
+	}
+	a.log.InfoContext(ctx, what, append(about, "by", by.String())...)
+	return nil
+}
+
+// MinSecret is the least number of characters of a password or key.
+const MinSecret = 8
+
+// CheckPassword returns proget.ErrInvalid for what cannot be a password.
+func CheckPassword(password string) error {
+	if len(password) < MinSecret || len(password) > maxSecret {
+		return proget.Errorf(proget.ErrInvalid, "A password has at least %d characters and at most %d.", MinSecret, maxSecret)
+	}
+	return nil
+}
+
+const maxSecret = 200
+
+// CheckKey returns proget.ErrInvalid for what cannot be an API key: clients put
+// it into headers and take what holds a colon for a name and a password.
+func CheckKey(key string) error {
+	switch {
+	case len(key) < MinSecret || len(key) > maxSecret:
+		return proget.Errorf(proget.ErrInvalid, "An API key has at least %d characters and at most %d.", MinSecret, maxSecret)
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }):
+		return proget.Errorf(proget.ErrInvalid, "An API key holds no colon, no white space, and nothing but ASCII.")
+	}
+	return nil
+}
+
+// NewKey returns a random API key.
+func NewKey() string { return strings.ToLower(rand.Text() + rand.Text()) }
+
+// CheckFeed returns proget.ErrInvalid for what cannot be a feed of the given
+// types. The name is part of URLs, and of file names on every system.
+func CheckFeed(f *proget.Feed, types []feed.Type) error {
+	if !slices.ContainsFunc(types, func(t feed.Type) bool { return t.Name == f.Type }) {
+		var known []string
+		for _, t := range types {
+			known = append(known, t.Name)
+		}
+		return proget.Errorf(proget.ErrInvalid, "Feed %.60s has the type %.60q; this server knows %s.", f.Name, f.Type, strings.Join(known, ", "))
+	}
+	ok := f.Name != "" && len(f.Name) <= 50 && !strings.ContainsFunc(f.Name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
+	}) && strings.Trim(f.Name, ".-_") == f.Name
+	if !ok {
+		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a feed: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.", f.Name)
+	}
+	if len(f.Description) > maxText {
+		return proget.Errorf(proget.ErrInvalid, "The description takes more than %d bytes.", maxText)
+	}
+	return nil
+}
+
+const (
+	maxText = 4000 // bytes of what people write
+	maxName = 100
+)
+
+// checkName returns proget.ErrInvalid for what is no name for a key or user.
+func checkName(name string) error {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	if name == "" || len(name) > maxName || !utf8.ValidString(name) || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unprintable) {
+		return proget.Errorf(proget.ErrInvalid, "%.60q is no name: use 1 to %d bytes of text without white space around it.", name, maxName)
+	}
+	return nil
+}
+
+// checkUser returns proget.ErrInvalid for what is no name for a user. With a
+// colon nobody could sign in, and "api" is how clients announce a key.
+func checkUser(name string) error {
+	if strings.Contains(name, ":") || strings.EqualFold(name, "api") {
+		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a user: use one without a colon, and not \"api\".", name)
+	}
+	return checkName(name)
+}
+
+// checkScope returns proget.ErrInvalid for what cannot be allowed in a feed or,
+// with feed "", everywhere.
+func checkScope(task proget.Task, feed string) error {
+	switch {
+	case task.Rank() == 0:
+		return proget.Errorf(proget.ErrInvalid, "There is no task %.60q: use view, publish, manage or administer.", string(task))
+	case task == proget.TaskAdminister && feed != "":
+		return proget.Errorf(proget.ErrInvalid, "Administering is for the whole installation: name no feed.")
+	}
+	return nil
+}
+
+// feedID returns a feed's id, and keeps the feed from being deleted meanwhile;
+// 0 if name is "".
+func feedID(ctx context.Context, tx *db.Tx, name string) (int64, error) {
+	if name == "" {
+		return 0, nil
+	}
+	f, err := tx.FindFeed(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	return f.ID, nil
+}
+
+// orMissing returns proget.ErrNotFound if nothing was found.
+func orMissing(found bool, err error, format string, args ...any) error {
+	if err == nil && !found {
+		return proget.Errorf(proget.ErrNotFound, format, args...)
+	}
+	return err
+}

@@ -1,0 +1,55 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+)
+
+// CreateFeed adds a feed and sets f.ID. Its name must be free, or
+// proget.ErrConflict is returned.
+func (a *Administrator) CreateFeed(ctx context.Context, f *proget.Feed, by proget.Principal) error {
+	if err := CheckFeed(f, a.types); err != nil {
+		return err
+	}
+	err := a.change(ctx, by, func(tx *db.Tx) error { return tx.CreateFeed(ctx, f) }, "a feed was created", "feed", f.Name, "type", f.Type)
+	return nameTaken(err, f.Name)
+}
+
+// UpdateFeed changes what edit changes of a feed: its name, its description and
+// whether it is active. The type is fixed, since packages depend on it.
+func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.Principal, edit func(*proget.Feed)) (*proget.Feed, error) {
+	var changed proget.Feed
+	err := a.change(ctx, by, func(tx *db.Tx) error {
+		f, err := tx.FindFeed(ctx, name)
+		if err != nil {
+			return err
+		}
+		changed = *f
+		edit(&changed)
+		if changed.Type != f.Type {
+			return proget.Errorf(proget.ErrInvalid, "Feed %s has the type %s; that cannot be changed.", f.Name, f.Type)
+		}
+		if err := CheckFeed(&changed, a.types); err != nil {
+			return err
+		}
+		return tx.UpdateFeed(ctx, &changed)
+	}, "a feed was changed", "feed", name)
+	return &changed, nameTaken(err, changed.Name)
+}
+
+// nameTaken says in words for people that a name is in use.
+func nameTaken(err error, name string) error {
+	if errors.Is(err, proget.ErrConflict) {
+		return proget.WrapError(proget.ErrConflict, err, "The name %s is taken; names are unique without regard to case.", name)
+	}
+	return err
+}
+
+// DeleteFeed removes a feed and the keys and permissions for it alone. One that
+// holds packages is refused with proget.ErrConflict.
+func (a *Administrator) DeleteFeed(ctx context.Context, name string, by proget.Principal) error {
+	return a.change(ctx, by, func(tx *db.Tx) error { return tx.DeleteFeed(ctx, name) }, "a feed was deleted", "feed", name)
+}

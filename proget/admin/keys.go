@@ -1,0 +1,61 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
+)
+
+// A NewAPIKey says what an API key is to be.
+type NewAPIKey struct {
+	Name    string      // for people
+	Text    string      // the key itself; "" generates one
+	Task    proget.Task // what it may do
+	Feed    string      // the name of the only feed it opens; "" opens all
+	Expires time.Time   // zero: never
+}
+
+// Keys returns all API keys, the expired ones too. The text of a key cannot be
+// had again.
+func (a *Administrator) Keys(ctx context.Context) ([]db.Key, error) { return a.db.ListKeys(ctx) }
+
+// CreateKey adds an API key and returns it with its text, which is not kept.
+func (a *Administrator) CreateKey(ctx context.Context, k NewAPIKey, by proget.Principal) (made db.Key, text string, err error) {
+	if text = k.Text; text == "" {
+		text = NewKey()
+	}
+	if err := cmp.Or(checkName(k.Name), CheckKey(text), checkScope(k.Task, k.Feed)); err != nil {
+		return made, "", err
+	}
+	err = a.change(ctx, by, func(tx *db.Tx) error {
+		row := db.Key{Name: k.Name, Hash: auth.HashKey(text), Task: k.Task, Expires: k.Expires}
+		if row.FeedID, err = feedID(ctx, tx, k.Feed); err != nil {
+			return err
+		}
+		if err := tx.CreateKey(ctx, row); err != nil {
+			return err
+		}
+		made, err = tx.FindKey(ctx, row.Hash)
+		if errors.Is(err, proget.ErrNotFound) {
+			err = proget.Errorf(proget.ErrInvalid, "The key would have expired already.")
+		}
+		return err
+	}, "an API key was created", "key", k.Name, "task", k.Task, "feed", k.Feed)
+	if errors.Is(err, proget.ErrConflict) {
+		err = proget.WrapError(proget.ErrConflict, err, "This API key exists already.")
+	}
+	return made, text, err
+}
+
+// DeleteKey removes an API key, which no server takes from then on.
+func (a *Administrator) DeleteKey(ctx context.Context, id int64, by proget.Principal) error {
+	return a.change(ctx, by, func(tx *db.Tx) error {
+		found, err := tx.DeleteKey(ctx, id)
+		return orMissing(found, err, "There is no API key with the id %d.", id)
+	}, "an API key was deleted", "id", id)
+}

@@ -1,0 +1,164 @@
+package node
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// feedInfo is a feed in the native API, with those of ProGet's fields that this
+// server has a use for. In a change, a field that is absent changes nothing.
+type feedInfo struct {
+	Name        *string `json:"name,omitempty"`
+	FeedType    *string `json:"feedType,omitempty"`
+	Description *string `json:"description,omitempty"`
+	Active      *bool   `json:"active,omitempty"`
+
+	EndpointURL string `json:"endpointUrl,omitempty"` // told, not taken
+	CanPublish  bool   `json:"canPublish"`            // told, not taken
+}
+
+func (n *Node) newFeedInfo(c *call, f *proget.Feed) (feedInfo, error) {
+	info := feedInfo{Name: &f.Name, FeedType: &f.Type, Description: &f.Description, Active: &f.Active}
+	for i := range n.cfg.Feeds {
+		if t := &n.cfg.Feeds[i]; t.Name == f.Type {
+			info.EndpointURL = t.StartURL(n.baseURL(c.Request), f)
+		}
+	}
+	var err error
+	info.CanPublish, err = n.may(c, proget.TaskPublish, f)
+	return info, err
+}
+
+func (info *feedInfo) apply(f *proget.Feed) {
+	for text, to := range map[*string]*string{info.Name: &f.Name, info.FeedType: &f.Type, info.Description: &f.Description} {
+		if text != nil {
+			*to = *text
+		}
+	}
+	if info.Active != nil {
+		f.Active = *info.Active
+	}
+}
+
+// may reports whether the caller is allowed a task; with f nil, everywhere.
+func (n *Node) may(c *call, task proget.Task, f *proget.Feed) (bool, error) {
+	err := n.authority.Authorize(c.id, task, f)
+	if errors.Is(err, proget.ErrUnauthenticated) || errors.Is(err, proget.ErrDenied) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// visible returns the feeds that the caller may see: those to view, and for
+// administrators the inactive ones too.
+func (n *Node) visible(c *call) ([]*proget.Feed, error) {
+	all, err := n.catalog.Feeds(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	administers, err := n.may(c, proget.TaskAdminister, nil)
+	if err != nil {
+		return nil, err
+	}
+	var seen []*proget.Feed
+	for _, f := range all {
+		views, err := n.may(c, proget.TaskView, f)
+		if err != nil {
+			return nil, err
+		}
+		if administers || f.Active && views {
+			seen = append(seen, f)
+		}
+	}
+	return seen, nil
+}
+
+// listFeeds lists what the caller may see, which can be nothing.
+func (n *Node) listFeeds(w http.ResponseWriter, c *call) error {
+	feeds, err := n.visible(c)
+	if err != nil {
+		return err
+	}
+	list := make([]feedInfo, len(feeds)) // an empty array, not null
+	for i, f := range feeds {
+		if list[i], err = n.newFeedInfo(c, f); err != nil {
+			return err
+		}
+	}
+	writeJSON(w, http.StatusOK, list)
+	return nil
+}
+
+func (n *Node) getFeed(w http.ResponseWriter, c *call) error {
+	feeds, err := n.visible(c)
+	if err != nil {
+		return err
+	}
+	for _, f := range feeds {
+		if strings.EqualFold(f.Name, c.PathValue("feed")) {
+			return n.tellFeed(w, c, f)
+		}
+	}
+	if err := n.authority.Authorize(c.id, proget.TaskView, nil); err != nil {
+		return err // that a feed does not exist is for those to know who may see all
+	}
+	return proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", c.PathValue("feed"))
+}
+
+func (n *Node) tellFeed(w http.ResponseWriter, c *call, f *proget.Feed) error {
+	info, err := n.newFeedInfo(c, f)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, info)
+	return nil
+}
+
+// readFeed reads the body. Types are written as people write them: "NuGet".
+func (n *Node) readFeed(w http.ResponseWriter, c *call) (info feedInfo, err error) {
+	if err := readJSON(w, c, &info); err != nil {
+		return info, err
+	}
+	for i := range n.cfg.Feeds {
+		if t := &n.cfg.Feeds[i]; info.FeedType != nil && strings.EqualFold(t.Name, *info.FeedType) {
+			info.FeedType = &t.Name
+		}
+	}
+	return info, nil
+}
+
+func (n *Node) createFeed(w http.ResponseWriter, c *call) error {
+	info, err := n.readFeed(w, c)
+	if err != nil {
+		return err
+	}
+	f := &proget.Feed{Active: true}
+	info.apply(f)
+	if err := n.admin.CreateFeed(c.Context(), f, c.id.Principal); err != nil {
+		return err
+	}
+	return n.tellFeed(w, c, f)
+}
+
+func (n *Node) updateFeed(w http.ResponseWriter, c *call) error {
+	info, err := n.readFeed(w, c)
+	if err != nil {
+		return err
+	}
+	f, err := n.admin.UpdateFeed(c.Context(), c.PathValue("feed"), c.id.Principal, info.apply)
+	if err != nil {
+		return err
+	}
+	return n.tellFeed(w, c, f)
+}
+
+func (n *Node) deleteFeed(w http.ResponseWriter, c *call) error {
+	if err := n.admin.DeleteFeed(c.Context(), c.PathValue("feed"), c.id.Principal); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}

@@ -1,0 +1,165 @@
+package node
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/admin"
+)
+
+// keyInfo is an API key in the native API. User and FeedGroup, of which this
+// server has none, must be empty, and bodies are not logged.
+type keyInfo struct {
+	ID                 int64    `json:"id,omitempty"`
+	Type               string   `json:"type"`
+	Key                string   `json:"key,omitempty"` // in the answer that creates it alone
+	DisplayName        string   `json:"displayName,omitempty"`
+	Description        string   `json:"description,omitempty"` // kept only in the place of a name
+	SystemAPIs         []string `json:"systemApis,omitempty"`
+	PackagePermissions []string `json:"packagePermissions,omitempty"`
+	Feed               string   `json:"feed,omitempty"` // absent: all feeds
+	FeedGroup          string   `json:"feedGroup,omitempty"`
+	Expiration         string   `json:"expiration,omitempty"`
+	Logging            string   `json:"logging"`
+	User               string   `json:"user,omitempty"`
+}
+
+const (
+	keyTypeSystem = "System"
+	keyTypeFeed   = "Feed"
+	noLogging     = "None"
+
+	fullControlWord = "full-control"
+	promotion       = "promote"
+)
+
+// The words for what a key may do. A System key with all of its APIs
+// administers; the permissions of a Feed key are the tasks, each of which
+// includes the ones before it. ProGet's client also asks for promotion unasked;
+// there are no promotions here, so that it opens nothing.
+var (
+	fullControl     = []string{"feeds", "sca", "sbom-upload"} // as ProGet's client puts it
+	feedTasks       = []proget.Task{proget.TaskView, proget.TaskPublish, proget.TaskManage}
+	feedPermissions = []string{"view", "add", "delete"}
+)
+
+func newKeyInfo(k db.Key, feeds []*proget.Feed) keyInfo {
+	info := keyInfo{ID: k.ID, Type: keyTypeSystem, DisplayName: k.Name, Logging: noLogging}
+	if i := slices.Index(feedTasks, k.Task); i >= 0 {
+		info.Type, info.PackagePermissions = keyTypeFeed, feedPermissions[:i+1]
+	} else {
+		info.SystemAPIs = fullControl
+	}
+	if i := slices.IndexFunc(feeds, func(f *proget.Feed) bool { return f.ID == k.FeedID }); i >= 0 {
+		info.Feed = feeds[i].Name
+	}
+	if !k.Expires.IsZero() {
+		info.Expiration = k.Expires.Format(time.RFC3339)
+	}
+	return info
+}
+
+// request says what key is asked for, or refuses what would open more, or less,
+// than the words say.
+func (info *keyInfo) request() (k admin.NewAPIKey, err error) {
+	k = admin.NewAPIKey{Name: cmp.Or(info.DisplayName, info.Description, "unnamed key"), Text: info.Key, Feed: info.Feed}
+	if info.User != "" || info.FeedGroup != "" || !strings.EqualFold(cmp.Or(info.Logging, noLogging), noLogging) {
+		return k, proget.Errorf(proget.ErrInvalid, "This server does not support keys with a user, a feed group or logging.")
+	}
+	if k.Task, err = info.task(); err != nil {
+		return k, err
+	}
+	k.Expires, err = parseExpiration(info.Expiration)
+	return k, err
+}
+
+func (info *keyInfo) task() (proget.Task, error) {
+	switch {
+	case strings.EqualFold(info.Type, keyTypeSystem):
+		if info.Feed == "" && (slices.Contains(info.SystemAPIs, fullControlWord) || sameWords(info.SystemAPIs, fullControl)) {
+			return proget.TaskAdminister, nil
+		}
+		return "", proget.Errorf(proget.ErrInvalid, "This server makes System keys with full control only: systemApis is [%q].", fullControlWord)
+	case strings.EqualFold(info.Type, keyTypeFeed):
+		asked := slices.DeleteFunc(slices.Clone(info.PackagePermissions), func(p string) bool { return p == promotion })
+		for i, task := range feedTasks {
+			if sameWords(asked, feedPermissions[:i+1]) {
+				return task, nil
+			}
+		}
+		return "", proget.Errorf(proget.ErrInvalid, `packagePermissions is ["view"], ["view","add"] or ["view","add","delete"].`)
+	}
+	return "", proget.Errorf(proget.ErrInvalid, "This server makes keys of the types System and Feed.")
+}
+
+func sameWords(some, others []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(some)), slices.Sorted(slices.Values(others)))
+}
+
+// parseExpiration reads a time as ProGet's client writes it, which is without a
+// zone if its user gave none.
+func parseExpiration(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, proget.Errorf(proget.ErrInvalid, "%.60q is no time: use one as in 2030-12-31T23:59:59Z.", text)
+}
+
+func (n *Node) listKeys(w http.ResponseWriter, c *call) error {
+	keys, err := n.admin.Keys(c.Context())
+	if err != nil {
+		return err
+	}
+	feeds, err := n.catalog.Feeds(c.Context())
+	if err != nil {
+		return err
+	}
+	list := make([]keyInfo, len(keys)) // an empty array, not null
+	for i, k := range keys {
+		list[i] = newKeyInfo(k, feeds)
+	}
+	writeJSON(w, http.StatusOK, list)
+	return nil
+}
+
+func (n *Node) createKey(w http.ResponseWriter, c *call) error {
+	var info keyInfo
+	if err := readJSON(w, c, &info); err != nil {
+		return err
+	}
+	request, err := info.request()
+	if err != nil {
+		return err
+	}
+	made, text, err := n.admin.CreateKey(c.Context(), request, c.id.Principal)
+	if err != nil {
+		return err
+	}
+	answer := newKeyInfo(made, nil)
+	answer.Key, answer.Feed = text, request.Feed
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func (n *Node) deleteKey(w http.ResponseWriter, c *call) error {
+	id, err := strconv.ParseInt(c.URL.Query().Get("id"), 10, 64)
+	if err != nil {
+		return proget.WrapError(proget.ErrInvalid, err, "Name the key: ?id=….")
+	}
+	if err := n.admin.DeleteKey(c.Context(), id, c.id.Principal); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}

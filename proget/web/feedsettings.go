@@ -1,0 +1,136 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// createFeedView is the data of create-feed.tmpl.
+type createFeedView struct {
+	refusal
+	Name, Description string
+	Types             []option
+}
+
+func (s *site) showCreateFeed(v *visit) error {
+	if err := s.administer(v); err != nil {
+		return err
+	}
+	return s.createFeedForm(v, http.StatusOK, createFeedView{Types: s.typeOptions("")})
+}
+
+func (s *site) createFeedForm(v *visit, status int, view createFeedView) error {
+	return s.render(v, status, page{name: "create-feed", title: "Create feed", section: "administration", view: view})
+}
+
+func (s *site) typeOptions(selected string) []option {
+	var options []option
+	for _, t := range s.Types {
+		options = append(options, option{t.Name, t.Title, t.Name == selected})
+	}
+	return options
+}
+
+func (s *site) createFeed(v *visit) error {
+	if err := s.administer(v); err != nil {
+		return err
+	}
+	f := &proget.Feed{Name: strings.TrimSpace(v.PostFormValue("name")), Type: v.PostFormValue("type"),
+		Description: strings.TrimSpace(v.PostFormValue("description")), Active: true}
+	err := s.Admin.CreateFeed(v.Context(), f, v.id.Principal)
+	if r, ok := refused(err); ok {
+		return s.createFeedForm(v, r.status, createFeedView{r, f.Name, f.Description, s.typeOptions(f.Type)})
+	}
+	if err != nil {
+		return err
+	}
+	return v.redirect(feedURL(f))
+}
+
+// feedSettingsView is the data of feed-settings.tmpl.
+type feedSettingsView struct {
+	refusal
+	Name, Type, Description string
+	Active                  bool
+	URL                     string // of this page
+	FeedURL                 string // of its packages; "" if it is not served
+}
+
+func settingsURL(f *proget.Feed) string { return "/administration/feeds/" + url.PathEscape(f.Name) }
+
+// anyFeed returns the feed in the path, inactive ones too.
+func (s *site) anyFeed(v *visit) (*proget.Feed, error) {
+	if err := s.administer(v); err != nil {
+		return nil, err
+	}
+	feeds, err := s.Catalog.Feeds(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range feeds {
+		if strings.EqualFold(f.Name, v.PathValue("feed")) {
+			return f, nil
+		}
+	}
+	return nil, proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", v.PathValue("feed"))
+}
+
+func (s *site) showFeedSettings(v *visit) error {
+	f, err := s.anyFeed(v)
+	if err != nil {
+		return err
+	}
+	return s.feedSettings(v, f, refusal{status: http.StatusOK})
+}
+
+func (s *site) feedSettings(v *visit, f *proget.Feed, r refusal) error {
+	view := feedSettingsView{refusal: r, Name: f.Name, Type: f.Type, Description: f.Description, Active: f.Active, URL: settingsURL(f)}
+	if t := s.types[f.Type]; t != nil {
+		view.Type = t.Title
+		if f.Active {
+			view.FeedURL = feedURL(f)
+		}
+	}
+	return s.render(v, r.status, page{name: "feed-settings", title: "Settings of " + f.Name, section: "administration", view: view})
+}
+
+func (s *site) changeFeed(v *visit) error {
+	f, err := s.anyFeed(v)
+	if err != nil {
+		return err
+	}
+	active, err := formFlag(v, "active")
+	if err != nil {
+		return err
+	}
+	entered := *f
+	entered.Description, entered.Active = strings.TrimSpace(v.PostFormValue("description")), active
+	_, err = s.Admin.UpdateFeed(v.Context(), f.Name, v.id.Principal, func(f *proget.Feed) {
+		f.Description, f.Active = entered.Description, entered.Active
+	})
+	if r, ok := refused(err); ok {
+		return s.feedSettings(v, &entered, r)
+	}
+	if err != nil {
+		return err
+	}
+	return v.redirect("/administration#feeds")
+}
+
+func (s *site) deleteFeed(v *visit) error {
+	f, err := s.anyFeed(v)
+	if err != nil {
+		return err
+	}
+	err = s.Admin.DeleteFeed(v.Context(), f.Name, v.id.Principal)
+	if r, ok := refused(err); ok {
+		return s.feedSettings(v, f, r)
+	}
+	if err != nil {
+		return err
+	}
+	return v.redirect("/administration#feeds")
+}
