@@ -32,7 +32,8 @@ const connections = 16
 
 // Open opens the database at a postgres:// URL or a keyword=value string, with
 // pgx's options. Several hosts may be named, as Patroni clusters are used: add
-// target_session_attrs=read-write then.
+// target_session_attrs=read-write then. A pooler between may share a server's
+// session among transactions, as pgbouncer does in transaction mode.
 func Open(ctx context.Context, url string, opts *db.Options) (*db.Store, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -41,6 +42,7 @@ func Open(ctx context.Context, url string, opts *db.Options) (*db.Store, error) 
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second // per host
 	}
+	new(history).guard(&config.Config)
 	return db.Open(ctx, engine{config}, opts)
 }
 
@@ -56,8 +58,12 @@ func (engine) Now() string {
 	return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 }
 
-func (e engine) Open(context.Context) (driver.Pools, error) {
-	pool := stdlib.OpenDB(*e.config)
+func (e engine) Open(ctx context.Context) (driver.Pools, error) {
+	config := e.config.Copy()
+	if config.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && !direct(ctx, config) {
+		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // needs no statements kept in the session
+	}
+	pool := stdlib.OpenDB(*config)
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)

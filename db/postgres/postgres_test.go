@@ -1,7 +1,10 @@
 package postgres_test
 
 import (
+	"database/sql"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,8 +17,19 @@ import (
 
 func TestConformance(t *testing.T) {
 	server := testenv.StartPostgres(t)
+	run(t, server, func(url string) string { return url })
+}
+
+// TestPooler: the contract holds behind a pooler that gives each transaction
+// another session of the server.
+func TestPooler(t *testing.T) {
+	server := testenv.StartPostgres(t)
+	run(t, server, server.StartPgBouncer(t))
+}
+
+func run(t *testing.T, server *testenv.Postgres, through func(url string) string) {
 	dbtest.Run(t, func(t *testing.T) dbtest.Open {
-		url := server.NewDatabase(t)
+		url := through(server.NewDatabase(t))
 		return func(t *testing.T) *db.Store {
 			s, err := postgres.Open(t.Context(), url, nil)
 			require.NoError(t, err)
@@ -23,6 +37,41 @@ func TestConformance(t *testing.T) {
 			return s
 		}
 	})
+}
+
+// TestFormerPrimary: a primary that does not know that a standby has taken its
+// place is not believed, although it comes first among the hosts.
+func TestFormerPrimary(t *testing.T) {
+	t.Parallel()
+	former := testenv.StartPostgres(t)
+	ctx, url := t.Context(), former.NewDatabase(t)
+	standby := former.StartStandby(t)
+	both := strings.Replace(url, former.Host(), former.Host()+","+standby.Host(), 1) + "&target_session_attrs=read-write"
+	s, err := postgres.Open(ctx, both, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	write := func(value string) {
+		require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.SetSetting(ctx, "key", value) }))
+	}
+	write("before")
+	other, err := sql.Open("pgx", strings.Replace(url, former.Host(), standby.Host(), 1))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = other.Close() })
+	require.Eventually(t, func() bool {
+		var value string
+		err := other.QueryRowContext(ctx, "SELECT value FROM setting WHERE name = 'key'").Scan(&value)
+		return err == nil && value == "before"
+	}, 30*time.Second, 20*time.Millisecond)
+
+	standby.Promote(t)
+	former.Stop(t)
+	write("after")
+	former.Start(t)
+	_, err = other.ExecContext(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	require.NoError(t, err)
+	all, err := s.Settings(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "after", all["key"])
 }
 
 func TestUnreadableURL(t *testing.T) {

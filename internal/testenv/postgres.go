@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +18,9 @@ import (
 // Postgres is a private PostgreSQL server on the loopback address, or the one
 // that PROGET_TEST_POSTGRES names.
 type Postgres struct {
-	url         string // with %s in the place of the database
-	start, stop func(t testing.TB)
+	url      string // with %s in the place of the database
+	bin, dir string // "" if the server is not this test's own
+	port     int
 }
 
 // StartPostgres starts a server that stops with the test.
@@ -29,46 +31,86 @@ func StartPostgres(t testing.TB) *Postgres {
 		return &Postgres{url: base[:strings.LastIndex(base, "/")] + "/%s?" + query}
 	}
 	initdb := Program(t, "install PostgreSQL (Debian: apt-get install postgresql)", "initdb", "/usr/lib/postgresql/*/bin/initdb")
-	bin := filepath.Dir(initdb)
+	initdb, err := filepath.EvalSymlinks(initdb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPostgres(t, filepath.Dir(initdb))
+	p.run(t, "initdb", "-D", p.data(), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
+	p.launch(t)
+	return p
+}
+
+// StartStandby starts a server that follows p.
+func (p *Postgres) StartStandby(t testing.TB) *Postgres {
+	t.Helper()
+	p.own(t)
+	standby := newPostgres(t, p.bin)
+	standby.run(t, "pg_basebackup", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "postgres", "-D", standby.data(), "-R", "-c", "fast", "--no-sync")
+	standby.launch(t)
+	return standby
+}
+
+// Promote makes a standby a primary. The one that it followed does not learn of
+// it.
+func (p *Postgres) Promote(t testing.TB) {
+	t.Helper()
+	p.run(t, "pg_ctl", "-D", p.data(), "-w", "promote")
+}
+
+func newPostgres(t testing.TB, bin string) *Postgres {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "proget-postgres-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	asPostgres(t, dir, initdb, "-D", filepath.Join(dir, "data"), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
 	port := FreePort(t)
-	options := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c max_connections=200", port, dir)
-	pgctl, data := filepath.Join(bin, "pg_ctl"), filepath.Join(dir, "data")
-	p := &Postgres{
-		url: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%%s?sslmode=disable", port),
-		start: func(t testing.TB) {
-			asPostgres(t, dir, pgctl, "-D", data, "-l", filepath.Join(dir, "log"), "-w", "-o", options, "start")
-		},
-		stop: func(t testing.TB) { asPostgres(t, dir, pgctl, "-D", data, "-m", "immediate", "-w", "stop") },
-	}
-	p.start(t)
+	return &Postgres{fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%%s?sslmode=disable", port), bin, dir, port}
+}
+
+// launch starts the server, which stops with the test.
+func (p *Postgres) launch(t testing.TB) {
+	t.Helper()
+	p.Start(t)
 	t.Cleanup(func() {
-		if _, err := os.Stat(filepath.Join(data, "postmaster.pid")); err == nil { // the test may have stopped it
-			p.stop(t)
+		if _, err := os.Stat(filepath.Join(p.data(), "postmaster.pid")); err == nil { // the test may have stopped it
+			p.Stop(t)
 		}
 	})
-	return p
+}
+
+func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
+
+// own skips a test that needs a server of its own.
+func (p *Postgres) own(t testing.TB) {
+	t.Helper()
+	if p.dir == "" {
+		t.Skip("this test stops its server: unset PROGET_TEST_POSTGRES")
+	}
 }
 
 // Stop stops the server as a crash would. The test starts it again.
 func (p *Postgres) Stop(t testing.TB) {
 	t.Helper()
-	if p.stop == nil {
-		t.Skip("this test stops the server: unset PROGET_TEST_POSTGRES")
-	}
-	p.stop(t)
+	p.own(t)
+	p.run(t, "pg_ctl", "-D", p.data(), "-m", "immediate", "-w", "stop")
 }
 
 // Start starts it again, with what it had acknowledged.
 func (p *Postgres) Start(t testing.TB) {
 	t.Helper()
-	p.start(t)
+	options := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c max_connections=200", p.port, p.dir)
+	p.run(t, "pg_ctl", "-D", p.data(), "-l", filepath.Join(p.dir, "log"), "-w", "-o", options, "start")
 }
+
+func (p *Postgres) run(t testing.TB, program string, args ...string) {
+	t.Helper()
+	asPostgres(t, p.dir, filepath.Join(p.bin, program), args...)
+}
+
+// Host returns the server's address.
+func (p *Postgres) Host() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
 
 // asPostgres runs a program of the server, which refuses to be run by root.
 func asPostgres(t testing.TB, dir, name string, args ...string) {

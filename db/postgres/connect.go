@@ -1,0 +1,89 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// direct reports whether connections end at the server itself: a pooler gives
+// another number for the session than the server does. If nobody answers, it is
+// safe to believe that one is there.
+func direct(ctx context.Context, config *pgx.ConnConfig) bool {
+	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing was changed
+	row, err := ask(ctx, conn, "SELECT pg_backend_pid()")
+	return err == nil && row[0] == strconv.FormatUint(uint64(conn.PID()), 10)
+}
+
+// A history remembers the newest timeline that was seen of a cluster.
+//
+// Each promotion of a standby begins a new timeline. A former primary that was
+// frozen while another was promoted, and goes on, believes in itself until it is
+// told: for some moments it takes connections as a primary does, and what is
+// read there is old. Its timeline tells. (PostgreSQL documentation, section
+// 26.3.6, "Timelines".)
+type history struct {
+	mu     sync.Mutex
+	system string // identifies the cluster; a restored dump is another one
+	newest int64
+}
+
+// guard makes connections to a former primary fail, so that the next host is
+// tried.
+func (h *history) guard(config *pgconn.Config) {
+	validate := config.ValidateConnect
+	config.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		if validate != nil {
+			if err := validate(ctx, conn); err != nil {
+				return err
+			}
+		}
+		return h.check(ctx, conn)
+	}
+}
+
+func (h *history) check(ctx context.Context, conn *pgconn.PgConn) error {
+	row, err := ask(ctx, conn, "SELECT system_identifier, pg_walfile_name(pg_current_wal_lsn()) FROM pg_control_system()")
+	if errors.As(err, new(*pgconn.PgError)) {
+		return nil // a standby, or a relative of PostgreSQL that does not know these functions
+	}
+	if err != nil {
+		return err
+	}
+	timeline, err := strconv.ParseInt(row[1][:min(8, len(row[1]))], 16, 64)
+	if err != nil {
+		return nil // its log's files have other names
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if row[0] == h.system && timeline < h.newest {
+		return fmt.Errorf("this server is a former primary: it is on timeline %d, and %d has begun", timeline, h.newest)
+	}
+	h.system, h.newest = row[0], timeline
+	return nil
+}
+
+// ask returns the columns of a query's only row.
+func ask(ctx context.Context, conn *pgconn.PgConn, query string) ([]string, error) {
+	result := conn.ExecParams(ctx, query, nil, nil, nil, nil).Read()
+	if result.Err != nil {
+		return nil, result.Err
+	}
+	if len(result.Rows) != 1 {
+		return nil, fmt.Errorf("%d rows instead of one", len(result.Rows))
+	}
+	var columns []string
+	for _, c := range result.Rows[0] {
+		columns = append(columns, string(c))
+	}
+	return columns, nil
+}
