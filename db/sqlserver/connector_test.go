@@ -5,6 +5,7 @@ import (
 	sqldriver "database/sql/driver"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,13 +107,13 @@ func TestPartner(t *testing.T) {
 
 // server is one that a connector may ask.
 type server struct {
-	asked int
+	asked atomic.Int32
 	err   error
 	hangs bool // for ever, whatever the context says
 }
 
 func (s *server) Connect(context.Context) (sqldriver.Conn, error) {
-	s.asked++
+	s.asked.Add(1)
 	if s.hangs {
 		select {}
 	}
@@ -146,13 +147,13 @@ func TestConnect(t *testing.T) {
 			c := &connector{servers: []sqldriver.Connector{tc.first, tc.second}, login: 50 * time.Millisecond}
 			_, err := c.Connect(t.Context())
 			require.Equal(t, tc.ok, err == nil, "%v", err)
-			require.Equal(t, tc.asksSecond, tc.second.asked > 0)
+			require.Equal(t, tc.asksSecond, tc.second.asked.Load() > 0)
 			if !tc.ok || !tc.asksSecond {
 				return
 			}
 			_, err = c.Connect(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, 1, tc.first.asked, "who answered last is asked first")
+			require.EqualValues(t, 1, tc.first.asked.Load(), "who answered last is asked first")
 		})
 	}
 }
