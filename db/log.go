@@ -130,18 +130,14 @@ func (c *conn) findOperation(ctx context.Context, operation string) (seq int64, 
 }
 
 func (tx *Tx) append(ctx context.Context, ch *Change) (seq int64, err error) {
-	err = tx.one(ctx, "AdvanceHead", []sql.NamedArg{arg("feed_id", ch.FeedID)}, &seq)
+	err = tx.one(ctx, "AppendLog", []sql.NamedArg{
+		arg("feed_id", ch.FeedID), arg("kind", string(ch.Kind)),
+		arg("package_key", ch.PackageKey), arg("version_key", ch.VersionKey), arg("actor", ch.Actor),
+		arg("operation", ch.Operation),
+		arg("packages_diff", ch.Packages), arg("versions_diff", ch.Versions), arg("bytes_diff", ch.Bytes)}, &seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = proget.WrapError(proget.ErrNotFound, err, "The feed has been deleted.")
 	}
-	if err != nil {
-		return 0, err
-	}
-	_, err = tx.run(ctx, "InsertLogEntry",
-		arg("feed_id", ch.FeedID), arg("seq", seq), arg("kind", string(ch.Kind)),
-		arg("package_key", ch.PackageKey), arg("version_key", ch.VersionKey), arg("actor", ch.Actor),
-		arg("operation", ch.Operation),
-		arg("packages_diff", ch.Packages), arg("versions_diff", ch.Versions), arg("bytes_diff", ch.Bytes))
 	return seq, err
 }
 

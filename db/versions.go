@@ -79,62 +79,94 @@ func (s *Store) ListPackageKeys(ctx context.Context, feedID int64, after string,
 	return keys, err
 }
 
+// An Upload is what the database knew of an upload before its transaction.
+type Upload struct {
+	PackageID int64   // 0 if the package is new
+	Blob      BlobRow // of the same bytes; its ID is 0 if there is none
+}
+
+// FindUpload looks what there is for a version with one file. It spares the
+// transaction questions that can be asked without a lock.
+func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f proget.File) (*Upload, error) {
+	u := new(Upload)
+	err := s.retry(ctx, s.changing, func(ctx context.Context, _ int) error { // it is part of a change
+		c := s.conn(ctx, s.pools.Read)
+		return c.one(ctx, "FindUpload", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey),
+			arg("sha256", f.Digests[proget.SHA256]), arg("size", f.Size)}, append([]any{&u.PackageID}, u.Blob.fields()...)...)
+	})
+	return u, err
+}
+
 // AddVersion records a version with its files under a package, which it
 // creates if need be. It sets v's ids and times and each file's storage key,
 // and reports whether the package is new. A file whose bytes are stored
 // already gets the existing blob's key. A version that exists gives a unique
 // violation, which leaves the store as proget.ErrConflict.
-func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version) (created bool, err error) {
-	if v.PackageID, created, err = tx.ensurePackage(ctx, feedID, nameKey); err != nil {
-		return false, err
+//
+// known is what FindUpload found, or nil. It may be out of date: the transaction
+// fails then, and its repetition does not trust it.
+func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version, known *Upload) (created bool, err error) {
+	if tx.attempt > 1 {
+		known = nil
 	}
-	var published int64
-	err = tx.one(ctx, "InsertVersion", []sql.NamedArg{
-		arg("package_id", v.PackageID), arg("name", v.Name), arg("version", v.Version), arg("version_key", v.Key),
-		arg("prerelease", flag(v.Prerelease)), arg("manifest", string(v.Manifest)), arg("published_by", v.PublishedBy),
-	}, &v.ID, &published)
+	if known != nil && known.PackageID != 0 {
+		v.PackageID = known.PackageID
+		err = tx.addVersion(ctx, v)
+	} else {
+		created, err = tx.addFirstVersion(ctx, feedID, nameKey, v)
+	}
 	if err != nil {
 		return false, err
 	}
-	v.Published, v.Status.Listed = fromMicros(published), true
+	v.Status.Listed = true
+	fresh := known != nil && known.Blob.ID == 0 && len(v.Files) == 1
 	for i := range v.Files {
-		if err := tx.addFile(ctx, v.ID, &v.Files[i]); err != nil {
+		if err := tx.addFile(ctx, v.ID, &v.Files[i], fresh); err != nil {
 			return false, err
 		}
 	}
 	return created, nil
 }
 
-func (tx *Tx) ensurePackage(ctx context.Context, feedID int64, nameKey string) (id int64, created bool, err error) {
-	key := []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)}
-	err = tx.one(ctx, "FindPackage", key, &id)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return id, false, err
-	}
-	err = tx.one(ctx, "InsertPackage", key, &id)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return id, true, err
-	}
-	return id, false, tx.one(ctx, "FindPackage", key, &id) // another publisher was first
+func versionArgs(v *proget.Version, more ...sql.NamedArg) []sql.NamedArg {
+	return append(more, arg("name", v.Name), arg("version", v.Version), arg("version_key", v.Key),
+		arg("prerelease", flag(v.Prerelease)), arg("manifest", string(v.Manifest)), arg("published_by", v.PublishedBy))
 }
 
-func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File) error {
+func (tx *Tx) addVersion(ctx context.Context, v *proget.Version) error {
+	var published int64
+	err := tx.one(ctx, "InsertVersion", versionArgs(v, arg("package_id", v.PackageID)), &v.ID, &published)
+	v.Published = fromMicros(published)
+	return err
+}
+
+func (tx *Tx) addFirstVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version) (created bool, err error) {
+	var published int64
+	err = tx.one(ctx, "InsertFirstVersion", versionArgs(v, arg("feed_id", feedID), arg("name_key", nameKey)),
+		&v.PackageID, &v.ID, &published, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrTryAgain // another publisher has just created the package
+	}
+	v.Published = fromMicros(published)
+	return created, err
+}
+
+// addFile adds a file whose bytes are fresh, or may be stored already.
+func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, fresh bool) error {
 	digest := func(a proget.Algorithm) sql.NullString {
 		return sql.NullString{String: f.Digests[a], Valid: f.Digests[a] != ""}
 	}
-	blob := []sql.NamedArg{
+	args := []sql.NamedArg{
+		arg("version_id", versionID), arg("file_name", f.Name), arg("file_key", strings.ToLower(f.Name)),
 		arg("sha256", f.Digests[proget.SHA256]), arg("size", f.Size), arg("sha1", digest(proget.SHA1)),
 		arg("md5", digest(proget.MD5)), arg("sha512", digest(proget.SHA512))}
-	var id int64
-	err := tx.one(ctx, "TouchBlob", blob, &id, &f.StorageKey)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = tx.one(ctx, "InsertBlob", append(blob, arg("storage_key", f.StorageKey)), &id)
+	if !fresh {
+		err := tx.one(ctx, "ReuseBlob", args, &f.StorageKey)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	_, err = tx.run(ctx, "InsertFile",
-		arg("version_id", versionID), arg("blob_id", id), arg("name", f.Name), arg("name_key", strings.ToLower(f.Name)))
+	_, err := tx.run(ctx, "InsertBlob", append(args, arg("storage_key", f.StorageKey))...)
 	return err
 }
 

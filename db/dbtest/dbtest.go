@@ -28,6 +28,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Delete":         testDelete,
 		"Status":         testStatus,
 		"Deduplicate":    testDeduplicate,
+		"KnownUpload":    testKnownUpload,
 		"LogOrder":       testLogOrder,
 		"OneWinner":      testOneWinner,
 		"UnknownOutcome": testUnknownOutcome,
@@ -73,10 +74,14 @@ func version(n int) *proget.Version {
 
 // publish records a version and returns its place in the log.
 func publish(ctx context.Context, s *db.Store, feedID int64, operation string, v *proget.Version) (int64, error) {
+	return publishKnown(ctx, s, feedID, operation, v, nil)
+}
+
+func publishKnown(ctx context.Context, s *db.Store, feedID int64, operation string, v *proget.Version, known *db.Upload) (int64, error) {
 	ch := &db.Change{FeedID: feedID, Operation: operation, Actor: "test", Kind: proget.VersionPublished,
 		PackageKey: "acme.lib", VersionKey: v.Key}
 	return s.Change(ctx, ch, func(tx *db.Tx) error {
-		created, err := tx.AddVersion(ctx, feedID, "acme.lib", v)
+		created, err := tx.AddVersion(ctx, feedID, "acme.lib", v, known)
 		ch.Packages, ch.Versions, ch.Bytes = 0, 1, v.Files[0].Size
 		if created {
 			ch.Packages = 1

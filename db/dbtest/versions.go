@@ -99,6 +99,54 @@ func testDelete(t *testing.T, open Open) {
 	require.NoError(t, err, "a deleted version may be published again")
 }
 
+// testKnownUpload: what was found before a transaction is used, and is not
+// believed once it proves out of date.
+func testKnownUpload(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	find := func(v *proget.Version) *db.Upload {
+		known, err := s.FindUpload(ctx, id, "acme.lib", v.Files[0])
+		require.NoError(t, err)
+		return known
+	}
+	one := version(1)
+	nothing := find(one)
+	require.Equal(t, &db.Upload{}, nothing)
+	_, err := publishKnown(ctx, s, id, "one", one, nothing)
+	require.NoError(t, err)
+
+	two := version(2)
+	two.Files[0].Digests = one.Files[0].Digests
+	known := find(two)
+	require.Equal(t, one.PackageID, known.PackageID)
+	require.Equal(t, "blobs/1", known.Blob.StorageKey)
+	require.EqualValues(t, 100, known.Blob.Size)
+	_, err = publishKnown(ctx, s, id, "two", two, known)
+	require.NoError(t, err)
+	require.Equal(t, "blobs/1", two.Files[0].StorageKey)
+	_, err = publishKnown(ctx, s, id, "three", version(3), nothing)
+	require.NoError(t, err, "the package was created meanwhile")
+	_, err = publishKnown(ctx, s, id, "conflict", version(2), known)
+	require.ErrorIs(t, err, proget.ErrConflict)
+
+	for _, n := range []int{1, 2, 3} {
+		_, err := s.Change(ctx, &db.Change{FeedID: id, Operation: fmt.Sprint("delete", n), Kind: proget.VersionDeleted}, func(tx *db.Tx) error {
+			v, err := tx.FindVersion(ctx, id, "acme.lib", version(n).Key)
+			if err != nil {
+				return err
+			}
+			_, _, err = tx.DeleteVersion(ctx, v)
+			return err
+		})
+		require.NoError(t, err)
+	}
+	_, err = publishKnown(ctx, s, id, "four", version(4), known)
+	require.NoError(t, err, "the package was deleted meanwhile")
+	p, err := s.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	require.Len(t, p.Versions, 1)
+}
+
 func testDeduplicate(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	id := newFeed(t, s, "main")

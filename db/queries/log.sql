@@ -1,10 +1,6 @@
 -- name: Heads
 SELECT feed_id, head FROM feed_head;
 
--- name: InsertLogEntry
-INSERT INTO feed_log (feed_id, seq, kind, package_key, version_key, actor, logged, operation, packages_diff, versions_diff, bytes_diff)
-VALUES (@feed_id, @seq, @kind, @package_key, @version_key, @actor, @now, @operation, @packages_diff, @versions_diff, @bytes_diff);
-
 -- name: FindOperation
 SELECT seq FROM feed_log WHERE operation = @operation;
 

@@ -9,8 +9,11 @@ JOIN blob b ON b.blob_id = f.blob_id
 WHERE p.feed_id = @feed_id AND p.name_key = @name_key
 ORDER BY v.version_id, f.file_id;
 
--- name: FindPackage
-SELECT package_id FROM package WHERE feed_id = @feed_id AND name_key = @name_key;
+-- name: FindUpload
+SELECT COALESCE((SELECT p.package_id FROM package p WHERE p.feed_id = @feed_id AND p.name_key = @name_key), 0),
+       COALESCE(b.blob_id, 0), COALESCE(b.sha256, ''), COALESCE(b.size, 0), COALESCE(b.storage_key, '')
+FROM (SELECT 1 AS one) o
+LEFT JOIN blob b ON b.blob_id = (SELECT MIN(c.blob_id) FROM blob c WHERE c.sha256 = @sha256 AND c.size = @size AND c.marked IS NULL);
 
 -- name: FindVersion
 SELECT v.version_id
@@ -48,6 +51,3 @@ WHERE package_id = @package_id
 
 -- name: AddDownloads
 UPDATE package_version SET downloads = downloads + @downloads WHERE version_id = @version_id;
-
--- name: InsertFile
-INSERT INTO package_file (version_id, blob_id, name, name_key) VALUES (@version_id, @blob_id, @name, @name_key);

@@ -126,11 +126,15 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 		Name: m.Name, Version: m.Version, Key: ref.VersionKey, Prerelease: m.Prerelease,
 		Manifest: data, PublishedBy: u.By.String(),
 	}
-	broken, err := p.broken(ctx, blob)
+	file := proget.File{Name: m.FileName, Size: blob.Size, Digests: blob.Digests, StorageKey: blob.Key}
+	known, err := p.db.FindUpload(ctx, u.Feed.ID, ref.NameKey, file)
+	if err != nil {
+		return nil, fmt.Errorf("look for the package and its bytes: %w", err)
+	}
+	whole, err := p.whole(ctx, known.Blob)
 	if err != nil {
 		return nil, err
 	}
-	file := proget.File{Name: m.FileName, Size: blob.Size, Digests: blob.Digests, StorageKey: blob.Key}
 	ch := change(ref, proget.VersionPublished, u.By)
 	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) error {
 		v.Files = []proget.File{file} // a former attempt may have chosen another object
@@ -139,13 +143,14 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 			if err := remove(ctx, tx, ref, ch); err != nil && !errors.Is(err, proget.ErrNotFound) {
 				return err
 			}
+			known.PackageID = 0 // it may be gone with its only version
 		}
-		if broken != nil {
-			if err := tx.ReplaceObject(ctx, *broken, blob.Key); err != nil {
+		if !whole {
+			if err := tx.ReplaceObject(ctx, known.Blob, blob.Key); err != nil {
 				return err
 			}
 		}
-		created, err := tx.AddVersion(ctx, u.Feed.ID, ref.NameKey, v)
+		created, err := tx.AddVersion(ctx, u.Feed.ID, ref.NameKey, v, known)
 		if created {
 			ch.Packages++
 		}
@@ -180,26 +185,23 @@ func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, bl
 	return m, nil
 }
 
-// broken returns the blob that has these bytes by the database's account but
-// not in storage. The upload takes its place, which mends every version that
-// refers to it; else the only good copy would be thrown away as a second one.
-func (p *Publisher) broken(ctx context.Context, fresh storage.Blob) (*db.BlobRow, error) {
-	older, err := p.db.FindBlob(ctx, fresh.Digests[proget.SHA256], fresh.Size)
-	if errors.Is(err, proget.ErrNotFound) {
-		return nil, nil
+// whole reports whether a blob that has the upload's bytes by the database's
+// account has them in storage, too. If it has not, the upload takes its place,
+// which mends every version that refers to it; else the only good copy would be
+// thrown away as a second one.
+func (p *Publisher) whole(ctx context.Context, b db.BlobRow) (bool, error) {
+	if b.ID == 0 {
+		return true, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("look for a blob of the same bytes: %w", err)
-	}
-	fault := p.blobs.Verify(ctx, storage.Blob{Key: older.StorageKey, Size: fresh.Size, Digests: fresh.Digests})
+	fault := p.blobs.Verify(ctx, storage.Blob{Key: b.StorageKey, Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}})
 	if errors.Is(fault, proget.ErrNotFound) || errors.Is(fault, storage.ErrDamaged) {
-		p.log.WarnContext(ctx, "a stored file is missing or damaged; the same bytes, just uploaded, take its place", "key", older.StorageKey, "error", fault)
-		return &older, nil
+		p.log.WarnContext(ctx, "a stored file is missing or damaged; the same bytes, just uploaded, take its place", "key", b.StorageKey, "error", fault)
+		return false, nil
 	}
 	if fault != nil {
-		return nil, fmt.Errorf("verify the blob of the same bytes: %w", fault)
+		return false, fmt.Errorf("verify the blob of the same bytes: %w", fault)
 	}
-	return nil, nil
+	return true, nil
 }
 
 // discard removes an object that no row refers to, now if possible, else by

@@ -12,8 +12,51 @@ INSERT INTO feed (name, name_key, feed_type, description, active, created)
 VALUES (@name, @name_key, @feed_type, @description, @active, @now)
 RETURNING feed_id;
 
--- name: AdvanceHead
-UPDATE feed_head SET head = head + 1 WHERE feed_id = @feed_id RETURNING head;
+-- name: AppendLog
+WITH h AS (UPDATE feed_head SET head = head + 1 WHERE feed_id = @feed_id RETURNING feed_id, head)
+INSERT INTO feed_log (feed_id, seq, kind, package_key, version_key, actor, logged, operation, packages_diff, versions_diff, bytes_diff)
+SELECT h.feed_id, h.head, @kind, @package_key, @version_key, @actor, @now, @operation, @packages_diff, @versions_diff, @bytes_diff
+FROM h
+RETURNING seq;
+
+-- name: InsertFirstVersion
+WITH made AS (
+    INSERT INTO package (feed_id, name_key) VALUES (@feed_id, @name_key)
+    ON CONFLICT (feed_id, name_key) DO NOTHING
+    RETURNING package_id
+), p AS (
+    SELECT package_id, 1 AS created FROM made
+    UNION ALL
+    SELECT package_id, 0 FROM package WHERE feed_id = @feed_id AND name_key = @name_key
+), v AS (
+    INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
+                             published, published_by, downloads)
+    SELECT p.package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0
+    FROM p
+    RETURNING package_id, version_id, published
+)
+SELECT v.package_id, v.version_id, v.published, p.created FROM v JOIN p ON p.package_id = v.package_id;
+
+-- name: ReuseBlob
+WITH reused AS (
+    UPDATE blob
+    SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
+    WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL)
+      AND marked IS NULL
+    RETURNING blob_id, storage_key
+), f AS (
+    INSERT INTO package_file (version_id, blob_id, name, name_key)
+    SELECT @version_id, reused.blob_id, @file_name, @file_key FROM reused
+)
+SELECT storage_key FROM reused;
+
+-- name: InsertBlob
+WITH b AS (
+    INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_key, created, touched)
+    VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_key, @now, @now)
+    RETURNING blob_id
+)
+INSERT INTO package_file (version_id, blob_id, name, name_key) SELECT @version_id, b.blob_id, @file_name, @file_key FROM b;
 
 -- name: LogAfter
 SELECT seq, kind, package_key, version_key, actor, logged
@@ -28,28 +71,11 @@ WHERE p.feed_id = @feed_id AND p.name_key > @after
 ORDER BY p.name_key
 LIMIT @limit;
 
--- name: InsertPackage
-INSERT INTO package (feed_id, name_key) VALUES (@feed_id, @name_key)
-ON CONFLICT (feed_id, name_key) DO NOTHING
-RETURNING package_id;
-
 -- name: InsertVersion
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
                              published, published_by, downloads)
 VALUES (@package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0)
 RETURNING version_id, published;
-
--- name: TouchBlob
-UPDATE blob
-SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
-WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL)
-  AND marked IS NULL
-RETURNING blob_id, storage_key;
-
--- name: InsertBlob
-INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_key, created, touched)
-VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_key, @now, @now)
-RETURNING blob_id;
 
 -- name: ListBlobs
 SELECT blob_id, sha256, size, storage_key FROM blob

@@ -12,8 +12,43 @@ INSERT INTO feed (name, name_key, feed_type, description, active, created)
 VALUES (@name, @name_key, @feed_type, @description, @active, @now)
 RETURNING feed_id;
 
--- name: AdvanceHead
-UPDATE feed_head SET head = head + 1 WHERE feed_id = @feed_id RETURNING head;
+-- name: AppendLog
+UPDATE feed_head SET head = head + 1 WHERE feed_id = @feed_id;
+INSERT INTO feed_log (feed_id, seq, kind, package_key, version_key, actor, logged, operation, packages_diff, versions_diff, bytes_diff)
+SELECT h.feed_id, h.head, @kind, @package_key, @version_key, @actor, @now, @operation, @packages_diff, @versions_diff, @bytes_diff
+FROM feed_head h
+WHERE h.feed_id = @feed_id
+RETURNING seq;
+
+-- name: InsertFirstVersion
+INSERT INTO package (feed_id, name_key) VALUES (@feed_id, @name_key)
+ON CONFLICT (feed_id, name_key) DO NOTHING;
+INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
+                             published, published_by, downloads)
+SELECT p.package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0
+FROM package p
+WHERE p.feed_id = @feed_id AND p.name_key = @name_key;
+SELECT v.package_id, v.version_id, v.published,
+       CASE WHEN EXISTS (SELECT 1 FROM package_version o WHERE o.package_id = v.package_id AND o.version_id <> v.version_id) THEN 0 ELSE 1 END
+FROM package p
+JOIN package_version v ON v.package_id = p.package_id
+WHERE p.feed_id = @feed_id AND p.name_key = @name_key AND v.version_key = @version_key;
+
+-- name: ReuseBlob
+UPDATE blob
+SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
+WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL)
+  AND marked IS NULL;
+INSERT INTO package_file (version_id, blob_id, name, name_key)
+SELECT @version_id, b.blob_id, @file_name, @file_key FROM blob b
+WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.marked IS NULL);
+SELECT b.storage_key FROM blob b
+WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.marked IS NULL);
+
+-- name: InsertBlob
+INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_key, created, touched)
+VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_key, @now, @now);
+INSERT INTO package_file (version_id, blob_id, name, name_key) VALUES (@version_id, last_insert_rowid(), @file_name, @file_key);
 
 -- name: LogAfter
 SELECT seq, kind, package_key, version_key, actor, logged
@@ -28,28 +63,11 @@ WHERE p.feed_id = @feed_id AND p.name_key > @after
 ORDER BY p.name_key
 LIMIT @limit;
 
--- name: InsertPackage
-INSERT INTO package (feed_id, name_key) VALUES (@feed_id, @name_key)
-ON CONFLICT (feed_id, name_key) DO NOTHING
-RETURNING package_id;
-
 -- name: InsertVersion
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
                              published, published_by, downloads)
 VALUES (@package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0)
 RETURNING version_id, published;
-
--- name: TouchBlob
-UPDATE blob
-SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
-WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL)
-  AND marked IS NULL
-RETURNING blob_id, storage_key;
-
--- name: InsertBlob
-INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_key, created, touched)
-VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_key, @now, @now)
-RETURNING blob_id;
 
 -- name: ListBlobs
 SELECT blob_id, sha256, size, storage_key FROM blob

@@ -13,8 +13,47 @@ INSERT INTO feed (name, name_key, feed_type, description, active, created)
 OUTPUT inserted.feed_id
 VALUES (@name, @name_key, @feed_type, @description, @active, @now);
 
--- name: AdvanceHead
-UPDATE feed_head SET head = head + 1 OUTPUT inserted.head WHERE feed_id = @feed_id;
+-- name: AppendLog
+SET NOCOUNT ON;
+UPDATE feed_head SET head = head + 1 WHERE feed_id = @feed_id;
+INSERT INTO feed_log (feed_id, seq, kind, package_key, version_key, actor, logged, operation, packages_diff, versions_diff, bytes_diff)
+OUTPUT inserted.seq
+SELECT h.feed_id, h.head, @kind, @package_key, @version_key, @actor, @now, @operation, @packages_diff, @versions_diff, @bytes_diff
+FROM feed_head h
+WHERE h.feed_id = @feed_id;
+
+-- name: InsertFirstVersion
+SET NOCOUNT ON;
+INSERT INTO package (feed_id, name_key)
+SELECT @feed_id, @name_key
+WHERE NOT EXISTS (SELECT 1 FROM package p WITH (UPDLOCK, HOLDLOCK) WHERE p.feed_id = @feed_id AND p.name_key = @name_key);
+INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
+                             published, published_by, downloads)
+SELECT p.package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0
+FROM package p
+WHERE p.feed_id = @feed_id AND p.name_key = @name_key;
+SELECT v.package_id, v.version_id, v.published,
+       CASE WHEN EXISTS (SELECT 1 FROM package_version o WHERE o.package_id = v.package_id AND o.version_id <> v.version_id) THEN 0 ELSE 1 END
+FROM package p
+JOIN package_version v ON v.package_id = p.package_id
+WHERE p.feed_id = @feed_id AND p.name_key = @name_key AND v.version_key = @version_key;
+
+-- name: ReuseBlob
+SET NOCOUNT ON;
+UPDATE blob
+SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
+WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL)
+  AND marked IS NULL;
+INSERT INTO package_file (version_id, blob_id, name, name_key)
+SELECT @version_id, b.blob_id, @file_name, @file_key FROM blob b
+WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.marked IS NULL);
+SELECT b.storage_key FROM blob b
+WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.marked IS NULL);
+
+-- name: InsertBlob
+INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_key, created, touched)
+VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_key, @now, @now);
+INSERT INTO package_file (version_id, blob_id, name, name_key) VALUES (@version_id, SCOPE_IDENTITY(), @file_name, @file_key);
 
 -- name: LogAfter
 SELECT TOP (@limit) seq, kind, package_key, version_key, actor, logged
@@ -27,29 +66,11 @@ SELECT TOP (@limit) p.name_key FROM package p
 WHERE p.feed_id = @feed_id AND p.name_key > @after
 ORDER BY p.name_key;
 
--- name: InsertPackage
-INSERT INTO package (feed_id, name_key)
-OUTPUT inserted.package_id
-SELECT @feed_id, @name_key
-WHERE NOT EXISTS (SELECT 1 FROM package p WITH (UPDLOCK, HOLDLOCK) WHERE p.feed_id = @feed_id AND p.name_key = @name_key);
-
 -- name: InsertVersion
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
                              published, published_by, downloads)
 OUTPUT inserted.version_id, inserted.published
 VALUES (@package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0);
-
--- name: TouchBlob
-UPDATE blob
-SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
-OUTPUT inserted.blob_id, inserted.storage_key
-WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL)
-  AND marked IS NULL;
-
--- name: InsertBlob
-INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_key, created, touched)
-OUTPUT inserted.blob_id
-VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_key, @now, @now);
 
 -- name: ListBlobs
 SELECT TOP (@limit) blob_id, sha256, size, storage_key FROM blob
