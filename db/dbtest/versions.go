@@ -166,12 +166,12 @@ func testDeduplicate(t *testing.T, open Open) {
 	require.Equal(t, "cd", p.Versions[0].Files[0].Digests[proget.SHA1], "digests that were missing are added")
 }
 
-// testLogOrder: while 16 writers publish, a reader never sees a gap or an
+// testLogOrder: while 64 writers publish, a reader never sees a gap or an
 // entry appear behind one that it has seen.
 func testLogOrder(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	id := newFeed(t, s, "main")
-	const writers, each = 16, 6
+	const writers, each = 64, 3
 	var writing sync.WaitGroup
 	for w := range writers {
 		writing.Go(func() {

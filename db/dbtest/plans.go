@@ -1,0 +1,51 @@
+package dbtest
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/driver"
+)
+
+// Growing are the tables that grow with the packages and their use.
+const Growing = "package|package_version|package_file|blob|feed_log|job"
+
+// scanning are the queries that read the whole of a growing table, and why they
+// may: none is on a request's way.
+var scanning = map[string]string{
+	"CountBlobs": "the check of all stored files says how far it has come",
+	"ListJobs":   "it stops at its limit: SQLite calls a walk along the key a scan",
+}
+
+// Plans checks that no query on a request's way reads the whole of a table that
+// grows. scans returns the parts of a statement's plan that do. Each parameter
+// has been replaced by the literal '1'.
+func Plans(t *testing.T, d driver.Driver, scans func(t *testing.T, statement string) []string) {
+	queries, err := db.SharedQueries()
+	require.NoError(t, err)
+	own, err := db.ParseQueries(d.Files(), "queries")
+	require.NoError(t, err)
+	for name, text := range own {
+		queries[name] = text
+	}
+	for name, text := range queries {
+		text = db.ReplaceParameters(text, func(param string) string {
+			if param == "now" {
+				return d.Now()
+			}
+			return "'1'"
+		})
+		for statement := range strings.SplitSeq(text, ";") {
+			if reads := regexp.MustCompile(`(?i)^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b`); !reads.MatchString(statement) {
+				continue
+			}
+			if found := scans(t, statement); len(found) > 0 {
+				require.Contains(t, scanning, name, "%s\n%s", strings.Join(found, "\n"), statement)
+			}
+		}
+	}
+}

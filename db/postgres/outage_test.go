@@ -1,0 +1,101 @@
+package postgres_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/postgres"
+	"github.com/proget-go/ha/internal/testenv"
+)
+
+// together runs n transactions that wait for each other, so that each has a
+// connection of its own, and returns how many attempts they took.
+func together(ctx context.Context, t *testing.T, s *db.Store, n int) int {
+	t.Helper()
+	spans := tracetest.NewInMemoryExporter()
+	ctx, end := sdk.NewTracerProvider(sdk.WithSyncer(spans)).Tracer("test").Start(ctx, "together")
+	defer end.End()
+	var met, done sync.WaitGroup
+	met.Add(n)
+	for i := range n {
+		done.Go(func() {
+			var once sync.Once
+			err := s.Tx(ctx, func(tx *db.Tx) error {
+				err := tx.SetSetting(ctx, fmt.Sprint(i), "set")
+				if err == nil {
+					once.Do(met.Done)
+					met.Wait()
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	done.Wait()
+	attempts := 0
+	for _, s := range spans.GetSpans() {
+		if s.Name == "transaction" {
+			attempts++
+		}
+	}
+	return attempts
+}
+
+// TestBecameReplica: a server that went on as a replica keeps its connections and
+// refuses to write. The first operation that is refused spares all others.
+func TestBecameReplica(t *testing.T) {
+	t.Parallel()
+	const connections = 8
+	former := testenv.StartPostgres(t)
+	url := former.NewDatabase(t)
+	standby := former.StartStandby(t)
+	both := strings.Replace(url, former.Host(), former.Host()+","+standby.Host(), 1) + "&target_session_attrs=read-write"
+	s, err := postgres.Open(t.Context(), both, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	require.Equal(t, connections, together(t.Context(), t, s, connections))
+
+	standby.Promote(t)
+	admin, err := sql.Open("pgx", url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = admin.Close() })
+	for _, statement := range []string{"ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"} {
+		_, err = admin.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { return together(t.Context(), t, s, 1) > 1 }, 30*time.Second, 20*time.Millisecond)
+	require.Equal(t, connections, together(t.Context(), t, s, connections))
+}
+
+// TestFrozenServer: a server that takes connections and answers nothing does not
+// use up the time for a change: the next host is asked.
+func TestFrozenServer(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartPostgres(t)
+	proxy := testenv.StartProxy(t, server.Host())
+	url := strings.Replace(server.NewDatabase(t), server.Host(), proxy.Address+","+server.Host(), 1) + "&connect_timeout=1"
+	s, err := postgres.Open(t.Context(), url, &db.Options{Attempt: 3 * time.Second})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		proxy.Heal()
+		require.NoError(t, s.Close())
+	})
+	_ = together(t.Context(), t, s, 4)
+	proxy.Cut()
+	require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error { return tx.SetSetting(t.Context(), "key", "value") }))
+	all, err := s.Settings(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "value", all["key"])
+}

@@ -1,0 +1,61 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db/dbtest"
+	"github.com/proget-go/ha/internal/testenv"
+)
+
+// fill makes 100,000 packages with ten versions each: a million versions, files,
+// blobs and log entries.
+const fill = `
+INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created) VALUES (1, 'main', 'main', 'test', '', 1, 0);
+INSERT INTO feed_head VALUES (1, 1000000);
+INSERT INTO package (feed_id, name_key) SELECT 1, 'package.' || i FROM generate_series(1, 100000) i;
+INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads)
+SELECT p.package_id, p.name_key, '1.0.' || n, '1.0.' || n, 0, 1, '', 0, '{}', 0, 'test', 0 FROM package p, generate_series(1, 10) n;
+INSERT INTO blob (sha256, size, storage_key, created, touched) SELECT md5(v.version_id::text) || md5('x' || v.version_id), 100, 'blobs/' || v.version_id, 0, 0 FROM package_version v;
+INSERT INTO package_file (version_id, blob_id, name, name_key) SELECT b.blob_id, b.blob_id, 'f', 'f' FROM blob b;
+INSERT INTO feed_log (feed_id, seq, kind, package_key, version_key, actor, logged, operation, packages_diff, versions_diff, bytes_diff)
+SELECT 1, i, 'published', 'package.' || i / 10, '1.0', 'test', 0, 'op' || i, 0, 1, 100 FROM generate_series(1, 1000000) i;
+INSERT INTO job (kind, argument, state, priority, run_after, attempt, failures, max_failures, worker, claim_expires, done, total, remark, created, started, finished)
+SELECT 'test', '', CASE WHEN i % 2 = 0 THEN 'waiting' ELSE 'done' END, 0, i, 0, 0, 3, '', 0, 0, 0, '', i, i, CASE WHEN i % 2 = 0 THEN 0 ELSE i END FROM generate_series(1, 100000) i;
+ANALYZE`
+
+// TestPlans asks the engine how it would run each query on a million versions.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	url := testenv.StartPostgres(t).NewDatabase(t)
+	s, err := Open(t.Context(), url, nil)
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	pool, err := sql.Open("pgx", url+"&default_query_exec_mode=simple_protocol")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = pool.Close() })
+	_, err = pool.ExecContext(t.Context(), fill)
+	require.NoError(t, err)
+	scan := regexp.MustCompile(`Seq Scan on (` + dbtest.Growing + `)\b`)
+	dbtest.Plans(t, engine{}, func(t *testing.T, statement string) []string {
+		return scan.FindAllString(plan(t.Context(), t, pool, statement), -1)
+	})
+}
+
+func plan(ctx context.Context, t *testing.T, pool *sql.DB, statement string) (text string) {
+	t.Helper()
+	rows, err := pool.QueryContext(ctx, "EXPLAIN "+statement)
+	require.NoError(t, err, statement)
+	defer rows.Close()
+	for rows.Next() {
+		var line string
+		require.NoError(t, rows.Scan(&line))
+		text += line + "\n"
+	}
+	require.NoError(t, rows.Err())
+	return text
+}

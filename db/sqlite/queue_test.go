@@ -1,0 +1,28 @@
+package sqlite_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/proget"
+)
+
+// TestQueue: operations beyond the limit are refused at once, not piled up.
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), &db.Options{Queue: 1})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	require.NoError(t, s.Tx(t.Context(), func(*db.Tx) error {
+		_, err := s.Settings(t.Context())
+		require.ErrorIs(t, err, proget.ErrUnavailable)
+		require.Contains(t, proget.Message(err), "Try again")
+		return nil
+	}))
+	_, err = s.Settings(t.Context())
+	require.NoError(t, err)
+}
