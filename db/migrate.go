@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/proget-go/ha/db/driver"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -104,6 +105,10 @@ func (s *Store) migrate(ctx context.Context, m migration) error {
 		_, err := tx.run(ctx, "InsertSchemaVersion", arg("version", m.version), arg("name", m.name))
 		return err
 	})
+	if err != nil && s.drv.Classify(err) == driver.Denied {
+		return proget.WrapError(proget.ErrInvalid, err,
+			"This account may not change the database's schema: run the upgradedb command with one that may, and this node without upgrading.")
+	}
 	return err
 }
 

@@ -22,6 +22,7 @@ const (
 	Retry                   // deadlock, lock timeout, serialization: the transaction is tried again
 	Unavailable             // failover, broken connection, not primary: tried again on another connection
 	Full                    // no space left: an administrator must act, so it is not tried again
+	Denied                  // the account lacks a right
 )
 
 // Pools are an open database: one pool that writes and one that only reads.

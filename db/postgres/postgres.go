@@ -107,6 +107,8 @@ func classifyCode(code string) driver.Kind {
 		return driver.Retry
 	case "53100": // disk full
 		return driver.Full
+	case "42501": // insufficient privilege
+		return driver.Denied
 	case "25006", // read-only transaction: this server is a standby now
 		"57P01", "57P02", "57P03", "57P05", // shutting down, crashed, starting up, idle session ended
 		"53300": // too many connections

@@ -74,6 +74,39 @@ func TestFormerPrimary(t *testing.T) {
 	require.Equal(t, "after", all["key"])
 }
 
+// TestNoRights: an account that may not change the schema is told so, and serves
+// a schema that is up to date.
+func TestNoRights(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartPostgres(t)
+	url := server.NewDatabase(t)
+	admin, err := sql.Open("pgx", url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = admin.Close() })
+	for _, statement := range []string{
+		"CREATE ROLE app LOGIN", "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+		"ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app",
+		"ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO app"} {
+		_, err = admin.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	app := strings.Replace(url, "postgres@", "app@", 1)
+	_, err = postgres.Open(t.Context(), app, nil)
+	require.ErrorIs(t, err, proget.ErrInvalid)
+	require.Contains(t, err.Error(), "upgradedb")
+	require.Contains(t, err.Error(), "permission denied for schema public")
+
+	upgraded, err := postgres.Open(t.Context(), url, nil)
+	require.NoError(t, err)
+	require.NoError(t, upgraded.Close())
+	for _, opts := range []db.Options{{}, {NoMigrate: true}} {
+		s, err := postgres.Open(t.Context(), app, &opts)
+		require.NoError(t, err)
+		require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error { return tx.SetSetting(t.Context(), "key", "value") }))
+		require.NoError(t, s.Close())
+	}
+}
+
 func TestUnreadableURL(t *testing.T) {
 	t.Parallel()
 	_, err := postgres.Open(t.Context(), "postgres://host:notaport/db", nil)

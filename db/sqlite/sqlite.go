@@ -129,6 +129,8 @@ func (engine) Classify(err error) driver.Kind {
 		return driver.Retry
 	case lib.SQLITE_FULL:
 		return driver.Full
+	case lib.SQLITE_READONLY, lib.SQLITE_PERM, lib.SQLITE_AUTH:
+		return driver.Denied
 	}
 	return driver.Other
 }

@@ -80,6 +80,11 @@ var numbers = map[int32]driver.Kind{
 	17147: driver.Unavailable, // [E] the service is shutting down
 	17148: driver.Unavailable, // [E] shutdown begun by another
 
+	229:  driver.Denied, // [E] permission denied on an object
+	262:  driver.Denied, // [E] permission denied in the database
+	1088: driver.Denied, // [E] the object does not exist, or permission is missing
+	2760: driver.Denied, // [E] the schema does not exist, or permission is missing
+
 	1101:  driver.Full, // [E] no page can be allocated
 	1105:  driver.Full, // [E] no space in the filegroup
 	9002:  driver.Full, // [E] the transaction log is full
