@@ -381,5 +381,5 @@ func TestTracesAreSent(t *testing.T) {
 		require.True(t, strings.HasPrefix(text, "/v1/traces"))
 		all.WriteString(text)
 	}
-	require.Contains(t, all.String(), "query InsertVersion")
+	require.Contains(t, all.String(), "query InsertFirstVersion")
 }
