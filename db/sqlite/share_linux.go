@@ -1,10 +1,6 @@
 package sqlite
 
-import (
-	"golang.org/x/sys/unix"
-
-	"github.com/proget-go/ha/proget"
-)
+import "golang.org/x/sys/unix"
 
 // networkFileSystems are the magic numbers that statfs(2) gives for file
 // systems without shared memory between machines.
@@ -24,8 +20,7 @@ func refuseNetworkFolder(folder string) error {
 		return nil // opening the file will say what is wrong
 	}
 	if name, ok := networkFileSystems[int64(st.Type)]; ok {
-		return proget.Errorf(proget.ErrInvalid,
-			"SQLite cannot be used on the %s share %s, because its write-ahead log needs memory that machines do not share: use a local folder, or PostgreSQL or SQL Server for several machines.", name, folder)
+		return refused(name, folder)
 	}
 	return nil
 }

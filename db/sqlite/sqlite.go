@@ -57,6 +57,13 @@ func Open(ctx context.Context, path string, opts *db.Options) (*db.Store, error)
 	return store, nil
 }
 
+// refused says why a folder that several machines see is no place for a
+// database.
+func refused(kind, folder string) error {
+	return proget.Errorf(proget.ErrInvalid,
+		"SQLite cannot be used on the %s share %s, because its write-ahead log needs memory that machines do not share: use a local folder, or PostgreSQL or SQL Server for several machines.", kind, folder)
+}
+
 // create makes an empty file unless it is there; what the engine puts beside it
 // gets the same mode. It never opens a file that is there: closing it would
 // release this process's locks on it (https://sqlite.org/howtocorrupt.html,

@@ -59,6 +59,7 @@ Usage:
   server [run] [flags]             serve
   server upgradedb [flags]         bring the database's schema up to date, and exit
   server resetadminpassword        give the user Admin a new password, and print it
+  server backup FILE [flags]       copy the SQLite database to a new file, while it is in use
   server version                   print the version
   server help                      print this
 

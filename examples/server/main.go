@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/feed/universal"
@@ -68,6 +69,13 @@ func run(args []string) error {
 		fmt.Println(node.Version())
 		return nil
 	}
+	var file string // that backup writes
+	if command == "backup" {
+		if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+			return usageError("backup: name the file to write, as in backup /srv/backup/proget.db")
+		}
+		file, args = args[0], args[1:]
+	}
 	cfg, err := parse(args)
 	if err != nil {
 		return err
@@ -81,8 +89,10 @@ func run(args []string) error {
 		return upgrade(ctx, cfg)
 	case "resetadminpassword":
 		return resetPassword(ctx, cfg)
+	case "backup":
+		return backup(ctx, cfg, file)
 	}
-	return usageError(fmt.Sprintf("there is no command %q: use run, upgradedb, resetadminpassword, version or help", command))
+	return usageError(fmt.Sprintf("there is no command %q: use run, upgradedb, resetadminpassword, backup, version or help", command))
 }
 
 func upgrade(ctx context.Context, cfg config) error {
@@ -122,6 +132,18 @@ func resetPassword(ctx context.Context, cfg config) error {
 	} else {
 		fmt.Printf("The password of %s has been set.\n", node.AdminName)
 	}
+	return nil
+}
+
+// backup copies the embedded database while servers use it.
+func backup(ctx context.Context, cfg config, file string) error {
+	if cfg.engine() != "sqlite" {
+		return usageError("backup copies a SQLite database; a database server has its own means")
+	}
+	if err := sqlite.Backup(ctx, cfg.sqlitePath(), file); err != nil {
+		return err
+	}
+	fmt.Printf("The database is in %s. Copy the storage folder now, and keep the encryption key with both.\n", file)
 	return nil
 }
 

@@ -141,6 +141,28 @@ func TestUpgradeFirst(t *testing.T) {
 	start(t, "-data", data)
 }
 
+// TestBackup: what was pushed before a backup is in it.
+func TestBackup(t *testing.T) {
+	t.Parallel()
+	data, copied := t.TempDir(), filepath.Join(t.TempDir(), "copy.db")
+	p := start(t, "-data", data)
+	require.Equal(t, http.StatusCreated, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "1.0.0")))
+	out, err := command(t, "backup", copied, "-data", data).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), copied)
+	again := start(t, "-data", data, "-db", "sqlite:"+copied, "-node", "again")
+	require.Equal(t, http.StatusOK, status(again.URL+"/nuget/nuget/v3/flatcontainer/acme.lib/1.0.0/acme.lib.1.0.0.nupkg"))
+
+	out, err = command(t, "backup", copied, "-data", data).CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "already")
+	for _, args := range [][]string{{"backup"}, {"backup", "f", "-db", "postgres://host/db", "-encryption-key", key}} {
+		cmd := command(t, args...)
+		require.Error(t, cmd.Run())
+		require.Equal(t, 2, cmd.ProcessState.ExitCode())
+	}
+}
+
 // TestWrongUse: each wrong value gets one line and exit code 2.
 func TestWrongUse(t *testing.T) {
 	t.Parallel()
