@@ -19,7 +19,7 @@ func BenchmarkSync(b *testing.B) {
 	s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "test.db"), &db.Options{Logger: dark})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, s.Close()) })
-	for _, readers := range []int{1, 16, 256} {
+	for _, readers := range []int{1, 16, 256, 1000} {
 		b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) {
 			tail := indexing.NewTail(s, &indexing.TailOptions{Logger: dark})
 			defer tail.Close()
