@@ -20,6 +20,15 @@ func TestConformance(t *testing.T) {
 	run(t, server, func(url string) string { return url })
 }
 
+// TestVersions: the contract holds on the other versions that are supported.
+func TestVersions(t *testing.T) {
+	for _, major := range []string{"13", "14", "16", "17"} {
+		t.Run(major, func(t *testing.T) {
+			run(t, testenv.StartPostgresVersion(t, major), func(url string) string { return url })
+		})
+	}
+}
+
 // TestPooler: the contract holds behind a pooler that gives each transaction
 // another session of the server.
 func TestPooler(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -23,17 +22,12 @@ type Dotnet struct {
 // FindDotnet finds the SDK that scripts/install-test-deps installs.
 func FindDotnet(t testing.TB) *Dotnet {
 	t.Helper()
-	cache := os.Getenv("PROGET_TEST_CACHE")
-	if cache == "" {
-		_, file, _, _ := runtime.Caller(0)
-		cache = filepath.Join(filepath.Dir(file), "..", "..", ".cache")
-	}
-	dir := filepath.Join(cache, "dotnet", "package")
+	dir := filepath.Join(cache(), "dotnet", "package")
 	bin := filepath.Join(dir, "dotnet")
 	if _, err := os.Stat(bin); err != nil {
 		Missing(t, "the .NET SDK 3.1", "run make deps")
 	}
-	libs, _ := filepath.Glob(filepath.Join(cache, "dotnet", "openssl", "usr", "lib", "*"))
+	libs, _ := filepath.Glob(filepath.Join(cache(), "dotnet", "openssl", "usr", "lib", "*"))
 	return &Dotnet{t: t, dir: dir, bin: bin, env: append(os.Environ(),
 		"DOTNET_ROOT="+dir, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1", "DOTNET_CLI_TELEMETRY_OPTOUT=1",
 		"DOTNET_SKIP_FIRST_TIME_EXPERIENCE=1", "DOTNET_NOLOGO=1", "MSBUILDDISABLENODEREUSE=1",

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,8 +37,33 @@ func StartPostgres(t testing.TB) *Postgres {
 		t.Fatal(err)
 	}
 	p := newPostgres(t, filepath.Dir(initdb))
+	p.initialize(t)
+	return p
+}
+
+func (p *Postgres) initialize(t testing.TB) {
+	t.Helper()
 	p.run(t, "initdb", "-D", p.data(), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
 	p.launch(t)
+}
+
+// StartPostgresVersion starts a server of a major version that may be another
+// than the system's.
+func StartPostgresVersion(t testing.TB, major string) *Postgres {
+	t.Helper()
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("other versions of PostgreSQL are installed on Linux on amd64 only")
+	}
+	unpacked := filepath.Join(cache(), "postgres", major, "package", "native")
+	if _, err := os.Stat(unpacked); err != nil {
+		Missing(t, "PostgreSQL "+major, "run make deps")
+	}
+	p := newPostgres(t, "")
+	p.bin = filepath.Join(p.dir, "native", "bin") // a copy, where the server's own user can read it
+	if err := os.CopyFS(filepath.Dir(p.bin), os.DirFS(unpacked)); err != nil {
+		t.Fatal(err)
+	}
+	p.initialize(t)
 	return p
 }
 

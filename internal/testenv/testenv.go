@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -22,6 +23,16 @@ func Missing(t testing.TB, what, install string) {
 		t.Fatal(message)
 	}
 	t.Skip(message)
+}
+
+// cache is the folder where scripts/install-test-deps puts what no package
+// manager of the system has.
+func cache() string {
+	if dir := os.Getenv("PROGET_TEST_CACHE"); dir != "" {
+		return dir
+	}
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", ".cache")
 }
 
 // Program returns the path of the first of the named programs that is there,
