@@ -59,12 +59,8 @@ func (s *Store) LeaveNode(ctx context.Context, name, instance string) (left bool
 
 // RemoveNode forgets a node whose heartbeat is older than the given age, and
 // returns proget.ErrConflict if it is not: a living node cannot be removed.
-func (s *Store) RemoveNode(ctx context.Context, name string, olderThan time.Duration) error {
-	var n int64
-	err := s.write(ctx, func(c *conn) (err error) {
-		n, err = c.run(ctx, "DeleteNode", arg("name", name), arg("older_than", olderThan.Microseconds()))
-		return err
-	})
+func (tx *Tx) RemoveNode(ctx context.Context, name string, olderThan time.Duration) error {
+	n, err := tx.run(ctx, "DeleteNode", arg("name", name), arg("older_than", olderThan.Microseconds()))
 	if err == nil && n == 0 {
 		err = proget.Errorf(proget.ErrConflict, "Server %s is alive, or was removed already.", name)
 	}

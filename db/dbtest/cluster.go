@@ -66,8 +66,11 @@ func testNodes(t *testing.T, open Open) {
 	require.Equal(t, "i2", nodes[0].Instance)
 	require.True(t, began.Equal(nodes[0].Started))
 	require.Less(t, nodes[0].Age, time.Minute)
-	require.ErrorIs(t, s.RemoveNode(ctx, "web-1", time.Hour), proget.ErrConflict, "alive")
-	require.NoError(t, s.RemoveNode(ctx, "web-1", -time.Hour))
+	remove := func(olderThan time.Duration) error {
+		return s.Tx(ctx, func(tx *db.Tx) error { return tx.RemoveNode(ctx, "web-1", olderThan) })
+	}
+	require.ErrorIs(t, remove(time.Hour), proget.ErrConflict, "alive")
+	require.NoError(t, remove(-time.Hour))
 	nodes, err = s.ListNodes(ctx)
 	require.NoError(t, err)
 	require.Empty(t, nodes)

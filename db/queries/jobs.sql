@@ -28,4 +28,6 @@ SET state = CASE WHEN failures + 1 >= max_failures THEN 'failed' ELSE 'waiting' 
 WHERE state = 'running' AND claim_expires < @now;
 
 -- name: DeleteFinishedJobs
-DELETE FROM job WHERE finished > 0 AND finished < @now - @older_than;
+DELETE FROM job
+WHERE finished > 0 AND finished < @now - @older_than
+  AND job_id < 1000 + (SELECT MIN(j.job_id) FROM job j WHERE j.finished > 0 AND j.finished < @now - @older_than);

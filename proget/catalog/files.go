@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -130,15 +132,27 @@ func (f *Files) flush(ctx context.Context) {
 	counts := f.counts
 	f.counts = make(map[int64]int64)
 	f.mu.Unlock()
-	if len(counts) == 0 {
-		return
-	}
-	if err := f.db.AddDownloads(ctx, counts); err != nil {
-		f.log.WarnContext(ctx, "downloads could not be counted; they will be with the next ones", "error", err)
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		for id, n := range counts {
-			f.counts[id] += n
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(counts)), downloadBatch) {
+		batch := make(map[int64]int64, len(ids))
+		for _, id := range ids {
+			batch[id] = counts[id]
 		}
+		if err := f.db.AddDownloads(ctx, batch); err != nil {
+			f.log.WarnContext(ctx, "downloads could not be counted; they will be with the next ones", "error", err)
+			f.keep(batch)
+		}
+	}
+}
+
+// downloadBatch bounds the rows that one transaction locks: SQL Server takes
+// the whole table instead of some thousands.
+const downloadBatch = 500
+
+// keep adds counts that are not in the database to those of the next time.
+func (f *Files) keep(counts map[int64]int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, n := range counts {
+		f.counts[id] += n
 	}
 }

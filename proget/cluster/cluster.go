@@ -471,12 +471,12 @@ func (r *Registry) Members(ctx context.Context) ([]Member, error) {
 
 // Remove forgets a server that is gone, and what it left in storage. It returns
 // proget.ErrConflict for one that is alive.
-func (r *Registry) Remove(ctx context.Context, name string) error {
+func (r *Registry) Remove(ctx context.Context, name string, by proget.Principal) error {
 	members, err := r.members(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.db.RemoveNode(ctx, name, StaleAfter); err != nil {
+	if err := r.change(ctx, by, func(tx *db.Tx) error { return tx.RemoveNode(ctx, name, StaleAfter) }); err != nil {
 		return err
 	}
 	for _, m := range members {
@@ -514,7 +514,12 @@ func (r *Registry) SetMode(ctx context.Context, setting string, on bool, by prog
 	if on {
 		value = Enabled
 	}
+	return r.change(ctx, by, func(tx *db.Tx) error { return tx.SetSetting(ctx, setting, value) })
+}
+
+// change runs fn as a change of the installation, once and for certain.
+func (r *Registry) change(ctx context.Context, by proget.Principal, fn func(*db.Tx) error) error {
 	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: by.String(), Kind: proget.SystemChanged}
-	_, err := r.db.Change(ctx, ch, func(tx *db.Tx) error { return tx.SetSetting(ctx, setting, value) })
+	_, err := r.db.Change(ctx, ch, fn)
 	return err
 }

@@ -132,11 +132,11 @@ func TestSilentServer(t *testing.T) {
 	w := newWorld(t)
 	watcher := w.server(t, "watcher")
 	silent := w.server(t, "silent")
-	require.ErrorIs(t, watcher.Remove(t.Context(), "silent"), proget.ErrConflict, "it lives")
+	require.ErrorIs(t, watcher.Remove(t.Context(), "silent", proget.Principal{User: "ann"}), proget.ErrConflict, "it lives")
 	age(t, w, "silent")
 	require.False(t, member(t, watcher, "silent").Alive())
 	require.True(t, member(t, watcher, "watcher").Alive())
-	require.NoError(t, watcher.Remove(t.Context(), "silent"))
+	require.NoError(t, watcher.Remove(t.Context(), "silent", proget.Principal{User: "ann"}))
 	require.Nil(t, member(t, watcher, "silent"))
 	require.NoError(t, silent.Check(t.Context()))
 	require.True(t, member(t, watcher, "silent").Alive())
@@ -250,7 +250,7 @@ func TestProbesDoNotPileUp(t *testing.T) {
 	_ = w.server(t, "b")
 	require.Equal(t, 3, w.objects(t))
 	age(t, w, "b")
-	require.NoError(t, w.server(t, "a").Remove(t.Context(), "b"))
+	require.NoError(t, w.server(t, "a").Remove(t.Context(), "b", proget.Principal{User: "ann"}))
 	require.Equal(t, 2, w.objects(t))
 }
 

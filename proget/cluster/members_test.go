@@ -227,7 +227,7 @@ func TestNoAnswer(t *testing.T) {
 func TestRemoveUnknown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	err := w.server(t, "a").Remove(t.Context(), "nobody")
+	err := w.server(t, "a").Remove(t.Context(), "nobody", proget.Principal{User: "ann"})
 	require.ErrorIs(t, err, proget.ErrConflict)
 	require.Contains(t, proget.Message(err), "nobody")
 }

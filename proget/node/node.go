@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -172,8 +173,9 @@ func (n *Node) unready() []string {
 }
 
 // Enqueue queues a job of a kind, unless one is unfinished already.
-func (n *Node) Enqueue(ctx context.Context, kind string) error {
-	err := n.cfg.DB.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, db.NewJob{Kind: kind, RunKey: kind}) })
+func (n *Node) Enqueue(ctx context.Context, kind string, by proget.Principal) error {
+	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: by.String(), Kind: proget.SystemChanged}
+	_, err := n.cfg.DB.Change(ctx, ch, func(tx *db.Tx) error { return tx.Enqueue(ctx, db.NewJob{Kind: kind, RunKey: kind}) })
 	if errors.Is(err, proget.ErrConflict) {
 		return proget.WrapError(proget.ErrConflict, err, "Such a job is waiting or under way already.")
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/web"
 )
 
@@ -14,7 +13,7 @@ func (n *Node) newPages() (http.Handler, error) {
 		Catalog: n.catalog, Search: n.searcher, Publisher: n.publisher, Files: n.files,
 		Authority: n.authority, Admin: n.admin, Cluster: n.registry, Types: n.cfg.Feeds,
 		Stats: n.stats, Jobs: n.cfg.DB.ListJobs,
-		Enqueue: func(ctx context.Context, kind string, _ proget.Principal) error { return n.Enqueue(ctx, kind) },
+		Enqueue: n.Enqueue,
 		Sync:    n.tail.Sync, BaseURL: n.baseURL,
 		Engine: n.cfg.DB.Engine(), Version: Version(), Logger: n.cfg.Logger,
 	})

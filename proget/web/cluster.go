@@ -97,7 +97,7 @@ func (s *site) removeServer(v *visit) error {
 	if name == "" {
 		return proget.Errorf(proget.ErrInvalid, "The form does not say which server to remove.")
 	}
-	if err := s.Cluster.Remove(v.Context(), name); err != nil {
+	if err := s.Cluster.Remove(v.Context(), name, v.id.Principal); err != nil {
 		return err
 	}
 	s.Logger.InfoContext(v.Context(), "a server was removed from the cluster", "server", name, "by", v.id.String())
