@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -147,6 +148,45 @@ func TestLostAnswers(t *testing.T) {
 	require.Zero(t, missing+doubled+half)
 	require.Empty(t, l.refused, "no false conflict")
 	require.Empty(t, l.unknown, "every outcome was found out")
+}
+
+// TestBadNetwork: between the nodes and the database, everything is late, nothing
+// gets through for a while, connections break. Pushes wait, and nothing is lost.
+func TestBadNetwork(t *testing.T) {
+	postgres := testenv.StartPostgres(t)
+	proxy := testenv.StartProxy(t, postgres.Host())
+	c := start(t, "-db", strings.Replace(postgres.NewDatabase(t), postgres.Host(), proxy.Address, 1))
+	l := &load{c: c, client: &http.Client{Timeout: time.Minute}, refused: make(map[int]int)}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var pushing sync.WaitGroup
+	for worker := range 4 {
+		pushing.Go(func() { l.run(t, ctx, worker) })
+	}
+	l.awaitPushes(t, 20)
+	for range 3 {
+		proxy.Delay(20 * time.Millisecond)
+		l.awaitPushes(t, 5)
+		proxy.Cut()
+		time.Sleep(2 * time.Second) // nothing can be awaited: nobody hears from anybody
+		proxy.Heal()
+		l.awaitPushes(t, 5)
+		proxy.Delay(0)
+		for range 20 {
+			proxy.Break()
+			l.awaitPushes(t, 1)
+		}
+	}
+	stop()
+	pushing.Wait()
+	lost, doubled, half := l.check(t, c.role("web"))
+	t.Logf("pushes acknowledged %d, without a clear answer %d, refused %v; lost %d, doubled %d, half visible %d; longest push %s; "+
+		"reads of what was just pushed: failed %d, put off %d", len(l.acknowledged), len(l.unknown), l.refused, lost, doubled, half,
+		l.longest.Round(time.Millisecond), l.readFailures, l.putOff)
+	require.Zero(t, lost+doubled+half)
+	require.Empty(t, l.refused, "no false conflict")
+	require.Empty(t, l.unknown, "every outcome was found out")
+	require.Zero(t, l.readFailures)
 }
 
 // TestNodeCutOff: a web node that alone cannot reach the database serves what it
