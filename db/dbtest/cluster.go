@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
@@ -85,6 +86,46 @@ func testNodes(t *testing.T, open Open) {
 	nodes, err = s.ListNodes(ctx)
 	require.NoError(t, err)
 	require.Empty(t, nodes)
+}
+
+// testDeadlock: two transactions that take two rows in opposite orders both
+// succeed: one of them is told to try again, and its caller does not notice.
+func testDeadlock(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		if err := tx.SetSetting(ctx, "a", "0"); err != nil {
+			return err
+		}
+		return tx.SetSetting(ctx, "b", "0")
+	}))
+	var waiting sync.WaitGroup
+	waiting.Add(2)
+	both := make(chan struct{})
+	go func() { waiting.Wait(); close(both) }()
+	cross := func(first, second, value string) error {
+		met := false
+		return s.Tx(ctx, func(tx *db.Tx) error {
+			if err := tx.SetSetting(ctx, first, value); err != nil {
+				return err
+			}
+			if !met {
+				met = true
+				waiting.Done()
+				select {
+				case <-both:
+				case <-time.After(time.Second): // an engine with one writer never lets the other come so far
+				}
+			}
+			return tx.SetSetting(ctx, second, value)
+		})
+	}
+	var crossing errgroup.Group
+	crossing.Go(func() error { return cross("a", "b", "1") })
+	crossing.Go(func() error { return cross("b", "a", "2") })
+	require.NoError(t, crossing.Wait())
+	all, err := s.Settings(ctx)
+	require.NoError(t, err)
+	require.Equal(t, all["a"], all["b"], "one transaction came after the other")
 }
 
 func testLease(t *testing.T, open Open) {

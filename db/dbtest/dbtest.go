@@ -33,6 +33,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"OneWinner":      testOneWinner,
 		"UnknownOutcome": testUnknownOutcome,
 		"LateCommit":     testLateCommit,
+		"Deadlock":       testDeadlock,
 		"Follower":       testFollower,
 		"Accounts":       testAccounts,
 		"Keys":           testKeys,

@@ -103,7 +103,7 @@ func classifyCode(code string) driver.Kind {
 		return driver.Unique
 	case "23503":
 		return driver.ForeignKey
-	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
+	case "40001", "40P01", "55P03", "57014": // serialization failure, deadlock, lock not available, canceled by the server's own time limit
 		return driver.Retry
 	case "53100": // disk full
 		return driver.Full
@@ -111,7 +111,7 @@ func classifyCode(code string) driver.Kind {
 		return driver.Denied
 	case "25006", // read-only transaction: this server is a standby now
 		"57P01", "57P02", "57P03", "57P05", // shutting down, crashed, starting up, idle session ended
-		"53300": // too many connections
+		"53000", "53200", "53300", "53400": // no resources, out of memory, too many connections, another limit
 		return driver.Unavailable
 	}
 	if strings.HasPrefix(code, "08") { // connection exceptions
