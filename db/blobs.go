@@ -34,9 +34,9 @@ func (s *Store) FindBlob(ctx context.Context, sha256 string, size int64) (b Blob
 	return b, err
 }
 
-// ReplaceObject makes the object at key the one that holds b's bytes, unless
+// replaceObject makes the object at key the one that holds b's bytes, unless
 // another has taken the place of b.StorageKey meanwhile.
-func (tx *Tx) ReplaceObject(ctx context.Context, b BlobRow, key string) error {
+func (tx *Tx) replaceObject(ctx context.Context, b BlobRow, key string) error {
 	_, err := tx.run(ctx, "ReplaceObject", arg("blob_id", b.ID), arg("old_key", b.StorageKey), arg("storage_key", key))
 	return err
 }

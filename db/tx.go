@@ -207,6 +207,9 @@ func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context
 		if err == nil || !s.again(err, late) {
 			return s.wrap(err)
 		}
+		if late || s.drv.Classify(err) == driver.Unavailable {
+			s.dropIdle()
+		}
 		select {
 		case <-ctx.Done():
 			return s.wrap(err)
@@ -225,20 +228,11 @@ func (s *Store) again(err error, late bool) bool {
 	if errors.As(err, new(*proget.Error)) || errors.Is(err, sql.ErrNoRows) || errors.Is(err, context.Canceled) {
 		return false
 	}
-	if errors.Is(err, ErrTryAgain) {
-		return true
-	}
 	switch s.drv.Classify(err) {
-	case driver.Retry, driver.ForeignKey:
-		return true
-	case driver.Unavailable:
-		s.dropIdle()
+	case driver.Retry, driver.ForeignKey, driver.Unavailable:
 		return true
 	case driver.Other:
-		if late {
-			s.dropIdle()
-		}
-		return late
+		return late || errors.Is(err, ErrTryAgain)
 	}
 	return false
 }

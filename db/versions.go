@@ -83,6 +83,10 @@ func (s *Store) ListPackageKeys(ctx context.Context, feedID int64, after string,
 type Upload struct {
 	PackageID int64   // 0 if the package is new
 	Blob      BlobRow // of the same bytes; its ID is 0 if there is none
+
+	// Mend is for the caller to set: the blob's object is missing or damaged,
+	// and the upload's takes its place.
+	Mend bool
 }
 
 // FindUpload looks what there is for a version with one file. It spares the
@@ -106,10 +110,8 @@ func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f 
 // known is what FindUpload found, or nil. It may be out of date: the transaction
 // fails then, and its repetition does not trust it.
 func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version, known *Upload) (created bool, err error) {
-	if tx.attempt > 1 {
-		known = nil
-	}
-	if known != nil && known.PackageID != 0 {
+	trusted := known != nil && tx.attempt == 1
+	if trusted && known.PackageID != 0 {
 		v.PackageID = known.PackageID
 		err = tx.addVersion(ctx, v)
 	} else {
@@ -119,7 +121,12 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 		return false, err
 	}
 	v.Status.Listed = true
-	fresh := known != nil && known.Blob.ID == 0 && len(v.Files) == 1
+	if known != nil && known.Mend {
+		if err := tx.replaceObject(ctx, known.Blob, v.Files[0].StorageKey); err != nil {
+			return false, err
+		}
+	}
+	fresh := trusted && known.Blob.ID == 0 && len(v.Files) == 1
 	for i := range v.Files {
 		if err := tx.addFile(ctx, v.ID, &v.Files[i], fresh); err != nil {
 			return false, err

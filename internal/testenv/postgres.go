@@ -127,6 +127,9 @@ func (p *Postgres) Stop(t testing.TB) {
 func (p *Postgres) Start(t testing.TB) {
 	t.Helper()
 	options := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c max_connections=200", p.port, p.dir)
+	if _, measured := t.(*testing.B); !measured {
+		options += " -c fsync=off" // a test ends processes, not machines
+	}
 	p.run(t, "pg_ctl", "-D", p.data(), "-l", filepath.Join(p.dir, "log"), "-w", "-o", options, "start")
 }
 

@@ -131,8 +131,7 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 	if err != nil {
 		return nil, fmt.Errorf("look for the package and its bytes: %w", err)
 	}
-	whole, err := p.whole(ctx, known.Blob)
-	if err != nil {
+	if known.Mend, err = p.damaged(ctx, known.Blob); err != nil {
 		return nil, err
 	}
 	ch := change(ref, proget.VersionPublished, u.By)
@@ -144,11 +143,6 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 				return err
 			}
 			known.PackageID = 0 // it may be gone with its only version
-		}
-		if !whole {
-			if err := tx.ReplaceObject(ctx, known.Blob, blob.Key); err != nil {
-				return err
-			}
 		}
 		created, err := tx.AddVersion(ctx, u.Feed.ID, ref.NameKey, v, known)
 		if created {
@@ -185,23 +179,23 @@ func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, bl
 	return m, nil
 }
 
-// whole reports whether a blob that has the upload's bytes by the database's
-// account has them in storage, too. If it has not, the upload takes its place,
-// which mends every version that refers to it; else the only good copy would be
-// thrown away as a second one.
-func (p *Publisher) whole(ctx context.Context, b db.BlobRow) (bool, error) {
+// damaged reports whether a blob that has the upload's bytes by the database's
+// account lacks them in storage. The upload takes its place then, which mends
+// every version that refers to it; else the only good copy would be thrown away
+// as a second one.
+func (p *Publisher) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 	if b.ID == 0 {
-		return true, nil
+		return false, nil
 	}
 	fault := p.blobs.Verify(ctx, storage.Blob{Key: b.StorageKey, Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}})
 	if errors.Is(fault, proget.ErrNotFound) || errors.Is(fault, storage.ErrDamaged) {
 		p.log.WarnContext(ctx, "a stored file is missing or damaged; the same bytes, just uploaded, take its place", "key", b.StorageKey, "error", fault)
-		return false, nil
+		return true, nil
 	}
 	if fault != nil {
 		return false, fmt.Errorf("verify the blob of the same bytes: %w", fault)
 	}
-	return true, nil
+	return false, nil
 }
 
 // discard removes an object that no row refers to, now if possible, else by
