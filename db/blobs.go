@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -59,11 +60,17 @@ func (s *Store) ListBlobs(ctx context.Context, after int64, limit int) ([]BlobRo
 }
 
 // CountBlobs returns the number of blobs to which a package refers, and their
-// bytes.
+// bytes. It reads the whole table: it is for jobs, not for requests.
 func (s *Store) CountBlobs(ctx context.Context) (count, bytes int64, err error) {
-	err = s.read(ctx, func(c *conn) error { return c.one(ctx, "CountBlobs", nil, &count, &bytes) })
+	err = s.retry(ctx, counting, func(ctx context.Context, _ int) error {
+		c := s.conn(ctx, s.pools.Read)
+		return c.one(ctx, "CountBlobs", nil, &count, &bytes)
+	})
 	return count, bytes, err
 }
+
+// counting bounds what may take minutes and what nobody waits for.
+var counting = bounds{patience: 15 * time.Minute, attempt: 5 * time.Minute, wait: 5 * time.Second}
 
 // BlobVersions returns the versions that need a blob, each as
 // "feed/package version".

@@ -124,12 +124,23 @@ func testKnownUpload(t *testing.T, open Open) {
 	_, err = publishKnown(ctx, s, id, "two", two, known)
 	require.NoError(t, err)
 	require.Equal(t, "blobs/1", two.Files[0].StorageKey)
+	mending := version(5)
+	mending.Files[0].Digests = one.Files[0].Digests
+	known.Mend = true
+	_, err = publishKnown(ctx, s, id, "five", mending, known)
+	require.NoError(t, err)
+	require.Equal(t, "blobs/5", mending.Files[0].StorageKey)
+	p, err := s.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	for _, v := range p.Versions {
+		require.Equal(t, "blobs/5", v.Files[0].StorageKey, "of all who refer to the blob")
+	}
 	_, err = publishKnown(ctx, s, id, "three", version(3), nothing)
 	require.NoError(t, err, "the package was created meanwhile")
 	_, err = publishKnown(ctx, s, id, "conflict", version(2), known)
 	require.ErrorIs(t, err, proget.ErrConflict)
 
-	for _, n := range []int{1, 2, 3} {
+	for _, n := range []int{1, 2, 3, 5} {
 		_, err := s.Change(ctx, &db.Change{FeedID: id, Operation: fmt.Sprint("delete", n), Kind: proget.VersionDeleted}, func(tx *db.Tx) error {
 			v, err := tx.FindVersion(ctx, id, "acme.lib", version(n).Key)
 			if err != nil {
@@ -142,7 +153,7 @@ func testKnownUpload(t *testing.T, open Open) {
 	}
 	_, err = publishKnown(ctx, s, id, "four", version(4), known)
 	require.NoError(t, err, "the package was deleted meanwhile")
-	p, err := s.LoadPackage(ctx, id, "acme.lib")
+	p, err = s.LoadPackage(ctx, id, "acme.lib")
 	require.NoError(t, err)
 	require.Len(t, p.Versions, 1)
 }
