@@ -175,6 +175,18 @@ func testDeduplicate(t *testing.T, open Open) {
 	p, err := s.LoadPackage(ctx, id, "acme.lib")
 	require.NoError(t, err)
 	require.Equal(t, "cd", p.Versions[0].Files[0].Digests[proget.SHA1], "digests that were missing are added")
+
+	blob, err := s.FindBlob(ctx, one.Files[0].Digests[proget.SHA256], 100)
+	require.NoError(t, err)
+	require.Equal(t, "blobs/1", blob.StorageKey)
+	_, err = s.FindBlob(ctx, one.Files[0].Digests[proget.SHA256], 101)
+	require.ErrorIs(t, err, proget.ErrNotFound)
+	blobs, err := s.ListBlobs(ctx, 0, 10)
+	require.NoError(t, err)
+	require.Equal(t, []db.BlobRow{blob}, blobs)
+	versions, err := s.BlobVersions(ctx, blob.ID)
+	require.NoError(t, err)
+	require.Equal(t, []string{"main/Acme.Lib 1.0.1", "main/Acme.Lib 1.0.2"}, versions)
 }
 
 // testLogOrder: while 64 writers publish, a reader never sees a gap or an

@@ -7,7 +7,7 @@ SELECT blob_id, sha256, size, storage_key FROM blob
 WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL);
 
 -- name: ReplaceObject
-UPDATE blob SET storage_key = @storage_key WHERE blob_id = @blob_id AND storage_key = @old_key;
+UPDATE blob SET storage_key = @storage_key WHERE blob_id = @blob_id AND storage_key = @old_key AND marked IS NULL;
 
 -- name: BlobVersions
 SELECT fd.name, v.name, v.version
