@@ -25,8 +25,7 @@ func (b *BlobRow) fields() []any { return []any{&b.ID, &b.SHA256, &b.Size, &b.St
 // FindBlob returns the blob to which a new file of these bytes would refer, or
 // proget.ErrNotFound.
 func (s *Store) FindBlob(ctx context.Context, sha256 string, size int64) (b BlobRow, err error) {
-	err = s.retry(ctx, s.changing, func(ctx context.Context, _ int) error { // a push asks this
-		c := s.conn(ctx, s.pools.Read)
+	err = s.read(ctx, func(c *conn) error {
 		return c.one(ctx, "FindBlob", []sql.NamedArg{arg("sha256", sha256), arg("size", size)}, b.fields()...)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -62,8 +61,7 @@ func (s *Store) ListBlobs(ctx context.Context, after int64, limit int) ([]BlobRo
 // CountBlobs returns the number of blobs to which a package refers, and their
 // bytes. It reads the whole table: it is for jobs, not for requests.
 func (s *Store) CountBlobs(ctx context.Context) (count, bytes int64, err error) {
-	err = s.retry(ctx, counting, func(ctx context.Context, _ int) error {
-		c := s.conn(ctx, s.pools.Read)
+	err = s.on(ctx, s.pools.Read, counting, func(c *conn) error {
 		return c.one(ctx, "CountBlobs", nil, &count, &bytes)
 	})
 	return count, bytes, err

@@ -73,7 +73,7 @@ func (s *Store) RetryJob(ctx context.Context, j *proget.Job, delay time.Duration
 func (s *Store) claimed(ctx context.Context, name string, j *proget.Job, more ...sql.NamedArg) error {
 	named := append(more, arg("job_id", j.ID), arg("attempt", j.Attempt))
 	var n int64
-	err := s.write(ctx, func(c *conn) (err error) {
+	err := s.on(ctx, s.pools.Write, vital, func(c *conn) (err error) {
 		n, err = c.run(ctx, name, named...)
 		return err
 	})

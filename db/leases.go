@@ -14,7 +14,7 @@ import (
 // grows by one each time, so a holder that asks again gets a new term.
 func (s *Store) AcquireLease(ctx context.Context, office, holder, address, term string, ttl time.Duration) (proget.Fence, bool, error) {
 	f := proget.Fence{Term: term}
-	err := s.write(ctx, func(c *conn) error {
+	err := s.on(ctx, s.pools.Write, vital, func(c *conn) error {
 		return c.one(ctx, "AcquireLease", []sql.NamedArg{arg("office", office), arg("holder", holder),
 			arg("address", address), arg("term", term), arg("ttl", ttl.Microseconds())}, &f.Number)
 	})
@@ -38,7 +38,7 @@ func (s *Store) ReleaseLease(ctx context.Context, office string, f proget.Fence)
 
 func (s *Store) lease(ctx context.Context, name, office string, f proget.Fence, more ...sql.NamedArg) (n int64, err error) {
 	named := append(more, arg("office", office), arg("fence", f.Number), arg("term", f.Term))
-	err = s.write(ctx, func(c *conn) (err error) {
+	err = s.on(ctx, s.pools.Write, vital, func(c *conn) (err error) {
 		n, err = c.run(ctx, name, named...)
 		return err
 	})
@@ -49,7 +49,7 @@ func (s *Store) lease(ctx context.Context, name, office string, f proget.Fence, 
 // proget.ErrNotFound if nobody does.
 func (s *Store) CurrentLease(ctx context.Context, office string) (holder, address string, f proget.Fence, remaining time.Duration, err error) {
 	var micros int64
-	err = s.read(ctx, func(c *conn) error {
+	err = s.on(ctx, s.pools.Read, vital, func(c *conn) error {
 		return c.one(ctx, "CurrentLease", []sql.NamedArg{arg("office", office)},
 			&holder, &address, &f.Number, &f.Term, &micros)
 	})

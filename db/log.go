@@ -26,7 +26,7 @@ type Change struct {
 
 // asking bounds the question for the heads. All reads of a node wait for it, so
 // it is quick to give a connection up and to notice that a database is back.
-var asking = bounds{patience: 5 * time.Second, attempt: time.Second, wait: 50 * time.Millisecond}
+var asking = bounds{patience: 5 * time.Second, attempt: time.Second, wait: 50 * time.Millisecond, vital: true}
 
 // Heads returns the newest log position of every feed.
 func (s *Store) Heads(ctx context.Context) (map[int64]int64, error) {
@@ -61,7 +61,7 @@ func (s *Store) askHeads(ctx context.Context) (*sql.Rows, error) {
 // position.
 func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([]proget.Entry, error) {
 	var entries []proget.Entry
-	err := s.read(ctx, func(c *conn) error {
+	err := s.on(ctx, s.pools.Read, vital, func(c *conn) error {
 		entries = nil
 		return c.each(ctx, "LogAfter",
 			[]sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("limit", limit)},

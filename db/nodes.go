@@ -20,19 +20,20 @@ type Node struct {
 // BeatNode writes a node's heartbeat. It ignores Age.
 func (s *Store) BeatNode(ctx context.Context, n Node) error {
 	values := []sql.NamedArg{arg("name", n.Name), arg("instance", n.Instance), arg("started", n.Started.UnixMicro()), arg("details", n.Details)}
-	return s.Tx(ctx, func(tx *Tx) error {
+	_, err := s.transact(ctx, vital, func(tx *Tx) error {
 		n, err := tx.run(ctx, "UpdateNode", values...)
 		if err == nil && n == 0 {
 			_, err = tx.run(ctx, "InsertNode", values...)
 		}
 		return err
 	})
+	return err
 }
 
 // ListNodes returns every node that was not removed, by name.
 func (s *Store) ListNodes(ctx context.Context) ([]Node, error) {
 	var nodes []Node
-	err := s.read(ctx, func(c *conn) error {
+	err := s.on(ctx, s.pools.Read, vital, func(c *conn) error {
 		nodes = nil
 		return c.each(ctx, "ListNodes", nil, func(rows *sql.Rows) error {
 			var n Node
@@ -49,7 +50,7 @@ func (s *Store) ListNodes(ctx context.Context) ([]Node, error) {
 // LeaveNode forgets a node, unless its name is that of another process or of
 // none, and reports whether it did.
 func (s *Store) LeaveNode(ctx context.Context, name, instance string) (left bool, err error) {
-	err = s.write(ctx, func(c *conn) error {
+	err = s.on(ctx, s.pools.Write, vital, func(c *conn) error {
 		n, err := c.run(ctx, "LeaveNode", arg("name", name), arg("instance", instance))
 		left = n > 0
 		return err

@@ -9,7 +9,7 @@ import (
 // Settings returns all settings of the installation.
 func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
 	var all map[string]string
-	err := s.read(ctx, func(c *conn) error {
+	err := s.on(ctx, s.pools.Read, vital, func(c *conn) error {
 		all = make(map[string]string)
 		return c.each(ctx, "ListSettings", nil, func(rows *sql.Rows) error {
 			var name, value string

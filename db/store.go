@@ -19,7 +19,8 @@ type Store struct {
 	pools    driver.Pools
 	queries  map[string]query
 	log      *slog.Logger
-	queue    chan struct{} // holds a place for each operation under way
+	queue    chan struct{} // holds a place for each operation that waits or runs
+	working  chan struct{} // holds a place for each that runs; nil if that is not bounded here
 	reading  bounds
 	changing bounds
 	heads    *sql.Stmt // nil if the driver does not want it
@@ -54,8 +55,8 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	}
 	patience, attempt := cmp.Or(opts.Patience, 45*time.Second), cmp.Or(opts.Attempt, 10*time.Second)
 	s := &Store{drv: d, log: opts.Logger, queue: make(chan struct{}, cmp.Or(opts.Queue, 1000)),
-		changing: bounds{patience, attempt, 500 * time.Millisecond},
-		reading:  bounds{patience / 3, attempt, 500 * time.Millisecond}}
+		changing: bounds{patience: patience, attempt: attempt, wait: 500 * time.Millisecond},
+		reading:  bounds{patience: patience / 3, attempt: attempt, wait: 500 * time.Millisecond}}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -66,6 +67,9 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if s.pools, err = d.Open(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.Name(), err)
 	}
+	if n := s.pools.Read.Stats().MaxOpenConnections; n > 2*reserved {
+		s.working = make(chan struct{}, n-reserved)
+	}
 	silence := time.AfterFunc(time.Second, func() {
 		s.log.Warn("the database has not answered yet; waiting for it", "engine", d.Name(), "longest", s.reading.patience)
 	})
@@ -75,6 +79,10 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	}
 	return s, nil
 }
+
+// reserved is how many connections of a large pool are left to what keeps the
+// cluster together.
+const reserved = 4
 
 func (s *Store) prepare(ctx context.Context, migrate bool) error {
 	if err := s.checkSchema(ctx, migrate); err != nil {
@@ -114,7 +122,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // Clock returns the database's time.
 func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 	var micros int64
-	err := s.read(ctx, func(c *conn) error { return c.one(ctx, "Clock", nil, &micros) })
+	err := s.on(ctx, s.pools.Read, vital, func(c *conn) error { return c.one(ctx, "Clock", nil, &micros) })
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
 	}

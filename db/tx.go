@@ -149,12 +149,17 @@ func (s *Store) conn(attempt context.Context, exec executor) conn {
 	return conn{s.queries, exec, until}
 }
 
-// read runs a read outside a transaction, again if that may help.
-func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
-	return s.retry(ctx, s.reading, func(ctx context.Context, _ int) error {
-		c := s.conn(ctx, s.pools.Read)
+// on runs queries of a pool outside a transaction, again if that may help.
+func (s *Store) on(ctx context.Context, pool *sql.DB, b bounds, fn func(*conn) error) error {
+	return s.retry(ctx, b, func(ctx context.Context, _ int) error {
+		c := s.conn(ctx, pool)
 		return fn(&c)
 	})
+}
+
+// read runs a read that a client waits for.
+func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
+	return s.on(ctx, s.pools.Read, s.reading, fn)
 }
 
 // readOld runs a read that may be a moment old: on a replica, or like any other
@@ -173,10 +178,7 @@ func (s *Store) readOld(ctx context.Context, fn func(*conn) error) error {
 
 // write runs a single statement that is harmless to repeat.
 func (s *Store) write(ctx context.Context, fn func(*conn) error) error {
-	return s.retry(ctx, s.changing, func(ctx context.Context, _ int) error {
-		c := s.conn(ctx, s.pools.Write)
-		return fn(&c)
-	})
+	return s.on(ctx, s.pools.Write, s.changing, fn)
 }
 
 // bounds limit one operation.
@@ -184,26 +186,32 @@ type bounds struct {
 	patience time.Duration // from its beginning to the end of its last attempt
 	attempt  time.Duration // each: a server that froze answers no statement, and another may have taken over
 	wait     time.Duration // between two attempts, at most
+
+	// vital operations keep the cluster together: they wait behind no client's,
+	// and some connections are theirs.
+	vital bool
 }
+
+// vital bounds heartbeats, leases and the like.
+var vital = bounds{patience: 15 * time.Second, attempt: 10 * time.Second, wait: 500 * time.Millisecond, vital: true}
 
 // retry runs fn until it succeeds, fails for good, or time is up. The waits
 // between grow from 5 ms and are jittered, so that those who collided do not
 // meet again.
 func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context, attempt int) error) error {
-	select {
-	case s.queue <- struct{}{}:
-		defer func() { <-s.queue }()
-	default:
-		return proget.Errorf(proget.ErrUnavailable, "Too many requests wait for the database. Try again shortly.")
+	if !b.vital {
+		select {
+		case s.queue <- struct{}{}:
+			defer func() { <-s.queue }()
+		default:
+			return proget.Errorf(proget.ErrUnavailable, "Too many requests wait for the database. Try again shortly.")
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.patience)
 	defer cancel()
 	wait := 5 * time.Millisecond
 	for n := 1; ; n++ {
-		attempt, end := context.WithTimeout(ctx, b.attempt)
-		err := fn(attempt, n)
-		late := attempt.Err() != nil
-		end()
+		late, err := s.attempt(ctx, b, n, fn)
 		if err == nil || !s.again(err, late) {
 			return s.wrap(err)
 		}
@@ -217,6 +225,22 @@ func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context
 		}
 		wait = min(2*wait, b.wait)
 	}
+}
+
+// attempt runs fn once. late reports that its time was up.
+func (s *Store) attempt(ctx context.Context, b bounds, n int, fn func(context.Context, int) error) (late bool, err error) {
+	if !b.vital && s.working != nil {
+		select {
+		case s.working <- struct{}{}:
+			defer func() { <-s.working }()
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	ctx, end := context.WithTimeout(ctx, b.attempt)
+	defer end()
+	err = fn(ctx, n)
+	return ctx.Err() != nil, err
 }
 
 // ErrTryAgain may be returned by a transaction's closure to have it run again.

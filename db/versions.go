@@ -93,8 +93,7 @@ type Upload struct {
 // transaction questions that can be asked without a lock.
 func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f proget.File) (*Upload, error) {
 	u := new(Upload)
-	err := s.retry(ctx, s.changing, func(ctx context.Context, _ int) error { // it is part of a change
-		c := s.conn(ctx, s.pools.Read)
+	err := s.on(ctx, s.pools.Read, s.changing, func(c *conn) error { // it is part of a change
 		return c.one(ctx, "FindUpload", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey),
 			arg("sha256", f.Digests[proget.SHA256]), arg("size", f.Size)}, append([]any{&u.PackageID}, u.Blob.fields()...)...)
 	})

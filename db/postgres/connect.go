@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,6 +16,8 @@ import (
 // another number for the session than the server does. If nobody answers, it is
 // safe to believe that one is there.
 func direct(ctx context.Context, config *pgx.ConnConfig) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
 	if err != nil {
 		return false

@@ -99,3 +99,38 @@ func TestFrozenServer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "value", all["key"])
 }
+
+// TestOverload: while more clients work than there are connections, heartbeats,
+// leases and the question for what is new still get through.
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	s, err := postgres.Open(t.Context(), testenv.StartPostgres(t).NewDatabase(t), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	started, finish := make(chan struct{}, 64), make(chan struct{})
+	var clients sync.WaitGroup
+	for range cap(started) {
+		clients.Go(func() {
+			err := s.Tx(t.Context(), func(tx *db.Tx) error {
+				_, _, err := tx.Setting(t.Context(), "none")
+				started <- struct{}{}
+				<-finish
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range 12 {
+		<-started
+	}
+	_, err = s.Heads(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.BeatNode(t.Context(), db.Node{Name: "web-1", Instance: "i", Details: "{}"}))
+	_, won, err := s.AcquireLease(t.Context(), "indexing", "a", "", "term", time.Minute)
+	require.NoError(t, err)
+	require.True(t, won)
+	close(finish)
+	clients.Wait()
+}

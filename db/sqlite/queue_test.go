@@ -11,18 +11,23 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// TestQueue: operations beyond the limit are refused at once, not piled up.
+// TestQueue: operations beyond the limit are refused at once, not piled up; those
+// that keep the cluster together are not among them.
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), &db.Options{Queue: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	require.NoError(t, s.Tx(t.Context(), func(*db.Tx) error {
-		_, err := s.Settings(t.Context())
+		_, err := s.ListFeeds(t.Context())
 		require.ErrorIs(t, err, proget.ErrUnavailable)
 		require.Contains(t, proget.Message(err), "Try again")
+		_, err = s.Heads(t.Context())
+		require.NoError(t, err)
+		_, err = s.ListNodes(t.Context())
+		require.NoError(t, err)
 		return nil
 	}))
-	_, err = s.Settings(t.Context())
+	_, err = s.ListFeeds(t.Context())
 	require.NoError(t, err)
 }

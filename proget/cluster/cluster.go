@@ -299,6 +299,10 @@ func (r *Registry) skew(ctx context.Context) (time.Duration, error) {
 // server has it.
 func (r *Registry) checkKey(ctx context.Context, members []node) (problem string, err error) {
 	first := r.opts.Fingerprints[0]
+	settings, err := r.db.Settings(ctx)
+	if err != nil || settings[settingKey] == first {
+		return "", err
+	}
 	err = r.db.Tx(ctx, func(tx *db.Tx) error {
 		current, ok, err := tx.Setting(ctx, settingKey)
 		if err != nil || ok && current == first {
