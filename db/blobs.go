@@ -17,16 +17,19 @@ type BlobRow struct {
 	ID         int64
 	SHA256     string // hex
 	Size       int64
+	StorageID  int64
 	StorageKey string
 }
 
-func (b *BlobRow) fields() []any { return []any{&b.ID, &b.SHA256, &b.Size, &b.StorageKey} }
+func (b *BlobRow) fields() []any {
+	return []any{&b.ID, &b.SHA256, &b.Size, &b.StorageID, &b.StorageKey}
+}
 
-// FindBlob returns the blob to which a new file of these bytes would refer, or
-// proget.ErrNotFound.
-func (s *Store) FindBlob(ctx context.Context, sha256 string, size int64) (b BlobRow, err error) {
+// FindBlob returns the blob of a storage to which a new file of these bytes
+// would refer, or proget.ErrNotFound.
+func (s *Store) FindBlob(ctx context.Context, storageID int64, sha256 string, size int64) (b BlobRow, err error) {
 	err = s.read(ctx, func(c *conn) error {
-		return c.one(ctx, "FindBlob", []sql.NamedArg{arg("sha256", sha256), arg("size", size)}, b.fields()...)
+		return c.one(ctx, "FindBlob", []sql.NamedArg{arg("storage_id", storageID), arg("sha256", sha256), arg("size", size)}, b.fields()...)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no blob %s of %d bytes.", sha256, size)
@@ -44,16 +47,21 @@ func (tx *Tx) replaceObject(ctx context.Context, b BlobRow, key string) error {
 // ListBlobs returns up to limit blobs to which a package refers, in the order
 // of their ids, beginning after an id.
 func (s *Store) ListBlobs(ctx context.Context, after int64, limit int) ([]BlobRow, error) {
+	return s.blobs(ctx, func(c *conn, scan func(*sql.Rows) error) error {
+		return c.each(ctx, "ListBlobs", []sql.NamedArg{arg("after", after), arg("limit", limit)}, scan)
+	})
+}
+
+func (s *Store) blobs(ctx context.Context, query func(c *conn, scan func(*sql.Rows) error) error) ([]BlobRow, error) {
 	var blobs []BlobRow
 	err := s.read(ctx, func(c *conn) error {
 		blobs = nil
-		return c.each(ctx, "ListBlobs", []sql.NamedArg{arg("after", after), arg("limit", limit)},
-			func(rows *sql.Rows) error {
-				var b BlobRow
-				err := rows.Scan(b.fields()...)
-				blobs = append(blobs, b)
-				return err
-			})
+		return query(c, func(rows *sql.Rows) error {
+			var b BlobRow
+			err := rows.Scan(b.fields()...)
+			blobs = append(blobs, b)
+			return err
+		})
 	})
 	return blobs, err
 }

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -23,14 +24,22 @@ type NewJob struct {
 // proget.ErrConflict, as the transaction's error, if an unfinished job has the
 // same run key.
 func (tx *Tx) Enqueue(ctx context.Context, j NewJob) error {
-	if j.MaxFailures == 0 {
-		j.MaxFailures = 10
-	}
 	_, err := tx.run(ctx, "InsertJob", arg("kind", j.Kind), arg("argument", j.Argument),
 		arg("run_key", sql.NullString{String: j.RunKey, Valid: j.RunKey != ""}),
-		arg("priority", j.Priority), arg("delay", j.Delay.Microseconds()), arg("max_failures", j.MaxFailures))
+		arg("priority", j.Priority), arg("delay", j.Delay.Microseconds()), arg("max_failures", cmp.Or(j.MaxFailures, defaultFailures)))
 	return err
 }
+
+// EnqueueDue queues a job unless one of its run key is unfinished, or one of its
+// kind and argument was queued within the time every.
+func (tx *Tx) EnqueueDue(ctx context.Context, j NewJob, every time.Duration) error {
+	_, err := tx.run(ctx, "InsertDueJob", arg("kind", j.Kind), arg("argument", j.Argument), arg("run_key", j.RunKey),
+		arg("priority", j.Priority), arg("max_failures", cmp.Or(j.MaxFailures, defaultFailures)), arg("every", every.Microseconds()))
+	return err
+}
+
+// defaultFailures is after how many failures a job is given up.
+const defaultFailures = 10
 
 // ClaimJob takes the next job that is due, or returns nil. The claim must be
 // renewed with BeatJob before ttl has passed: the job of a worker that fell

@@ -49,7 +49,10 @@ func parameters(t *testing.T, engine string) map[string][]string {
 	return all
 }
 
-var call = regexp.MustCompile(`(?:one|each|run|claimed|lease)\((?:ctx, )?"([A-Z]\w+)"|queries\["(\w+)"\]|"([A-Z]\w+)", "?([A-Z]\w+)?"?\} \{`)
+var call = regexp.MustCompile(`(?:one|each|run|claimed|lease)\((?:ctx, )?"([A-Z]\w+)"|queries\["(\w+)"\]`)
+
+// list is several queries that are run one after the other.
+var list = regexp.MustCompile(`\[\]string\{("[A-Z]\w+"(?:, "[A-Z]\w+")*)\}`)
 
 // usedQueries returns the names that this package's code mentions as strings.
 func usedQueries(t *testing.T) []string {
@@ -62,6 +65,11 @@ func usedQueries(t *testing.T) []string {
 		require.NoError(t, err)
 		if strings.HasSuffix(file, "_test.go") {
 			continue
+		}
+		for _, m := range list.FindAllStringSubmatch(string(text), -1) {
+			for name := range strings.SplitSeq(m[1], ", ") {
+				names = append(names, strings.Trim(name, `"`))
+			}
 		}
 		for _, m := range call.FindAllStringSubmatch(string(text), -1) {
 			for _, name := range m[1:] {

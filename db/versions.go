@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
+	"time"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -40,7 +42,7 @@ func scanVersion(rows *sql.Rows, p *proget.Package) error {
 	err := rows.Scan(&p.ID, &v.ID, &v.Name, &v.Version, &v.Key, &v.Prerelease,
 		&v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked,
 		&manifest, &published, &v.PublishedBy, &v.Downloads,
-		&f.Name, &f.Size, &sha256, &sha1, &md5, &sha512, &f.StorageKey)
+		&f.Name, &f.Size, &sha256, &sha1, &md5, &sha512, &f.StorageID, &f.StorageKey)
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,13 @@ type Upload struct {
 	// Mend is for the caller to set: the blob's object is missing or damaged,
 	// and the upload's takes its place.
 	Mend bool
+
+	asked int64 // by the database's clock
 }
+
+// RecordWithin bounds the time from the end of an upload to its record. An
+// object without a record that is older is nobody's: it may be removed.
+const RecordWithin = 30 * time.Minute
 
 // FindUpload looks what there is for a version with one file. It spares the
 // transaction questions that can be asked without a lock.
@@ -95,7 +103,8 @@ func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f 
 	u := new(Upload)
 	err := s.on(ctx, s.pools.Read, s.changing, func(c *conn) error { // it is part of a change
 		return c.one(ctx, "FindUpload", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey),
-			arg("sha256", f.Digests[proget.SHA256]), arg("size", f.Size)}, append([]any{&u.PackageID}, u.Blob.fields()...)...)
+			arg("sha256", f.Digests[proget.SHA256]), arg("size", f.Size), arg("storage_id", f.StorageID)},
+			append(append([]any{&u.PackageID}, u.Blob.fields()...), &u.asked)...)
 	})
 	return u, err
 }
@@ -126,8 +135,13 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 		}
 	}
 	fresh := trusted && known.Blob.ID == 0 && len(v.Files) == 1
+	window := arg("window", int64(math.MaxInt64))
+	asked := arg("asked", int64(0))
+	if known != nil {
+		window, asked = arg("window", RecordWithin.Microseconds()), arg("asked", known.asked)
+	}
 	for i := range v.Files {
-		if err := tx.addFile(ctx, v.ID, &v.Files[i], fresh); err != nil {
+		if err := tx.addFile(ctx, v.ID, &v.Files[i], fresh, window, asked); err != nil {
 			return false, err
 		}
 	}
@@ -158,22 +172,29 @@ func (tx *Tx) addFirstVersion(ctx context.Context, feedID int64, nameKey string,
 }
 
 // addFile adds a file whose bytes are fresh, or may be stored already.
-func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, fresh bool) error {
-	digest := func(a proget.Algorithm) sql.NullString {
-		return sql.NullString{String: f.Digests[a], Valid: f.Digests[a] != ""}
-	}
-	args := []sql.NamedArg{
-		arg("version_id", versionID), arg("file_name", f.Name), arg("file_key", strings.ToLower(f.Name)),
-		arg("sha256", f.Digests[proget.SHA256]), arg("size", f.Size), arg("sha1", digest(proget.SHA1)),
-		arg("md5", digest(proget.MD5)), arg("sha512", digest(proget.SHA512))}
+func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, fresh bool, window ...sql.NamedArg) error {
+	args := fileArgs(versionID, f)
 	if !fresh {
 		err := tx.one(ctx, "ReuseBlob", args, &f.StorageKey)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 	}
-	_, err := tx.run(ctx, "InsertBlob", append(args, arg("storage_key", f.StorageKey))...)
+	n, err := tx.run(ctx, "InsertBlob", append(append(args, arg("storage_key", f.StorageKey)), window...)...)
+	if err == nil && n == 0 {
+		err = proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", RecordWithin)
+	}
 	return err
+}
+
+func fileArgs(versionID int64, f *proget.File) []sql.NamedArg {
+	digest := func(a proget.Algorithm) sql.NullString {
+		return sql.NullString{String: f.Digests[a], Valid: f.Digests[a] != ""}
+	}
+	return []sql.NamedArg{
+		arg("version_id", versionID), arg("file_name", f.Name), arg("file_key", strings.ToLower(f.Name)),
+		arg("sha256", f.Digests[proget.SHA256]), arg("size", f.Size), arg("sha1", digest(proget.SHA1)),
+		arg("md5", digest(proget.MD5)), arg("sha512", digest(proget.SHA512)), arg("storage_id", f.StorageID)}
 }
 
 // VersionRow is a version as a change of it needs to see it.
@@ -210,14 +231,18 @@ func (tx *Tx) SetStatus(ctx context.Context, versionID int64, st proget.Status) 
 }
 
 // DeleteVersion removes a version with its files and, if it was the last one,
-// its package. Blobs stay until garbage collection. It reports the bytes that
-// the files took and whether the package went too.
-func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow) (bytes int64, last bool, err error) {
+// its package. What it was is kept, so that RestoreVersion can bring it back
+// until garbage collection takes its blobs. It reports the bytes that the files
+// took and whether the package went too.
+func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow, by string) (bytes int64, last bool, err error) {
 	id := arg("version_id", v.ID)
 	if err := tx.one(ctx, "VersionBytes", []sql.NamedArg{id}, &bytes); err != nil {
 		return 0, false, err
 	}
-	for _, name := range []string{"DeleteVersionFiles", "DeleteVersion"} {
+	if _, err := tx.run(ctx, "KeepDeletedVersion", id, arg("deleted_by", by)); err != nil {
+		return 0, false, err
+	}
+	for _, name := range versionEnd {
 		if _, err := tx.run(ctx, name, id); err != nil {
 			return 0, false, err
 		}
@@ -225,6 +250,10 @@ func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow) (bytes int64, las
 	n, err := tx.run(ctx, "DeleteEmptyPackage", arg("package_id", v.PackageID))
 	return bytes, n > 0, err
 }
+
+// versionEnd are the statements after which a version is gone, and the grace
+// period of its blobs has begun.
+var versionEnd = []string{"KeepDeletedFiles", "TouchVersionBlobs", "DeleteVersionFiles", "DeleteVersion"}
 
 // AddDownloads adds counts of downloads, keyed by version id. Versions that
 // are gone are passed over.

@@ -66,7 +66,8 @@ func (p *Progress) Set(done, total int64, message string) {
 	p.done, p.total, p.message = done, total, message
 }
 
-func (p *Progress) get() (done, total int64, message string) {
+// Get returns what was set last.
+func (p *Progress) Get() (done, total int64, message string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.done, p.total, p.message
@@ -224,12 +225,12 @@ func (p *Pool) beat(ctx context.Context, lost context.CancelCauseFunc, j *proget
 func (p *Pool) renew(ctx context.Context, j *proget.Job, trusted time.Time, progress *Progress) error {
 	ctx, cancel := context.WithDeadline(ctx, trusted)
 	defer cancel()
-	done, total, message := progress.get()
+	done, total, message := progress.Get()
 	return p.jobs.BeatJob(ctx, j, p.opts.Claim, done, total, message)
 }
 
 func (p *Pool) finish(ctx context.Context, stopping bool, j *proget.Job, progress *Progress, err error) error {
-	done, total, message := progress.get()
+	done, total, message := progress.Get()
 	var o *outcome
 	switch {
 	case err == nil:

@@ -18,6 +18,17 @@ type Feed struct {
 	Description string
 	Active      bool
 	Created     time.Time
+	StorageID   int64 // where its new files are kept; 0 is the storage that servers are started with
+}
+
+// A Storage is a place for objects, beside the one that servers are started
+// with. Its URL never changes.
+type Storage struct {
+	ID      int64
+	Name    string // unique without regard to case
+	URL     string // as storage.Open takes it; "" for the one that servers are started with
+	Probe   string // what shows that a server's is the same one; the cluster package's
+	Created time.Time
 }
 
 // A Package is a name within a feed with all its versions.
@@ -59,6 +70,7 @@ type File struct {
 	Name       string
 	Size       int64
 	Digests    Digests
+	StorageID  int64
 	StorageKey string
 }
 

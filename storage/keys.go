@@ -13,6 +13,10 @@ import (
 const (
 	BlobPrefix  = "blobs/"
 	ProbePrefix = "probes/"
+
+	// OwnerPrefix is where [Store.NewProbe] puts the probe of the node "cluster",
+	// which is no node's: by it an installation makes a storage its own.
+	OwnerPrefix = ProbePrefix + "node-cluster/"
 )
 
 // # The layout of keys

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"gocloud.dev/blob"
 
@@ -68,4 +69,20 @@ func (s *Store) CheckWritable(ctx context.Context, node string) error {
 		return err
 	}
 	return s.Delete(ctx, p.Key)
+}
+
+// Clock returns the time by the storage's clock, by which objects are dated: it
+// writes an object to find out.
+func (s *Store) Clock(ctx context.Context) (time.Time, error) {
+	p, err := s.NewProbe(ctx, "clock")
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer s.discard(ctx, p.Key)
+	r, err := s.Open(ctx, p.Key)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer r.Close()
+	return r.ModTime(), nil
 }

@@ -12,6 +12,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"github.com/proget-go/ha/internal/tracing"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage/share"
 )
@@ -56,11 +57,13 @@ func (s *Store) Close() error { return s.bucket.Close() }
 
 // Delete removes an object; that it is missing already is no error. It is for
 // garbage collection: nothing else may know that an object is not needed.
-func (s *Store) Delete(ctx context.Context, key string) error {
+func (s *Store) Delete(ctx context.Context, key string) (err error) {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	err := wrap(ctx, s.bucket.Delete(ctx, key), "delete object")
+	ctx, end := tracing.Start(ctx, "delete object")
+	defer func() { end(err) }()
+	err = wrap(ctx, s.bucket.Delete(ctx, key), "delete object")
 	if errors.Is(err, proget.ErrNotFound) {
 		return nil
 	}

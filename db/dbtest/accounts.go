@@ -165,7 +165,7 @@ func testDeleteFeed(t *testing.T, open Open) {
 		_, err = s.Change(ctx, ch, func(tx *db.Tx) error {
 			v, err := tx.FindVersion(ctx, id, "acme.lib", version(n).Key)
 			require.NoError(t, err)
-			_, _, err = tx.DeleteVersion(ctx, v)
+			_, _, err = tx.DeleteVersion(ctx, v, "tester")
 			return err
 		})
 		require.NoError(t, err)

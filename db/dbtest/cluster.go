@@ -264,3 +264,25 @@ func testClaimOnce(t *testing.T, open Open) {
 		require.Equal(t, 1, n, "job %d", id)
 	}
 }
+
+// testDueJobs: what is done now and then is queued once, and again when it is
+// time.
+func testDueJobs(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	queued := func(argument string, every time.Duration) int {
+		require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+			return tx.EnqueueDue(ctx, db.NewJob{Kind: "clean", Argument: argument, RunKey: "clean" + argument}, every)
+		}))
+		jobs, err := s.ListJobs(ctx, 100)
+		require.NoError(t, err)
+		return len(jobs)
+	}
+	require.Equal(t, 1, queued("", time.Hour))
+	require.Equal(t, 1, queued("", -time.Hour), "one is unfinished")
+	require.Equal(t, 2, queued("other", time.Hour))
+	j, err := s.ClaimJob(ctx, "w", time.Minute)
+	require.NoError(t, err)
+	require.NoError(t, s.FinishJob(ctx, j, proget.JobDone, 1, 1, ""))
+	require.Equal(t, 2, queued("", time.Hour), "one was done a moment ago")
+	require.Equal(t, 3, queued("", -time.Hour))
+}

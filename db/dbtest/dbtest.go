@@ -29,6 +29,11 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Status":         testStatus,
 		"Deduplicate":    testDeduplicate,
 		"KnownUpload":    testKnownUpload,
+		"Garbage":        testGarbage,
+		"Condemned":      testCondemned,
+		"Restore":        testRestore,
+		"MarkRace":       testMarkRace,
+		"Storages":       testStorages,
 		"LogOrder":       testLogOrder,
 		"OneWinner":      testOneWinner,
 		"UnknownOutcome": testUnknownOutcome,
@@ -44,6 +49,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Lease":          testLease,
 		"Fence":          testFence,
 		"Jobs":           testJobs,
+		"DueJobs":        testDueJobs,
 		"ClaimOnce":      testClaimOnce,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -86,7 +86,7 @@ func testDelete(t *testing.T, open Open) {
 			if err != nil {
 				return err
 			}
-			bytes, last, err := tx.DeleteVersion(ctx, v)
+			bytes, last, err := tx.DeleteVersion(ctx, v, "tester")
 			require.EqualValues(t, 100, bytes)
 			require.Equal(t, lastExpected, last)
 			return err
@@ -111,7 +111,8 @@ func testKnownUpload(t *testing.T, open Open) {
 	}
 	one := version(1)
 	nothing := find(one)
-	require.Equal(t, &db.Upload{}, nothing)
+	require.Zero(t, nothing.PackageID)
+	require.Zero(t, nothing.Blob)
 	_, err := publishKnown(ctx, s, id, "one", one, nothing)
 	require.NoError(t, err)
 
@@ -146,7 +147,7 @@ func testKnownUpload(t *testing.T, open Open) {
 			if err != nil {
 				return err
 			}
-			_, _, err = tx.DeleteVersion(ctx, v)
+			_, _, err = tx.DeleteVersion(ctx, v, "tester")
 			return err
 		})
 		require.NoError(t, err)
@@ -176,10 +177,10 @@ func testDeduplicate(t *testing.T, open Open) {
 	require.NoError(t, err)
 	require.Equal(t, "cd", p.Versions[0].Files[0].Digests[proget.SHA1], "digests that were missing are added")
 
-	blob, err := s.FindBlob(ctx, one.Files[0].Digests[proget.SHA256], 100)
+	blob, err := s.FindBlob(ctx, 0, one.Files[0].Digests[proget.SHA256], 100)
 	require.NoError(t, err)
 	require.Equal(t, "blobs/1", blob.StorageKey)
-	_, err = s.FindBlob(ctx, one.Files[0].Digests[proget.SHA256], 101)
+	_, err = s.FindBlob(ctx, 0, one.Files[0].Digests[proget.SHA256], 101)
 	require.ErrorIs(t, err, proget.ErrNotFound)
 	blobs, err := s.ListBlobs(ctx, 0, 10)
 	require.NoError(t, err)

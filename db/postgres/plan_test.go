@@ -15,15 +15,17 @@ import (
 // fill makes 100,000 packages with ten versions each: a million versions, files,
 // blobs and log entries.
 const fill = `
-INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created) VALUES (1, 'main', 'main', 'test', '', 1, 0);
+INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created, storage_id) VALUES (1, 'main', 'main', 'test', '', 1, 0, 0);
 INSERT INTO feed_head VALUES (1, 1000000);
 INSERT INTO package (feed_id, name_key) SELECT 1, 'package.' || i FROM generate_series(1, 100000) i;
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads)
 SELECT p.package_id, p.name_key, '1.0.' || n, '1.0.' || n, 0, 1, '', 0, '{}', 0, 'test', 0 FROM package p, generate_series(1, 10) n;
-INSERT INTO blob (sha256, size, storage_key, created, touched) SELECT md5(v.version_id::text) || md5('x' || v.version_id), 100, 'blobs/' || v.version_id, 0, 0 FROM package_version v;
+INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched) SELECT md5(v.version_id::text) || md5('x' || v.version_id), 100, 0, 'blobs/' || v.version_id, 0, 0 FROM package_version v;
 INSERT INTO package_file (version_id, blob_id, name, name_key) SELECT b.blob_id, b.blob_id, 'f', 'f' FROM blob b;
 INSERT INTO feed_log (feed_id, seq, kind, package_key, version_key, actor, logged, operation, packages_diff, versions_diff, bytes_diff)
 SELECT 1, i, 'published', 'package.' || i / 10, '1.0', 'test', 0, 'op' || i, 0, 1, 100 FROM generate_series(1, 1000000) i;
+INSERT INTO deleted_version SELECT i, 1, 'deleted.' || i, 'deleted', '1.0', '1.0', 0, 1, '', 0, '{}', 0, 'test', 0, i, 'test' FROM generate_series(1, 100000) i;
+INSERT INTO deleted_file (version_id, name, size, sha256, storage_id) SELECT version_id, 'f', 100, md5(package_key), 0 FROM deleted_version;
 INSERT INTO job (kind, argument, state, priority, run_after, attempt, failures, max_failures, worker, claim_expires, done, total, remark, created, started, finished)
 SELECT 'test', '', CASE WHEN i % 2 = 0 THEN 'waiting' ELSE 'done' END, 0, i, 0, 0, 3, '', 0, 0, 0, '', i, i, CASE WHEN i % 2 = 0 THEN 0 ELSE i END FROM generate_series(1, 100000) i;
 ANALYZE`

@@ -3,8 +3,8 @@ SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blob
 WHERE marked IS NULL AND EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = blob.blob_id);
 
 -- name: FindBlob
-SELECT blob_id, sha256, size, storage_key FROM blob
-WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL);
+SELECT blob_id, sha256, size, storage_id, storage_key FROM blob
+WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL);
 
 -- name: ReplaceObject
 UPDATE blob SET storage_key = @storage_key WHERE blob_id = @blob_id AND storage_key = @old_key AND marked IS NULL;
@@ -17,3 +17,26 @@ JOIN package p ON p.package_id = v.package_id
 JOIN feed fd ON fd.feed_id = p.feed_id
 WHERE f.blob_id = @blob_id
 ORDER BY fd.name, v.name, v.version_id;
+
+-- name: LastBlob
+SELECT COALESCE(MAX(blob_id), 0) FROM blob;
+
+-- name: MarkBlobs
+UPDATE blob SET marked = @now
+WHERE blob_id > @after AND blob_id <= @upto AND marked IS NULL AND touched <= @now - @grace
+  AND NOT EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = blob.blob_id);
+
+-- name: SumGarbage
+SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blob
+WHERE blob_id > @after AND blob_id <= @upto AND (marked IS NOT NULL OR touched <= @now - @grace
+  AND NOT EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = blob.blob_id));
+
+-- name: CondemnObject
+INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched, marked)
+VALUES ('', @size, @storage_id, @storage_key, @now, @now, @now);
+
+-- name: DeleteBlob
+DELETE FROM blob WHERE blob_id = @blob_id AND marked IS NOT NULL;
+
+-- name: ListStorages
+SELECT storage_id, name, url, probe, created FROM storage ORDER BY storage_id;

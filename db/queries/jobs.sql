@@ -4,6 +4,13 @@ INSERT INTO job (kind, argument, run_key, state, priority, run_after, attempt, f
 VALUES (@kind, @argument, @run_key, 'waiting', @priority, @now + @delay, 0, 0, @max_failures, '', 0,
         0, 0, '', @now, 0, 0);
 
+-- name: InsertDueJob
+INSERT INTO job (kind, argument, run_key, state, priority, run_after, attempt, failures, max_failures, worker, claim_expires,
+                 done, total, remark, created, started, finished)
+SELECT @kind, @argument, @run_key, 'waiting', @priority, @now, 0, 0, @max_failures, '', 0, 0, 0, '', @now, 0, 0
+WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.run_key = @run_key)
+  AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = @kind AND j.argument = @argument AND j.created > @now - @every);
+
 -- name: BeatJob
 UPDATE job SET claim_expires = @now + @ttl, done = @done, total = @total, remark = @message
 WHERE job_id = @job_id AND attempt = @attempt AND state = 'running';

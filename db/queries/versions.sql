@@ -1,7 +1,7 @@
 -- name: LoadPackage
 SELECT p.package_id, v.version_id, v.name, v.version, v.version_key, v.prerelease, v.listed, v.deprecated, v.blocked,
        v.manifest, v.published, v.published_by, v.downloads,
-       f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_key
+       f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_id, b.storage_key
 FROM package p
 JOIN package_version v ON v.package_id = p.package_id
 JOIN package_file f ON f.version_id = v.version_id
@@ -11,9 +11,9 @@ ORDER BY v.version_id, f.file_id;
 
 -- name: FindUpload
 SELECT COALESCE((SELECT p.package_id FROM package p WHERE p.feed_id = @feed_id AND p.name_key = @name_key), 0),
-       COALESCE(b.blob_id, 0), COALESCE(b.sha256, ''), COALESCE(b.size, 0), COALESCE(b.storage_key, '')
+       COALESCE(b.blob_id, 0), COALESCE(b.sha256, ''), COALESCE(b.size, 0), COALESCE(b.storage_id, 0), COALESCE(b.storage_key, ''), @now
 FROM (SELECT 1 AS one) o
-LEFT JOIN blob b ON b.blob_id = (SELECT MIN(c.blob_id) FROM blob c WHERE c.sha256 = @sha256 AND c.size = @size AND c.marked IS NULL);
+LEFT JOIN blob b ON b.blob_id = (SELECT MIN(c.blob_id) FROM blob c WHERE c.sha256 = @sha256 AND c.size = @size AND c.storage_id = @storage_id AND c.marked IS NULL);
 
 -- name: FindVersion
 SELECT v.version_id
@@ -38,6 +38,26 @@ FROM package_file f
 JOIN blob b ON b.blob_id = f.blob_id
 WHERE f.version_id = @version_id;
 
+-- name: KeepDeletedVersion
+INSERT INTO deleted_version (version_id, feed_id, package_key, name, version, version_key, prerelease, listed, deprecated, blocked,
+                             manifest, published, published_by, downloads, deleted, deleted_by)
+SELECT v.version_id, p.feed_id, p.name_key, v.name, v.version, v.version_key, v.prerelease, v.listed, v.deprecated, v.blocked,
+       v.manifest, v.published, v.published_by, v.downloads, @now, @deleted_by
+FROM package_version v
+JOIN package p ON p.package_id = v.package_id
+WHERE v.version_id = @version_id;
+
+-- name: KeepDeletedFiles
+INSERT INTO deleted_file (version_id, name, size, sha256, storage_id)
+SELECT f.version_id, f.name, b.size, b.sha256, b.storage_id
+FROM package_file f
+JOIN blob b ON b.blob_id = f.blob_id
+WHERE f.version_id = @version_id
+ORDER BY f.file_id;
+
+-- name: TouchVersionBlobs
+UPDATE blob SET touched = @now WHERE blob_id IN (SELECT f.blob_id FROM package_file f WHERE f.version_id = @version_id);
+
 -- name: DeleteVersionFiles
 DELETE FROM package_file WHERE version_id = @version_id;
 
@@ -51,3 +71,22 @@ WHERE package_id = @package_id
 
 -- name: AddDownloads
 UPDATE package_version SET downloads = downloads + @downloads WHERE version_id = @version_id;
+
+-- name: FindDeleted
+SELECT package_key, version_key, name, version, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads
+FROM deleted_version
+WHERE feed_id = @feed_id AND version_id = @version_id;
+
+-- name: FindDeletedFiles
+SELECT name, size, sha256, storage_id FROM deleted_file WHERE version_id = @version_id ORDER BY file_id;
+
+-- name: ForgetDeletedFiles
+DELETE FROM deleted_file WHERE version_id = @version_id;
+
+-- name: ForgetDeleted
+DELETE FROM deleted_version WHERE version_id = @version_id;
+
+-- name: SetRestored
+UPDATE package_version
+SET listed = @listed, deprecated = @deprecated, blocked = @blocked, published = @published, downloads = @downloads
+WHERE version_id = @version_id;

@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"db"},
 	{"db/sqlite", "db/postgres", "db/sqlserver", "election/dblease", "election/static"},
 	{"indexing"},
-	{"indexing/search"},
+	{"indexing/search", "indexing/upkeep"},
 	{"proget/feed"},
 	{"proget/feed/nuget", "proget/feed/universal", "proget/publish", "proget/catalog", "proget/auth", "proget/cluster"},
 	{"proget/admin"},

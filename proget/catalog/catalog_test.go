@@ -55,7 +55,7 @@ func newInstallation(t *testing.T) *installation {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, in.blobs.Close()) })
 	in.db = in.store(t)
-	in.publisher = publish.New(in.db, in.blobs, types, &publish.Options{Logger: dark})
+	in.publisher = publish.New(in.db, storage.NewSet(in.blobs, nil), types, &publish.Options{Logger: dark})
 	in.create(t, in.feed)
 	return in
 }

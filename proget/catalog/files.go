@@ -21,7 +21,7 @@ import (
 
 // Files serves package files out of storage and counts downloads.
 type Files struct {
-	blobs *storage.Store
+	blobs *storage.Set
 	db    *db.Store
 	log   *slog.Logger
 
@@ -29,8 +29,8 @@ type Files struct {
 	counts map[int64]int64 // downloads not yet in the database, by version id
 }
 
-// NewFiles returns a Files over a storage.
-func NewFiles(blobs *storage.Store, store *db.Store, log *slog.Logger) *Files {
+// NewFiles returns a Files over the storages.
+func NewFiles(blobs *storage.Set, store *db.Store, log *slog.Logger) *Files {
 	return &Files{blobs: blobs, db: store, log: log, counts: make(map[int64]int64)}
 }
 
@@ -40,7 +40,7 @@ func isUnavailable(err error) bool { return errors.Is(err, proget.ErrUnavailable
 // Serve answers a GET or HEAD with a file. Its bytes never change, so its
 // SHA-256 is its ETag and any part of it may be kept for ever.
 func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version, file proget.File, contentType string) error {
-	content, err := whole(r.Context(), f, file, f.blobs.Open)
+	content, err := whole(r.Context(), f, file, (*storage.Store).Open)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 
 // Open gives random access to a file.
 func (f *Files) Open(ctx context.Context, file proget.File) (feed.Content, error) {
-	content, err := whole(ctx, f, file, f.blobs.ReaderAt)
+	content, err := whole(ctx, f, file, (*storage.Store).ReaderAt)
 	if err != nil {
 		return nil, err
 	}
@@ -77,12 +77,17 @@ type sizer interface {
 // whole opens a file's object, which must have the file's size. An object that
 // was missing or damaged may have been replaced since the file was read from
 // the database, so that is asked once more.
-func whole[R sizer](ctx context.Context, f *Files, file proget.File, open func(context.Context, string) (R, error)) (R, error) {
+func whole[R sizer](ctx context.Context, f *Files, file proget.File, opener func(*storage.Store, context.Context, string) (R, error)) (none R, err error) {
+	blobs, err := f.blobs.Store(ctx, file.StorageID)
+	if err != nil {
+		return none, err
+	}
+	open := func(ctx context.Context, key string) (R, error) { return opener(blobs, ctx, key) }
 	content, err := sized(ctx, file, file.StorageKey, open)
 	if err == nil || !errors.Is(err, proget.ErrNotFound) && !errors.Is(err, storage.ErrDamaged) {
 		return content, err
 	}
-	if now, ferr := f.db.FindBlob(ctx, file.Digests[proget.SHA256], file.Size); ferr == nil && now.StorageKey != file.StorageKey {
+	if now, ferr := f.db.FindBlob(ctx, file.StorageID, file.Digests[proget.SHA256], file.Size); ferr == nil && now.StorageKey != file.StorageKey {
 		if content, again := sized(ctx, file, now.StorageKey, open); again == nil {
 			return content, nil
 		}

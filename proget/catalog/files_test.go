@@ -13,6 +13,7 @@ import (
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/catalog"
 	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/storage"
 )
 
 // serve serves one file of a version.
@@ -63,7 +64,7 @@ func TestServe(t *testing.T) {
 	const text = "päckage\r\nX: y@1.0"
 	v, err := in.publish(t.Context(), text)
 	require.NoError(t, err)
-	files := catalog.NewFiles(in.blobs, in.db, dark)
+	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark)
 	url := in.serve(t, files, v)
 
 	resp, body := ask(t, "GET", url)
@@ -109,7 +110,7 @@ func TestMissingFile(t *testing.T) {
 	in := newInstallation(t)
 	v, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
-	files := catalog.NewFiles(in.blobs, in.db, dark)
+	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark)
 	cutShort := v.Files[0]
 	cutShort.Size++ // as the database has it
 	require.NoError(t, in.blobs.Delete(t.Context(), v.Files[0].StorageKey))
@@ -141,7 +142,7 @@ func TestReplacedFile(t *testing.T) {
 	mended, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
 	require.NotEqual(t, former.Files[0].StorageKey, mended.Files[0].StorageKey)
-	_, body := ask(t, "GET", in.serve(t, catalog.NewFiles(in.blobs, in.db, dark), former))
+	_, body := ask(t, "GET", in.serve(t, catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark), former))
 	require.Equal(t, "a@1", body)
 }
 
@@ -150,7 +151,7 @@ func TestOpenFile(t *testing.T) {
 	in := newInstallation(t)
 	v, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
-	c, err := catalog.NewFiles(in.blobs, in.db, dark).Open(t.Context(), v.Files[0])
+	c, err := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark).Open(t.Context(), v.Files[0])
 	require.NoError(t, err)
 	defer c.Close()
 	require.EqualValues(t, 3, c.Size())
@@ -172,7 +173,7 @@ func TestDownloadsAreSummed(t *testing.T) {
 	var stopping sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	for range 2 {
-		files := catalog.NewFiles(in.blobs, in.store(t), dark)
+		files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.store(t), dark)
 		stopping.Go(func() { _ = files.Run(ctx) })
 		var all sync.WaitGroup
 		for range 8 {
@@ -204,7 +205,7 @@ func TestDownloadsOutliveAnOutage(t *testing.T) {
 	in := newInstallation(t)
 	v, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
-	files := catalog.NewFiles(in.blobs, in.db, dark)
+	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark)
 	url := in.serve(t, files, v)
 	_, _ = ask(t, "GET", url)
 	in.alter(t, "ALTER TABLE package_version RENAME TO away")

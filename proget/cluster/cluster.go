@@ -417,16 +417,33 @@ func (r *Registry) shareProbe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.db.Tx(ctx, func(tx *db.Tx) error {
-		if _, ok, err := tx.Setting(ctx, settingStorage); ok || err != nil {
+	lost := false
+	err = r.db.Tx(ctx, func(tx *db.Tx) (err error) {
+		if _, lost, err = tx.Setting(ctx, settingStorage); lost || err != nil {
 			return err
 		}
 		return tx.SetSetting(ctx, settingStorage, string(text))
 	})
-	if errors.Is(err, proget.ErrConflict) {
-		return nil
+	if lost || errors.Is(err, proget.ErrConflict) { // another server was first
+		return r.blobs.Delete(ctx, probe.Key)
 	}
 	return err
+}
+
+// Probes returns the keys of what the cluster and its servers have in storage
+// to know it by.
+func (r *Registry) Probes(ctx context.Context) (map[string]bool, error) {
+	used := make(map[string]bool)
+	shared, _, err := r.sharedProbe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	used[shared.Key] = true
+	members, err := r.members(ctx)
+	for _, m := range members {
+		used[m.Probe.Key] = true
+	}
+	return used, err
 }
 
 // node is a member with what only the registry needs.

@@ -50,6 +50,7 @@ type Config struct {
 	MaxUpload   int64         // bytes of a package file; default 10 GiB
 	CacheBytes  int64         // memory for packages and documents; default 128 MiB
 	UploadIdle  time.Duration // an upload that sends nothing for so long is ended; default 1 min
+	Grace       time.Duration // how long the files of a deleted version are kept; default 24 h
 	JobsAtOnce  int           // jobs worked at the same time; default 2
 	HeadSpacing time.Duration // longest between two questions for log positions under load; default 1 ms
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 )
@@ -18,8 +19,13 @@ import (
 const (
 	dutyEvery    = time.Second         // between two rounds of the primary's duties
 	jobsKept     = 30 * 24 * time.Hour // finished jobs, for the pages
-	housekeeping = 300                 // rounds between two removals of old jobs
+	housekeeping = 300                 // rounds between two looks at the schedule and at old jobs
 )
+
+// schedule says which jobs are done by themselves, and how often.
+var schedule = map[string]time.Duration{
+	upkeep.KindCollection: time.Hour,
+}
 
 // runIndexing works jobs, and leads whenever this node is elected, until ctx
 // ends. A node that does not belong to the cluster must do neither: its storage
@@ -27,7 +33,8 @@ const (
 func (n *Node) runIndexing(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	pool := indexing.NewPool(n.cfg.DB, n.cfg.Name, &indexing.PoolOptions{AtOnce: n.cfg.JobsAtOnce, Logger: n.cfg.Logger},
-		&integrity{n.cfg.DB, n.cfg.Blobs, n.cfg.Logger})
+		&integrity{n.cfg.DB, n.cfg.Blobs, n.cfg.Logger},
+		upkeep.NewCollector(n.cfg.DB, n.stores, &upkeep.CollectorOptions{Grace: n.cfg.Grace, Probes: n.registry.Probes, Logger: n.cfg.Logger}))
 	g.Go(func() error { return pool.Run(ctx) })
 	g.Go(func() error { return n.elector.Run(ctx, n.lead) })
 	return g.Wait()
@@ -71,8 +78,13 @@ func (n *Node) duties(ctx context.Context, fence proget.Fence, stats *indexing.F
 		if _, err := tx.ReleaseExpiredJobs(ctx); err != nil {
 			return err
 		}
-		if round%housekeeping != 0 {
+		if round%housekeeping != housekeeping-1 {
 			return nil
+		}
+		for kind, every := range schedule {
+			if err := tx.EnqueueDue(ctx, newJob(kind, ""), every); err != nil {
+				return err
+			}
 		}
 		_, err := tx.DeleteFinishedJobs(ctx, jobsKept)
 		return err

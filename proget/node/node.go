@@ -23,11 +23,13 @@ import (
 	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/publish"
+	"github.com/proget-go/ha/storage"
 )
 
 // A Node is one server of the cluster.
 type Node struct {
 	cfg       Config
+	stores    *storage.Set
 	tail      *indexing.Tail
 	catalog   *catalog.Catalog
 	files     *catalog.Files
@@ -58,8 +60,9 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg}
 	n.catalog = catalog.New(cfg.DB, cfg.Feeds, &catalog.Options{MaxBytes: cfg.CacheBytes})
-	n.files = catalog.NewFiles(cfg.Blobs, cfg.DB, cfg.Logger)
-	n.publisher = publish.New(cfg.DB, cfg.Blobs, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
+	n.stores = storage.NewSet(cfg.Blobs, n.storageURL)
+	n.files = catalog.NewFiles(n.stores, cfg.DB, cfg.Logger)
+	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
 	n.authority = auth.New(cfg.DB, cfg.Keys)
 	n.admin = admin.New(cfg.DB, cfg.Feeds, cfg.Logger)
 	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Interval: cfg.HeadSpacing, Logger: cfg.Logger}, n.catalog, n.authority)
@@ -105,6 +108,19 @@ func (n *Node) openRoles() (err error) {
 	return nil
 }
 
+// storageURL looks a storage up by its id.
+func (n *Node) storageURL(ctx context.Context, id int64) (string, error) {
+	all, err := n.cfg.DB.ListStorages(ctx)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(all, func(st proget.Storage) bool { return st.ID == id })
+	if i < 0 {
+		return "", fmt.Errorf("there is no storage %d", id)
+	}
+	return all[i].URL, nil
+}
+
 func (n *Node) has(role string) bool { return slices.Contains(n.cfg.Roles, role) }
 
 // Close releases what New opened. Run must have returned, and no request may
@@ -116,6 +132,9 @@ func (n *Node) Close() error {
 	}
 	if n.index != nil {
 		errs = append(errs, n.index.Close())
+	}
+	if n.stores != nil {
+		errs = append(errs, n.stores.Close())
 	}
 	if n.tempDir != "" {
 		errs = append(errs, os.RemoveAll(n.tempDir))
@@ -172,14 +191,19 @@ func (n *Node) unready() []string {
 	return n.registry.Problems()
 }
 
-// Enqueue queues a job of a kind, unless one is unfinished already.
-func (n *Node) Enqueue(ctx context.Context, kind string, by proget.Principal) error {
+// Enqueue queues a job, unless one of its kind and argument is unfinished
+// already.
+func (n *Node) Enqueue(ctx context.Context, kind, argument string, by proget.Principal) error {
 	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: by.String(), Kind: proget.SystemChanged}
-	_, err := n.cfg.DB.Change(ctx, ch, func(tx *db.Tx) error { return tx.Enqueue(ctx, db.NewJob{Kind: kind, RunKey: kind}) })
+	_, err := n.cfg.DB.Change(ctx, ch, func(tx *db.Tx) error { return tx.Enqueue(ctx, newJob(kind, argument)) })
 	if errors.Is(err, proget.ErrConflict) {
 		return proget.WrapError(proget.ErrConflict, err, "Such a job is waiting or under way already.")
 	}
 	return err
+}
+
+func newJob(kind, argument string) db.NewJob {
+	return db.NewJob{Kind: kind, Argument: argument, RunKey: kind + " " + argument}
 }
 
 // services is what feed types see of the node.

@@ -44,7 +44,7 @@ func Example() {
 		return
 	}
 
-	publisher := publish.New(store, blobs, []feed.Type{plain()}, nil)
+	publisher := publish.New(store, storage.NewSet(blobs, nil), []feed.Type{plain()}, nil)
 	upload := feed.Upload{Feed: main, Name: "acme@1.0", Body: strings.NewReader("hello")}
 	v, err := publisher.Publish(ctx, upload)
 	if err != nil {

@@ -30,7 +30,7 @@ import (
 // A Publisher writes packages. It implements feed.Publisher.
 type Publisher struct {
 	db      *db.Store
-	blobs   *storage.Store
+	blobs   *storage.Set
 	types   map[string]*feed.Type
 	maxSize int64
 	log     *slog.Logger
@@ -43,7 +43,7 @@ type Options struct {
 }
 
 // New returns a Publisher for feeds of the given types.
-func New(store *db.Store, blobs *storage.Store, types []feed.Type, opts *Options) *Publisher {
+func New(store *db.Store, blobs *storage.Set, types []feed.Type, opts *Options) *Publisher {
 	if opts == nil {
 		opts = &Options{}
 	}
@@ -70,20 +70,25 @@ func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Versi
 	if !ok {
 		return nil, fmt.Errorf("feed %s has the unknown type %q", u.Feed.Name, u.Feed.Type)
 	}
-	blob, err := p.store(ctx, t, u)
+	blobs, err := p.blobs.Store(ctx, u.Feed.StorageID)
+	if err != nil {
+		return nil, fmt.Errorf("open the storage of feed %s: %w", u.Feed.Name, err)
+	}
+	blob, err := p.store(ctx, blobs, t, u)
 	if err != nil {
 		return nil, err
 	}
-	v, err = p.record(ctx, t, u, blob)
+	r := &recording{p, blobs, t, u, blob, time.Now()}
+	v, err = r.record(ctx)
 	if err != nil || v.Files[0].StorageKey != blob.Key {
-		p.discard(ctx, blob.Key, err)
+		r.discard(ctx, err)
 	}
 	return v, err
 }
 
-func (p *Publisher) store(ctx context.Context, t *feed.Type, u feed.Upload) (storage.Blob, error) {
+func (p *Publisher) store(ctx context.Context, blobs *storage.Store, t *feed.Type, u feed.Upload) (storage.Blob, error) {
 	body := &sourceReader{r: u.Body}
-	blob, err := p.blobs.Put(ctx, body, &storage.PutOptions{Algorithms: t.Algorithms, MaxSize: p.maxSize})
+	blob, err := blobs.Put(ctx, body, &storage.PutOptions{Algorithms: t.Algorithms, MaxSize: p.maxSize})
 	switch {
 	case errors.Is(err, proget.ErrTooLarge):
 		return blob, proget.WrapError(proget.ErrTooLarge, err, "The package is larger than the %d bytes this server accepts.", p.maxSize)
@@ -109,8 +114,19 @@ func (s *sourceReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blob storage.Blob) (*proget.Version, error) {
-	m, err := p.inspect(ctx, t, u, blob)
+// recording is an upload that is stored and about to be recorded.
+type recording struct {
+	*Publisher
+	blobs  *storage.Store
+	typ    *feed.Type
+	upload feed.Upload
+	blob   storage.Blob
+	stored time.Time
+}
+
+func (p *recording) record(ctx context.Context) (*proget.Version, error) {
+	t, u, blob := p.typ, p.upload, p.blob
+	m, err := p.inspect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +142,7 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 		Name: m.Name, Version: m.Version, Key: ref.VersionKey, Prerelease: m.Prerelease,
 		Manifest: data, PublishedBy: u.By.String(),
 	}
-	file := proget.File{Name: m.FileName, Size: blob.Size, Digests: blob.Digests, StorageKey: blob.Key}
+	file := proget.File{Name: m.FileName, Size: blob.Size, Digests: blob.Digests, StorageID: u.Feed.StorageID, StorageKey: blob.Key}
 	known, err := p.db.FindUpload(ctx, u.Feed.ID, ref.NameKey, file)
 	if err != nil {
 		return nil, fmt.Errorf("look for the package and its bytes: %w", err)
@@ -136,6 +152,9 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 	}
 	ch := change(ref, proget.VersionPublished, u.By)
 	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) error {
+		if time.Since(p.stored) > db.RecordWithin { // the process stood still: the object may be gone
+			return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
+		}
 		v.Files = []proget.File{file} // a former attempt may have chosen another object
 		ch.Packages, ch.Versions, ch.Bytes = 0, 1, blob.Size
 		if u.Replace {
@@ -159,7 +178,8 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 	return v, nil
 }
 
-func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, blob storage.Blob) (_ *feed.Manifest, err error) {
+func (p *recording) inspect(ctx context.Context) (_ *feed.Manifest, err error) {
+	u, blob := p.upload, p.blob
 	ctx, end := tracing.Start(ctx, "inspect", attribute.Int64("size", blob.Size))
 	defer func() { end(err) }()
 	content, err := p.blobs.ReaderAt(ctx, blob.Key)
@@ -167,7 +187,7 @@ func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, bl
 		return nil, fmt.Errorf("read the upload back: %w", err)
 	}
 	defer content.Close()
-	m, err := t.Inspect(ctx, feed.File{ReaderAt: content, Size: blob.Size, Name: u.Name, Digests: blob.Digests})
+	m, err := p.typ.Inspect(ctx, feed.File{ReaderAt: content, Size: blob.Size, Name: u.Name, Digests: blob.Digests})
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +203,7 @@ func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, bl
 // account lacks them in storage. The upload takes its place then, which mends
 // every version that refers to it; else the only good copy would be thrown away
 // as a second one.
-func (p *Publisher) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
+func (p *recording) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 	if b.ID == 0 {
 		return false, nil
 	}
@@ -201,7 +221,8 @@ func (p *Publisher) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 // discard removes an object that no row refers to, now if possible, else by
 // the sweep of garbage collection. If the outcome of the transaction is not
 // known, the object stays: the row may exist.
-func (p *Publisher) discard(ctx context.Context, key string, why error) {
+func (p *recording) discard(ctx context.Context, why error) {
+	key := p.blob.Key
 	if errors.Is(why, proget.ErrUnavailable) || errors.Is(why, context.DeadlineExceeded) || errors.Is(why, context.Canceled) {
 		p.log.WarnContext(ctx, "an upload was not recorded for certain; its object is left to garbage collection", "key", key, "error", why)
 		return
@@ -236,12 +257,39 @@ func (p *Publisher) Delete(ctx context.Context, ref feed.Ref, by proget.Principa
 	return err
 }
 
+// Restore brings a deleted version back, as long as garbage collection has not
+// taken its files. It returns proget.ErrNotFound if it is gone for good, and
+// proget.ErrConflict if the version was published again.
+func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int64, by proget.Principal) (*proget.Version, error) {
+	var v *proget.Version
+	ch := change(feed.Ref{Feed: f}, proget.VersionPublished, by)
+	_, err := p.db.Change(ctx, ch, func(tx *db.Tx) (err error) {
+		var created bool
+		v, ch.PackageKey, created, err = tx.RestoreVersion(ctx, f.ID, deletionID)
+		if err != nil {
+			return err
+		}
+		ch.VersionKey, ch.Packages, ch.Versions, ch.Bytes = v.Key, 0, 1, 0
+		for _, file := range v.Files {
+			ch.Bytes += file.Size
+		}
+		if created {
+			ch.Packages++
+		}
+		return nil
+	})
+	if errors.Is(err, proget.ErrConflict) {
+		return nil, proget.WrapError(proget.ErrConflict, err, "The version was published again; delete that one first.")
+	}
+	return v, err
+}
+
 func remove(ctx context.Context, tx *db.Tx, ref feed.Ref, ch *db.Change) error {
 	v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
 	if err != nil {
 		return err
 	}
-	bytes, last, err := tx.DeleteVersion(ctx, v)
+	bytes, last, err := tx.DeleteVersion(ctx, v, ch.Actor)
 	ch.Versions--
 	ch.Bytes -= bytes
 	if last {

@@ -70,7 +70,7 @@ func (in *installation) store(t *testing.T) *db.Store {
 // publisher returns a publisher with a store of its own.
 func (in *installation) publisher(t *testing.T, inspect ...func() error) *publish.Publisher {
 	t.Helper()
-	return publish.New(in.store(t), in.blobs, []feed.Type{plain(inspect...)}, &publish.Options{MaxSize: maxSize, Logger: dark})
+	return publish.New(in.store(t), storage.NewSet(in.blobs, nil), []feed.Type{plain(inspect...)}, &publish.Options{MaxSize: maxSize, Logger: dark})
 }
 
 // plain is a feed type whose packages are any bytes: the upload's name says
@@ -393,7 +393,7 @@ func TestDatabaseFails(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t, "mem:")
 	store := in.store(t)
-	p := publish.New(store, in.blobs, []feed.Type{plain(store.Close)}, &publish.Options{Logger: dark})
+	p := publish.New(store, storage.NewSet(in.blobs, nil), []feed.Type{plain(store.Close)}, &publish.Options{Logger: dark})
 	_, err := p.Publish(t.Context(), in.upload("a@1", strings.NewReader("body")))
 	require.Error(t, err)
 	require.Empty(t, in.objects(t))

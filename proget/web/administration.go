@@ -3,15 +3,38 @@ package web
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/cluster"
 )
 
-const (
-	shownJobs    = 15          // jobs on the page
-	jobIntegrity = "integrity" // reads every stored file and compares its digest
-)
+const shownJobs = 15 // jobs on the page
+
+// jobKinds are the jobs that a person can start, by kind and argument.
+var jobKinds = []jobKind{
+	{"collection", "preview", "Preview free storage"},
+	{"collection", "", "Free storage"},
+	{"integrity", "", "Check stored files"},
+}
+
+// A jobKind is a kind of job as the page shows it.
+type jobKind struct{ Kind, Argument, Title string }
+
+func findJob(kind, argument string) (jobKind, bool) {
+	i := slices.IndexFunc(jobKinds, func(k jobKind) bool { return k.Kind == kind && k.Argument == argument })
+	if i < 0 {
+		return jobKind{}, false
+	}
+	return jobKinds[i], true
+}
+
+// starter is a button that starts a job.
+type starter struct {
+	jobKind
+	Busy bool // such a job waits or runs
+}
 
 // administrationView is the administrator's first page.
 type administrationView struct {
@@ -20,7 +43,7 @@ type administrationView struct {
 	Engine string
 	Feeds  []feedRow
 	Jobs   []jobRow
-	Busy   bool // the stored files are being checked
+	Start  []starter
 }
 
 // health is what the servers say about themselves, in short.
@@ -55,11 +78,16 @@ func (s *site) showAdministration(v *visit) error {
 		return err
 	}
 	live := false
+	for _, k := range jobKinds {
+		view.Start = append(view.Start, starter{jobKind: k})
+	}
 	for _, j := range jobs {
 		row := newJobRow(j)
 		view.Jobs = append(view.Jobs, row)
 		live = live || row.Live
-		view.Busy = view.Busy || row.Live && row.Kind == jobIntegrity
+		for i, k := range jobKinds {
+			view.Start[i].Busy = view.Start[i].Busy || row.Live && row.Kind == k.Kind && row.Argument == k.Argument
+		}
 	}
 	return s.render(v, http.StatusOK, page{name: "administration", title: "Administration", section: "administration", live: live, view: view})
 }
@@ -104,8 +132,8 @@ func newHealth(members []cluster.Member, modes cluster.Modes) health {
 
 func newJobRow(j proget.JobStatus) jobRow {
 	row := jobRow{JobStatus: j, Title: j.Kind, Live: j.State == proget.JobWaiting || j.State == proget.JobRunning}
-	if j.Kind == jobIntegrity {
-		row.Title = "Check stored files"
+	if k, ok := findJob(j.Kind, j.Argument); ok {
+		row.Title = k.Title
 	}
 	if j.Total > 0 {
 		row.Percent = max(min(100*j.Done/j.Total, 100), 0)
@@ -118,11 +146,11 @@ func (s *site) startJob(v *visit) error {
 	if err := s.administer(v); err != nil {
 		return err
 	}
-	kind := v.PostFormValue("kind")
-	if kind != jobIntegrity {
-		return proget.Errorf(proget.ErrInvalid, "There is no job %q to start.", kind)
+	kind, argument, _ := strings.Cut(v.PostFormValue("kind"), " ")
+	if _, ok := findJob(kind, argument); !ok {
+		return proget.Errorf(proget.ErrInvalid, "There is no job %.60q to start.", kind)
 	}
-	if err := s.Enqueue(v.Context(), kind, v.id.Principal); err != nil && !errors.Is(err, proget.ErrConflict) {
+	if err := s.Enqueue(v.Context(), kind, argument, v.id.Principal); err != nil && !errors.Is(err, proget.ErrConflict) {
 		return err
 	}
 	return v.redirect("/administration#jobs")

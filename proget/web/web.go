@@ -34,8 +34,8 @@ type Config struct {
 	Jobs func(ctx context.Context, limit int) ([]proget.JobStatus, error)
 
 	// Enqueue queues a background job, such as "integrity", or returns
-	// proget.ErrConflict if one of the kind is unfinished.
-	Enqueue func(ctx context.Context, kind string, by proget.Principal) error
+	// proget.ErrConflict if one of the kind and argument is unfinished.
+	Enqueue func(ctx context.Context, kind, argument string, by proget.Principal) error
 
 	// Sync waits until this process has applied everything that was committed
 	// before the call. An error means that the database cannot be reached and

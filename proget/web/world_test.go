@@ -72,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	types := []feed.Type{demoType()}
 	authority := auth.New(w.store, ring)
 	w.catalog = catalog.New(w.store, types, nil)
-	w.publisher = publish.New(w.store, blobs, types, &publish.Options{Logger: log})
+	w.publisher = publish.New(w.store, storage.NewSet(blobs, nil), types, &publish.Options{Logger: log})
 	w.registry = cluster.New(w.store, blobs, cluster.Options{Name: "web1", Roles: []string{"web"}, Fingerprints: ring.Fingerprints(),
 		Version: "1.2.3", OS: "linux/amd64", Address: "http://10.0.0.1:8624", Office: office, Logger: log,
 		State: func() (int64, bool) { return 7, true }})
@@ -83,11 +83,11 @@ func newWorld(t *testing.T) *world {
 		require.NoError(t, blobs.Close())
 	})
 	w.handler, err = web.New(web.Config{
-		Catalog: w.catalog, Search: listing{w.catalog}, Publisher: w.publisher, Files: catalog.NewFiles(blobs, w.store, log),
+		Catalog: w.catalog, Search: listing{w.catalog}, Publisher: w.publisher, Files: catalog.NewFiles(storage.NewSet(blobs, nil), w.store, log),
 		Authority: authority, Admin: admin.New(w.store, types, log), Cluster: w.registry, Types: types, Stats: w.stats,
 		Jobs: func(context.Context, int) ([]proget.JobStatus, error) { return w.jobs, nil },
-		Enqueue: func(_ context.Context, kind string, by proget.Principal) error {
-			w.enqueued = append(w.enqueued, kind+" by "+by.String())
+		Enqueue: func(_ context.Context, kind, argument string, by proget.Principal) error {
+			w.enqueued = append(w.enqueued, strings.TrimSpace(kind+" "+argument)+" by "+by.String())
 			return w.busy
 		},
 		Sync: func(ctx context.Context) error {

@@ -1,6 +1,18 @@
 -- Times are microseconds since 1970-01-01 UTC by the database's clock; flags are 0 or 1.
 -- Key columns hold a feed type's normal form and are compared byte by byte.
 
+-- Where objects are kept. Row 0 is the storage that every server is started with;
+-- the others are opened by their URL, which never changes.
+CREATE TABLE storage (
+    storage_id INTEGER PRIMARY KEY,
+    name       TEXT NOT NULL,
+    name_key   TEXT NOT NULL,
+    url        TEXT NOT NULL,
+    probe      TEXT NOT NULL,
+    created    INTEGER NOT NULL,
+    CONSTRAINT storage_name UNIQUE (name_key)
+);
+
 CREATE TABLE feed (
     feed_id     INTEGER PRIMARY KEY,
     name        TEXT    NOT NULL,
@@ -9,6 +21,7 @@ CREATE TABLE feed (
     description TEXT    NOT NULL,
     active      INTEGER NOT NULL,
     created     INTEGER NOT NULL,
+    storage_id  INTEGER NOT NULL REFERENCES storage (storage_id),
     CONSTRAINT feed_name UNIQUE (name_key)
 );
 
@@ -50,7 +63,7 @@ CREATE TABLE package (
 );
 
 CREATE TABLE package_version (
-    version_id   INTEGER PRIMARY KEY,
+    version_id   INTEGER PRIMARY KEY AUTOINCREMENT, -- an id is kept by what can be brought back
     package_id   INTEGER NOT NULL REFERENCES package (package_id),
     name         TEXT    NOT NULL,
     version      TEXT    NOT NULL,
@@ -73,13 +86,15 @@ CREATE TABLE blob (
     md5         TEXT,
     sha512      TEXT,
     size        INTEGER NOT NULL,
-    storage_key TEXT    NOT NULL,
+    storage_id  INTEGER NOT NULL REFERENCES storage (storage_id),
+    storage_key TEXT NOT NULL,
     created     INTEGER NOT NULL,
     touched     INTEGER NOT NULL,
     marked      INTEGER,
-    CONSTRAINT blob_storage_key UNIQUE (storage_key)
+    CONSTRAINT blob_storage_key UNIQUE (storage_id, storage_key)
 );
 CREATE INDEX blob_sha256 ON blob (sha256);
+CREATE INDEX blob_marked ON blob (blob_id) WHERE marked IS NOT NULL;
 
 CREATE TABLE package_file (
     file_id    INTEGER PRIMARY KEY,
@@ -90,6 +105,38 @@ CREATE TABLE package_file (
     CONSTRAINT package_file_name UNIQUE (version_id, name_key)
 );
 CREATE INDEX package_file_blob ON package_file (blob_id);
+
+-- What was deleted and can be brought back, for as long as its blobs are kept.
+CREATE TABLE deleted_version (
+    version_id   INTEGER PRIMARY KEY,
+    feed_id      INTEGER NOT NULL,
+    package_key  TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    version      TEXT NOT NULL,
+    version_key  TEXT NOT NULL,
+    prerelease   INTEGER NOT NULL,
+    listed       INTEGER NOT NULL,
+    deprecated   TEXT NOT NULL,
+    blocked      INTEGER NOT NULL,
+    manifest     TEXT NOT NULL,
+    published    INTEGER NOT NULL,
+    published_by TEXT NOT NULL,
+    downloads    INTEGER NOT NULL,
+    deleted      INTEGER NOT NULL,
+    deleted_by   TEXT NOT NULL
+);
+CREATE INDEX deleted_version_feed ON deleted_version (feed_id, version_id);
+CREATE INDEX deleted_version_age ON deleted_version (deleted);
+
+CREATE TABLE deleted_file (
+    file_id    INTEGER PRIMARY KEY,
+    version_id INTEGER NOT NULL REFERENCES deleted_version (version_id),
+    name       TEXT NOT NULL,
+    size       INTEGER NOT NULL,
+    sha256     TEXT NOT NULL,
+    storage_id INTEGER NOT NULL
+);
+CREATE INDEX deleted_file_version ON deleted_file (version_id);
 
 CREATE TABLE user_account (
     user_id       INTEGER PRIMARY KEY,
@@ -178,8 +225,10 @@ CREATE TABLE job (
 );
 CREATE INDEX job_waiting ON job (state, priority, run_after, job_id);
 CREATE INDEX job_finished ON job (finished);
+CREATE INDEX job_kind ON job (kind, created);
 
-INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created)
-VALUES (0, '', '', 'system', 'Changes of the installation itself', 0, 0);
+INSERT INTO storage (storage_id, name, name_key, url, probe, created) VALUES (0, 'Default', 'default', '', '', 0);
+INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created, storage_id)
+VALUES (0, '', '', 'system', 'Changes of the installation itself', 0, 0, 0);
 INSERT INTO feed_head (feed_id, head) VALUES (0, 0);
 INSERT INTO feed_stats (feed_id, packages, versions, bytes) VALUES (0, 0, 0, 0);

@@ -8,8 +8,8 @@ CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, name TEX
 SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version';
 
 -- name: InsertFeed
-INSERT INTO feed (name, name_key, feed_type, description, active, created)
-VALUES (@name, @name_key, @feed_type, @description, @active, @now)
+INSERT INTO feed (name, name_key, feed_type, description, active, created, storage_id)
+VALUES (@name, @name_key, @feed_type, @description, @active, @now, @storage_id)
 RETURNING feed_id;
 
 -- name: AppendLog
@@ -37,18 +37,20 @@ WHERE p.feed_id = @feed_id AND p.name_key = @name_key AND v.version_key = @versi
 -- name: ReuseBlob
 UPDATE blob
 SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
-WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.marked IS NULL)
+WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL)
   AND marked IS NULL;
 INSERT INTO package_file (version_id, blob_id, name, name_key)
 SELECT @version_id, b.blob_id, @file_name, @file_key FROM blob b
-WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.marked IS NULL);
+WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.storage_id = @storage_id AND o.marked IS NULL);
 SELECT b.storage_key FROM blob b
-WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.marked IS NULL);
+WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.storage_id = @storage_id AND o.marked IS NULL);
 
 -- name: InsertBlob
-INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_key, created, touched)
-VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_key, @now, @now);
-INSERT INTO package_file (version_id, blob_id, name, name_key) VALUES (@version_id, last_insert_rowid(), @file_name, @file_key);
+INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
+SELECT @sha256, @sha1, @md5, @sha512, @size, @storage_id, @storage_key, @now, @now
+WHERE @now - @asked < @window;
+INSERT INTO package_file (version_id, blob_id, name, name_key)
+SELECT @version_id, b.blob_id, @file_name, @file_key FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
 
 -- name: LogAfter
 SELECT seq, kind, package_key, version_key, actor, logged
@@ -70,11 +72,39 @@ VALUES (@package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @mani
 RETURNING version_id, published;
 
 -- name: ListBlobs
-SELECT blob_id, sha256, size, storage_key FROM blob
+SELECT blob_id, sha256, size, storage_id, storage_key FROM blob
 WHERE blob_id > @after AND marked IS NULL
   AND EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = blob.blob_id)
 ORDER BY blob_id
 LIMIT @limit;
+
+-- name: ListMarked
+SELECT blob_id, sha256, size, storage_id, storage_key FROM blob
+WHERE blob_id > @after AND marked IS NOT NULL
+ORDER BY blob_id
+LIMIT @limit;
+
+-- name: ListObjects
+SELECT blob_id, sha256, size, storage_id, storage_key FROM blob
+WHERE storage_id = @storage_id AND storage_key > @after
+ORDER BY storage_key
+LIMIT @limit;
+
+-- name: ListDeleted
+SELECT version_id, package_key, version_key, name, version, deleted, deleted_by
+FROM deleted_version
+WHERE feed_id = @feed_id AND version_id < @before
+ORDER BY version_id DESC
+LIMIT @limit;
+
+-- name: ListOldDeleted
+SELECT version_id FROM deleted_version WHERE deleted < @now - @older_than ORDER BY deleted
+LIMIT @limit;
+
+-- name: InsertStorage
+INSERT INTO storage (name, name_key, url, probe, created)
+VALUES (@name, @name_key, @url, @probe, @now)
+RETURNING storage_id;
 
 -- name: AcquireLease
 INSERT INTO lease (office, holder, address, fence, term, expires)

@@ -1,6 +1,18 @@
 -- Times are microseconds since 1970-01-01 UTC by the database's clock; flags are 0 or 1.
 -- Key columns hold a feed type's normal form and are compared byte by byte.
 
+-- Where objects are kept. Row 0 is the storage that every server is started with;
+-- the others are opened by their URL, which never changes.
+CREATE TABLE storage (
+    storage_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    name       NVARCHAR(400) NOT NULL,
+    name_key   NVARCHAR(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    url        NVARCHAR(MAX) NOT NULL,
+    probe      NVARCHAR(MAX) NOT NULL,
+    created    BIGINT NOT NULL,
+    CONSTRAINT storage_name UNIQUE (name_key)
+);
+
 CREATE TABLE feed (
     feed_id     BIGINT NOT NULL IDENTITY PRIMARY KEY,
     name        NVARCHAR(400) NOT NULL,
@@ -9,6 +21,7 @@ CREATE TABLE feed (
     description NVARCHAR(MAX) NOT NULL,
     active      SMALLINT NOT NULL,
     created     BIGINT NOT NULL,
+    storage_id  BIGINT NOT NULL REFERENCES storage (storage_id),
     CONSTRAINT feed_name UNIQUE (name_key)
 );
 
@@ -73,13 +86,15 @@ CREATE TABLE blob (
     md5         NVARCHAR(32) COLLATE Latin1_General_BIN2,
     sha512      NVARCHAR(128) COLLATE Latin1_General_BIN2,
     size        BIGINT NOT NULL,
+    storage_id  BIGINT NOT NULL REFERENCES storage (storage_id),
     storage_key NVARCHAR(200) COLLATE Latin1_General_BIN2 NOT NULL,
     created     BIGINT NOT NULL,
     touched     BIGINT NOT NULL,
     marked      BIGINT,
-    CONSTRAINT blob_storage_key UNIQUE (storage_key)
+    CONSTRAINT blob_storage_key UNIQUE (storage_id, storage_key)
 );
 CREATE INDEX blob_sha256 ON blob (sha256);
+CREATE INDEX blob_marked ON blob (blob_id) WHERE marked IS NOT NULL;
 
 CREATE TABLE package_file (
     file_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
@@ -90,6 +105,38 @@ CREATE TABLE package_file (
     CONSTRAINT package_file_name UNIQUE (version_id, name_key)
 );
 CREATE INDEX package_file_blob ON package_file (blob_id);
+
+-- What was deleted and can be brought back, for as long as its blobs are kept.
+CREATE TABLE deleted_version (
+    version_id   BIGINT NOT NULL PRIMARY KEY,
+    feed_id      BIGINT NOT NULL,
+    package_key  NVARCHAR(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    name         NVARCHAR(400) NOT NULL,
+    version      NVARCHAR(255) NOT NULL,
+    version_key  NVARCHAR(255) COLLATE Latin1_General_BIN2 NOT NULL,
+    prerelease   SMALLINT NOT NULL,
+    listed       SMALLINT NOT NULL,
+    deprecated   NVARCHAR(MAX) NOT NULL,
+    blocked      SMALLINT NOT NULL,
+    manifest     NVARCHAR(MAX) NOT NULL,
+    published    BIGINT NOT NULL,
+    published_by NVARCHAR(255) NOT NULL,
+    downloads    BIGINT NOT NULL,
+    deleted      BIGINT NOT NULL,
+    deleted_by   NVARCHAR(255) NOT NULL
+);
+CREATE INDEX deleted_version_feed ON deleted_version (feed_id, version_id);
+CREATE INDEX deleted_version_age ON deleted_version (deleted);
+
+CREATE TABLE deleted_file (
+    file_id    BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    version_id BIGINT NOT NULL REFERENCES deleted_version (version_id),
+    name       NVARCHAR(400) NOT NULL,
+    size       BIGINT NOT NULL,
+    sha256     NVARCHAR(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    storage_id BIGINT NOT NULL
+);
+CREATE INDEX deleted_file_version ON deleted_file (version_id);
 
 CREATE TABLE user_account (
     user_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
@@ -178,10 +225,14 @@ CREATE TABLE job (
 CREATE UNIQUE INDEX job_run_key ON job (run_key) WHERE run_key IS NOT NULL;
 CREATE INDEX job_waiting ON job (state, priority, run_after, job_id);
 CREATE INDEX job_finished ON job (finished);
+CREATE INDEX job_kind ON job (kind, created);
 
+SET IDENTITY_INSERT storage ON;
+INSERT INTO storage (storage_id, name, name_key, url, probe, created) VALUES (0, 'Default', 'default', '', '', 0);
+SET IDENTITY_INSERT storage OFF;
 SET IDENTITY_INSERT feed ON;
-INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created)
-VALUES (0, '', '', 'system', 'Changes of the installation itself', 0, 0);
+INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created, storage_id)
+VALUES (0, '', '', 'system', 'Changes of the installation itself', 0, 0, 0);
 SET IDENTITY_INSERT feed OFF;
 INSERT INTO feed_head (feed_id, head) VALUES (0, 0);
 INSERT INTO feed_stats (feed_id, packages, versions, bytes) VALUES (0, 0, 0, 0);

@@ -1,0 +1,218 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// # How blobs end
+//
+// A blob to which nothing refers, and which nobody touched for a grace period,
+// is marked. A mark is for good: who would reuse a marked blob finds none and
+// stores an object of their own. Then the object is deleted, and then the row.
+// Whoever does that may be late, be interrupted, or do it twice.
+//
+// Touching and marking are updates of one row, and each checks what the other
+// writes. So a publisher that reuses a blob at the very moment either comes
+// first, and the blob is not marked, or finds it marked.
+//
+// An object without a row is entered as a marked blob first. Its key is unique,
+// so a publisher who was about to record it either has, or cannot any more.
+
+// LastBlob returns the greatest id of a blob.
+func (s *Store) LastBlob(ctx context.Context) (id int64, err error) {
+	err = s.read(ctx, func(c *conn) error { return c.one(ctx, "LastBlob", nil, &id) })
+	return id, err
+}
+
+// MarkBlobs marks the blobs with ids after one and up to another to which
+// nothing refers and which nobody touched for the time grace. It returns how
+// many it marked.
+func (s *Store) MarkBlobs(ctx context.Context, after, upto int64, grace time.Duration) (marked int64, err error) {
+	err = s.write(ctx, func(c *conn) error {
+		marked, err = c.run(ctx, "MarkBlobs", arg("after", after), arg("upto", upto), arg("grace", grace.Microseconds()))
+		return err
+	})
+	return marked, err
+}
+
+// SumGarbage returns what MarkBlobs would mark, and what is marked already.
+func (s *Store) SumGarbage(ctx context.Context, after, upto int64, grace time.Duration) (blobs, bytes int64, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.one(ctx, "SumGarbage", []sql.NamedArg{arg("after", after), arg("upto", upto), arg("grace", grace.Microseconds())}, &blobs, &bytes)
+	})
+	return blobs, bytes, err
+}
+
+// ListMarked returns up to limit marked blobs in the order of their ids,
+// beginning after an id.
+func (s *Store) ListMarked(ctx context.Context, after int64, limit int) ([]BlobRow, error) {
+	return s.blobs(ctx, func(c *conn, scan func(*sql.Rows) error) error {
+		return c.each(ctx, "ListMarked", []sql.NamedArg{arg("after", after), arg("limit", limit)}, scan)
+	})
+}
+
+// ListObjects returns up to limit blobs of a storage, marked or not, in the
+// order of their keys, beginning after a key.
+func (s *Store) ListObjects(ctx context.Context, storageID int64, after string, limit int) ([]BlobRow, error) {
+	return s.blobs(ctx, func(c *conn, scan func(*sql.Rows) error) error {
+		return c.each(ctx, "ListObjects", []sql.NamedArg{arg("storage_id", storageID), arg("after", after), arg("limit", limit)}, scan)
+	})
+}
+
+// CondemnObject enters an object that no row names as a marked blob. It returns
+// proget.ErrConflict if a row names it by now.
+func (s *Store) CondemnObject(ctx context.Context, storageID int64, key string, size int64) error {
+	return s.write(ctx, func(c *conn) error {
+		_, err := c.run(ctx, "CondemnObject", arg("storage_id", storageID), arg("storage_key", key), arg("size", size))
+		return err
+	})
+}
+
+// DeleteBlobs removes the rows of marked blobs, whose objects are gone.
+func (s *Store) DeleteBlobs(ctx context.Context, ids []int64) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		for _, id := range ids {
+			if _, err := tx.run(ctx, "DeleteBlob", arg("blob_id", id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// A Deletion is a deleted version that can be brought back.
+type Deletion struct {
+	ID         int64
+	PackageKey string
+	VersionKey string
+	Name       string
+	Version    string
+	At         time.Time
+	By         string
+}
+
+// ListDeleted returns up to limit deleted versions of a feed, the newest first,
+// beginning below an id; 0 means with the newest.
+func (s *Store) ListDeleted(ctx context.Context, feedID, before int64, limit int) ([]Deletion, error) {
+	if before == 0 {
+		before = 1 << 62
+	}
+	var all []Deletion
+	err := s.read(ctx, func(c *conn) error {
+		all = nil
+		return c.each(ctx, "ListDeleted", []sql.NamedArg{arg("feed_id", feedID), arg("before", before), arg("limit", limit)}, func(rows *sql.Rows) error {
+			var d Deletion
+			var at int64
+			err := rows.Scan(&d.ID, &d.PackageKey, &d.VersionKey, &d.Name, &d.Version, &at, &d.By)
+			d.At = fromMicros(at)
+			all = append(all, d)
+			return err
+		})
+	})
+	return all, err
+}
+
+// RestoreVersion brings a deleted version back, as it was. It returns the
+// version, the package's key and whether the package is new again;
+// proget.ErrNotFound if it or its files are gone, and a unique violation,
+// which leaves the store as proget.ErrConflict, if there is such a version again.
+func (tx *Tx) RestoreVersion(ctx context.Context, feedID, deletionID int64) (v *proget.Version, packageKey string, created bool, err error) {
+	v, packageKey, err = tx.findDeleted(ctx, feedID, deletionID)
+	if err != nil {
+		return nil, "", false, err
+	}
+	status, published := v.Status, v.Published
+	if created, err = tx.addFirstVersion(ctx, feedID, packageKey, v); err != nil {
+		return nil, "", false, err
+	}
+	v.Status, v.Published = status, published
+	for i := range v.Files {
+		if err := tx.restoreFile(ctx, v.ID, &v.Files[i]); err != nil {
+			return nil, "", false, err
+		}
+	}
+	if _, err := tx.run(ctx, "SetRestored", arg("version_id", v.ID), arg("listed", flag(status.Listed)), arg("deprecated", status.Deprecated),
+		arg("blocked", flag(status.Blocked)), arg("published", published.UnixMicro()), arg("downloads", v.Downloads)); err != nil {
+		return nil, "", false, err
+	}
+	return v, packageKey, created, tx.forgetDeleted(ctx, deletionID)
+}
+
+func (tx *Tx) findDeleted(ctx context.Context, feedID, deletionID int64) (*proget.Version, string, error) {
+	v := new(proget.Version)
+	var key, manifest string
+	var published int64
+	id := arg("version_id", deletionID)
+	err := tx.one(ctx, "FindDeleted", []sql.NamedArg{arg("feed_id", feedID), id}, &key, &v.Key, &v.Name, &v.Version, &v.Prerelease,
+		&v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked, &manifest, &published, &v.PublishedBy, &v.Downloads)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = proget.Errorf(proget.ErrNotFound, "There is no such deleted version: it was brought back, or is gone for good.")
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	v.Manifest, v.Published = []byte(manifest), fromMicros(published)
+	err = tx.each(ctx, "FindDeletedFiles", []sql.NamedArg{id}, func(rows *sql.Rows) error {
+		var f proget.File
+		var sha256 string
+		err := rows.Scan(&f.Name, &f.Size, &sha256, &f.StorageID)
+		f.Digests = proget.Digests{proget.SHA256: sha256}
+		v.Files = append(v.Files, f)
+		return err
+	})
+	return v, key, err
+}
+
+// restoreFile adds a file whose bytes should still be stored.
+func (tx *Tx) restoreFile(ctx context.Context, versionID int64, f *proget.File) error {
+	err := tx.one(ctx, "ReuseBlob", fileArgs(versionID, f), &f.StorageKey)
+	if errors.Is(err, sql.ErrNoRows) {
+		return proget.Errorf(proget.ErrNotFound, "The file %s of this version has been removed from storage for good.", f.Name)
+	}
+	return err
+}
+
+func (tx *Tx) forgetDeleted(ctx context.Context, id int64) error {
+	if _, err := tx.run(ctx, "ForgetDeletedFiles", arg("version_id", id)); err != nil {
+		return err
+	}
+	n, err := tx.run(ctx, "ForgetDeleted", arg("version_id", id))
+	if err == nil && n == 0 {
+		err = ErrTryAgain // another has just brought it back
+	}
+	return err
+}
+
+// purgedAtOnce bounds the transactions of PurgeDeleted.
+const purgedAtOnce = 500
+
+// PurgeDeleted forgets some of the versions that were deleted longer ago than
+// the given age, and returns how many; 0 means that none is left.
+func (s *Store) PurgeDeleted(ctx context.Context, olderThan time.Duration) (n int64, err error) {
+	err = s.Tx(ctx, func(tx *Tx) error {
+		var ids []int64
+		err := tx.each(ctx, "ListOldDeleted", []sql.NamedArg{arg("older_than", olderThan.Microseconds()), arg("limit", purgedAtOnce)},
+			func(rows *sql.Rows) error {
+				var id int64
+				err := rows.Scan(&id)
+				ids = append(ids, id)
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		n = int64(len(ids))
+		for _, id := range ids {
+			if err := tx.forgetDeleted(ctx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
+}

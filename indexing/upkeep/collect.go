@@ -1,0 +1,333 @@
+package upkeep
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
+)
+
+// KindCollection is the kind of job that frees storage. Its argument is
+// [Preview] or empty.
+const KindCollection = "collection"
+
+// Preview is the argument of a collection that only tells what it would do.
+const Preview = "preview"
+
+const (
+	markWindow  = 1000 // ids per statement: some locks, for a moment
+	deleteBatch = 500  // objects between two looks at the table
+	deleteWidth = 16   // deletions under way at once: storage answers each after its own latency
+)
+
+// A Collector frees storage.
+type Collector struct {
+	db    *db.Store
+	blobs *storage.Set
+	opts  CollectorOptions
+}
+
+// CollectorOptions configure a Collector. The zero value is ready to use.
+type CollectorOptions struct {
+	// Grace is how long a blob is kept after nothing refers to it any more,
+	// during which a deleted version can be brought back; default 24 h. What
+	// was never recorded is kept as long, but at least twice [db.RecordWithin].
+	Grace time.Duration
+
+	// Probes returns the keys of the probes that servers use. The others are
+	// removed; nil leaves all of them alone.
+	Probes func(ctx context.Context) (map[string]bool, error)
+
+	Logger *slog.Logger // default: slog.Default()
+}
+
+// NewCollector returns a Collector.
+func NewCollector(store *db.Store, blobs *storage.Set, opts *CollectorOptions) *Collector {
+	c := &Collector{db: store, blobs: blobs}
+	if opts != nil {
+		c.opts = *opts
+	}
+	c.opts.Grace = cmp.Or(c.opts.Grace, 24*time.Hour)
+	c.opts.Logger = cmp.Or(c.opts.Logger, slog.Default())
+	return c
+}
+
+// Kind implements [indexing.Worker].
+func (*Collector) Kind() string { return KindCollection }
+
+// Work implements [indexing.Worker].
+func (c *Collector) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) error {
+	run := &collection{Collector: c, progress: p, began: time.Now()}
+	if j.Argument == Preview {
+		return run.preview(ctx)
+	}
+	steps := []func(context.Context) error{run.purge, run.mark, run.delete, run.sweep, run.delete, run.leftovers}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	run.say(1, 1, run.freed.String()+" freed")
+	c.opts.Logger.InfoContext(ctx, "storage was freed", "blobs", run.freed.blobs, "bytes", run.freed.bytes, "took", time.Since(run.began))
+	return nil
+}
+
+// collection is one run of a Collector.
+type collection struct {
+	*Collector
+	progress *indexing.Progress
+	began    time.Time
+	freed    amount
+}
+
+// amount is a number of blobs with their bytes.
+type amount struct{ blobs, bytes int64 }
+
+func (a *amount) add(bytes int64) { a.blobs, a.bytes = a.blobs+1, a.bytes+bytes }
+
+func (a amount) String() string {
+	return fmt.Sprintf("%d files of %.1f MB", a.blobs, float64(a.bytes)/1e6)
+}
+
+func (c *collection) say(done, total int64, what string) { c.progress.Set(done, total, what) }
+
+// purge forgets the deleted versions that cannot be brought back any more.
+func (c *collection) purge(ctx context.Context) error {
+	for {
+		n, err := c.db.PurgeDeleted(ctx, c.opts.Grace)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
+
+// mark marks what nothing refers to, a window of ids at a time.
+func (c *collection) mark(ctx context.Context) error {
+	last, err := c.db.LastBlob(ctx)
+	if err != nil {
+		return err
+	}
+	for after := int64(0); after < last; after += markWindow {
+		if _, err := c.db.MarkBlobs(ctx, after, after+markWindow, c.opts.Grace); err != nil {
+			return err
+		}
+		c.say(min(after+markWindow, last), last, "Looking for files without a version")
+	}
+	return nil
+}
+
+// delete deletes the objects of marked blobs, and then their rows.
+func (c *collection) delete(ctx context.Context) error {
+	var failed error
+	for after := int64(0); ; {
+		batch, err := c.db.ListMarked(ctx, after, deleteBatch)
+		if err != nil || len(batch) == 0 {
+			return errors.Join(failed, err)
+		}
+		after = batch[len(batch)-1].ID
+		gone, err := c.deleteObjects(ctx, batch)
+		failed = cmp.Or(failed, err)
+		if err := c.db.DeleteBlobs(ctx, gone); err != nil {
+			return errors.Join(failed, err)
+		}
+		rate := float64(c.freed.blobs) / max(time.Since(c.began).Seconds(), 0.001)
+		c.say(c.freed.blobs, 0, fmt.Sprintf("%s deleted, %.0f a second", c.freed, rate))
+	}
+}
+
+// deleteObjects deletes the objects of a batch and returns the ids of the rows
+// whose objects are gone. An object that cannot be deleted keeps its row, for
+// the next run.
+func (c *collection) deleteObjects(ctx context.Context, batch []db.BlobRow) (gone []int64, failed error) {
+	var g errgroup.Group
+	var mu sync.Mutex
+	g.SetLimit(deleteWidth)
+	for _, b := range batch {
+		g.Go(func() error {
+			err := c.deleteObject(ctx, b)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = cmp.Or(failed, fmt.Errorf("delete %s: %w", b.StorageKey, err))
+				return nil
+			}
+			gone = append(gone, b.ID)
+			c.freed.add(b.Size)
+			return nil
+		})
+	}
+	return gone, errors.Join(g.Wait(), failed)
+}
+
+func (c *collection) deleteObject(ctx context.Context, b db.BlobRow) error {
+	blobs, err := c.blobs.Store(ctx, b.StorageID)
+	if err != nil {
+		return err
+	}
+	return blobs.Delete(ctx, b.StorageKey)
+}
+
+// ErrForeign means that a storage holds what another installation keeps there,
+// too, or did: its objects cannot be told from those that nobody recorded.
+var ErrForeign = errors.New("the storage is also another installation's")
+
+// sweep marks the objects that no row names: what was uploaded and never
+// recorded. A publisher who is late finds the mark.
+func (c *collection) sweep(ctx context.Context) error {
+	if err := c.checkOwner(ctx); err != nil {
+		return err
+	}
+	return c.strays(ctx, func(storageID int64, o *storage.Object) error {
+		err := c.db.CondemnObject(ctx, storageID, o.Key, o.Size)
+		if errors.Is(err, proget.ErrConflict) { // it was recorded just now
+			return nil
+		}
+		return err
+	})
+}
+
+// checkOwner looks for the mark that another installation left when it made a
+// storage its own.
+func (c *collection) checkOwner(ctx context.Context) error {
+	if c.opts.Probes == nil {
+		return nil
+	}
+	ours, err := c.opts.Probes(ctx)
+	if err != nil {
+		return err
+	}
+	return c.each(ctx, func(_ int64, blobs *storage.Store) error {
+		for o, err := range blobs.List(ctx, storage.OwnerPrefix) {
+			if err != nil {
+				return err
+			}
+			if !ours[o.Key] {
+				return indexing.Cancel(fmt.Errorf("%w: objects that this one's database does not name are left alone. "+
+					"If the other one is gone for good, delete the object %s from storage", ErrForeign, o.Key))
+			}
+		}
+		return nil
+	})
+}
+
+// strays calls found for each object that no row names and that is older than
+// anything that may still be recorded, by the storage's own clock.
+func (c *collection) strays(ctx context.Context, found func(storageID int64, o *storage.Object) error) error {
+	return c.each(ctx, func(storageID int64, blobs *storage.Store) error {
+		now, err := blobs.Clock(ctx)
+		if err != nil {
+			return err
+		}
+		var seen int64
+		for pair, err := range Compare(ctx, c.db, blobs, storageID) {
+			if err != nil {
+				return err
+			}
+			if pair.Object == nil {
+				continue
+			}
+			if seen++; seen%1000 == 0 {
+				c.say(seen, 0, fmt.Sprintf("%d objects in storage compared with the database", seen))
+			}
+			if pair.Row == nil && now.Sub(pair.Object.ModTime) > c.age() {
+				if err := found(storageID, pair.Object); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// age is how old what was never recorded must be.
+func (c *collection) age() time.Duration { return max(c.opts.Grace, 2*db.RecordWithin) }
+
+// each calls fn for every storage of the installation.
+func (c *collection) each(ctx context.Context, fn func(storageID int64, blobs *storage.Store) error) error {
+	all, err := c.db.ListStorages(ctx)
+	if err != nil {
+		return err
+	}
+	for _, st := range all {
+		blobs, err := c.blobs.Store(ctx, st.ID)
+		if err == nil {
+			err = fn(st.ID, blobs)
+		}
+		if err != nil {
+			return fmt.Errorf("storage %s: %w", st.Name, err)
+		}
+	}
+	return nil
+}
+
+// leftovers removes what killed processes left: halves of uploads, and probes
+// that no server uses.
+func (c *collection) leftovers(ctx context.Context) error {
+	used := map[string]bool{}
+	if c.opts.Probes != nil {
+		var err error
+		if used, err = c.opts.Probes(ctx); err != nil {
+			return err
+		}
+	}
+	return c.each(ctx, func(_ int64, blobs *storage.Store) error {
+		n, err := blobs.RemoveLeftovers(ctx, c.age())
+		if n > 0 {
+			c.opts.Logger.InfoContext(ctx, "parts of uploads that were never finished were removed", "parts", n)
+		}
+		if err != nil || c.opts.Probes == nil {
+			return err
+		}
+		return c.removeProbes(ctx, blobs, used)
+	})
+}
+
+func (c *collection) removeProbes(ctx context.Context, blobs *storage.Store, used map[string]bool) error {
+	now, err := blobs.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	for o, err := range blobs.List(ctx, storage.ProbePrefix) {
+		if err == nil && !used[o.Key] && !strings.HasPrefix(o.Key, storage.OwnerPrefix) && now.Sub(o.ModTime) > c.age() {
+			err = blobs.Delete(ctx, o.Key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// preview tells what a run would free.
+func (c *collection) preview(ctx context.Context) error {
+	last, err := c.db.LastBlob(ctx)
+	if err != nil {
+		return err
+	}
+	var garbage, strays amount
+	for after := int64(0); after < last; after += markWindow {
+		blobs, bytes, err := c.db.SumGarbage(ctx, after, after+markWindow, c.opts.Grace)
+		if err != nil {
+			return err
+		}
+		garbage.blobs, garbage.bytes = garbage.blobs+blobs, garbage.bytes+bytes
+		c.say(min(after+markWindow, last), last, fmt.Sprintf("%s without a version so far", garbage))
+	}
+	err = c.strays(ctx, func(_ int64, o *storage.Object) error { strays.add(o.Size); return nil })
+	if err != nil {
+		return err
+	}
+	c.say(1, 1, fmt.Sprintf("Would free %s of deleted versions, and %s that were never recorded", garbage, strays))
+	return nil
+}

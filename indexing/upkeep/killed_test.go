@@ -1,0 +1,184 @@
+//go:build unix
+
+package upkeep_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// The environment of a process that is to be killed: what it does, where, and
+// at which step it dies.
+const (
+	envOperation = "UPKEEP_TEST_OPERATION"
+	envFolder    = "UPKEEP_TEST_FOLDER"
+	envStep      = "UPKEEP_TEST_STEP"
+)
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(envOperation); name != "" {
+		if err := doomed(name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// operations are what is killed at each of its steps.
+var operations = map[string]func(ctx context.Context, in *installation) error{
+	"push": func(ctx context.Context, in *installation) error {
+		body := io.MultiReader(strings.NewReader("a "), iotest.OneByteReader(steps{strings.NewReader("new")}))
+		_, err := in.publisher.Publish(ctx, feed.Upload{Feed: in.feed, Body: body, Name: "new", By: ann})
+		return err
+	},
+	"push of known bytes": func(ctx context.Context, in *installation) error {
+		_, err := in.push(ctx, "new", "a kept")
+		return err
+	},
+	"delete": func(ctx context.Context, in *installation) error { return in.delete(ctx, "a", "2") },
+	"bring back": func(ctx context.Context, in *installation) error {
+		deleted, err := in.db.ListDeleted(ctx, in.feed.ID, 0, 1)
+		if err == nil && len(deleted) > 0 {
+			_, err = in.publisher.Restore(ctx, in.feed, deleted[0].ID, ann)
+		}
+		return err
+	},
+	"collection": func(ctx context.Context, in *installation) error {
+		return in.collector(noGrace).Work(ctx, new(proget.Job), new(indexing.Progress))
+	},
+}
+
+// steps makes each read of an upload a step.
+type steps struct{ io.Reader }
+
+func (s steps) Read(p []byte) (int, error) {
+	reaper.step()
+	return s.Reader.Read(p)
+}
+
+// doomed does an operation and dies at a step of it: the beginning or the end of
+// a statement, of a transaction, or of a call to storage.
+func doomed(name string) error {
+	at, err := strconv.Atoi(os.Getenv(envStep))
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	in, err := open(ctx, os.Getenv(envFolder))
+	if err != nil {
+		return err
+	}
+	reaper.at = int64(at)
+	ctx, span := sdk.NewTracerProvider(sdk.WithSpanProcessor(reaper)).Tracer("test").Start(ctx, name)
+	if err := operations[name](ctx, in); err != nil {
+		return err
+	}
+	span.End()
+	return nil
+}
+
+// reaper counts the steps of this process.
+var reaper = new(reap)
+
+// reap kills the process at a step; 0 is none.
+type reap struct {
+	at int64
+	n  atomic.Int64
+}
+
+func (r *reap) step() {
+	if r.n.Add(1) == r.at {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // until it has arrived
+	}
+}
+
+func (r *reap) OnStart(context.Context, sdk.ReadWriteSpan) { r.step() }
+func (r *reap) OnEnd(sdk.ReadOnlySpan)                     { r.step() }
+func (r *reap) Shutdown(context.Context) error             { return nil }
+func (r *reap) ForceFlush(context.Context) error           { return nil }
+
+// TestKilledAtEachStep: whatever a process was doing when it was killed, every
+// version is there, whole, or not at all; the same can be done again; and nothing
+// stays in storage but what a sweep removes.
+func TestKilledAtEachStep(t *testing.T) {
+	t.Parallel()
+	for name := range operations {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for at := 1; ; at++ {
+				in := newInstallation(t)
+				in.mustPush(t, "1", "a kept")
+				in.mustPush(t, "2", "a other")
+				in.mustPush(t, "3", "a third")
+				require.NoError(t, in.delete(t.Context(), "a", "3"))
+				if killed := in.kill(t, name, at); !killed {
+					require.Greater(t, at, 5, "an operation has steps")
+					t.Logf("killed at each of %d steps", at-1)
+					return
+				}
+				in.requireSound(t, name, at)
+			}
+		})
+	}
+}
+
+// kill reports whether a process that did the operation was killed at a step; if
+// not, it has no such step.
+func (in *installation) kill(t *testing.T, operation string, at int) bool {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), envOperation+"="+operation, envFolder+"="+in.dir, fmt.Sprintf("%s=%d", envStep, at))
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return false
+	}
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	require.True(t, ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL, "%s, step %d: %v\n%s", operation, at, err, out)
+	return true
+}
+
+// requireSound does what the doomed process did again, and checks what is there.
+func (in *installation) requireSound(t *testing.T, operation string, at int) {
+	t.Helper()
+	for _, v := range in.versions(t, "a") {
+		in.requireWhole(t, v.Files[0])
+	}
+	err := operations[operation](t.Context(), in)
+	again := errors.Is(err, proget.ErrConflict) || errors.Is(err, proget.ErrNotFound)
+	require.True(t, err == nil || again && operation != "collection", "%s, step %d: %v", operation, at, err)
+	in.age(t)
+	_, err = run(t, in.collector(time.Hour), "") // sweeps, and keeps what was deleted just now
+	require.NoError(t, err)
+	_, err = run(t, in.collector(noGrace), "")
+	require.NoError(t, err)
+	var want []string
+	for _, v := range in.versions(t, "a") {
+		in.requireWhole(t, v.Files[0])
+		want = append(want, v.Files[0].StorageKey)
+	}
+	require.Subset(t, want, in.files(t), "%s, step %d: something stayed behind", operation, at)
+	rows, err := in.db.ListObjects(t.Context(), 0, "", 100)
+	require.NoError(t, err)
+	require.Len(t, rows, len(in.files(t)), "rows and objects")
+}
