@@ -85,28 +85,17 @@ func (s *Store) DeleteBlobs(ctx context.Context, ids []int64) error {
 	})
 }
 
-// A Deletion is a deleted version that can be brought back.
-type Deletion struct {
-	ID         int64
-	PackageKey string
-	VersionKey string
-	Name       string
-	Version    string
-	At         time.Time
-	By         string
-}
-
 // ListDeleted returns up to limit deleted versions of a feed, the newest first,
 // beginning below an id; 0 means with the newest.
-func (s *Store) ListDeleted(ctx context.Context, feedID, before int64, limit int) ([]Deletion, error) {
+func (s *Store) ListDeleted(ctx context.Context, feedID, before int64, limit int) ([]proget.Deletion, error) {
 	if before == 0 {
 		before = 1 << 62
 	}
-	var all []Deletion
+	var all []proget.Deletion
 	err := s.read(ctx, func(c *conn) error {
 		all = nil
 		return c.each(ctx, "ListDeleted", []sql.NamedArg{arg("feed_id", feedID), arg("before", before), arg("limit", limit)}, func(rows *sql.Rows) error {
-			var d Deletion
+			var d proget.Deletion
 			var at int64
 			err := rows.Scan(&d.ID, &d.PackageKey, &d.VersionKey, &d.Name, &d.Version, &at, &d.By)
 			d.At = fromMicros(at)

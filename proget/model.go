@@ -74,6 +74,17 @@ type File struct {
 	StorageKey string
 }
 
+// A Deletion is a deleted version that can still be brought back.
+type Deletion struct {
+	ID         int64
+	PackageKey string
+	VersionKey string
+	Name       string // the package's, as the version spelt it
+	Version    string
+	At         time.Time
+	By         string
+}
+
 // A Change is the kind of a log entry.
 type Change string
 

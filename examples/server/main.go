@@ -192,7 +192,7 @@ func serve(ctx context.Context, cfg config) error {
 	greet(cfg, url, secrets) // at once: whatever fails later, the secrets were seen
 	n, err := node.New(ctx, node.Config{
 		DB: store, Blobs: blobs, Keys: keys, Feeds: types(), Name: cfg.node, Roles: cfg.roles, Address: url, BaseURL: cfg.baseURL,
-		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, Tracing: traces})
+		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, Grace: cfg.grace, Tracing: traces})
 	if err != nil {
 		return err
 	}

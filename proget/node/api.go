@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
@@ -19,6 +21,8 @@ func (n *Node) mountAPI(mux *http.ServeMux) {
 	mux.Handle("POST /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("DELETE /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("POST /api/packages/{feed}/status", n.api(proget.TaskManage, n.packageStatus))
+	mux.Handle("GET /api/packages/{feed}/deleted", n.feedAPI(proget.TaskManage, n.listDeleted))
+	mux.Handle("POST /api/packages/{feed}/restore", n.feedAPI(proget.TaskManage, n.restorePackage))
 	mux.Handle("GET /api/management/feeds/list", n.native(n.listFeeds))
 	mux.Handle("GET /api/management/feeds/get/{feed}", n.native(n.getFeed))
 	for pattern, serve := range map[string]func(http.ResponseWriter, *call) error{
@@ -40,8 +44,9 @@ func (n *Node) mountAPI(mux *http.ServeMux) {
 // call is a request to the native API.
 type call struct {
 	*http.Request
-	id  auth.Identity
-	ref feed.Ref // the version that it names, see api
+	id   auth.Identity
+	feed *proget.Feed // that it names, see feedAPI
+	ref  feed.Ref     // the version that it names, see api
 }
 
 // native does what every call needs, in the order in which feeds do it.
@@ -64,20 +69,26 @@ func (n *Node) native(serve func(w http.ResponseWriter, c *call) error) http.Han
 	})
 }
 
-// api is native for a call that does a task with a version.
-func (n *Node) api(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
-	return n.native(func(w http.ResponseWriter, c *call) error {
-		f, err := n.catalog.Feed(c.Context(), c.PathValue("feed"))
-		if err != nil {
+// feedAPI is native for a call that does a task in a feed.
+func (n *Node) feedAPI(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
+	return n.native(func(w http.ResponseWriter, c *call) (err error) {
+		if c.feed, err = n.catalog.Feed(c.Context(), c.PathValue("feed")); err != nil {
 			return err
 		}
-		if err := n.authority.Authorize(c.id, task, f); err != nil {
+		if err := n.authority.Authorize(c.id, task, c.feed); err != nil {
 			return err
 		}
 		if err := n.guardWrite(task); err != nil {
 			return err
 		}
-		if c.ref, err = n.versionRef(c.Request, f); err != nil {
+		return serve(w, c)
+	})
+}
+
+// api is feedAPI for a call that names a version.
+func (n *Node) api(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
+	return n.feedAPI(task, func(w http.ResponseWriter, c *call) (err error) {
+		if c.ref, err = n.versionRef(c.Request, c.feed); err != nil {
 			return err
 		}
 		return serve(w, c)
@@ -153,4 +164,61 @@ func (n *Node) deletePackage(w http.ResponseWriter, c *call) error {
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// shownDeleted bounds one answer about deleted versions.
+const shownDeleted = 1000
+
+// deletion is a deleted version that can be brought back.
+type deletion struct {
+	ID      int64     `json:"id"`
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Deleted time.Time `json:"deleted"`
+	By      string    `json:"deletedBy"`
+}
+
+// listDeleted answers with the newest deleted versions, or with those below the
+// id that ?before= names.
+func (n *Node) listDeleted(w http.ResponseWriter, c *call) error {
+	before, err := idParameter(c.Request, "before")
+	if err != nil {
+		return err
+	}
+	all, err := n.cfg.DB.ListDeleted(c.Context(), c.feed.ID, before, shownDeleted)
+	if err != nil {
+		return err
+	}
+	answer := []deletion{}
+	for _, d := range all {
+		answer = append(answer, deletion{d.ID, d.Name, d.Version, d.At, d.By})
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// restorePackage brings the deleted version back that ?id= names.
+func (n *Node) restorePackage(w http.ResponseWriter, c *call) error {
+	id, err := idParameter(c.Request, "id")
+	if err != nil {
+		return err
+	}
+	if _, err := n.publisher.Restore(c.Context(), c.feed, id, c.id.Principal); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// idParameter reads a number out of the query; 0 if it is not there.
+func idParameter(r *http.Request, name string) (int64, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, proget.WrapError(proget.ErrInvalid, err, "%s=%.60s is not a number.", name, text)
+	}
+	return id, nil
 }

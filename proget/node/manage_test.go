@@ -91,6 +91,20 @@ func TestFeedManagement(t *testing.T) {
 		resp, _ = ask(t, "POST", fmt.Sprintf("%s/api/packages/renamed/delete?name=Acme.Lib&version=1.0.%d", a, n), nil, "X-ApiKey", apiKey)
 		require.Equal(t, http.StatusOK, resp.StatusCode)
 	}
+	var deleted []struct {
+		ID            int
+		Name, Version string
+	}
+	require.NoError(t, json.Unmarshal([]byte(manage(t, http.StatusOK, "GET", b+"/api/packages/renamed/deleted", "")), &deleted))
+	require.Len(t, deleted, 2)
+	require.Equal(t, "1.0.1", deleted[0].Version)
+	back := fmt.Sprintf("/api/packages/renamed/restore?id=%d", deleted[0].ID)
+	manage(t, http.StatusOK, "POST", a+back, "")
+	manage(t, http.StatusNotFound, "POST", b+back, "")
+	manage(t, http.StatusBadRequest, "POST", b+"/api/packages/renamed/restore?id=x", "")
+	_, text = ask(t, "GET", b+"/nuget/renamed/v3/flatcontainer/acme.lib/index.json", nil)
+	require.JSONEq(t, `{"versions":["1.0.1"]}`, text)
+	manage(t, http.StatusOK, "POST", a+"/api/packages/renamed/delete?name=Acme.Lib&version=1.0.1", "")
 	manage(t, http.StatusOK, "POST", a+feeds+"/delete/RENAMED", "")
 	push(t, http.StatusNotFound, b, "renamed", "1.0.2", apiKey)
 	manage(t, http.StatusNotFound, "DELETE", b+feeds+"/delete/renamed", "")

@@ -31,6 +31,7 @@ type feedView struct {
 	Total, First, Last      int // of the packages; numbered from 1
 	Packages                []packageRow
 	Previous, Next          string // URLs; "" if there is none
+	Deleted                 string // URL of what was deleted; "" for who may not bring it back
 }
 
 // packageRow is a package in the list.
@@ -64,6 +65,11 @@ func (s *site) showFeed(v *visit) error {
 		view.Packages = append(view.Packages, newPackageRow(f, t, p, view.Prerelease))
 	}
 	view.page(hits.Total, skip)
+	if may, err := s.may(v, proget.TaskManage, f); err != nil {
+		return err
+	} else if may {
+		view.Deleted = deletedURL(f)
+	}
 	return s.render(v, http.StatusOK, page{name: "feed", title: f.Name, section: "feeds", view: view})
 }
 

@@ -5,6 +5,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -124,6 +125,29 @@ func TestUnlistRelistDelete(t *testing.T) {
 	require.Contains(t, ann.page("/feeds/main/delete?name=p&version=1"), "only version")
 	require.Equal(t, "/feeds/main", ann.post("/feeds/main/delete?name=p&version=1").Header().Get("Location"))
 	require.Contains(t, ann.page("/feeds/main"), "no packages yet")
+}
+
+// TestBringBack: what was deleted is listed for those who may delete, and comes
+// back.
+func TestBringBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const page = "/feeds/main/deleted"
+	w.publish(w.main, demoPackage{Name: "p", Version: "1"})
+	ann := w.as("ann")
+	require.Contains(t, ann.page(page), "There are none")
+	require.Equal(t, http.StatusSeeOther, ann.post("/feeds/main/delete?name=p&version=1").Code)
+	require.Contains(t, ann.page("/feeds/main"), page)
+	require.NotContains(t, w.as("bob").page("/feeds/main"), page)
+	require.Equal(t, http.StatusForbidden, w.as("bob").post(page, "id", "1").Code)
+	require.Contains(t, ann.page(page), "Bring back p 1")
+	require.Equal(t, http.StatusBadRequest, ann.post(page, "id", "x").Code)
+	require.Equal(t, http.StatusNotFound, ann.post(page, "id", "77").Code)
+	id := regexp.MustCompile(`name="id" value="(\d+)"`).FindStringSubmatch(ann.page(page))[1]
+	require.Equal(t, "/feeds/main/package?name=p&version=1", ann.post(page, "id", id).Header().Get("Location"))
+	require.Contains(t, ann.page("/feeds/main/package?name=p&version=1"), "p")
+	require.Contains(t, ann.page(page), "There are none")
+	require.Equal(t, http.StatusNotFound, ann.post(page, "id", id).Code)
 }
 
 func TestHostileText(t *testing.T) {

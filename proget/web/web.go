@@ -33,6 +33,13 @@ type Config struct {
 	// Jobs returns the newest background jobs, newest first.
 	Jobs func(ctx context.Context, limit int) ([]proget.JobStatus, error)
 
+	// Deleted returns the newest deleted versions of a feed, beginning below an
+	// id; 0 means with the newest.
+	Deleted func(ctx context.Context, feedID, before int64, limit int) ([]proget.Deletion, error)
+
+	// Restore brings one of them back.
+	Restore func(ctx context.Context, f *proget.Feed, deletionID int64, by proget.Principal) (*proget.Version, error)
+
 	// Enqueue queues a background job, such as "integrity", or returns
 	// proget.ErrConflict if one of the kind and argument is unfinished.
 	Enqueue func(ctx context.Context, kind, argument string, by proget.Principal) error
@@ -95,7 +102,7 @@ func New(c Config) (http.Handler, error) {
 
 func (c *Config) check() error {
 	parts := c.Catalog != nil && c.Search != nil && c.Publisher != nil && c.Files != nil && c.Authority != nil && c.Admin != nil && c.Cluster != nil
-	funcs := c.Stats != nil && c.Jobs != nil && c.Enqueue != nil && c.Sync != nil && c.BaseURL != nil
+	funcs := c.Stats != nil && c.Jobs != nil && c.Deleted != nil && c.Restore != nil && c.Enqueue != nil && c.Sync != nil && c.BaseURL != nil
 	if !parts || !funcs {
 		return errors.New("web: every field of Config but Types, Engine, Version and Logger must be set")
 	}
@@ -120,6 +127,9 @@ func (s *site) routes() []route {
 		{"POST /feeds/{feed}/status", s.changeStatus},  // ?name=&version=
 		{"GET /feeds/{feed}/delete", s.confirmDelete},  // ?name=&version=
 		{"POST /feeds/{feed}/delete", s.deleteVersion}, // ?name=&version=
+
+		{"GET /feeds/{feed}/deleted", s.showDeleted}, // ?before=
+		{"POST /feeds/{feed}/deleted", s.restore},
 
 		{"GET /sign-in", s.showSignIn}, // ?return=
 		{"POST /sign-in", s.signIn},

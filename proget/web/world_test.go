@@ -85,7 +85,8 @@ func newWorld(t *testing.T) *world {
 	w.handler, err = web.New(web.Config{
 		Catalog: w.catalog, Search: listing{w.catalog}, Publisher: w.publisher, Files: catalog.NewFiles(storage.NewSet(blobs, nil), w.store, log),
 		Authority: authority, Admin: admin.New(w.store, types, log), Cluster: w.registry, Types: types, Stats: w.stats,
-		Jobs: func(context.Context, int) ([]proget.JobStatus, error) { return w.jobs, nil },
+		Jobs:    func(context.Context, int) ([]proget.JobStatus, error) { return w.jobs, nil },
+		Deleted: w.store.ListDeleted, Restore: w.publisher.Restore,
 		Enqueue: func(_ context.Context, kind, argument string, by proget.Principal) error {
 			w.enqueued = append(w.enqueued, strings.TrimSpace(kind+" "+argument)+" by "+by.String())
 			return w.busy
