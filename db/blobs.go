@@ -40,8 +40,41 @@ func (s *Store) FindBlob(ctx context.Context, storageID int64, sha256 string, si
 // replaceObject makes the object at key the one that holds b's bytes, unless
 // another has taken the place of b.StorageKey meanwhile.
 func (tx *Tx) replaceObject(ctx context.Context, b BlobRow, key string) error {
-	_, err := tx.run(ctx, "ReplaceObject", arg("blob_id", b.ID), arg("old_key", b.StorageKey), arg("storage_key", key))
+	_, err := tx.run(ctx, "ReplaceObject", replacement(b, key)...)
 	return err
+}
+
+func replacement(b BlobRow, key string) []sql.NamedArg {
+	return []sql.NamedArg{arg("blob_id", b.ID), arg("old_key", b.StorageKey), arg("storage_key", key)}
+}
+
+// ReplaceObject makes the object at key, in the storage of b, the one that holds
+// b's bytes. It reports false if another has taken the place of b.StorageKey
+// meanwhile, or b is marked.
+func (s *Store) ReplaceObject(ctx context.Context, b BlobRow, key string) (replaced bool, err error) {
+	err = s.Tx(ctx, func(tx *Tx) error {
+		n, err := tx.run(ctx, "ReplaceObject", replacement(b, key)...)
+		replaced = n > 0
+		return err
+	})
+	return replaced, err
+}
+
+// BlobCopies returns the other blobs that hold the bytes of b, marked or not, in
+// all storages.
+func (s *Store) BlobCopies(ctx context.Context, b BlobRow) ([]BlobRow, error) {
+	return s.blobs(ctx, func(c *conn, scan func(*sql.Rows) error) error {
+		return c.each(ctx, "BlobCopies", []sql.NamedArg{arg("blob_id", b.ID), arg("sha256", b.SHA256), arg("size", b.Size)}, scan)
+	})
+}
+
+// AdoptObject enters an object that no row names as a blob to which nothing
+// refers yet. It returns proget.ErrConflict if a row names it by now.
+func (s *Store) AdoptObject(ctx context.Context, b BlobRow) error {
+	return s.write(ctx, func(c *conn) error {
+		_, err := c.run(ctx, "AdoptObject", arg("sha256", b.SHA256), arg("size", b.Size), arg("storage_id", b.StorageID), arg("storage_key", b.StorageKey))
+		return err
+	})
 }
 
 // ListBlobs returns up to limit blobs to which a package refers, in the order

@@ -14,10 +14,19 @@ import (
 // ErrDamaged means that an object does not hold the bytes that were stored.
 var ErrDamaged = errors.New("the object does not hold the bytes that were stored")
 
-// Verify reads an object again. It returns nil if it is as Put returned it,
-// [ErrDamaged] if its size or its SHA-256 differs, [proget.ErrNotFound] if it is
-// missing, and another error if that could not be found out.
-func (s *Store) Verify(ctx context.Context, b Blob) error {
+// A Pace bounds how fast an object is read: it waits until n more bytes may be.
+// The method WaitN of golang.org/x/time/rate's Limiter is one, if its burst is
+// at least [ReadSize].
+type Pace func(ctx context.Context, n int) error
+
+// ReadSize is the greatest number of bytes of which a [Pace] is told at once.
+const ReadSize = bufferSize
+
+// Verify reads an object again, at pace if that is not nil. It returns nil if
+// the object is as Put returned it, [ErrDamaged] if its size or its SHA-256
+// differs, [proget.ErrNotFound] if it is missing, and another error if that could
+// not be found out.
+func (s *Store) Verify(ctx context.Context, b Blob, pace Pace) error {
 	r, err := s.Open(ctx, b.Key)
 	if err != nil {
 		return err
@@ -26,12 +35,47 @@ func (s *Store) Verify(ctx context.Context, b Blob) error {
 	if r.Size() != b.Size {
 		return fmt.Errorf("%w: %s has %d bytes instead of %d", ErrDamaged, b.Key, r.Size(), b.Size)
 	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, r); err != nil {
+	digest, _, err := s.sum(ctx, r, pace)
+	if err != nil {
 		return err
 	}
-	if hex.EncodeToString(sum.Sum(nil)) != b.Digests[proget.SHA256] {
+	if digest != b.Digests[proget.SHA256] {
 		return fmt.Errorf("%w: %s has another digest", ErrDamaged, b.Key)
 	}
 	return nil
+}
+
+// Sum reads an object and returns what Put would have returned for its bytes.
+func (s *Store) Sum(ctx context.Context, key string, pace Pace) (Blob, error) {
+	r, err := s.Open(ctx, key)
+	if err != nil {
+		return Blob{}, err
+	}
+	defer r.Close()
+	digest, size, err := s.sum(ctx, r, pace)
+	return Blob{Key: key, Size: size, Digests: proget.Digests{proget.SHA256: digest}}, err
+}
+
+// sum hashes what r yields.
+func (s *Store) sum(ctx context.Context, r *Reader, pace Pace) (digest string, size int64, err error) {
+	h := sha256.New()
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	for {
+		n, err := io.ReadFull(r, *buf)
+		h.Write((*buf)[:n])
+		size += int64(n)
+		if err == io.EOF || err == io.ErrUnexpectedEOF && size == r.Size() {
+			return hex.EncodeToString(h.Sum(nil)), size, nil
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil && pace != nil {
+			err = pace(ctx, n)
+		}
+		if err != nil {
+			return "", size, err
+		}
+	}
 }

@@ -40,3 +40,12 @@ DELETE FROM blob WHERE blob_id = @blob_id AND marked IS NOT NULL;
 
 -- name: ListStorages
 SELECT storage_id, name, url, probe, created FROM storage ORDER BY storage_id;
+
+-- name: BlobCopies
+SELECT blob_id, sha256, size, storage_id, storage_key FROM blob
+WHERE sha256 = @sha256 AND size = @size AND blob_id <> @blob_id
+ORDER BY blob_id;
+
+-- name: AdoptObject
+INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched)
+VALUES (@sha256, @size, @storage_id, @storage_key, @now, @now);

@@ -23,6 +23,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
@@ -403,7 +404,7 @@ func TestIntegrity(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
 	require.NoError(t, store.Tx(t.Context(), func(tx *db.Tx) error {
-		return tx.Enqueue(t.Context(), db.NewJob{Kind: node.JobIntegrity})
+		return tx.Enqueue(t.Context(), db.NewJob{Kind: upkeep.KindIntegrity})
 	}))
 	var job proget.JobStatus
 	require.Eventually(t, func() bool {

@@ -207,7 +207,7 @@ func (p *recording) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 	if b.ID == 0 {
 		return false, nil
 	}
-	fault := p.blobs.Verify(ctx, storage.Blob{Key: b.StorageKey, Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}})
+	fault := p.blobs.Verify(ctx, storage.Blob{Key: b.StorageKey, Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}}, nil)
 	if errors.Is(fault, proget.ErrNotFound) || errors.Is(fault, storage.ErrDamaged) {
 		p.log.WarnContext(ctx, "a stored file is missing or damaged; the same bytes, just uploaded, take its place", "key", b.StorageKey, "error", fault)
 		return true, nil

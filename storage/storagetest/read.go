@@ -46,14 +46,14 @@ func testSeek(t *testing.T, s *storage.Store) {
 func testVerify(t *testing.T, s *storage.Store) {
 	for _, size := range []int{0, 1, 300_000} {
 		whole := put(t, s, randomBytes(size))
-		require.NoError(t, s.Verify(t.Context(), whole))
+		require.NoError(t, s.Verify(t.Context(), whole, nil))
 		longer, other := whole, whole
 		longer.Size++
-		require.ErrorIs(t, s.Verify(t.Context(), longer), storage.ErrDamaged)
+		require.ErrorIs(t, s.Verify(t.Context(), longer, nil), storage.ErrDamaged)
 		other.Digests = put(t, s, randomBytes(size+1)).Digests
-		require.ErrorIs(t, s.Verify(t.Context(), other), storage.ErrDamaged)
+		require.ErrorIs(t, s.Verify(t.Context(), other, nil), storage.ErrDamaged)
 		require.NoError(t, s.Delete(t.Context(), whole.Key))
-		require.ErrorIs(t, s.Verify(t.Context(), whole), proget.ErrNotFound)
+		require.ErrorIs(t, s.Verify(t.Context(), whole, nil), proget.ErrNotFound)
 	}
 }
 

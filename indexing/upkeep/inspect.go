@@ -1,0 +1,254 @@
+package upkeep
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
+)
+
+// KindIntegrity is the kind of job that reads every stored file again.
+const KindIntegrity = "integrity"
+
+// settingInspection is where an inspection keeps how far it has come, so that
+// whoever has its job next goes on from there.
+const settingInspection = "integrity.progress"
+
+const (
+	inspectBatch = 100
+	saveEvery    = 2 * time.Second
+)
+
+// An Inspector reads every stored file that a version needs, and compares its
+// digest with the one of its upload. A damaged one is mended if its bytes are
+// stored a second time, in whichever storage.
+type Inspector struct {
+	db    *db.Store
+	blobs *storage.Set
+	opts  InspectorOptions
+}
+
+// InspectorOptions configure an Inspector. The zero value is ready to use.
+type InspectorOptions struct {
+	Rate   int64        // bytes read a second, so that clients do not suffer; default 50 MiB
+	Logger *slog.Logger // default: slog.Default()
+}
+
+// NewInspector returns an Inspector.
+func NewInspector(store *db.Store, blobs *storage.Set, opts *InspectorOptions) *Inspector {
+	i := &Inspector{db: store, blobs: blobs}
+	if opts != nil {
+		i.opts = *opts
+	}
+	i.opts.Rate = cmp.Or(i.opts.Rate, 50<<20)
+	i.opts.Logger = cmp.Or(i.opts.Logger, slog.Default())
+	return i
+}
+
+// Kind implements [indexing.Worker].
+func (*Inspector) Kind() string { return KindIntegrity }
+
+// inspection is how far a job has come.
+type inspection struct {
+	Job     int64 `json:"job"`
+	After   int64 `json:"after"` // id of the blob that was read last
+	Done    int64 `json:"done"`
+	Bytes   int64 `json:"bytes"`
+	Damaged int64 `json:"damaged"`
+	Mended  int64 `json:"mended"`
+}
+
+// Work implements [indexing.Worker].
+func (i *Inspector) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) error {
+	total, bytes, err := i.db.CountBlobs(ctx)
+	if err != nil {
+		return err
+	}
+	at, err := i.load(ctx, j.ID)
+	if err != nil {
+		return err
+	}
+	began, skipped := time.Now(), at.Bytes
+	err = i.inspectAll(ctx, &at, func() {
+		p.Set(at.Done, max(total, at.Done), pace(at.Bytes-skipped, bytes-at.Bytes, time.Since(began))+fmt.Sprintf(", %d damaged", at.Damaged))
+	})
+	if err != nil { // such as the node's end: whoever has the job next goes on from here
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveEvery)
+		defer cancel()
+		return errors.Join(err, i.save(end, at))
+	}
+	return i.conclude(ctx, p, at)
+}
+
+// inspectAll reads what at says was not read yet, and says so after each blob.
+func (i *Inspector) inspectAll(ctx context.Context, at *inspection, said func()) error {
+	limiter := rate.NewLimiter(rate.Limit(i.opts.Rate), max(storage.ReadSize, int(min(i.opts.Rate, 1<<30))))
+	saved := time.Now()
+	for {
+		batch, err := i.db.ListBlobs(ctx, at.After, inspectBatch)
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		for _, b := range batch {
+			if err := i.inspect(ctx, b, at, limiter.WaitN); err != nil {
+				return err
+			}
+			said()
+			if time.Since(saved) < saveEvery {
+				continue
+			}
+			if err := i.save(ctx, *at); err != nil {
+				return err
+			}
+			saved = time.Now()
+		}
+	}
+}
+
+// pace says how fast bytes were read and how long the rest will take.
+func pace(read, left int64, took time.Duration) string {
+	rate := float64(read) / max(took.Seconds(), 0.001)
+	remaining := time.Duration(float64(max(left, 0)) / max(rate, 1) * float64(time.Second))
+	return fmt.Sprintf("%.0f MB/s, %s remaining", rate/1e6, remaining.Round(time.Second))
+}
+
+func (i *Inspector) conclude(ctx context.Context, p *indexing.Progress, at inspection) error {
+	if err := i.save(ctx, inspection{}); err != nil {
+		return err
+	}
+	p.Set(at.Done, at.Done, fmt.Sprintf("%d files read again, %d missing or damaged, %d of them mended.", at.Done, at.Damaged, at.Mended))
+	if lost := at.Damaged - at.Mended; lost > 0 {
+		return indexing.Cancel(fmt.Errorf("%d of %d stored files are missing or damaged; the log names them", lost, at.Done))
+	}
+	return nil
+}
+
+// load returns how far the job has come, or its beginning.
+func (i *Inspector) load(ctx context.Context, job int64) (inspection, error) {
+	settings, err := i.db.Settings(ctx)
+	if err != nil {
+		return inspection{}, err
+	}
+	var at inspection
+	if err := json.Unmarshal([]byte(settings[settingInspection]), &at); err != nil || at.Job != job {
+		return inspection{Job: job}, nil // none, or of another job
+	}
+	return at, nil
+}
+
+func (i *Inspector) save(ctx context.Context, at inspection) error {
+	text, err := json.Marshal(at)
+	if err != nil {
+		return err
+	}
+	return i.db.Tx(ctx, func(tx *db.Tx) error { return tx.SetSetting(ctx, settingInspection, string(text)) })
+}
+
+func (i *Inspector) inspect(ctx context.Context, b db.BlobRow, at *inspection, pace storage.Pace) error {
+	fault, err := i.verify(ctx, b, pace)
+	if err != nil {
+		return err
+	}
+	at.After, at.Done, at.Bytes = b.ID, at.Done+1, at.Bytes+b.Size
+	if fault == nil {
+		return nil
+	}
+	versions, err := i.db.BlobVersions(ctx, b.ID)
+	if err != nil || len(versions) == 0 { // deleted meanwhile: nobody misses it
+		return err
+	}
+	at.Damaged++
+	mended, err := i.mend(ctx, b, pace)
+	if err != nil {
+		return err
+	}
+	for _, version := range versions {
+		if mended {
+			i.opts.Logger.WarnContext(ctx, "a stored file was missing or damaged; a copy took its place", "version", version, "key", b.StorageKey, "error", fault)
+			continue
+		}
+		i.opts.Logger.ErrorContext(ctx, "a stored file is missing or damaged; push the package again, or put the file back from a backup",
+			"version", version, "key", b.StorageKey, "error", fault)
+	}
+	if mended {
+		at.Mended++
+	}
+	return nil
+}
+
+// verify returns what is wrong with a blob, or why that cannot be found out.
+func (i *Inspector) verify(ctx context.Context, b db.BlobRow, pace storage.Pace) (fault, err error) {
+	blobs, err := i.blobs.Store(ctx, b.StorageID)
+	if err != nil {
+		return nil, err
+	}
+	err = blobs.Verify(ctx, storage.Blob{Key: b.StorageKey, Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}}, pace)
+	if errors.Is(err, storage.ErrDamaged) || errors.Is(err, proget.ErrNotFound) {
+		return err, nil
+	}
+	return nil, err
+}
+
+// mend looks for a whole copy of a damaged blob's bytes and puts it in its place.
+func (i *Inspector) mend(ctx context.Context, b db.BlobRow, pace storage.Pace) (bool, error) {
+	copies, err := i.db.BlobCopies(ctx, b)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range copies {
+		fault, err := i.verify(ctx, c, pace)
+		if err != nil || fault != nil {
+			continue // a copy that cannot be read does not help
+		}
+		fresh, err := copyBlob(ctx, i.blobs, c, b.StorageID)
+		if err != nil {
+			return false, err
+		}
+		replaced, err := i.db.ReplaceObject(ctx, b, fresh.Key)
+		if err != nil || replaced {
+			return replaced, err
+		}
+		blobs, err := i.blobs.Store(ctx, b.StorageID)
+		if err != nil {
+			return false, err
+		}
+		return true, blobs.Delete(ctx, fresh.Key) // somebody was faster
+	}
+	return false, nil
+}
+
+// copyBlob stores the bytes of a blob once more, in a storage of choice, and
+// makes sure that they are what they should be.
+func copyBlob(ctx context.Context, stores *storage.Set, b db.BlobRow, to int64) (storage.Blob, error) {
+	source, err := stores.Store(ctx, b.StorageID)
+	if err != nil {
+		return storage.Blob{}, err
+	}
+	target, err := stores.Store(ctx, to)
+	if err != nil {
+		return storage.Blob{}, err
+	}
+	r, err := source.Open(ctx, b.StorageKey)
+	if err != nil {
+		return storage.Blob{}, err
+	}
+	defer r.Close()
+	fresh, err := target.Put(ctx, r, nil)
+	if err != nil {
+		return storage.Blob{}, err
+	}
+	if fresh.Size != b.Size || fresh.Digests[proget.SHA256] != b.SHA256 {
+		return storage.Blob{}, errors.Join(fmt.Errorf("%w: %s changed while it was copied", storage.ErrDamaged, b.StorageKey), target.Delete(ctx, fresh.Key))
+	}
+	return fresh, nil
+}
