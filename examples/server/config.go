@@ -61,6 +61,8 @@ Usage:
   server upgradedb [flags]         bring the database's schema up to date, and exit
   server resetadminpassword        give the user Admin a new password, and print it
   server backup FILE [flags]       copy the SQLite database to a new file, while it is in use
+  server fsck [rebuild] [flags]    compare database and storage, and say what is lost or extra;
+                                   rebuild puts to use what is extra
   server version                   print the version
   server help                      print this
 

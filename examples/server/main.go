@@ -76,6 +76,10 @@ func run(args []string) error {
 		}
 		file, args = args[0], args[1:]
 	}
+	rebuild := command == "fsck" && len(args) > 0 && args[0] == "rebuild"
+	if rebuild {
+		args = args[1:]
+	}
 	cfg, err := parse(args)
 	if err != nil {
 		return err
@@ -91,8 +95,10 @@ func run(args []string) error {
 		return resetPassword(ctx, cfg)
 	case "backup":
 		return backup(ctx, cfg, file)
+	case "fsck":
+		return fsck(ctx, cfg, rebuild)
 	}
-	return usageError(fmt.Sprintf("there is no command %q: use run, upgradedb, resetadminpassword, backup, version or help", command))
+	return usageError(fmt.Sprintf("there is no command %q: use run, upgradedb, resetadminpassword, backup, fsck, version or help", command))
 }
 
 func upgrade(ctx context.Context, cfg config) error {
@@ -110,13 +116,22 @@ func upgrade(ctx context.Context, cfg config) error {
 	return store.Close()
 }
 
-// resetPassword changes a database that is there. It makes none: who mistypes
-// its name must not be told that all is well.
+// requireDB refuses a database that is not there. Who mistypes its name must not
+// be told that all is well.
+func (c *config) requireDB() error {
+	if c.engine() != "sqlite" {
+		return nil
+	}
+	if _, err := os.Stat(c.sqlitePath()); err != nil {
+		return fmt.Errorf("there is no database: %w; name the folder with -data or the database with -db", err)
+	}
+	return nil
+}
+
+// resetPassword changes a database that is there.
 func resetPassword(ctx context.Context, cfg config) error {
-	if cfg.engine() == "sqlite" {
-		if _, err := os.Stat(cfg.sqlitePath()); err != nil {
-			return fmt.Errorf("there is no database: %w; name the folder with -data or the database with -db", err)
-		}
+	if err := cfg.requireDB(); err != nil {
+		return err
 	}
 	store, err := cfg.openDB(ctx, false)
 	if err != nil {

@@ -60,7 +60,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg}
 	n.catalog = catalog.New(cfg.DB, cfg.Feeds, &catalog.Options{MaxBytes: cfg.CacheBytes})
-	n.stores = storage.NewSet(cfg.Blobs, n.storageURL)
+	n.stores = storage.NewSet(cfg.Blobs, StorageURLs(cfg.DB))
 	n.files = catalog.NewFiles(n.stores, cfg.DB, cfg.Logger)
 	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
 	n.authority = auth.New(cfg.DB, cfg.Keys)
@@ -108,17 +108,20 @@ func (n *Node) openRoles() (err error) {
 	return nil
 }
 
-// storageURL looks a storage up by its id.
-func (n *Node) storageURL(ctx context.Context, id int64) (string, error) {
-	all, err := n.cfg.DB.ListStorages(ctx)
-	if err != nil {
-		return "", err
+// StorageURLs returns a function for storage.NewSet that looks storages up in a
+// database.
+func StorageURLs(store *db.Store) func(ctx context.Context, id int64) (string, error) {
+	return func(ctx context.Context, id int64) (string, error) {
+		all, err := store.ListStorages(ctx)
+		if err != nil {
+			return "", err
+		}
+		i := slices.IndexFunc(all, func(st proget.Storage) bool { return st.ID == id })
+		if i < 0 {
+			return "", fmt.Errorf("there is no storage %d", id)
+		}
+		return all[i].URL, nil
 	}
-	i := slices.IndexFunc(all, func(st proget.Storage) bool { return st.ID == id })
-	if i < 0 {
-		return "", fmt.Errorf("there is no storage %d", id)
-	}
-	return all[i].URL, nil
 }
 
 func (n *Node) has(role string) bool { return slices.Contains(n.cfg.Roles, role) }

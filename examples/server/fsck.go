@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/proget-go/ha/indexing/upkeep"
+	"github.com/proget-go/ha/proget/node"
+	"github.com/proget-go/ha/storage"
+)
+
+// fsck compares database and storage while servers use them, and says what is
+// lost and what is extra. With rebuild, what is extra is put to use.
+func fsck(ctx context.Context, cfg config, rebuild bool) error {
+	if err := cfg.requireDB(); err != nil {
+		return err
+	}
+	store, err := cfg.openDB(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	blobs, err := cfg.openStorage(ctx)
+	if err != nil {
+		return err
+	}
+	defer blobs.Close()
+	stores := storage.NewSet(blobs, node.StorageURLs(store))
+	defer stores.Close()
+	if rebuild {
+		err := upkeep.Rebuild(ctx, store, stores, func(f upkeep.Finding, what string) {
+			fmt.Printf("extra  %s  %s\n", f.Key(), what)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	count := make(map[upkeep.Fault]int)
+	var extra int64
+	compared, err := upkeep.Audit(ctx, store, stores, func(f upkeep.Finding) error {
+		count[f.Fault]++
+		switch f.Fault {
+		case upkeep.Lost:
+			fmt.Printf("lost   %s  %s\n", f.Key(), strings.Join(f.Versions, ", "))
+		case upkeep.Short:
+			fmt.Printf("short  %s  %d bytes instead of %d  %s\n", f.Key(), f.Pair.Object.Size, f.Pair.Row.Size, strings.Join(f.Versions, ", "))
+		case upkeep.Extra:
+			fmt.Printf("extra  %s  %d bytes\n", f.Key(), f.Pair.Object.Size)
+			extra += f.Pair.Object.Size
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d files compared: %d lost, %d of another size, %d extra (%.1f MB).\n",
+		compared, count[upkeep.Lost], count[upkeep.Short], count[upkeep.Extra], float64(extra)/1e6)
+	if count[upkeep.Extra] > 0 {
+		fmt.Println("What is extra was uploaded and never recorded, or is newer than this database. Storage frees it by itself; fsck rebuild puts it to use.")
+	}
+	if count[upkeep.Lost]+count[upkeep.Short] > 0 {
+		return errors.New("some files are lost: put them back from a backup, or push the packages named above again")
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package upkeep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
+)
+
+// A Fault is how database and storage disagree about a key.
+type Fault string
+
+// The faults.
+const (
+	Lost  Fault = "lost"  // the database names an object that is not there
+	Short Fault = "short" // the object is of another size
+	Extra Fault = "extra" // nothing in the database names the object
+)
+
+// A Finding is one disagreement between database and storage.
+type Finding struct {
+	Fault
+	Storage  proget.Storage
+	Pair     Pair
+	Versions []string // that suffer, each as "feed/package version"
+}
+
+// Key is the object's key.
+func (f *Finding) Key() string {
+	if f.Pair.Row != nil {
+		return f.Pair.Row.StorageKey
+	}
+	return f.Pair.Object.Key
+}
+
+// Audit compares the database with every storage, by keys and sizes, and calls
+// found for each disagreement. It is right about what nobody writes or deletes
+// meanwhile: objects too young to be told from uploads under way are passed
+// over, and what seems lost is looked at a second time. It returns the number
+// of keys it compared.
+func Audit(ctx context.Context, store *db.Store, stores *storage.Set, found func(Finding) error) (compared int64, err error) {
+	all, err := store.ListStorages(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, st := range all {
+		a := &audit{db: store, storage: st, found: found}
+		if a.blobs, err = stores.Store(ctx, st.ID); err == nil {
+			err = a.run(ctx)
+		}
+		compared += a.compared
+		if err != nil {
+			return compared, fmt.Errorf("storage %s: %w", st.Name, err)
+		}
+	}
+	return compared, nil
+}
+
+// audit is the comparison with one storage.
+type audit struct {
+	db       *db.Store
+	blobs    *storage.Store
+	storage  proget.Storage
+	found    func(Finding) error
+	compared int64
+}
+
+func (a *audit) run(ctx context.Context) error {
+	now, err := a.blobs.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	for pair, err := range Compare(ctx, a.db, a.blobs, a.storage.ID) {
+		if err != nil {
+			return err
+		}
+		a.compared++
+		fault, err := a.judge(ctx, pair, now)
+		if err == nil && fault != "" {
+			err = a.report(ctx, fault, pair)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge returns what is wrong with a pair, or "".
+func (a *audit) judge(ctx context.Context, p Pair, now time.Time) (Fault, error) {
+	switch {
+	case p.Row == nil && now.Sub(p.Object.ModTime) <= 2*db.RecordWithin:
+		return "", nil // it may be recorded yet
+	case p.Row == nil:
+		return Extra, nil
+	case p.Row.SHA256 == "": // swept already
+		return "", nil
+	case p.Object != nil && p.Object.Size != p.Row.Size:
+		return Short, nil
+	case p.Object != nil:
+		return "", nil
+	}
+	r, err := a.blobs.Open(ctx, p.Row.StorageKey) // it may have come after the listing
+	if err == nil {
+		return "", r.Close()
+	}
+	if errors.Is(err, proget.ErrNotFound) {
+		return Lost, nil
+	}
+	return "", err
+}
+
+func (a *audit) report(ctx context.Context, fault Fault, p Pair) (err error) {
+	f := Finding{Fault: fault, Storage: a.storage, Pair: p}
+	if p.Row != nil {
+		if f.Versions, err = a.db.BlobVersions(ctx, p.Row.ID); err != nil {
+			return err
+		}
+		if len(f.Versions) == 0 { // it is about to be collected, or was just now: nobody misses it
+			return nil
+		}
+	}
+	return a.found(f)
+}
+
+// Rebuild makes use of the objects that no row names: one whose bytes are those
+// of a lost or short blob takes its place, and each other one gets a row, so
+// that it is used when the same bytes are pushed again, or collected. It reads
+// all of them, and calls done for each with what became of it.
+func Rebuild(ctx context.Context, store *db.Store, stores *storage.Set, done func(f Finding, what string)) error {
+	missing := make(map[string][]db.BlobRow) // by storage and digest
+	var extra []Finding
+	_, err := Audit(ctx, store, stores, func(f Finding) error {
+		if f.Fault == Extra {
+			extra = append(extra, f)
+			return nil
+		}
+		id := identity(f.Storage.ID, f.Pair.Row.SHA256)
+		missing[id] = append(missing[id], *f.Pair.Row)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range extra {
+		what, err := rebuild(ctx, store, stores, f, missing)
+		if err != nil {
+			return fmt.Errorf("object %s: %w", f.Key(), err)
+		}
+		done(f, what)
+	}
+	return nil
+}
+
+func identity(storageID int64, sha256 string) string { return fmt.Sprint(storageID, " ", sha256) }
+
+func rebuild(ctx context.Context, store *db.Store, stores *storage.Set, f Finding, missing map[string][]db.BlobRow) (string, error) {
+	blobs, err := stores.Store(ctx, f.Storage.ID)
+	if err != nil {
+		return "", err
+	}
+	sum, err := blobs.Sum(ctx, f.Key(), nil)
+	if err != nil {
+		return "", err
+	}
+	id := identity(f.Storage.ID, sum.Digests[proget.SHA256])
+	for i, b := range missing[id] {
+		replaced, err := store.ReplaceObject(ctx, b, f.Key())
+		if err != nil {
+			return "", err
+		}
+		if replaced {
+			missing[id] = missing[id][i+1:]
+			return "takes the place of " + b.StorageKey, nil
+		}
+	}
+	err = store.AdoptObject(ctx, db.BlobRow{SHA256: sum.Digests[proget.SHA256], Size: sum.Size, StorageID: f.Storage.ID, StorageKey: f.Key()})
+	if errors.Is(err, proget.ErrConflict) {
+		return "was recorded just now", nil
+	}
+	return "has a row now", err
+}
