@@ -32,3 +32,58 @@ func (tx *Tx) CreateStorage(ctx context.Context, st *proget.Storage) error {
 	return tx.one(ctx, "InsertStorage", []sql.NamedArg{arg("name", st.Name), arg("name_key", strings.ToLower(st.Name)),
 		arg("url", st.URL), arg("probe", st.Probe)}, &st.ID)
 }
+
+// A MisplacedFile is a file of a version that is not in its feed's storage.
+type MisplacedFile struct {
+	FileID     int64
+	FeedID     int64
+	StorageID  int64 // where it belongs
+	PackageKey string
+	VersionKey string
+	Blob       BlobRow // where it is
+}
+
+// LastFile returns the greatest id of a file.
+func (s *Store) LastFile(ctx context.Context) (id int64, err error) {
+	err = s.read(ctx, func(c *conn) error { return c.one(ctx, "LastFile", nil, &id) })
+	return id, err
+}
+
+// ListMisplaced returns the files with ids after one and up to another that are
+// not in their feed's storage.
+func (s *Store) ListMisplaced(ctx context.Context, after, upto int64) ([]MisplacedFile, error) {
+	var files []MisplacedFile
+	err := s.read(ctx, func(c *conn) error {
+		files = nil
+		return c.each(ctx, "ListMisplaced", []sql.NamedArg{arg("after", after), arg("upto", upto)}, func(rows *sql.Rows) error {
+			var f MisplacedFile
+			err := rows.Scan(append([]any{&f.FileID, &f.FeedID, &f.StorageID, &f.PackageKey, &f.VersionKey}, f.Blob.fields()...)...)
+			files = append(files, f)
+			return err
+		})
+	})
+	return files, err
+}
+
+// MoveFile makes a file refer to the blob of the same bytes in the storage where
+// it belongs. If there is none, and key is not "", the object at key becomes it.
+// It returns whether that was so, and proget.ErrNotFound if there is no such
+// blob, or the file is gone or was moved already.
+func (tx *Tx) MoveFile(ctx context.Context, f MisplacedFile, key string) (used bool, err error) {
+	identity := []sql.NamedArg{arg("sha256", f.Blob.SHA256), arg("size", f.Blob.Size), arg("storage_id", f.StorageID)}
+	if _, err := tx.run(ctx, "TouchBlob", arg("blob_id", f.Blob.ID)); err != nil { // its grace begins now
+		return false, err
+	}
+	n, err := tx.run(ctx, "TouchCopy", identity...)
+	if err == nil && n == 0 && key != "" {
+		used = true
+		n, err = tx.run(ctx, "InsertCopy", arg("blob_id", f.Blob.ID), arg("storage_id", f.StorageID), arg("storage_key", key))
+	}
+	if err == nil && n > 0 {
+		n, err = tx.run(ctx, "MoveFile", append(identity, arg("file_id", f.FileID), arg("blob_id", f.Blob.ID))...)
+	}
+	if err == nil && n == 0 {
+		err = proget.Errorf(proget.ErrNotFound, "The file is not there any more.")
+	}
+	return used, err
+}

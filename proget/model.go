@@ -93,6 +93,7 @@ const (
 	VersionPublished Change = "published"
 	VersionStatus    Change = "status"
 	VersionDeleted   Change = "deleted"
+	VersionMoved     Change = "moved" // to another storage; nothing else changed
 	SystemChanged    Change = "system"
 )
 

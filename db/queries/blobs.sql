@@ -49,3 +49,33 @@ ORDER BY blob_id;
 -- name: AdoptObject
 INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched)
 VALUES (@sha256, @size, @storage_id, @storage_key, @now, @now);
+
+-- name: LastFile
+SELECT COALESCE(MAX(file_id), 0) FROM package_file;
+
+-- name: ListMisplaced
+SELECT f.file_id, fd.feed_id, fd.storage_id, p.name_key, v.version_key, b.blob_id, b.sha256, b.size, b.storage_id, b.storage_key
+FROM package_file f
+JOIN blob b ON b.blob_id = f.blob_id
+JOIN package_version v ON v.version_id = f.version_id
+JOIN package p ON p.package_id = v.package_id
+JOIN feed fd ON fd.feed_id = p.feed_id
+WHERE f.file_id > @after AND f.file_id <= @upto AND b.storage_id <> fd.storage_id
+ORDER BY f.file_id;
+
+-- name: TouchBlob
+UPDATE blob SET touched = @now WHERE blob_id = @blob_id;
+
+-- name: TouchCopy
+UPDATE blob SET touched = @now
+WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL)
+  AND marked IS NULL;
+
+-- name: InsertCopy
+INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
+SELECT sha256, sha1, md5, sha512, size, @storage_id, @storage_key, @now, @now FROM blob WHERE blob_id = @blob_id;
+
+-- name: MoveFile
+UPDATE package_file
+SET blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL)
+WHERE file_id = @file_id AND blob_id = @blob_id;

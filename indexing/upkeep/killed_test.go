@@ -21,6 +21,7 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -62,6 +63,9 @@ var operations = map[string]func(ctx context.Context, in *installation) error{
 			_, err = in.publisher.Restore(ctx, in.feed, deleted[0].ID, ann)
 		}
 		return err
+	},
+	"move": func(ctx context.Context, in *installation) error {
+		return upkeep.NewMover(in.db, in.stores, dark).Work(ctx, new(proget.Job), new(indexing.Progress))
 	},
 	"collection": func(ctx context.Context, in *installation) error {
 		return in.collector(noGrace).Work(ctx, new(proget.Job), new(indexing.Progress))
@@ -132,6 +136,10 @@ func TestKilledAtEachStep(t *testing.T) {
 				in.mustPush(t, "2", "a other")
 				in.mustPush(t, "3", "a third")
 				require.NoError(t, in.delete(t.Context(), "a", "3"))
+				if name == "move" {
+					st := in.addStorage(t)
+					in.assign(t, st.ID)
+				}
 				if killed := in.kill(t, name, at); !killed {
 					require.Greater(t, at, 5, "an operation has steps")
 					t.Logf("killed at each of %d steps", at-1)
@@ -178,7 +186,11 @@ func (in *installation) requireSound(t *testing.T, operation string, at int) {
 		want = append(want, v.Files[0].StorageKey)
 	}
 	require.Subset(t, want, in.files(t), "%s, step %d: something stayed behind", operation, at)
-	rows, err := in.db.ListObjects(t.Context(), 0, "", 100)
-	require.NoError(t, err)
-	require.Len(t, rows, len(in.files(t)), "rows and objects")
+	var rows int
+	for id := range int64(2) {
+		objects, err := in.db.ListObjects(t.Context(), id, "", 100)
+		require.NoError(t, err)
+		rows += len(objects)
+	}
+	require.Equal(t, len(in.files(t)), rows, "rows and objects")
 }

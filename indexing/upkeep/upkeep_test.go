@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -158,25 +160,39 @@ func (in *installation) content(t *testing.T, f proget.File) string {
 	return string(text)
 }
 
-// files returns the names of all files in the folder, temporary ones too.
-func (in *installation) files(t *testing.T) (names []string) {
+// files returns the names of all files in both folders, temporary ones too.
+func (in *installation) files(t *testing.T) []string {
 	t.Helper()
-	require.NoError(t, filepath.WalkDir(in.folder, func(path string, e os.DirEntry, err error) error {
+	return append(filesIn(t, in.folder), filesIn(t, in.second())...)
+}
+
+// second is the folder of the storage that addStorage adds.
+func (in *installation) second() string { return filepath.Join(in.dir, "second") }
+
+// filesIn returns the names of the files below a folder that may be missing.
+func filesIn(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
-			name, _ := filepath.Rel(in.folder, path)
+			name, _ := filepath.Rel(folder, path)
 			names = append(names, filepath.ToSlash(name))
 		}
 		return err
-	}))
+	})
+	if !errors.Is(err, fs.ErrNotExist) {
+		require.NoError(t, err)
+	}
 	return names
 }
 
-// age makes everything in the folder look two days old.
+// age makes everything in both folders look two days old.
 func (in *installation) age(t *testing.T) {
 	t.Helper()
 	then := time.Now().Add(-48 * time.Hour)
-	for _, name := range in.files(t) {
-		require.NoError(t, os.Chtimes(filepath.Join(in.folder, name), then, then))
+	for _, folder := range []string{in.folder, in.second()} {
+		for _, name := range filesIn(t, folder) {
+			require.NoError(t, os.Chtimes(filepath.Join(folder, name), then, then))
+		}
 	}
 }
 

@@ -3,8 +3,10 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -18,8 +20,9 @@ func (a *Administrator) CreateFeed(ctx context.Context, f *proget.Feed, by proge
 	return nameTaken(err, f.Name)
 }
 
-// UpdateFeed changes what edit changes of a feed: its name, its description and
-// whether it is active. The type is fixed, since packages depend on it.
+// UpdateFeed changes what edit changes of a feed: its name, its description,
+// whether it is active, and its storage, to which a job then moves its files. The
+// type is fixed, since packages depend on it.
 func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.Principal, edit func(*proget.Feed)) (*proget.Feed, error) {
 	var changed proget.Feed
 	err := a.change(ctx, by, func(tx *db.Tx) error {
@@ -35,9 +38,19 @@ func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.P
 		if err := CheckFeed(&changed, a.types); err != nil {
 			return err
 		}
+		if changed.StorageID != f.StorageID {
+			if err := tx.EnqueueDue(ctx, moving(&changed), 0); err != nil {
+				return err
+			}
+		}
 		return tx.UpdateFeed(ctx, &changed)
 	}, "a feed was changed", "feed", name)
 	return &changed, nameTaken(err, changed.Name)
+}
+
+// moving is the job that brings a feed's files to its storage.
+func moving(f *proget.Feed) db.NewJob {
+	return db.NewJob{Kind: upkeep.KindMove, Argument: f.Name, RunKey: fmt.Sprint(upkeep.KindMove, " ", f.ID, " ", f.StorageID)}
 }
 
 // nameTaken says in words for people that a name is in use.

@@ -439,6 +439,17 @@ func (r *Registry) Probes(ctx context.Context) (map[string]bool, error) {
 		return nil, err
 	}
 	used[shared.Key] = true
+	storages, err := r.db.ListStorages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, st := range storages[1:] { // the first is the one that servers are started with
+		probe, err := storageProbe(st)
+		if err != nil {
+			return nil, err
+		}
+		used[probe.Key] = true
+	}
 	members, err := r.members(ctx)
 	for _, m := range members {
 		used[m.Probe.Key] = true

@@ -32,6 +32,8 @@ func (n *Node) mountAPI(mux *http.ServeMux) {
 		"PATCH /api/management/feeds/update/{feed}":  n.updateFeed,
 		"POST /api/management/feeds/delete/{feed}":   n.deleteFeed,
 		"DELETE /api/management/feeds/delete/{feed}": n.deleteFeed,
+		"GET /api/management/storages/list":          n.listStorages,
+		"POST /api/management/storages/create":       n.createStorage,
 		"GET /api/api-keys/list":                     n.listKeys,
 		"POST /api/api-keys/create":                  n.createKey,
 		"POST /api/api-keys/delete":                  n.deleteKey,

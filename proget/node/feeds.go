@@ -15,6 +15,9 @@ type feedInfo struct {
 	FeedType    *string `json:"feedType,omitempty"`
 	Description *string `json:"description,omitempty"`
 	Active      *bool   `json:"active,omitempty"`
+	Storage     *string `json:"storage,omitempty"` // the name of the storage that keeps its files
+
+	storageID int64 // of Storage
 
 	EndpointURL string `json:"endpointUrl,omitempty"` // told, not taken
 	CanPublish  bool   `json:"canPublish"`            // told, not taken
@@ -27,12 +30,26 @@ func (n *Node) newFeedInfo(c *call, f *proget.Feed) (feedInfo, error) {
 			info.EndpointURL = t.StartURL(n.baseURL(c.Request), f)
 		}
 	}
+	if f.StorageID != 0 {
+		all, err := n.registry.Storages(c.Context())
+		if err != nil {
+			return info, err
+		}
+		for _, st := range all {
+			if st.ID == f.StorageID {
+				info.Storage = &st.Name
+			}
+		}
+	}
 	var err error
 	info.CanPublish, err = n.may(c, proget.TaskPublish, f)
 	return info, err
 }
 
 func (info *feedInfo) apply(f *proget.Feed) {
+	if info.Storage != nil {
+		f.StorageID = info.storageID
+	}
 	for text, to := range map[*string]*string{info.Name: &f.Name, info.FeedType: &f.Type, info.Description: &f.Description} {
 		if text != nil {
 			*to = *text
@@ -121,6 +138,11 @@ func (n *Node) tellFeed(w http.ResponseWriter, c *call, f *proget.Feed) error {
 func (n *Node) readFeed(w http.ResponseWriter, c *call) (info feedInfo, err error) {
 	if err := readJSON(w, c, &info); err != nil {
 		return info, err
+	}
+	if info.Storage != nil {
+		if info.storageID, err = n.storageNamed(c.Context(), *info.Storage); err != nil {
+			return info, err
+		}
 	}
 	for i := range n.cfg.Feeds {
 		if t := &n.cfg.Feeds[i]; info.FeedType != nil && strings.EqualFold(t.Name, *info.FeedType) {

@@ -23,6 +23,7 @@ const (
 var schedule = map[string]time.Duration{
 	upkeep.KindCollection: time.Hour,
 	upkeep.KindIntegrity:  7 * 24 * time.Hour,
+	upkeep.KindMove:       24 * time.Hour, // for what a publisher stored who had not heard of a change yet
 }
 
 // runIndexing works jobs, and leads whenever this node is elected, until ctx
@@ -32,6 +33,7 @@ func (n *Node) runIndexing(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	pool := indexing.NewPool(n.cfg.DB, n.cfg.Name, &indexing.PoolOptions{AtOnce: n.cfg.JobsAtOnce, Logger: n.cfg.Logger},
 		upkeep.NewInspector(n.cfg.DB, n.stores, &upkeep.InspectorOptions{Rate: n.cfg.InspectRate, Logger: n.cfg.Logger}),
+		upkeep.NewMover(n.cfg.DB, n.stores, n.cfg.Logger),
 		upkeep.NewCollector(n.cfg.DB, n.stores, &upkeep.CollectorOptions{Grace: n.cfg.Grace, Probes: n.registry.Probes, Logger: n.cfg.Logger}))
 	g.Go(func() error { return pool.Run(ctx) })
 	g.Go(func() error { return n.elector.Run(ctx, n.lead) })

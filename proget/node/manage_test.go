@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -244,5 +246,44 @@ func TestPasswordReset(t *testing.T) {
 		require.NoError(t, err)
 		manage(t, http.StatusUnauthorized, "GET", a+"/api/api-keys/list", "")
 		manage(t, http.StatusOK, "GET", a+"/api/api-keys/list", "", "Admin:another password")
+	}
+}
+
+// TestStorageOfFeed: a feed is given another storage; what it holds is moved
+// there, and clients notice nothing.
+func TestStorageOfFeed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.start(t, "a").URL, w.start(t, "b").URL
+	folder := filepath.ToSlash(filepath.Join(t.TempDir(), "second"))
+	const storages, feeds = "/api/management/storages", "/api/management/feeds"
+	body := fmt.Sprintf(`{"name":"Second","url":"file://%s"}`, folder)
+	manage(t, http.StatusOK, "POST", a+storages+"/create", body)
+	manage(t, http.StatusBadRequest, "POST", b+storages+"/create", body)
+	manage(t, http.StatusBadRequest, "POST", b+storages+"/create", `{"name":"X","url":"mem:"}`)
+	manage(t, http.StatusBadRequest, "POST", b+storages+"/create", `{"name":"X","url":"file:///nowhere/at/all"}`)
+	manage(t, http.StatusBadRequest, "POST", b+storages+"/create", `{"name":"","url":"file:///tmp"}`)
+	require.Contains(t, manage(t, http.StatusOK, "GET", b+storages+"/list", ""), `"name":"Second"`)
+
+	push(t, http.StatusCreated, a, "nuget", "1.0.0", apiKey)
+	manage(t, http.StatusBadRequest, "POST", b+feeds+"/update/nuget", `{"storage":"third"}`)
+	require.Contains(t, manage(t, http.StatusOK, "POST", b+feeds+"/update/nuget", `{"storage":"second"}`), `"storage":"Second"`)
+	push(t, http.StatusCreated, a, "nuget", "1.0.1", apiKey)
+	require.Eventually(t, func() bool {
+		n := 0
+		err := filepath.WalkDir(filepath.Join(folder, "blobs"), func(_ string, e os.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				n++
+			}
+			return err
+		})
+		return err == nil && n == 2
+	}, 20*time.Second, 50*time.Millisecond)
+	for _, version := range []string{"1.0.0", "1.0.1"} {
+		for _, server := range []string{a, b} {
+			resp, text := ask(t, "GET", fmt.Sprintf("%s/nuget/nuget/v3/flatcontainer/acme.lib/%s/acme.lib.%[2]s.nupkg", server, version), nil)
+			require.Equal(t, http.StatusOK, resp.StatusCode, text)
+			require.NotEmpty(t, text)
+		}
 	}
 }

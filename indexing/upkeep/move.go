@@ -1,0 +1,115 @@
+package upkeep
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
+)
+
+// KindMove is the kind of job that brings files to the storage of their feed.
+const KindMove = "move"
+
+// moveWindow is how many files are looked at by one statement.
+const moveWindow = 5000
+
+// A Mover brings the files of each feed to the storage that was chosen for it,
+// one after the other, while clients push and restore: a file is copied, its
+// digest is checked, and then its version refers to the copy, which is said in
+// the feed's log. Where it was, a [Collector] frees it after the grace period,
+// during which readers that know the old place only still find it.
+type Mover struct {
+	db    *db.Store
+	blobs *storage.Set
+	log   *slog.Logger
+}
+
+// NewMover returns a Mover. log may be nil: slog.Default().
+func NewMover(store *db.Store, blobs *storage.Set, log *slog.Logger) *Mover {
+	return &Mover{store, blobs, cmp.Or(log, slog.Default())}
+}
+
+// Kind implements [indexing.Worker].
+func (*Mover) Kind() string { return KindMove }
+
+// Work implements [indexing.Worker]. It looks at the files of all feeds: a
+// publisher that had not heard of a change yet may have used the old storage.
+func (m *Mover) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) error {
+	last, err := m.db.LastFile(ctx)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	var moved amount
+	var failed int
+	for after := int64(0); after < last; after += moveWindow {
+		files, err := m.db.ListMisplaced(ctx, after, after+moveWindow)
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			err := m.move(ctx, f)
+			if errors.Is(err, storage.ErrDamaged) || errors.Is(err, proget.ErrNotFound) {
+				failed++ // the others need not wait for it
+				m.log.ErrorContext(ctx, "a file cannot be moved to its feed's storage; check the stored files", "key", f.Blob.StorageKey, "error", err)
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("move %s: %w", f.Blob.StorageKey, err)
+			}
+			moved.add(f.Blob.Size)
+			rate := float64(moved.bytes) / max(time.Since(began).Seconds(), 0.001)
+			p.Set(min(f.FileID, last), last, fmt.Sprintf("%s moved, %.0f MB/s", moved, rate/1e6))
+		}
+	}
+	p.Set(last, last, fmt.Sprintf("%s moved", moved))
+	if failed > 0 {
+		return indexing.Cancel(fmt.Errorf("%d files are missing or damaged and stay where they are; the log names them", failed))
+	}
+	return nil
+}
+
+// move brings one file to where it belongs. That it is gone, or there already, is
+// as good.
+func (m *Mover) move(ctx context.Context, f db.MisplacedFile) error {
+	_, err := m.refer(ctx, f, "")
+	if !errors.Is(err, proget.ErrNotFound) {
+		return err
+	}
+	fresh, err := copyBlob(ctx, m.blobs, f.Blob, f.StorageID)
+	if err != nil {
+		return err
+	}
+	used, err := m.refer(ctx, f, fresh.Key)
+	gone := errors.Is(err, proget.ErrNotFound)
+	if err != nil && !gone {
+		return err // whether the copy is used is not known for certain; if not, it is swept
+	}
+	if used && !gone {
+		return nil
+	}
+	target, err := m.blobs.Store(ctx, f.StorageID)
+	if err != nil {
+		return err
+	}
+	return target.Delete(ctx, fresh.Key)
+}
+
+// refer makes a file refer to a blob in its feed's storage; see db.Tx.MoveFile.
+func (m *Mover) refer(ctx context.Context, f db.MisplacedFile, key string) (used bool, err error) {
+	ch := &db.Change{FeedID: f.FeedID, Operation: rand.Text(), Kind: proget.VersionMoved, Actor: "storage move",
+		PackageKey: f.PackageKey, VersionKey: f.VersionKey}
+	_, err = m.db.Change(ctx, ch, func(tx *db.Tx) error {
+		used, err = tx.MoveFile(ctx, f, key)
+		return err
+	})
+	return used, err
+}

@@ -1,0 +1,81 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
+)
+
+// maxStorageName bounds the name of a storage, in bytes.
+const maxStorageName = 100
+
+// Storages returns the storages of the installation, the one that servers are
+// started with first.
+func (r *Registry) Storages(ctx context.Context) ([]proget.Storage, error) {
+	return r.db.ListStorages(ctx)
+}
+
+// AddStorage adds a storage to those that feeds can be given. It is opened and
+// written to first, and marked as this installation's, so that every server can
+// tell whether it sees the same one. It returns proget.ErrInvalid or
+// proget.ErrUnavailable, with what is wrong, for one that cannot be used, and
+// proget.ErrConflict if the name is taken.
+func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.Principal) (*proget.Storage, error) {
+	st := &proget.Storage{Name: strings.TrimSpace(name), URL: strings.TrimSpace(url)}
+	if st.Name == "" || len(st.Name) > maxStorageName {
+		return nil, proget.Errorf(proget.ErrInvalid, "Give the storage a name of at most %d characters.", maxStorageName)
+	}
+	if strings.HasPrefix(st.URL, "mem:") {
+		return nil, proget.Errorf(proget.ErrInvalid, "What is kept in memory is not shared by the servers. Use another storage.")
+	}
+	blobs, err := storage.Open(ctx, st.URL, nil)
+	if err != nil {
+		if errors.Is(err, proget.ErrInvalid) {
+			return nil, err
+		}
+		return nil, proget.WrapError(proget.ErrInvalid, err, "The storage cannot be opened by this server. Is its folder, bucket or container there?")
+	}
+	defer blobs.Close()
+	probe, err := r.claim(ctx, blobs)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(probe)
+	if err != nil {
+		return nil, err
+	}
+	st.Probe = string(text)
+	err = r.change(ctx, by, func(tx *db.Tx) error { return tx.CreateStorage(ctx, st) })
+	if errors.Is(err, proget.ErrConflict) {
+		err = proget.WrapError(proget.ErrConflict, err, "There is a storage named %s already.", st.Name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, blobs.Delete(ctx, probe.Key))
+	}
+	return st, nil
+}
+
+// claim makes a storage this installation's, unless it is one's already.
+func (r *Registry) claim(ctx context.Context, blobs *storage.Store) (storage.Probe, error) {
+	for o, err := range blobs.List(ctx, storage.OwnerPrefix) {
+		if err != nil {
+			return storage.Probe{}, err
+		}
+		return storage.Probe{}, proget.Errorf(proget.ErrInvalid, "This storage is in use already, by this installation or another: it holds %s. Choose another folder or prefix.", o.Key)
+	}
+	return blobs.NewProbe(ctx, "cluster")
+}
+
+// storageProbe returns the probe by which an added storage is known.
+func storageProbe(st proget.Storage) (p storage.Probe, err error) {
+	if err := json.Unmarshal([]byte(st.Probe), &p); err != nil {
+		return p, fmt.Errorf("read the probe of storage %s: %w", st.Name, err)
+	}
+	return p, nil
+}
