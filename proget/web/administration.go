@@ -134,6 +134,8 @@ func newJobRow(j proget.JobStatus) jobRow {
 	row := jobRow{JobStatus: j, Title: j.Kind, Live: j.State == proget.JobWaiting || j.State == proget.JobRunning}
 	if k, ok := findJob(j.Kind, j.Argument); ok {
 		row.Title = k.Title
+	} else if j.Kind == "move" {
+		row.Title = "Move files to their feed's storage"
 	}
 	if j.Total > 0 {
 		row.Percent = max(min(100*j.Done/j.Total, 100), 0)

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -151,4 +152,31 @@ func TestJobs(t *testing.T) {
 	require.Contains(t, page, `value="integrity" disabled`)
 	require.Contains(t, page, "http-equiv", "progress is made")
 	require.Contains(t, page, "retired", "administrators see inactive feeds here")
+}
+
+// TestStorages: a storage is added, and a feed is given it.
+func TestStorages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	admin := w.as("admin")
+	const page, settings = "/administration/storages", "/administration/feeds/main"
+	require.Equal(t, http.StatusForbidden, w.as("ann").get(page).Code)
+	require.NotContains(t, admin.page(settings), "New files go there")
+	url := "file:///" + strings.TrimPrefix(filepath.ToSlash(t.TempDir()), "/")
+	for _, wrong := range []string{"", "nonsense", "mem:", "file:///nowhere/at/all", "s9://x"} {
+		refused := admin.post(page, "name", "Archive", "url", wrong)
+		require.Equal(t, http.StatusBadRequest, refused.Code, wrong)
+		require.Contains(t, refused.Body.String(), `role="alert"`)
+	}
+	require.Equal(t, http.StatusSeeOther, admin.post(page, "name", "Archive", "url", url).Code)
+	require.Equal(t, http.StatusBadRequest, admin.post(page, "name", "Again", "url", url).Code, "it is in use")
+	require.Contains(t, admin.page(page), url)
+	require.Contains(t, admin.page(settings), "Archive")
+	require.Equal(t, http.StatusBadRequest, admin.post(settings, "description", "x", "active", "true", "storage", "77").Code)
+	require.Equal(t, http.StatusSeeOther, admin.post(settings, "description", "x", "active", "true", "storage", "1").Code)
+	require.Contains(t, admin.page(settings), `<option value="1" selected>Archive`)
+	jobs, err := w.store.ListJobs(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, jobs, 1)
+	require.Equal(t, []string{"move", "main"}, []string{jobs[0].Kind, jobs[0].Argument})
 }

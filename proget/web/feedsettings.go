@@ -57,6 +57,7 @@ type feedSettingsView struct {
 	Active                  bool
 	URL                     string // of this page
 	FeedURL                 string // of its packages; "" if it is not served
+	Storages                []option
 }
 
 func settingsURL(f *proget.Feed) string { return "/administration/feeds/" + url.PathEscape(f.Name) }
@@ -88,6 +89,10 @@ func (s *site) showFeedSettings(v *visit) error {
 
 func (s *site) feedSettings(v *visit, f *proget.Feed, r refusal) error {
 	view := feedSettingsView{refusal: r, Name: f.Name, Type: f.Type, Description: f.Description, Active: f.Active, URL: settingsURL(f)}
+	var err error
+	if view.Storages, err = s.storageOptions(v, f.StorageID); err != nil {
+		return err
+	}
 	if t := s.types[f.Type]; t != nil {
 		view.Type = t.Title
 		if f.Active {
@@ -107,9 +112,12 @@ func (s *site) changeFeed(v *visit) error {
 		return err
 	}
 	entered := *f
+	if entered.StorageID, err = s.formStorage(v, f.StorageID); err != nil {
+		return err
+	}
 	entered.Description, entered.Active = strings.TrimSpace(v.PostFormValue("description")), active
 	_, err = s.Admin.UpdateFeed(v.Context(), f.Name, v.id.Principal, func(f *proget.Feed) {
-		f.Description, f.Active = entered.Description, entered.Active
+		f.Description, f.Active, f.StorageID = entered.Description, entered.Active, entered.StorageID
 	})
 	if r, ok := refused(err); ok {
 		return s.feedSettings(v, &entered, r)

@@ -152,6 +152,8 @@ func (s *site) routes() []route {
 		{"GET /administration/keys", s.showKeys},
 		{"POST /administration/keys", s.createKey},
 		{"POST /administration/keys/delete", s.deleteKey},
+		{"GET /administration/storages", s.showStorages},
+		{"POST /administration/storages", s.createStorage},
 		{"GET /administration/users", s.showUsers},
 		{"POST /administration/users", s.createUser},
 		{"GET /administration/user", s.showUser},                  // ?subject=
