@@ -27,7 +27,8 @@ func (s *Store) Verify(ctx context.Context, b Blob) error {
 		return fmt.Errorf("%w: %s has %d bytes instead of %d", ErrDamaged, b.Key, r.Size(), b.Size)
 	}
 	sum := sha256.New()
-	if _, err := io.Copy(sum, r); err != nil {
+	// Not by WriteTo, which cannot tell which side an error comes from.
+	if _, err := io.Copy(sum, struct{ io.Reader }{r}); err != nil {
 		return err
 	}
 	if hex.EncodeToString(sum.Sum(nil)) != b.Digests[proget.SHA256] {

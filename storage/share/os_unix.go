@@ -18,6 +18,10 @@ func isNoSpace(err error) bool {
 	return isAny(err, syscall.ENOSPC, syscall.EDQUOT)
 }
 
+func isReadOnly(err error) bool {
+	return isAny(err, syscall.EROFS)
+}
+
 func isUnavailable(err error) bool {
 	return isAny(err, syscall.ESTALE, syscall.EIO, syscall.ENXIO, syscall.ENODEV, syscall.EROFS,
 		syscall.ETIMEDOUT, syscall.ENOTCONN, syscall.ECONNREFUSED, syscall.ECONNRESET,
