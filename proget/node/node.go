@@ -172,6 +172,10 @@ func (n *Node) unready() []string {
 	return n.registry.Problems()
 }
 
+// warnings returns what does not work as it should on a node that takes
+// requests nevertheless; see cluster.Registry.Warnings.
+func (n *Node) warnings() []string { return n.registry.Warnings() }
+
 // Enqueue queues a job of a kind, unless one is unfinished already.
 func (n *Node) Enqueue(ctx context.Context, kind string, by proget.Principal) error {
 	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: by.String(), Kind: proget.SystemChanged}

@@ -83,7 +83,7 @@ func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Versi
 
 func (p *Publisher) store(ctx context.Context, t *feed.Type, u feed.Upload) (storage.Blob, error) {
 	body := &sourceReader{r: u.Body}
-	blob, err := p.blobs.Put(ctx, body, &storage.PutOptions{Algorithms: t.Algorithms, MaxSize: p.maxSize})
+	blob, err := p.blobs.Put(ctx, body, &storage.PutOptions{Algorithms: t.Algorithms, MaxSize: p.maxSize, Size: u.Size})
 	switch {
 	case errors.Is(err, proget.ErrTooLarge):
 		return blob, proget.WrapError(proget.ErrTooLarge, err, "The package is larger than the %d bytes this server accepts.", p.maxSize)
@@ -163,10 +163,17 @@ func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, bl
 	ctx, end := tracing.Start(ctx, "inspect", attribute.Int64("size", blob.Size))
 	defer func() { end(err) }()
 	content, err := p.blobs.ReaderAt(ctx, blob.Key)
+	if errors.Is(err, proget.ErrNotFound) { // the client asked for nothing that could be missing
+		return nil, proget.WrapError(proget.ErrUnavailable, err, "Storage has not kept the upload: send it again.")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the upload back: %w", err)
 	}
 	defer content.Close()
+	if content.Size() != blob.Size { // storage acknowledged what it has not kept
+		return nil, proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%w: %d bytes of %d", storage.ErrDamaged, content.Size(), blob.Size),
+			"Storage has kept only a part of the upload: send it again.")
+	}
 	m, err := t.Inspect(ctx, feed.File{ReaderAt: content, Size: blob.Size, Name: u.Name, Digests: blob.Digests})
 	if err != nil {
 		return nil, err

@@ -152,3 +152,19 @@ func TestJobs(t *testing.T) {
 	require.Contains(t, page, "http-equiv", "progress is made")
 	require.Contains(t, page, "retired", "administrators see inactive feeds here")
 }
+
+// TestStorageVerdicts: storage that all share and that is full is a warning;
+// another storage is a problem.
+func TestStorageVerdicts(t *testing.T) {
+	t.Parallel()
+	for verdict, self := range map[string]cluster.Self{
+		`<span class="verdict warn">Warning</span>`: {Storage: "Storage is full.", Ready: true},
+		`<span class="verdict bad">Problem</span>`:  {Storage: "It is another storage.", Foreign: true},
+	} {
+		w := newWorld(t)
+		w.server("web2", self, 0)
+		page := w.as("admin").page("/administration/cluster")
+		require.Contains(t, page, verdict)
+		require.Contains(t, page, "<li>"+self.Storage+"</li>")
+	}
+}
