@@ -162,10 +162,7 @@ func (r *Registry) leave(ctx context.Context) {
 		r.opts.Logger.WarnContext(ctx, "the server could not sign off; it stays listed as silent", "error", err)
 	}
 	if left { // else the probe is that of another process of this name
-		r.mu.Lock()
-		probe := r.self.Probe
-		r.mu.Unlock()
-		r.deleteProbe(ctx, r.opts.Name, probe)
+		r.deleteProbe(ctx, r.opts.Name, r.look.last().probe)
 	}
 }
 

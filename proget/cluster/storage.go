@@ -38,7 +38,8 @@ func (r *Registry) checkStorage(ctx context.Context, members []node) finding {
 	before := r.look.last()
 	f := before
 	err := r.examine(ctx, &f, members)
-	if errors.Is(ctx.Err(), context.Canceled) { // this server leaves
+	if errors.Is(ctx.Err(), context.Canceled) { // this server leaves, and takes its probe with it
+		before.probe = f.probe
 		return before
 	}
 	if f.trouble != before.trouble && err != nil {
