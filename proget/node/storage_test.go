@@ -119,6 +119,7 @@ func TestPushWhileStorageFails(t *testing.T) {
 			faults.Clear()
 			requireRefusal(t, c.status, resp, text)
 			require.Zero(t, w.versions(t), "%s %+v", name, c.fault)
+			require.Zero(t, w.files(t), "%s %+v", name, c.fault)
 			resp, _ = ask(t, "GET", p.get, nil)
 			require.Equal(t, http.StatusNotFound, resp.StatusCode)
 		}

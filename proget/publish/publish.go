@@ -154,10 +154,16 @@ func (p *Publisher) record(ctx context.Context, t *feed.Type, u feed.Upload, blo
 		return nil, proget.WrapError(proget.ErrConflict, err, "%s %s exists already in feed %s; publish it under another version.", m.Name, m.Version, u.Feed.Name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("record %s %s: %w", m.Name, m.Version, err)
+		return nil, &recordError{fmt.Errorf("record %s %s: %w", m.Name, m.Version, err)}
 	}
 	return v, nil
 }
+
+// recordError is an error of the transaction, which may have been committed
+// nevertheless.
+type recordError struct{ error }
+
+func (e *recordError) Unwrap() error { return e.error }
 
 func (p *Publisher) inspect(ctx context.Context, t *feed.Type, u feed.Upload, blob storage.Blob) (_ *feed.Manifest, err error) {
 	ctx, end := tracing.Start(ctx, "inspect", attribute.Int64("size", blob.Size))
@@ -209,7 +215,7 @@ func (p *Publisher) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 // the sweep of garbage collection. If the outcome of the transaction is not
 // known, the object stays: the row may exist.
 func (p *Publisher) discard(ctx context.Context, key string, why error) {
-	if errors.Is(why, proget.ErrUnavailable) || errors.Is(why, context.DeadlineExceeded) || errors.Is(why, context.Canceled) {
+	if _, begun := errors.AsType[*recordError](why); begun && isOpen(why) {
 		p.log.WarnContext(ctx, "an upload was not recorded for certain; its object is left to garbage collection", "key", key, "error", why)
 		return
 	}
@@ -218,6 +224,11 @@ func (p *Publisher) discard(ctx context.Context, key string, why error) {
 	if err := p.blobs.Delete(ctx, key); err != nil {
 		p.log.WarnContext(ctx, "an unused object could not be removed; it is left to garbage collection", "key", key, "error", err)
 	}
+}
+
+// isOpen reports that an error does not say whether a transaction was committed.
+func isOpen(err error) bool {
+	return errors.Is(err, proget.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // SetStatus changes the status of a version.
