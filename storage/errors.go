@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 
 	"gocloud.dev/gcerrors"
@@ -15,6 +14,10 @@ import (
 
 // ErrUnsupported means that the bucket cannot do what was asked, ever.
 var ErrUnsupported = errors.New("not supported by this storage")
+
+// ErrReadOnly means that storage does not let this server do what it asked for,
+// as one that was mounted read-only. It is part of a proget.ErrUnavailable.
+var ErrReadOnly = errors.New("storage does not allow this to this server")
 
 const unreachable = "Storage cannot be reached at the moment."
 
@@ -28,8 +31,8 @@ func wrap(ctx context.Context, err error, doing string) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	if gcerrors.Code(err) == gcerrors.PermissionDenied || errors.Is(err, fs.ErrPermission) {
-		return proget.WrapError(proget.ErrUnavailable, err, "Storage refuses this server: permission denied.")
+	if gcerrors.Code(err) == gcerrors.PermissionDenied || share.IsReadOnly(err) {
+		return proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%w: %w", ErrReadOnly, err), "Storage does not allow this server to do that: it is read-only, or permission is denied.")
 	}
 	switch kind := kindOf(err); kind {
 	case proget.ErrNotFound:

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -41,6 +42,11 @@ type PutOptions struct {
 	// [proget.ErrTooLarge]. 0 means no limit.
 	MaxSize int64
 
+	// Size is how many bytes are expected at most, as a request's
+	// Content-Length says; 0 means unknown. If storage has no room for so many,
+	// Put fails with [proget.ErrNoSpace] before it takes any.
+	Size int64
+
 	// ContentType is kept where the bucket can, and is what a client sees that
 	// follows a signed URL. "" means application/octet-stream.
 	ContentType string
@@ -61,6 +67,9 @@ func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (_ Blob,
 	src, err := newSource(r, opts)
 	if err != nil {
 		return Blob{}, fmt.Errorf("put object: %w", err)
+	}
+	if err := s.checkRoom(ctx, opts.Size); err != nil {
+		return Blob{}, err
 	}
 	key := newBlobKey()
 	if err := s.write(ctx, key, src, opts.ContentType); err != nil {
@@ -103,8 +112,8 @@ func (s *Store) copy(ctx context.Context, w io.Writer, src *source) error {
 	for {
 		n, rerr := src.fill(ctx, *buf)
 		if n > 0 {
-			if _, err := w.Write((*buf)[:n]); err != nil {
-				return err
+			if m, err := w.Write((*buf)[:n]); err != nil || m < n {
+				return cmp.Or(err, io.ErrShortWrite) // not every driver says so
 			}
 		}
 		if rerr == io.EOF {

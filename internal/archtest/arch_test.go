@@ -35,7 +35,7 @@ var layers = [][]string{
 }
 
 // conformance packages are imported by tests alone.
-var conformance = []string{"storage/storagetest", "db/dbtest", "election/electiontest", "internal/testenv", "internal/archtest"}
+var conformance = []string{"storage/storagetest", "storage/faulty", "db/dbtest", "election/electiontest", "internal/testenv", "internal/archtest"}
 
 type listed struct {
 	ImportPath string
@@ -103,7 +103,7 @@ func TestDriversStayAtTheEdge(t *testing.T) {
 		"modernc.org/sqlite":              {"db/sqlite"},
 		"github.com/jackc/pgx":            {"db/postgres", "internal/testenv"},
 		"github.com/microsoft/go-mssqldb": {"db/sqlserver"},
-		"gocloud.dev/":                    {"storage", "storage/share"},
+		"gocloud.dev/":                    {"storage", "storage/share", "storage/faulty", "storage/storagetest"},
 		"github.com/blevesearch/bleve":    {"indexing/search"},
 	}
 	for _, p := range list(t) {

@@ -25,7 +25,7 @@ const (
 	Beat       = 2 * time.Second  // between two heartbeats
 	StaleAfter = 8 * time.Second  // without one, a server counts as gone
 	maxSkew    = 30 * time.Second // of a server's clock against the database's
-	checkEvery = 5                // heartbeats between two looks at storage
+	checkEvery = 5                // heartbeats between two looks at storage that is well
 )
 
 // The settings this package keeps in the database.
@@ -48,6 +48,7 @@ type Self struct {
 	Fingerprints []string      `json:"fingerprints"`
 	Probe        storage.Probe `json:"probe"`
 	Storage      string        `json:"storage"`  // "" or what is wrong with storage as this server sees it
+	Foreign      bool          `json:"foreign"`  // storage is not the cluster's, as far as this server knows
 	Key          string        `json:"key"`      // "" or what is wrong with its key
 	Skew         time.Duration `json:"skew"`     // its clock minus the database's
 	IndexLag     int64         `json:"indexLag"` // log entries its search index has yet to apply
@@ -83,6 +84,10 @@ type Options struct {
 	Office       string       // whose holder is the primary
 	Logger       *slog.Logger // default: slog.Default()
 
+	// Slow is how long a look at storage may take before storage is called slow;
+	// default 5 s.
+	Slow time.Duration
+
 	// State is asked at each heartbeat; optional.
 	State func() (indexLag int64, ready bool)
 }
@@ -99,13 +104,19 @@ type Registry struct {
 	self     Self
 	started  time.Time // by the database's clock; zero before the first check
 	problems []string
+	warnings []string
 	changed  chan struct{} // closed when problems change
+
+	look lookout
 }
 
 // New returns a Registry for this server, which has not been announced yet.
 func New(store *db.Store, blobs *storage.Store, opts Options) *Registry {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
+	}
+	if opts.Slow == 0 {
+		opts.Slow = 5 * time.Second
 	}
 	return &Registry{db: store, blobs: blobs, opts: opts, instance: rand.Text(), changed: make(chan struct{}), self: Self{
 		Roles: opts.Roles, Version: opts.Version, OS: opts.OS, Address: opts.Address, Fingerprints: opts.Fingerprints}}
@@ -121,7 +132,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	tick := time.NewTicker(Beat)
 	defer tick.Stop()
 	for n := 0; ; n++ {
-		if err := r.beat(ctx, n%checkEvery == 0); err != nil && ctx.Err() == nil {
+		if err := r.beat(ctx, n%checkEvery == 0 || r.troubled(), Beat/4); err != nil && ctx.Err() == nil {
 			r.opts.Logger.WarnContext(ctx, "the heartbeat could not be written", "error", err)
 		}
 		select {
@@ -133,19 +144,25 @@ func (r *Registry) Run(ctx context.Context) error {
 	}
 }
 
+// troubled reports that something was wrong with storage, which is looked at
+// more often then.
+func (r *Registry) troubled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.self.Storage != ""
+}
+
 // leave makes the others forget this server, who need not wonder where it is.
 func (r *Registry) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
+	r.look.wait(ctx)
 	left, err := r.db.LeaveNode(ctx, r.opts.Name, r.instance)
 	if err != nil {
 		r.opts.Logger.WarnContext(ctx, "the server could not sign off; it stays listed as silent", "error", err)
 	}
 	if left { // else the probe is that of another process of this name
-		r.mu.Lock()
-		probe := r.self.Probe
-		r.mu.Unlock()
-		r.deleteProbe(ctx, r.opts.Name, probe)
+		r.deleteProbe(ctx, r.opts.Name, r.look.last().probe)
 	}
 }
 
@@ -154,6 +171,15 @@ func (r *Registry) leave(ctx context.Context) {
 func (r *Registry) Problems() []string {
 	problems, _ := r.watch()
 	return problems
+}
+
+// Warnings returns what does not work as it should, one sentence each, although
+// this server goes on: storage that is full, read-only, slow or gone is so for
+// all servers, and if all left the load balancer, nobody could read either.
+func (r *Registry) Warnings() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.warnings
 }
 
 // watch returns the problems and what is closed when they change.
@@ -206,9 +232,13 @@ func (r *Registry) untilProblems(ctx context.Context, fn func(context.Context) e
 }
 
 // Check finds out whether this server belongs to the cluster and announces it.
-func (r *Registry) Check(ctx context.Context) error { return r.beat(ctx, true) }
+// If storage does not answer, it waits little longer than until that is called
+// slow.
+func (r *Registry) Check(ctx context.Context) error { return r.beat(ctx, true, r.opts.Slow*3/2) }
 
-func (r *Registry) beat(ctx context.Context, checkStorage bool) error {
+// beat writes a heartbeat. With look, it looks at storage and waits so long for
+// what that finds; what is found later is in a later heartbeat.
+func (r *Registry) beat(ctx context.Context, look bool, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	r.mu.Lock()
@@ -224,12 +254,11 @@ func (r *Registry) beat(ctx context.Context, checkStorage bool) error {
 	if self.Key, err = r.checkKey(ctx, members); err != nil {
 		return err
 	}
-	if checkStorage {
-		before := self.Storage
-		if self.Storage, err = r.checkStorage(ctx, &self, members); self.Storage != before && err != nil {
-			r.opts.Logger.ErrorContext(ctx, "storage failed its check", "error", err)
-		}
+	if look {
+		r.look.start(ctx, func(ctx context.Context) finding { return r.checkStorage(ctx, members) })
 	}
+	found := r.look.found(wait, r.opts.Slow)
+	self.Storage, self.Foreign, self.Probe = found.trouble, found.foreign, found.probe
 	if r.opts.State != nil {
 		self.IndexLag, self.Ready = r.opts.State()
 	}
@@ -249,25 +278,32 @@ func (r *Registry) beat(ctx context.Context, checkStorage bool) error {
 }
 
 func (r *Registry) remember(self Self, started time.Time, clash string) {
-	var problems []string
-	for _, p := range []string{self.Key, self.Storage, clash} {
-		if p != "" {
-			problems = append(problems, p)
+	var problems, warnings []string
+	add := func(to *[]string, sentence string) {
+		if sentence != "" {
+			*to = append(*to, sentence)
 		}
 	}
+	add(&problems, self.Key)
+	if self.Foreign {
+		add(&problems, self.Storage)
+	} else {
+		add(&warnings, self.Storage)
+	}
+	add(&problems, clash)
 	if self.Skew.Abs() > maxSkew {
-		problems = append(problems, fmt.Sprintf("The clock of this server differs from the database's by %s: set it by NTP.", self.Skew.Round(time.Millisecond)))
+		add(&problems, fmt.Sprintf("The clock of this server differs from the database's by %s: set it by NTP.", self.Skew.Round(time.Millisecond)))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !slices.Equal(problems, r.problems) {
-		r.opts.Logger.Warn("the server's checks have changed", "problems", problems)
+	if !slices.Equal(problems, r.problems) || !slices.Equal(warnings, r.warnings) {
+		r.opts.Logger.Warn("the server's checks have changed", "problems", problems, "warnings", warnings)
 	}
 	if r.started.IsZero() || !slices.Equal(problems, r.problems) {
 		close(r.changed)
 		r.changed = make(chan struct{})
 	}
-	r.self, r.started, r.problems = self, started, problems
+	r.self, r.started, r.problems, r.warnings = self, started, problems, warnings
 }
 
 // clash reports that a living process which started before this one goes by
@@ -323,138 +359,6 @@ func (r *Registry) checkKey(ctx context.Context, members []node) (problem string
 		return r.checkKey(ctx, members)
 	}
 	return problem, err
-}
-
-// checkStorage returns "" or what is wrong with storage, in a sentence, and the
-// error behind it.
-func (r *Registry) checkStorage(ctx context.Context, self *Self, members []node) (problem string, err error) {
-	if err := r.blobs.CheckWritable(ctx, r.opts.Name); err != nil {
-		return "Storage cannot be written: " + reason(err), err
-	}
-	if err := r.checkShared(ctx); err != nil {
-		if errors.Is(err, storage.ErrNotShared) {
-			return "The storage of this server is not the cluster's: point every server at the same -storage.", err
-		}
-		return "Storage cannot be checked: " + reason(err), err
-	}
-	if self.Probe.Key == "" {
-		if self.Probe, err = r.probe(ctx, members); err != nil {
-			return "Storage cannot be written: " + reason(err), err
-		}
-	}
-	for _, m := range members {
-		if !m.Alive() || m.Name == r.opts.Name || m.Probe.Key == "" || m.Storage != "" {
-			continue
-		}
-		if err := r.blobs.CheckProbe(ctx, m.Probe); err != nil {
-			return fmt.Sprintf("What server %s wrote into storage cannot be read here.", m.Name), err
-		}
-	}
-	return "", nil
-}
-
-// probe returns what this server has in storage for the others to find: what it
-// left there before it was started anew, or a fresh one.
-func (r *Registry) probe(ctx context.Context, members []node) (storage.Probe, error) {
-	for _, m := range members {
-		if m.Name == r.opts.Name && m.Probe.Key != "" && r.blobs.CheckProbe(ctx, m.Probe) == nil {
-			return m.Probe, nil
-		}
-	}
-	return r.blobs.NewProbe(ctx, r.opts.Name)
-}
-
-// reason is what may be shown of an error to anyone who asks for the server's
-// health; its text is in the log.
-func reason(err error) string {
-	if m := proget.Message(err); m != "" {
-		return m
-	}
-	return "the server's log says why."
-}
-
-// checkShared looks for the probe by which the cluster's storage is known. The
-// first server writes it.
-func (r *Registry) checkShared(ctx context.Context) error {
-	probe, found, err := r.sharedProbe(ctx)
-	if err != nil {
-		return err
-	}
-	if !found {
-		if err := r.shareProbe(ctx); err != nil {
-			return err
-		}
-		if probe, _, err = r.sharedProbe(ctx); err != nil { // another server may have been first
-			return err
-		}
-	}
-	return r.blobs.CheckProbe(ctx, probe)
-}
-
-func (r *Registry) sharedProbe(ctx context.Context) (probe storage.Probe, found bool, err error) {
-	settings, err := r.db.Settings(ctx)
-	if err != nil {
-		return probe, false, err
-	}
-	text, found := settings[settingStorage]
-	if !found {
-		return probe, false, nil
-	}
-	if err := json.Unmarshal([]byte(text), &probe); err != nil {
-		return probe, true, fmt.Errorf("read the setting %s: %w", settingStorage, err)
-	}
-	return probe, true, nil
-}
-
-// shareProbe makes this server's storage the cluster's, unless another was
-// first.
-func (r *Registry) shareProbe(ctx context.Context) error {
-	probe, err := r.blobs.NewProbe(ctx, "cluster")
-	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(probe)
-	if err != nil {
-		return err
-	}
-	lost := false
-	err = r.db.Tx(ctx, func(tx *db.Tx) (err error) {
-		if _, lost, err = tx.Setting(ctx, settingStorage); lost || err != nil {
-			return err
-		}
-		return tx.SetSetting(ctx, settingStorage, string(text))
-	})
-	if lost || errors.Is(err, proget.ErrConflict) { // another server was first
-		return r.blobs.Delete(ctx, probe.Key)
-	}
-	return err
-}
-
-// Probes returns the keys of what the cluster and its servers have in storage
-// to know it by.
-func (r *Registry) Probes(ctx context.Context) (map[string]bool, error) {
-	used := make(map[string]bool)
-	shared, _, err := r.sharedProbe(ctx)
-	if err != nil {
-		return nil, err
-	}
-	used[shared.Key] = true
-	storages, err := r.db.ListStorages(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, st := range storages[1:] { // the first is the one that servers are started with
-		probe, err := storageProbe(st)
-		if err != nil {
-			return nil, err
-		}
-		used[probe.Key] = true
-	}
-	members, err := r.members(ctx)
-	for _, m := range members {
-		used[m.Probe.Key] = true
-	}
-	return used, err
 }
 
 // node is a member with what only the registry needs.

@@ -195,12 +195,14 @@ func TestStorageGoesAway(t *testing.T) {
 	away := w.folder + ".away"
 	require.NoError(t, os.Rename(w.folder, away))
 	require.NoError(t, r.Check(t.Context()), "the heartbeat is written nevertheless")
-	require.Len(t, r.Problems(), 1)
-	require.Contains(t, r.Problems()[0], "Storage cannot be written")
-	require.NotContains(t, r.Problems()[0], w.folder)
+	require.Empty(t, r.Problems(), "the other servers are no better off")
+	require.Len(t, r.Warnings(), 1)
+	require.Contains(t, r.Warnings()[0], "Storage cannot be reached")
+	require.NotContains(t, r.Warnings()[0], w.folder)
 	require.NoError(t, os.Rename(away, w.folder))
 	require.NoError(t, r.Check(t.Context()))
 	require.Empty(t, r.Problems())
+	require.Empty(t, r.Warnings())
 }
 
 func TestModes(t *testing.T) {

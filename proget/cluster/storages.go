@@ -79,3 +79,30 @@ func storageProbe(st proget.Storage) (p storage.Probe, err error) {
 	}
 	return p, nil
 }
+
+// Probes returns the keys of what the cluster and its servers have in storage
+// to know it by.
+func (r *Registry) Probes(ctx context.Context) (map[string]bool, error) {
+	used := make(map[string]bool)
+	shared, _, err := r.sharedProbe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	used[shared.Key] = true
+	storages, err := r.db.ListStorages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, st := range storages[1:] { // the first is the one that servers are started with
+		probe, err := storageProbe(st)
+		if err != nil {
+			return nil, err
+		}
+		used[probe.Key] = true
+	}
+	members, err := r.members(ctx)
+	for _, m := range members {
+		used[m.Probe.Key] = true
+	}
+	return used, err
+}

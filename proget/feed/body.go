@@ -18,6 +18,7 @@ const maxFields = 16
 // a form, or the request's body itself.
 type Body struct {
 	Name string // of the file, as the client called it; "" if it did not
+	Size int64  // what the file cannot exceed, by the request's length; 0 if unknown
 
 	file io.Reader
 	form *multipart.Reader // nil if the request is no form
@@ -26,9 +27,10 @@ type Body struct {
 
 // OpenBody finds the package within a request. Fields of a form are skipped.
 func OpenBody(r *http.Request) (*Body, error) {
+	size := max(r.ContentLength, 0) // -1 means unknown
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if mediaType != "multipart/form-data" {
-		return &Body{file: r.Body}, nil
+		return &Body{Size: size, file: r.Body}, nil
 	}
 	form, err := r.MultipartReader()
 	if err != nil {
@@ -41,7 +43,7 @@ func OpenBody(r *http.Request) (*Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Body{Name: file.FileName(), file: file, form: form}, nil
+	return &Body{Name: file.FileName(), Size: size, file: file, form: form}, nil
 }
 
 // Read implements io.Reader. The package of a form has not ended before the

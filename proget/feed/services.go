@@ -55,6 +55,7 @@ type Ref struct {
 type Upload struct {
 	Feed *proget.Feed
 	Body io.Reader
+	Size int64  // at most so many bytes, as Content-Length says; 0 if unknown
 	Name string // the file's name as the client called it; may be ""
 	By   proget.Principal
 

@@ -38,7 +38,10 @@ func (n *Node) health(w http.ResponseWriter, r *http.Request) {
 	report, code := n.healthReport(r)
 	text := healthOK
 	for _, detail := range []*string{report.DatabaseStatusDetails, report.ServiceStatusDetail} {
-		if detail != nil {
+		switch {
+		case detail != nil && code == http.StatusOK: // a warning
+			text = healthOK + ". " + *detail
+		case detail != nil:
 			text = *detail
 		}
 	}
@@ -71,6 +74,13 @@ func (n *Node) healthReport(r *http.Request) (healthReport, int) {
 		detail := strings.Join(reasons, " ")
 		report.ServiceStatus, report.ServiceStatusDetail, code = healthError, &detail, http.StatusInternalServerError
 	}
+	if warnings := n.warnings(); len(warnings) > 0 {
+		detail := strings.Join(warnings, " ")
+		if report.ServiceStatusDetail != nil {
+			detail = *report.ServiceStatusDetail + " " + detail
+		}
+		report.ServiceStatusDetail = &detail
+	}
 	return report, code
 }
 
@@ -88,18 +98,23 @@ type readiness struct {
 	Name    string   `json:"name"`
 	Primary bool     `json:"primary"` // leads the indexing nodes
 	Reasons []string `json:"reasons"` // why it is not ready
+
+	// Warnings are what does not work as it should, ready or not, such as storage
+	// that is full.
+	Warnings []string `json:"warnings"`
 }
 
 // ready says whether a load balancer should send requests here, and if not,
 // why. A database that fails over does not make a node unready: all nodes would
-// be, and cached packages are still served.
+// be, and cached packages are still served. The same goes for storage that is
+// full, read-only, slow or gone, of which the warnings tell.
 func (n *Node) ready(w http.ResponseWriter, _ *http.Request) {
 	reasons := n.unready()
 	code := http.StatusOK
 	if len(reasons) > 0 {
 		code = http.StatusServiceUnavailable
 	}
-	writeJSON(w, code, readiness{len(reasons) == 0, n.cfg.Name, n.primary(), append([]string{}, reasons...)})
+	writeJSON(w, code, readiness{len(reasons) == 0, n.cfg.Name, n.primary(), append([]string{}, reasons...), append([]string{}, n.warnings()...)})
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

@@ -36,6 +36,8 @@ func newMetrics(n *Node) *metrics {
 	m.registry.MustRegister(m.requests, m.duration, m.stale,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("proget_ready", "1 if the node takes traffic.", func() float64 { return truth(len(n.unready()) == 0) }),
+		gauge("proget_warnings", "Things that do not work as they should, such as storage that is full; /health/ready names them.",
+			func() float64 { return float64(len(n.warnings())) }),
 		gauge("proget_primary", "1 if this is the primary indexing node.", func() float64 { return truth(n.primary()) }),
 		gauge("proget_index_lag_entries", "Log entries the search index has yet to apply.", func() float64 {
 			if n.searcher == nil {

@@ -194,6 +194,10 @@ func (n *Node) unready() []string {
 	return n.registry.Problems()
 }
 
+// warnings returns what does not work as it should on a node that takes
+// requests nevertheless; see cluster.Registry.Warnings.
+func (n *Node) warnings() []string { return n.registry.Warnings() }
+
 // Enqueue queues a job, unless one of its kind and argument is unfinished
 // already.
 func (n *Node) Enqueue(ctx context.Context, kind, argument string, by proget.Principal) error {

@@ -88,7 +88,7 @@ func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Versi
 
 func (p *Publisher) store(ctx context.Context, blobs *storage.Store, t *feed.Type, u feed.Upload) (storage.Blob, error) {
 	body := &sourceReader{r: u.Body}
-	blob, err := blobs.Put(ctx, body, &storage.PutOptions{Algorithms: t.Algorithms, MaxSize: p.maxSize})
+	blob, err := blobs.Put(ctx, body, &storage.PutOptions{Algorithms: t.Algorithms, MaxSize: p.maxSize, Size: u.Size})
 	switch {
 	case errors.Is(err, proget.ErrTooLarge):
 		return blob, proget.WrapError(proget.ErrTooLarge, err, "The package is larger than the %d bytes this server accepts.", p.maxSize)
@@ -173,20 +173,33 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 		return nil, proget.WrapError(proget.ErrConflict, err, "%s %s exists already in feed %s; publish it under another version.", m.Name, m.Version, u.Feed.Name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("record %s %s: %w", m.Name, m.Version, err)
+		return nil, &recordError{fmt.Errorf("record %s %s: %w", m.Name, m.Version, err)}
 	}
 	return v, nil
 }
+
+// recordError is an error of the transaction, which may have been committed
+// nevertheless.
+type recordError struct{ error }
+
+func (e *recordError) Unwrap() error { return e.error }
 
 func (p *recording) inspect(ctx context.Context) (_ *feed.Manifest, err error) {
 	u, blob := p.upload, p.blob
 	ctx, end := tracing.Start(ctx, "inspect", attribute.Int64("size", blob.Size))
 	defer func() { end(err) }()
 	content, err := p.blobs.ReaderAt(ctx, blob.Key)
+	if errors.Is(err, proget.ErrNotFound) { // the client asked for nothing that could be missing
+		return nil, proget.WrapError(proget.ErrUnavailable, err, "Storage has not kept the upload: send it again.")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the upload back: %w", err)
 	}
 	defer content.Close()
+	if content.Size() != blob.Size { // storage acknowledged what it has not kept
+		return nil, proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%w: %d bytes of %d", storage.ErrDamaged, content.Size(), blob.Size),
+			"Storage has kept only a part of the upload: send it again.")
+	}
 	m, err := p.typ.Inspect(ctx, feed.File{ReaderAt: content, Size: blob.Size, Name: u.Name, Digests: blob.Digests})
 	if err != nil {
 		return nil, err
@@ -223,7 +236,7 @@ func (p *recording) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 // known, the object stays: the row may exist.
 func (p *recording) discard(ctx context.Context, why error) {
 	key := p.blob.Key
-	if errors.Is(why, proget.ErrUnavailable) || errors.Is(why, context.DeadlineExceeded) || errors.Is(why, context.Canceled) {
+	if _, begun := errors.AsType[*recordError](why); begun && isOpen(why) {
 		p.log.WarnContext(ctx, "an upload was not recorded for certain; its object is left to garbage collection", "key", key, "error", why)
 		return
 	}
@@ -232,6 +245,11 @@ func (p *recording) discard(ctx context.Context, why error) {
 	if err := p.blobs.Delete(ctx, key); err != nil {
 		p.log.WarnContext(ctx, "an unused object could not be removed; it is left to garbage collection", "key", key, "error", err)
 	}
+}
+
+// isOpen reports that an error does not say whether a transaction was committed.
+func isOpen(err error) bool {
+	return errors.Is(err, proget.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // SetStatus changes the status of a version.

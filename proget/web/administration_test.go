@@ -180,3 +180,19 @@ func TestStorages(t *testing.T) {
 	require.Len(t, jobs, 1)
 	require.Equal(t, []string{"move", "main"}, []string{jobs[0].Kind, jobs[0].Argument})
 }
+
+// TestStorageVerdicts: storage that all share and that is full is a warning;
+// another storage is a problem.
+func TestStorageVerdicts(t *testing.T) {
+	t.Parallel()
+	for verdict, self := range map[string]cluster.Self{
+		`<span class="verdict warn">Warning</span>`: {Storage: "Storage is full.", Ready: true},
+		`<span class="verdict bad">Problem</span>`:  {Storage: "It is another storage.", Foreign: true},
+	} {
+		w := newWorld(t)
+		w.server("web2", self, 0)
+		page := w.as("admin").page("/administration/cluster")
+		require.Contains(t, page, verdict)
+		require.Contains(t, page, "<li>"+self.Storage+"</li>")
+	}
+}

@@ -2,6 +2,7 @@ package share
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 
 	"github.com/proget-go/ha/proget"
@@ -17,10 +18,16 @@ func Kind(err error) error {
 	switch {
 	case isNoSpace(err):
 		return proget.ErrNoSpace
-	case errors.Is(err, errRoot), isUnavailable(err), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, errRoot), isUnavailable(err), errors.Is(err, fs.ErrPermission), errors.Is(err, io.ErrShortWrite):
 		return proget.ErrUnavailable
 	}
 	return nil
+}
+
+// IsReadOnly reports that the folder, or the account that this server uses,
+// does not allow what was asked, as a share that was mounted read-only.
+func IsReadOnly(err error) bool {
+	return isReadOnly(err) || errors.Is(err, fs.ErrPermission)
 }
 
 // isAny reports whether err is one of targets.

@@ -9,17 +9,22 @@ import (
 
 // isTransient reports whether a second attempt may succeed. A stale handle says
 // that the file was replaced or removed through another machine, or that the
-// server moved; looking the name up again gives a fresh one.
+// server moved; looking the name up again gives a fresh one. Busy is what a
+// client of SMB makes of a sharing violation: someone else has the file open.
 func isTransient(err error) bool {
-	return isAny(err, syscall.ESTALE)
+	return isAny(err, syscall.ESTALE, syscall.EBUSY, syscall.ETXTBSY)
 }
 
 func isNoSpace(err error) bool {
 	return isAny(err, syscall.ENOSPC, syscall.EDQUOT)
 }
 
+func isReadOnly(err error) bool {
+	return isAny(err, syscall.EROFS)
+}
+
 func isUnavailable(err error) bool {
-	return isAny(err, syscall.ESTALE, syscall.EIO, syscall.ENXIO, syscall.ENODEV, syscall.EROFS,
+	return isTransient(err) || isAny(err, syscall.EIO, syscall.ENXIO, syscall.ENODEV, syscall.EROFS,
 		syscall.ETIMEDOUT, syscall.ENOTCONN, syscall.ECONNREFUSED, syscall.ECONNRESET,
 		syscall.ECONNABORTED, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN)
 }

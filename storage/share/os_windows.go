@@ -8,6 +8,7 @@ import (
 // The Windows errors that concern a share, by the names of winerror.h.
 const (
 	errorAccessDenied       = syscall.Errno(5)
+	errorWriteProtect       = syscall.Errno(19)
 	errorNotReady           = syscall.Errno(21)
 	errorSharingViolation   = syscall.Errno(32)
 	errorLockViolation      = syscall.Errno(33)
@@ -38,8 +39,12 @@ func isNoSpace(err error) bool {
 	return isAny(err, errorDiskFull, errorHandleDiskFull, errorDiskQuotaExceeded)
 }
 
+func isReadOnly(err error) bool {
+	return isAny(err, errorWriteProtect)
+}
+
 func isUnavailable(err error) bool {
-	return isAny(err, errorSharingViolation, errorLockViolation, errorNotReady, errorRemNotList,
+	return isAny(err, errorSharingViolation, errorLockViolation, errorWriteProtect, errorNotReady, errorRemNotList,
 		errorBadNetPath, errorDevNotExist, errorUnexpNetErr, errorNetNameDeleted, errorBadNetName,
 		errorSemTimeout, errorIODevice, errorNetworkUnreachable, errorHostUnreachable, errorConnectionAborted)
 }

@@ -5,6 +5,7 @@ package share
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"syscall"
 	"testing"
@@ -39,6 +40,21 @@ func TestStaleHandle(t *testing.T) {
 	require.NoError(t, blob.NewBucket(b).Delete(t.Context(), "one"))
 	require.Empty(t, files(t, b))
 	require.Equal(t, attempts, s.count["rename"])
+}
+
+// TestBusy: a file that someone else has open on an SMB share is tried again.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	b := newBucket(t)
+	s := watch(b, func(step string, nth int) error {
+		if (step == "rename" || step == "remove") && nth < attempts {
+			return &fs.PathError{Op: step, Path: "x", Err: syscall.EBUSY}
+		}
+		return nil
+	})
+	require.NoError(t, write(t, b, "one", "1"))
+	require.NoError(t, blob.NewBucket(b).Delete(t.Context(), "one"))
+	require.Equal(t, attempts, s.count["remove"])
 }
 
 func TestStaleForGood(t *testing.T) {
@@ -82,14 +98,16 @@ func TestOtherErrorsAreNotRetried(t *testing.T) {
 func TestKind(t *testing.T) {
 	t.Parallel()
 	for err, want := range map[error]error{
-		syscall.ENOSPC: proget.ErrNoSpace,
-		syscall.EDQUOT: proget.ErrNoSpace,
-		syscall.EIO:    proget.ErrUnavailable,
-		syscall.ESTALE: proget.ErrUnavailable,
-		syscall.EROFS:  proget.ErrUnavailable,
-		syscall.EACCES: proget.ErrUnavailable,
-		syscall.ENOENT: nil,
-		syscall.EINVAL: nil,
+		syscall.ENOSPC:   proget.ErrNoSpace,
+		syscall.EDQUOT:   proget.ErrNoSpace,
+		syscall.EIO:      proget.ErrUnavailable,
+		syscall.ESTALE:   proget.ErrUnavailable,
+		syscall.EROFS:    proget.ErrUnavailable,
+		syscall.EACCES:   proget.ErrUnavailable,
+		syscall.EBUSY:    proget.ErrUnavailable,
+		io.ErrShortWrite: proget.ErrUnavailable,
+		syscall.ENOENT:   nil,
+		syscall.EINVAL:   nil,
 	} {
 		require.Equal(t, want, Kind(fmt.Errorf("x: %w", &fs.PathError{Op: "write", Err: err})), "%v", err)
 	}

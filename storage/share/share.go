@@ -196,13 +196,17 @@ func (b *bucket) SignedURL(context.Context, string, *driver.SignedURLOptions) (s
 // Close implements [driver.Bucket].
 func (b *bucket) Close() error { return nil }
 
-// As implements [driver.Bucket]; it knows [*Sweeper].
+// As implements [driver.Bucket]; it knows [*Sweeper] and [*Space].
 func (b *bucket) As(i any) bool {
-	p, ok := i.(*Sweeper)
-	if ok {
+	switch p := i.(type) {
+	case *Sweeper:
 		*p = b.sweep
+	case *Space:
+		*p = b.space
+	default:
+		return false
 	}
-	return ok
+	return true
 }
 
 // ErrorAs implements [driver.Bucket]; it knows [**fs.PathError].

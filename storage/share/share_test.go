@@ -148,6 +148,23 @@ func TestFailedWrite(t *testing.T) {
 	}
 }
 
+// TestLostBytes: a file that is shorter than what was written to it is no
+// object, even if nothing said that a write failed.
+func TestLostBytes(t *testing.T) {
+	t.Parallel()
+	b := newBucket(t)
+	require.NoError(t, os.Mkdir(filepath.Join(b.dir, "a"), 0o750))
+	b.before = func(step, name string) error {
+		if step != "sync" {
+			return nil
+		}
+		return os.Truncate(filepath.Join(b.dir, name), 1)
+	}
+	err := write(t, b, "a/one", "content")
+	require.ErrorIs(t, Kind(err), proget.ErrUnavailable)
+	require.Empty(t, files(t, b))
+}
+
 // TestRenameAnswerLost: NFS may repeat a rename whose answer was lost, and then
 // says that the temporary file is missing.
 func TestRenameAnswerLost(t *testing.T) {

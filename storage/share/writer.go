@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,6 +50,7 @@ type writer struct {
 	ctx        context.Context // gocloud's contract: a canceled ctx aborts the write
 	name, temp string
 	f          *os.File
+	written    int64
 	err        error // of a write that failed, after which Close must not succeed
 }
 
@@ -81,6 +83,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	}
 	if w.err == nil {
 		n, w.err = w.f.Write(p)
+		w.written += int64(n)
 	}
 	return n, w.err
 }
@@ -117,6 +120,9 @@ func (w *writer) finish() (fs.FileInfo, error) {
 	info, err := w.f.Stat()
 	if err != nil {
 		return nil, err
+	}
+	if info.Size() != w.written { // such as by a client that lost its server and opened the file anew
+		return nil, &fs.PathError{Op: "sync", Path: w.temp, Err: io.ErrShortWrite}
 	}
 	return info, w.f.Close()
 }

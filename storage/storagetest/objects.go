@@ -46,6 +46,20 @@ func testDelete(t *testing.T, s *storage.Store) {
 	requireContent(t, s, second.Key, []byte("same"))
 }
 
+// testDeleteWhileRead: some storages refuse to remove what is being read; it is
+// there as before then, and goes when nobody reads it.
+func testDeleteWhileRead(t *testing.T, s *storage.Store) {
+	b := put(t, s, []byte("hello"))
+	r := open(t, s, b.Key)
+	if err := s.Delete(t.Context(), b.Key); err != nil {
+		require.ErrorIs(t, err, proget.ErrUnavailable)
+		require.NoError(t, s.Verify(t.Context(), b, nil))
+	}
+	require.NoError(t, r.Close())
+	require.NoError(t, s.Delete(t.Context(), b.Key))
+	requireEmpty(t, s)
+}
+
 func testList(t *testing.T, s *storage.Store) {
 	var want []string
 	for range 20 {

@@ -40,6 +40,7 @@ func Run(t *testing.T, newStore func(t *testing.T) *storage.Store) {
 		{"Missing", testMissing},
 		{"ForeignKeys", testForeignKeys},
 		{"Delete", testDelete},
+		{"DeleteWhileRead", testDeleteWhileRead},
 		{"List", testList},
 		{"SignedURL", testSignedURL},
 		{"Leftovers", testLeftovers},

@@ -16,6 +16,7 @@ func (h *handler) push(w http.ResponseWriter, r *feed.Request) error {
 	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{
 		Feed: r.Feed,
 		Body: body,
+		Size: body.Size,
 		Name: body.Name,
 		By:   r.Principal,
 	})

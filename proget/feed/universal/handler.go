@@ -300,7 +300,7 @@ func (h *handler) upload(w http.ResponseWriter, r *feed.Request, rt route) error
 	if fromQuery := r.URL.Query().Get("version"); fromQuery != "" {
 		version = fromQuery
 	}
-	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: body, Name: body.Name, By: r.Principal,
+	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: body, Size: body.Size, Name: body.Name, By: r.Principal,
 		Check: func(m *feed.Manifest) error {
 			if name != "" && !strings.EqualFold(name, m.Name) || version != "" && !strings.EqualFold(version, m.Version) {
 				return proget.Errorf(proget.ErrInvalid, "The package is %s %s, but the request names %.300s %.100s.", m.Name, m.Version, name, version)

@@ -1,0 +1,14 @@
+//go:build unix
+
+package testenv
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// ownGroup lets a command start a process group.
+func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+// killGroup kills the group that a command started.
+func killGroup(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -1,0 +1,94 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// lookTimeout ends a look at storage where storage heeds it.
+const lookTimeout = time.Minute
+
+// A lookout looks at storage beside the heartbeats: a file server that hangs can
+// hold a call for minutes, and no context ends it. The zero value has found
+// nothing out, which is that storage is not known to be the cluster's.
+type lookout struct {
+	mu     sync.Mutex
+	newest finding
+	looked bool          // there is a newest finding
+	took   time.Duration // for the newest finding
+	began  time.Time     // the look under way
+	done   chan struct{} // closed when it ends; nil if none is under way
+	cancel context.CancelFunc
+}
+
+// start begins a look, unless one is under way.
+func (l *lookout) start(ctx context.Context, look func(context.Context) finding) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done != nil {
+		return
+	}
+	ctx, l.cancel = context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	l.began, l.done = time.Now(), make(chan struct{})
+	go func() {
+		f := look(ctx)
+		l.end(f)
+	}()
+}
+
+func (l *lookout) end(f finding) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cancel()
+	l.newest, l.looked, l.took = f, true, time.Since(l.began)
+	close(l.done)
+	l.done = nil
+}
+
+func (l *lookout) last() finding {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.newest
+}
+
+// found returns the newest finding, after a look under way if that ends soon
+// enough. Storage that was well then and is slow now is in trouble.
+func (l *lookout) found(patience, slow time.Duration) finding {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if done := l.done; done != nil && patience > 0 {
+		l.mu.Unlock()
+		select {
+		case <-done:
+		case <-time.After(patience):
+		}
+		l.mu.Lock()
+	}
+	f, took := l.newest, l.took
+	if l.done != nil {
+		took = max(took, time.Since(l.began))
+	}
+	if !l.looked {
+		f.trouble, f.foreign = storageUnchecked, true
+	} else if f.trouble == "" && took >= slow {
+		f.trouble = fmt.Sprintf(storageSlow, slow)
+	}
+	return f
+}
+
+// wait ends a look under way, and waits for it as long as ctx allows.
+func (l *lookout) wait(ctx context.Context) {
+	l.mu.Lock()
+	done, cancel := l.done, l.cancel
+	l.mu.Unlock()
+	if done == nil {
+		return
+	}
+	cancel()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,193 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
+)
+
+// The states of storage that a server tells apart, each a sentence for whoever
+// asks for its health and for the cluster's page.
+const (
+	storageForeign   = "The storage of this server is not the cluster's, or is not mounted: point every server at the same -storage."
+	storageFull      = "Storage is full: packages can be downloaded but not published, until room is made."
+	storageReadOnly  = "Storage is read-only for this server: packages can be downloaded but not published. Check how it is mounted, and the permissions of this server's account."
+	storageGone      = "Storage cannot be reached: packages can be neither downloaded nor published until it is back."
+	storageUnchecked = "Whether the storage of this server is the cluster's was not seen yet: this server stays out until then."
+	storageSlow      = "Storage is slow: a look at it takes longer than %s. Check the network and the file server."
+	storageUnread    = "What server %s wrote into storage cannot be read here: check that both use the same storage, and what it caches."
+	storageUnsound   = "Storage does not keep what this server writes: the server's log says more."
+)
+
+// finding is what a look at storage found.
+type finding struct {
+	trouble string        // "" or one of the sentences above
+	foreign bool          // it is not known to be the cluster's
+	known   bool          // this process has seen once that it is the cluster's
+	probe   storage.Probe // what this server has there for the others to find
+}
+
+// checkStorage looks at storage. That it is the cluster's is found by reading,
+// so that it is also seen of one that cannot be written.
+func (r *Registry) checkStorage(ctx context.Context, members []node) finding {
+	before := r.look.last()
+	f := before
+	err := r.examine(ctx, &f, members)
+	if errors.Is(ctx.Err(), context.Canceled) { // this server leaves, and takes its probe with it
+		before.probe = f.probe
+		return before
+	}
+	if f.trouble != before.trouble && err != nil {
+		r.opts.Logger.ErrorContext(ctx, "storage failed its check", "error", err)
+	}
+	return f
+}
+
+// examine brings f up to date, and returns the error behind its trouble. Once
+// storage was seen to be the cluster's, it counts as that until another is seen.
+func (r *Registry) examine(ctx context.Context, f *finding, members []node) error {
+	err := r.checkShared(ctx)
+	switch {
+	case errors.Is(err, errDatabase) && (f.known || f.foreign):
+		return err // which says nothing of storage
+	case errors.Is(err, errDatabase):
+		f.trouble, f.foreign = storageUnchecked, true
+		return err
+	case errors.Is(err, storage.ErrNotShared):
+		f.trouble, f.foreign, f.known = storageForeign, true, false
+		return err
+	case err != nil && !f.known:
+		f.trouble, f.foreign = describe(err)+" "+storageUnchecked, true
+		return err
+	case err != nil:
+		f.trouble = describe(err)
+		return err
+	}
+	f.known, f.foreign = true, false
+	if err := r.leaveProbe(ctx, f, members); err != nil {
+		f.trouble = describe(err)
+		return err
+	}
+	f.trouble, err = r.readOthers(ctx, members)
+	f.foreign = errors.Is(err, storage.ErrNotShared) // a copy of the cluster's storage, at best
+	return err
+}
+
+// leaveProbe sees to it that storage can be written, and holds what this server
+// leaves there for the others.
+func (r *Registry) leaveProbe(ctx context.Context, f *finding, members []node) error {
+	err := r.blobs.CheckWritable(ctx, r.opts.Name)
+	if err == nil && f.probe.Key == "" {
+		f.probe, err = r.probe(ctx, members)
+	}
+	return err
+}
+
+// describe returns the sentence for what storage answered.
+func describe(err error) string {
+	switch {
+	case errors.Is(err, proget.ErrNoSpace):
+		return storageFull
+	case errors.Is(err, storage.ErrReadOnly):
+		return storageReadOnly
+	case errors.Is(err, proget.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return storageGone
+	}
+	return storageUnsound
+}
+
+// readOthers looks for what the other servers have in storage.
+func (r *Registry) readOthers(ctx context.Context, members []node) (trouble string, err error) {
+	for _, m := range members {
+		if !m.Alive() || m.Name == r.opts.Name || m.Probe.Key == "" || m.Storage != "" {
+			continue
+		}
+		err := r.blobs.CheckProbe(ctx, m.Probe)
+		if errors.Is(err, storage.ErrNotShared) {
+			return fmt.Sprintf(storageUnread, m.Name), err
+		}
+		if err != nil {
+			return describe(err), err
+		}
+	}
+	return "", nil
+}
+
+// probe returns what this server has in storage for the others to find: what it
+// left there before it was started anew, or a fresh one.
+func (r *Registry) probe(ctx context.Context, members []node) (storage.Probe, error) {
+	for _, m := range members {
+		if m.Name == r.opts.Name && m.Probe.Key != "" && r.blobs.CheckProbe(ctx, m.Probe) == nil {
+			return m.Probe, nil
+		}
+	}
+	return r.blobs.NewProbe(ctx, r.opts.Name)
+}
+
+// errDatabase marks what is not storage's fault.
+var errDatabase = errors.New("the database failed during a look at storage")
+
+// checkShared looks for the probe by which the cluster's storage is known. The
+// first server writes it.
+func (r *Registry) checkShared(ctx context.Context) error {
+	probe, found, err := r.sharedProbe(ctx)
+	if err != nil {
+		return err
+	}
+	if !found {
+		if err := r.shareProbe(ctx); err != nil {
+			return err
+		}
+		if probe, _, err = r.sharedProbe(ctx); err != nil { // another server may have been first
+			return err
+		}
+	}
+	return r.blobs.CheckProbe(ctx, probe)
+}
+
+func (r *Registry) sharedProbe(ctx context.Context) (probe storage.Probe, found bool, err error) {
+	settings, err := r.db.Settings(ctx)
+	if err != nil {
+		return probe, false, fmt.Errorf("%w: %w", errDatabase, err)
+	}
+	text, found := settings[settingStorage]
+	if !found {
+		return probe, false, nil
+	}
+	if err := json.Unmarshal([]byte(text), &probe); err != nil {
+		return probe, true, fmt.Errorf("%w: read the setting %s: %w", errDatabase, settingStorage, err)
+	}
+	return probe, true, nil
+}
+
+// shareProbe makes this server's storage the cluster's, unless another was
+// first.
+func (r *Registry) shareProbe(ctx context.Context) error {
+	probe, err := r.blobs.NewProbe(ctx, "cluster")
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(probe)
+	if err != nil {
+		return err
+	}
+	lost := false
+	err = r.db.Tx(ctx, func(tx *db.Tx) (err error) {
+		if _, lost, err = tx.Setting(ctx, settingStorage); lost || err != nil {
+			return err
+		}
+		return tx.SetSetting(ctx, settingStorage, string(text))
+	})
+	if lost || errors.Is(err, proget.ErrConflict) { // another server was first
+		return r.blobs.Delete(ctx, probe.Key)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDatabase, err)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package share_test
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/internal/testenv"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
+)
+
+// small mounts a file system of 8 MiB.
+func small(t *testing.T) (dir string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		testenv.Missing(t, "a small file system", "run the test as root")
+	}
+	dir = t.TempDir()
+	for _, name := range []string{"mkfs.ext4", "mount", "umount"} {
+		testenv.Program(t, "apt-get install e2fsprogs mount", name)
+	}
+	image := filepath.Join(t.TempDir(), "image")
+	require.NoError(t, os.WriteFile(image, nil, 0o600))
+	require.NoError(t, os.Truncate(image, 8<<20))
+	out, err := exec.Command("mkfs.ext4", "-q", "-m", "0", image).CombinedOutput()
+	require.NoError(t, err, string(out))
+	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
+		testenv.Missing(t, "a loop device", "allow this system to mount one: "+string(out))
+	}
+	t.Cleanup(func() {
+		out, err := exec.Command("umount", dir).CombinedOutput()
+		require.NoError(t, err, string(out))
+	})
+	return dir
+}
+
+// TestFullFileSystem: an upload that has no room is refused before its bytes if
+// its size is known, and leaves nothing if it is not; one that has is taken.
+func TestFullFileSystem(t *testing.T) {
+	t.Parallel()
+	dir := small(t)
+	s, err := storage.OpenFolder(filepath.Join(dir, "store"), nil)
+	require.NoError(t, err)
+	large := bytes.NewReader(make([]byte, 20<<20))
+	_, err = s.Put(t.Context(), large, &storage.PutOptions{Size: large.Size()})
+	require.ErrorIs(t, err, proget.ErrNoSpace)
+	require.EqualValues(t, 20<<20, large.Len(), "no byte was taken")
+
+	_, err = s.Put(t.Context(), large, nil)
+	require.ErrorIs(t, err, proget.ErrNoSpace)
+	require.Equal(t, "Storage is full.", proget.Message(err))
+	requireNoFiles(t, dir)
+
+	b, err := s.Put(t.Context(), io.LimitReader(zeros{}, 2<<20), &storage.PutOptions{Size: 2 << 20})
+	require.NoError(t, err)
+	require.NoError(t, s.Verify(t.Context(), b, nil))
+	for err == nil { // until it is really full
+		_, err = s.Put(t.Context(), strings.NewReader(strings.Repeat("x", 100_000)), nil)
+	}
+	require.ErrorIs(t, err, proget.ErrNoSpace)
+	require.NoError(t, s.Verify(t.Context(), b, nil), "what is there can be read")
+	require.NoError(t, s.Delete(t.Context(), b.Key))
+	_, err = s.Put(t.Context(), io.LimitReader(zeros{}, 1<<20), &storage.PutOptions{Size: 1 << 20})
+	require.NoError(t, err)
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func requireNoFiles(t *testing.T, dir string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(filepath.Join(dir, "store"), func(path string, entry os.DirEntry, err error) error {
+		if err == nil {
+			require.True(t, entry.IsDir(), path)
+		}
+		return err
+	}))
+}
