@@ -21,8 +21,10 @@ import (
 //     is made if its parent exists. On Windows, file:///D:/packages, or
 //     file://server/share/packages for a UNC path.
 //   - mem: or mem://: memory, for tests and trials.
-//   - anything else goes to gocloud, as in s3://bucket?region=eu-west-1: main
-//     imports the drivers that it wants, such as gocloud.dev/blob/s3blob.
+//   - s3://bucket, azblob://container and gs://bucket, if main imports package
+//     s3, azure or gcs. With prefix=packages/ the store keeps to a part of the
+//     bucket; the prefix must end in a slash.
+//   - anything else goes to gocloud, if main imports its driver.
 //
 // A URL that can never work is proget.ErrInvalid.
 func Open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) {
@@ -30,7 +32,11 @@ func Open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
 	}
-	return New(bucket, opts), nil
+	s := New(bucket, opts)
+	if s.url, err = url.Parse(bucketURL); err == nil {
+		s.service = services[s.url.Scheme]
+	}
+	return s, nil
 }
 
 // OpenFolder opens the folder dir, as Open does for its file URL; a relative
@@ -64,6 +70,9 @@ func openBucket(ctx context.Context, bucketURL string) (*blob.Bucket, error) {
 	}
 	if !blob.DefaultURLMux().ValidBucketScheme(u.Scheme) {
 		return nil, proget.Errorf(proget.ErrInvalid, "%q: there is no driver for such a URL; use %s", u.Redacted(), accepted())
+	}
+	if prefix := u.Query().Get("prefix"); prefix != "" && !strings.HasSuffix(prefix, "/") {
+		return nil, proget.Errorf(proget.ErrInvalid, "%q: the prefix must end in a slash", u.Redacted())
 	}
 	return blob.OpenBucket(ctx, bucketURL)
 }

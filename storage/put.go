@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -85,11 +86,24 @@ func (s *Store) write(ctx context.Context, key string, src *source, contentType 
 	}
 	wctx, abort := context.WithCancel(ctx)
 	defer abort()
-	w, err := s.bucket.NewWriter(wctx, key, &blob.WriterOptions{
-		BufferSize: s.opts.PartSize, MaxConcurrency: s.opts.Concurrency, ContentType: contentType,
-	})
+	opts := &blob.WriterOptions{BufferSize: s.opts.PartSize, MaxConcurrency: s.opts.Concurrency, ContentType: contentType}
+	var err error
+	if s.service != nil {
+		err = s.upload(wctx, key, src, opts, abort)
+	} else {
+		err = s.writeAll(wctx, key, src, opts, abort)
+	}
 	if err != nil {
-		return putError(ctx, src, err)
+		s.discard(ctx, key)
+	}
+	return putError(ctx, src, err)
+}
+
+// writeAll writes src through a writer of the bucket.
+func (s *Store) writeAll(ctx context.Context, key string, src *source, opts *blob.WriterOptions, abort func()) error {
+	w, err := s.bucket.NewWriter(ctx, key, opts)
+	if err != nil {
+		return err
 	}
 	err = s.copy(ctx, w, src)
 	if err != nil {
@@ -98,10 +112,38 @@ func (s *Store) write(ctx context.Context, key string, src *source, contentType 
 	if cerr := w.Close(); err == nil {
 		err = cerr
 	}
-	if err != nil {
-		s.discard(ctx, key)
+	return err
+}
+
+// upload lets the service's driver read src: its writers would only put a pipe
+// between.
+func (s *Store) upload(ctx context.Context, key string, src *source, opts *blob.WriterOptions, abort func()) error {
+	err := s.bucket.Upload(ctx, key, &uploading{ctx, src, abort}, opts)
+	if err == nil { // whatever the driver has made of the client's error
+		err = src.err
 	}
-	return putError(ctx, src, err)
+	return err
+}
+
+// uploading is a source as a driver reads it.
+type uploading struct {
+	ctx   context.Context
+	src   *source
+	abort func()
+}
+
+// errUpload stands for the error of a source, which must not pass for the end of
+// a stream, as io.ErrUnexpectedEOF does in some places.
+var errUpload = errors.New("the upload ended early")
+
+// Read implements [io.Reader].
+func (u *uploading) Read(p []byte) (int, error) {
+	n, err := u.src.fill(u.ctx, p[:min(len(p), bufferSize)])
+	if err != nil && err != io.EOF {
+		u.abort()
+		return n, errUpload
+	}
+	return n, err
 }
 
 // copy moves src to w in full buffers, since each write may cost a system call

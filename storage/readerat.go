@@ -29,21 +29,35 @@ type ReaderAt struct {
 // closed or ctx is done. On a shared folder it reads the file itself; elsewhere
 // it fetches ranges of the object, and holds at most 1 MiB of it.
 func (s *Store) ReaderAt(ctx context.Context, key string) (*ReaderAt, error) {
-	b, err := s.open(ctx, key, 0) // no bytes yet, but the size, and whether it exists
+	if s.service != nil {
+		return s.rangesOf(ctx, key)
+	}
+	b, err := s.open(ctx, key, -1)
 	if err != nil {
 		return nil, err
 	}
-	fail := func(err error) error { return wrap(ctx, err, "read object") }
 	var file *os.File
 	if b.As(&file) {
+		fail := func(err error) error { return wrap(ctx, err, "read object") }
 		return &ReaderAt{ReaderAt: failing{file, fail}, size: b.Size(), close: b.Close}, nil
 	}
-	fetch := func(p []byte, offset int64) (int, error) { return s.fetch(ctx, key, p, offset) }
-	size := b.Size()
 	if err := b.Close(); err != nil {
-		return nil, fail(err)
+		return nil, wrap(ctx, err, "read object")
 	}
-	return &ReaderAt{ReaderAt: &ranges{size: size, fetch: fetch}, size: size, close: func() error { return nil }}, nil
+	return s.rangesOf(ctx, key)
+}
+
+// rangesOf asks for the object's size, and for its bytes as they are needed.
+func (s *Store) rangesOf(ctx context.Context, key string) (*ReaderAt, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	about, err := s.bucket.Attributes(ctx, key)
+	if err != nil {
+		return nil, wrap(ctx, err, "open object")
+	}
+	fetch := func(p []byte, offset int64) (int, error) { return s.fetch(ctx, key, p, offset) }
+	return &ReaderAt{ReaderAt: &ranges{size: about.Size, fetch: fetch}, size: about.Size, close: func() error { return nil }}, nil
 }
 
 // Size returns the object's size in bytes.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 
 	"github.com/proget-go/ha/internal/tracing"
 	"github.com/proget-go/ha/proget"
@@ -32,11 +31,14 @@ type Options struct {
 // A Store keeps objects that are written once. It is safe for concurrent use.
 type Store struct {
 	bucket  *blob.Bucket
+	service *Service // nil for a folder, and for what New was given
+	url     *url.URL // that Open was given; else nil
 	opts    Options
 	buffers sync.Pool // of *[]byte, bufferSize long
 }
 
-// New returns a store over bucket, which the store closes.
+// New returns a store over bucket, which the store closes. Object stores are
+// better opened by [Open], which knows more of them than gocloud tells.
 func New(bucket *blob.Bucket, opts *Options) *Store {
 	s := &Store{bucket: bucket}
 	if opts != nil {
@@ -70,22 +72,6 @@ func (s *Store) Delete(ctx context.Context, key string) (err error) {
 	return err
 }
 
-// SignedURL returns a URL from which a client can fetch the object itself for
-// the time ttl, or [ErrUnsupported]. It does not check that the object exists.
-func (s *Store) SignedURL(ctx context.Context, key string, ttl time.Duration) (*url.URL, error) {
-	if err := checkKey(key); err != nil {
-		return nil, err
-	}
-	signed, err := s.bucket.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: ttl})
-	if gcerrors.Code(err) == gcerrors.Unimplemented {
-		return nil, ErrUnsupported
-	}
-	if err != nil {
-		return nil, wrap(ctx, err, "sign URL")
-	}
-	return url.Parse(signed)
-}
-
 // Object is what a listing says about an object.
 type Object struct {
 	Key     string
@@ -114,15 +100,17 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error
 	}
 }
 
-// RemoveLeftovers removes what writers who were killed have left in a shared
-// folder and that was not written to for the time idle, which should be hours;
-// see [share.Sweeper]. Object stores do that by a lifecycle rule for incomplete
-// uploads; there it does nothing.
+// RemoveLeftovers removes what writers who were killed have left behind and that
+// was not written to for the time idle, which should be hours: halves of files in
+// a shared folder, see [share.Sweeper], and parts of uploads where a [Service]
+// keeps them.
 func (s *Store) RemoveLeftovers(ctx context.Context, idle time.Duration) (removed int, err error) {
 	var sweep share.Sweeper
-	if !s.bucket.As(&sweep) {
-		return 0, nil
+	switch {
+	case s.bucket.As(&sweep):
+		removed, err = sweep(ctx, idle)
+	case s.service != nil && s.service.RemoveLeftovers != nil:
+		removed, err = s.service.RemoveLeftovers(ctx, s.bucket, s.url, idle)
 	}
-	removed, err = sweep(ctx, idle)
 	return removed, wrap(ctx, err, "remove leftovers")
 }

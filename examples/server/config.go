@@ -93,6 +93,14 @@ Databases:
   Server=HOST;Database=DATABASE;User ID=USER;Password=PASSWORD
 Storage:
   file:///srv/packages    a folder; on a share that all nodes mount, for a cluster
+  s3://BUCKET?region=REGION&prefix=packages/
+                          and, for another service than Amazon's,
+                          &endpoint=https://HOST&use_path_style=true; credentials
+                          from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+  azblob://CONTAINER?prefix=packages/
+                          credentials from AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY
+  gs://BUCKET?prefix=packages/
+                          credentials from the file GOOGLE_APPLICATION_CREDENTIALS names
 `
 
 // parse reads flags and environment.

@@ -28,6 +28,9 @@ import (
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/feed/universal"
 	"github.com/proget-go/ha/proget/node"
+	_ "github.com/proget-go/ha/storage/azure" // azblob://
+	_ "github.com/proget-go/ha/storage/gcs"   // gs://
+	_ "github.com/proget-go/ha/storage/s3"    // s3://
 )
 
 // types are the feed types this server knows.
