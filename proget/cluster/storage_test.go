@@ -192,6 +192,7 @@ func TestUnmounted(t *testing.T) {
 	require.NoError(t, os.Remove(w.folder))
 	require.NoError(t, r.Check(t.Context()))
 	require.Len(t, r.Problems(), 1, "not until the cluster's own is back")
+	require.Contains(t, r.Problems()[0], "not seen yet")
 	require.NoError(t, os.Rename(away, w.folder))
 	require.NoError(t, r.Check(t.Context()))
 	require.Empty(t, r.Problems())

@@ -133,6 +133,11 @@ func (s *site) availabilityChecks(members []*cluster.Member) []check {
 	return append(checks, s.sharedChecks(members)...)
 }
 
+// sharesStorage reports that what a server says of storage, if anything, is true
+// of the storage of all, such as that it is full. Servers of an earlier version
+// are not ready whatever is wrong with it.
+func sharesStorage(m *cluster.Member) bool { return m.Storage == "" || m.Ready && !m.Foreign }
+
 // sharedChecks are what both modes need of every server.
 func (s *site) sharedChecks(members []*cluster.Member) []check {
 	database := check{"One database for all", fmt.Sprintf("%s, in which %s", s.Engine, announce(len(members))), true}
@@ -141,7 +146,7 @@ func (s *site) sharedChecks(members []*cluster.Member) []check {
 	}
 	return []check{
 		database,
-		every(members, "The same shared storage", "each server reads what the others wrote", func(m *cluster.Member) bool { return m.Storage == "" }),
+		every(members, "The same shared storage", "each server reads what the others wrote", sharesStorage),
 		every(members, "The same PROGET_ENCRYPTION_KEY", "all servers have the cluster's key", func(m *cluster.Member) bool { return m.Key == "" }),
 		every(members, "Clocks that agree", "all are within 30 s of the database's", func(m *cluster.Member) bool { return !m.Skewed() }),
 		every(members, "The same version", "all run "+versionOf(members), func(m *cluster.Member) bool { return m.Version == versionOf(members) }),

@@ -10,7 +10,11 @@
 // sync of the folder, and of the parent of each folder that had to be made.
 // There are no side files, so an object is one file and the file is the object.
 //
-// A stale NFS handle and a Windows sharing violation are tried again a few
+// What a sync is worth is up to the mount. The kernels' clients of NFS and SMB
+// pass it on to the file server; one in user space may not, such as smbnetfs,
+// over which a power cut of the server can take what was acknowledged last.
+//
+// A stale NFS handle and a sharing violation of SMB are tried again a few
 // times, each time from the root folder down. Paths are resolved inside the
 // root folder ([os.Root]); a symbolic link cannot lead out of it.
 //

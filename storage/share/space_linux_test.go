@@ -71,6 +71,24 @@ func TestFullFileSystem(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestReadOnlyFileSystem: a share that was mounted anew without the right to
+// write says so, and is read as before.
+func TestReadOnlyFileSystem(t *testing.T) {
+	t.Parallel()
+	dir := small(t)
+	s, err := storage.OpenFolder(filepath.Join(dir, "store"), nil)
+	require.NoError(t, err)
+	b, err := s.Put(t.Context(), strings.NewReader("hello"), nil)
+	require.NoError(t, err)
+	out, err := exec.Command("mount", "-o", "remount,ro", dir).CombinedOutput()
+	require.NoError(t, err, string(out))
+	_, err = s.Put(t.Context(), strings.NewReader("hello"), nil)
+	require.ErrorIs(t, err, proget.ErrUnavailable)
+	require.ErrorIs(t, err, storage.ErrReadOnly)
+	require.ErrorIs(t, s.Delete(t.Context(), b.Key), storage.ErrReadOnly)
+	require.NoError(t, s.Verify(t.Context(), b))
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {
