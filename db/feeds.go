@@ -32,7 +32,7 @@ func (s *Store) ListFeeds(ctx context.Context) ([]*proget.Feed, error) {
 func scanFeed(rows *sql.Rows) (*proget.Feed, error) {
 	f := new(proget.Feed)
 	var created int64
-	err := rows.Scan(&f.ID, &f.Name, &f.Type, &f.Description, &f.Active, &created, &f.StorageID)
+	err := rows.Scan(&f.ID, &f.Name, &f.Type, &f.Description, &f.Active, &created, &f.StorageID, &f.Redirect)
 	f.Created = fromMicros(created)
 	return f, err
 }
@@ -66,7 +66,7 @@ func (tx *Tx) UpdateFeed(ctx context.Context, f *proget.Feed) error {
 
 func (tx *Tx) updateFeed(ctx context.Context, f *proget.Feed, nameKey string) error {
 	_, err := tx.run(ctx, "UpdateFeed", arg("feed_id", f.ID), arg("name", f.Name), arg("name_key", nameKey),
-		arg("description", f.Description), arg("active", flag(f.Active)), arg("storage_id", f.StorageID))
+		arg("description", f.Description), arg("active", flag(f.Active)), arg("storage_id", f.StorageID), arg("redirect", flag(f.Redirect)))
 	return err
 }
 
@@ -113,7 +113,7 @@ func (tx *Tx) DeleteFeed(ctx context.Context, name string) error {
 func (tx *Tx) CreateFeed(ctx context.Context, f *proget.Feed) error {
 	err := tx.one(ctx, "InsertFeed", []sql.NamedArg{
 		arg("name", f.Name), arg("name_key", strings.ToLower(f.Name)), arg("feed_type", f.Type),
-		arg("description", f.Description), arg("active", flag(f.Active)), arg("storage_id", f.StorageID)}, &f.ID)
+		arg("description", f.Description), arg("active", flag(f.Active)), arg("storage_id", f.StorageID), arg("redirect", flag(f.Redirect))}, &f.ID)
 	if err != nil {
 		return err
 	}

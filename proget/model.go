@@ -19,6 +19,7 @@ type Feed struct {
 	Active      bool
 	Created     time.Time
 	StorageID   int64 // where its new files are kept; 0 is the storage that servers are started with
+	Redirect    bool  // downloads are sent to storage by a signed URL, where it has such
 }
 
 // A Storage is a place for objects, beside the one that servers are started

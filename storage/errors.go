@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 
 	"gocloud.dev/gcerrors"
 
@@ -31,7 +32,7 @@ func wrap(ctx context.Context, err error, doing string) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	if gcerrors.Code(err) == gcerrors.PermissionDenied || share.IsReadOnly(err) {
+	if gcerrors.Code(err) == gcerrors.PermissionDenied || share.IsReadOnly(err) || statusOf(err) == http.StatusForbidden {
 		return proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%w: %w", ErrReadOnly, err), "Storage does not allow this server to do that: it is read-only, or permission is denied.")
 	}
 	switch kind := kindOf(err); kind {
@@ -66,15 +67,18 @@ func kindOf(err error) error {
 	case gcerrors.ResourceExhausted, gcerrors.DeadlineExceeded, gcerrors.Internal:
 		return proget.ErrUnavailable // throttled, too slow, or the service's own fault
 	}
-	if _, ok := errors.AsType[net.Error](err); ok || isServerError(err) {
+	if _, ok := errors.AsType[net.Error](err); ok || statusOf(err) >= http.StatusInternalServerError {
 		return proget.ErrUnavailable
 	}
 	return nil
 }
 
-// isServerError reports that an HTTP service answered 5xx. The AWS SDK's errors
-// have this method.
-func isServerError(err error) bool {
+// statusOf returns the status that an HTTP service answered, or 0. The AWS SDK's
+// errors have this method.
+func statusOf(err error) int {
 	var status interface{ HTTPStatusCode() int }
-	return errors.As(err, &status) && status.HTTPStatusCode() >= 500
+	if errors.As(err, &status) {
+		return status.HTTPStatusCode()
+	}
+	return 0
 }

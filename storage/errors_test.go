@@ -83,7 +83,7 @@ func TestPutErrors(t *testing.T) {
 func TestPutErrorOfUnknownKind(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
-	for _, bucket := range []*faulty{{close: broken, code: gcerrors.Unknown}, {close: httpError(403), code: gcerrors.Unknown}} {
+	for _, bucket := range []*faulty{{close: broken, code: gcerrors.Unknown}, {close: httpError(400), code: gcerrors.Unknown}} {
 		_, err := New(blob.NewBucket(bucket), nil).Put(t.Context(), strings.NewReader("hello"), nil)
 		require.ErrorIs(t, err, bucket.close)
 		require.Empty(t, proget.Message(err))

@@ -84,15 +84,12 @@ func (s *Store) write(ctx context.Context, key string, src *source, contentType 
 	if contentType == "" {
 		contentType = defaultContentType
 	}
-	wctx, abort := context.WithCancel(ctx)
-	defer abort()
 	opts := &blob.WriterOptions{BufferSize: s.opts.PartSize, MaxConcurrency: s.opts.Concurrency, ContentType: contentType}
-	var err error
-	if s.service != nil {
-		err = s.upload(wctx, key, src, opts, abort)
-	} else {
-		err = s.writeAll(wctx, key, src, opts, abort)
+	write := s.writeAll
+	if s.service != nil && s.service.Uploads {
+		write = s.upload
 	}
+	err := write(ctx, key, src, opts)
 	if err != nil {
 		s.discard(ctx, key)
 	}
@@ -100,7 +97,9 @@ func (s *Store) write(ctx context.Context, key string, src *source, contentType 
 }
 
 // writeAll writes src through a writer of the bucket.
-func (s *Store) writeAll(ctx context.Context, key string, src *source, opts *blob.WriterOptions, abort func()) error {
+func (s *Store) writeAll(ctx context.Context, key string, src *source, opts *blob.WriterOptions) error {
+	ctx, abort := context.WithCancel(ctx)
+	defer abort()
 	w, err := s.bucket.NewWriter(ctx, key, opts)
 	if err != nil {
 		return err
@@ -115,21 +114,22 @@ func (s *Store) writeAll(ctx context.Context, key string, src *source, opts *blo
 	return err
 }
 
-// upload lets the service's driver read src: its writers would only put a pipe
-// between.
-func (s *Store) upload(ctx context.Context, key string, src *source, opts *blob.WriterOptions, abort func()) error {
-	err := s.bucket.Upload(ctx, key, &uploading{ctx, src, abort}, opts)
-	if err == nil { // whatever the driver has made of the client's error
-		err = src.err
-	}
-	return err
+// upload lets the service's driver read src. It gives the upload up in order
+// when src fails, as src does when ctx ends; so the driver's own context ends a
+// while later, for it to remove the parts that it has sent.
+func (s *Store) upload(ctx context.Context, key string, src *source, opts *blob.WriterOptions) error {
+	uctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(cleanupTimeout, cancel) })
+	defer stop()
+	err := s.bucket.Upload(uctx, key, &uploading{ctx, src}, opts)
+	return cmp.Or(src.err, err) // whatever the driver has made of the client's error
 }
 
 // uploading is a source as a driver reads it.
 type uploading struct {
-	ctx   context.Context
-	src   *source
-	abort func()
+	ctx context.Context
+	src *source
 }
 
 // errUpload stands for the error of a source, which must not pass for the end of
@@ -140,7 +140,6 @@ var errUpload = errors.New("the upload ended early")
 func (u *uploading) Read(p []byte) (int, error) {
 	n, err := u.src.fill(u.ctx, p[:min(len(p), bufferSize)])
 	if err != nil && err != io.EOF {
-		u.abort()
 		return n, errUpload
 	}
 	return n, err
@@ -218,6 +217,9 @@ func (s *source) fill(ctx context.Context, buf []byte) (n int, err error) {
 		var m int
 		m, err = s.r.Read(buf[n:])
 		n += m
+	}
+	if err == io.EOF && ctx.Err() != nil { // complete just when nobody wants it any more
+		err = ctx.Err()
 	}
 	s.size += int64(n)
 	if s.max > 0 && s.size > s.max {

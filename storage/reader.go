@@ -12,7 +12,8 @@ import (
 // A Reader streams an object. It is not safe for concurrent use.
 type Reader struct {
 	blob    *blob.Reader
-	content io.ReadSeeker // the file itself if the object is one, else blob
+	content io.ReadSeeker // the file itself if the object is one, else blob or check
+	check   *checked      // nil if nothing is checked
 	fail    func(error) error
 }
 

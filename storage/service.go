@@ -15,6 +15,10 @@ import (
 // for all of them. The packages s3, azure and gcs register theirs; main imports
 // those it wants, so that nobody else links a vendor's SDK.
 type Service struct {
+	// Uploads says that the bucket's driver reads an upload by itself, and removes
+	// what it has sent when that fails.
+	Uploads bool
+
 	// SignedURL is [Store.SignedURL]. nil: the bucket's own, by which the client
 	// learns neither a file's name nor its type.
 	SignedURL func(ctx context.Context, b *blob.Bucket, key string, o SignedURLOptions) (string, error)

@@ -15,7 +15,7 @@ import (
 // fill makes 100,000 packages with ten versions each: a million versions, files,
 // blobs and log entries.
 const fill = `
-INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created, storage_id) VALUES (1, 'main', 'main', 'test', '', 1, 0, 0);
+INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created, storage_id, redirect) VALUES (1, 'main', 'main', 'test', '', 1, 0, 0, 0);
 INSERT INTO feed_head VALUES (1, 1000000);
 INSERT INTO package (feed_id, name_key) SELECT 1, 'package.' || i FROM generate_series(1, 100000) i;
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads)

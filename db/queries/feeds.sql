@@ -1,12 +1,12 @@
 -- name: ListFeeds
-SELECT f.feed_id, f.name, f.feed_type, f.description, f.active, f.created, f.storage_id
+SELECT f.feed_id, f.name, f.feed_type, f.description, f.active, f.created, f.storage_id, f.redirect
 FROM feed f
 JOIN feed_head h ON h.feed_id = f.feed_id
 WHERE f.feed_id > 0
 ORDER BY f.name_key;
 
 -- name: FindFeed
-SELECT f.feed_id, f.name, f.feed_type, f.description, f.active, f.created, f.storage_id
+SELECT f.feed_id, f.name, f.feed_type, f.description, f.active, f.created, f.storage_id, f.redirect
 FROM feed f
 JOIN feed_head h ON h.feed_id = f.feed_id
 WHERE f.name_key = @name_key AND f.feed_id > 0;
@@ -16,7 +16,7 @@ UPDATE feed SET active = active WHERE name_key = @name_key AND feed_id > 0;
 
 -- name: UpdateFeed
 UPDATE feed
-SET name = @name, name_key = @name_key, description = @description, active = @active, storage_id = @storage_id
+SET name = @name, name_key = @name_key, description = @description, active = @active, storage_id = @storage_id, redirect = @redirect
 WHERE feed_id = @feed_id;
 
 -- name: DeleteFeedHead

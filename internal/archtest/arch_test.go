@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"proget", "internal/zipfile", "internal/tracing"},
 	{"storage/share"},
 	{"storage", "election", "db/driver"},
-	{"db"},
+	{"db", "storage/s3", "storage/azure", "storage/gcs"},
 	{"db/sqlite", "db/postgres", "db/sqlserver", "election/dblease", "election/static"},
 	{"indexing"},
 	{"indexing/search", "indexing/upkeep"},
@@ -103,7 +103,10 @@ func TestDriversStayAtTheEdge(t *testing.T) {
 		"modernc.org/sqlite":              {"db/sqlite"},
 		"github.com/jackc/pgx":            {"db/postgres", "internal/testenv"},
 		"github.com/microsoft/go-mssqldb": {"db/sqlserver"},
-		"gocloud.dev/":                    {"storage", "storage/share", "storage/faulty", "storage/storagetest"},
+		"gocloud.dev/":                    {"storage", "storage/share", "storage/s3", "storage/azure", "storage/gcs", "storage/faulty", "storage/storagetest"},
+		"github.com/aws/":                 {"storage/s3"},
+		"github.com/Azure/":               {"storage/azure"},
+		"cloud.google.com/":               {"storage/gcs"},
 		"github.com/blevesearch/bleve":    {"indexing/search"},
 	}
 	for _, p := range list(t) {

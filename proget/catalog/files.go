@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/proget-go/ha/db"
@@ -24,6 +25,8 @@ type Files struct {
 	blobs *storage.Set
 	db    *db.Store
 	log   *slog.Logger
+
+	damaged atomic.Int64
 
 	mu     sync.Mutex
 	counts map[int64]int64 // downloads not yet in the database, by version id
@@ -40,7 +43,12 @@ func isUnavailable(err error) bool { return errors.Is(err, proget.ErrUnavailable
 // Serve answers a GET or HEAD with a file. Its bytes never change, so its
 // SHA-256 is its ETag and any part of it may be kept for ever.
 func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version, file proget.File, contentType string) error {
-	content, err := whole(r.Context(), f, file, (*storage.Store).Open)
+	if r.Feed.Redirect {
+		if done, err := f.redirect(w, r, v, file, contentType); done || err != nil {
+			return err
+		}
+	}
+	content, err := whole(r.Context(), f, file, (*storage.Store).OpenBlob)
 	if err != nil {
 		return err
 	}
@@ -56,12 +64,52 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 	// ServeContent hands the kernel an *os.File, which is what Content is on a
 	// file share.
 	http.ServeContent(w, r.Request, "", v.Published, content.Content())
+	if err := content.Fault(); errors.Is(err, storage.ErrDamaged) { // the answer ended short
+		f.tell(r.Context(), file, file.StorageKey, err)
+	}
 	return nil
 }
 
+// urlTTL is how long a client may take to follow a redirect. A download that has
+// begun goes on.
+const urlTTL = 5 * time.Minute
+
+// redirect sends the client to storage, if it can be sent there.
+func (f *Files) redirect(w http.ResponseWriter, r *feed.Request, v *proget.Version, file proget.File, contentType string) (done bool, err error) {
+	blobs, err := f.blobs.Store(r.Context(), file.StorageID)
+	if err != nil {
+		return false, err
+	}
+	u, err := blobs.SignedURL(r.Context(), file.StorageKey, storage.SignedURLOptions{TTL: urlTTL, FileName: file.Name, ContentType: contentType})
+	if errors.Is(err, storage.ErrUnsupported) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if r.Method == http.MethodGet {
+		f.count(v.ID)
+	}
+	w.Header().Set("Cache-Control", "no-store") // the URL expires
+	http.Redirect(w, r.Request, u.String(), http.StatusTemporaryRedirect)
+	return true, nil
+}
+
+// tell tells the administrator that a file is missing or damaged.
+func (f *Files) tell(ctx context.Context, file proget.File, key string, err error) {
+	f.damaged.Add(1)
+	f.log.ErrorContext(ctx, "a file is missing or damaged in storage", "file", file.Name, "key", key, "error", err)
+}
+
+// Damaged returns how often a file was found to be missing or damaged when it
+// was asked for.
+func (f *Files) Damaged() int64 { return f.damaged.Load() }
+
 // Open gives random access to a file.
 func (f *Files) Open(ctx context.Context, file proget.File) (feed.Content, error) {
-	content, err := whole(ctx, f, file, (*storage.Store).ReaderAt)
+	content, err := whole(ctx, f, file, func(s *storage.Store, ctx context.Context, b storage.Blob) (*storage.ReaderAt, error) {
+		return s.ReaderAt(ctx, b.Key)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -77,12 +125,14 @@ type sizer interface {
 // whole opens a file's object, which must have the file's size. An object that
 // was missing or damaged may have been replaced since the file was read from
 // the database, so that is asked once more.
-func whole[R sizer](ctx context.Context, f *Files, file proget.File, opener func(*storage.Store, context.Context, string) (R, error)) (none R, err error) {
+func whole[R sizer](ctx context.Context, f *Files, file proget.File, opener func(*storage.Store, context.Context, storage.Blob) (R, error)) (none R, err error) {
 	blobs, err := f.blobs.Store(ctx, file.StorageID)
 	if err != nil {
 		return none, err
 	}
-	open := func(ctx context.Context, key string) (R, error) { return opener(blobs, ctx, key) }
+	open := func(ctx context.Context, key string) (R, error) {
+		return opener(blobs, ctx, storage.Blob{Key: key, Size: file.Size, Digests: file.Digests})
+	}
 	content, err := sized(ctx, file, file.StorageKey, open)
 	if err == nil || !errors.Is(err, proget.ErrNotFound) && !errors.Is(err, storage.ErrDamaged) {
 		return content, err
@@ -92,7 +142,7 @@ func whole[R sizer](ctx context.Context, f *Files, file proget.File, opener func
 			return content, nil
 		}
 	}
-	f.log.ErrorContext(ctx, "a file is missing or damaged in storage", "file", file.Name, "key", file.StorageKey, "error", err)
+	f.tell(ctx, file, file.StorageKey, err)
 	return content, proget.WrapError(proget.ErrUnavailable, err, "The file %s is missing or damaged in the server's storage; its administrator has been told.", file.Name)
 }
 

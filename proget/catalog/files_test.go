@@ -1,15 +1,20 @@
 package catalog_test
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob/memblob"
 
+	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/catalog"
 	"github.com/proget-go/ha/proget/feed"
@@ -216,4 +221,40 @@ func TestDownloadsOutliveAnOutage(t *testing.T) {
 		stop(t, files)
 		require.EqualValues(t, 2, in.downloads(t, "a"))
 	}
+}
+
+// TestDamagedOnTheWay: bytes that pass through the server and are not those that
+// were stored end the answer short of its length, and the administrator is told.
+func TestDamagedOnTheWay(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	bucket := memblob.OpenBucket(nil)
+	blobs := storage.New(bucket, nil)
+	defer blobs.Close()
+	log := new(testenv.LogBuffer)
+	files := catalog.NewFiles(storage.NewSet(blobs, nil), in.db, slog.New(slog.NewTextHandler(log, nil)))
+	content := bytes.Repeat([]byte("content "), 100_000)
+	stored, err := blobs.Put(t.Context(), bytes.NewReader(content), nil)
+	require.NoError(t, err)
+	v := &proget.Version{Files: []proget.File{{Name: "f", Size: stored.Size, Digests: stored.Digests, StorageKey: stored.Key}}}
+	url := in.serve(t, files, v)
+	resp, err := http.Get(url)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	whole, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(content, whole))
+
+	content[500_000] = 'x'
+	require.NoError(t, bucket.WriteAll(t.Context(), stored.Key, content, nil))
+	resp, err = http.Get(url)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	part, err := io.ReadAll(resp.Body)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Less(t, len(part), len(content))
+	require.Eventually(t, func() bool { return files.Damaged() == 1 }, 10*time.Second, time.Millisecond)
+	require.Contains(t, log.String(), stored.Key)
+	_, some := ask(t, "GET", url, "Range", "bytes=0-9")
+	require.Equal(t, string(content[:10]), some, "a part cannot be checked")
 }

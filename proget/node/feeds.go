@@ -17,6 +17,8 @@ type feedInfo struct {
 	Active      *bool   `json:"active,omitempty"`
 	Storage     *string `json:"storage,omitempty"` // the name of the storage that keeps its files
 
+	Redirect *bool `json:"redirectDownloads,omitempty"`
+
 	storageID int64 // of Storage
 
 	EndpointURL string `json:"endpointUrl,omitempty"` // told, not taken
@@ -29,6 +31,9 @@ func (n *Node) newFeedInfo(c *call, f *proget.Feed) (feedInfo, error) {
 		if t := &n.cfg.Feeds[i]; t.Name == f.Type {
 			info.EndpointURL = t.StartURL(n.baseURL(c.Request), f)
 		}
+	}
+	if f.Redirect {
+		info.Redirect = &f.Redirect
 	}
 	if f.StorageID != 0 {
 		all, err := n.registry.Storages(c.Context())
@@ -54,6 +59,9 @@ func (info *feedInfo) apply(f *proget.Feed) {
 		if text != nil {
 			*to = *text
 		}
+	}
+	if info.Redirect != nil {
+		f.Redirect = *info.Redirect
 	}
 	if info.Active != nil {
 		f.Active = *info.Active

@@ -36,6 +36,8 @@ func newMetrics(n *Node) *metrics {
 	m.registry.MustRegister(m.requests, m.duration, m.stale,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("proget_ready", "1 if the node takes traffic.", func() float64 { return truth(len(n.unready()) == 0) }),
+		counter("proget_damaged_files_total", "Times a file was found to be missing or damaged in storage when it was asked for.",
+			func() float64 { return float64(n.files.Damaged()) }),
 		gauge("proget_warnings", "Things that do not work as they should, such as storage that is full; /health/ready names them.",
 			func() float64 { return float64(len(n.warnings())) }),
 		gauge("proget_primary", "1 if this is the primary indexing node.", func() float64 { return truth(n.primary()) }),
@@ -50,6 +52,10 @@ func newMetrics(n *Node) *metrics {
 
 func gauge(name, help string, value func() float64) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+}
+
+func counter(name, help string, value func() float64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value)
 }
 
 func truth(b bool) float64 {

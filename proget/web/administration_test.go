@@ -38,7 +38,7 @@ func TestAdministrationIsForAdministrators(t *testing.T) {
 		"/administration/create-feed", "/administration/feeds/main", "/administration/feeds/main/delete", "/administration/keys", "/administration/keys/delete",
 		"/administration/users", "/administration/user/grant?subject=user:ann", "/administration/user/revoke?subject=user:ann",
 		"/administration/user/password?subject=user:ann", "/administration/user/delete?subject=user:bob"} {
-		fields := []string{"on", "true", "kind", "integrity", "name", "x", "type", "demo", "task", "administer", "feed", "", "password", "long enough", "id", "1", "active", "false"}
+		fields := []string{"on", "true", "kind", "integrity", "name", "x", "type", "demo", "task", "administer", "feed", "", "password", "long enough", "id", "1", "active", "false", "redirect", "false"}
 		require.Equal(t, http.StatusSeeOther, w.browser().post(path, fields...).Code, path)
 		require.Equal(t, http.StatusForbidden, w.as("ann").post(path, fields...).Code, path)
 	}
@@ -172,8 +172,8 @@ func TestStorages(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, admin.post(page, "name", "Again", "url", url).Code, "it is in use")
 	require.Contains(t, admin.page(page), url)
 	require.Contains(t, admin.page(settings), "Archive")
-	require.Equal(t, http.StatusBadRequest, admin.post(settings, "description", "x", "active", "true", "storage", "77").Code)
-	require.Equal(t, http.StatusSeeOther, admin.post(settings, "description", "x", "active", "true", "storage", "1").Code)
+	require.Equal(t, http.StatusBadRequest, admin.post(settings, "description", "x", "active", "true", "redirect", "true", "storage", "77").Code)
+	require.Equal(t, http.StatusSeeOther, admin.post(settings, "description", "x", "active", "true", "redirect", "true", "storage", "1").Code)
 	require.Contains(t, admin.page(settings), `<option value="1" selected>Archive`)
 	jobs, err := w.store.ListJobs(t.Context(), 10)
 	require.NoError(t, err)

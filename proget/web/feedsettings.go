@@ -54,7 +54,7 @@ func (s *site) createFeed(v *visit) error {
 type feedSettingsView struct {
 	refusal
 	Name, Type, Description string
-	Active                  bool
+	Active, Redirect        bool
 	URL                     string // of this page
 	FeedURL                 string // of its packages; "" if it is not served
 	Storages                []option
@@ -88,7 +88,7 @@ func (s *site) showFeedSettings(v *visit) error {
 }
 
 func (s *site) feedSettings(v *visit, f *proget.Feed, r refusal) error {
-	view := feedSettingsView{refusal: r, Name: f.Name, Type: f.Type, Description: f.Description, Active: f.Active, URL: settingsURL(f)}
+	view := feedSettingsView{refusal: r, Name: f.Name, Type: f.Type, Description: f.Description, Active: f.Active, Redirect: f.Redirect, URL: settingsURL(f)}
 	var err error
 	if view.Storages, err = s.storageOptions(v, f.StorageID); err != nil {
 		return err
@@ -111,13 +111,18 @@ func (s *site) changeFeed(v *visit) error {
 	if err != nil {
 		return err
 	}
+	redirect, err := formFlag(v, "redirect")
+	if err != nil {
+		return err
+	}
 	entered := *f
+	entered.Redirect = redirect
 	if entered.StorageID, err = s.formStorage(v, f.StorageID); err != nil {
 		return err
 	}
 	entered.Description, entered.Active = strings.TrimSpace(v.PostFormValue("description")), active
 	_, err = s.Admin.UpdateFeed(v.Context(), f.Name, v.id.Principal, func(f *proget.Feed) {
-		f.Description, f.Active, f.StorageID = entered.Description, entered.Active, entered.StorageID
+		f.Description, f.Active, f.StorageID, f.Redirect = entered.Description, entered.Active, entered.StorageID, entered.Redirect
 	})
 	if r, ok := refused(err); ok {
 		return s.feedSettings(v, &entered, r)

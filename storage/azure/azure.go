@@ -24,7 +24,7 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-func init() { storage.Register(azureblob.Scheme, storage.Service{SignedURL: signedURL}) }
+func init() { storage.Register(azureblob.Scheme, storage.Service{Uploads: true, SignedURL: signedURL}) }
 
 // signedURL signs anew what the bucket has signed, since gocloud cannot have the
 // name and the type be part of it.

@@ -22,7 +22,7 @@ import (
 )
 
 func init() {
-	storage.Register(s3blob.Scheme, storage.Service{SignedURL: signedURL, RemoveLeftovers: removeLeftovers})
+	storage.Register(s3blob.Scheme, storage.Service{Uploads: true, SignedURL: signedURL, RemoveLeftovers: removeLeftovers})
 }
 
 func signedURL(ctx context.Context, b *blob.Bucket, key string, o storage.SignedURLOptions) (string, error) {

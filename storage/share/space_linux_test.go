@@ -86,7 +86,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	require.ErrorIs(t, err, proget.ErrUnavailable)
 	require.ErrorIs(t, err, storage.ErrReadOnly)
 	require.ErrorIs(t, s.Delete(t.Context(), b.Key), storage.ErrReadOnly)
-	require.NoError(t, s.Verify(t.Context(), b))
+	require.NoError(t, s.Verify(t.Context(), b, nil))
 }
 
 type zeros struct{}

@@ -22,6 +22,7 @@ CREATE TABLE feed (
     active      INTEGER NOT NULL,
     created     INTEGER NOT NULL,
     storage_id  INTEGER NOT NULL REFERENCES storage (storage_id),
+    redirect    INTEGER NOT NULL,
     CONSTRAINT feed_name UNIQUE (name_key)
 );
 
@@ -228,7 +229,7 @@ CREATE INDEX job_finished ON job (finished);
 CREATE INDEX job_kind ON job (kind, created);
 
 INSERT INTO storage (storage_id, name, name_key, url, probe, created) VALUES (0, 'Default', 'default', '', '', 0);
-INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created, storage_id)
-VALUES (0, '', '', 'system', 'Changes of the installation itself', 0, 0, 0);
+INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created, storage_id, redirect)
+VALUES (0, '', '', 'system', 'Changes of the installation itself', 0, 0, 0, 0);
 INSERT INTO feed_head (feed_id, head) VALUES (0, 0);
 INSERT INTO feed_stats (feed_id, packages, versions, bytes) VALUES (0, 0, 0, 0);

@@ -8,8 +8,8 @@ CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, name TEX
 SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version';
 
 -- name: InsertFeed
-INSERT INTO feed (name, name_key, feed_type, description, active, created, storage_id)
-VALUES (@name, @name_key, @feed_type, @description, @active, @now, @storage_id)
+INSERT INTO feed (name, name_key, feed_type, description, active, created, storage_id, redirect)
+VALUES (@name, @name_key, @feed_type, @description, @active, @now, @storage_id, @redirect)
 RETURNING feed_id;
 
 -- name: AppendLog

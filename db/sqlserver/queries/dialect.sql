@@ -9,9 +9,9 @@ IF OBJECT_ID('schema_version') IS NULL
 SELECT CASE WHEN OBJECT_ID('schema_version') IS NULL THEN 0 ELSE 1 END;
 
 -- name: InsertFeed
-INSERT INTO feed (name, name_key, feed_type, description, active, created, storage_id)
+INSERT INTO feed (name, name_key, feed_type, description, active, created, storage_id, redirect)
 OUTPUT inserted.feed_id
-VALUES (@name, @name_key, @feed_type, @description, @active, @now, @storage_id);
+VALUES (@name, @name_key, @feed_type, @description, @active, @now, @storage_id, @redirect);
 
 -- name: AppendLog
 SET NOCOUNT ON;
