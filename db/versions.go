@@ -188,13 +188,16 @@ func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, fres
 }
 
 func fileArgs(versionID int64, f *proget.File) []sql.NamedArg {
+	return append(digestArgs(f), arg("version_id", versionID), arg("file_name", f.Name), arg("file_key", strings.ToLower(f.Name)),
+		arg("size", f.Size), arg("storage_id", f.StorageID))
+}
+
+func digestArgs(f *proget.File) []sql.NamedArg {
 	digest := func(a proget.Algorithm) sql.NullString {
 		return sql.NullString{String: f.Digests[a], Valid: f.Digests[a] != ""}
 	}
-	return []sql.NamedArg{
-		arg("version_id", versionID), arg("file_name", f.Name), arg("file_key", strings.ToLower(f.Name)),
-		arg("sha256", f.Digests[proget.SHA256]), arg("size", f.Size), arg("sha1", digest(proget.SHA1)),
-		arg("md5", digest(proget.MD5)), arg("sha512", digest(proget.SHA512)), arg("storage_id", f.StorageID)}
+	return []sql.NamedArg{arg("sha256", f.Digests[proget.SHA256]), arg("sha1", digest(proget.SHA1)),
+		arg("md5", digest(proget.MD5)), arg("sha512", digest(proget.SHA512))}
 }
 
 // VersionRow is a version as a change of it needs to see it.

@@ -3,6 +3,7 @@ package storage
 import (
 	"cmp"
 	"context"
+	"encoding"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -31,13 +32,48 @@ const (
 type Blob struct {
 	Key     string
 	Size    int64
-	Digests proget.Digests // SHA-256, and what was asked for
+	Digests proget.Digests // SHA-256, and what was asked for; of PutOptions.After, too
+	Sums    Sums           // how the digests go on; see PutOptions.After
+}
+
+// Sums are digests under way, of bytes that are stored in several objects. They
+// can be kept as JSON, and be continued by another process.
+type Sums map[proget.Algorithm][]byte
+
+// Digests returns the digests of what came so far.
+func (s Sums) Digests() (proget.Digests, error) {
+	digests := proget.Digests{}
+	for algorithm := range s {
+		h, err := s.hash(algorithm)
+		if err != nil {
+			return nil, err
+		}
+		digests[algorithm] = hex.EncodeToString(h.Sum(nil))
+	}
+	return digests, nil
+}
+
+// hash returns the hash that goes on from the sums, or begins.
+func (s Sums) hash(algorithm proget.Algorithm) (hash.Hash, error) {
+	h, err := algorithm.New()
+	if err != nil || s[algorithm] == nil {
+		return h, err
+	}
+	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(s[algorithm]); err != nil {
+		return nil, fmt.Errorf("continue %s: %w", algorithm, err)
+	}
+	return h, nil
 }
 
 // PutOptions says more about an upload. Nil is valid.
 type PutOptions struct {
 	// Algorithms are the digests wanted beside SHA-256.
 	Algorithms []proget.Algorithm
+
+	// After are the sums of what came before, if the upload is the next part of
+	// something larger: the digests are then those of all of it. An empty map is
+	// right for the first part; nil says that the upload is whole.
+	After Sums
 
 	// MaxSize is the largest number of bytes taken; a longer upload fails with
 	// [proget.ErrTooLarge]. 0 means no limit.
@@ -76,7 +112,11 @@ func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (_ Blob,
 	if err := s.write(ctx, key, src, opts.ContentType); err != nil {
 		return Blob{}, err
 	}
-	return Blob{Key: key, Size: src.size, Digests: src.digests()}, nil
+	b := Blob{Key: key, Size: src.size, Digests: src.digests()}
+	if opts.After != nil {
+		b.Sums, err = src.sums()
+	}
+	return b, err
 }
 
 // write stores src under key, or nothing.
@@ -197,7 +237,7 @@ type source struct {
 func newSource(r io.Reader, opts *PutOptions) (*source, error) {
 	src := &source{r: r, max: opts.MaxSize, hashes: map[proget.Algorithm]hash.Hash{}}
 	for _, algorithm := range append([]proget.Algorithm{proget.SHA256}, opts.Algorithms...) {
-		h, err := algorithm.New()
+		h, err := opts.After.hash(algorithm)
 		if err != nil {
 			return nil, err
 		}
@@ -233,6 +273,20 @@ func (s *source) fill(ctx context.Context, buf []byte) (n int, err error) {
 		h.Write(buf[:n]) // never fails
 	}
 	return n, err
+}
+
+// sums returns the state of the hashes, each of which the standard library can
+// write down.
+func (s *source) sums() (Sums, error) {
+	sums := Sums{}
+	for algorithm, h := range s.hashes {
+		state, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+		if err != nil {
+			return nil, fmt.Errorf("keep %s: %w", algorithm, err)
+		}
+		sums[algorithm] = state
+	}
+	return sums, nil
 }
 
 func (s *source) digests() proget.Digests {

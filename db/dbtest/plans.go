@@ -12,13 +12,14 @@ import (
 )
 
 // Growing are the tables that grow with the packages and their use.
-const Growing = "package|package_version|package_file|blob|feed_log|job|deleted_version|deleted_file"
+const Growing = "package|package_version|package_file|blob|feed_log|job|deleted_version|deleted_file|upload|upload_part"
 
 // scanning are the queries that read the whole of a growing table, and why they
 // may: none is on a request's way.
 var scanning = map[string]string{
-	"CountBlobs": "the check of all stored files says how far it has come",
-	"ListJobs":   "it stops at its limit: SQLite calls a walk along the key a scan",
+	"CountBlobs":    "the check of all stored files says how far it has come",
+	"InsertStorage": "an administrator adds one now and then; SQLite looks whether an upload waits for it",
+	"ListJobs":      "it stops at its limit: SQLite calls a walk along the key a scan",
 }
 
 // Plans checks that no query on a request's way reads the whole of a table that

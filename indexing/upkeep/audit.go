@@ -97,7 +97,7 @@ func (a *audit) judge(ctx context.Context, p Pair, now time.Time) (Fault, error)
 		return "", nil // it may be recorded yet
 	case p.Row == nil:
 		return Extra, nil
-	case p.Row.SHA256 == "": // swept already
+	case p.Row.SHA256 == "": // a part of an upload, or swept already
 		return "", nil
 	case p.Object != nil && p.Object.Size != p.Row.Size:
 		return Short, nil

@@ -102,14 +102,18 @@ func (a amount) String() string {
 
 func (c *collection) say(done, total int64, what string) { c.progress.Set(done, total, what) }
 
-// purge forgets the deleted versions that cannot be brought back any more.
+// purge forgets the deleted versions that cannot be brought back any more, and
+// the uploads to which nothing was added for as long.
 func (c *collection) purge(ctx context.Context) error {
-	for {
-		n, err := c.db.PurgeDeleted(ctx, c.opts.Grace)
-		if err != nil || n == 0 {
-			return err
+	for _, purge := range []func(context.Context, time.Duration) (int64, error){c.db.PurgeDeleted, c.db.PurgePartials} {
+		for n := int64(1); n > 0; {
+			var err error
+			if n, err = purge(ctx, c.opts.Grace); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // mark marks what nothing refers to, a window of ids at a time.

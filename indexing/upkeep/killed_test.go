@@ -24,6 +24,7 @@ import (
 	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/upload"
 )
 
 // The environment of a process that is to be killed: what it does, where, and
@@ -54,6 +55,32 @@ var operations = map[string]func(ctx context.Context, in *installation) error{
 	},
 	"push of known bytes": func(ctx context.Context, in *installation) error {
 		_, err := in.push(ctx, "new", "a kept")
+		return err
+	},
+	"push in chunks": func(ctx context.Context, in *installation) error {
+		u := upload.New(in.db, in.stores, &upload.Options{Logger: dark})
+		r := upload.Ref{Feed: in.feed, ID: "one"}
+		if err := u.Begin(ctx, r, ann); err != nil && !errors.Is(err, proget.ErrConflict) {
+			return err
+		}
+		const content = "a in chunks"
+		for {
+			size, err := u.Size(ctx, r)
+			if err != nil {
+				return err
+			}
+			if size == int64(len(content)) {
+				break
+			}
+			end := min(int(size)+6, len(content))
+			if _, err := u.Append(ctx, r, size, strings.NewReader(content[size:end])); err != nil {
+				return err
+			}
+		}
+		b, err := u.Finish(ctx, r, nil)
+		if err == nil {
+			_, err = in.publisher.Publish(ctx, feed.Upload{Feed: in.feed, Stored: &b, Name: "new", By: ann})
+		}
 		return err
 	},
 	"delete": func(ctx context.Context, in *installation) error { return in.delete(ctx, "a", "2") },

@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"indexing"},
 	{"indexing/search", "indexing/upkeep"},
 	{"proget/feed"},
-	{"proget/feed/nuget", "proget/feed/universal", "proget/publish", "proget/catalog", "proget/auth", "proget/cluster"},
+	{"proget/feed/nuget", "proget/feed/universal", "proget/publish", "proget/upload", "proget/catalog", "proget/auth", "proget/cluster"},
 	{"proget/admin"},
 	{"proget/web"},
 	{"proget/node"},

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
 )
 
 // Services is all that a feed type sees of the server.
@@ -58,6 +59,10 @@ type Upload struct {
 	Size int64  // at most so many bytes, as Content-Length says; 0 if unknown
 	Name string // the file's name as the client called it; may be ""
 	By   proget.Principal
+
+	// Stored is the file if it is in the feed's storage already, as an upload in
+	// several requests leaves it; Body and Size are not looked at then.
+	Stored *storage.Blob
 
 	// Check may refuse what Inspect found, for instance because the URL names
 	// another version. Optional.

@@ -74,13 +74,15 @@ func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Versi
 	if err != nil {
 		return nil, fmt.Errorf("open the storage of feed %s: %w", u.Feed.Name, err)
 	}
-	blob, err := p.store(ctx, blobs, t, u)
-	if err != nil {
+	var blob storage.Blob
+	if u.Stored != nil {
+		blob = *u.Stored
+	} else if blob, err = p.store(ctx, blobs, t, u); err != nil {
 		return nil, err
 	}
 	r := &recording{p, blobs, t, u, blob, time.Now()}
 	v, err = r.record(ctx)
-	if err != nil || v.Files[0].StorageKey != blob.Key {
+	if u.Stored == nil && (err != nil || v.Files[0].StorageKey != blob.Key) {
 		r.discard(ctx, err)
 	}
 	return v, err
@@ -217,7 +219,7 @@ func (p *recording) inspect(ctx context.Context) (_ *feed.Manifest, err error) {
 // every version that refers to it; else the only good copy would be thrown away
 // as a second one.
 func (p *recording) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
-	if b.ID == 0 {
+	if b.ID == 0 || b.StorageKey == p.blob.Key {
 		return false, nil
 	}
 	fault := p.blobs.Verify(ctx, storage.Blob{Key: b.StorageKey, Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}}, nil)

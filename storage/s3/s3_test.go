@@ -134,8 +134,10 @@ func TestThrottled(t *testing.T) {
 	var refuse atomic.Int64
 	behind, err := url.Parse(server.Process.URL)
 	require.NoError(t, err)
-	proxy := httputil.NewSingleHostReverseProxy(behind)
-	director := proxy.Director
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(behind)
+		r.Out.Host = r.In.Host // which is signed
+	}}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if refuse.Add(-1) >= 0 {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -145,11 +147,6 @@ func TestThrottled(t *testing.T) {
 		proxy.ServeHTTP(w, r)
 	}))
 	defer front.Close()
-	proxy.Director = func(r *http.Request) {
-		host := r.Host // which is signed
-		director(r)
-		r.Host = host
-	}
 	s := open(t, testenv.S3URL(front.URL))
 	for _, n := range []int64{1, 2} {
 		refuse.Store(n)

@@ -107,6 +107,29 @@ CREATE TABLE package_file (
 );
 CREATE INDEX package_file_blob ON package_file (blob_id);
 
+-- Uploads that come in several requests, each perhaps to another server. A part is
+-- a blob without a digest of its own; size and sums are those of the parts that
+-- came in order.
+CREATE TABLE upload (
+    upload_key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    storage_id BIGINT NOT NULL REFERENCES storage (storage_id),
+    size       BIGINT NOT NULL,
+    sums       TEXT NOT NULL,
+    owner      TEXT NOT NULL,
+    created    BIGINT NOT NULL,
+    touched    BIGINT NOT NULL
+);
+CREATE INDEX upload_touched ON upload (touched);
+
+CREATE TABLE upload_part (
+    upload_key  TEXT COLLATE "C" NOT NULL REFERENCES upload (upload_key),
+    part_offset BIGINT NOT NULL,
+    size        BIGINT NOT NULL,
+    blob_id     BIGINT NOT NULL REFERENCES blob (blob_id),
+    PRIMARY KEY (upload_key, part_offset)
+);
+CREATE INDEX upload_part_blob ON upload_part (blob_id);
+
 -- What was deleted and can be brought back, for as long as its blobs are kept.
 CREATE TABLE deleted_version (
     version_id   BIGINT PRIMARY KEY,

@@ -107,6 +107,29 @@ CREATE TABLE package_file (
 );
 CREATE INDEX package_file_blob ON package_file (blob_id);
 
+-- Uploads that come in several requests, each perhaps to another server. A part is
+-- a blob without a digest of its own; size and sums are those of the parts that
+-- came in order.
+CREATE TABLE upload (
+    upload_key TEXT NOT NULL PRIMARY KEY,
+    storage_id INTEGER NOT NULL REFERENCES storage (storage_id),
+    size       INTEGER NOT NULL,
+    sums       TEXT NOT NULL,
+    owner      TEXT NOT NULL,
+    created    INTEGER NOT NULL,
+    touched    INTEGER NOT NULL
+);
+CREATE INDEX upload_touched ON upload (touched);
+
+CREATE TABLE upload_part (
+    upload_key  TEXT NOT NULL REFERENCES upload (upload_key),
+    part_offset INTEGER NOT NULL,
+    size        INTEGER NOT NULL,
+    blob_id     INTEGER NOT NULL REFERENCES blob (blob_id),
+    PRIMARY KEY (upload_key, part_offset)
+);
+CREATE INDEX upload_part_blob ON upload_part (blob_id);
+
 -- What was deleted and can be brought back, for as long as its blobs are kept.
 CREATE TABLE deleted_version (
     version_id   INTEGER PRIMARY KEY,

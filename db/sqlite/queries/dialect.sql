@@ -101,6 +101,10 @@ LIMIT @limit;
 SELECT version_id FROM deleted_version WHERE deleted < @now - @older_than ORDER BY deleted
 LIMIT @limit;
 
+-- name: ListOldUploads
+SELECT upload_key FROM upload WHERE touched < @now - @older_than ORDER BY touched
+LIMIT @limit;
+
 -- name: InsertStorage
 INSERT INTO storage (name, name_key, url, probe, created)
 VALUES (@name, @name_key, @url, @probe, @now)

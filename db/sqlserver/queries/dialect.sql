@@ -102,6 +102,9 @@ ORDER BY version_id DESC;
 -- name: ListOldDeleted
 SELECT TOP (@limit) version_id FROM deleted_version WHERE deleted < @now - @older_than ORDER BY deleted;
 
+-- name: ListOldUploads
+SELECT TOP (@limit) upload_key FROM upload WHERE touched < @now - @older_than ORDER BY touched;
+
 -- name: InsertStorage
 INSERT INTO storage (name, name_key, url, probe, created)
 OUTPUT inserted.storage_id

@@ -1,0 +1,153 @@
+package dbtest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+)
+
+// testPartials: the parts of an upload are recorded once, in order or apart, and
+// become a blob.
+func testPartials(t *testing.T, open Open) {
+	s, other, ctx := open(t), open(t), t.Context()
+	part := func(offset, size int64, key string) db.Part {
+		return db.Part{Offset: offset, Blob: db.BlobRow{Size: size, StorageKey: key}}
+	}
+	require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: "one", Owner: "ann"}))
+	require.ErrorIs(t, other.CreatePartial(ctx, &db.Partial{Key: "one", Owner: "bob"}), proget.ErrConflict)
+	require.NoError(t, s.AppendPart(ctx, "one", part(0, 10, "blobs/p1"), "sums 1"))
+	require.ErrorIs(t, other.AppendPart(ctx, "one", part(0, 5, "blobs/p2"), "sums 2"), proget.ErrStale)
+	require.ErrorIs(t, other.AppendPart(ctx, "one", part(11, 5, "blobs/p2"), "sums 2"), proget.ErrStale)
+	require.ErrorIs(t, other.AppendPart(ctx, "none", part(0, 5, "blobs/p2"), "sums 2"), proget.ErrNotFound)
+	require.NoError(t, other.AppendPart(ctx, "one", part(10, 5, "blobs/p2"), "sums 2"))
+	for _, overlap := range []db.Part{part(0, 1, "blobs/x"), part(9, 2, "blobs/x"), part(14, 5, "blobs/x")} {
+		require.ErrorIs(t, s.PutPart(ctx, "one", overlap), proget.ErrInvalid)
+	}
+	require.NoError(t, s.PutPart(ctx, "one", part(15, 5, "blobs/p3")))
+	require.ErrorIs(t, s.PutPart(ctx, "none", part(15, 5, "blobs/p4")), proget.ErrNotFound)
+	p, parts, err := other.FindPartial(ctx, "one")
+	require.NoError(t, err)
+	require.Equal(t, []any{int64(15), "sums 2", "ann"}, []any{p.Size, p.Sums, p.Owner})
+	var at []any
+	for _, part := range parts {
+		at = append(at, part.Offset, part.Blob.StorageKey)
+	}
+	require.Equal(t, []any{int64(0), "blobs/p1", int64(10), "blobs/p2", int64(15), "blobs/p3"}, at)
+	require.Zero(t, mark(t, s, -time.Minute), "parts are needed")
+
+	whole := &proget.File{Size: 20, StorageKey: "blobs/whole", Digests: proget.Digests{proget.SHA256: version(7).Files[0].Digests[proget.SHA256]}}
+	require.NoError(t, s.FinishPartial(ctx, "one", whole, true))
+	require.ErrorIs(t, s.FinishPartial(ctx, "one", whole, true), proget.ErrNotFound)
+	_, _, err = s.FindPartial(ctx, "one")
+	require.ErrorIs(t, err, proget.ErrNotFound)
+	b, err := s.FindBlob(ctx, 0, whole.Digests[proget.SHA256], 20)
+	require.NoError(t, err)
+	require.Equal(t, "blobs/whole", b.StorageKey)
+	require.EqualValues(t, 4, mark(t, s, -time.Minute), "the parts, and the whole as long as nobody uses it")
+
+	require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: "two"}))
+	require.NoError(t, s.AppendPart(ctx, "two", part(0, 20, "blobs/q1"), "sums"))
+	whole.StorageKey = "blobs/q1"
+	require.NoError(t, s.FinishPartial(ctx, "two", whole, false))
+	b, err = s.FindBlob(ctx, 0, whole.Digests[proget.SHA256], 20)
+	require.NoError(t, err)
+	require.Equal(t, "blobs/q1", b.StorageKey, "the only part is the whole")
+
+	for _, key := range []string{"three", "four"} {
+		require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: key}))
+	}
+	require.NoError(t, s.DeletePartial(ctx, "three"))
+	require.NoError(t, s.DeletePartial(ctx, "three"), "twice")
+	n, err := s.PurgePartials(ctx, time.Hour)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	n, err = s.PurgePartials(ctx, -time.Minute)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+}
+
+// testMoves: a file is made to refer to another storage's blob of the same bytes.
+func testMoves(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	f := &proget.Feed{Name: "main", Type: "test", Active: true}
+	st := &proget.Storage{Name: "second", URL: "file:///second", Probe: "{}"}
+	admin := func(operation string, fn func(tx *db.Tx) error) {
+		ch := &db.Change{FeedID: proget.SystemFeed, Operation: operation, Actor: "test", Kind: proget.SystemChanged}
+		_, err := s.Change(ctx, ch, fn)
+		require.NoError(t, err)
+	}
+	admin("feed", func(tx *db.Tx) error { return tx.CreateFeed(ctx, f) })
+	admin("storage", func(tx *db.Tx) error { return tx.CreateStorage(ctx, st) })
+	for n := range 3 {
+		v := version(n)
+		v.Files[0].Digests = version(n / 2).Files[0].Digests // the first two are the same bytes
+		_, err := publish(ctx, s, f.ID, v.Key, v)
+		require.NoError(t, err)
+	}
+	last, err := s.LastFile(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 3, last)
+	misplaced := func() []db.MisplacedFile {
+		files, err := s.ListMisplaced(ctx, 0, last)
+		require.NoError(t, err)
+		return files
+	}
+	require.Empty(t, misplaced())
+	f.StorageID, f.Redirect = st.ID, true
+	admin("assign", func(tx *db.Tx) error { return tx.UpdateFeed(ctx, f) })
+	feeds, err := s.ListFeeds(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []any{st.ID, true}, []any{feeds[0].StorageID, feeds[0].Redirect})
+	files := misplaced()
+	require.Len(t, files, 3)
+	require.Equal(t, []any{f.ID, st.ID, "acme.lib", "1.0.0", "blobs/0"},
+		[]any{files[0].FeedID, files[0].StorageID, files[0].PackageKey, files[0].VersionKey, files[0].Blob.StorageKey})
+	move := func(file db.MisplacedFile, key string) (used bool, err error) {
+		err = s.Tx(ctx, func(tx *db.Tx) error {
+			used, err = tx.MoveFile(ctx, file, key)
+			return err
+		})
+		return used, err
+	}
+	_, err = move(files[0], "")
+	require.ErrorIs(t, err, proget.ErrNotFound, "there is no copy yet")
+	used, err := move(files[0], "blobs/copy")
+	require.NoError(t, err)
+	require.True(t, used)
+	_, err = move(files[0], "blobs/again")
+	require.ErrorIs(t, err, proget.ErrNotFound, "it was moved already")
+	used, err = move(files[1], "blobs/unneeded")
+	require.NoError(t, err)
+	require.False(t, used, "the same bytes are there")
+	require.Len(t, misplaced(), 1)
+	p, err := s.LoadPackage(ctx, f.ID, "acme.lib")
+	require.NoError(t, err)
+	for n, want := range []any{"blobs/copy", "blobs/copy", "blobs/2"} {
+		require.Equal(t, want, p.Versions[n].Files[0].StorageKey)
+	}
+	require.EqualValues(t, 1, mark(t, s, -time.Minute), "where the first two were")
+}
+
+// testReplaceObject: another object takes the place of a blob's own, once.
+func testReplaceObject(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	_, err := publish(ctx, s, newFeed(t, s, "main"), "one", version(1))
+	require.NoError(t, err)
+	b, err := s.FindBlob(ctx, 0, version(1).Files[0].Digests[proget.SHA256], 100)
+	require.NoError(t, err)
+	require.NoError(t, s.AdoptObject(ctx, db.BlobRow{SHA256: b.SHA256, Size: 100, StorageKey: "blobs/copy"}))
+	require.ErrorIs(t, s.AdoptObject(ctx, db.BlobRow{SHA256: b.SHA256, Size: 100, StorageKey: "blobs/copy"}), proget.ErrConflict)
+	copies, err := s.BlobCopies(ctx, b)
+	require.NoError(t, err)
+	require.Len(t, copies, 1)
+	require.Equal(t, "blobs/copy", copies[0].StorageKey)
+	for i, want := range []bool{true, false} {
+		replaced, err := s.ReplaceObject(ctx, b, "blobs/fresh")
+		require.NoError(t, err)
+		require.Equal(t, want, replaced, i)
+	}
+}

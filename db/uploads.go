@@ -1,0 +1,220 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// A Partial is an upload of which some parts have arrived.
+type Partial struct {
+	Key       string // unique in the installation
+	StorageID int64  // where its parts are
+	Size      int64  // of the parts that came in order
+	Sums      string // of their bytes, as the uploads' keeper writes them
+	Owner     string
+	Touched   time.Time
+}
+
+// A Part is one stored part of an upload.
+type Part struct {
+	Offset int64 // of its first byte in the whole
+	Blob   BlobRow
+}
+
+// CreatePartial begins an upload, or returns proget.ErrConflict if there is one
+// of this key.
+func (s *Store) CreatePartial(ctx context.Context, p *Partial) error {
+	return s.write(ctx, func(c *conn) error {
+		_, err := c.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("owner", p.Owner))
+		return err
+	})
+}
+
+// FindPartial returns an upload with its parts in the order of their offsets, or
+// proget.ErrNotFound.
+func (s *Store) FindPartial(ctx context.Context, key string) (*Partial, []Part, error) {
+	p := &Partial{Key: key}
+	var parts []Part
+	err := s.read(ctx, func(c *conn) error {
+		parts = nil
+		if err := c.findPartial(ctx, p); err != nil {
+			return err
+		}
+		return c.each(ctx, "ListParts", []sql.NamedArg{arg("upload_key", key)}, func(rows *sql.Rows) error {
+			var part Part
+			err := rows.Scan(append([]any{&part.Offset}, part.Blob.fields()...)...)
+			parts = append(parts, part)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, parts, nil
+}
+
+func (c *conn) findPartial(ctx context.Context, p *Partial) error {
+	var touched int64
+	err := c.one(ctx, "FindPartial", []sql.NamedArg{arg("upload_key", p.Key)}, &p.StorageID, &p.Size, &p.Sums, &p.Owner, &touched)
+	if errors.Is(err, sql.ErrNoRows) {
+		return noPartial()
+	}
+	p.Touched = fromMicros(touched)
+	return err
+}
+
+func noPartial() error {
+	return proget.Errorf(proget.ErrNotFound, "There is no such upload: it was finished, canceled, or left alone for too long. Begin again.")
+}
+
+// AppendPart records a part that follows those before it, and the sums of the
+// whole with it. It returns proget.ErrStale if the upload is not at the part's
+// offset any more. It may be repeated.
+func (s *Store) AppendPart(ctx context.Context, key string, part Part, sums string) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		n, err := tx.run(ctx, "AdvanceUpload", arg("upload_key", key), arg("part_offset", part.Offset),
+			arg("size", part.Offset+part.Blob.Size), arg("sums", sums))
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return tx.insertPart(ctx, key, part)
+		}
+		if known, err := tx.hasPart(ctx, key, part); known || err != nil { // an earlier attempt was committed
+			return err
+		}
+		if err := tx.findPartial(ctx, &Partial{Key: key}); err != nil {
+			return err
+		}
+		return proget.Errorf(proget.ErrStale, "the upload is not at offset %d", part.Offset)
+	})
+}
+
+// PutPart records a part at any offset. It returns proget.ErrInvalid if it
+// overlaps another. It may be repeated.
+func (s *Store) PutPart(ctx context.Context, key string, part Part) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		if n, err := tx.run(ctx, "LockUpload", arg("upload_key", key)); err != nil {
+			return err
+		} else if n == 0 {
+			return noPartial()
+		}
+		if known, err := tx.hasPart(ctx, key, part); known || err != nil {
+			return err
+		}
+		var overlaps int64
+		err := tx.one(ctx, "CountOverlaps", []sql.NamedArg{arg("upload_key", key), arg("part_offset", part.Offset), arg("size", part.Blob.Size)}, &overlaps)
+		if err == nil && overlaps > 0 {
+			err = proget.Errorf(proget.ErrInvalid, "A part of these bytes has arrived already.")
+		}
+		if err != nil {
+			return err
+		}
+		return tx.insertPart(ctx, key, part)
+	})
+}
+
+func (tx *Tx) hasPart(ctx context.Context, key string, part Part) (bool, error) {
+	if tx.attempt == 1 {
+		return false, nil
+	}
+	var n int64
+	err := tx.one(ctx, "HasPart", []sql.NamedArg{arg("upload_key", key), arg("storage_id", part.Blob.StorageID), arg("storage_key", part.Blob.StorageKey)}, &n)
+	return n > 0, err
+}
+
+// insertPart enters the part's object as a blob without a digest.
+func (tx *Tx) insertPart(ctx context.Context, key string, part Part) error {
+	at := []sql.NamedArg{arg("storage_id", part.Blob.StorageID), arg("storage_key", part.Blob.StorageKey)}
+	if _, err := tx.run(ctx, "AdoptObject", append(at, arg("sha256", ""), arg("size", part.Blob.Size))...); err != nil {
+		return err
+	}
+	_, err := tx.run(ctx, "InsertPart", append(at, arg("upload_key", key), arg("part_offset", part.Offset))...)
+	return err
+}
+
+// FinishPartial ends an upload whose bytes are those of f, in the object that f
+// names, and forgets its parts. fresh says that the object is not one of them,
+// and has no row yet. The blob is kept for a grace period, as if a version had
+// just ceased to refer to it. It may be repeated.
+func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, fresh bool) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		if n, err := tx.run(ctx, "LockUpload", arg("upload_key", key)); err != nil {
+			return err
+		} else if n == 0 {
+			return tx.finished(ctx, f)
+		}
+		at := []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey)}
+		if fresh {
+			if _, err := tx.run(ctx, "AdoptObject", append(at, arg("sha256", ""), arg("size", f.Size))...); err != nil {
+				return err
+			}
+		}
+		n, err := tx.run(ctx, "NameBlob", append(at, digestArgs(f)...)...)
+		if err == nil && n == 0 {
+			err = noPartial()
+		}
+		if err != nil {
+			return err
+		}
+		return tx.forgetPartial(ctx, key)
+	})
+}
+
+// finished returns nil if an earlier attempt has finished the upload.
+func (tx *Tx) finished(ctx context.Context, f *proget.File) error {
+	if tx.attempt == 1 {
+		return noPartial()
+	}
+	var n int64
+	err := tx.one(ctx, "HasBlob", []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey), arg("sha256", f.Digests[proget.SHA256])}, &n)
+	if err == nil && n == 0 {
+		err = noPartial()
+	}
+	return err
+}
+
+// DeletePartial gives an upload up. That it is gone is as good.
+func (s *Store) DeletePartial(ctx context.Context, key string) error {
+	return s.Tx(ctx, func(tx *Tx) error { return tx.forgetPartial(ctx, key) })
+}
+
+// forgetPartial leaves the parts to garbage collection.
+func (tx *Tx) forgetPartial(ctx context.Context, key string) error {
+	for _, name := range []string{"TouchParts", "DeleteParts", "DeleteUpload"} {
+		if _, err := tx.run(ctx, name, arg("upload_key", key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PurgePartials gives up some of the uploads to which nothing was added for the
+// given time, and returns how many; 0 means that none is left.
+func (s *Store) PurgePartials(ctx context.Context, olderThan time.Duration) (n int64, err error) {
+	err = s.Tx(ctx, func(tx *Tx) error {
+		var keys []string
+		err := tx.each(ctx, "ListOldUploads", []sql.NamedArg{arg("older_than", olderThan.Microseconds()), arg("limit", purgedAtOnce)},
+			func(rows *sql.Rows) error {
+				var key string
+				err := rows.Scan(&key)
+				keys = append(keys, key)
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		n = int64(len(keys))
+		for _, key := range keys {
+			if err := tx.forgetPartial(ctx, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
+}

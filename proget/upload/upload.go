@@ -1,0 +1,328 @@
+// Package upload takes uploads that come in several requests, each of which may
+// reach another server: chunks in order, as registries of container images take
+// them, or parts at any offset, as asset directories do.
+//
+// Each part is an object of its own in storage, so that nothing is ever written
+// twice to one place, and a server that stood still cannot spoil what another
+// has taken meanwhile. Where a part belongs, how far an upload is, and the state
+// of its digests are in the database. An upload of one part is finished without
+// a copy; others are joined by storage reading them once.
+//
+// What is abandoned is given up after some time; garbage collection frees it.
+package upload
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
+)
+
+// Uploads are the uploads under way in an installation. It is safe for
+// concurrent use.
+type Uploads struct {
+	db    *db.Store
+	blobs *storage.Set
+	opts  Options
+}
+
+// Options configure Uploads. The zero value is ready to use.
+type Options struct {
+	MaxSize    int64              // of a whole upload, in bytes; default 10 GiB
+	Algorithms []proget.Algorithm // digests of what comes in order, beside SHA-256
+	Logger     *slog.Logger       // default: slog.Default()
+}
+
+// New returns the uploads of an installation.
+func New(store *db.Store, blobs *storage.Set, opts *Options) *Uploads {
+	u := &Uploads{db: store, blobs: blobs}
+	if opts != nil {
+		u.opts = *opts
+	}
+	if u.opts.MaxSize == 0 {
+		u.opts.MaxSize = 10 << 30
+	}
+	if u.opts.Logger == nil {
+		u.opts.Logger = slog.Default()
+	}
+	return u
+}
+
+// A Ref names an upload: those of different feeds or scopes have nothing to do
+// with each other.
+type Ref struct {
+	Feed  *proget.Feed
+	Scope string // the feed type's own, such as a repository's name
+	ID    string
+}
+
+// key is the upload's name in the database, of bounded length whatever the
+// client has chosen.
+func (r Ref) key() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q", r.Feed.ID, r.Scope, r.ID))
+	return hex.EncodeToString(sum[:])
+}
+
+// NewID returns an id that nobody can guess.
+func NewID() string { return rand.Text() }
+
+// An OffsetError says that a chunk does not follow the ones before it: it came
+// twice, too early, or while another was on its way.
+type OffsetError struct {
+	Size int64 // of what has arrived, and where the next chunk begins
+}
+
+// Error implements error.
+func (e *OffsetError) Error() string {
+	return fmt.Sprintf("the next chunk begins at byte %d", e.Size)
+}
+
+// Unwrap makes the error one of the client's.
+func (e *OffsetError) Unwrap() error {
+	return proget.Errorf(proget.ErrInvalid, "The upload has %d bytes so far; the next chunk begins there.", e.Size)
+}
+
+// Begin begins an upload, or returns proget.ErrConflict if there is one of this
+// name.
+func (u *Uploads) Begin(ctx context.Context, r Ref, by proget.Principal) error {
+	err := u.db.CreatePartial(ctx, &db.Partial{Key: r.key(), StorageID: r.Feed.StorageID, Owner: by.String()})
+	if errors.Is(err, proget.ErrConflict) {
+		err = proget.WrapError(proget.ErrConflict, err, "There is an upload %.60q already.", r.ID)
+	}
+	return err
+}
+
+// Size returns how many bytes have arrived in order, or proget.ErrNotFound.
+func (u *Uploads) Size(ctx context.Context, r Ref) (int64, error) {
+	p, _, err := u.db.FindPartial(ctx, r.key())
+	if err != nil {
+		return 0, err
+	}
+	return p.Size, nil
+}
+
+// Append takes the chunk that begins at offset, and returns how many bytes have
+// arrived with it. A chunk that breaks off leaves nothing: the client asks for
+// the size and sends it again. [OffsetError] says that another chunk is due.
+func (u *Uploads) Append(ctx context.Context, r Ref, offset int64, body io.Reader) (size int64, err error) {
+	p, _, err := u.db.FindPartial(ctx, r.key())
+	if err != nil {
+		return 0, err
+	}
+	if p.Size != offset {
+		return p.Size, &OffsetError{p.Size}
+	}
+	sums := storage.Sums{}
+	if p.Sums != "" {
+		if err := json.Unmarshal([]byte(p.Sums), &sums); err != nil {
+			return 0, fmt.Errorf("read the sums of an upload: %w", err)
+		}
+	}
+	blobs, blob, err := u.put(ctx, p, body, &storage.PutOptions{Algorithms: u.opts.Algorithms, After: sums, MaxSize: u.opts.MaxSize - offset})
+	if err != nil {
+		return offset, err
+	}
+	if blob.Size == 0 { // some clients send an empty chunk at the end
+		return offset, blobs.Delete(ctx, blob.Key)
+	}
+	text, err := json.Marshal(blob.Sums)
+	if err != nil {
+		return offset, err
+	}
+	err = u.db.AppendPart(ctx, p.Key, part(p, offset, blob), string(text))
+	if errors.Is(err, proget.ErrStale) { // another chunk was faster
+		u.discard(ctx, blobs, blob.Key)
+		size, err := u.Size(ctx, r)
+		if err != nil {
+			return 0, err
+		}
+		return size, &OffsetError{size}
+	}
+	return offset + blob.Size, u.recorded(ctx, blobs, blob.Key, err)
+}
+
+// PutPart takes a part of size bytes that begins at offset, in any order. It
+// returns proget.ErrInvalid if it overlaps one that has arrived or has another
+// size.
+func (u *Uploads) PutPart(ctx context.Context, r Ref, offset, size int64, body io.Reader) error {
+	if offset < 0 || size <= 0 || offset > u.opts.MaxSize-size {
+		return proget.Errorf(proget.ErrInvalid, "A part has at least one byte, and the whole at most %d.", u.opts.MaxSize)
+	}
+	p, _, err := u.db.FindPartial(ctx, r.key())
+	if err != nil {
+		return err
+	}
+	blobs, blob, err := u.put(ctx, p, body, &storage.PutOptions{MaxSize: size})
+	if err != nil {
+		return err
+	}
+	if blob.Size != size {
+		u.discard(ctx, blobs, blob.Key)
+		return proget.Errorf(proget.ErrInvalid, "The part has %d bytes instead of %d.", blob.Size, size)
+	}
+	return u.recorded(ctx, blobs, blob.Key, u.db.PutPart(ctx, p.Key, part(p, offset, blob)))
+}
+
+func part(p *db.Partial, offset int64, b storage.Blob) db.Part {
+	return db.Part{Offset: offset, Blob: db.BlobRow{Size: b.Size, StorageID: p.StorageID, StorageKey: b.Key}}
+}
+
+func (u *Uploads) put(ctx context.Context, p *db.Partial, body io.Reader, opts *storage.PutOptions) (*storage.Store, storage.Blob, error) {
+	blobs, err := u.blobs.Store(ctx, p.StorageID)
+	if err != nil {
+		return nil, storage.Blob{}, err
+	}
+	blob, err := blobs.Put(ctx, body, opts)
+	if errors.Is(err, proget.ErrTooLarge) {
+		err = proget.WrapError(proget.ErrTooLarge, err, "The upload is larger than it may be, or than was announced.")
+	}
+	return blobs, blob, err
+}
+
+// recorded removes a part's object if it was not recorded for certain to be
+// refused. What stays is nobody's, and swept.
+func (u *Uploads) recorded(ctx context.Context, blobs *storage.Store, key string, err error) error {
+	if errors.Is(err, proget.ErrInvalid) || errors.Is(err, proget.ErrNotFound) {
+		u.discard(ctx, blobs, key)
+	}
+	return err
+}
+
+func (u *Uploads) discard(ctx context.Context, blobs *storage.Store, key string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := blobs.Delete(ctx, key); err != nil {
+		u.opts.Logger.WarnContext(ctx, "a part of an upload that was refused could not be removed; it is left to garbage collection", "key", key, "error", err)
+	}
+}
+
+// Cancel gives an upload up. That there is none is no error.
+func (u *Uploads) Cancel(ctx context.Context, r Ref) error { return u.db.DeletePartial(ctx, r.key()) }
+
+// Finish ends an upload and returns what was uploaded, as one stored object. It
+// is kept for the grace period of garbage collection, within which
+// feed.Upload.Stored makes a package of it. want are digests that the client
+// claims; if one differs, or a part is missing, Finish returns proget.ErrInvalid
+// and the upload goes on.
+func (u *Uploads) Finish(ctx context.Context, r Ref, want proget.Digests) (storage.Blob, error) {
+	p, parts, err := u.db.FindPartial(ctx, r.key())
+	if err != nil {
+		return storage.Blob{}, err
+	}
+	size, err := whole(parts)
+	if err != nil {
+		return storage.Blob{}, err
+	}
+	blobs, err := u.blobs.Store(ctx, p.StorageID)
+	if err != nil {
+		return storage.Blob{}, err
+	}
+	blob, fresh, err := u.join(ctx, blobs, p, parts, size)
+	if err != nil {
+		return storage.Blob{}, err
+	}
+	err = compare(blob.Digests, want)
+	if err == nil {
+		f := &proget.File{Size: blob.Size, Digests: blob.Digests, StorageID: p.StorageID, StorageKey: blob.Key}
+		err = u.db.FinishPartial(ctx, p.Key, f, fresh)
+	}
+	if err != nil && fresh {
+		err = u.recorded(ctx, blobs, blob.Key, err)
+	}
+	return blob, err
+}
+
+// whole returns the size of all parts together, which must leave no gap.
+func whole(parts []db.Part) (size int64, err error) {
+	for _, part := range parts {
+		if part.Offset != size {
+			return 0, proget.Errorf(proget.ErrInvalid, "The bytes from %d to %d have not arrived.", size, part.Offset-1)
+		}
+		size += part.Blob.Size
+	}
+	return size, nil
+}
+
+// compare checks the digests that a client claims.
+func compare(have, want proget.Digests) error {
+	for algorithm, digest := range want {
+		if have[algorithm] != digest {
+			return proget.Errorf(proget.ErrInvalid, "The digest of what was uploaded is %s %s, not %.128s.", algorithm, have[algorithm], digest)
+		}
+	}
+	return nil
+}
+
+// join returns the object that holds all parts: the only one, or a fresh one.
+func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial, parts []db.Part, size int64) (b storage.Blob, fresh bool, err error) {
+	if len(parts) == 1 && p.Size == size { // it came in order: its digests are known
+		digests, err := u.digests(p)
+		return storage.Blob{Key: parts[0].Blob.StorageKey, Size: size, Digests: digests}, false, err
+	}
+	b, err = blobs.Put(ctx, &joined{ctx: ctx, blobs: blobs, parts: parts}, &storage.PutOptions{Algorithms: u.opts.Algorithms, Size: size})
+	if err != nil {
+		return b, false, fmt.Errorf("join the parts of an upload: %w", err)
+	}
+	if p.Size != size || size == 0 { // what came in any order has no digests yet
+		return b, true, nil
+	}
+	digests, err := u.digests(p)
+	if err == nil && b.Digests[proget.SHA256] != digests[proget.SHA256] {
+		u.discard(ctx, blobs, b.Key)
+		err = proget.WrapError(proget.ErrUnavailable, storage.ErrDamaged, "Storage has not kept what was uploaded: begin again.")
+	}
+	return b, true, err
+}
+
+// digests returns those of the parts that came in order.
+func (u *Uploads) digests(p *db.Partial) (proget.Digests, error) {
+	var sums storage.Sums
+	if err := json.Unmarshal([]byte(p.Sums), &sums); err != nil {
+		return nil, fmt.Errorf("read the sums of an upload: %w", err)
+	}
+	return sums.Digests()
+}
+
+// joined reads one part after the other, each opened when its turn comes.
+type joined struct {
+	ctx   context.Context
+	blobs *storage.Store
+	parts []db.Part
+	open  *storage.Reader
+}
+
+// Read implements [io.Reader].
+func (j *joined) Read(b []byte) (n int, err error) {
+	for {
+		if j.open == nil {
+			if len(j.parts) == 0 {
+				return 0, io.EOF
+			}
+			if j.open, err = j.blobs.Open(j.ctx, j.parts[0].Blob.StorageKey); err != nil {
+				return 0, err
+			}
+			j.parts = j.parts[1:]
+		}
+		n, err = j.open.Read(b)
+		if err != nil {
+			_ = j.open.Close()
+			j.open = nil
+		}
+		if n > 0 && err == io.EOF {
+			err = nil
+		}
+		if n > 0 || err != nil && err != io.EOF {
+			return n, err
+		}
+	}
+}

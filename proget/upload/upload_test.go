@@ -1,0 +1,320 @@
+package upload_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/indexing/upkeep"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/publish"
+	"github.com/proget-go/ha/proget/upload"
+	"github.com/proget-go/ha/storage"
+)
+
+var (
+	ann  = proget.Principal{User: "ann"}
+	dark = slog.New(slog.DiscardHandler)
+)
+
+// An installation is a database and a storage; each server has its own view of
+// the first.
+type installation struct {
+	path  string
+	blobs *storage.Store
+	db    *db.Store
+	feed  *proget.Feed
+}
+
+func newInstallation(t *testing.T) *installation {
+	t.Helper()
+	in := &installation{path: filepath.Join(t.TempDir(), "test.db"), feed: &proget.Feed{Name: "main", Type: "plain", Active: true}}
+	var err error
+	in.blobs, err = storage.OpenFolder(filepath.Join(t.TempDir(), "packages"), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = in.blobs.Close() })
+	in.db = in.store(t)
+	ch := &db.Change{FeedID: proget.SystemFeed, Operation: "create", Kind: proget.SystemChanged}
+	_, err = in.db.Change(t.Context(), ch, func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), in.feed) })
+	require.NoError(t, err)
+	return in
+}
+
+func (in *installation) store(t *testing.T) *db.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), in.path, &db.Options{Logger: dark})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// server returns the uploads as one more server sees them.
+func (in *installation) server(t *testing.T, opts upload.Options) *upload.Uploads {
+	t.Helper()
+	opts.Logger = dark
+	return upload.New(in.store(t), storage.NewSet(in.blobs, nil), &opts)
+}
+
+// begin begins an upload.
+func (in *installation) begin(t *testing.T, u *upload.Uploads) upload.Ref {
+	t.Helper()
+	r := upload.Ref{Feed: in.feed, Scope: "repository", ID: upload.NewID()}
+	require.NoError(t, u.Begin(t.Context(), r, ann))
+	return r
+}
+
+func (in *installation) objects(t *testing.T) (keys []string) {
+	t.Helper()
+	for o, err := range in.blobs.List(t.Context(), "") {
+		require.NoError(t, err)
+		keys = append(keys, o.Key)
+	}
+	return keys
+}
+
+// collect runs a collection without grace.
+func (in *installation) collect(t *testing.T) {
+	t.Helper()
+	c := upkeep.NewCollector(in.db, storage.NewSet(in.blobs, nil), &upkeep.CollectorOptions{Grace: -time.Minute, Logger: dark})
+	require.NoError(t, c.Work(t.Context(), new(proget.Job), new(indexing.Progress)))
+}
+
+func (in *installation) requireContent(t *testing.T, b storage.Blob, want string) {
+	t.Helper()
+	require.EqualValues(t, len(want), b.Size)
+	require.NoError(t, in.blobs.Verify(t.Context(), b, nil))
+	r, err := in.blobs.Open(t.Context(), b.Key)
+	require.NoError(t, err)
+	defer r.Close()
+	got, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got))
+}
+
+func digests(t *testing.T, content string) proget.Digests {
+	t.Helper()
+	d := proget.Digests{}
+	for _, a := range []proget.Algorithm{proget.SHA256, proget.SHA512} {
+		h, err := a.New()
+		require.NoError(t, err)
+		h.Write([]byte(content))
+		d[a] = fmt.Sprintf("%x", h.Sum(nil))
+	}
+	return d
+}
+
+// TestChunksThroughManyServers: each chunk reaches another server.
+func TestChunksThroughManyServers(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	servers := make([]*upload.Uploads, 3)
+	for i := range servers {
+		servers[i] = in.server(t, upload.Options{Algorithms: []proget.Algorithm{proget.SHA512}})
+	}
+	r := in.begin(t, servers[0])
+	require.ErrorIs(t, servers[1].Begin(t.Context(), r, ann), proget.ErrConflict)
+	var want string
+	for n := range 7 {
+		chunk := strings.Repeat(fmt.Sprint(n), 1000*n+1)
+		size, err := servers[n%3].Append(t.Context(), r, int64(len(want)), strings.NewReader(chunk))
+		require.NoError(t, err)
+		want += chunk
+		require.EqualValues(t, len(want), size)
+		size, err = servers[(n+1)%3].Size(t.Context(), r)
+		require.NoError(t, err)
+		require.EqualValues(t, len(want), size)
+	}
+	size, err := servers[0].Append(t.Context(), r, int64(len(want)), strings.NewReader(""))
+	require.NoError(t, err, "an empty chunk is none")
+	require.EqualValues(t, len(want), size)
+	wrong := digests(t, "other")
+	_, err = servers[1].Finish(t.Context(), r, wrong)
+	require.ErrorIs(t, err, proget.ErrInvalid)
+	b, err := servers[2].Finish(t.Context(), r, digests(t, want))
+	require.NoError(t, err)
+	require.Equal(t, digests(t, want), b.Digests)
+	in.requireContent(t, b, want)
+	for _, s := range servers {
+		_, err = s.Size(t.Context(), r)
+		require.ErrorIs(t, err, proget.ErrNotFound)
+		_, err = s.Finish(t.Context(), r, nil)
+		require.ErrorIs(t, err, proget.ErrNotFound)
+	}
+}
+
+// TestOneChunk: what came in one chunk is not copied to be finished.
+func TestOneChunk(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	u := in.server(t, upload.Options{})
+	r := in.begin(t, u)
+	_, err := u.Append(t.Context(), r, 0, strings.NewReader("all of it"))
+	require.NoError(t, err)
+	before := in.objects(t)
+	b, err := u.Finish(t.Context(), r, nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{b.Key}, before)
+	require.Equal(t, before, in.objects(t))
+	in.requireContent(t, b, "all of it")
+	empty := in.begin(t, u)
+	b, err = u.Finish(t.Context(), empty, nil)
+	require.NoError(t, err)
+	in.requireContent(t, b, "")
+}
+
+// TestWrongChunks: a chunk that comes twice, early, late or in half changes
+// nothing.
+func TestWrongChunks(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	u := in.server(t, upload.Options{MaxSize: 10})
+	r := in.begin(t, u)
+	_, err := u.Append(t.Context(), r, 0, strings.NewReader("first"))
+	require.NoError(t, err)
+	for _, offset := range []int64{0, 3, 6, -1} {
+		size, err := u.Append(t.Context(), r, offset, strings.NewReader("again"))
+		wrong, ok := errors.AsType[*upload.OffsetError](err)
+		require.True(t, ok, "%v", err)
+		require.EqualValues(t, 5, wrong.Size)
+		require.EqualValues(t, 5, size)
+		require.ErrorIs(t, err, proget.ErrInvalid)
+	}
+	_, err = u.Append(t.Context(), r, 5, io.MultiReader(strings.NewReader("ha"), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	_, err = u.Append(t.Context(), r, 5, strings.NewReader("too long"))
+	require.ErrorIs(t, err, proget.ErrTooLarge)
+	for name, other := range map[string]upload.Ref{
+		"id":    {Feed: in.feed, Scope: r.Scope, ID: "other"},
+		"scope": {Feed: in.feed, Scope: "other", ID: r.ID},
+		"feed":  {Feed: &proget.Feed{ID: 77}, Scope: r.Scope, ID: r.ID},
+	} {
+		_, err = u.Append(t.Context(), other, 5, strings.NewReader("x"))
+		require.ErrorIs(t, err, proget.ErrNotFound, name)
+	}
+	require.Len(t, in.objects(t), 1)
+	_, err = u.Append(t.Context(), r, 5, strings.NewReader("rest"))
+	require.NoError(t, err)
+	b, err := u.Finish(t.Context(), r, nil)
+	require.NoError(t, err)
+	in.requireContent(t, b, "firstrest")
+}
+
+// TestSameChunkAtOnce: of several servers that take the same chunk at the same
+// moment, one has it.
+func TestSameChunkAtOnce(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	first := in.server(t, upload.Options{})
+	r := in.begin(t, first)
+	var wins, refused int
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for n := range 6 {
+		u := in.server(t, upload.Options{})
+		all.Go(func() {
+			_, err := u.Append(context.WithoutCancel(t.Context()), r, 0, strings.NewReader(fmt.Sprint("chunk ", n)))
+			mu.Lock()
+			defer mu.Unlock()
+			if _, ok := errors.AsType[*upload.OffsetError](err); ok {
+				refused++
+			} else if err == nil {
+				wins++
+			}
+		})
+	}
+	all.Wait()
+	require.Equal(t, []int{1, 5}, []int{wins, refused})
+	require.Len(t, in.objects(t), 1)
+	b, err := first.Finish(t.Context(), r, nil)
+	require.NoError(t, err)
+	require.NoError(t, in.blobs.Verify(t.Context(), b, nil))
+}
+
+// TestParts: parts may come in any order, each once.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	a, b := in.server(t, upload.Options{MaxSize: 100}), in.server(t, upload.Options{MaxSize: 100})
+	r := in.begin(t, a)
+	require.NoError(t, a.PutPart(t.Context(), r, 10, 5, strings.NewReader("third")))
+	require.NoError(t, b.PutPart(t.Context(), r, 0, 4, strings.NewReader("one ")))
+	_, err := b.Finish(t.Context(), r, nil)
+	require.ErrorIs(t, err, proget.ErrInvalid)
+	require.Contains(t, proget.Message(err), "from 4 to 9")
+	for _, wrong := range []struct {
+		offset, size int64
+		body         string
+	}{{9, 2, "xx"}, {10, 5, "third"}, {0, 100, strings.Repeat("x", 100)}, {4, 6, "short"}, {4, 6, "too long"}, {-1, 2, "xx"}, {4, 0, ""}, {90, 20, "x"}} {
+		err := b.PutPart(t.Context(), r, wrong.offset, wrong.size, strings.NewReader(wrong.body))
+		require.True(t, errors.Is(err, proget.ErrInvalid) || errors.Is(err, proget.ErrTooLarge), "%+v: %v", wrong, err)
+	}
+	require.Len(t, in.objects(t), 2, "what was refused is gone")
+	require.NoError(t, b.PutPart(t.Context(), r, 4, 6, strings.NewReader("second")))
+	blob, err := a.Finish(t.Context(), r, proget.Digests{proget.SHA256: digests(t, "one secondthird")[proget.SHA256]})
+	require.NoError(t, err)
+	in.requireContent(t, blob, "one secondthird")
+}
+
+// TestAbandoned: parts under way are kept; what was canceled or left alone goes.
+func TestAbandoned(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	u := in.server(t, upload.Options{})
+	canceled, left := in.begin(t, u), in.begin(t, u)
+	for _, r := range []upload.Ref{canceled, left} {
+		_, err := u.Append(t.Context(), r, 0, strings.NewReader("part"))
+		require.NoError(t, err)
+	}
+	marked, err := in.db.MarkBlobs(t.Context(), 0, 1000, -time.Minute)
+	require.NoError(t, err)
+	require.Zero(t, marked, "they are needed")
+	require.NoError(t, u.Cancel(t.Context(), canceled))
+	require.NoError(t, u.Cancel(t.Context(), canceled), "twice")
+	marked, err = in.db.MarkBlobs(t.Context(), 0, 1000, -time.Minute)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, marked)
+	in.collect(t)
+	require.Empty(t, in.objects(t))
+	_, err = u.Append(t.Context(), left, 4, strings.NewReader("more"))
+	require.ErrorIs(t, err, proget.ErrNotFound)
+	require.Empty(t, in.objects(t))
+}
+
+// TestPublishStored: what was uploaded becomes a package without another copy.
+func TestPublishStored(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	same := func(s string) string { return s }
+	typ := feed.Type{Name: "plain", NameKey: same, VersionKey: same, Inspect: func(context.Context, feed.File) (*feed.Manifest, error) {
+		return &feed.Manifest{Name: "a", Version: "1", FileName: "f"}, nil
+	}}
+	p := publish.New(in.db, storage.NewSet(in.blobs, nil), []feed.Type{typ}, &publish.Options{Logger: dark})
+	u := in.server(t, upload.Options{})
+	r := in.begin(t, u)
+	_, err := u.Append(t.Context(), r, 0, bytes.NewReader(make([]byte, 300_000)))
+	require.NoError(t, err)
+	b, err := u.Finish(t.Context(), r, nil)
+	require.NoError(t, err)
+	v, err := p.Publish(t.Context(), feed.Upload{Feed: in.feed, Stored: &b, By: ann})
+	require.NoError(t, err)
+	require.Equal(t, b.Key, v.Files[0].StorageKey)
+	_, err = p.Publish(t.Context(), feed.Upload{Feed: in.feed, Stored: &b, By: ann})
+	require.ErrorIs(t, err, proget.ErrConflict)
+	in.collect(t)
+	require.Equal(t, []string{b.Key}, in.objects(t), "a refused second version does not take it away")
+}
