@@ -107,7 +107,7 @@ func (s *Store) PutPart(ctx context.Context, key string, part Part) error {
 			return err
 		}
 		var overlaps int64
-		err := tx.one(ctx, "CountOverlaps", []sql.NamedArg{arg("upload_key", key), arg("part_offset", part.Offset), arg("size", part.Blob.Size)}, &overlaps)
+		err := tx.one(ctx, "CountOverlaps", []sql.NamedArg{arg("upload_key", key), arg("part_offset", part.Offset), arg("upto", part.Offset+part.Blob.Size)}, &overlaps)
 		if err == nil && overlaps > 0 {
 			err = proget.Errorf(proget.ErrInvalid, "A part of these bytes has arrived already.")
 		}

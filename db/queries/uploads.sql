@@ -13,7 +13,7 @@ UPDATE upload SET touched = @now WHERE upload_key = @upload_key;
 
 -- name: CountOverlaps
 SELECT COUNT(*) FROM upload_part
-WHERE upload_key = @upload_key AND part_offset < @part_offset + @size AND part_offset + size > @part_offset;
+WHERE upload_key = @upload_key AND part_offset < @upto AND part_offset + size > @part_offset;
 
 -- name: HasPart
 SELECT COUNT(*) FROM upload_part p

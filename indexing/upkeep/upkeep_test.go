@@ -68,7 +68,7 @@ func open(ctx context.Context, dir string) (*installation, error) {
 	return in, in.change(ctx, func(tx *db.Tx) error { return tx.CreateFeed(ctx, in.feed) })
 }
 
-func newInstallation(t *testing.T) *installation {
+func newInstallation(t testing.TB) *installation {
 	t.Helper()
 	in, err := open(t.Context(), t.TempDir())
 	require.NoError(t, err)
@@ -115,7 +115,7 @@ func (in *installation) push(ctx context.Context, version, content string) (*pro
 	return in.publisher.Publish(ctx, feed.Upload{Feed: in.feed, Body: strings.NewReader(content), Name: version, By: ann})
 }
 
-func (in *installation) mustPush(t *testing.T, version, content string) *proget.Version {
+func (in *installation) mustPush(t testing.TB, version, content string) *proget.Version {
 	t.Helper()
 	v, err := in.push(t.Context(), version, content)
 	require.NoError(t, err)
@@ -127,7 +127,7 @@ func (in *installation) delete(ctx context.Context, name, version string) error 
 }
 
 // versions returns the versions of a package by their keys.
-func (in *installation) versions(t *testing.T, name string) map[string]*proget.Version {
+func (in *installation) versions(t testing.TB, name string) map[string]*proget.Version {
 	t.Helper()
 	all := make(map[string]*proget.Version)
 	p, err := in.db.LoadPackage(t.Context(), in.feed.ID, name)
@@ -142,13 +142,13 @@ func (in *installation) versions(t *testing.T, name string) map[string]*proget.V
 }
 
 // requireWhole checks that a file has its bytes.
-func (in *installation) requireWhole(t *testing.T, f proget.File) {
+func (in *installation) requireWhole(t testing.TB, f proget.File) {
 	t.Helper()
 	sum := sha256.Sum256([]byte(in.content(t, f)))
 	require.Equal(t, f.Digests[proget.SHA256], hex.EncodeToString(sum[:]))
 }
 
-func (in *installation) content(t *testing.T, f proget.File) string {
+func (in *installation) content(t testing.TB, f proget.File) string {
 	t.Helper()
 	blobs, err := in.stores.Store(t.Context(), f.StorageID)
 	require.NoError(t, err)
@@ -161,7 +161,7 @@ func (in *installation) content(t *testing.T, f proget.File) string {
 }
 
 // files returns the names of all files in both folders, temporary ones too.
-func (in *installation) files(t *testing.T) []string {
+func (in *installation) files(t testing.TB) []string {
 	t.Helper()
 	return append(filesIn(t, in.folder), filesIn(t, in.second())...)
 }
@@ -170,7 +170,7 @@ func (in *installation) files(t *testing.T) []string {
 func (in *installation) second() string { return filepath.Join(in.dir, "second") }
 
 // filesIn returns the names of the files below a folder that may be missing.
-func filesIn(t *testing.T, folder string) (names []string) {
+func filesIn(t testing.TB, folder string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(folder, func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
@@ -186,7 +186,7 @@ func filesIn(t *testing.T, folder string) (names []string) {
 }
 
 // age makes everything in both folders look two days old.
-func (in *installation) age(t *testing.T) {
+func (in *installation) age(t testing.TB) {
 	t.Helper()
 	then := time.Now().Add(-48 * time.Hour)
 	for _, folder := range []string{in.folder, in.second()} {
@@ -197,7 +197,7 @@ func (in *installation) age(t *testing.T) {
 }
 
 // run does a job and returns its last message.
-func run(t *testing.T, w indexing.Worker, argument string) (string, error) {
+func run(t testing.TB, w indexing.Worker, argument string) (string, error) {
 	t.Helper()
 	p := new(indexing.Progress)
 	err := w.Work(t.Context(), &proget.Job{Kind: w.Kind(), Argument: argument}, p)
