@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 
@@ -20,7 +21,7 @@ const unreachable = "Storage cannot be reached at the moment."
 
 // wrap says what was being done when the bucket failed, and turns its error
 // into the kind that callers act on. A canceled ctx stays what it is.
-func wrap(ctx context.Context, err error, doing string) error {
+func (s *Store) wrap(ctx context.Context, err error, doing string) error {
 	if err == nil {
 		return nil
 	}
@@ -28,10 +29,10 @@ func wrap(ctx context.Context, err error, doing string) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	if gcerrors.Code(err) == gcerrors.PermissionDenied || errors.Is(err, fs.ErrPermission) {
+	if s.bucket.code(err) == gcerrors.PermissionDenied || errors.Is(err, fs.ErrPermission) {
 		return proget.WrapError(proget.ErrUnavailable, err, "Storage refuses this server: permission denied.")
 	}
-	switch kind := kindOf(err); kind {
+	switch kind := s.kindOf(err); kind {
 	case proget.ErrNotFound:
 		return proget.WrapError(kind, err, "The file is not in storage.")
 	case proget.ErrNoSpace:
@@ -44,26 +45,26 @@ func wrap(ctx context.Context, err error, doing string) error {
 
 // wrapWrite is wrap for what creates an object: if something is missing then,
 // it is not the object but the bucket.
-func wrapWrite(ctx context.Context, err error, doing string) error {
-	if ctx.Err() == nil && kindOf(err) == proget.ErrNotFound {
+func (s *Store) wrapWrite(ctx context.Context, err error, doing string) error {
+	if ctx.Err() == nil && s.kindOf(err) == proget.ErrNotFound {
 		return proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%s: %w", doing, err), unreachable)
 	}
-	return wrap(ctx, err, doing)
+	return s.wrap(ctx, err, doing)
 }
 
 // kindOf maps what drivers report to a kind, or to nil if nobody can act on it.
 // gocloud has no code for "unreachable", so the error's own type must tell.
-func kindOf(err error) error {
+func (s *Store) kindOf(err error) error {
 	if kind := share.Kind(err); kind != nil {
 		return kind
 	}
-	switch gcerrors.Code(err) {
+	switch s.bucket.code(err) {
 	case gcerrors.NotFound:
 		return proget.ErrNotFound
 	case gcerrors.ResourceExhausted, gcerrors.DeadlineExceeded, gcerrors.Internal:
 		return proget.ErrUnavailable // throttled, too slow, or the service's own fault
 	}
-	if _, ok := errors.AsType[net.Error](err); ok || isServerError(err) {
+	if _, ok := errors.AsType[net.Error](err); ok || isServerError(err) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return proget.ErrUnavailable
 	}
 	return nil

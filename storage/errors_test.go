@@ -113,12 +113,12 @@ func (e httpError) HTTPStatusCode() int { return int(e) }
 func TestSignedURL(t *testing.T) {
 	t.Parallel()
 	key := newBlobKey()
-	u, err := New(blob.NewBucket(&faulty{}), nil).SignedURL(t.Context(), key, time.Minute)
+	u, err := New(blob.NewBucket(&faulty{}), nil).SignedURL(t.Context(), key, time.Minute, nil)
 	require.NoError(t, err)
 	require.Equal(t, "https://cdn.example/"+key+"?for=1m0s", u.String())
 
-	_, err = New(blob.NewBucket(&faulty{open: errors.New("x"), code: gcerrors.Unimplemented}), nil).SignedURL(t.Context(), key, time.Minute)
+	_, err = New(blob.NewBucket(&faulty{open: errors.New("x"), code: gcerrors.Unimplemented}), nil).SignedURL(t.Context(), key, time.Minute, nil)
 	require.ErrorIs(t, err, ErrUnsupported)
-	_, err = New(blob.NewBucket(&faulty{open: httpError(500)}), nil).SignedURL(t.Context(), key, time.Minute)
+	_, err = New(blob.NewBucket(&faulty{open: httpError(500)}), nil).SignedURL(t.Context(), key, time.Minute, nil)
 	require.ErrorIs(t, err, proget.ErrUnavailable)
 }

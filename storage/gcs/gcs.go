@@ -1,0 +1,109 @@
+// Package gcs lets a [storage.Store] lie in Google Cloud Storage: main gives
+// [Service] to [storage.Open].
+package gcs
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"cloud.google.com/go/storage"
+	"github.com/googleapis/gax-go/v2"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/gcsblob"
+	"gocloud.dev/gcp"
+	"google.golang.org/api/googleapi"
+
+	"github.com/proget-go/ha/proget"
+	store "github.com/proget-go/ha/storage"
+)
+
+const (
+	attempts   = 5               // of each request, with growing, jittered waits
+	maxBackoff = 5 * time.Second // the longest of them
+
+	credentials = "GOOGLE_APPLICATION_CREDENTIALS or the machine's service account"
+)
+
+// Service opens URLs like gs://bucket, with the parameters of
+// [gcsblob.URLOpener].
+func Service() store.Service {
+	return store.Service{Scheme: gcsblob.Scheme, Form: "gs://bucket", Credentials: credentials, Open: open}
+}
+
+func open(ctx context.Context, u *url.URL) (*store.Bucket, error) {
+	if err := findCredentials(ctx, u); err != nil {
+		return nil, err
+	}
+	opened, err := blob.OpenBucket(ctx, u.String())
+	if err != nil {
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: %v", u.Redacted(), err)
+	}
+	var client *storage.Client
+	if opened.As(&client) {
+		bound(client)
+	}
+	// The store may put a prefix before the keys, which closes what it was given.
+	signer, err := blob.OpenBucket(ctx, u.String())
+	if err != nil {
+		return nil, err
+	}
+	return &store.Bucket{Bucket: opened, SignedURL: (&bucket{signer}).signedURL, Status: status}, nil
+}
+
+// findCredentials says that there are none before gocloud goes on without.
+func findCredentials(ctx context.Context, u *url.URL) error {
+	query := u.Query()
+	if os.Getenv("STORAGE_EMULATOR_HOST") != "" || query.Get("anonymous") == "true" || query.Get("access_id") == "-" {
+		return nil
+	}
+	if _, err := gcp.DefaultCredentials(ctx); err != nil {
+		return proget.Errorf(proget.ErrUnavailable, "gs://%s: there are no credentials; set %s", u.Host, credentials)
+	}
+	return nil
+}
+
+// bound sees to it that no request is repeated without end, and that all are
+// repeated: since keys are never used twice, that does no harm.
+func bound(client *storage.Client) {
+	client.SetRetry(storage.WithPolicy(storage.RetryAlways), storage.WithMaxAttempts(attempts),
+		storage.WithBackoff(gax.Backoff{Initial: 200 * time.Millisecond, Max: maxBackoff, Multiplier: 2}))
+}
+
+type bucket struct{ bucket *blob.Bucket }
+
+func (b *bucket) signedURL(ctx context.Context, name string, ttl time.Duration, opts store.SignedURLOptions) (string, error) {
+	return b.bucket.SignedURL(ctx, name, &blob.SignedURLOptions{Expiry: ttl, BeforeSign: func(as func(any) bool) error {
+		var sign *storage.SignedURLOptions
+		if !as(&sign) {
+			return errors.New("gcs: the driver has no options for signing")
+		}
+		sign.Scheme = storage.SigningSchemeV4 // the one that covers the parameters
+		sign.QueryParameters = url.Values{}
+		if d := opts.Disposition(); d != "" {
+			sign.QueryParameters.Set("response-content-disposition", d)
+		}
+		if opts.ContentType != "" {
+			sign.QueryParameters.Set("response-content-type", opts.ContentType)
+		}
+		return nil
+	}})
+}
+
+// status returns the HTTP status of an error, and Google's name of it.
+func status(err error) (int, string) {
+	if errors.Is(err, storage.ErrBucketNotExist) || errors.Is(err, storage.ErrObjectNotExist) {
+		return http.StatusNotFound, "notFound"
+	}
+	answer, ok := errors.AsType[*googleapi.Error](err)
+	if !ok {
+		return 0, ""
+	}
+	if len(answer.Errors) > 0 {
+		return answer.Code, answer.Errors[0].Reason
+	}
+	return answer.Code, ""
+}

@@ -1,0 +1,154 @@
+// Package s3 lets a [storage.Store] lie in Amazon S3 or in what speaks its
+// protocol: main gives [Service] to [storage.Open].
+package s3
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+	"gocloud.dev/blob/s3blob"
+
+	"github.com/proget-go/ha/internal/objecthttp"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
+)
+
+const (
+	attempts   = 5               // of each request, with growing, jittered waits
+	maxBackoff = 5 * time.Second // the longest of them
+
+	// abortTimeout is how long a failed upload may take to take back its parts.
+	abortTimeout = 10 * time.Second
+
+	credentials = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile or role"
+)
+
+// Service opens URLs like s3://bucket?region=eu-west-1, with the parameters of
+// [s3blob.URLOpener].
+func Service() storage.Service {
+	return storage.Service{Scheme: s3blob.Scheme, Form: "s3://bucket?region=…", Credentials: credentials, Open: open}
+}
+
+// bucket is a bucket and how it is reached.
+type bucket struct {
+	name     string
+	client   *s3.Client
+	checksum aws.RequestChecksumCalculation
+}
+
+func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
+	opener := &s3blob.URLOpener{}
+	opened, err := opener.OpenBucketURL(ctx, u)
+	if err != nil {
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: %v", u.Redacted(), err)
+	}
+	b := &bucket{name: u.Host, checksum: opener.Options.RequestChecksumCalculation}
+	opened.As(&b.client)
+	if b.client.Options().Region == "" {
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: add region=… (any, if the endpoint is not Amazon's), or set AWS_REGION", u.Redacted())
+	}
+	if _, err := b.client.Options().Credentials.Retrieve(ctx); err != nil {
+		return nil, proget.Errorf(proget.ErrUnavailable, "s3://%s: there are no credentials; set %s", b.name, credentials)
+	}
+	b.client = s3.New(b.client.Options(), bound)
+	// The opener keeps in its options what the URL said beside the client.
+	again, err := s3blob.OpenBucket(ctx, b.client, b.name, &opener.Options)
+	if err != nil {
+		return nil, err
+	}
+	return &storage.Bucket{Bucket: again, BeforeWrite: b.beforeWrite, SignedURL: b.signedURL,
+		RemoveLeftovers: b.removeLeftovers, Status: status}, nil
+}
+
+// bound sees to it that no request waits or is repeated without end.
+func bound(o *s3.Options) {
+	o.HTTPClient = objecthttp.New()
+	o.DisableLogOutputChecksumValidationSkipped = true // of every object that came in parts
+	o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
+		so.MaxAttempts, so.MaxBackoff = attempts, maxBackoff
+	})
+}
+
+// beforeWrite replaces the upload's manager. The one that gocloud makes takes an
+// upload back under the context that was canceled, so that its parts stay and
+// are paid for; and it gathers 16 MiB before it sends the first.
+func (b *bucket) beforeWrite(opts storage.Options, as func(any) bool) error {
+	var manager *transfermanager.Client
+	if !as(&manager) {
+		return errors.New("s3: the driver has no transfer manager")
+	}
+	*manager = *transfermanager.New(b.client, func(o *transfermanager.Options) {
+		o.PartSizeBytes, o.Concurrency = int64(opts.PartSize), opts.Concurrency
+		o.MultipartUploadThreshold = int64(opts.PartSize)
+		o.RequestChecksumCalculation = b.checksum
+		o.FailTimeout = abortTimeout
+	})
+	return nil
+}
+
+func (b *bucket) signedURL(ctx context.Context, name string, ttl time.Duration, opts storage.SignedURLOptions) (string, error) {
+	in := &s3.GetObjectInput{Bucket: &b.name, Key: &name}
+	if d := opts.Disposition(); d != "" {
+		in.ResponseContentDisposition = &d
+	}
+	if opts.ContentType != "" {
+		in.ResponseContentType = &opts.ContentType
+	}
+	signed, err := s3.NewPresignClient(b.client, s3.WithPresignExpires(ttl)).PresignGetObject(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	return signed.URL, nil
+}
+
+// removeLeftovers aborts uploads whose process was killed. Only the time of
+// their beginning is known, so one that takes longer than idle is aborted, too.
+func (b *bucket) removeLeftovers(ctx context.Context, prefix string, idle time.Duration) (removed int, err error) {
+	pages := s3.NewListMultipartUploadsPaginator(b.client, &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return removed, err
+		}
+		for _, upload := range page.Uploads {
+			if time.Since(aws.ToTime(upload.Initiated)) < idle {
+				continue
+			}
+			_, err := b.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: upload.Key, UploadId: upload.UploadId})
+			if code, _ := status(err); err != nil && code != http.StatusNotFound { // another node was faster
+				return removed, err
+			}
+			removed++
+		}
+	}
+	return removed, nil
+}
+
+// status returns the HTTP status and S3's name of an error. What S3 says of
+// temporary credentials with status 400 is a refusal.
+func status(err error) (code int, name string) {
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
+		code = response.HTTPStatusCode()
+	}
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		name = api.ErrorCode()
+	}
+	switch name {
+	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired":
+		code = http.StatusForbidden
+	case "SlowDown", "RequestTimeout":
+		code = http.StatusServiceUnavailable
+	case "UnknownError":
+		name = ""
+	}
+	return code, name
+}
