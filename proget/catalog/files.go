@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/proget-go/ha/db"
@@ -24,6 +25,8 @@ type Files struct {
 	blobs *storage.Store
 	db    *db.Store
 	log   *slog.Logger
+
+	damaged atomic.Int64 // downloads
 
 	mu     sync.Mutex
 	counts map[int64]int64 // downloads not yet in the database, by version id
@@ -40,7 +43,7 @@ func isUnavailable(err error) bool { return errors.Is(err, proget.ErrUnavailable
 // Serve answers a GET or HEAD with a file. Its bytes never change, so its
 // SHA-256 is its ETag and any part of it may be kept for ever.
 func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version, file proget.File, contentType string) error {
-	content, err := whole(r.Context(), f, file, f.blobs.Open)
+	content, err := whole(r.Context(), f, file, f.openChecked(file))
 	if err != nil {
 		return err
 	}
@@ -56,8 +59,35 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 	// ServeContent hands the kernel an *os.File, which is what Content is on a
 	// file share.
 	http.ServeContent(w, r.Request, "", v.Published, content.Content())
+	if err := content.Err(); err != nil {
+		f.broke(r.Context(), file, err)
+	}
 	return nil
 }
+
+// openChecked opens a file's object so that, where its bytes pass through the
+// process, those of a whole file are checked.
+func (f *Files) openChecked(file proget.File) func(context.Context, string) (*storage.Reader, error) {
+	return func(ctx context.Context, key string) (*storage.Reader, error) {
+		return f.blobs.OpenBlob(ctx, storage.Blob{Key: key, Size: file.Size, Digests: file.Digests})
+	}
+}
+
+// broke notes a response that ended short of its length, which is all that the
+// client learns: its header was sent before.
+func (f *Files) broke(ctx context.Context, file proget.File, err error) {
+	if ctx.Err() != nil {
+		return // the client is gone
+	}
+	if errors.Is(err, storage.ErrDamaged) {
+		f.damaged.Add(1)
+	}
+	f.log.ErrorContext(ctx, "a download was cut off, since the file could not be read as it was stored", "file", file.Name, "key", file.StorageKey, "error", err)
+}
+
+// Damaged returns how many downloads were cut off because the object did not
+// hold the bytes that were stored.
+func (f *Files) Damaged() int64 { return f.damaged.Load() }
 
 // Open gives random access to a file.
 func (f *Files) Open(ctx context.Context, file proget.File) (feed.Content, error) {

@@ -1,18 +1,23 @@
 package catalog_test
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob/memblob"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/catalog"
 	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/publish"
+	"github.com/proget-go/ha/storage"
 )
 
 // serve serves one file of a version.
@@ -215,4 +220,33 @@ func TestDownloadsOutliveAnOutage(t *testing.T) {
 		stop(t, files)
 		require.EqualValues(t, 2, in.downloads(t, "a"))
 	}
+}
+
+// TestDamagedFile: bytes that are not those that were stored never reach a
+// client whole, and somebody learns of it.
+func TestDamagedFile(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	bucket := memblob.OpenBucket(nil)
+	in.blobs = storage.New(bucket, nil)
+	in.publisher = publish.New(in.db, in.blobs, types, &publish.Options{Logger: dark})
+	v, err := in.publish(t.Context(), "a@1")
+	require.NoError(t, err)
+	require.NoError(t, bucket.WriteAll(t.Context(), v.Files[0].StorageKey, []byte("b@1"), nil))
+	var log bytes.Buffer
+	files := catalog.NewFiles(in.blobs, in.db, slog.New(slog.NewTextHandler(&log, nil)))
+
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = files.Serve(w, &feed.Request{Request: r, Feed: in.feed}, v, v.Files[0], "text/plain")
+	}))
+	resp, err := http.Get(server.URL)
+	require.NoError(t, err)
+	body, err := io.ReadAll(resp.Body)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Empty(t, body)
+	require.NoError(t, resp.Body.Close())
+	server.Close() // waits for the handler
+	require.EqualValues(t, 1, files.Damaged())
+	require.Contains(t, log.String(), v.Files[0].StorageKey)
+	require.Contains(t, log.String(), v.Files[0].Name)
 }

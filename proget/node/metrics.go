@@ -42,7 +42,10 @@ func newMetrics(n *Node) *metrics {
 				return 0
 			}
 			return float64(n.searcher.lag())
-		}))
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "proget_damaged_downloads_total", Help: "Downloads cut off because the object in storage has other bytes than were stored."},
+			func() float64 { return float64(n.files.Damaged()) }))
 	return m
 }
 
