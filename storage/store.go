@@ -105,7 +105,7 @@ func (s *Store) sign(ctx context.Context, key string, ttl time.Duration, opts Si
 	if s.bucket.SignedURL != nil {
 		return s.bucket.SignedURL(ctx, s.prefix+key, ttl, opts)
 	}
-	if opts != (SignedURLOptions{}) {
+	if s.service || opts != (SignedURLOptions{}) {
 		return "", ErrUnsupported // a file under a wrong name is worse than one that passes through here
 	}
 	return s.bucket.Bucket.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: ttl})

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
 )
 
 // The bucket or container that each of these servers has at first.
@@ -90,6 +92,23 @@ func StartAzurite(t testing.TB) *Azurite {
 // BucketURL is that of S3 for Azure.
 func (a *Azurite) BucketURL(address, prefix string) string {
 	return fmt.Sprintf("azblob://%s?protocol=http&domain=%s&prefix=%s", Bucket, address, prefix)
+}
+
+// AzuriteSAS returns a signature that opens the container for an hour.
+func AzuriteSAS(t testing.TB) string {
+	t.Helper()
+	key, err := azblob.NewSharedKeyCredential(azuriteAccount, azuriteKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query, err := sas.BlobSignatureValues{
+		Version: sas.Version, ContainerName: Bucket, ExpiryTime: time.Now().Add(time.Hour).UTC(),
+		Permissions: (&sas.ContainerPermissions{Read: true, Add: true, Create: true, Write: true, Delete: true, List: true}).String(),
+	}.SignWithSharedKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return query.Encode()
 }
 
 // GCS is an emulator of Google Cloud Storage.

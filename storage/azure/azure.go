@@ -25,8 +25,9 @@ import (
 )
 
 const (
-	retries  = 4               // of each request, with growing, jittered waits
-	maxDelay = 5 * time.Second // the longest of them
+	retries  = 4                      // of each request, with growing, jittered waits
+	minDelay = 300 * time.Millisecond // about the first of them
+	maxDelay = 5 * time.Second        // the longest of them
 
 	credentials = "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING or an identity"
 )
@@ -126,7 +127,7 @@ func parse(connection string) map[string]string {
 func bounds() policy.ClientOptions {
 	return policy.ClientOptions{
 		Transport: objecthttp.New(),
-		Retry:     policy.RetryOptions{MaxRetries: retries, MaxRetryDelay: maxDelay},
+		Retry:     policy.RetryOptions{MaxRetries: retries, RetryDelay: minDelay, MaxRetryDelay: maxDelay},
 	}
 }
 

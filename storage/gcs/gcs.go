@@ -51,7 +51,7 @@ func open(ctx context.Context, u *url.URL) (*store.Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store.Bucket{Bucket: opened, SignedURL: (&bucket{signer}).signedURL, Status: status}, nil
+	return &store.Bucket{Bucket: opened, BeforeWrite: beforeWrite, SignedURL: (&bucket{signer}).signedURL, Status: status}, nil
 }
 
 // findCredentials says that there are none before gocloud goes on without.
@@ -69,8 +69,35 @@ func findCredentials(ctx context.Context, u *url.URL) error {
 // bound sees to it that no request is repeated without end, and that all are
 // repeated: since keys are never used twice, that does no harm.
 func bound(client *storage.Client) {
-	client.SetRetry(storage.WithPolicy(storage.RetryAlways), storage.WithMaxAttempts(attempts),
-		storage.WithBackoff(gax.Backoff{Initial: 200 * time.Millisecond, Max: maxBackoff, Multiplier: 2}))
+	client.SetRetry(storage.WithPolicy(storage.RetryAlways), storage.WithMaxAttempts(attempts), storage.WithBackoff(backoff))
+}
+
+var backoff = gax.Backoff{Initial: 400 * time.Millisecond, Max: maxBackoff, Multiplier: 2}
+
+// beforeWrite bounds an upload, to which the client's number of attempts does
+// not apply.
+func beforeWrite(_ store.Options, as func(any) bool) error {
+	var object **storage.ObjectHandle
+	if !as(&object) {
+		return errors.New("gcs: the driver has no object")
+	}
+	*object = (*object).Retryer(storage.WithErrorFunc((&series{}).again))
+	return nil
+}
+
+// series counts the failures of one upload that follow each other.
+type series struct {
+	failed int
+	last   time.Time
+}
+
+func (s *series) again(err error) bool {
+	if time.Since(s.last) > time.Minute { // bytes got through meanwhile
+		s.failed = 0
+	}
+	s.failed++
+	s.last = time.Now()
+	return s.failed < attempts && storage.ShouldRetry(err)
 }
 
 type bucket struct{ bucket *blob.Bucket }

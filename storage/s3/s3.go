@@ -5,8 +5,10 @@ package s3
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,8 +25,8 @@ import (
 )
 
 const (
-	attempts   = 5               // of each request, with growing, jittered waits
-	maxBackoff = 5 * time.Second // the longest of them
+	attempts = 5                      // of each request, with growing, jittered waits
+	minDelay = 400 * time.Millisecond // about the first of them
 
 	// abortTimeout is how long a failed upload may take to take back its parts.
 	abortTimeout = 10 * time.Second
@@ -74,8 +76,15 @@ func bound(o *s3.Options) {
 	o.HTTPClient = objecthttp.New()
 	o.DisableLogOutputChecksumValidationSkipped = true // of every object that came in parts
 	o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
-		so.MaxAttempts, so.MaxBackoff = attempts, maxBackoff
+		so.MaxAttempts, so.Backoff = attempts, retry.BackoffDelayerFunc(delay)
 	})
+}
+
+// delay doubles with each attempt, less up to a half, so that nodes do not come
+// back together.
+func delay(attempt int, _ error) (time.Duration, error) {
+	longest := minDelay << (attempt - 1)
+	return longest - rand.N(longest/2), nil
 }
 
 // beforeWrite replaces the upload's manager. The one that gocloud makes takes an
@@ -147,8 +156,11 @@ func status(err error) (code int, name string) {
 		code = http.StatusForbidden
 	case "SlowDown", "RequestTimeout":
 		code = http.StatusServiceUnavailable
-	case "UnknownError":
-		name = ""
+	case "", "NotFound", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "UnknownError":
+	default:
+		if code == http.StatusNotFound { // a gateway that does not know the user
+			code = http.StatusForbidden
+		}
 	}
-	return code, name
+	return code, strings.TrimPrefix(name, "UnknownError")
 }
