@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/storage"
@@ -40,7 +41,8 @@ func open(ctx context.Context, u *url.URL) (*store.Bucket, error) {
 	}
 	opened, err := blob.OpenBucket(ctx, u.String())
 	if err != nil {
-		return nil, proget.Errorf(proget.ErrInvalid, "%s: %v", u.Redacted(), err)
+		said := strings.TrimPrefix(err.Error(), "open bucket "+u.String()+": ")
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: %s", u.Redacted(), said)
 	}
 	var client *storage.Client
 	if opened.As(&client) {

@@ -51,7 +51,11 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 	opener := &s3blob.URLOpener{}
 	opened, err := opener.OpenBucketURL(ctx, u)
 	if err != nil {
-		return nil, proget.Errorf(proget.ErrInvalid, "%s: %v", u.Redacted(), err)
+		said := strings.TrimPrefix(err.Error(), "open bucket "+u.String()+": ")
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: %s", u.Redacted(), said)
+	}
+	if e := u.Query().Get("endpoint"); e != "" && !strings.HasPrefix(e, "http://") && !strings.HasPrefix(e, "https://") {
+		return nil, proget.Errorf(proget.ErrInvalid, "endpoint=%s: write https://host or http://host:port", e)
 	}
 	b := &bucket{name: u.Host, checksum: opener.Options.RequestChecksumCalculation}
 	opened.As(&b.client)
