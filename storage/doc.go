@@ -5,13 +5,15 @@
 // # The tour
 //
 // [Open] takes a URL: "file:///srv/packages" for a folder that several machines
-// mount (package share), "mem:" for tests, and any scheme whose gocloud driver
-// main has imported. [Store.Put] streams an upload and hashes it on the way;
-// the caller then records the [Blob] in its database, and only that makes the
-// object count. [Store.Open] streams it back, with the kernel's help where the
-// object is a file, [Store.ReaderAt] gives random access for archives, and
-// [Store.SignedURL] lets a client fetch it by itself. [Store.Delete], [Store.List]
-// and [Store.RemoveLeftovers] serve garbage collection alone.
+// mount (package share), "mem:" for tests, and those of the object stores that
+// main names in [Options] (packages storage/s3, storage/azure and storage/gcs).
+// [Store.Put] streams an upload and hashes it on the way; the caller then records
+// the [Blob] in its database, and only that makes the object count.
+// [Store.OpenBlob] streams it back, with the kernel's help where the object is a
+// file, and checked where it is not; [Store.ReaderAt] gives random access for
+// archives, and [Store.SignedURL] lets a client fetch it by itself.
+// [Store.Delete], [Store.List] and [Store.RemoveLeftovers] serve garbage
+// collection alone.
 //
 // A [Probe] shows whether two servers really see the same storage.
 //

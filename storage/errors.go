@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"net/http"
 
 	"gocloud.dev/gcerrors"
 
@@ -24,7 +24,7 @@ const unreachable = "Storage cannot be reached at the moment."
 
 // wrap says what was being done when the bucket failed, and turns its error
 // into the kind that callers act on. A canceled ctx stays what it is.
-func wrap(ctx context.Context, err error, doing string) error {
+func (s *Store) wrap(ctx context.Context, err error, doing string) error {
 	if err == nil {
 		return nil
 	}
@@ -32,10 +32,10 @@ func wrap(ctx context.Context, err error, doing string) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	if gcerrors.Code(err) == gcerrors.PermissionDenied || share.IsReadOnly(err) || statusOf(err) == http.StatusForbidden {
+	if s.bucket.code(err) == gcerrors.PermissionDenied || share.IsReadOnly(err) {
 		return proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%w: %w", ErrReadOnly, err), "Storage does not allow this server to do that: it is read-only, or permission is denied.")
 	}
-	switch kind := kindOf(err); kind {
+	switch kind := s.kindOf(err); kind {
 	case proget.ErrNotFound:
 		return proget.WrapError(kind, err, "The file is not in storage.")
 	case proget.ErrNoSpace:
@@ -48,37 +48,34 @@ func wrap(ctx context.Context, err error, doing string) error {
 
 // wrapWrite is wrap for what creates an object: if something is missing then,
 // it is not the object but the bucket.
-func wrapWrite(ctx context.Context, err error, doing string) error {
-	if ctx.Err() == nil && kindOf(err) == proget.ErrNotFound {
+func (s *Store) wrapWrite(ctx context.Context, err error, doing string) error {
+	if ctx.Err() == nil && s.kindOf(err) == proget.ErrNotFound {
 		return proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%s: %w", doing, err), unreachable)
 	}
-	return wrap(ctx, err, doing)
+	return s.wrap(ctx, err, doing)
 }
 
 // kindOf maps what drivers report to a kind, or to nil if nobody can act on it.
 // gocloud has no code for "unreachable", so the error's own type must tell.
-func kindOf(err error) error {
+func (s *Store) kindOf(err error) error {
 	if kind := share.Kind(err); kind != nil {
 		return kind
 	}
-	switch gcerrors.Code(err) {
+	switch s.bucket.code(err) {
 	case gcerrors.NotFound:
 		return proget.ErrNotFound
 	case gcerrors.ResourceExhausted, gcerrors.DeadlineExceeded, gcerrors.Internal:
 		return proget.ErrUnavailable // throttled, too slow, or the service's own fault
 	}
-	if _, ok := errors.AsType[net.Error](err); ok || statusOf(err) >= http.StatusInternalServerError {
+	if _, ok := errors.AsType[net.Error](err); ok || isServerError(err) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return proget.ErrUnavailable
 	}
 	return nil
 }
 
-// statusOf returns the status that an HTTP service answered, or 0. The AWS SDK's
-// errors have this method.
-func statusOf(err error) int {
+// isServerError reports that an HTTP service answered 5xx. The AWS SDK's errors
+// have this method.
+func isServerError(err error) bool {
 	var status interface{ HTTPStatusCode() int }
-	if errors.As(err, &status) {
-		return status.HTTPStatusCode()
-	}
-	return 0
+	return errors.As(err, &status) && status.HTTPStatusCode() >= 500
 }

@@ -83,7 +83,7 @@ func TestPutErrors(t *testing.T) {
 func TestPutErrorOfUnknownKind(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
-	for _, bucket := range []*faulty{{close: broken, code: gcerrors.Unknown}, {close: httpError(400), code: gcerrors.Unknown}} {
+	for _, bucket := range []*faulty{{close: broken, code: gcerrors.Unknown}, {close: httpError(403), code: gcerrors.Unknown}} {
 		_, err := New(blob.NewBucket(bucket), nil).Put(t.Context(), strings.NewReader("hello"), nil)
 		require.ErrorIs(t, err, bucket.close)
 		require.Empty(t, proget.Message(err))
@@ -113,12 +113,12 @@ func (e httpError) HTTPStatusCode() int { return int(e) }
 func TestSignedURL(t *testing.T) {
 	t.Parallel()
 	key := newBlobKey()
-	u, err := New(blob.NewBucket(&faulty{}), nil).SignedURL(t.Context(), key, SignedURLOptions{TTL: time.Minute})
+	u, err := New(blob.NewBucket(&faulty{}), nil).SignedURL(t.Context(), key, time.Minute, nil)
 	require.NoError(t, err)
 	require.Equal(t, "https://cdn.example/"+key+"?for=1m0s", u.String())
 
-	_, err = New(blob.NewBucket(&faulty{open: errors.New("x"), code: gcerrors.Unimplemented}), nil).SignedURL(t.Context(), key, SignedURLOptions{TTL: time.Minute})
+	_, err = New(blob.NewBucket(&faulty{open: errors.New("x"), code: gcerrors.Unimplemented}), nil).SignedURL(t.Context(), key, time.Minute, nil)
 	require.ErrorIs(t, err, ErrUnsupported)
-	_, err = New(blob.NewBucket(&faulty{open: httpError(500)}), nil).SignedURL(t.Context(), key, SignedURLOptions{TTL: time.Minute})
+	_, err = New(blob.NewBucket(&faulty{open: httpError(500)}), nil).SignedURL(t.Context(), key, time.Minute, nil)
 	require.ErrorIs(t, err, proget.ErrUnavailable)
 }

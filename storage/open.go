@@ -21,22 +21,38 @@ import (
 //     is made if its parent exists. On Windows, file:///D:/packages, or
 //     file://server/share/packages for a UNC path.
 //   - mem: or mem://: memory, for tests and trials.
-//   - s3://bucket, azblob://container and gs://bucket, if main imports package
-//     s3, azure or gcs. With prefix=packages/ the store keeps to a part of the
-//     bucket; the prefix must end in a slash.
-//   - anything else goes to gocloud, if main imports its driver.
+//   - s3://bucket?region=eu-west-1, azblob://container, gs://bucket: an object
+//     store, if the options name its service. With &prefix=folder/, the store
+//     keeps to that part of the bucket. That the bucket is there is found out.
+//
+// Any other bucket of gocloud's is for [New], or gets a [Service].
 //
 // A URL that can never work is proget.ErrInvalid.
 func Open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) {
-	bucket, err := openBucket(ctx, bucketURL)
+	var services []Service
+	if opts != nil {
+		services = opts.Services
+	}
+	u, err := url.Parse(bucketURL)
+	if err != nil {
+		return nil, proget.Errorf(proget.ErrInvalid, "this is no URL; use %s", accepted(services))
+	}
+	for _, service := range services {
+		if service.Scheme == u.Scheme {
+			return openService(ctx, service, u, opts)
+		}
+	}
+	bucket, err := openPlain(u, services)
 	if err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
 	}
-	s := New(bucket, opts)
-	if s.url, err = url.Parse(bucketURL); err == nil {
-		s.service = services[s.url.Scheme]
-	}
-	return s, nil
+	return New(bucket, opts), nil
+}
+
+// OpenAnother opens another storage as this one was opened, with the same
+// services.
+func (s *Store) OpenAnother(ctx context.Context, bucketURL string) (*Store, error) {
+	return Open(ctx, bucketURL, &s.opts)
 }
 
 // OpenFolder opens the folder dir, as Open does for its file URL; a relative
@@ -49,11 +65,8 @@ func OpenFolder(dir string, opts *Options) (*Store, error) {
 	return New(bucket, opts), nil
 }
 
-func openBucket(ctx context.Context, bucketURL string) (*blob.Bucket, error) {
-	u, err := url.Parse(bucketURL)
-	if err != nil {
-		return nil, proget.Errorf(proget.ErrInvalid, "this is no URL; use %s", accepted())
-	}
+// openPlain opens what no service stands behind.
+func openPlain(u *url.URL, services []Service) (*blob.Bucket, error) {
 	switch u.Scheme {
 	case "file":
 		dir, err := folderOf(u, runtime.GOOS == "windows")
@@ -62,30 +75,22 @@ func openBucket(ctx context.Context, bucketURL string) (*blob.Bucket, error) {
 		}
 		return share.OpenBucket(dir)
 	case "mem":
-		if strings.TrimRight(bucketURL, "/") != "mem:" {
-			return nil, proget.Errorf(proget.ErrInvalid, "%q: write mem: with nothing after it", bucketURL)
+		if strings.TrimRight(u.String(), "/") != "mem:" {
+			return nil, proget.Errorf(proget.ErrInvalid, "%q: write mem: with nothing after it", u.Redacted())
 		}
 		// The MD5 that memblob would compute is of no use here.
 		return memblob.OpenBucket(&memblob.Options{NoMD5: true}), nil
 	}
-	if !blob.DefaultURLMux().ValidBucketScheme(u.Scheme) {
-		return nil, proget.Errorf(proget.ErrInvalid, "%q: there is no driver for such a URL; use %s", u.Redacted(), accepted())
-	}
-	if prefix := u.Query().Get("prefix"); prefix != "" && !strings.HasSuffix(prefix, "/") {
-		return nil, proget.Errorf(proget.ErrInvalid, "%q: the prefix must end in a slash", u.Redacted())
-	}
-	return blob.OpenBucket(ctx, bucketURL)
+	return nil, proget.Errorf(proget.ErrInvalid, "%q: there is no driver for such a URL; use %s", u.Redacted(), accepted(services))
 }
 
 // accepted names the URLs that this program understands.
-func accepted() string {
-	names := []string{"file:///folder", "mem:"}
-	for _, scheme := range blob.DefaultURLMux().BucketSchemes() {
-		if scheme != "file" && scheme != "mem" {
-			names = append(names, scheme+"://…")
-		}
+func accepted(services []Service) string {
+	forms := []string{"file:///folder", "mem:"}
+	for _, s := range services {
+		forms = append(forms, s.Form)
 	}
-	return strings.Join(names, " or ")
+	return strings.Join(forms, " or ")
 }
 
 // folderOf returns the path that a file URL names.

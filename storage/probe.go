@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
-
-	"gocloud.dev/blob"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -28,10 +27,12 @@ type Probe struct {
 // deletes the one it replaces with [Store.Delete].
 func (s *Store) NewProbe(ctx context.Context, node string) (Probe, error) {
 	p := Probe{Key: newProbeKey(node), Value: newID()}
-	err := s.bucket.WriteAll(ctx, p.Key, []byte(p.Value), &blob.WriterOptions{ContentType: "text/plain"})
+	src, err := newSource(strings.NewReader(p.Value), &PutOptions{})
 	if err != nil {
-		s.discard(ctx, p.Key)
-		return Probe{}, wrapWrite(ctx, err, "write probe")
+		return Probe{}, err
+	}
+	if err := s.write(ctx, p.Key, src, "text/plain"); err != nil {
+		return Probe{}, fmt.Errorf("write probe: %w", err)
 	}
 	return p, nil
 }

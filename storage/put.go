@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -124,25 +123,45 @@ func (s *Store) write(ctx context.Context, key string, src *source, contentType 
 	if contentType == "" {
 		contentType = defaultContentType
 	}
-	opts := &blob.WriterOptions{BufferSize: s.opts.PartSize, MaxConcurrency: s.opts.Concurrency, ContentType: contentType}
-	write := s.writeAll
-	if s.service != nil && s.service.Uploads {
-		write = s.upload
+	wctx, abort := context.WithCancel(ctx)
+	defer abort()
+	opts := s.writerOptions(contentType)
+	var opened bool
+	var err error
+	if s.service {
+		opened, err = true, s.bucket.Upload(wctx, key, &upload{wctx, src, abort}, opts)
+	} else {
+		opened, err = s.pour(wctx, abort, key, src, opts)
 	}
-	err := write(ctx, key, src, opts)
-	if err != nil {
+	if err != nil && opened {
 		s.discard(ctx, key)
 	}
-	return putError(ctx, src, err)
+	return s.putError(ctx, src, err)
 }
 
-// writeAll writes src through a writer of the bucket.
-func (s *Store) writeAll(ctx context.Context, key string, src *source, opts *blob.WriterOptions) error {
-	ctx, abort := context.WithCancel(ctx)
-	defer abort()
+// upload is what a service's driver reads by itself. It is not given a writer:
+// gocloud's for Azure panics when an upload fails, and each costs a pipe more.
+type upload struct {
+	ctx   context.Context
+	src   *source
+	abort context.CancelFunc
+}
+
+// Read implements [io.Reader]. What cannot be read to its end must not become an
+// object, whatever the driver makes of the error.
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.src.fill(u.ctx, p[:min(len(p), bufferSize)])
+	if err != nil && err != io.EOF {
+		u.abort()
+	}
+	return n, err
+}
+
+// pour writes src to the bucket's own writer, and reports whether there was one.
+func (s *Store) pour(ctx context.Context, abort context.CancelFunc, key string, src *source, opts *blob.WriterOptions) (bool, error) {
 	w, err := s.bucket.NewWriter(ctx, key, opts)
 	if err != nil {
-		return err
+		return false, err
 	}
 	err = s.copy(ctx, w, src)
 	if err != nil {
@@ -151,38 +170,15 @@ func (s *Store) writeAll(ctx context.Context, key string, src *source, opts *blo
 	if cerr := w.Close(); err == nil {
 		err = cerr
 	}
-	return err
+	return true, err
 }
 
-// upload lets the service's driver read src. It gives the upload up in order
-// when src fails, as src does when ctx ends; so the driver's own context ends a
-// while later, for it to remove the parts that it has sent.
-func (s *Store) upload(ctx context.Context, key string, src *source, opts *blob.WriterOptions) error {
-	uctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(cleanupTimeout, cancel) })
-	defer stop()
-	err := s.bucket.Upload(uctx, key, &uploading{ctx, src}, opts)
-	return cmp.Or(src.err, err) // whatever the driver has made of the client's error
-}
-
-// uploading is a source as a driver reads it.
-type uploading struct {
-	ctx context.Context
-	src *source
-}
-
-// errUpload stands for the error of a source, which must not pass for the end of
-// a stream, as io.ErrUnexpectedEOF does in some places.
-var errUpload = errors.New("the upload ended early")
-
-// Read implements [io.Reader].
-func (u *uploading) Read(p []byte) (int, error) {
-	n, err := u.src.fill(u.ctx, p[:min(len(p), bufferSize)])
-	if err != nil && err != io.EOF {
-		return n, errUpload
+func (s *Store) writerOptions(contentType string) *blob.WriterOptions {
+	opts := &blob.WriterOptions{BufferSize: s.opts.PartSize, MaxConcurrency: s.opts.Concurrency, ContentType: contentType}
+	if s.bucket.BeforeWrite != nil {
+		opts.BeforeWrite = func(as func(any) bool) error { return s.bucket.BeforeWrite(s.opts, as) }
 	}
-	return n, err
+	return opts
 }
 
 // copy moves src to w in full buffers, since each write may cost a system call
@@ -215,14 +211,14 @@ func (s *Store) discard(ctx context.Context, key string) {
 }
 
 // putError tells the client's errors from storage's.
-func putError(ctx context.Context, src *source, err error) error {
+func (s *Store) putError(ctx context.Context, src *source, err error) error {
 	if err == nil {
 		return nil
 	}
 	if src.err != nil {
 		return fmt.Errorf("read upload: %w", src.err)
 	}
-	return wrapWrite(ctx, err, "put object")
+	return s.wrapWrite(ctx, err, "put object")
 }
 
 // source is an upload on its way in.
@@ -257,9 +253,6 @@ func (s *source) fill(ctx context.Context, buf []byte) (n int, err error) {
 		var m int
 		m, err = s.r.Read(buf[n:])
 		n += m
-	}
-	if err == io.EOF && ctx.Err() != nil { // complete just when nobody wants it any more
-		err = ctx.Err()
 	}
 	s.size += int64(n)
 	if s.max > 0 && s.size > s.max {

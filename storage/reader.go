@@ -2,18 +2,25 @@ package storage
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
 	"io"
 	"os"
 	"time"
 
 	"gocloud.dev/blob"
+
+	"github.com/proget-go/ha/proget"
 )
 
 // A Reader streams an object. It is not safe for concurrent use.
 type Reader struct {
 	blob    *blob.Reader
-	content io.ReadSeeker // the file itself if the object is one, else blob or check
-	check   *checked      // nil if nothing is checked
+	file    *os.File // the object itself if it is a file
+	content *content // of any other object
 	fail    func(error) error
 }
 
@@ -24,10 +31,29 @@ func (s *Store) Open(ctx context.Context, key string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{blob: b, content: b, fail: func(err error) error { return wrap(ctx, err, "read object") }}
-	var file *os.File
-	if b.As(&file) {
-		r.content = file
+	r := &Reader{blob: b, fail: func(err error) error { return s.wrap(ctx, err, "read object") }}
+	if !b.As(&r.file) {
+		r.content = &content{r: b, size: b.Size(), fail: r.fail}
+	}
+	return r, nil
+}
+
+// OpenBlob opens an object that must be as Put returned it, and returns
+// [ErrDamaged] if its size differs. If the reader reads it in order, from the
+// beginning to the end, it checks the SHA-256: if that differs, reading ends
+// with [ErrDamaged] before the last bytes were given out. A file of a shared
+// folder is not checked, since the kernel sends it, and nor is a part.
+func (s *Store) OpenBlob(ctx context.Context, b Blob) (*Reader, error) {
+	r, err := s.Open(ctx, b.Key)
+	if err != nil {
+		return nil, err
+	}
+	if r.Size() != b.Size {
+		_ = r.Close()
+		return nil, fmt.Errorf("%w: %s has %d bytes instead of %d", ErrDamaged, b.Key, r.Size(), b.Size)
+	}
+	if r.content != nil {
+		r.content.check(b)
 	}
 	return r, nil
 }
@@ -38,7 +64,7 @@ func (s *Store) open(ctx context.Context, key string, length int64) (*blob.Reade
 	}
 	b, err := s.bucket.NewRangeReader(ctx, key, 0, length, nil)
 	if err != nil {
-		return nil, wrap(ctx, err, "open object")
+		return nil, s.wrap(ctx, err, "open object")
 	}
 	return b, nil
 }
@@ -53,11 +79,28 @@ func (r *Reader) ModTime() time.Time { return r.blob.ModTime() }
 // file, it is the [*os.File] itself: net/http recognises no other type when it
 // looks for a way to let the kernel send the bytes. It shares its position with
 // the reader, which closes it.
-func (r *Reader) Content() io.ReadSeeker { return r.content }
+func (r *Reader) Content() io.ReadSeeker {
+	if r.file != nil {
+		return r.file
+	}
+	return r.content
+}
+
+// Err returns the error that ended reading an object that is no file, which
+// net/http keeps to itself.
+func (r *Reader) Err() error {
+	if r.content == nil {
+		return nil
+	}
+	return r.content.err
+}
 
 // Read implements [io.Reader].
 func (r *Reader) Read(p []byte) (int, error) {
-	n, err := r.content.Read(p)
+	if r.file == nil {
+		return r.content.Read(p)
+	}
+	n, err := r.file.Read(p)
 	if err != nil && err != io.EOF {
 		err = r.fail(err)
 	}
@@ -66,12 +109,111 @@ func (r *Reader) Read(p []byte) (int, error) {
 
 // Seek implements [io.Seeker].
 func (r *Reader) Seek(offset int64, whence int) (int64, error) {
-	return r.content.Seek(offset, whence)
+	return r.Content().Seek(offset, whence)
 }
 
 // WriteTo implements [io.WriterTo], so that [io.Copy] to a connection of
 // net/http lets the kernel send the bytes, too.
-func (r *Reader) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, r.content) }
+func (r *Reader) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, r.Content()) }
 
 // Close implements [io.Closer].
 func (r *Reader) Close() error { return r.blob.Close() }
+
+// tailSize is how many bytes of an object are held back until its digest is
+// known. What a client gets of a damaged object is short by that much.
+const tailSize = 64 << 10
+
+// content reads an object that is no file. The end of what a service sent is not
+// taken for the end of the object.
+type content struct {
+	r    io.ReadSeeker
+	size int64
+	at   int64 // where the caller is
+	next int64 // where the caller would be after the last read
+	fail func(error) error
+	err  error // which ended reading
+
+	want Blob
+	hash hash.Hash // of the bytes before next; nil if they are not checked
+	tail []byte    // what is left of the object, read and checked
+}
+
+func (c *content) check(want Blob) { c.want, c.hash = want, sha256.New() }
+
+// Read implements [io.Reader].
+func (c *content) Read(p []byte) (n int, err error) {
+	if c.err == nil && c.at != c.next {
+		c.err = c.jump()
+	}
+	switch {
+	case c.err != nil:
+		return 0, c.err
+	case c.at >= c.size:
+		return 0, io.EOF
+	case c.hash == nil:
+		n, err = c.some(p)
+	case c.size-c.at > tailSize:
+		n, err = c.some(p[:min(int64(len(p)), c.size-c.at-tailSize)])
+		c.hash.Write(p[:n])
+	default:
+		n, err = c.last(p)
+	}
+	c.at += int64(n)
+	c.next, c.err = c.at, err
+	return n, err
+}
+
+// jump goes where the caller wants to be, after which the bytes are not checked.
+func (c *content) jump() error {
+	c.hash, c.tail = nil, nil
+	at, err := c.r.Seek(min(c.at, c.size), io.SeekStart)
+	c.at, c.next = at, at
+	return c.fail(err)
+}
+
+// some reads as many bytes as there are at once.
+func (c *content) some(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if err == io.EOF && c.at+int64(n) < c.size {
+		err = io.ErrUnexpectedEOF
+	} else if err == io.EOF {
+		err = nil
+	}
+	return n, c.fail(err)
+}
+
+// last gives out the end of an object that is as it should be.
+func (c *content) last(p []byte) (int, error) {
+	if c.tail == nil {
+		tail := make([]byte, c.size-c.at)
+		if _, err := io.ReadFull(c.r, tail); err == io.EOF {
+			return 0, c.fail(io.ErrUnexpectedEOF)
+		} else if err != nil {
+			return 0, c.fail(err)
+		}
+		c.hash.Write(tail)
+		if hex.EncodeToString(c.hash.Sum(nil)) != c.want.Digests[proget.SHA256] {
+			return 0, fmt.Errorf("%w: %s has another digest", ErrDamaged, c.want.Key)
+		}
+		c.tail = tail
+	}
+	n := copy(p, c.tail)
+	c.tail = c.tail[n:]
+	return n, nil
+}
+
+// Seek implements [io.Seeker]. Only the next read goes there: net/http looks for
+// the size and comes back before it reads.
+func (c *content) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += c.at
+	case io.SeekEnd:
+		offset += c.size
+	}
+	if offset < 0 {
+		return 0, errors.New("read object: negative offset")
+	}
+	c.at = offset
+	return offset, nil
+}

@@ -29,35 +29,45 @@ type ReaderAt struct {
 // closed or ctx is done. On a shared folder it reads the file itself; elsewhere
 // it fetches ranges of the object, and holds at most 1 MiB of it.
 func (s *Store) ReaderAt(ctx context.Context, key string) (*ReaderAt, error) {
-	if s.service != nil {
-		return s.rangesOf(ctx, key)
+	fail := func(err error) error { return s.wrap(ctx, err, "read object") }
+	if s.service {
+		size, err := s.sizeOf(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		return s.rangesOf(ctx, key, size), nil
 	}
-	b, err := s.open(ctx, key, -1)
+	b, err := s.open(ctx, key, 0) // no bytes yet, but the size, and whether it exists
 	if err != nil {
 		return nil, err
 	}
 	var file *os.File
 	if b.As(&file) {
-		fail := func(err error) error { return wrap(ctx, err, "read object") }
 		return &ReaderAt{ReaderAt: failing{file, fail}, size: b.Size(), close: b.Close}, nil
 	}
+	size := b.Size()
 	if err := b.Close(); err != nil {
-		return nil, wrap(ctx, err, "read object")
+		return nil, fail(err)
 	}
-	return s.rangesOf(ctx, key)
+	return s.rangesOf(ctx, key, size), nil
 }
 
-// rangesOf asks for the object's size, and for its bytes as they are needed.
-func (s *Store) rangesOf(ctx context.Context, key string) (*ReaderAt, error) {
+// sizeOf asks a service for an object's size. To open none of its bytes would
+// do, but S3 refuses that for an empty object.
+func (s *Store) sizeOf(ctx context.Context, key string) (int64, error) {
 	if err := checkKey(key); err != nil {
-		return nil, err
+		return 0, err
 	}
-	about, err := s.bucket.Attributes(ctx, key)
+	attributes, err := s.bucket.Attributes(ctx, key)
 	if err != nil {
-		return nil, wrap(ctx, err, "open object")
+		return 0, s.wrap(ctx, err, "open object")
 	}
+	return attributes.Size, nil
+}
+
+func (s *Store) rangesOf(ctx context.Context, key string, size int64) *ReaderAt {
 	fetch := func(p []byte, offset int64) (int, error) { return s.fetch(ctx, key, p, offset) }
-	return &ReaderAt{ReaderAt: &ranges{size: about.Size, fetch: fetch}, size: about.Size, close: func() error { return nil }}, nil
+	return &ReaderAt{ReaderAt: &ranges{size: size, fetch: fetch}, size: size, close: func() error { return nil }}
 }
 
 // Size returns the object's size in bytes.
@@ -70,14 +80,14 @@ func (r *ReaderAt) Close() error { return r.close() }
 func (s *Store) fetch(ctx context.Context, key string, p []byte, offset int64) (int, error) {
 	b, err := s.bucket.NewRangeReader(ctx, key, offset, int64(len(p)), nil)
 	if err != nil {
-		return 0, wrap(ctx, err, "read object")
+		return 0, s.wrap(ctx, err, "read object")
 	}
 	defer b.Close()
 	n, err := io.ReadFull(b, p)
 	if err == io.EOF { // not the end of the object, but of what was sent of it
 		err = io.ErrUnexpectedEOF
 	}
-	return n, wrap(ctx, err, "read object")
+	return n, s.wrap(ctx, err, "read object")
 }
 
 // failing gives a file's errors the kinds that callers know.

@@ -3,48 +3,66 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"mime"
+	"net"
 	"net/url"
+	"regexp"
+	"strings"
 	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
+
+	"github.com/proget-go/ha/proget"
 )
 
-// A Service is what one kind of object store can do beside what gocloud offers
-// for all of them. The packages s3, azure and gcs register theirs; main imports
-// those it wants, so that nobody else links a vendor's SDK.
+// checkTimeout bounds the question whether a bucket is there, at start.
+const checkTimeout = 30 * time.Second
+
+// A Service is a kind of object store, as packages storage/s3, storage/azure and
+// storage/gcs have them. [Open] asks the one whose scheme its URL has.
 type Service struct {
-	// Uploads says that the bucket's driver reads an upload by itself, and removes
-	// what it has sent when that fails.
-	Uploads bool
+	Scheme string // of its URLs
+	Form   string // what its URLs look like, for messages
 
-	// SignedURL is [Store.SignedURL]. nil: the bucket's own, by which the client
-	// learns neither a file's name nor its type.
-	SignedURL func(ctx context.Context, b *blob.Bucket, key string, o SignedURLOptions) (string, error)
+	// Credentials says where it looks for credentials, for messages.
+	Credentials string
 
-	// RemoveLeftovers ends uploads in parts that began longer ago than idle and
-	// were neither finished nor given up; u is what the bucket was opened with.
-	// nil: the service does that by itself.
-	RemoveLeftovers func(ctx context.Context, b *blob.Bucket, u *url.URL, idle time.Duration) (removed int, err error)
+	// Open opens the bucket that u names; the prefix has been taken off u. It
+	// need not find out whether the bucket is there. Its error for a URL that
+	// can never work is [proget.ErrInvalid].
+	Open func(ctx context.Context, u *url.URL) (*Bucket, error)
 }
 
-// services are the kinds of object stores by URL scheme. They are registered by
-// init functions only.
-var services = make(map[string]*Service)
+// A Bucket is gocloud's with what gocloud has no common words for. Functions may
+// be nil: the service cannot do that. A name is a key with the prefix before it.
+type Bucket struct {
+	*blob.Bucket
 
-// Register makes a service known for the URLs with a scheme. It is for init
-// functions.
-func Register(scheme string, s Service) { services[scheme] = &s }
+	// BeforeWrite adjusts one upload; as finds the driver's own types.
+	BeforeWrite func(opts Options, as func(any) bool) error
 
-// SignedURLOptions say how a client may fetch an object by itself.
+	// SignedURL returns a URL that answers with what opts say.
+	SignedURL func(ctx context.Context, name string, ttl time.Duration, opts SignedURLOptions) (string, error)
+
+	// RemoveLeftovers removes uploads below a prefix that began longer than
+	// idle ago and were never completed.
+	RemoveLeftovers func(ctx context.Context, prefix string, idle time.Duration) (removed int, err error)
+
+	// Status returns the HTTP status of the service's answer, or 0, and what
+	// the service calls the error.
+	Status func(err error) (status int, name string)
+}
+
+// SignedURLOptions says what the answer to a signed URL is to look like. Nil is
+// valid.
 type SignedURLOptions struct {
-	TTL         time.Duration // how long the URL is valid
-	FileName    string        // under which a browser saves it; optional
-	ContentType string        // optional
+	FileName    string // under which a browser saves it; "" means the key's last part
+	ContentType string // "" means what Put was told
 }
 
-// Disposition is the Content-Disposition that goes with the options, or "".
+// Disposition returns the value of Content-Disposition, or "".
 func (o SignedURLOptions) Disposition() string {
 	if o.FileName == "" {
 		return ""
@@ -52,26 +70,105 @@ func (o SignedURLOptions) Disposition() string {
 	return mime.FormatMediaType("attachment", map[string]string{"filename": o.FileName})
 }
 
-// SignedURL returns a URL from which a client can fetch the object itself, or
-// [ErrUnsupported]. It does not check that the object exists.
-func (s *Store) SignedURL(ctx context.Context, key string, o SignedURLOptions) (*url.URL, error) {
-	if err := checkKey(key); err != nil {
+// openService opens the bucket at u and finds out whether it can be used.
+func openService(ctx context.Context, service Service, u *url.URL, opts *Options) (*Store, error) {
+	prefix, u, err := cutPrefix(u)
+	if err != nil {
 		return nil, err
 	}
-	sign := plainURL
-	if s.service != nil && s.service.SignedURL != nil {
-		sign = s.service.SignedURL
-	}
-	signed, err := sign(ctx, s.bucket, key, o)
-	if errors.Is(err, ErrUnsupported) || gcerrors.Code(err) == gcerrors.Unimplemented {
-		return nil, ErrUnsupported
-	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	b, err := service.Open(ctx, u)
 	if err != nil {
-		return nil, wrap(ctx, err, "sign URL")
+		return nil, err
 	}
-	return url.Parse(signed)
+	if prefix != "" {
+		b.Bucket = blob.PrefixedBucket(b.Bucket, prefix)
+	}
+	if _, _, err := b.ListPage(ctx, blob.FirstPageToken, 1, nil); err != nil {
+		_ = b.Close()
+		return nil, b.explain(err, service, u)
+	}
+	s := newStore(b, opts)
+	s.service, s.prefix = true, prefix
+	return s, nil
 }
 
-func plainURL(ctx context.Context, b *blob.Bucket, key string, o SignedURLOptions) (string, error) {
-	return b.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: o.TTL})
+// prefixForm keeps to characters that all services take and that no URL needs
+// to escape.
+var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?$`)
+
+// cutPrefix takes the parameter prefix off a URL. What it returns is empty or
+// ends in a slash, so that no key of "a" is one of "ab".
+func cutPrefix(u *url.URL) (string, *url.URL, error) {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return "", nil, proget.Errorf(proget.ErrInvalid, "the part of the storage URL after ? is not key=value&key=value")
+	}
+	if u.Host == "" || u.User != nil || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		return "", nil, proget.Errorf(proget.ErrInvalid, "%q: write %s://bucket, and a folder in it as ?prefix=folder/", u.Redacted(), u.Scheme)
+	}
+	prefix := query.Get("prefix")
+	if prefix != "" && !prefixForm.MatchString(prefix) {
+		return "", nil, proget.Errorf(proget.ErrInvalid, "prefix=%s: use letters, digits, '-', '_', '.' and '/', as in prefix=proget/packages/", prefix)
+	}
+	if prefix != "" && !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	query.Del("prefix")
+	without := *u
+	without.RawQuery, without.Path = query.Encode(), ""
+	return prefix, &without, nil
+}
+
+// explain says in one sentence why a bucket cannot be used.
+func (b *Bucket) explain(err error, s Service, u *url.URL) error {
+	where := s.Scheme + "://" + u.Host
+	status, name := b.status(err)
+	if name == "" && status != 0 {
+		name = fmt.Sprintf("HTTP status %d", status)
+	}
+	say := func(format string, args ...any) error {
+		return &proget.Error{Kind: proget.ErrUnavailable, Message: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case status == 404:
+		return say("the bucket %s does not exist (%s): create it, or correct the storage URL", where, name)
+	case status == 301 || status == 307 || name == "AuthorizationHeaderMalformed":
+		return say("the bucket %s is in another region (%s): correct the storage URL", where, name)
+	case status == 401 || status == 403:
+		return say("the bucket %s refuses this server (%s): check %s, and what they may do", where, name, s.Credentials)
+	case status != 0:
+		return say("the bucket %s cannot be used at the moment (%s)", where, name)
+	case errors.Is(err, context.DeadlineExceeded):
+		return say("the bucket %s does not answer within %s: check the storage URL and the network", where, checkTimeout)
+	}
+	if network, ok := errors.AsType[*net.OpError](err); ok {
+		return say("the bucket %s cannot be reached (%v): check the storage URL and the network", where, network)
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return say("the bucket %s cannot be reached (%v): check the storage URL and the network", where, dns)
+	}
+	return proget.WrapError(proget.ErrUnavailable, err, "The bucket %s cannot be used.", where)
+}
+
+func (b *Bucket) status(err error) (int, string) {
+	if b.Status == nil {
+		return 0, ""
+	}
+	return b.Status(err)
+}
+
+// code classifies what a bucket reports. The answer's status goes first: drivers
+// leave many of them unknown, and one takes "denied" for "not found".
+func (b *Bucket) code(err error) gcerrors.ErrorCode {
+	switch status, _ := b.status(err); {
+	case status == 401 || status == 403:
+		return gcerrors.PermissionDenied
+	case status == 404:
+		return gcerrors.NotFound
+	case status == 408 || status == 429 || status >= 500:
+		return gcerrors.ResourceExhausted
+	}
+	return gcerrors.Code(err)
 }

@@ -54,9 +54,9 @@ func (s *Set) open(ctx context.Context, id int64) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := Open(ctx, bucketURL, &s.main.opts)
+	st, err := s.main.OpenAnother(ctx, bucketURL)
 	if err != nil {
-		return nil, wrapWrite(ctx, err, "open storage "+strconv.FormatInt(id, 10))
+		return nil, s.main.wrapWrite(ctx, err, "open storage "+strconv.FormatInt(id, 10))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

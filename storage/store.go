@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
 
 	"github.com/proget-go/ha/internal/tracing"
 	"github.com/proget-go/ha/proget"
@@ -18,33 +19,44 @@ import (
 
 // Options adjusts a [Store]. The zero value is right for most.
 type Options struct {
-	// PartSize is how many bytes of one upload the bucket's driver may hold
-	// in memory, for drivers that upload in parts. The largest object is then
-	// the service's limit of parts times PartSize. 0 means the driver's own.
+	// Services are the object stores that [Open] knows.
+	Services []Service
+
+	// PartSize is the size of the parts in which object stores get a large
+	// object. An upload holds PartSize × (Concurrency + 2) bytes in memory at
+	// most, and an object has at most 10,000 parts. S3 takes no part that is
+	// smaller than 5 MiB. 0 means 8 MiB.
 	PartSize int
 
-	// Concurrency is how many parts of one upload may be on their way, each
-	// with its memory. 0 means 1.
+	// Concurrency is how many parts of one upload may be on their way at once.
+	// 0 means 1.
 	Concurrency int
 }
 
+const defaultPartSize = 8 << 20
+
 // A Store keeps objects that are written once. It is safe for concurrent use.
 type Store struct {
-	bucket  *blob.Bucket
-	service *Service // nil for a folder, and for what New was given
-	url     *url.URL // that Open was given; else nil
+	bucket  *Bucket
+	service bool   // an object store stands behind the bucket
+	prefix  string // of all keys, when talking to the service itself
 	opts    Options
 	buffers sync.Pool // of *[]byte, bufferSize long
 }
 
-// New returns a store over bucket, which the store closes. Object stores are
-// better opened by [Open], which knows more of them than gocloud tells.
+// New returns a store over bucket, which the store closes.
 func New(bucket *blob.Bucket, opts *Options) *Store {
+	return newStore(&Bucket{Bucket: bucket}, opts)
+}
+
+func newStore(bucket *Bucket, opts *Options) *Store {
 	s := &Store{bucket: bucket}
 	if opts != nil {
 		s.opts = *opts
 	}
-	s.opts.PartSize = max(s.opts.PartSize, 0)
+	if s.opts.PartSize <= 0 {
+		s.opts.PartSize = defaultPartSize
+	}
 	s.opts.Concurrency = max(s.opts.Concurrency, 1)
 	s.buffers.New = func() any {
 		buf := make([]byte, bufferSize)
@@ -65,11 +77,41 @@ func (s *Store) Delete(ctx context.Context, key string) (err error) {
 	}
 	ctx, end := tracing.Start(ctx, "delete object")
 	defer func() { end(err) }()
-	err = wrap(ctx, s.bucket.Delete(ctx, key), "delete object")
+	err = s.wrap(ctx, s.bucket.Delete(ctx, key), "delete object")
 	if errors.Is(err, proget.ErrNotFound) {
 		return nil
 	}
 	return err
+}
+
+// SignedURL returns a URL from which a client can fetch the object itself for
+// the time ttl, or [ErrUnsupported], also if the bucket could sign, but not what
+// opts want. It does not check that the object exists.
+func (s *Store) SignedURL(ctx context.Context, key string, ttl time.Duration, opts *SignedURLOptions) (*url.URL, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	if opts == nil {
+		opts = &SignedURLOptions{}
+	}
+	signed, err := s.sign(ctx, key, ttl, *opts)
+	if gcerrors.Code(err) == gcerrors.Unimplemented || errors.Is(err, ErrUnsupported) {
+		return nil, ErrUnsupported
+	}
+	if err != nil {
+		return nil, s.wrap(ctx, err, "sign URL")
+	}
+	return url.Parse(signed)
+}
+
+func (s *Store) sign(ctx context.Context, key string, ttl time.Duration, opts SignedURLOptions) (string, error) {
+	if s.bucket.SignedURL != nil {
+		return s.bucket.SignedURL(ctx, s.prefix+key, ttl, opts)
+	}
+	if s.service || opts != (SignedURLOptions{}) {
+		return "", ErrUnsupported // a file under a wrong name is worse than one that passes through here
+	}
+	return s.bucket.Bucket.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: ttl})
 }
 
 // Object is what a listing says about an object.
@@ -90,7 +132,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error
 				return
 			}
 			if err != nil {
-				yield(Object{}, wrap(ctx, err, "list objects"))
+				yield(Object{}, s.wrap(ctx, err, "list objects"))
 				return
 			}
 			if !yield(Object{Key: o.Key, Size: o.Size, ModTime: o.ModTime}, nil) {
@@ -100,17 +142,20 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error
 	}
 }
 
-// RemoveLeftovers removes what writers who were killed have left behind and that
-// was not written to for the time idle, which should be hours: halves of files in
-// a shared folder, see [share.Sweeper], and parts of uploads where a [Service]
-// keeps them.
+// RemoveLeftovers removes what writers who were killed have left and nobody has
+// touched for the time idle, which must be longer than any upload takes:
+// temporary files in a shared folder (see [share.Sweeper]), uploads in S3 that
+// were begun and not completed. Other object stores do so by themselves within a
+// week.
 func (s *Store) RemoveLeftovers(ctx context.Context, idle time.Duration) (removed int, err error) {
-	var sweep share.Sweeper
-	switch {
-	case s.bucket.As(&sweep):
-		removed, err = sweep(ctx, idle)
-	case s.service != nil && s.service.RemoveLeftovers != nil:
-		removed, err = s.service.RemoveLeftovers(ctx, s.bucket, s.url, idle)
+	if s.bucket.RemoveLeftovers != nil {
+		removed, err = s.bucket.RemoveLeftovers(ctx, s.prefix, idle)
+		return removed, s.wrap(ctx, err, "remove leftovers")
 	}
-	return removed, wrap(ctx, err, "remove leftovers")
+	var sweep share.Sweeper
+	if !s.bucket.As(&sweep) {
+		return 0, nil
+	}
+	removed, err = sweep(ctx, idle)
+	return removed, s.wrap(ctx, err, "remove leftovers")
 }

@@ -93,14 +93,17 @@ Databases:
   Server=HOST;Database=DATABASE;User ID=USER;Password=PASSWORD
 Storage:
   file:///srv/packages    a folder; on a share that all nodes mount, for a cluster
-  s3://BUCKET?region=REGION&prefix=packages/
-                          and, for another service than Amazon's,
-                          &endpoint=https://HOST&use_path_style=true; credentials
-                          from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
-  azblob://CONTAINER?prefix=packages/
-                          credentials from AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY
-  gs://BUCKET?prefix=packages/
-                          credentials from the file GOOGLE_APPLICATION_CREDENTIALS names
+  s3://BUCKET?region=REGION
+                          Amazon S3; credentials from AWS_ACCESS_KEY_ID and
+                          AWS_SECRET_ACCESS_KEY, AWS_PROFILE or the machine's role
+  s3://BUCKET?region=us-east-1&endpoint=https://HOST&use_path_style=true
+                          what speaks its protocol
+  azblob://CONTAINER      Azure; AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, or
+                          AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING
+                          or an identity
+  gs://BUCKET             Google; GOOGLE_APPLICATION_CREDENTIALS names a key file,
+                          else the machine's service account
+  With prefix=FOLDER/ as another parameter, only that part of a bucket is used.
 `
 
 // parse reads flags and environment.
@@ -352,7 +355,7 @@ func (c *config) openDB(ctx context.Context, migrate bool) (*db.Store, error) {
 
 // openStorage opens what -storage names.
 func (c *config) openStorage(ctx context.Context) (*storage.Store, error) {
-	blobs, err := storage.Open(ctx, c.storage, nil)
+	blobs, err := storage.Open(ctx, c.storage, &storage.Options{Services: services()})
 	if errors.Is(err, proget.ErrInvalid) {
 		return nil, usageError("-storage: " + proget.Message(err))
 	}

@@ -28,10 +28,16 @@ import (
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/feed/universal"
 	"github.com/proget-go/ha/proget/node"
-	_ "github.com/proget-go/ha/storage/azure" // azblob://
-	_ "github.com/proget-go/ha/storage/gcs"   // gs://
-	_ "github.com/proget-go/ha/storage/s3"    // s3://
+	"github.com/proget-go/ha/storage"
+	"github.com/proget-go/ha/storage/azure"
+	"github.com/proget-go/ha/storage/gcs"
+	"github.com/proget-go/ha/storage/s3"
 )
+
+// services are the object stores this server can use.
+func services() []storage.Service {
+	return []storage.Service{s3.Service(), azure.Service(), gcs.Service()}
+}
 
 // types are the feed types this server knows.
 func types() []feed.Type { return []feed.Type{nuget.New(nil), universal.New()} }

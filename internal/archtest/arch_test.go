@@ -19,7 +19,7 @@ const module = "github.com/proget-go/ha/"
 // layers are the packages in the order in which they may import each other: a
 // package imports only layers before its own.
 var layers = [][]string{
-	{"proget", "internal/zipfile", "internal/tracing"},
+	{"proget", "internal/zipfile", "internal/tracing", "internal/objecthttp"},
 	{"storage/share"},
 	{"storage", "election", "db/driver"},
 	{"db", "storage/s3", "storage/azure", "storage/gcs"},
@@ -103,9 +103,9 @@ func TestDriversStayAtTheEdge(t *testing.T) {
 		"modernc.org/sqlite":              {"db/sqlite"},
 		"github.com/jackc/pgx":            {"db/postgres", "internal/testenv"},
 		"github.com/microsoft/go-mssqldb": {"db/sqlserver"},
-		"gocloud.dev/":                    {"storage", "storage/share", "storage/s3", "storage/azure", "storage/gcs", "storage/faulty", "storage/storagetest"},
+		"gocloud.dev/":                    {"storage", "storage/share", "storage/faulty", "storage/storagetest", "storage/s3", "storage/azure", "storage/gcs"},
 		"github.com/aws/":                 {"storage/s3"},
-		"github.com/Azure/":               {"storage/azure"},
+		"github.com/Azure/":               {"storage/azure", "internal/testenv"},
 		"cloud.google.com/":               {"storage/gcs"},
 		"github.com/blevesearch/bleve":    {"indexing/search"},
 	}

@@ -64,8 +64,8 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 	// ServeContent hands the kernel an *os.File, which is what Content is on a
 	// file share.
 	http.ServeContent(w, r.Request, "", v.Published, content.Content())
-	if err := content.Fault(); errors.Is(err, storage.ErrDamaged) { // the answer ended short
-		f.tell(r.Context(), file, file.StorageKey, err)
+	if err := content.Err(); err != nil {
+		f.broke(r.Context(), file, err)
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (f *Files) redirect(w http.ResponseWriter, r *feed.Request, v *proget.Versi
 	if err != nil {
 		return false, err
 	}
-	u, err := blobs.SignedURL(r.Context(), file.StorageKey, storage.SignedURLOptions{TTL: urlTTL, FileName: file.Name, ContentType: contentType})
+	u, err := blobs.SignedURL(r.Context(), file.StorageKey, urlTTL, &storage.SignedURLOptions{FileName: file.Name, ContentType: contentType})
 	if errors.Is(err, storage.ErrUnsupported) {
 		return false, nil
 	}
@@ -99,6 +99,18 @@ func (f *Files) redirect(w http.ResponseWriter, r *feed.Request, v *proget.Versi
 func (f *Files) tell(ctx context.Context, file proget.File, key string, err error) {
 	f.damaged.Add(1)
 	f.log.ErrorContext(ctx, "a file is missing or damaged in storage", "file", file.Name, "key", key, "error", err)
+}
+
+// broke notes a response that ended short of its length, which is all that the
+// client learns: its header was sent before.
+func (f *Files) broke(ctx context.Context, file proget.File, err error) {
+	if ctx.Err() != nil {
+		return // the client is gone
+	}
+	if errors.Is(err, storage.ErrDamaged) {
+		f.damaged.Add(1)
+	}
+	f.log.ErrorContext(ctx, "a download was cut off, since the file could not be read as it was stored", "file", file.Name, "key", file.StorageKey, "error", err)
 }
 
 // Damaged returns how often a file was found to be missing or damaged when it

@@ -34,7 +34,7 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 	if strings.HasPrefix(st.URL, "mem:") {
 		return nil, proget.Errorf(proget.ErrInvalid, "What is kept in memory is not shared by the servers. Use another storage.")
 	}
-	blobs, err := storage.Open(ctx, st.URL, nil)
+	blobs, err := r.blobs.OpenAnother(ctx, st.URL)
 	if err != nil {
 		if errors.Is(err, proget.ErrInvalid) {
 			return nil, err

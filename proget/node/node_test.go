@@ -32,6 +32,7 @@ import (
 	"github.com/proget-go/ha/proget/feed/universal"
 	"github.com/proget-go/ha/proget/node"
 	"github.com/proget-go/ha/storage"
+	"github.com/proget-go/ha/storage/s3"
 )
 
 const apiKey = "key-for-tests"
@@ -47,7 +48,8 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	folder := t.TempDir()
-	blobs, err := storage.Open(t.Context(), "file:///"+strings.TrimPrefix(filepath.ToSlash(folder), "/"), nil)
+	blobs, err := storage.Open(t.Context(), "file:///"+strings.TrimPrefix(filepath.ToSlash(folder), "/"),
+		&storage.Options{Services: []storage.Service{s3.Service()}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = blobs.Close() })
 	keys, err := auth.ParseKeyring("00112233445566778899aabbccddeeff")

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/internal/testenv"
-	_ "github.com/proget-go/ha/storage/s3"
 )
 
 // TestObjectStore: a feed whose files are in an object store is pushed to and
@@ -20,7 +19,7 @@ func TestObjectStore(t *testing.T) {
 	store := testenv.StartS3(t)
 	w := newWorld(t)
 	a, b := w.start(t, "a").URL, w.start(t, "b").URL
-	manage(t, http.StatusOK, "POST", a+"/api/management/storages/create", fmt.Sprintf(`{"name":"Bucket","url":%q}`, store.Prefix("feed")))
+	manage(t, http.StatusOK, "POST", a+"/api/management/storages/create", fmt.Sprintf(`{"name":"Bucket","url":%q}`, store.BucketURL(store.Address, "feed/")))
 	manage(t, http.StatusOK, "POST", a+"/api/management/feeds/create", `{"name":"far","feedType":"nuget","storage":"bucket"}`)
 	push(t, http.StatusCreated, b, "far", "1.0.0", apiKey)
 	want := string(testenv.Nupkg(t, "Acme.Lib", "1.0.0"))
@@ -41,7 +40,7 @@ func TestObjectStore(t *testing.T) {
 	require.Equal(t, "no-store", resp.Header.Get("Cache-Control"))
 	to, err := url.Parse(resp.Header.Get("Location"))
 	require.NoError(t, err)
-	require.Equal(t, strings.TrimPrefix(store.Process.URL, "http://"), to.Host)
+	require.Equal(t, store.Address, to.Host)
 	resp, err = http.Get(to.String())
 	require.NoError(t, err)
 	defer resp.Body.Close()

@@ -1,59 +1,166 @@
-// Package azure lets storage.Open open azblob:// URLs: Azure Blob Storage.
-// Import it for that effect.
-//
-// A URL is azblob://container?prefix=packages/; package azureblob of gocloud.dev
-// lists all parameters. The account and its credentials come from
-// AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, from
-// AZURE_STORAGE_CONNECTION_STRING, or from the machine's identity. Downloads can
-// be redirected only with the first.
-//
-// Parts of uploads that were never finished disappear by themselves after a week.
+// Package azure lets a [storage.Store] lie in Azure Blob Storage: main gives
+// [Service] to [storage.Open].
 package azure
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
-	"gocloud.dev/blob"
 	"gocloud.dev/blob/azureblob"
 
+	"github.com/proget-go/ha/internal/objecthttp"
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 )
 
-func init() { storage.Register(azureblob.Scheme, storage.Service{Uploads: true, SignedURL: signedURL}) }
+const (
+	retries  = 4                      // of each request, with growing, jittered waits
+	minDelay = 300 * time.Millisecond // about the first of them
+	maxDelay = 5 * time.Second        // the longest of them
 
-// signedURL signs anew what the bucket has signed, since gocloud cannot have the
-// name and the type be part of it.
-func signedURL(ctx context.Context, b *blob.Bucket, key string, o storage.SignedURLOptions) (string, error) {
-	account, secret := os.Getenv("AZURE_STORAGE_ACCOUNT"), os.Getenv("AZURE_STORAGE_KEY")
-	if account == "" || secret == "" {
-		return "", storage.ErrUnsupported
+	credentials = "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING or an identity"
+)
+
+// Service opens URLs like azblob://container, with the parameters of
+// [azureblob.URLOpener].
+func Service() storage.Service {
+	return storage.Service{Scheme: azureblob.Scheme, Form: "azblob://container", Credentials: credentials, Open: open}
+}
+
+// bucket is a container and how it is reached.
+type bucket struct {
+	name   string
+	client *container.Client
+	key    *azblob.SharedKeyCredential // nil if there is none, and nothing to sign with
+}
+
+func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
+	b := &bucket{name: u.Host}
+	opener := &azureblob.URLOpener{MakeClient: b.connect, ServiceURLOptions: *azureblob.NewDefaultServiceURLOptions()}
+	opened, err := opener.OpenBucketURL(ctx, u)
+	if err != nil {
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: %v; set %s", u.Redacted(), err, credentials)
 	}
-	plain, err := b.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: o.TTL})
+	bucket := &storage.Bucket{Bucket: opened, Status: status}
+	if b.key != nil {
+		bucket.SignedURL = b.signedURL
+	}
+	return bucket, nil
+}
+
+// connect makes a client with the credentials that gocloud's own opener would
+// find, but bounded, and it remembers the key to sign URLs with.
+func (b *bucket) connect(service azureblob.ServiceURL, name azureblob.ContainerName) (*container.Client, error) {
+	at, err := url.JoinPath(string(service), string(name))
+	if err != nil {
+		return nil, errors.New("the address of the account is no URL")
+	}
+	b.client, err = b.authenticate(at, &container.ClientOptions{ClientOptions: bounds()})
+	return b.client, err
+}
+
+func (b *bucket) authenticate(at string, opts *container.ClientOptions) (client *container.Client, err error) {
+	connection := os.Getenv("AZURE_STORAGE_CONNECTION_STRING")
+	if connection == "" {
+		connection = os.Getenv("AZURE_STORAGEBLOB_CONNECTIONSTRING")
+	}
+	account, key := os.Getenv("AZURE_STORAGE_ACCOUNT"), os.Getenv("AZURE_STORAGE_KEY")
+	switch {
+	case account != "" && key != "":
+		if b.key, err = sharedKey(account, key); err != nil {
+			return nil, err
+		}
+		return container.NewClientWithSharedKeyCredential(at, b.key, opts)
+	case os.Getenv("AZURE_STORAGE_SAS_TOKEN") != "":
+		return container.NewClientWithNoCredential(at, opts)
+	case connection != "":
+		parts := parse(connection)
+		if parts["AccountKey"] != "" {
+			if b.key, err = sharedKey(parts["AccountName"], parts["AccountKey"]); err != nil {
+				return nil, err
+			}
+		}
+		client, err = container.NewClientFromConnectionString(connection, b.name, opts)
+		if err != nil {
+			err = errors.New("the connection string is not of the form AccountName=…;AccountKey=…;…")
+		}
+		return client, err
+	}
+	identity, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: bounds()})
+	if err != nil {
+		return nil, errors.New("there are no credentials")
+	}
+	return container.NewClient(at, identity, opts)
+}
+
+// sharedKey hides the error's text, which would show the key.
+func sharedKey(account, key string) (*azblob.SharedKeyCredential, error) {
+	k, err := azblob.NewSharedKeyCredential(account, key)
+	if err != nil {
+		return nil, errors.New("the account's key is not valid base64")
+	}
+	return k, nil
+}
+
+// parse splits a connection string. A key ends in equals signs of its own.
+func parse(connection string) map[string]string {
+	parts := map[string]string{}
+	for part := range strings.SplitSeq(connection, ";") {
+		name, value, _ := strings.Cut(part, "=")
+		parts[strings.TrimSpace(name)] = value
+	}
+	return parts
+}
+
+// bounds see to it that no request waits or is repeated without end.
+func bounds() policy.ClientOptions {
+	return policy.ClientOptions{
+		Transport: objecthttp.New(),
+		Retry:     policy.RetryOptions{MaxRetries: retries, RetryDelay: minDelay, MaxRetryDelay: maxDelay},
+	}
+}
+
+// signedURL signs by itself: gocloud's URLs say nothing about the answer. There
+// is no time from which it holds, since clocks differ.
+func (b *bucket) signedURL(_ context.Context, name string, ttl time.Duration, opts storage.SignedURLOptions) (string, error) {
+	query, err := sas.BlobSignatureValues{
+		Version:            sas.Version,
+		ContainerName:      b.name,
+		BlobName:           name,
+		Permissions:        (&sas.BlobPermissions{Read: true}).String(),
+		ExpiryTime:         time.Now().Add(ttl).UTC(),
+		ContentDisposition: opts.Disposition(),
+		ContentType:        opts.ContentType,
+	}.SignWithSharedKey(b.key)
 	if err != nil {
 		return "", err
 	}
-	parts, err := sas.ParseURL(plain)
-	if err != nil {
-		return "", fmt.Errorf("read the URL of a blob: %w", err)
+	return b.client.NewBlobClient(name).URL() + "?" + query.Encode(), nil
+}
+
+// status returns the HTTP status and Azure's name of an error. That no identity
+// was found, or was not accepted, is a refusal.
+func status(err error) (int, string) {
+	if response, ok := errors.AsType[*azcore.ResponseError](err); ok {
+		return response.StatusCode, response.ErrorCode
 	}
-	credential, err := azblob.NewSharedKeyCredential(account, secret)
-	if err != nil {
-		return "", fmt.Errorf("read AZURE_STORAGE_KEY: %w", err)
+	if _, ok := errors.AsType[*azidentity.AuthenticationFailedError](err); ok {
+		return http.StatusUnauthorized, "AuthenticationFailed"
 	}
-	now := time.Now().UTC()
-	parts.SAS, err = sas.BlobSignatureValues{
-		StartTime: now.Add(-time.Minute), ExpiryTime: now.Add(o.TTL), // Azure's clock may be behind
-		Permissions:   (&sas.BlobPermissions{Read: true}).String(),
-		ContainerName: parts.ContainerName, BlobName: parts.BlobName,
-		ContentDisposition: o.Disposition(), ContentType: o.ContentType,
-	}.SignWithSharedKey(credential)
-	if err != nil {
-		return "", err
+	var unavailable interface{ NonRetriable() }
+	if errors.As(err, &unavailable) {
+		return http.StatusUnauthorized, "no credentials"
 	}
-	return parts.String(), nil
+	return 0, ""
 }

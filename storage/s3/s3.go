@@ -1,73 +1,170 @@
-// Package s3 lets storage.Open open s3:// URLs: Amazon S3, and what speaks its
-// protocol. Import it for that effect.
-//
-// A URL is s3://bucket?region=eu-west-1&prefix=packages/, for another service
-// with endpoint=https://host:9000&use_path_style=true; package s3blob of
-// gocloud.dev lists all parameters. Credentials come from where the AWS SDK
-// looks for them, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+// Package s3 lets a [storage.Store] lie in Amazon S3 or in what speaks its
+// protocol: main gives [Service] to [storage.Open].
 package s3
 
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"gocloud.dev/blob"
+	"github.com/aws/smithy-go"
 	"gocloud.dev/blob/s3blob"
 
+	"github.com/proget-go/ha/internal/objecthttp"
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 )
 
-func init() {
-	storage.Register(s3blob.Scheme, storage.Service{Uploads: true, SignedURL: signedURL, RemoveLeftovers: removeLeftovers})
+const (
+	attempts = 5                      // of each request, with growing, jittered waits
+	minDelay = 400 * time.Millisecond // about the first of them
+
+	// abortTimeout is how long a failed upload may take to take back its parts.
+	abortTimeout = 10 * time.Second
+
+	credentials = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile or role"
+)
+
+// Service opens URLs like s3://bucket?region=eu-west-1, with the parameters of
+// [s3blob.URLOpener].
+func Service() storage.Service {
+	return storage.Service{Scheme: s3blob.Scheme, Form: "s3://bucket?region=…", Credentials: credentials, Open: open}
 }
 
-func signedURL(ctx context.Context, b *blob.Bucket, key string, o storage.SignedURLOptions) (string, error) {
-	return b.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: o.TTL, BeforeSign: func(as func(any) bool) error {
-		var in *s3.GetObjectInput
-		if !as(&in) {
-			return errors.New("this is not an S3 request")
-		}
-		if d := o.Disposition(); d != "" {
-			in.ResponseContentDisposition = aws.String(d)
-		}
-		if o.ContentType != "" {
-			in.ResponseContentType = aws.String(o.ContentType)
-		}
-		return nil
-	}})
+// bucket is a bucket and how it is reached.
+type bucket struct {
+	name     string
+	client   *s3.Client
+	checksum aws.RequestChecksumCalculation
 }
 
-// removeLeftovers aborts multipart uploads that nobody will finish: a process
-// that was killed could not.
-func removeLeftovers(ctx context.Context, b *blob.Bucket, u *url.URL, idle time.Duration) (removed int, err error) {
-	var client *s3.Client
-	if !b.As(&client) {
-		return 0, errors.New("this is not an S3 bucket")
+func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
+	opener := &s3blob.URLOpener{}
+	opened, err := opener.OpenBucketURL(ctx, u)
+	if err != nil {
+		said := strings.TrimPrefix(err.Error(), "open bucket "+u.String()+": ")
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: %s", u.Redacted(), said)
 	}
-	bucket, cutoff := aws.String(u.Host), time.Now().Add(-idle)
-	in := &s3.ListMultipartUploadsInput{Bucket: bucket}
-	if prefix := u.Query().Get("prefix"); prefix != "" {
-		in.Prefix = aws.String(prefix)
+	if e := u.Query().Get("endpoint"); e != "" && !strings.HasPrefix(e, "http://") && !strings.HasPrefix(e, "https://") {
+		return nil, proget.Errorf(proget.ErrInvalid, "endpoint=%s: write https://host or http://host:port", e)
 	}
-	for pages := s3.NewListMultipartUploadsPaginator(client, in); pages.HasMorePages(); {
+	b := &bucket{name: u.Host, checksum: opener.Options.RequestChecksumCalculation}
+	opened.As(&b.client)
+	if b.client.Options().Region == "" {
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: add region=… (any, if the endpoint is not Amazon's), or set AWS_REGION", u.Redacted())
+	}
+	if _, err := b.client.Options().Credentials.Retrieve(ctx); err != nil {
+		return nil, proget.Errorf(proget.ErrUnavailable, "s3://%s: there are no credentials; set %s", b.name, credentials)
+	}
+	b.client = s3.New(b.client.Options(), bound)
+	// The opener keeps in its options what the URL said beside the client.
+	again, err := s3blob.OpenBucket(ctx, b.client, b.name, &opener.Options)
+	if err != nil {
+		return nil, err
+	}
+	return &storage.Bucket{Bucket: again, BeforeWrite: b.beforeWrite, SignedURL: b.signedURL,
+		RemoveLeftovers: b.removeLeftovers, Status: status}, nil
+}
+
+// bound sees to it that no request waits or is repeated without end.
+func bound(o *s3.Options) {
+	o.HTTPClient = objecthttp.New()
+	o.DisableLogOutputChecksumValidationSkipped = true // of every object that came in parts
+	o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
+		so.MaxAttempts, so.Backoff = attempts, retry.BackoffDelayerFunc(delay)
+	})
+}
+
+// delay doubles with each attempt, less up to a half, so that nodes do not come
+// back together.
+func delay(attempt int, _ error) (time.Duration, error) {
+	longest := minDelay << (attempt - 1)
+	return longest - rand.N(longest/2), nil
+}
+
+// beforeWrite replaces the upload's manager. The one that gocloud makes takes an
+// upload back under the context that was canceled, so that its parts stay and
+// are paid for; and it gathers 16 MiB before it sends the first.
+func (b *bucket) beforeWrite(opts storage.Options, as func(any) bool) error {
+	var manager *transfermanager.Client
+	if !as(&manager) {
+		return errors.New("s3: the driver has no transfer manager")
+	}
+	*manager = *transfermanager.New(b.client, func(o *transfermanager.Options) {
+		o.PartSizeBytes, o.Concurrency = int64(opts.PartSize), opts.Concurrency
+		o.MultipartUploadThreshold = int64(opts.PartSize)
+		o.RequestChecksumCalculation = b.checksum
+		o.FailTimeout = abortTimeout
+	})
+	return nil
+}
+
+func (b *bucket) signedURL(ctx context.Context, name string, ttl time.Duration, opts storage.SignedURLOptions) (string, error) {
+	in := &s3.GetObjectInput{Bucket: &b.name, Key: &name}
+	if d := opts.Disposition(); d != "" {
+		in.ResponseContentDisposition = &d
+	}
+	if opts.ContentType != "" {
+		in.ResponseContentType = &opts.ContentType
+	}
+	signed, err := s3.NewPresignClient(b.client, s3.WithPresignExpires(ttl)).PresignGetObject(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	return signed.URL, nil
+}
+
+// removeLeftovers aborts uploads whose process was killed. Only the time of
+// their beginning is known, so one that takes longer than idle is aborted, too.
+func (b *bucket) removeLeftovers(ctx context.Context, prefix string, idle time.Duration) (removed int, err error) {
+	pages := s3.NewListMultipartUploadsPaginator(b.client, &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: &prefix})
+	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return removed, err
 		}
-		for _, up := range page.Uploads {
-			if up.Initiated == nil || up.Initiated.After(cutoff) {
+		for _, upload := range page.Uploads {
+			if time.Since(aws.ToTime(upload.Initiated)) < idle {
 				continue
 			}
-			_, err := client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: bucket, Key: up.Key, UploadId: up.UploadId})
-			if err != nil {
+			_, err := b.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: upload.Key, UploadId: upload.UploadId})
+			if code, _ := status(err); err != nil && code != http.StatusNotFound { // another node was faster
 				return removed, err
 			}
 			removed++
 		}
 	}
 	return removed, nil
+}
+
+// status returns the HTTP status and S3's name of an error. What S3 says of
+// temporary credentials with status 400 is a refusal.
+func status(err error) (code int, name string) {
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
+		code = response.HTTPStatusCode()
+	}
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		name = api.ErrorCode()
+	}
+	switch name {
+	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired":
+		code = http.StatusForbidden
+	case "SlowDown", "RequestTimeout":
+		code = http.StatusServiceUnavailable
+	case "", "NotFound", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "UnknownError":
+	default:
+		if code == http.StatusNotFound { // a gateway that does not know the user
+			code = http.StatusForbidden
+		}
+	}
+	return code, strings.TrimPrefix(name, "UnknownError")
 }

@@ -31,7 +31,7 @@ func testForeignKeys(t *testing.T, s *storage.Store) {
 		_, err := s.Open(t.Context(), key)
 		require.ErrorIs(t, err, proget.ErrInvalid, "%q", key)
 		require.ErrorIs(t, s.Delete(t.Context(), key), proget.ErrInvalid, "%q", key)
-		_, err = s.SignedURL(t.Context(), key, storage.SignedURLOptions{TTL: time.Minute})
+		_, err = s.SignedURL(t.Context(), key, time.Minute, nil)
 		require.ErrorIs(t, err, proget.ErrInvalid, "%q", key)
 	}
 }
@@ -83,7 +83,7 @@ func testList(t *testing.T, s *storage.Store) {
 
 func testSignedURL(t *testing.T, s *storage.Store) {
 	b := put(t, s, []byte("hello"))
-	u, err := s.SignedURL(t.Context(), b.Key, storage.SignedURLOptions{TTL: time.Minute})
+	u, err := s.SignedURL(t.Context(), b.Key, time.Minute, nil)
 	if errors.Is(err, storage.ErrUnsupported) {
 		return
 	}

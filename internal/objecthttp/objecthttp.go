@@ -1,0 +1,39 @@
+// Package objecthttp has the HTTP client that object stores are reached with.
+package objecthttp
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// A Client sends requests within bounds: the SDKs' own wait without end for an
+// endpoint that takes a connection and does not answer. The bytes of an object
+// may take as long as they do.
+type Client struct{ client http.Client }
+
+// New returns a client.
+func New() *Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	transport.TLSHandshakeTimeout = 10 * time.Second
+	transport.ResponseHeaderTimeout = time.Minute
+	transport.MaxIdleConns = 0
+	transport.MaxIdleConnsPerHost = 64
+	transport.DisableCompression = true // an object is its bytes
+	return &Client{http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // a redirect is the service's word about a wrong region
+	}}}
+}
+
+// Do sends a request. Its error does not name the query, which can hold a
+// signature that opens the whole container.
+func (c *Client) Do(r *http.Request) (*http.Response, error) {
+	resp, err := c.client.Do(r)
+	if e, ok := err.(*url.Error); ok {
+		e.URL, _, _ = strings.Cut(e.URL, "?")
+	}
+	return resp, err
+}
