@@ -82,6 +82,7 @@ type Options struct {
 	OS           string
 	Address      string
 	Office       string       // whose holder is the primary
+	Stores       *storage.Set // to look at the storages that were added; nil: only the first is looked at
 	Logger       *slog.Logger // default: slog.Default()
 
 	// Slow is how long a look at storage may take before storage is called slow;

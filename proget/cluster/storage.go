@@ -15,6 +15,7 @@ import (
 // asks for its health and for the cluster's page.
 const (
 	storageForeign   = "The storage of this server is not the cluster's, or is not mounted: point every server at the same -storage."
+	storageOther     = "What this server has as storage %s is not the cluster's, or is not mounted: it must be the same place under the same URL on every server."
 	storageFull      = "Storage is full: packages can be downloaded but not published, until room is made."
 	storageReadOnly  = "Storage is read-only for this server: packages can be downloaded but not published. Check how it is mounted, and the permissions of this server's account."
 	storageGone      = "Storage cannot be reached: packages can be neither downloaded nor published until it is back."
@@ -75,7 +76,49 @@ func (r *Registry) examine(ctx context.Context, f *finding, members []node) erro
 	}
 	f.trouble, err = r.readOthers(ctx, members)
 	f.foreign = errors.Is(err, storage.ErrNotShared) // a copy of the cluster's storage, at best
+	if f.trouble == "" {
+		f.trouble, err = r.examineAdded(ctx)
+		f.foreign = errors.Is(err, storage.ErrNotShared)
+	}
 	return err
+}
+
+// examineAdded looks at the storages that feeds can be given beside the first.
+// What this server stored in another place than the others look would be lost
+// to them.
+func (r *Registry) examineAdded(ctx context.Context) (trouble string, err error) {
+	if r.opts.Stores == nil {
+		return "", nil
+	}
+	all, err := r.db.ListStorages(ctx)
+	if err != nil {
+		return "", nil // which says nothing of storage
+	}
+	for _, st := range all[1:] {
+		err := r.examineOne(ctx, st)
+		if errors.Is(err, storage.ErrNotShared) {
+			return fmt.Sprintf(storageOther, st.Name), err
+		}
+		if err != nil {
+			return st.Name + ": " + describe(err), err
+		}
+	}
+	return "", nil
+}
+
+func (r *Registry) examineOne(ctx context.Context, st proget.Storage) error {
+	probe, err := storageProbe(st)
+	if err != nil {
+		return err
+	}
+	blobs, err := r.opts.Stores.Store(ctx, st.ID)
+	if err != nil {
+		return err
+	}
+	if err := blobs.CheckProbe(ctx, probe); err != nil {
+		return err
+	}
+	return blobs.CheckWritable(ctx, r.opts.Name)
 }
 
 // leaveProbe sees to it that storage can be written, and holds what this server

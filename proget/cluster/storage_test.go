@@ -1,13 +1,17 @@
 package cluster_test
 
 import (
+	"context"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"gocloud.dev/blob"
 
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/storage"
 	"github.com/proget-go/ha/storage/faulty"
@@ -196,4 +200,40 @@ func TestUnmounted(t *testing.T) {
 	require.NoError(t, os.Rename(away, w.folder))
 	require.NoError(t, r.Check(t.Context()))
 	require.Empty(t, r.Problems())
+}
+
+// TestAddedStorage: a storage that was added must be the same place for every
+// server; one that is gone is a warning.
+func TestAddedStorage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	folder, other := filepath.Join(t.TempDir(), "archive"), filepath.Join(t.TempDir(), "other")
+	at := func(path *string) func(o *cluster.Options) {
+		return func(o *cluster.Options) {
+			o.Slow = time.Minute
+			o.Stores = storage.NewSet(w.blobs, func(context.Context, int64) (string, error) {
+				return "file:///" + strings.TrimPrefix(filepath.ToSlash(*path), "/"), nil
+			})
+			t.Cleanup(func() { require.NoError(t, o.Stores.Close()) })
+		}
+	}
+	a := w.serverOn(t, w.blobs, "a", at(&folder))
+	st, err := a.AddStorage(t.Context(), " Archive ", "file:///"+strings.TrimPrefix(filepath.ToSlash(folder), "/"), proget.Principal{User: "ann"})
+	require.NoError(t, err)
+	require.Equal(t, "Archive", st.Name)
+	require.NoError(t, a.Check(t.Context()))
+	require.Empty(t, append(a.Problems(), a.Warnings()...))
+	b := w.serverOn(t, w.blobs, "b", at(&other))
+	require.Len(t, b.Problems(), 1)
+	require.Contains(t, b.Problems()[0], "storage Archive is not the cluster's")
+	known, err := a.Probes(t.Context())
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(known), 3, "the cluster's, the storage's and the servers' own")
+
+	require.NoError(t, os.RemoveAll(folder))
+	require.NoError(t, os.WriteFile(folder, nil, 0o600)) // no folder can be made of it
+	require.NoError(t, a.Check(t.Context()))
+	require.Empty(t, a.Problems())
+	require.Len(t, a.Warnings(), 1)
+	require.Contains(t, a.Warnings()[0], "Archive: Storage cannot be reached")
 }

@@ -68,7 +68,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Interval: cfg.HeadSpacing, Logger: cfg.Logger}, n.catalog, n.authority)
 	n.registry = cluster.New(cfg.DB, cfg.Blobs, cluster.Options{
 		Name: cfg.Name, Roles: cfg.Roles, Fingerprints: cfg.Keys.Fingerprints(), Version: Version(),
-		OS: operatingSystem(), Address: cfg.Address, Office: Office, Logger: cfg.Logger, State: n.state})
+		OS: operatingSystem(), Address: cfg.Address, Office: Office, Stores: n.stores, Logger: cfg.Logger, State: n.state})
 	if err := n.openRoles(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
