@@ -26,7 +26,7 @@ import (
 
 const (
 	retries  = 4                      // of each request, with growing, jittered waits
-	minDelay = 300 * time.Millisecond // about the first of them
+	minDelay = 200 * time.Millisecond // about the first of them
 	maxDelay = 5 * time.Second        // the longest of them
 
 	credentials = "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING or an identity"
