@@ -46,6 +46,10 @@ type Bucket struct {
 	// SignedURL returns a URL that answers with what opts say.
 	SignedURL func(ctx context.Context, name string, ttl time.Duration, opts SignedURLOptions) (string, error)
 
+	// Compose makes an object of several, whose keys are names, by itself, or
+	// returns [ErrUnsupported].
+	Compose func(ctx context.Context, name string, parts []Object) error
+
 	// RemoveLeftovers removes uploads below a prefix that began longer than
 	// idle ago and were never completed.
 	RemoveLeftovers func(ctx context.Context, prefix string, idle time.Duration) (removed int, err error)

@@ -6,7 +6,7 @@
 // twice to one place, and a server that stood still cannot spoil what another
 // has taken meanwhile. Where a part belongs, how far an upload is, and the state
 // of its digests are in the database. An upload of one part is finished without
-// a copy; others are joined by storage reading them once.
+// a copy. Others are joined by storage itself where it can, or are read once more.
 //
 // What is abandoned is given up after some time; garbage collection frees it.
 package upload
@@ -269,6 +269,11 @@ func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial,
 		digests, err := u.digests(p)
 		return storage.Blob{Key: parts[0].Blob.StorageKey, Size: size, Digests: digests}, false, err
 	}
+	if len(parts) > 1 && p.Size == size { // so do they now
+		if b, err = u.compose(ctx, blobs, p, parts); !errors.Is(err, storage.ErrUnsupported) {
+			return b, err == nil, err
+		}
+	}
 	b, err = blobs.Put(ctx, &joined{ctx: ctx, blobs: blobs, parts: parts}, &storage.PutOptions{Algorithms: u.opts.Algorithms, Size: size})
 	if err != nil {
 		return b, false, fmt.Errorf("join the parts of an upload: %w", err)
@@ -282,6 +287,19 @@ func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial,
 		err = proget.WrapError(proget.ErrUnavailable, storage.ErrDamaged, "Storage has not kept what was uploaded: begin again.")
 	}
 	return b, true, err
+}
+
+// compose has storage join the parts by itself.
+func (u *Uploads) compose(ctx context.Context, blobs *storage.Store, p *db.Partial, parts []db.Part) (storage.Blob, error) {
+	objects := make([]storage.Blob, len(parts))
+	for i, part := range parts {
+		objects[i] = storage.Blob{Key: part.Blob.StorageKey, Size: part.Blob.Size}
+	}
+	b, err := blobs.Compose(ctx, objects)
+	if err == nil {
+		b.Digests, err = u.digests(p)
+	}
+	return b, err
 }
 
 // digests returns those of the parts that came in order.

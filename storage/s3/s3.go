@@ -16,6 +16,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"gocloud.dev/blob/s3blob"
 
@@ -71,7 +72,7 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &storage.Bucket{Bucket: again, BeforeWrite: b.beforeWrite, SignedURL: b.signedURL,
+	return &storage.Bucket{Bucket: again, BeforeWrite: b.beforeWrite, SignedURL: b.signedURL, Compose: b.compose,
 		RemoveLeftovers: b.removeLeftovers, Status: status}, nil
 }
 
@@ -121,6 +122,47 @@ func (b *bucket) signedURL(ctx context.Context, name string, ttl time.Duration, 
 		return "", err
 	}
 	return signed.URL, nil
+}
+
+// What S3 demands of the parts of an object: all but the last have a least size,
+// and a copied one has a greatest, too. See UploadPartCopy in its API reference.
+const (
+	minPart  = 5 << 20
+	maxPart  = 5 << 30
+	maxParts = 10_000
+)
+
+// compose has S3 copy the parts into one object.
+func (b *bucket) compose(ctx context.Context, name string, parts []storage.Object) (err error) {
+	for i, part := range parts {
+		if part.Size > maxPart || part.Size < minPart && i < len(parts)-1 || len(parts) > maxParts {
+			return storage.ErrUnsupported
+		}
+	}
+	upload, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: &name})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+			defer cancel()
+			_, _ = b.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: &name, UploadId: upload.UploadId})
+		}
+	}()
+	done := make([]types.CompletedPart, len(parts))
+	for i, part := range parts {
+		number := aws.Int32(int32(i + 1))
+		copied, err := b.client.UploadPartCopy(ctx, &s3.UploadPartCopyInput{Bucket: &b.name, Key: &name, UploadId: upload.UploadId,
+			PartNumber: number, CopySource: aws.String(b.name + "/" + part.Key)}) // keys and prefixes need no escaping
+		if err != nil {
+			return err
+		}
+		done[i] = types.CompletedPart{PartNumber: number, ETag: copied.CopyPartResult.ETag}
+	}
+	_, err = b.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &b.name, Key: &name, UploadId: upload.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: done}})
+	return err
 }
 
 // removeLeftovers aborts uploads whose process was killed. Only the time of

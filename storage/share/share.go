@@ -196,13 +196,15 @@ func (b *bucket) SignedURL(context.Context, string, *driver.SignedURLOptions) (s
 // Close implements [driver.Bucket].
 func (b *bucket) Close() error { return nil }
 
-// As implements [driver.Bucket]; it knows [*Sweeper] and [*Space].
+// As implements [driver.Bucket]; it knows [*Sweeper], [*Space] and [*Composer].
 func (b *bucket) As(i any) bool {
 	switch p := i.(type) {
 	case *Sweeper:
 		*p = b.sweep
 	case *Space:
 		*p = b.space
+	case *Composer:
+		*p = b.compose
 	default:
 		return false
 	}

@@ -25,12 +25,8 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, _ string, opts *driver
 	if opts.IfNotExist {
 		return nil, fmt.Errorf("IfNotExist: %w", errUnimplemented)
 	}
-	name, err := fileName(key)
+	w, err := b.newWriter(ctx, key)
 	if err != nil {
-		return nil, err
-	}
-	w := &writer{b: b, ctx: ctx, name: name, temp: filepath.Join(filepath.Dir(name), tempPrefix+strings.ToLower(rand.Text()))}
-	if err := w.create(); err != nil {
 		return nil, err
 	}
 	if opts.BeforeWrite != nil {
@@ -52,6 +48,19 @@ type writer struct {
 	f          *os.File
 	written    int64
 	err        error // of a write that failed, after which Close must not succeed
+}
+
+// newWriter begins an object.
+func (b *bucket) newWriter(ctx context.Context, key string) (*writer, error) {
+	name, err := fileName(key)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{b: b, ctx: ctx, name: name, temp: filepath.Join(filepath.Dir(name), tempPrefix+strings.ToLower(rand.Text()))}
+	if err := w.create(); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // create opens the temporary file, after making the folder if it is missing.

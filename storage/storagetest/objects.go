@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -130,4 +131,37 @@ func testProbeNotShared(t *testing.T, s *storage.Store) {
 func testCheckWritable(t *testing.T, s *storage.Store) {
 	require.NoError(t, s.CheckWritable(t.Context(), "web-1"))
 	requireEmpty(t, s)
+}
+
+// testCompose: what storage makes of parts by itself is whole, and the parts
+// stay.
+func testCompose(t *testing.T, s *storage.Store) {
+	for _, sizes := range [][]int{{1, 0, 70_000}, {5 << 20, 6 << 20, 17}} {
+		var want []byte
+		var parts []storage.Blob
+		for i, size := range sizes {
+			content := bytes.Repeat([]byte{byte('a' + i)}, size)
+			want = append(want, content...)
+			parts = append(parts, put(t, s, content))
+		}
+		whole, err := s.Compose(t.Context(), parts)
+		if errors.Is(err, storage.ErrUnsupported) {
+			require.Len(t, keys(t, s, ""), len(parts))
+		} else {
+			require.NoError(t, err)
+			require.EqualValues(t, len(want), whole.Size)
+			requireContent(t, s, whole.Key, want)
+		}
+		for i, part := range parts {
+			require.NoError(t, s.Verify(t.Context(), part, nil), i)
+			require.NoError(t, s.Delete(t.Context(), part.Key))
+		}
+		if whole.Key != "" {
+			require.NoError(t, s.Delete(t.Context(), whole.Key))
+		}
+	}
+	there := put(t, s, []byte("there"))
+	_, err := s.Compose(t.Context(), []storage.Blob{there, {Key: missingKey, Size: 5}})
+	require.Error(t, err)
+	require.Equal(t, []string{there.Key}, keys(t, s, ""), "half of an object is not left behind")
 }

@@ -37,6 +37,7 @@ func Run(t *testing.T, newStore func(t *testing.T) *storage.Store) {
 		{"ReaderAt", testReaderAt},
 		{"ReaderAtConcurrent", testReaderAtConcurrent},
 		{"Zip", testZip},
+		{"Compose", testCompose},
 		{"Missing", testMissing},
 		{"ForeignKeys", testForeignKeys},
 		{"Delete", testDelete},

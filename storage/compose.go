@@ -1,0 +1,64 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage/share"
+)
+
+// Compose makes one object of several, in their order, without their bytes
+// passing through this process: in a shared folder the kernel copies, or the file
+// server, and S3 copies by itself. The blob has no digests; the caller knows them.
+// [ErrUnsupported] says that this storage cannot do it, or not with these parts.
+func (s *Store) Compose(ctx context.Context, parts []Blob) (Blob, error) {
+	var whole Blob
+	keys := make([]string, len(parts))
+	for i, part := range parts {
+		if err := checkKey(part.Key); err != nil {
+			return Blob{}, err
+		}
+		keys[i] = part.Key
+		whole.Size += part.Size
+	}
+	whole.Key = newBlobKey()
+	err := s.compose(ctx, whole.Key, keys, parts)
+	if err != nil && err != ErrUnsupported {
+		s.discard(ctx, whole.Key)
+		return Blob{}, s.wrap(ctx, err, "compose object")
+	}
+	if err != nil {
+		return Blob{}, err
+	}
+	return whole, s.checkSize(ctx, whole)
+}
+
+func (s *Store) compose(ctx context.Context, key string, keys []string, parts []Blob) error {
+	var compose share.Composer
+	switch {
+	case s.bucket.As(&compose):
+		return compose(ctx, key, keys)
+	case s.bucket.Compose != nil:
+		sources := make([]Object, len(parts))
+		for i, part := range parts {
+			sources[i] = Object{Key: s.prefix + part.Key, Size: part.Size}
+		}
+		return s.bucket.Compose(ctx, s.prefix+key, sources)
+	}
+	return ErrUnsupported
+}
+
+// checkSize makes sure that an object is as large as it should be.
+func (s *Store) checkSize(ctx context.Context, b Blob) error {
+	about, err := s.bucket.Attributes(ctx, b.Key)
+	if err != nil {
+		return s.wrap(ctx, err, "look at object")
+	}
+	if about.Size != b.Size {
+		s.discard(ctx, b.Key)
+		return proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%w: %s has %d bytes instead of %d", ErrDamaged, b.Key, about.Size, b.Size),
+			"Storage has not kept what was uploaded: send it again.")
+	}
+	return nil
+}
