@@ -2,6 +2,8 @@ package storagetest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -149,8 +151,10 @@ func testCompose(t *testing.T, s *storage.Store) {
 			require.Len(t, keys(t, s, ""), len(parts))
 		} else {
 			require.NoError(t, err)
+			sum := sha256.Sum256(want)
+			whole.Digests = proget.Digests{proget.SHA256: hex.EncodeToString(sum[:])}
 			require.EqualValues(t, len(want), whole.Size)
-			requireContent(t, s, whole.Key, want)
+			require.NoError(t, s.Verify(t.Context(), whole, nil))
 		}
 		for i, part := range parts {
 			require.NoError(t, s.Verify(t.Context(), part, nil), i)
