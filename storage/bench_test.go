@@ -30,12 +30,10 @@ func bench(b *testing.B, ours func(b *testing.B, s *storage.Store, size int64) f
 	dir := b.TempDir()
 	cp := rival{"cp and cat", func(path string) *exec.Cmd { return exec.Command("cp", path, filepath.Join(dir, "copy")) },
 		func(path string) *exec.Cmd { return exec.Command("cat", path) }}
-	at := fmt.Sprintf("http://%s/%s/bench", s3.Address, testenv.Bucket)
-	curl := rival{"curl", func(path string) *exec.Cmd {
-		return exec.Command("curl", "-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "access:hidden-key", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "-T", path, at)
-	}, func(string) *exec.Cmd {
-		return exec.Command("curl", "-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "access:hidden-key", at)
-	}}
+	at := fmt.Sprintf("http://%s/%s/by-curl", s3.Address, testenv.Bucket)
+	signed := []string{"-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "access:hidden-key", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", at}
+	curl := rival{"curl", func(path string) *exec.Cmd { return exec.Command("curl", append(signed, "-T", path)...) },
+		func(string) *exec.Cmd { return exec.Command("curl", signed...) }}
 	for _, backend := range []struct {
 		name, url string
 		rival     rival
