@@ -80,12 +80,12 @@ func openService(ctx context.Context, service Service, u *url.URL, opts *Options
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	b, err := service.Open(ctx, u)
+	b, err := service.Open(context.WithoutCancel(ctx), u) // which renews its credentials under it
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
 	if prefix != "" {
 		b.Bucket = blob.PrefixedBucket(b.Bucket, prefix)
 	}

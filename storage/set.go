@@ -42,7 +42,9 @@ func (s *Set) Store(ctx context.Context, id int64) (*Store, error) {
 	if s.urlOf == nil {
 		return nil, fmt.Errorf("there is no storage %d", id)
 	}
-	opened, err, _ := s.opening.Do(strconv.FormatInt(id, 10), func() (any, error) { return s.open(ctx, id) })
+	opened, err, _ := s.opening.Do(strconv.FormatInt(id, 10), func() (any, error) {
+		return s.open(context.WithoutCancel(ctx), id) // for all who wait for it
+	})
 	if err != nil {
 		return nil, err
 	}
