@@ -67,8 +67,8 @@ func (s *Store) ListMisplaced(ctx context.Context, after, upto int64) ([]Misplac
 
 // MoveFile makes a file refer to the blob of the same bytes in the storage where
 // it belongs. If there is none, and key is not "", the object at key becomes it.
-// It returns whether that was so, and proget.ErrNotFound if there is no such
-// blob, or the file is gone or was moved already.
+// It returns whether that was so, and proget.ErrNotFound if there is neither. That
+// the file is gone, or was moved already, is as good.
 func (tx *Tx) MoveFile(ctx context.Context, f MisplacedFile, key string) (used bool, err error) {
 	identity := []sql.NamedArg{arg("sha256", f.Blob.SHA256), arg("size", f.Blob.Size), arg("storage_id", f.StorageID)}
 	if _, err := tx.run(ctx, "TouchBlob", arg("blob_id", f.Blob.ID)); err != nil { // its grace begins now
@@ -79,11 +79,11 @@ func (tx *Tx) MoveFile(ctx context.Context, f MisplacedFile, key string) (used b
 		used = true
 		n, err = tx.run(ctx, "InsertCopy", arg("blob_id", f.Blob.ID), arg("storage_id", f.StorageID), arg("storage_key", key))
 	}
-	if err == nil && n > 0 {
-		n, err = tx.run(ctx, "MoveFile", append(identity, arg("file_id", f.FileID), arg("blob_id", f.Blob.ID))...)
-	}
 	if err == nil && n == 0 {
-		err = proget.Errorf(proget.ErrNotFound, "The file is not there any more.")
+		err = proget.Errorf(proget.ErrNotFound, "The bytes of the file are not in its feed's storage.")
+	}
+	if err == nil {
+		_, err = tx.run(ctx, "MoveFile", append(identity, arg("file_id", f.FileID), arg("blob_id", f.Blob.ID))...)
 	}
 	return used, err
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/indexing/upkeep"
+	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/upload"
@@ -33,6 +34,7 @@ const (
 	envOperation = "UPKEEP_TEST_OPERATION"
 	envFolder    = "UPKEEP_TEST_FOLDER"
 	envStep      = "UPKEEP_TEST_STEP"
+	envSignal    = "UPKEEP_TEST_SIGNAL"
 )
 
 func TestMain(m *testing.M) {
@@ -120,6 +122,9 @@ func doomed(name string) error {
 		return err
 	}
 	reaper.at = int64(at)
+	if os.Getenv(envSignal) == "STOP" {
+		reaper.signal = syscall.SIGSTOP
+	}
 	ctx, span := sdk.NewTracerProvider(sdk.WithSpanProcessor(reaper)).Tracer("test").Start(ctx, name)
 	if err := operations[name](ctx, in); err != nil {
 		return err
@@ -129,17 +134,21 @@ func doomed(name string) error {
 }
 
 // reaper counts the steps of this process.
-var reaper = new(reap)
+var reaper = &reap{signal: syscall.SIGKILL}
 
-// reap kills the process at a step; 0 is none.
+// reap sends the process a signal at a step; 0 is none.
 type reap struct {
-	at int64
-	n  atomic.Int64
+	at     int64
+	signal syscall.Signal
+	n      atomic.Int64
 }
 
 func (r *reap) step() {
-	if r.n.Add(1) == r.at {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	if r.n.Add(1) != r.at {
+		return
+	}
+	_ = syscall.Kill(os.Getpid(), r.signal)
+	if r.signal == syscall.SIGKILL {
 		select {} // until it has arrived
 	}
 }
@@ -182,14 +191,91 @@ func TestKilledAtEachStep(t *testing.T) {
 // not, it has no such step.
 func (in *installation) kill(t *testing.T, operation string, at int) bool {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), envOperation+"="+operation, envFolder+"="+in.dir, fmt.Sprintf("%s=%d", envStep, at))
-	out, err := cmd.CombinedOutput()
+	out, err := in.child(t, operation, at, "KILL").CombinedOutput()
 	if err == nil {
 		return false
 	}
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	require.True(t, ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL, "%s, step %d: %v\n%s", operation, at, err, out)
+	return true
+}
+
+// child is a process that does the operation.
+func (in *installation) child(t *testing.T, operation string, at int, signal string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), envOperation+"="+operation, envFolder+"="+in.dir, fmt.Sprintf("%s=%d", envStep, at), envSignal+"="+signal)
+	return cmd
+}
+
+// TestPausedAtEachStep: a process that stands still at a step, while another does
+// the same, frees what can be freed and pushes the same bytes, does no harm when
+// it goes on.
+func TestPausedAtEachStep(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"collection", "move", "push of known bytes"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for at := 1; ; at++ {
+				in := newInstallation(t)
+				in.mustPush(t, "1", "a kept")
+				in.mustPush(t, "2", "a other")
+				in.mustPush(t, "3", "a third")
+				require.NoError(t, in.delete(t.Context(), "a", "3"))
+				if name == "move" {
+					st := in.addStorage(t)
+					in.assign(t, st.ID)
+				}
+				if paused := in.pause(t, name, at); !paused {
+					require.Greater(t, at, 5, "an operation has steps")
+					return
+				}
+				in.requireSound(t, name, at)
+			}
+		})
+	}
+}
+
+// pause lets a process stand still at a step, does meanwhile what it was doing
+// and more, and lets it go on. It reports whether there was such a step.
+func (in *installation) pause(t *testing.T, operation string, at int) bool {
+	t.Helper()
+	cmd := in.child(t, operation, at, "STOP")
+	out := new(testenv.LogBuffer)
+	cmd.Stdout, cmd.Stderr = out, out
+	require.NoError(t, cmd.Start())
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+	require.NoError(t, err)
+	if status.Exited() {
+		require.Zero(t, status.ExitStatus(), out)
+		return false
+	}
+	require.True(t, status.Stopped())
+	meanwhile := make(chan error, 1)
+	go func() {
+		err := operations[operation](context.WithoutCancel(t.Context()), in)
+		if errors.Is(err, proget.ErrConflict) {
+			err = nil
+		}
+		err = errors.Join(err, operations["collection"](context.WithoutCancel(t.Context()), in))
+		_, perr := in.push(context.WithoutCancel(t.Context()), "again", "a third")
+		meanwhile <- errors.Join(err, perr)
+	}()
+	done := false
+	select {
+	case err := <-meanwhile:
+		require.NoError(t, err, "%s, step %d", operation, at)
+		done = true
+	case <-time.After(200 * time.Millisecond): // the process holds the lock of SQLite: it must go on first
+	}
+	require.NoError(t, cmd.Process.Signal(syscall.SIGCONT))
+	if !done {
+		require.NoError(t, <-meanwhile, "%s, step %d", operation, at)
+	}
+	err = cmd.Wait()
+	if err != nil { // what the other did meanwhile may be in its way
+		require.Contains(t, out.String(), "exists already", "%s, step %d: %v", operation, at, err)
+	}
 	return true
 }
 

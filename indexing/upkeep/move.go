@@ -85,22 +85,30 @@ func (m *Mover) move(ctx context.Context, f db.MisplacedFile) error {
 		return err
 	}
 	fresh, err := copyBlob(ctx, m.blobs, f.Blob, f.StorageID)
+	if errors.Is(err, proget.ErrNotFound) || errors.Is(err, storage.ErrDamaged) {
+		return m.missed(ctx, f, err)
+	}
 	if err != nil {
 		return err
 	}
 	used, err := m.refer(ctx, f, fresh.Key)
-	gone := errors.Is(err, proget.ErrNotFound)
-	if err != nil && !gone {
-		return err // whether the copy is used is not known for certain; if not, it is swept
-	}
-	if used && !gone {
-		return nil
+	if err != nil || used {
+		return err // if it is not known for certain whether the copy is used, and it is not, it is swept
 	}
 	target, err := m.blobs.Store(ctx, f.StorageID)
 	if err != nil {
 		return err
 	}
 	return target.Delete(ctx, fresh.Key)
+}
+
+// missed returns fault if the file still needs the blob that cannot be read.
+func (m *Mover) missed(ctx context.Context, f db.MisplacedFile, fault error) error {
+	now, err := m.db.ListMisplaced(ctx, f.FileID-1, f.FileID)
+	if err == nil && len(now) > 0 && now[0].Blob.StorageKey == f.Blob.StorageKey {
+		return fault
+	}
+	return err
 }
 
 // refer makes a file refer to a blob in its feed's storage; see db.Tx.MoveFile.
