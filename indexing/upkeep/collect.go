@@ -97,7 +97,14 @@ type amount struct{ blobs, bytes int64 }
 func (a *amount) add(bytes int64) { a.blobs, a.bytes = a.blobs+1, a.bytes+bytes }
 
 func (a amount) String() string {
-	return fmt.Sprintf("%d files of %.1f MB", a.blobs, float64(a.bytes)/1e6)
+	files := "files"
+	if a.blobs == 1 {
+		files = "file"
+	}
+	if a.bytes < 1e6 {
+		return fmt.Sprintf("%d %s (%.1f KB)", a.blobs, files, float64(a.bytes)/1e3)
+	}
+	return fmt.Sprintf("%d %s (%.1f MB)", a.blobs, files, float64(a.bytes)/1e6)
 }
 
 func (c *collection) say(done, total int64, what string) { c.progress.Set(done, total, what) }
