@@ -9,14 +9,32 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
+// A LeaseRequest is what AcquireLease is asked for.
+type LeaseRequest struct {
+	Office, Holder, Address string
+	Term                    string // random, and new each time
+	TTL                     time.Duration
+	Above                   int64        // the fence's number must be greater
+	Over                    proget.Fence // a lease that ends although it has not run out; zero if none
+}
+
+// A Lease is a row of the table of leases.
+type Lease struct {
+	Holder, Address string
+	Fence           proget.Fence
+	Remaining       time.Duration
+}
+
 // AcquireLease takes an office that is free, expired by the database's clock,
-// or held by the same candidate, and reports whether it did. The fence's number
-// grows by one each time, so a holder that asks again gets a new term.
-func (s *Store) AcquireLease(ctx context.Context, office, holder, address, term string, ttl time.Duration) (proget.Fence, bool, error) {
-	f := proget.Fence{Term: term}
+// held by the same candidate or held under the lease that is over, and reports
+// whether it did. The fence's number grows each time, so a holder that asks
+// again gets a new term.
+func (s *Store) AcquireLease(ctx context.Context, r LeaseRequest) (proget.Fence, bool, error) {
+	f := proget.Fence{Term: r.Term}
 	err := s.on(ctx, s.pools.Write, vital, func(c *conn) error {
-		return c.one(ctx, "AcquireLease", []sql.NamedArg{arg("office", office), arg("holder", holder),
-			arg("address", address), arg("term", term), arg("ttl", ttl.Microseconds())}, &f.Number)
+		return c.one(ctx, "AcquireLease", []sql.NamedArg{arg("office", r.Office), arg("holder", r.Holder), arg("address", r.Address),
+			arg("term", r.Term), arg("ttl", r.TTL.Microseconds()), arg("next", r.Above+1),
+			arg("over", r.Over.Number), arg("over_term", r.Over.Term)}, &f.Number)
 	})
 	if errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrConflict) {
 		return proget.Fence{}, false, nil // another holds it, or was first to create the row
@@ -47,13 +65,28 @@ func (s *Store) lease(ctx context.Context, name, office string, f proget.Fence, 
 
 // CurrentLease returns who holds an office and for how long, or
 // proget.ErrNotFound if nobody does.
-func (s *Store) CurrentLease(ctx context.Context, office string) (holder, address string, f proget.Fence, remaining time.Duration, err error) {
+func (s *Store) CurrentLease(ctx context.Context, office string) (Lease, error) {
+	var l Lease
 	var micros int64
-	err = s.on(ctx, s.pools.Read, vital, func(c *conn) error {
+	err := s.on(ctx, s.pools.Read, vital, func(c *conn) error {
 		return c.one(ctx, "CurrentLease", []sql.NamedArg{arg("office", office)},
-			&holder, &address, &f.Number, &f.Term, &micros)
+			&l.Holder, &l.Address, &l.Fence.Number, &l.Fence.Term, &micros)
 	})
-	return holder, address, f, time.Duration(micros) * time.Microsecond, err
+	l.Remaining = time.Duration(micros) * time.Microsecond
+	return l, err
+}
+
+// SeenFence returns the greatest number under which LeaderTx has written for an
+// office, or 0.
+func (s *Store) SeenFence(ctx context.Context, office string) (int64, error) {
+	var f proget.Fence
+	err := s.on(ctx, s.pools.Write, vital, func(c *conn) error {
+		return c.one(ctx, "FindFence", []sql.NamedArg{arg("office", office)}, &f.Number, &f.Term)
+	})
+	if errors.Is(err, proget.ErrNotFound) {
+		err = nil
+	}
+	return f.Number, err
 }
 
 // LeaderTx runs fn in a transaction whose first statement raises the office's

@@ -16,11 +16,19 @@ import (
 type Options struct {
 	TTL    time.Duration // of a lease; default 5 s
 	Renew  time.Duration // between renewals; default 1.5 s
-	Retry  time.Duration // between attempts to acquire, jittered by a fifth; default 1 s
+	Poll   time.Duration // between looks at who holds the office, jittered by a fifth; default 2 s
 	Margin time.Duration // the leader stops acting so long before its lease can run out; default 500 ms
 
-	Address string       // where this candidate can be reached, for the others
-	Logger  *slog.Logger // default: slog.Default()
+	// Beacon shows the others that this candidate lives. Without one, they wait
+	// for its lease to run out, even if it has died.
+	Beacon *Beacon
+
+	// Seen returns the greatest number of a term that whoever checks the fences
+	// has seen, such as db.Store.SeenFence. A candidate that cannot ask does not
+	// stand. Optional: without it, numbers grow as far as the driver remembers.
+	Seen func(ctx context.Context, office string) (int64, error)
+
+	Logger *slog.Logger // default: slog.Default()
 }
 
 // An Elector makes one candidate of one office.
@@ -42,12 +50,12 @@ func New(d Driver, office, holder string, opts *Options) (*Elector, error) {
 	for _, d := range []struct {
 		p     *time.Duration
 		value time.Duration
-	}{{&o.TTL, 5 * time.Second}, {&o.Renew, 1500 * time.Millisecond}, {&o.Retry, time.Second}, {&o.Margin, 500 * time.Millisecond}} {
+	}{{&o.TTL, 5 * time.Second}, {&o.Renew, 1500 * time.Millisecond}, {&o.Poll, 2 * time.Second}, {&o.Margin, 500 * time.Millisecond}} {
 		if *d.p == 0 {
 			*d.p = d.value
 		}
 	}
-	if o.Renew <= 0 || o.Retry <= 0 || o.Margin <= 0 || o.TTL <= o.Margin+o.Renew {
+	if o.Renew <= 0 || o.Poll <= 0 || o.Margin <= 0 || o.TTL <= o.Margin+o.Renew {
 		return nil, fmt.Errorf("election: TTL %s must exceed Renew %s plus Margin %s, and all must be positive", o.TTL, o.Renew, o.Margin)
 	}
 	if office == "" || holder == "" {
@@ -57,7 +65,11 @@ func New(d Driver, office, holder string, opts *Options) (*Elector, error) {
 		o.Logger = slog.Default()
 	}
 	o.Logger = o.Logger.With("office", office, "candidate", holder)
-	return &Elector{driver: d, opts: o, candidacy: Candidacy{office, holder, o.Address, o.TTL}}, nil
+	e := &Elector{driver: d, opts: o, candidacy: Candidacy{Office: office, Holder: holder, TTL: o.TTL}}
+	if o.Beacon != nil {
+		e.candidacy.Address = o.Beacon.Address()
+	}
+	return e, nil
 }
 
 // Leading returns the fence of the present term, if this candidate leads by its
@@ -82,26 +94,108 @@ func (e *Elector) setLeading(l *Lease) {
 // campaigns again. It returns nil when ctx has ended, lead has returned and
 // the office is free for others.
 func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, f proget.Fence) error) error {
-	for ctx.Err() == nil {
-		asked := time.Now()
-		l, err := e.driver.Acquire(ctx, e.candidacy)
-		switch {
-		case err == nil:
-			e.serve(ctx, l, asked, lead)
-		case !errors.Is(err, ErrHeld) && ctx.Err() == nil:
-			e.opts.Logger.WarnContext(ctx, "cannot campaign", "error", err)
+	var watching *watch
+	unwatch := func() {
+		if watching != nil {
+			watching.close()
+			watching = nil
 		}
-		e.rest(ctx)
+	}
+	defer func() { unwatch() }()
+	for ctx.Err() == nil {
+		l, err := e.current(ctx)
+		switch {
+		case err != nil && !errors.Is(err, ErrNone):
+			e.warn(ctx, "who holds the office cannot be found out", err)
+			e.rest(ctx, e.opts.Poll)
+		case err != nil || l.Holder == e.candidacy.Holder:
+			unwatch()
+			e.stand(ctx, proget.Fence{}, lead)
+		default:
+			if watching == nil || watching.lease.Fence != l.Fence {
+				unwatch()
+				watching = startWatch(ctx, l)
+			}
+			if e.await(ctx, watching, l.TTL) == dead {
+				unwatch()
+				e.stand(ctx, l.Fence, lead)
+			}
+		}
 	}
 	return nil
 }
 
-// rest waits for the next attempt, jittered so that candidates spread.
-func (e *Elector) rest(ctx context.Context) {
+func (e *Elector) current(ctx context.Context) (Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.opts.TTL)
+	defer cancel()
+	return e.driver.Current(ctx, e.candidacy.Office)
+}
+
+// Candidates that learn of a vacancy at the same moment spread over this time,
+// so that most of them find that another has been quicker.
+const spread = 50 * time.Millisecond
+
+// await waits until it is time to look at the office again.
+func (e *Elector) await(ctx context.Context, w *watch, remaining time.Duration) (f finding) {
+	again := time.NewTimer(min(remaining+rand.N(spread), jittered(e.opts.Poll)))
+	defer again.Stop()
 	select {
-	case <-time.After(e.opts.Retry*4/5 + rand.N(e.opts.Retry*2/5)):
+	case f = <-w.findings:
+		e.opts.Logger.InfoContext(ctx, "the office is vacant", "holder", w.lease.Holder, "term", w.lease.Fence.Number, "died", f == dead)
+		e.pause(ctx, rand.N(spread))
+	case <-again.C:
 	case <-ctx.Done():
 	}
+	return f
+}
+
+// rest waits about that long, so that candidates spread.
+func (e *Elector) rest(ctx context.Context, d time.Duration) { e.pause(ctx, jittered(d)) }
+
+func (e *Elector) pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// jittered differs from a time by a fifth at most.
+func jittered(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5) }
+
+func (e *Elector) warn(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		e.opts.Logger.WarnContext(ctx, what, "error", err)
+	}
+}
+
+// stand tries to take the office, which is vacant or whose present term is over
+// although its lease has not run out, and serves if it is elected.
+func (e *Elector) stand(ctx context.Context, over proget.Fence, lead func(context.Context, proget.Fence) error) {
+	asked := time.Now()
+	l, err := e.acquire(ctx, over)
+	switch {
+	case err == nil:
+		e.serve(ctx, l, asked, lead)
+		e.rest(ctx, e.opts.Poll) // another may do better
+	case errors.Is(err, ErrHeld):
+		e.rest(ctx, spread)
+	default:
+		e.warn(ctx, "cannot campaign", err)
+		e.rest(ctx, e.opts.Poll)
+	}
+}
+
+func (e *Elector) acquire(ctx context.Context, over proget.Fence) (l Lease, err error) {
+	ctx, cancel := context.WithTimeout(ctx, e.opts.TTL-e.opts.Margin) // later it could not be trusted
+	defer cancel()
+	c := e.candidacy
+	c.Over = over
+	if e.opts.Seen != nil {
+		if c.Above, err = e.opts.Seen(ctx, c.Office); err != nil {
+			return l, fmt.Errorf("which terms there were cannot be found out: %w", err)
+		}
+	}
+	return e.driver.Acquire(ctx, c)
 }
 
 // serve is one term.
@@ -193,5 +287,9 @@ func (e *Elector) release(ctx context.Context, l Lease) {
 	defer cancel()
 	if err := e.driver.Release(ctx, l); err != nil {
 		e.opts.Logger.WarnContext(ctx, "the office could not be released; it is free when the lease has run out", "error", err)
+		return
+	}
+	if e.opts.Beacon != nil {
+		e.opts.Beacon.end(l.Fence)
 	}
 }

@@ -3,6 +3,7 @@ package election_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,22 +17,38 @@ import (
 
 // fake is a backend in memory whose answers a test can hold up or spoil.
 type fake struct {
-	mu      sync.Mutex
-	fence   int64
-	holder  string
-	expires time.Time
-	renew   func(ctx context.Context) error // nil: as it should be
+	mu       sync.Mutex
+	fence    int64
+	holder   string
+	address  string
+	expires  time.Time
+	acquired int                             // attempts
+	renew    func(ctx context.Context) error // nil: as it should be
+}
+
+func (f *fake) attempts() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.acquired
+}
+
+func (f *fake) held() bool { return f.holder != "" && time.Now().Before(f.expires) }
+
+func (f *fake) lease() election.Lease {
+	return election.Lease{Office: "office", Holder: f.holder, Address: f.address, TTL: time.Until(f.expires),
+		Fence: proget.Fence{Number: f.fence, Term: "t"}}
 }
 
 func (f *fake) Acquire(_ context.Context, c election.Candidacy) (election.Lease, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.holder != "" && f.holder != c.Holder && time.Now().Before(f.expires) {
+	f.acquired++
+	if f.held() && f.holder != c.Holder && f.fence != c.Over.Number {
 		return election.Lease{}, election.ErrHeld
 	}
-	f.fence++
-	f.holder, f.expires = c.Holder, time.Now().Add(c.TTL)
-	return election.Lease{Candidacy: c, Fence: proget.Fence{Number: f.fence, Term: "t"}}, nil
+	f.fence = max(f.fence, c.Above) + 1
+	f.holder, f.address, f.expires = c.Holder, c.Address, time.Now().Add(c.TTL)
+	return f.lease(), nil
 }
 
 func (f *fake) Renew(ctx context.Context, l election.Lease) error {
@@ -43,7 +60,7 @@ func (f *fake) Renew(ctx context.Context, l election.Lease) error {
 	if f.fence != l.Fence.Number {
 		return election.ErrLost
 	}
-	f.expires = time.Now().Add(l.TTL)
+	f.expires = time.Now().Add(5 * time.Second)
 	return nil
 }
 
@@ -57,7 +74,12 @@ func (f *fake) Release(_ context.Context, l election.Lease) error {
 }
 
 func (f *fake) Current(context.Context, string) (election.Lease, error) {
-	return election.Lease{}, election.ErrNone
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.held() {
+		return election.Lease{}, election.ErrNone
+	}
+	return f.lease(), nil
 }
 
 func elector(t *testing.T, d election.Driver, name string) *election.Elector {
@@ -185,9 +207,64 @@ func TestExpiry(t *testing.T) {
 		began := time.Now()
 		ctx, cancel := context.WithCancel(t.Context())
 		require.NoError(t, elector(t, backend, "b").Run(ctx, func(context.Context, proget.Fence) error {
-			require.LessOrEqual(t, time.Since(began), 6500*time.Millisecond)
+			require.LessOrEqual(t, time.Since(began), 5100*time.Millisecond)
 			cancel()
 			return nil
 		}))
+	})
+}
+
+// TestNumbersSeen: a candidate's term has a greater number than whoever checks
+// the fences has seen, and a candidate that cannot ask does not stand.
+func TestNumbersSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		backend, asked := &fake{}, 0
+		e, err := election.New(backend, "office", "a", &election.Options{Seen: func(_ context.Context, office string) (int64, error) {
+			require.Equal(t, "office", office)
+			if asked++; asked < 3 {
+				require.Zero(t, backend.attempts())
+				return 0, errors.New("the database is away")
+			}
+			return 41, nil
+		}})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		require.NoError(t, e.Run(ctx, func(_ context.Context, f proget.Fence) error {
+			require.EqualValues(t, 42, f.Number)
+			cancel()
+			return nil
+		}))
+		require.Equal(t, 1, backend.attempts())
+	})
+}
+
+// TestNoStampede: of fifty candidates nobody tries for an office that is held,
+// and few do when it becomes vacant.
+func TestNoStampede(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		backend := &fake{}
+		_, err := backend.Acquire(t.Context(), election.Candidacy{Office: "office", Holder: "former", TTL: 30 * time.Second})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		elected := make(chan proget.Fence)
+		for n := range 50 {
+			all.Go(func() {
+				require.NoError(t, elector(t, backend, fmt.Sprint(n)).Run(ctx, func(ctx context.Context, f proget.Fence) error {
+					elected <- f
+					<-ctx.Done()
+					return nil
+				}))
+			})
+		}
+		time.Sleep(29 * time.Second)
+		require.Equal(t, 1, backend.attempts(), "while the office is held")
+		require.EqualValues(t, 2, (<-elected).Number)
+		time.Sleep(time.Minute)
+		require.LessOrEqual(t, backend.attempts(), 10)
+		cancel()
+		all.Wait()
 	})
 }

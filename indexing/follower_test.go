@@ -20,7 +20,7 @@ const office = "test"
 // lead takes the office.
 func lead(t *testing.T, s *db.Store, holder string) proget.Fence {
 	t.Helper()
-	fence, ok, err := s.AcquireLease(t.Context(), office, holder, "", rand.Text(), time.Millisecond)
+	fence, ok, err := s.AcquireLease(t.Context(), db.LeaseRequest{Office: office, Holder: holder, Term: rand.Text(), TTL: time.Millisecond})
 	require.NoError(t, err)
 	require.True(t, ok)
 	return fence

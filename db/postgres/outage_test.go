@@ -128,7 +128,7 @@ func TestOverload(t *testing.T) {
 	_, err = s.Heads(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, s.BeatNode(t.Context(), db.Node{Name: "web-1", Instance: "i", Details: "{}"}))
-	_, won, err := s.AcquireLease(t.Context(), "indexing", "a", "", "term", time.Minute)
+	_, won, err := s.AcquireLease(t.Context(), db.LeaseRequest{Office: "indexing", Holder: "a", Term: "term", TTL: time.Minute})
 	require.NoError(t, err)
 	require.True(t, won)
 	close(finish)

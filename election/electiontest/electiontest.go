@@ -23,9 +23,15 @@ func Run(t *testing.T, newDriver func(t *testing.T) func(t *testing.T) election.
 	for name, test := range map[string]func(t *testing.T, open func(t *testing.T) election.Driver){
 		"OneWinner": testOneWinner,
 		"Grows":     testGrows,
+		"Above":     testAbove,
 		"Renew":     testRenew,
+		"Expiry":    testExpiry,
+		"Over":      testOver,
 		"NoStack":   testNoStack,
+		"Abandoned": testAbandoned,
 		"Handover":  testHandover,
+		"Paused":    testPaused,
+		"Crowd":     testCrowd,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -56,6 +62,96 @@ func testOneWinner(t *testing.T, open func(t *testing.T) election.Driver) {
 	}
 	all.Wait()
 	require.EqualValues(t, 1, won.Load())
+}
+
+// testAbove: a term's number is greater than what the candidate was told of,
+// also if the driver knows less, and numbers go on from there.
+func testAbove(t *testing.T, open func(t *testing.T) election.Driver) {
+	d := open(t)
+	const seen = 1 << 52
+	c := candidate("a")
+	c.Above = seen
+	l, err := d.Acquire(t.Context(), c)
+	require.NoError(t, err)
+	require.Greater(t, l.Fence.Number, int64(seen))
+	require.NoError(t, d.Renew(t.Context(), l))
+	require.NoError(t, d.Release(t.Context(), l))
+	next, err := open(t).Acquire(t.Context(), candidate("b"))
+	require.NoError(t, err)
+	require.Greater(t, next.Fence.Number, l.Fence.Number)
+}
+
+// short is a lease that a test waits out. Some backends count in seconds.
+const short = 2 * time.Second
+
+// testExpiry: a term that is not renewed ends, and its holder learns that when
+// another has begun.
+func testExpiry(t *testing.T, open func(t *testing.T) election.Driver) {
+	d, ctx := open(t), t.Context()
+	c := candidate("a")
+	c.TTL = short
+	first, err := d.Acquire(ctx, c)
+	require.NoError(t, err)
+	current, err := d.Current(ctx, "office")
+	require.NoError(t, err)
+	require.Positive(t, current.TTL)
+	require.LessOrEqual(t, current.TTL, short)
+	require.Eventually(t, func() bool {
+		_, err := d.Current(ctx, "office")
+		return errors.Is(err, election.ErrNone)
+	}, time.Minute, short/20)
+	second, err := d.Acquire(ctx, candidate("b"))
+	require.NoError(t, err)
+	require.Greater(t, second.Fence.Number, first.Fence.Number)
+	require.ErrorIs(t, d.Renew(ctx, first), election.ErrLost)
+	require.NoError(t, d.Release(ctx, first))
+	require.NoError(t, d.Renew(ctx, second), "a late release has no effect on it")
+}
+
+// testOver: the present term can be ended by who knows its holder to be dead,
+// and no other term can.
+func testOver(t *testing.T, open func(t *testing.T) election.Driver) {
+	d, ctx := open(t), t.Context()
+	former, err := d.Acquire(ctx, candidate("a"))
+	require.NoError(t, err)
+	present, err := d.Acquire(ctx, candidate("a"))
+	require.NoError(t, err)
+	c := candidate("b")
+	for _, f := range []proget.Fence{former.Fence, {Number: present.Fence.Number, Term: "another"}, {Number: present.Fence.Number + 1, Term: present.Fence.Term}} {
+		c.Over = f
+		_, err = d.Acquire(ctx, c)
+		require.ErrorIs(t, err, election.ErrHeld)
+	}
+	c.Over = present.Fence
+	next, err := d.Acquire(ctx, c)
+	require.NoError(t, err)
+	require.Greater(t, next.Fence.Number, present.Fence.Number)
+	require.ErrorIs(t, d.Renew(ctx, present), election.ErrLost)
+	require.NoError(t, d.Release(ctx, present))
+	current, err := d.Current(ctx, "office")
+	require.NoError(t, err)
+	require.Equal(t, "b", current.Holder)
+	c = candidate("c")
+	c.Over = present.Fence
+	_, err = d.Acquire(ctx, c)
+	require.ErrorIs(t, err, election.ErrHeld, "who comes later has not the office's present holder in mind")
+}
+
+// testAbandoned: a candidate that dies at any moment while it asks leaves
+// nothing that outlasts its lease.
+func testAbandoned(t *testing.T, open func(t *testing.T) election.Driver) {
+	d, other := open(t), open(t)
+	c := candidate("a")
+	c.TTL = short
+	for n := range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n*n)*20*time.Microsecond)
+		_, _ = d.Acquire(ctx, c) // with success or without
+		cancel()
+	}
+	require.Eventually(t, func() bool {
+		_, err := other.Acquire(t.Context(), candidate("b"))
+		return err == nil
+	}, time.Minute, short/20)
 }
 
 // testGrows: fences grow across release, re-election and restart, and offices
@@ -116,10 +212,149 @@ func testNoStack(t *testing.T, open func(t *testing.T) election.Driver) {
 	require.NoError(t, err)
 }
 
+// testPaused: a holder that stood still past its lease is refused when it asks
+// again, and where it writes under its fence by a greater one.
+func testPaused(t *testing.T, open func(t *testing.T) election.Driver) {
+	paused := &pausable{Driver: open(t)}
+	opts := &election.Options{TTL: short, Renew: short / 10, Poll: 20 * time.Millisecond, Margin: short / 10}
+	terms := make(chan proget.Fence, 100)
+	ended := make(chan error, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	lead := func(ctx context.Context, f proget.Fence) error {
+		terms <- f
+		<-ctx.Done()
+		ended <- context.Cause(ctx)
+		return nil
+	}
+	first, err := election.New(paused, "office", "a", opts)
+	require.NoError(t, err)
+	running.Go(func() { _ = first.Run(ctx, lead) })
+	former := <-terms
+	paused.pause()
+	second, err := election.New(open(t), "office", "b", opts)
+	require.NoError(t, err)
+	running.Go(func() { _ = second.Run(ctx, lead) })
+	require.ErrorIs(t, <-ended, election.ErrLost)
+	_, leads := first.Leading()
+	require.False(t, leads)
+	require.Greater(t, (<-terms).Number, former.Number)
+	paused.resume()
+	require.ErrorIs(t, paused.Renew(t.Context(), election.Lease{Office: "office", Holder: "a", TTL: short, Fence: former}), election.ErrLost)
+}
+
+// pausable is a driver whose calls hang for a while, as a network does.
+type pausable struct {
+	election.Driver
+	mu   sync.Mutex
+	gate chan struct{}
+}
+
+func (p *pausable) pause() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gate = make(chan struct{})
+}
+
+func (p *pausable) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.gate)
+	p.gate = nil
+}
+
+func (p *pausable) pass(ctx context.Context) error {
+	p.mu.Lock()
+	gate := p.gate
+	p.mu.Unlock()
+	if gate == nil {
+		return nil
+	}
+	select {
+	case <-gate:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *pausable) Renew(ctx context.Context, l election.Lease) error {
+	if err := p.pass(ctx); err != nil {
+		return err
+	}
+	return p.Driver.Renew(ctx, l)
+}
+
+func (p *pausable) Current(ctx context.Context, office string) (election.Lease, error) {
+	if err := p.pass(ctx); err != nil {
+		return election.Lease{}, err
+	}
+	return p.Driver.Current(ctx, office)
+}
+
+func (p *pausable) Release(ctx context.Context, l election.Lease) error {
+	if err := p.pass(ctx); err != nil {
+		return err
+	}
+	return p.Driver.Release(ctx, l)
+}
+
+// testCrowd: of fifty candidates who see the office become vacant, one gets it,
+// and most do not even ask.
+func testCrowd(t *testing.T, open func(t *testing.T) election.Driver) {
+	d := &counting{Driver: open(t)}
+	former, err := d.Acquire(t.Context(), candidate("former"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	elected := make(chan proget.Fence, 100)
+	for n := range 50 {
+		e, err := election.New(d, "office", fmt.Sprint("elector ", n), &election.Options{TTL: time.Minute, Poll: 300 * time.Millisecond})
+		require.NoError(t, err)
+		running.Go(func() {
+			_ = e.Run(ctx, func(ctx context.Context, f proget.Fence) error {
+				elected <- f
+				<-ctx.Done()
+				return nil
+			})
+		})
+	}
+	all := func() { // look at the office once more
+		enough := d.looks.Load() + 150
+		require.Eventually(t, func() bool { return d.looks.Load() >= enough }, time.Minute, 10*time.Millisecond)
+	}
+	all()
+	require.EqualValues(t, 1, d.attempts.Load(), "attempts while the office is held")
+	require.NoError(t, d.Release(t.Context(), former))
+	require.Greater(t, (<-elected).Number, former.Fence.Number)
+	all()
+	require.Empty(t, elected)
+	require.Less(t, d.attempts.Load(), int64(26), "attempts at a vacant office")
+}
+
+type counting struct {
+	election.Driver
+	looks, attempts atomic.Int64
+}
+
+func (c *counting) Acquire(ctx context.Context, candidacy election.Candidacy) (election.Lease, error) {
+	c.attempts.Add(1)
+	return c.Driver.Acquire(ctx, candidacy)
+}
+
+func (c *counting) Current(ctx context.Context, office string) (election.Lease, error) {
+	defer c.looks.Add(1)
+	return c.Driver.Current(ctx, office)
+}
+
 // testHandover: with real electors, no two lead at the same time, and a leader
 // that stops is followed by another with a greater fence.
 func testHandover(t *testing.T, open func(t *testing.T) election.Driver) {
-	opts := &election.Options{TTL: 3 * time.Second, Renew: 200 * time.Millisecond, Retry: 20 * time.Millisecond}
+	opts := &election.Options{TTL: 3 * time.Second, Renew: 200 * time.Millisecond, Poll: 20 * time.Millisecond}
 	var leaders atomic.Int64
 	terms := make(chan proget.Fence)
 	var all sync.WaitGroup

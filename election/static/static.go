@@ -4,6 +4,7 @@ package static
 
 import (
 	"context"
+	"crypto/rand"
 	"sync"
 	"time"
 
@@ -12,50 +13,66 @@ import (
 )
 
 // New returns a driver without memory. Its fences grow across restarts as long
-// as the machine's clock does not go back.
-func New() election.Driver { return &driver{leases: make(map[string]election.Lease)} }
+// as the candidates say what numbers were seen, or the machine's clock does not
+// go back.
+func New() election.Driver { return &driver{offices: make(map[string]*office)} }
 
 type driver struct {
-	mu     sync.Mutex
-	leases map[string]election.Lease
-	last   int64
+	mu      sync.Mutex
+	offices map[string]*office
 }
+
+type office struct {
+	election.Lease
+	expires time.Time
+}
+
+func (o *office) held() bool { return o != nil && time.Now().Before(o.expires) }
 
 func (d *driver) Acquire(_ context.Context, c election.Candidacy) (election.Lease, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if held, ok := d.leases[c.Office]; ok && held.Holder != c.Holder {
-		return election.Lease{}, election.ErrHeld
+	last := c.Above
+	if o := d.offices[c.Office]; o != nil {
+		if o.held() && o.Holder != c.Holder && o.Fence != c.Over {
+			return election.Lease{}, election.ErrHeld
+		}
+		last = max(last, o.Fence.Number)
 	}
-	d.last = max(d.last+1, time.Now().UnixMicro())
-	l := election.Lease{Candidacy: c, Fence: proget.Fence{Number: d.last, Term: c.Holder}}
-	d.leases[c.Office] = l
+	l := election.Lease{Office: c.Office, Holder: c.Holder, Address: c.Address, TTL: c.TTL,
+		Fence: proget.Fence{Number: max(last+1, time.Now().UnixMicro()), Term: rand.Text()}}
+	d.offices[c.Office] = &office{l, time.Now().Add(c.TTL)}
 	return l, nil
 }
 
 func (d *driver) Renew(_ context.Context, l election.Lease) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.leases[l.Office].Fence != l.Fence {
+	o := d.offices[l.Office]
+	if o == nil || o.Fence != l.Fence {
 		return election.ErrLost
 	}
+	o.expires = time.Now().Add(l.TTL)
 	return nil
 }
 
 func (d *driver) Release(_ context.Context, l election.Lease) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.leases[l.Office].Fence == l.Fence {
-		delete(d.leases, l.Office)
+	if o := d.offices[l.Office]; o != nil && o.Fence == l.Fence {
+		o.expires = time.Time{}
 	}
 	return nil
 }
 
-func (d *driver) Current(_ context.Context, office string) (election.Lease, error) {
+func (d *driver) Current(_ context.Context, name string) (election.Lease, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if l, ok := d.leases[office]; ok {
-		return l, nil
+	o := d.offices[name]
+	if !o.held() {
+		return election.Lease{}, election.ErrNone
 	}
-	return election.Lease{}, election.ErrNone
+	l := o.Lease
+	l.TTL = time.Until(o.expires)
+	return l, nil
 }

@@ -36,6 +36,8 @@ func (e usageError) Error() string { return string(e) }
 
 type config struct {
 	listen    string
+	address   string
+	beacon    string
 	roles     []string
 	db        string
 	storage   string
@@ -120,6 +122,8 @@ func parse(args []string) (config, error) {
 		host = "node-1"
 	}
 	text(&cfg.listen, "listen", "localhost:8624", "`address` to serve on")
+	text(&cfg.address, "address", "", "`host` under which the other servers reach this one (default: that of -listen, or this machine's name)")
+	text(&cfg.beacon, "beacon", "", "`address` on which the other indexing nodes see that this one lives (default: any free port of -listen's host)")
 	text(&roles, "roles", "web,index", "what this node does: `web,index`, web or index")
 	text(&cfg.data, "data", "proget-data", "`folder` for the embedded database, storage and what this node may lose")
 	text(&cfg.db, "db", "", "database `URL` (default sqlite:proget.db in the data folder)")
@@ -271,9 +275,18 @@ func (c *config) firstStartGiven() (names []string) {
 var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 func (c *config) check() error {
-	_, port, err := net.SplitHostPort(c.listen)
-	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
+	if !isHostPort(c.listen) {
 		return usageError(fmt.Sprintf("-listen %q: give host:port, as in localhost:8624 or :8624", c.listen))
+	}
+	if c.beacon == "" {
+		host, _, _ := net.SplitHostPort(c.listen)
+		c.beacon = net.JoinHostPort(host, "0")
+	}
+	if !isHostPort(c.beacon) {
+		return usageError(fmt.Sprintf("-beacon %q: give host:port, as in :8625", c.beacon))
+	}
+	if strings.ContainsAny(c.address, "/ ") || isHostPort(c.address) {
+		return usageError(fmt.Sprintf("-address %q: give a host without a port, as in packages-2.example.com", c.address))
 	}
 	if !nodeName.MatchString(c.node) {
 		return usageError(fmt.Sprintf("-node %q: use letters, digits, '-', '_' and '.'", c.node))
@@ -294,6 +307,12 @@ func (c *config) check() error {
 		return usageError("-encryption-key: " + proget.Message(err))
 	}
 	return nil
+}
+
+func isHostPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	_, bad := strconv.ParseUint(port, 10, 16)
+	return err == nil && bad == nil
 }
 
 var size = regexp.MustCompile(`^(\d+)([KMGT]?)B?$`)

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/election"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/feed/universal"
@@ -214,8 +215,16 @@ func serve(ctx context.Context, cfg config) error {
 	}
 	url := "http://" + address(listener.Addr())
 	greet(cfg, url, secrets) // at once: whatever fails later, the secrets were seen
+	beacon, err := cfg.openBeacon()
+	if err != nil {
+		return err
+	}
+	if beacon != nil {
+		defer beacon.Close()
+	}
 	n, err := node.New(ctx, node.Config{
-		DB: store, Blobs: blobs, Keys: keys, Feeds: types(), Name: cfg.node, Roles: cfg.roles, Address: url, BaseURL: cfg.baseURL,
+		DB: store, Blobs: blobs, Keys: keys, Feeds: types(), Name: cfg.node, Roles: cfg.roles, BaseURL: cfg.baseURL,
+		Address: "http://" + cfg.reached(listener.Addr()), Beacon: beacon,
 		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, Grace: cfg.grace, Tracing: traces})
 	if err != nil {
 		return err
@@ -234,6 +243,44 @@ func address(a net.Addr) string {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// reached makes an address that the other servers can reach of one that was
+// listened on.
+func (c *config) reached(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return net.JoinHostPort(c.reachedHost(host), port)
+}
+
+func (c *config) reachedHost(listened string) string {
+	if c.address != "" {
+		return c.address
+	}
+	if ip := net.ParseIP(listened); ip != nil && ip.IsUnspecified() {
+		if host, err := os.Hostname(); err == nil {
+			return host
+		}
+	}
+	return listened
+}
+
+// openBeacon returns nil for a node that is not a candidate.
+func (c *config) openBeacon() (*election.Beacon, error) {
+	if !slices.Contains(c.roles, node.RoleIndex) {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", c.beacon)
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another address with -beacon", err)
+	}
+	host, _, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	return election.NewBeacon(l, c.reachedHost(host))
 }
 
 func greet(cfg config, url string, secrets *node.Secrets) {

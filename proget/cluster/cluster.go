@@ -52,7 +52,15 @@ type Self struct {
 	Key          string        `json:"key"`      // "" or what is wrong with its key
 	Skew         time.Duration `json:"skew"`     // its clock minus the database's
 	IndexLag     int64         `json:"indexLag"` // log entries its search index has yet to apply
+	Term         int64         `json:"term"`     // the number of the term in which it leads by its own clock; 0 if it does not
 	Ready        bool          `json:"ready"`
+}
+
+// A State is what a server knows of itself without asking anybody; see Self.
+type State struct {
+	IndexLag int64
+	Term     int64
+	Ready    bool
 }
 
 // A Member is a server of the cluster as the others see it.
@@ -61,7 +69,7 @@ type Member struct {
 	Name    string
 	Started time.Time
 	Age     time.Duration // of its newest heartbeat
-	Primary bool          // holds the indexing lease
+	Primary bool          // leads, in the newest term that a living server knows
 }
 
 // Alive reports whether the member's heartbeat is recent.
@@ -81,7 +89,6 @@ type Options struct {
 	Version      string
 	OS           string
 	Address      string
-	Office       string       // whose holder is the primary
 	Stores       *storage.Set // to look at the storages that were added; nil: only the first is looked at
 	Logger       *slog.Logger // default: slog.Default()
 
@@ -90,7 +97,7 @@ type Options struct {
 	Slow time.Duration
 
 	// State is asked at each heartbeat; optional.
-	State func() (indexLag int64, ready bool)
+	State func() State
 }
 
 // A Registry is one server's view of the cluster. It is safe for concurrent
@@ -108,7 +115,8 @@ type Registry struct {
 	warnings []string
 	changed  chan struct{} // closed when problems change
 
-	look lookout
+	look    lookout
+	hurried chan struct{} // holds one at most
 }
 
 // New returns a Registry for this server, which has not been announced yet.
@@ -119,14 +127,14 @@ func New(store *db.Store, blobs *storage.Store, opts Options) *Registry {
 	if opts.Slow == 0 {
 		opts.Slow = 5 * time.Second
 	}
-	return &Registry{db: store, blobs: blobs, opts: opts, instance: rand.Text(), changed: make(chan struct{}), self: Self{
+	return &Registry{db: store, blobs: blobs, opts: opts, instance: rand.Text(), changed: make(chan struct{}), hurried: make(chan struct{}, 1), self: Self{
 		Roles: opts.Roles, Version: opts.Version, OS: opts.OS, Address: opts.Address, Fingerprints: opts.Fingerprints}}
 }
 
 // Candidate is the name under which this process stands for election. It is
 // the process's own: two servers that were given one name by mistake must not
 // take themselves for one candidate.
-func (r *Registry) Candidate() string { return candidate(r.opts.Name, r.instance) }
+func (r *Registry) Candidate() string { return r.opts.Name + " " + r.instance }
 
 // Run writes heartbeats until ctx ends; then the server is a member no longer.
 func (r *Registry) Run(ctx context.Context) error {
@@ -138,10 +146,20 @@ func (r *Registry) Run(ctx context.Context) error {
 		}
 		select {
 		case <-tick.C:
+		case <-r.hurried:
 		case <-ctx.Done():
 			r.leave(ctx)
 			return nil
 		}
+	}
+}
+
+// Hurry has the next heartbeat written now, since the server's state has
+// changed.
+func (r *Registry) Hurry() {
+	select {
+	case r.hurried <- struct{}{}:
+	default: // one is due already
 	}
 }
 
@@ -261,7 +279,8 @@ func (r *Registry) beat(ctx context.Context, look bool, wait time.Duration) erro
 	found := r.look.found(wait, r.opts.Slow)
 	self.Storage, self.Foreign, self.Probe = found.trouble, found.foreign, found.probe
 	if r.opts.State != nil {
-		self.IndexLag, self.Ready = r.opts.State()
+		state := r.opts.State()
+		self.IndexLag, self.Term, self.Ready = state.IndexLag, state.Term, state.Ready
 	}
 	clash := r.clash(members, started)
 	if started.IsZero() {
@@ -368,10 +387,6 @@ type node struct {
 	instance string
 }
 
-func (n *node) candidate() string { return candidate(n.Name, n.instance) }
-
-func candidate(name, instance string) string { return name + " " + instance }
-
 func (r *Registry) members(ctx context.Context) ([]node, error) {
 	rows, err := r.db.ListNodes(ctx)
 	if err != nil {
@@ -394,14 +409,17 @@ func (r *Registry) Members(ctx context.Context) ([]Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	holder, _, _, _, err := r.db.CurrentLease(ctx, r.opts.Office)
-	if err != nil && !errors.Is(err, proget.ErrNotFound) {
-		return nil, err
-	}
 	members := make([]Member, len(nodes))
+	var newest int64
 	for i, n := range nodes {
 		members[i] = n.Member
-		members[i].Primary = n.candidate() == holder
+		if n.Alive() {
+			newest = max(newest, n.Term)
+		}
+	}
+	for i := range members {
+		m := &members[i]
+		m.Primary = m.Alive() && m.Term > 0 && m.Term == newest
 	}
 	return members, nil
 }

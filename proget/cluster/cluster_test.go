@@ -1,11 +1,13 @@
 package cluster_test
 
 import (
+	"context"
 	"database/sql"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,7 +73,7 @@ func (w *world) server(t *testing.T, name string, change ...func(*cluster.Option
 func (w *world) serverOn(t *testing.T, blobs *storage.Store, name string, change ...func(*cluster.Options)) *cluster.Registry {
 	t.Helper()
 	o := cluster.Options{Name: name, Roles: []string{"web"}, Fingerprints: []string{"key-1"}, Version: "1.2.3", OS: "linux/amd64",
-		Address: "http://" + name, Office: "indexing", Logger: dark}
+		Address: "http://" + name, Logger: dark}
 	for _, c := range change {
 		c(&o)
 	}
@@ -102,7 +104,7 @@ func TestServersKnowEachOther(t *testing.T) {
 	w := newWorld(t)
 	a := w.server(t, "a", func(o *cluster.Options) {
 		o.Roles = []string{"web", "index"}
-		o.State = func() (int64, bool) { return 7, true }
+		o.State = func() cluster.State { return cluster.State{IndexLag: 7, Ready: true} }
 	})
 	b := w.server(t, "b")
 	require.Empty(t, a.Problems())
@@ -118,11 +120,45 @@ func TestServersKnowEachOther(t *testing.T) {
 	require.EqualValues(t, 7, m.IndexLag)
 	require.Equal(t, "1.2.3", m.Version)
 	require.Equal(t, "http://a", m.Address)
-	_, ok, err := w.db.AcquireLease(t.Context(), "indexing", a.Candidate(), "", "term", time.Minute)
-	require.NoError(t, err)
-	require.True(t, ok)
-	require.True(t, member(t, b, "a").Primary)
-	require.False(t, member(t, b, "b").Primary)
+}
+
+// TestPrimary: of several servers that say they lead, the one with the newest
+// term does, unless it is silent.
+func TestPrimary(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	leads := func(term int64) func(*cluster.Options) {
+		return func(o *cluster.Options) { o.State = func() cluster.State { return cluster.State{Term: term} } }
+	}
+	former, present, backup := w.server(t, "former", leads(3)), w.server(t, "present", leads(4)), w.server(t, "backup", leads(0))
+	require.False(t, member(t, backup, "former").Primary)
+	require.True(t, member(t, former, "present").Primary)
+	require.False(t, member(t, present, "backup").Primary)
+	age(t, w, "present")
+	require.False(t, member(t, former, "present").Primary)
+	require.True(t, member(t, backup, "former").Primary)
+}
+
+// TestHurry: a heartbeat need not wait for its time.
+func TestHurry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var term atomic.Int64
+	r := w.server(t, "a", func(o *cluster.Options) {
+		o.State = func() cluster.State { return cluster.State{Term: term.Load()} }
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = r.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	began := time.Now()
+	for n := int64(1); n <= 20; n++ {
+		term.Store(n)
+		r.Hurry()
+		require.Eventually(t, func() bool { return member(t, r, "a").Term == n }, time.Minute, time.Millisecond)
+	}
+	require.Less(t, time.Since(began), 20*cluster.Beat)
 }
 
 // TestSilentServer: who stops is seen to be stale, and can be removed then and

@@ -38,6 +38,11 @@ type Config struct {
 	Feeds []feed.Type     // the feed types this node serves
 	Elect election.Driver // default: a lease in DB
 
+	// Beacon shows the other indexing nodes that this one lives, so that they
+	// take its place within a second of its death; nil leaves them to wait for
+	// the end of its lease. Whoever made it closes it, after Run has returned.
+	Beacon *election.Beacon
+
 	// FirstStart fills an empty database; nil leaves that to Initialize.
 	FirstStart *FirstStart
 

@@ -44,6 +44,8 @@ func (n *Node) runIndexing(ctx context.Context) error {
 // so that a primary which is late is refused.
 func (n *Node) lead(ctx context.Context, fence proget.Fence) error {
 	n.cfg.Logger.InfoContext(ctx, "this node is the primary indexing node", "term", fence.Number)
+	n.registry.Hurry()
+	defer n.registry.Hurry()
 	stats := &indexing.Follower{Name: "stats", DB: n.cfg.DB, Office: Office,
 		Apply: func(ctx context.Context, tx *db.Tx, feedID, after, upto int64) error {
 			return tx.AddFeedStats(ctx, feedID, after, upto)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -44,7 +43,8 @@ type Node struct {
 	handler   http.Handler
 	tempDir   string // to be removed; "" if none was made
 
-	draining atomic.Bool
+	serving context.Context // ends when the node is drained
+	drain   context.CancelFunc
 }
 
 // New puts a node together. It asks the database and storage whether they are
@@ -59,6 +59,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		}
 	}
 	n := &Node{cfg: cfg}
+	n.serving, n.drain = context.WithCancel(context.WithoutCancel(ctx))
 	n.catalog = catalog.New(cfg.DB, cfg.Feeds, &catalog.Options{MaxBytes: cfg.CacheBytes})
 	n.stores = storage.NewSet(cfg.Blobs, StorageURLs(cfg.DB))
 	n.files = catalog.NewFiles(n.stores, cfg.DB, cfg.Logger)
@@ -68,7 +69,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Interval: cfg.HeadSpacing, Logger: cfg.Logger}, n.catalog, n.authority)
 	n.registry = cluster.New(cfg.DB, cfg.Blobs, cluster.Options{
 		Name: cfg.Name, Roles: cfg.Roles, Fingerprints: cfg.Keys.Fingerprints(), Version: Version(),
-		OS: operatingSystem(), Address: cfg.Address, Office: Office, Stores: n.stores, Logger: cfg.Logger, State: n.state})
+		OS: operatingSystem(), Address: cfg.Address, Stores: n.stores, Logger: cfg.Logger, State: n.state})
 	if err := n.openRoles(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -86,7 +87,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 
 func (n *Node) openRoles() (err error) {
 	if n.has(RoleIndex) {
-		opts := &election.Options{Logger: n.cfg.Logger, Address: n.cfg.Address}
+		opts := &election.Options{Logger: n.cfg.Logger, Beacon: n.cfg.Beacon, Seen: n.cfg.DB.SeenFence}
 		if n.elector, err = election.New(n.cfg.Elect, Office, n.registry.Candidate(), opts); err != nil {
 			return err
 		}
@@ -150,8 +151,9 @@ func (n *Node) Close() error {
 func (n *Node) Handler() http.Handler { return n.handler }
 
 // Drain makes the node tell load balancers that it takes no new requests. The
-// ones under way, and those that still come, are served.
-func (n *Node) Drain() { n.draining.Store(true) }
+// ones under way, and those that still come, are served. Jobs go back into the
+// queue, and leadership to another node, at once.
+func (n *Node) Drain() { n.drain() }
 
 // Run does the background work of the node's roles until ctx ends, then hands
 // leadership over and returns nil.
@@ -163,32 +165,42 @@ func (n *Node) Run(ctx context.Context) error {
 		g.Go(func() error { return n.searcher.run(ctx) })
 	}
 	if n.has(RoleIndex) {
-		g.Go(func() error { return n.registry.WhileHealthy(ctx, n.runIndexing) })
+		g.Go(func() error {
+			ctx, stop := context.WithCancel(ctx)
+			defer stop()
+			defer context.AfterFunc(n.serving, stop)()
+			return n.registry.WhileHealthy(ctx, n.runIndexing)
+		})
 	}
 	return g.Wait()
 }
 
-// state tells the registry how far the search index lags and whether the node
-// takes traffic.
-func (n *Node) state() (lag int64, ready bool) {
+// state tells the registry how far the search index lags, whether the node leads
+// and whether it takes traffic.
+func (n *Node) state() cluster.State {
+	s := cluster.State{Term: n.term(), Ready: len(n.unready()) == 0}
 	if n.searcher != nil {
-		lag = n.searcher.lag()
+		s.IndexLag = n.searcher.lag()
 	}
-	return lag, len(n.unready()) == 0
+	return s
+}
+
+// term is the number of the term in which this node leads, by its own clock, or
+// 0.
+func (n *Node) term() int64 {
+	if n.elector == nil {
+		return 0
+	}
+	f, _ := n.elector.Leading()
+	return f.Number
 }
 
 // primary reports whether this node leads, by its own clock.
-func (n *Node) primary() bool {
-	if n.elector == nil {
-		return false
-	}
-	_, leads := n.elector.Leading()
-	return leads
-}
+func (n *Node) primary() bool { return n.term() > 0 }
 
 // unready returns why the node should not be sent requests.
 func (n *Node) unready() []string {
-	if n.draining.Load() {
+	if n.serving.Err() != nil {
 		return []string{"The server is shutting down."}
 	}
 	return n.registry.Problems()

@@ -21,9 +21,8 @@ func (w *world) cluster() {
 	w.server("web2", self, 0)
 	self.Storage, self.Skew, self.Ready = "Storage <b>cannot</b> be written.", 42*time.Second, false
 	w.server("web3", self, time.Second)
-	w.server("index1", cluster.Self{Roles: []string{"index"}, Version: "1.2.4", Ready: true}, 0)
-	w.server("index2", cluster.Self{Roles: []string{"index"}, Version: "1.2.3"}, time.Hour)
-	w.lead("index1")
+	w.server("index1", cluster.Self{Roles: []string{"index"}, Version: "1.2.4", Term: 7, Ready: true}, 0)
+	w.server("index2", cluster.Self{Roles: []string{"index"}, Version: "1.2.3", Term: 8}, time.Hour)
 }
 
 func TestAdministrationIsForAdministrators(t *testing.T) {

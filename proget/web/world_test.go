@@ -34,7 +34,6 @@ import (
 
 const (
 	password = "correct horse"
-	office   = "indexing"
 )
 
 // A world is an installation with the feeds "main", which all may see, and
@@ -74,8 +73,8 @@ func newWorld(t *testing.T) *world {
 	w.catalog = catalog.New(w.store, types, nil)
 	w.publisher = publish.New(w.store, storage.NewSet(blobs, nil), types, &publish.Options{Logger: log})
 	w.registry = cluster.New(w.store, blobs, cluster.Options{Name: "web1", Roles: []string{"web"}, Fingerprints: ring.Fingerprints(),
-		Version: "1.2.3", OS: "linux/amd64", Address: "http://10.0.0.1:8624", Office: office, Logger: log,
-		State: func() (int64, bool) { return 7, true }})
+		Version: "1.2.3", OS: "linux/amd64", Address: "http://10.0.0.1:8624", Logger: log,
+		State: func() cluster.State { return cluster.State{IndexLag: 7, Ready: true} }})
 	tail := indexing.NewTail(w.store, &indexing.TailOptions{Logger: log}, w.catalog, authority)
 	t.Cleanup(func() {
 		tail.Close()
@@ -175,14 +174,6 @@ func (w *world) server(name string, self cluster.Self, age time.Duration) {
 	defer raw.Close()
 	_, err = raw.ExecContext(w.t.Context(), "UPDATE node SET heartbeat = heartbeat - ? WHERE name = ?", age.Microseconds(), name)
 	require.NoError(w.t, err)
-}
-
-// lead makes a server the primary.
-func (w *world) lead(name string) {
-	w.t.Helper()
-	_, won, err := w.store.AcquireLease(w.t.Context(), office, name+" instance of "+name, "", "term", time.Hour)
-	require.NoError(w.t, err)
-	require.True(w.t, won)
 }
 
 // A browser keeps cookies and sends what browsers send.

@@ -119,10 +119,11 @@ RETURNING storage_id;
 
 -- name: AcquireLease
 INSERT INTO lease (office, holder, address, fence, term, expires)
-VALUES (@office, @holder, @address, 1, @term, @now + @ttl)
+VALUES (@office, @holder, @address, @next, @term, @now + @ttl)
 ON CONFLICT (office) DO UPDATE
-SET holder = @holder, address = @address, fence = lease.fence + 1, term = @term, expires = @now + @ttl
-WHERE lease.holder = @holder OR lease.expires <= @now
+SET holder = @holder, address = @address, term = @term, expires = @now + @ttl,
+    fence = CASE WHEN lease.fence >= @next THEN lease.fence + 1 ELSE @next END
+WHERE lease.holder = @holder OR lease.expires <= @now OR (lease.fence = @over AND lease.term = @over_term)
 RETURNING fence;
 
 -- name: ClaimJob

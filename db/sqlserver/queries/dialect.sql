@@ -113,13 +113,14 @@ VALUES (@name, @name_key, @url, @probe, @now);
 -- name: AcquireLease
 IF EXISTS (SELECT 1 FROM lease WHERE office = @office)
     UPDATE lease
-    SET holder = @holder, address = @address, fence = fence + 1, term = @term, expires = @now + @ttl
+    SET holder = @holder, address = @address, term = @term, expires = @now + @ttl,
+        fence = CASE WHEN fence >= @next THEN fence + 1 ELSE @next END
     OUTPUT inserted.fence
-    WHERE office = @office AND (holder = @holder OR expires <= @now);
+    WHERE office = @office AND (holder = @holder OR expires <= @now OR (fence = @over AND term = @over_term));
 ELSE
     INSERT INTO lease (office, holder, address, fence, term, expires)
     OUTPUT inserted.fence
-    VALUES (@office, @holder, @address, 1, @term, @now + @ttl);
+    VALUES (@office, @holder, @address, @next, @term, @now + @ttl);
 
 -- name: ClaimJob
 UPDATE job

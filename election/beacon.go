@@ -1,0 +1,173 @@
+package election
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// The protocol of a beacon is lines of text that the beacon alone writes:
+//
+//	proget-election 1 INSTANCE
+//	over NUMBER TERM
+//
+// The first names the beacon, the others say that this candidate's term of that
+// fence has ended in order. Connections stay open for as long as the process
+// lives, and it is the kernel that closes them then.
+const (
+	protocol    = "proget-election 1 "
+	over        = "over "
+	maxLine     = 256
+	maxWatchers = 1024
+	saying      = time.Second // a watcher that does not take a line for so long is dropped
+)
+
+// A Beacon lets the other candidates see that this process lives, by connections
+// that they keep open to it, and tells them when it ceases to lead.
+type Beacon struct {
+	listener net.Listener
+	address  string
+	instance string
+	serving  sync.WaitGroup
+
+	mu       sync.Mutex
+	watchers map[net.Conn]bool
+	last     string        // the newest line
+	changed  chan struct{} // closed when last changes
+	closed   bool
+}
+
+// NewBeacon serves on a listener until Close. The others reach it under the
+// host, or under the listener's own if host is "".
+func NewBeacon(l net.Listener, host string) (*Beacon, error) {
+	own, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return nil, fmt.Errorf("a beacon needs a TCP listener: %w", err)
+	}
+	if host == "" {
+		host = own
+	}
+	b := &Beacon{listener: l, instance: rand.Text(), watchers: make(map[net.Conn]bool), changed: make(chan struct{})}
+	b.address = net.JoinHostPort(host, port) + "/" + b.instance
+	b.serving.Go(b.accept)
+	return b, nil
+}
+
+// Address is where the others find the beacon, and what tells it from one that
+// another process has at the same place later: host:port/instance.
+func (b *Beacon) Address() string { return b.address }
+
+// Close ends all connections. To those who watch, it is as if the process had
+// died.
+func (b *Beacon) Close() error {
+	err := b.listener.Close()
+	b.mu.Lock()
+	b.closed = true
+	for c := range b.watchers {
+		_ = c.Close()
+	}
+	b.mu.Unlock()
+	b.serving.Wait()
+	return err
+}
+
+// end tells all who watch that a term is over.
+func (b *Beacon) end(f proget.Fence) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = over + strconv.FormatInt(f.Number, 10) + " " + f.Term + "\n"
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (b *Beacon) accept() {
+	for {
+		c, err := b.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // out of descriptors, most likely
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		if !b.admit(c) {
+			_ = c.Close()
+			continue
+		}
+		b.serving.Go(func() { b.serve(c) })
+	}
+}
+
+func (b *Beacon) admit(c net.Conn) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || len(b.watchers) >= maxWatchers {
+		return false
+	}
+	b.watchers[c] = true
+	return true
+}
+
+// serve writes until the watcher is gone, which only reading shows.
+func (b *Beacon) serve(c net.Conn) {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = io.Copy(io.Discard, c) // it has nothing to say
+	}()
+	b.say(c, gone)
+	_ = c.Close()
+	<-gone
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.watchers, c)
+}
+
+func (b *Beacon) say(c net.Conn, gone <-chan struct{}) {
+	for line := protocol + b.instance + "\n"; ; {
+		b.mu.Lock()
+		last, changed := b.last, b.changed
+		b.mu.Unlock()
+		_ = c.SetWriteDeadline(time.Now().Add(saying))
+		if _, err := io.WriteString(c, line+last); err != nil {
+			return
+		}
+		line = ""
+		select {
+		case <-changed:
+		case <-gone:
+			return
+		}
+	}
+}
+
+// parseAddress splits what Beacon.Address returns.
+func parseAddress(address string) (hostPort, instance string, ok bool) {
+	hostPort, instance, ok = strings.Cut(address, "/")
+	return hostPort, instance, ok && hostPort != "" && instance != ""
+}
+
+// parseOver reads a line that says which term is over.
+func parseOver(line string) (f proget.Fence, ok bool) {
+	rest, ok := strings.CutPrefix(line, over)
+	number, term, found := strings.Cut(rest, " ")
+	n, err := strconv.ParseInt(number, 10, 64)
+	return proget.Fence{Number: n, Term: term}, ok && found && err == nil
+}
+
+// dialer notices within seconds when the machine at the other end has been
+// restarted.
+var dialer = net.Dialer{Timeout: time.Second, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 5}}
+
+func dial(ctx context.Context, hostPort string) (net.Conn, error) {
+	return dialer.DialContext(ctx, "tcp", hostPort)
+}
