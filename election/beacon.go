@@ -66,6 +66,13 @@ func NewBeacon(l net.Listener, host string) (*Beacon, error) {
 // another process has at the same place later: host:port/instance.
 func (b *Beacon) Address() string { return b.address }
 
+// Watchers returns how many connections others keep to the beacon.
+func (b *Beacon) Watchers() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.watchers)
+}
+
 // Close ends all connections. To those who watch, it is as if the process had
 // died.
 func (b *Beacon) Close() error {

@@ -41,6 +41,12 @@ func newMetrics(n *Node) *metrics {
 		gauge("proget_warnings", "Things that do not work as they should, such as storage that is full; /health/ready names them.",
 			func() float64 { return float64(len(n.warnings())) }),
 		gauge("proget_primary", "1 if this is the primary indexing node.", func() float64 { return truth(n.primary()) }),
+		gauge("proget_beacon_watchers", "Connections that the other indexing nodes keep to this one to see that it lives; they watch the primary only.", func() float64 {
+			if n.cfg.Beacon == nil {
+				return 0
+			}
+			return float64(n.cfg.Beacon.Watchers())
+		}),
 		gauge("proget_index_lag_entries", "Log entries the search index has yet to apply.", func() float64 {
 			if n.searcher == nil {
 				return 0
