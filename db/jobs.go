@@ -5,6 +5,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/proget-go/ha/proget"
@@ -14,40 +16,48 @@ import (
 type NewJob struct {
 	Kind        string
 	Argument    string
+	Lane        string        // jobs of one lane share a limit of how many a node works at once
 	RunKey      string        // at most one unfinished job has it; "" for none
 	Priority    int64         // smaller is sooner
-	Delay       time.Duration // before it may start
+	Delay       time.Duration // before it may start; the primary notices that it is over
 	MaxFailures int64         // after which it is given up; 0 means 10
+	QueuedBy    string        // who wants it
 }
 
-// Enqueue queues a job in the transaction that makes it necessary. It returns
-// proget.ErrConflict, as the transaction's error, if an unfinished job has the
-// same run key.
-func (tx *Tx) Enqueue(ctx context.Context, j NewJob) error {
-	_, err := tx.run(ctx, "InsertJob", arg("kind", j.Kind), arg("argument", j.Argument),
-		arg("run_key", sql.NullString{String: j.RunKey, Valid: j.RunKey != ""}),
-		arg("priority", j.Priority), arg("delay", j.Delay.Microseconds()), arg("max_failures", cmp.Or(j.MaxFailures, defaultFailures)))
-	return err
-}
-
-// EnqueueDue queues a job unless one of its run key is unfinished, or one of its
-// kind and argument was queued within the time every.
-func (tx *Tx) EnqueueDue(ctx context.Context, j NewJob, every time.Duration) error {
-	_, err := tx.run(ctx, "InsertDueJob", arg("kind", j.Kind), arg("argument", j.Argument), arg("run_key", j.RunKey),
-		arg("priority", j.Priority), arg("max_failures", cmp.Or(j.MaxFailures, defaultFailures)), arg("every", every.Microseconds()))
-	return err
+func (j *NewJob) args() []sql.NamedArg {
+	state := proget.JobWaiting
+	if j.Delay > 0 {
+		state = proget.JobDelayed
+	}
+	return []sql.NamedArg{arg("kind", j.Kind), arg("argument", j.Argument), arg("lane", j.Lane), arg("state", string(state)),
+		arg("run_key", sql.NullString{String: j.RunKey, Valid: j.RunKey != ""}), arg("queued_by", j.QueuedBy),
+		arg("priority", j.Priority), arg("delay", j.Delay.Microseconds()), arg("max_failures", cmp.Or(j.MaxFailures, defaultFailures))}
 }
 
 // defaultFailures is after how many failures a job is given up.
 const defaultFailures = 10
 
-// ClaimJob takes the next job that is due, or returns nil. The claim must be
+// Enqueue queues a job in the transaction that makes it necessary. It returns
+// proget.ErrConflict, as the transaction's error, if an unfinished job has the
+// same run key.
+func (tx *Tx) Enqueue(ctx context.Context, j NewJob) error {
+	_, err := tx.run(ctx, "InsertJob", j.args()...)
+	return err
+}
+
+// EnqueueOnce queues a job unless an unfinished one has the same run key.
+func (tx *Tx) EnqueueOnce(ctx context.Context, j NewJob) error {
+	_, err := tx.run(ctx, "InsertJobOnce", j.args()...)
+	return err
+}
+
+// ClaimJob takes the next job of a lane, or returns nil. The claim must be
 // renewed with BeatJob before ttl has passed: the job of a worker that fell
 // silent is put back by ReleaseExpiredJobs and claimed under a greater number.
-func (s *Store) ClaimJob(ctx context.Context, worker string, ttl time.Duration) (*proget.Job, error) {
+func (s *Store) ClaimJob(ctx context.Context, worker, lane string, ttl time.Duration) (*proget.Job, error) {
 	var j proget.Job
 	err := s.write(ctx, func(c *conn) error {
-		return c.one(ctx, "ClaimJob", []sql.NamedArg{arg("worker", worker), arg("ttl", ttl.Microseconds())},
+		return c.one(ctx, "ClaimJob", []sql.NamedArg{arg("worker", worker), arg("lane", lane), arg("ttl", ttl.Microseconds())},
 			&j.ID, &j.Kind, &j.Argument, &j.Attempt, &j.Failures, &j.MaxFailures)
 	})
 	if errors.Is(err, proget.ErrNotFound) {
@@ -60,10 +70,18 @@ func (s *Store) ClaimJob(ctx context.Context, worker string, ttl time.Duration) 
 }
 
 // BeatJob renews a claim and records progress. It returns proget.ErrStale if
-// the claim is lost.
+// the claim is lost, and proget.ErrCanceled if the job is to be given up.
 func (s *Store) BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, done, total int64, message string) error {
-	return s.claimed(ctx, "BeatJob", j,
+	err := s.claimed(ctx, "BeatJob", j,
 		arg("ttl", ttl.Microseconds()), arg("done", done), arg("total", total), arg("message", message))
+	if !errors.Is(err, proget.ErrStale) {
+		return err
+	}
+	now, findErr := s.FindJob(ctx, j.ID)
+	if findErr == nil && now.State == proget.JobRunning && now.Attempt == j.Attempt && now.Canceling {
+		return proget.Errorf(proget.ErrCanceled, "job %d was canceled", j.ID)
+	}
+	return err
 }
 
 // FinishJob ends a job in one of the final states, or returns proget.ErrStale
@@ -73,9 +91,14 @@ func (s *Store) FinishJob(ctx context.Context, j *proget.Job, state proget.JobSt
 		arg("state", string(state)), arg("message", message), arg("done", done), arg("total", total))
 }
 
-// RetryJob puts a job back into the queue, and counts a failure or not.
+// RetryJob puts a job back into the queue, unless it is to be given up, and
+// counts a failure or not.
 func (s *Store) RetryJob(ctx context.Context, j *proget.Job, delay time.Duration, failed bool, message string) error {
-	return s.claimed(ctx, "RetryJob", j,
+	state := proget.JobWaiting
+	if delay > 0 {
+		state = proget.JobDelayed
+	}
+	return s.claimed(ctx, "RetryJob", j, arg("state", string(state)),
 		arg("delay", delay.Microseconds()), arg("failed", flag(failed)), arg("message", message))
 }
 
@@ -92,28 +115,115 @@ func (s *Store) claimed(ctx context.Context, name string, j *proget.Job, more ..
 	return err
 }
 
-// ListJobs returns the newest jobs, newest first.
-func (s *Store) ListJobs(ctx context.Context, limit int) ([]proget.JobStatus, error) {
+// CancelJob gives a waiting job up, or has the worker of a running one stop with
+// its next heartbeat. It returns proget.ErrNotFound or, for a job that is
+// finished, proget.ErrConflict.
+func (tx *Tx) CancelJob(ctx context.Context, id int64) error {
+	for _, name := range []string{"CancelWaitingJob", "CancelRunningJob"} {
+		if n, err := tx.run(ctx, name, arg("job_id", id)); err != nil || n > 0 {
+			return err
+		}
+	}
+	var row jobRow
+	if err := tx.one(ctx, "FindJob", []sql.NamedArg{arg("job_id", id)}, row.columns()...); err != nil {
+		return err
+	}
+	return proget.Errorf(proget.ErrConflict, "Job %d is finished already.", id)
+}
+
+// FindJob returns a job, or proget.ErrNotFound.
+func (s *Store) FindJob(ctx context.Context, id int64) (proget.JobStatus, error) {
+	return s.job(ctx, "FindJob", arg("job_id", id))
+}
+
+// LastJob returns the newest job of a kind and argument, or proget.ErrNotFound.
+func (s *Store) LastJob(ctx context.Context, kind, argument string) (proget.JobStatus, error) {
+	return s.job(ctx, "FindLastJob", arg("kind", kind), arg("argument", argument))
+}
+
+func (s *Store) job(ctx context.Context, name string, named ...sql.NamedArg) (proget.JobStatus, error) {
+	var row jobRow
+	err := s.read(ctx, func(c *conn) error { return c.one(ctx, name, named, row.columns()...) })
+	return row.status(), err
+}
+
+// ListJobs returns the newest jobs older than one of them, newest first; 0 begins
+// with the newest of all.
+func (s *Store) ListJobs(ctx context.Context, before int64, limit int) ([]proget.JobStatus, error) {
+	if before <= 0 {
+		before = math.MaxInt64
+	}
 	var jobs []proget.JobStatus
 	err := s.read(ctx, func(c *conn) error {
 		jobs = nil
-		return c.each(ctx, "ListJobs", []sql.NamedArg{arg("limit", limit)}, func(rows *sql.Rows) error {
-			var j proget.JobStatus
-			var created, started, finished int64
-			err := rows.Scan(&j.ID, &j.Kind, &j.Argument, &j.State, &j.Attempt, &j.Worker,
-				&j.Done, &j.Total, &j.Message, &created, &started, &finished)
-			j.Created = fromMicros(created)
-			if started > 0 {
-				j.Started = fromMicros(started)
-			}
-			if finished > 0 {
-				j.Finished = fromMicros(finished)
-			}
-			jobs = append(jobs, j)
+		return c.each(ctx, "ListJobs", []sql.NamedArg{arg("before", before), arg("limit", limit)}, func(rows *sql.Rows) error {
+			var row jobRow
+			err := rows.Scan(row.columns()...)
+			jobs = append(jobs, row.status())
 			return err
 		})
 	})
 	return jobs, err
+}
+
+// jobRow is a job as the queries return it.
+type jobRow struct {
+	proget.JobStatus
+	created, started, finished, now int64
+}
+
+func (r *jobRow) columns() []any {
+	return []any{&r.ID, &r.Kind, &r.Argument, &r.State, &r.Attempt, &r.Failures, &r.MaxFailures, &r.Worker,
+		&r.Done, &r.Total, &r.Message, &r.QueuedBy, &r.Canceling, &r.created, &r.started, &r.finished, &r.now}
+}
+
+func (r *jobRow) status() proget.JobStatus {
+	r.Created, r.Now = fromMicros(r.created), fromMicros(r.now)
+	if r.started > 0 {
+		r.Started = fromMicros(r.started)
+	}
+	if r.finished > 0 {
+		r.Finished = fromMicros(r.finished)
+	}
+	return r.JobStatus
+}
+
+// LogJob adds lines to a job's log. Parts are numbered by the attempt that
+// writes them, so that one which is written twice is there once.
+func (s *Store) LogJob(ctx context.Context, j *proget.Job, part int64, lines []string) error {
+	err := s.on(ctx, s.pools.Write, vital, func(c *conn) error {
+		_, err := c.run(ctx, "InsertJobLog", arg("job_id", j.ID), arg("attempt", j.Attempt), arg("part", part),
+			arg("lines", strings.Join(lines, "\n")))
+		return err
+	})
+	if errors.Is(err, proget.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// JobLog returns a job's log, oldest first.
+func (s *Store) JobLog(ctx context.Context, id int64) ([]proget.JobLines, error) {
+	var log []proget.JobLines
+	err := s.read(ctx, func(c *conn) error {
+		log = nil
+		return c.each(ctx, "JobLog", []sql.NamedArg{arg("job_id", id)}, func(rows *sql.Rows) error {
+			var l proget.JobLines
+			var logged int64
+			var lines string
+			err := rows.Scan(&l.Attempt, &logged, &lines)
+			l.Logged, l.Lines = fromMicros(logged), strings.Split(lines, "\n")
+			log = append(log, l)
+			return err
+		})
+	})
+	return log, err
+}
+
+// ReleaseDelayedJobs lets jobs be claimed whose time has come, and returns how
+// many there were.
+func (tx *Tx) ReleaseDelayedJobs(ctx context.Context) (int64, error) {
+	return tx.run(ctx, "ReleaseDelayedJobs")
 }
 
 // ReleaseExpiredJobs puts jobs back whose claim ran out, or fails them if that

@@ -119,3 +119,47 @@ func (tx *Tx) raiseFence(ctx context.Context, office string, f proget.Fence) err
 	}
 	return proget.Errorf(proget.ErrStale, "term %d of %s is over: term %d has begun", f.Number, office, seen.Number)
 }
+
+// A Term is how long somebody is known to have held an office.
+type Term struct {
+	Fence       int64
+	Holder      string
+	Began, Seen time.Time
+	Now         time.Time // the database's clock when it was asked
+}
+
+// BeginTerm records that a term has begun.
+func (tx *Tx) BeginTerm(ctx context.Context, office string, f proget.Fence, holder string) error {
+	_, err := tx.run(ctx, "InsertTerm", arg("office", office), arg("fence", f.Number), arg("holder", holder))
+	return err
+}
+
+// KeepTerm records that a term goes on.
+func (tx *Tx) KeepTerm(ctx context.Context, office string, f proget.Fence) error {
+	_, err := tx.run(ctx, "KeepTerm", arg("office", office), arg("fence", f.Number))
+	return err
+}
+
+// Terms returns the terms of an office of which something was seen within a
+// time, oldest first.
+func (s *Store) Terms(ctx context.Context, office string, within time.Duration) ([]Term, error) {
+	var terms []Term
+	err := s.read(ctx, func(c *conn) error {
+		terms = nil
+		return c.each(ctx, "ListTerms", []sql.NamedArg{arg("office", office), arg("within", within.Microseconds())}, func(rows *sql.Rows) error {
+			var t Term
+			var began, seen, now int64
+			err := rows.Scan(&t.Fence, &t.Holder, &began, &seen, &now)
+			t.Began, t.Seen, t.Now = fromMicros(began), fromMicros(seen), fromMicros(now)
+			terms = append(terms, t)
+			return err
+		})
+	})
+	return terms, err
+}
+
+// DeleteOldTerms forgets terms that ended longer ago than the given age.
+func (tx *Tx) DeleteOldTerms(ctx context.Context, olderThan time.Duration) error {
+	_, err := tx.run(ctx, "DeleteOldTerms", arg("older_than", olderThan.Microseconds()))
+	return err
+}

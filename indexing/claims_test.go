@@ -24,7 +24,7 @@ func TestRefusedHeartbeat(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	began, lost, taken := make(chan *proget.Job, 1), make(chan error, 1), make(chan struct{})
 	// One job at a time, which waits: else the pool would take over from itself.
-	pool := indexing.NewPool(s, "first", &indexing.PoolOptions{AtOnce: 1, Poll: waitShort, Claim: 300 * time.Millisecond, Logger: dark},
+	pool := indexing.NewPool(s, "first", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Poll: waitShort, Claim: 300 * time.Millisecond, Logger: dark},
 		worker(func(ctx context.Context, j *proget.Job, _ *indexing.Progress) error {
 			began <- j
 			<-ctx.Done()
@@ -50,7 +50,7 @@ func TestRefusedHeartbeat(t *testing.T) {
 		}))
 		return released // unless the worker's heartbeat came between the two
 	}, waitLong, waitShort)
-	second, err := s.ClaimJob(t.Context(), "second", time.Minute)
+	second, err := s.ClaimJob(t.Context(), "second", "", time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, claim.ID, second.ID)
 	require.ErrorIs(t, <-lost, proget.ErrStale)
@@ -67,6 +67,7 @@ func TestRefusedHeartbeat(t *testing.T) {
 func TestSecondFailureIsTheLast(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
+	release(t, s)
 	once := db.NewJob{RunKey: "sweep", MaxFailures: 2}
 	require.NoError(t, enqueue(t, s, once))
 	var failures []int64
@@ -91,7 +92,7 @@ func TestSilenceIsAFailure(t *testing.T) {
 	once := db.NewJob{RunKey: "sweep", MaxFailures: 2}
 	require.NoError(t, enqueue(t, s, once))
 	for _, after := range []proget.JobState{proget.JobWaiting, proget.JobFailed} {
-		j, err := s.ClaimJob(t.Context(), "a", -time.Minute)
+		j, err := s.ClaimJob(t.Context(), "a", "", -time.Minute)
 		require.NoError(t, err)
 		require.NotNil(t, j)
 		require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error {
@@ -109,7 +110,7 @@ type endless struct {
 	beat    error // what each heartbeat gets
 }
 
-func (e *endless) ClaimJob(context.Context, string, time.Duration) (*proget.Job, error) {
+func (e *endless) ClaimJob(context.Context, string, string, time.Duration) (*proget.Job, error) {
 	return &proget.Job{ID: e.claimed.Add(1), Kind: "test", Attempt: 1, MaxFailures: 10}, nil
 }
 
@@ -120,6 +121,8 @@ func (e *endless) BeatJob(context.Context, *proget.Job, time.Duration, int64, in
 func (e *endless) FinishJob(context.Context, *proget.Job, proget.JobState, int64, int64, string) error {
 	return nil
 }
+
+func (e *endless) LogJob(context.Context, *proget.Job, int64, []string) error { return nil }
 
 func (e *endless) RetryJob(context.Context, *proget.Job, time.Duration, bool, string) error {
 	return nil
@@ -139,7 +142,7 @@ func TestJobsAtOnce(t *testing.T) {
 		})
 		ended := make(chan error, 1)
 		go func() {
-			ended <- indexing.NewPool(new(endless), "a", &indexing.PoolOptions{AtOnce: 3, Logger: dark}, w).Run(ctx)
+			ended <- indexing.NewPool(new(endless), "a", &indexing.PoolOptions{Lanes: map[string]int{"": 3}, Logger: dark}, w).Run(ctx)
 		}()
 		synctest.Wait()
 		require.EqualValues(t, 3, working.Load())
@@ -166,7 +169,7 @@ func TestRefusalIsHeededAtOnce(t *testing.T) {
 			return nil
 		})
 		jobs := &endless{beat: proget.Errorf(proget.ErrStale, "another has it")}
-		require.NoError(t, indexing.NewPool(jobs, "a", &indexing.PoolOptions{AtOnce: 1, Claim: claim, Logger: dark}, w).Run(ctx))
+		require.NoError(t, indexing.NewPool(jobs, "a", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Claim: claim, Logger: dark}, w).Run(ctx))
 		require.ErrorIs(t, cause, proget.ErrStale)
 		require.Less(t, after, claim/2)
 	})
@@ -178,11 +181,11 @@ type outage struct {
 	claims, finishes atomic.Int64
 }
 
-func (o *outage) ClaimJob(ctx context.Context, worker string, ttl time.Duration) (*proget.Job, error) {
+func (o *outage) ClaimJob(ctx context.Context, worker, lane string, ttl time.Duration) (*proget.Job, error) {
 	if o.claims.Add(-1) >= 0 {
 		return nil, errors.New("no route to host")
 	}
-	return o.Jobs.ClaimJob(ctx, worker, ttl)
+	return o.Jobs.ClaimJob(ctx, worker, lane, ttl)
 }
 
 func (o *outage) FinishJob(ctx context.Context, j *proget.Job, state proget.JobState, done, total int64, message string) error {
@@ -211,7 +214,7 @@ func TestPoolOutlivesOutages(t *testing.T) {
 			_, err := tx.ReleaseExpiredJobs(t.Context())
 			return err
 		}))
-		all, err := s.ListJobs(t.Context(), 1)
+		all, err := s.ListJobs(t.Context(), 0, 1)
 		require.NoError(t, err)
 		return all[0].State == proget.JobDone
 	}, waitLong, waitShort)

@@ -51,34 +51,13 @@ func (o *outcome) Error() string {
 
 func (o *outcome) Unwrap() error { return o.err }
 
-// Progress is how far a job has come. Its methods may be called at any rate;
-// what they say is written with the next heartbeat.
-type Progress struct {
-	mu          sync.Mutex
-	done, total int64
-	message     string
-}
-
-// Set records units done, of total, or of an unknown number if total is 0.
-func (p *Progress) Set(done, total int64, message string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.done, p.total, p.message = done, total, message
-}
-
-// Get returns what was set last.
-func (p *Progress) Get() (done, total int64, message string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.done, p.total, p.message
-}
-
 // Jobs is where a Pool claims its jobs. *db.Store is one.
 type Jobs interface {
-	ClaimJob(ctx context.Context, worker string, ttl time.Duration) (*proget.Job, error)
+	ClaimJob(ctx context.Context, worker, lane string, ttl time.Duration) (*proget.Job, error)
 	BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, done, total int64, message string) error
 	FinishJob(ctx context.Context, j *proget.Job, state proget.JobState, done, total int64, message string) error
 	RetryJob(ctx context.Context, j *proget.Job, delay time.Duration, failed bool, message string) error
+	LogJob(ctx context.Context, j *proget.Job, part int64, lines []string) error
 }
 
 var _ Jobs = (*db.Store)(nil)
@@ -94,8 +73,12 @@ type Pool struct {
 
 // PoolOptions configure a Pool. The zero value is ready to use.
 type PoolOptions struct {
-	AtOnce int           // jobs at the same time; default 2
-	Poll   time.Duration // between looks at an empty queue; default 1 s
+	// Lanes says how many jobs of each lane this node works at the same time;
+	// default: two of the lane "". Jobs of a lane wait for each other, never for
+	// those of another: a kind that is to be limited by itself has one of its own.
+	Lanes map[string]int
+
+	Poll   time.Duration // between looks at an empty lane; default 1 s
 	Claim  time.Duration // how long a silent worker keeps a job; default 15 s
 	Logger *slog.Logger  // default: slog.Default()
 }
@@ -106,8 +89,8 @@ func NewPool(jobs Jobs, name string, opts *PoolOptions, workers ...Worker) *Pool
 	if opts != nil {
 		p.opts = *opts
 	}
-	if p.opts.AtOnce == 0 {
-		p.opts.AtOnce = 2
+	if p.opts.Lanes == nil {
+		p.opts.Lanes = map[string]int{"": 2}
 	}
 	if p.opts.Poll == 0 {
 		p.opts.Poll = time.Second
@@ -128,16 +111,18 @@ func NewPool(jobs Jobs, name string, opts *PoolOptions, workers ...Worker) *Pool
 // under way then goes back into the queue.
 func (p *Pool) Run(ctx context.Context) error {
 	var g errgroup.Group
-	for range p.opts.AtOnce {
-		g.Go(func() error { p.loop(ctx); return nil })
+	for lane, atOnce := range p.opts.Lanes {
+		for range atOnce {
+			g.Go(func() error { p.loop(ctx, lane); return nil })
+		}
 	}
 	return g.Wait()
 }
 
-func (p *Pool) loop(ctx context.Context) {
+func (p *Pool) loop(ctx context.Context, lane string) {
 	for ctx.Err() == nil {
 		asked := time.Now()
-		j, err := p.jobs.ClaimJob(ctx, p.name, p.opts.Claim)
+		j, err := p.jobs.ClaimJob(ctx, p.name, lane, p.opts.Claim)
 		if err != nil && ctx.Err() == nil {
 			p.opts.Logger.WarnContext(ctx, "no job could be claimed", "error", err)
 		}
@@ -157,6 +142,7 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) {
 	log := p.opts.Logger.With("job", j.ID, "kind", j.Kind, "attempt", j.Attempt)
 	log.InfoContext(ctx, "job begins")
 	progress := new(Progress)
+	progress.Log("Attempt %d begins on %s.", j.Attempt, p.name)
 	err, lost := p.claimed(ctx, j, trusted, progress)
 	if lost {
 		log.WarnContext(ctx, "the claim was lost; another worker has the job")
@@ -164,7 +150,9 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) {
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := p.finish(end, ctx.Err() != nil, j, progress, err); err != nil {
+	o := p.outcome(ctx.Err() != nil, j, progress, err)
+	progress.Log("%s", o.said)
+	if err := errors.Join(p.flush(end, j, progress), o.record(end)); err != nil {
 		log.WarnContext(ctx, "the job's end could not be recorded; it will be run again", "error", err)
 		return
 	}
@@ -182,10 +170,13 @@ func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, pr
 	var beating sync.WaitGroup
 	beating.Go(func() { p.beat(ctx, cancel, j, trusted, progress) })
 	err = safely(func() error { return w.Work(ctx, j, progress) })
-	lost = errors.Is(context.Cause(ctx), proget.ErrStale)
+	cause := context.Cause(ctx)
 	cancel(nil)
 	beating.Wait()
-	return err, lost
+	if err != nil && errors.Is(cause, proget.ErrCanceled) {
+		err = cause
+	}
+	return err, errors.Is(cause, proget.ErrStale)
 }
 
 // safely turns a panic of a worker into an error: one job must not take the
@@ -215,6 +206,9 @@ func (p *Pool) beat(ctx context.Context, lost context.CancelCauseFunc, j *proget
 		switch {
 		case err == nil:
 			trusted = asked.Add(p.opts.Claim)
+		case errors.Is(err, proget.ErrCanceled):
+			lost(err)
+			return
 		case errors.Is(err, proget.ErrStale), !time.Now().Before(trusted):
 			lost(proget.Errorf(proget.ErrStale, "claim %d of job %d is lost", j.Attempt, j.ID))
 			return
@@ -226,23 +220,59 @@ func (p *Pool) renew(ctx context.Context, j *proget.Job, trusted time.Time, prog
 	ctx, cancel := context.WithDeadline(ctx, trusted)
 	defer cancel()
 	done, total, message := progress.Get()
-	return p.jobs.BeatJob(ctx, j, p.opts.Claim, done, total, message)
+	if err := p.jobs.BeatJob(ctx, j, p.opts.Claim, done, total, message); err != nil {
+		return err
+	}
+	if err := p.flush(ctx, j, progress); err != nil && ctx.Err() == nil {
+		p.opts.Logger.WarnContext(ctx, "lines of a job's log wait to be written", "job", j.ID, "error", err)
+	}
+	return nil
 }
 
-func (p *Pool) finish(ctx context.Context, stopping bool, j *proget.Job, progress *Progress, err error) error {
+// flush writes what the job has said since it was called last.
+func (p *Pool) flush(ctx context.Context, j *proget.Job, progress *Progress) error {
+	part, lines := progress.unwritten()
+	if len(lines) == 0 {
+		return nil
+	}
+	if err := p.jobs.LogJob(ctx, j, part, lines); err != nil {
+		return err
+	}
+	progress.written()
+	return nil
+}
+
+// An ending is what becomes of a job after an attempt.
+type ending struct {
+	said   string // in the job's log
+	record func(ctx context.Context) error
+}
+
+func (p *Pool) outcome(stopping bool, j *proget.Job, progress *Progress, err error) ending {
 	done, total, message := progress.Get()
+	finish := func(state proget.JobState, message, said string) ending {
+		return ending{said, func(ctx context.Context) error { return p.jobs.FinishJob(ctx, j, state, done, total, message) }}
+	}
+	retry := func(delay time.Duration, failed bool, message, said string) ending {
+		return ending{said, func(ctx context.Context) error { return p.jobs.RetryJob(ctx, j, delay, failed, message) }}
+	}
 	var o *outcome
 	switch {
 	case err == nil:
-		return p.jobs.FinishJob(ctx, j, proget.JobDone, done, total, message)
+		return finish(proget.JobDone, message, "Done.")
+	case errors.Is(err, proget.ErrCanceled):
+		return finish(proget.JobCanceled, "Canceled while it ran.", "Canceled.")
 	case stopping:
-		return p.jobs.RetryJob(ctx, j, 0, false, "The node stopped.")
+		return retry(0, false, "The node stopped.", "The node stops; another goes on.")
 	case errors.As(err, &o) && o.err == nil:
-		return p.jobs.RetryJob(ctx, j, o.snooze, false, o.Error())
-	case errors.As(err, &o), j.Failures+1 >= j.MaxFailures:
-		return p.jobs.FinishJob(ctx, j, proget.JobFailed, done, total, err.Error())
+		return retry(o.snooze, false, o.Error(), fmt.Sprintf("Put off for %s.", o.snooze))
+	case errors.As(err, &o):
+		return finish(proget.JobFailed, err.Error(), "Given up: "+err.Error())
+	case j.Failures+1 >= j.MaxFailures:
+		return finish(proget.JobFailed, err.Error(), fmt.Sprintf("Given up after %d failures: %v", j.Failures+1, err))
 	}
-	return p.jobs.RetryJob(ctx, j, backoff(j.Failures+1), true, err.Error())
+	delay := backoff(j.Failures + 1)
+	return retry(delay, true, err.Error(), fmt.Sprintf("Failed, and is tried again in %s: %v", delay.Round(time.Second), err))
 }
 
 // backoff grows with the fourth power of the failures, as 1 s, 16 s, 81 s, up

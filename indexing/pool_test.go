@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -72,7 +73,7 @@ func enqueue(t *testing.T, s *db.Store, j db.NewJob) error {
 func awaitState(t *testing.T, s *db.Store, state proget.JobState) (j proget.JobStatus) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		all, err := s.ListJobs(t.Context(), 2)
+		all, err := s.ListJobs(t.Context(), 0, 2)
 		require.NoError(t, err)
 		require.Len(t, all, 1)
 		j = all[0]
@@ -99,7 +100,7 @@ func TestEachJobRunsOnce(t *testing.T) {
 		require.NoError(t, enqueue(t, s, db.NewJob{Argument: fmt.Sprint(n)}))
 	}
 	require.Eventually(t, func() bool {
-		all, err := s.ListJobs(t.Context(), jobs)
+		all, err := s.ListJobs(t.Context(), 0, jobs)
 		require.NoError(t, err)
 		done := 0
 		for _, j := range all {
@@ -157,7 +158,7 @@ func TestLostClaim(t *testing.T) {
 			_, err := tx.ReleaseExpiredJobs(t.Context())
 			return err
 		}))
-		all, err := s.ListJobs(t.Context(), 1)
+		all, err := s.ListJobs(t.Context(), 0, 1)
 		require.NoError(t, err)
 		return all[0].Worker == "second" && all[0].State == proget.JobRunning
 	}, waitLong, waitShort)
@@ -200,6 +201,7 @@ func TestFailedJobs(t *testing.T) {
 func TestTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
+	release(t, s)
 	require.NoError(t, enqueue(t, s, db.NewJob{MaxFailures: 2}))
 	var runs atomic.Int64
 	runPool(t, s, "a", func(context.Context, *proget.Job, *indexing.Progress) error {
@@ -219,12 +221,13 @@ func TestTriedAgain(t *testing.T) {
 func TestUnknownKind(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
+	release(t, s)
 	require.NoError(t, enqueue(t, s, db.NewJob{Kind: "from the future", MaxFailures: 1}))
 	runPool(t, s, "a", func(context.Context, *proget.Job, *indexing.Progress) error { return nil })
 	require.Eventually(t, func() bool {
-		all, err := s.ListJobs(t.Context(), 1)
+		all, err := s.ListJobs(t.Context(), 0, 1)
 		require.NoError(t, err)
-		return all[0].State == proget.JobWaiting && all[0].Attempt == 1
+		return all[0].State == proget.JobDelayed && all[0].Attempt == 1
 	}, waitLong, waitShort)
 }
 
@@ -303,4 +306,151 @@ func TestHangingHeartbeat(t *testing.T) {
 	})
 	require.NoError(t, enqueue(t, s, db.NewJob{}))
 	require.ErrorIs(t, <-told, proget.ErrStale)
+}
+
+// release does the primary's duties until the test ends.
+func release(t *testing.T, s *db.Store) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for ctx.Err() == nil {
+			_ = s.Tx(ctx, func(tx *db.Tx) error {
+				_, err := tx.ReleaseDelayedJobs(ctx)
+				return err
+			})
+			select {
+			case <-time.After(waitShort):
+			case <-ctx.Done():
+			}
+		}
+	})
+	t.Cleanup(running.Wait)
+	t.Cleanup(cancel)
+}
+
+// TestCancel: a job that runs stops when somebody asks it to, and is not tried
+// again.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	began, cause := make(chan int64, 1), make(chan error, 1)
+	runPool(t, s, "a", func(ctx context.Context, j *proget.Job, _ *indexing.Progress) error {
+		began <- j.ID
+		<-ctx.Done()
+		cause <- context.Cause(ctx)
+		return ctx.Err()
+	})
+	require.NoError(t, enqueue(t, s, db.NewJob{}))
+	id := <-began
+	require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error { return tx.CancelJob(t.Context(), id) }))
+	require.ErrorIs(t, <-cause, proget.ErrCanceled)
+	j := awaitState(t, s, proget.JobCanceled)
+	require.Equal(t, "Canceled while it ran.", j.Message)
+}
+
+// TestLanes: jobs of a lane that is full do not hold up those of another.
+func TestLanes(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	var working, most atomic.Int64
+	done := make(chan struct{})
+	blocked := make(chan struct{})
+	w := worker(func(ctx context.Context, j *proget.Job, _ *indexing.Progress) error {
+		if j.Argument == "light" {
+			close(done)
+			return nil
+		}
+		most.Store(max(most.Load(), working.Add(1)))
+		defer working.Add(-1)
+		select {
+		case <-blocked:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	for range 5 {
+		require.NoError(t, enqueue(t, s, db.NewJob{Lane: "heavy", Argument: "heavy", Priority: -1}))
+	}
+	require.NoError(t, enqueue(t, s, db.NewJob{Argument: "light"}))
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		_ = indexing.NewPool(s, "a", &indexing.PoolOptions{Lanes: map[string]int{"": 1, "heavy": 1}, Poll: waitShort, Logger: dark}, w).Run(ctx)
+	})
+	defer running.Wait()
+	defer cancel()
+	<-done
+	close(blocked)
+	require.Eventually(t, func() bool {
+		jobs, err := s.ListJobs(t.Context(), 0, 10)
+		require.NoError(t, err)
+		for _, j := range jobs {
+			if j.Live() {
+				return false
+			}
+		}
+		return true
+	}, waitLong, waitShort)
+	require.EqualValues(t, 1, most.Load())
+}
+
+// forgetful is a database whose answers to log lines get lost every other time.
+type forgetful struct {
+	indexing.Jobs
+	calls atomic.Int64
+}
+
+func (f *forgetful) LogJob(ctx context.Context, j *proget.Job, part int64, lines []string) error {
+	err := f.Jobs.LogJob(ctx, j, part, lines)
+	if f.calls.Add(1)%2 == 1 {
+		return errors.New("the answer was lost")
+	}
+	return err
+}
+
+// TestJobLog: what a job says can be read while it runs, each line once and in
+// order, also if answers are lost.
+func TestJobLog(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	read := make(chan struct{})
+	runPool(t, &forgetful{Jobs: s}, "a", func(ctx context.Context, j *proget.Job, p *indexing.Progress) error {
+		for n := range 5 {
+			p.Log("step %d\nof many", n)
+			select {
+			case <-time.After(70 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+		<-read
+		p.Log("%s", strings.Repeat("x", 5000))
+		for range 3000 {
+			p.Log("chatter")
+		}
+		return indexing.Cancel(errors.New("enough"))
+	})
+	require.NoError(t, enqueue(t, s, db.NewJob{}))
+	lines := func() (all []string) {
+		jobs, err := s.ListJobs(t.Context(), 0, 1)
+		require.NoError(t, err)
+		log, err := s.JobLog(t.Context(), jobs[0].ID)
+		require.NoError(t, err)
+		for _, l := range log {
+			all = append(all, l.Lines...)
+		}
+		return all
+	}
+	want := []string{"Attempt 1 begins on a.", "step 0 of many", "step 1 of many", "step 2 of many", "step 3 of many", "step 4 of many"}
+	require.Eventually(t, func() bool { return len(lines()) == len(want) }, waitLong, waitShort)
+	require.Equal(t, want, lines())
+	close(read)
+	require.Eventually(t, func() bool {
+		jobs, err := s.ListJobs(t.Context(), 0, 1)
+		require.NoError(t, err)
+		return !jobs[0].Live() || jobs[0].Attempt > 1
+	}, waitLong, waitShort)
+	all := lines()
+	require.LessOrEqual(t, len(all), 2002)
+	require.Less(t, len(all[6]), 2100)
 }

@@ -18,6 +18,7 @@ var (
 	ErrTooLarge        = errors.New("too large")
 	ErrUnavailable     = errors.New("temporarily unavailable") // worth trying again soon
 	ErrNoSpace         = errors.New("insufficient storage")
+	ErrCanceled        = errors.New("canceled")
 	ErrStale           = errors.New("superseded by a newer holder") // a fence or claim was lost
 )
 

@@ -18,6 +18,7 @@ type JobState string
 // The states of a job.
 const (
 	JobWaiting  JobState = "waiting"
+	JobDelayed  JobState = "delayed" // waiting for its time
 	JobRunning  JobState = "running"
 	JobDone     JobState = "done"
 	JobFailed   JobState = "failed"
@@ -27,12 +28,45 @@ const (
 // JobStatus is a job as a person sees it.
 type JobStatus struct {
 	Job
-	State    JobState
-	Worker   string // the node that holds or last held it
-	Done     int64  // units of work finished, of Total; Total is 0 while unknown
-	Total    int64
-	Message  string // the newest progress message or the error
-	Created  time.Time
-	Started  time.Time // zero if it never ran
-	Finished time.Time // zero if it is not finished
+	State     JobState
+	Worker    string // the node that holds or last held it
+	Done      int64  // units of work finished, of Total; Total is 0 while unknown
+	Total     int64
+	Message   string // the newest progress message or the error
+	QueuedBy  string // who wanted it
+	Canceling bool   // its worker has been asked to stop
+	Created   time.Time
+	Started   time.Time // of the newest attempt; zero if it never ran
+	Finished  time.Time // zero if it is not finished
+	Now       time.Time // the database's clock when it was asked
+}
+
+// Live reports whether the job is yet to be finished.
+func (j *JobStatus) Live() bool { return j.Finished.IsZero() }
+
+// Duration returns how long the newest attempt took, or has taken so far.
+func (j *JobStatus) Duration() time.Duration {
+	switch {
+	case j.Started.IsZero():
+		return 0
+	case j.Live():
+		return j.Now.Sub(j.Started)
+	}
+	return max(j.Finished.Sub(j.Started), 0)
+}
+
+// Remaining estimates how much longer a running job takes, or returns 0 if that
+// cannot be told.
+func (j *JobStatus) Remaining() time.Duration {
+	if j.State != JobRunning || j.Done <= 0 || j.Total <= 0 {
+		return 0
+	}
+	return time.Duration(float64(j.Duration()) / float64(j.Done) * float64(max(j.Total-j.Done, 0)))
+}
+
+// JobLines are lines of a job's log that were written together.
+type JobLines struct {
+	Attempt int64
+	Logged  time.Time
+	Lines   []string
 }

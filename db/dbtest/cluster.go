@@ -190,113 +190,25 @@ func testFence(t *testing.T, open Open) {
 	require.Equal(t, "3c", all["written by"])
 }
 
-func testJobs(t *testing.T, open Open) {
+func testTerms(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
-	enqueue := func(j db.NewJob) error {
-		return s.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, j) })
-	}
-	require.NoError(t, enqueue(db.NewJob{Kind: "later", Delay: time.Hour}))
-	require.NoError(t, enqueue(db.NewJob{Kind: "second", Priority: 5}))
-	require.NoError(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one", MaxFailures: 2}))
-	require.ErrorIs(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one"}), proget.ErrConflict)
-
-	claim := func() *proget.Job {
-		j, err := s.ClaimJob(ctx, "w", time.Minute)
-		require.NoError(t, err)
-		return j
-	}
-	j := claim()
-	require.Equal(t, "first", j.Kind)
-	require.NoError(t, s.BeatJob(ctx, j, -time.Minute, 1, 2, "half way")) // a claim that has run out
-	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
-		n, err := tx.ReleaseExpiredJobs(ctx)
-		require.EqualValues(t, 1, n)
-		return err
-	}))
-	again := claim()
-	require.Equal(t, j.ID, again.ID)
-	require.EqualValues(t, 2, again.Attempt)
-	require.EqualValues(t, 1, again.Failures, "falling silent is one")
-	require.ErrorIs(t, s.FinishJob(ctx, j, proget.JobDone, 2, 2, ""), proget.ErrStale, "the first claim is lost")
-	require.NoError(t, s.RetryJob(ctx, again, 0, false, "snoozed"))
-	again = claim()
-	require.EqualValues(t, 3, again.Attempt)
-	require.EqualValues(t, 1, again.Failures, "putting it off is none")
-	require.EqualValues(t, 2, again.MaxFailures)
-	require.NoError(t, s.FinishJob(ctx, again, proget.JobDone, 2, 2, "all well"))
-	require.NoError(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one", Priority: 9}), "the run key is free again")
-
-	require.Equal(t, "second", claim().Kind)
-	jobs, err := s.ListJobs(ctx, 2)
-	require.NoError(t, err)
-	require.Len(t, jobs, 2)
-	jobs, err = s.ListJobs(ctx, 100)
-	require.NoError(t, err)
-	require.Len(t, jobs, 4)
-	require.Equal(t, proget.JobDone, jobs[1].State)
-	require.Equal(t, "all well", jobs[1].Message)
-	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
-		n, err := tx.DeleteFinishedJobs(ctx, -time.Minute)
-		require.EqualValues(t, 1, n)
-		return err
-	}))
-}
-
-// testClaimOnce: many claimers get every job exactly once.
-func testClaimOnce(t *testing.T, open Open) {
-	s, ctx := open(t), t.Context()
-	const jobs = 40
-	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
-		for range jobs {
-			if err := tx.Enqueue(ctx, db.NewJob{Kind: "k"}); err != nil {
-				return err
-			}
+	tx := func(fn func(tx *db.Tx) error) { require.NoError(t, s.Tx(ctx, fn)) }
+	for n, holder := range []string{"a", "b"} {
+		f := proget.Fence{Number: int64(n + 1), Term: holder}
+		for range 2 { // a commit whose outcome was lost is repeated
+			tx(func(tx *db.Tx) error { return tx.BeginTerm(ctx, "indexing", f, holder) })
 		}
-		return nil
-	}))
-	var mu sync.Mutex
-	claimed := make(map[int64]int)
-	var all sync.WaitGroup
-	for w := range 8 {
-		all.Go(func() {
-			for misses := 0; misses < 3; { // a claimer may pass over a row that another is just taking
-				j, err := s.ClaimJob(ctx, fmt.Sprint("w", w), time.Minute)
-				require.NoError(t, err)
-				if j == nil {
-					misses++
-					continue
-				}
-				mu.Lock()
-				claimed[j.ID]++
-				mu.Unlock()
-			}
-		})
+		tx(func(tx *db.Tx) error { return tx.KeepTerm(ctx, "indexing", f) })
 	}
-	all.Wait()
-	require.Len(t, claimed, jobs)
-	for id, n := range claimed {
-		require.Equal(t, 1, n, "job %d", id)
-	}
-}
-
-// testDueJobs: what is done now and then is queued once, and again when it is
-// time.
-func testDueJobs(t *testing.T, open Open) {
-	s, ctx := open(t), t.Context()
-	queued := func(argument string, every time.Duration) int {
-		require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
-			return tx.EnqueueDue(ctx, db.NewJob{Kind: "clean", Argument: argument, RunKey: "clean" + argument}, every)
-		}))
-		jobs, err := s.ListJobs(ctx, 100)
-		require.NoError(t, err)
-		return len(jobs)
-	}
-	require.Equal(t, 1, queued("", time.Hour))
-	require.Equal(t, 1, queued("", -time.Hour), "one is unfinished")
-	require.Equal(t, 2, queued("other", time.Hour))
-	j, err := s.ClaimJob(ctx, "w", time.Minute)
+	terms, err := s.Terms(ctx, "indexing", time.Hour)
 	require.NoError(t, err)
-	require.NoError(t, s.FinishJob(ctx, j, proget.JobDone, 1, 1, ""))
-	require.Equal(t, 2, queued("", time.Hour), "one was done a moment ago")
-	require.Equal(t, 3, queued("", -time.Hour))
+	require.Len(t, terms, 2)
+	require.Equal(t, "a", terms[0].Holder)
+	require.EqualValues(t, 2, terms[1].Fence)
+	require.False(t, terms[1].Seen.Before(terms[1].Began))
+	require.WithinDuration(t, terms[1].Seen, terms[1].Now, time.Minute)
+	tx(func(tx *db.Tx) error { return tx.DeleteOldTerms(ctx, -time.Minute) })
+	terms, err = s.Terms(ctx, "indexing", time.Hour)
+	require.NoError(t, err)
+	require.Empty(t, terms)
 }

@@ -51,8 +51,13 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Nodes":          testNodes,
 		"Lease":          testLease,
 		"Fence":          testFence,
+		"Terms":          testTerms,
+		"Schedule":       testSchedule,
 		"Jobs":           testJobs,
-		"DueJobs":        testDueJobs,
+		"DelayedJobs":    testDelayedJobs,
+		"CancelJob":      testCancelJob,
+		"JobLog":         testJobLog,
+		"JobOnce":        testJobOnce,
 		"ClaimOnce":      testClaimOnce,
 	} {
 		t.Run(name, func(t *testing.T) {

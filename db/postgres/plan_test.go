@@ -28,8 +28,9 @@ INSERT INTO deleted_version SELECT i, 1, 'deleted.' || i, 'deleted', '1.0', '1.0
 INSERT INTO deleted_file (version_id, name, size, sha256, storage_id) SELECT version_id, 'f', 100, md5(package_key), 0 FROM deleted_version;
 INSERT INTO upload SELECT md5(i::text), 0, 0, '', 'test', i, i FROM generate_series(1, 100000) i;
 INSERT INTO upload_part SELECT u.upload_key, 0, 1, b.blob_id FROM upload u JOIN blob b ON b.blob_id = u.created;
-INSERT INTO job (kind, argument, state, priority, run_after, attempt, failures, max_failures, worker, claim_expires, done, total, remark, created, started, finished)
-SELECT 'test', '', CASE WHEN i % 2 = 0 THEN 'waiting' ELSE 'done' END, 0, i, 0, 0, 3, '', 0, 0, 0, '', i, i, CASE WHEN i % 2 = 0 THEN 0 ELSE i END FROM generate_series(1, 100000) i;
+INSERT INTO job (kind, argument, lane, queued_by, cancel, state, priority, run_after, attempt, failures, max_failures, worker, claim_expires, done, total, remark, created, started, finished)
+SELECT 'test', '', '', '', 0, CASE WHEN i % 2 = 0 THEN 'waiting' ELSE 'done' END, 0, i, 0, 0, 3, '', 0, 0, 0, '', i, i, CASE WHEN i % 2 = 0 THEN 0 ELSE i END FROM generate_series(1, 100000) i;
+INSERT INTO job_log SELECT job_id, 1, 1, 0, '' FROM job;
 ANALYZE`
 
 // TestPlans asks the engine how it would run each query on a million versions.

@@ -16,3 +16,17 @@ SELECT fence, term FROM office_fence WHERE office = @office;
 
 -- name: InsertFence
 INSERT INTO office_fence (office, fence, term) VALUES (@office, @fence, @term);
+
+-- name: InsertTerm
+INSERT INTO term (office, fence, holder, began, seen)
+SELECT @office, @fence, @holder, @now, @now
+WHERE NOT EXISTS (SELECT 1 FROM term t WHERE t.office = @office AND t.fence = @fence);
+
+-- name: KeepTerm
+UPDATE term SET seen = @now WHERE office = @office AND fence = @fence;
+
+-- name: ListTerms
+SELECT fence, holder, began, seen, @now FROM term WHERE office = @office AND seen > @now - @within ORDER BY fence;
+
+-- name: DeleteOldTerms
+DELETE FROM term WHERE seen < @now - @older_than;

@@ -10,3 +10,7 @@
 // at any statement, or come late, without harm. [Compare] tells where database
 // and storage disagree.
 package upkeep
+
+// Lane is the lane of the jobs that read or delete much of what is stored. They
+// wait for each other, and light jobs do not wait for them.
+const Lane = "storage"

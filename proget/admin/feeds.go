@@ -39,7 +39,7 @@ func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.P
 			return err
 		}
 		if changed.StorageID != f.StorageID {
-			if err := tx.EnqueueDue(ctx, moving(&changed), 0); err != nil {
+			if err := tx.EnqueueOnce(ctx, moving(&changed, by)); err != nil {
 				return err
 			}
 		}
@@ -49,8 +49,9 @@ func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.P
 }
 
 // moving is the job that brings a feed's files to its storage.
-func moving(f *proget.Feed) db.NewJob {
-	return db.NewJob{Kind: upkeep.KindMove, Argument: f.Name, RunKey: fmt.Sprint(upkeep.KindMove, " ", f.ID, " ", f.StorageID)}
+func moving(f *proget.Feed, by proget.Principal) db.NewJob {
+	return db.NewJob{Kind: upkeep.KindMove, Argument: f.Name, Lane: upkeep.Lane, QueuedBy: by.String(),
+		RunKey: fmt.Sprint(upkeep.KindMove, " ", f.ID, " ", f.StorageID)}
 }
 
 // nameTaken says in words for people that a name is in use.

@@ -57,7 +57,7 @@ type Config struct {
 	UploadIdle  time.Duration // an upload that sends nothing for so long is ended; default 1 min
 	Grace       time.Duration // how long the files of a deleted version are kept; default 24 h
 	InspectRate int64         // bytes a second that the check of stored files reads; default 50 MiB
-	JobsAtOnce  int           // jobs worked at the same time; default 2
+	JobsAtOnce  int           // jobs worked at the same time, beside one that reads much storage; default 2
 	HeadSpacing time.Duration // longest between two questions for log positions under load; default 1 ms
 
 	Logger  *slog.Logger         // default: slog.Default()

@@ -15,6 +15,7 @@ import (
 	"github.com/proget-go/ha/election"
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/indexing/search"
+	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/admin"
 	"github.com/proget-go/ha/proget/auth"
@@ -214,15 +215,13 @@ func (n *Node) warnings() []string { return n.registry.Warnings() }
 // already.
 func (n *Node) Enqueue(ctx context.Context, kind, argument string, by proget.Principal) error {
 	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: by.String(), Kind: proget.SystemChanged}
-	_, err := n.cfg.DB.Change(ctx, ch, func(tx *db.Tx) error { return tx.Enqueue(ctx, newJob(kind, argument)) })
+	_, err := n.cfg.DB.Change(ctx, ch, func(tx *db.Tx) error {
+		return tx.Enqueue(ctx, db.NewJob{Kind: kind, Argument: argument, Lane: upkeep.Lane, RunKey: kind + " " + argument, QueuedBy: by.String()})
+	})
 	if errors.Is(err, proget.ErrConflict) {
 		return proget.WrapError(proget.ErrConflict, err, "Such a job is waiting or under way already.")
 	}
 	return err
-}
-
-func newJob(kind, argument string) db.NewJob {
-	return db.NewJob{Kind: kind, Argument: argument, RunKey: kind + " " + argument}
 }
 
 // services is what feed types see of the node.

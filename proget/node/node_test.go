@@ -410,7 +410,7 @@ func TestIntegrity(t *testing.T) {
 	}))
 	var job proget.JobStatus
 	require.Eventually(t, func() bool {
-		jobs, err := store.ListJobs(t.Context(), 1)
+		jobs, err := store.ListJobs(t.Context(), 0, 1)
 		require.NoError(t, err)
 		job = jobs[0]
 		return !job.Finished.IsZero()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/web"
 )
 
@@ -12,11 +13,15 @@ func (n *Node) newPages() (http.Handler, error) {
 	return web.New(web.Config{
 		Catalog: n.catalog, Search: n.searcher, Publisher: n.publisher, Files: n.files,
 		Authority: n.authority, Admin: n.admin, Cluster: n.registry, Types: n.cfg.Feeds,
-		Stats: n.stats, Jobs: n.cfg.DB.ListJobs, Deleted: n.cfg.DB.ListDeleted, Restore: n.publisher.Restore,
+		Stats: n.stats, Jobs: n.newestJobs, Deleted: n.cfg.DB.ListDeleted, Restore: n.publisher.Restore,
 		Enqueue: n.Enqueue,
 		Sync:    n.tail.Sync, BaseURL: n.baseURL,
 		Engine: n.cfg.DB.Engine(), Version: Version(), Logger: n.cfg.Logger,
 	})
+}
+
+func (n *Node) newestJobs(ctx context.Context, limit int) ([]proget.JobStatus, error) {
+	return n.cfg.DB.ListJobs(ctx, 0, limit)
 }
 
 func (n *Node) stats(ctx context.Context) (map[int64]web.Totals, error) {

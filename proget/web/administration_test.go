@@ -174,7 +174,7 @@ func TestStorages(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, admin.post(settings, "description", "x", "active", "true", "redirect", "true", "storage", "77").Code)
 	require.Equal(t, http.StatusSeeOther, admin.post(settings, "description", "x", "active", "true", "redirect", "true", "storage", "1").Code)
 	require.Contains(t, admin.page(settings), `<option value="1" selected>Archive`)
-	jobs, err := w.store.ListJobs(t.Context(), 10)
+	jobs, err := w.store.ListJobs(t.Context(), 0, 10)
 	require.NoError(t, err)
 	require.Len(t, jobs, 1)
 	require.Equal(t, []string{"move", "main"}, []string{jobs[0].Kind, jobs[0].Argument})

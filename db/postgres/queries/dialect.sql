@@ -130,14 +130,15 @@ RETURNING fence;
 UPDATE job
 SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = @now, remark = ''
 WHERE job_id = (SELECT j.job_id FROM job j
-                WHERE j.state = 'waiting' AND j.run_after <= @now
+                WHERE j.state = 'waiting' AND j.lane = @lane
                 ORDER BY j.priority, j.run_after, j.job_id
                 LIMIT 1
                 FOR UPDATE SKIP LOCKED)
 RETURNING job_id, kind, argument, attempt, failures, max_failures;
 
 -- name: ListJobs
-SELECT job_id, kind, argument, state, attempt, worker, done, total, remark, created, started, finished
+SELECT job_id, kind, argument, state, attempt, failures, max_failures, worker, done, total, remark, queued_by, cancel, created, started, finished, @now
 FROM job
+WHERE job_id < @before
 ORDER BY job_id DESC
 LIMIT @limit;

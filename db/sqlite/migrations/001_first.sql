@@ -230,6 +230,7 @@ CREATE TABLE job (
     job_id        INTEGER PRIMARY KEY,
     kind          TEXT    NOT NULL,
     argument      TEXT    NOT NULL,
+    lane          TEXT NOT NULL,
     run_key       TEXT,
     state         TEXT    NOT NULL,
     priority      INTEGER NOT NULL,
@@ -242,14 +243,42 @@ CREATE TABLE job (
     done          INTEGER NOT NULL,
     total         INTEGER NOT NULL,
     remark        TEXT    NOT NULL,
+    queued_by     TEXT NOT NULL,
+    cancel        INTEGER NOT NULL,
     created       INTEGER NOT NULL,
     started       INTEGER NOT NULL,
     finished      INTEGER NOT NULL,
     CONSTRAINT job_run_key UNIQUE (run_key)
 );
-CREATE INDEX job_waiting ON job (state, priority, run_after, job_id);
+CREATE INDEX job_waiting ON job (state, lane, priority, run_after, job_id);
+CREATE INDEX job_delayed ON job (state, run_after);
 CREATE INDEX job_finished ON job (finished);
-CREATE INDEX job_kind ON job (kind, created);
+CREATE INDEX job_kind ON job (kind, argument, job_id);
+
+CREATE TABLE job_log (
+    job_id  INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    part    INTEGER NOT NULL,
+    logged  INTEGER NOT NULL,
+    lines   TEXT NOT NULL,
+    PRIMARY KEY (job_id, attempt, part)
+);
+
+CREATE TABLE schedule (
+    name       TEXT NOT NULL PRIMARY KEY,
+    expression TEXT NOT NULL,
+    enabled    INTEGER NOT NULL,
+    next_run   INTEGER NOT NULL
+);
+
+CREATE TABLE term (
+    office TEXT NOT NULL,
+    fence  INTEGER NOT NULL,
+    holder TEXT NOT NULL,
+    began  INTEGER NOT NULL,
+    seen   INTEGER NOT NULL,
+    PRIMARY KEY (office, fence)
+);
 
 INSERT INTO storage (storage_id, name, name_key, url, probe, created) VALUES (0, 'Default', 'default', '', '', 0);
 INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created, storage_id, redirect)

@@ -230,6 +230,7 @@ CREATE TABLE job (
     job_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
     kind          NVARCHAR(50) COLLATE Latin1_General_BIN2 NOT NULL,
     argument      NVARCHAR(MAX) NOT NULL,
+    lane          NVARCHAR(50) COLLATE Latin1_General_BIN2 NOT NULL,
     run_key       NVARCHAR(255) COLLATE Latin1_General_BIN2,
     state         NVARCHAR(20) COLLATE Latin1_General_BIN2 NOT NULL,
     priority      SMALLINT NOT NULL,
@@ -242,14 +243,42 @@ CREATE TABLE job (
     done          BIGINT NOT NULL,
     total         BIGINT NOT NULL,
     remark        NVARCHAR(MAX) NOT NULL,
+    queued_by     NVARCHAR(MAX) NOT NULL,
+    cancel        SMALLINT NOT NULL,
     created       BIGINT NOT NULL,
     started       BIGINT NOT NULL,
     finished      BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX job_run_key ON job (run_key) WHERE run_key IS NOT NULL;
-CREATE INDEX job_waiting ON job (state, priority, run_after, job_id);
+CREATE INDEX job_waiting ON job (state, lane, priority, run_after, job_id);
+CREATE INDEX job_delayed ON job (state, run_after);
 CREATE INDEX job_finished ON job (finished);
-CREATE INDEX job_kind ON job (kind, created);
+CREATE INDEX job_kind ON job (kind, job_id);
+
+CREATE TABLE job_log (
+    job_id  BIGINT NOT NULL REFERENCES job (job_id) ON DELETE CASCADE,
+    attempt BIGINT NOT NULL,
+    part    BIGINT NOT NULL,
+    logged  BIGINT NOT NULL,
+    lines   NVARCHAR(MAX) NOT NULL,
+    PRIMARY KEY (job_id, attempt, part)
+);
+
+CREATE TABLE schedule (
+    name       NVARCHAR(50) COLLATE Latin1_General_BIN2 NOT NULL PRIMARY KEY,
+    expression NVARCHAR(MAX) NOT NULL,
+    enabled    SMALLINT NOT NULL,
+    next_run   BIGINT NOT NULL
+);
+
+CREATE TABLE term (
+    office NVARCHAR(50) COLLATE Latin1_General_BIN2 NOT NULL,
+    fence  BIGINT NOT NULL,
+    holder NVARCHAR(200) COLLATE Latin1_General_BIN2 NOT NULL,
+    began  BIGINT NOT NULL,
+    seen   BIGINT NOT NULL,
+    PRIMARY KEY (office, fence)
+);
 
 SET IDENTITY_INSERT storage ON;
 INSERT INTO storage (storage_id, name, name_key, url, probe, created) VALUES (0, 'Default', 'default', '', '', 0);

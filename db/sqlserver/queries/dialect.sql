@@ -128,10 +128,11 @@ SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = 
 OUTPUT inserted.job_id, inserted.kind, inserted.argument, inserted.attempt, inserted.failures, inserted.max_failures
 WHERE state = 'waiting'
   AND job_id = (SELECT TOP (1) j.job_id FROM job j WITH (UPDLOCK, ROWLOCK, READPAST)
-                WHERE j.state = 'waiting' AND j.run_after <= @now
+                WHERE j.state = 'waiting' AND j.lane = @lane
                 ORDER BY j.priority, j.run_after, j.job_id);
 
 -- name: ListJobs
-SELECT TOP (@limit) job_id, kind, argument, state, attempt, worker, done, total, remark, created, started, finished
+SELECT TOP (@limit) job_id, kind, argument, state, attempt, failures, max_failures, worker, done, total, remark, queued_by, cancel, created, started, finished, @now
 FROM job
+WHERE job_id < @before
 ORDER BY job_id DESC;

@@ -1,0 +1,57 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// A Schedule says when something is to be done next, and by which rule.
+type Schedule struct {
+	Name       string
+	Expression string // when it recurs, in the form of whoever reads it
+	Enabled    bool
+	NextRun    time.Time
+}
+
+func (sch *Schedule) args() []sql.NamedArg {
+	return []sql.NamedArg{arg("name", sch.Name), arg("expression", sch.Expression), arg("enabled", flag(sch.Enabled)),
+		arg("next_run", sch.NextRun.UnixMicro())}
+}
+
+// Schedules returns all schedules, by name.
+func (s *Store) Schedules(ctx context.Context) (map[string]Schedule, error) {
+	var all map[string]Schedule
+	err := s.read(ctx, func(c *conn) error {
+		all = make(map[string]Schedule)
+		return c.each(ctx, "ListSchedule", nil, func(rows *sql.Rows) error {
+			var sch Schedule
+			var next int64
+			err := rows.Scan(&sch.Name, &sch.Expression, &sch.Enabled, &next)
+			sch.NextRun = fromMicros(next)
+			all[sch.Name] = sch
+			return err
+		})
+	})
+	return all, err
+}
+
+// AddSchedule enters a schedule unless there is one of its name.
+func (tx *Tx) AddSchedule(ctx context.Context, sch Schedule) error {
+	_, err := tx.run(ctx, "InsertSchedule", sch.args()...)
+	return err
+}
+
+// SetSchedule changes the schedule of that name, if there is one.
+func (tx *Tx) SetSchedule(ctx context.Context, sch Schedule) error {
+	_, err := tx.run(ctx, "UpdateSchedule", sch.args()...)
+	return err
+}
+
+// AdvanceSchedule sets when a schedule that is due is due again, and reports
+// whether it still was as given.
+func (tx *Tx) AdvanceSchedule(ctx context.Context, due Schedule, next time.Time) (bool, error) {
+	n, err := tx.run(ctx, "AdvanceSchedule", arg("name", due.Name), arg("expression", due.Expression),
+		arg("due", due.NextRun.UnixMicro()), arg("next_run", next.UnixMicro()))
+	return n > 0, err
+}
