@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"storage/share"},
 	{"storage", "election", "db/driver"},
 	{"db", "storage/s3", "storage/azure", "storage/gcs"},
-	{"db/sqlite", "db/postgres", "db/sqlserver", "election/dblease", "election/static"},
+	{"db/sqlite", "db/postgres", "db/sqlserver", "election/dblease", "election/static", "election/etcd"},
 	{"indexing"},
 	{"indexing/search", "indexing/upkeep"},
 	{"proget/feed"},
@@ -108,6 +108,8 @@ func TestDriversStayAtTheEdge(t *testing.T) {
 		"github.com/Azure/":               {"storage/azure", "internal/testenv"},
 		"cloud.google.com/":               {"storage/gcs"},
 		"github.com/blevesearch/bleve":    {"indexing/search"},
+		"go.etcd.io/etcd":                 {"election/etcd"},
+		"go.uber.org/zap":                 {"election/etcd"},
 	}
 	for _, p := range list(t) {
 		path := strings.TrimPrefix(p.ImportPath, module)
