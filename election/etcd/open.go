@@ -24,7 +24,7 @@ import (
 // Settings are what a URL says of an etcd.
 type Settings struct {
 	Hosts          []string // host:port
-	Prefix         string   // of all keys; "" stands for proget
+	Prefix         string   // of all keys, one for each installation
 	User, Password string
 	TLS            bool
 	CA             string // file with the authorities to trust; "" stands for the machine's own
@@ -65,6 +65,9 @@ func Parse(text string) (s Settings, err error) {
 		default:
 			return s, proget.Errorf(proget.ErrInvalid, "there is no parameter %q; %s", name, form)
 		}
+	}
+	if s.Prefix == "" { // two installations under one would have one primary
+		return s, proget.Errorf(proget.ErrInvalid, "the prefix is missing; %s", form)
 	}
 	if (s.User == "") != (s.Password == "") || (s.Cert == "") != (s.Key == "") {
 		return s, proget.Errorf(proget.ErrInvalid, "a user needs a password, and a certificate its key; %s", form)
@@ -107,8 +110,8 @@ func Open(ctx context.Context, s Settings) (*Connection, error) {
 	defer cancel()
 	client, err := clientv3.New(config)
 	if err == nil {
-		c := &Connection{New(client, s.prefix()), client}
-		if _, err = client.Get(ctx, s.prefix()+"/", clientv3.WithCountOnly(), clientv3.WithPrefix()); err == nil {
+		c := &Connection{New(client, s.Prefix), client}
+		if _, err = client.Get(ctx, s.Prefix+"/", clientv3.WithCountOnly(), clientv3.WithPrefix()); err == nil {
 			return c, nil
 		}
 		_ = client.Close()
@@ -117,13 +120,6 @@ func Open(ctx context.Context, s Settings) (*Connection, error) {
 		err = s.reason(err)
 	}
 	return nil, fmt.Errorf("etcd at %s: %w", strings.Join(s.Hosts, ","), err)
-}
-
-func (s *Settings) prefix() string {
-	if s.Prefix == "" {
-		return "proget"
-	}
-	return s.Prefix
 }
 
 // config is the client's. It writes no log: what fails is returned.

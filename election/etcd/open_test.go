@@ -26,18 +26,17 @@ import (
 func TestParse(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]etcd.Settings{
-		"etcd://a:2379": {Hosts: []string{"a:2379"}},
-		"etcd://a:2379,b:2380,[::1]:1/feeds/two/":           {Hosts: []string{"a:2379", "b:2380", "[::1]:1"}, Prefix: "feeds/two"},
-		"etcd://me:p%40ss@a:1/x?tls=true":                   {Hosts: []string{"a:1"}, Prefix: "x", User: "me", Password: "p@ss", TLS: true},
-		"etcds://a:1?ca=/ca.pem&cert=/c.pem&key=%2Fkey.pem": {Hosts: []string{"a:1"}, TLS: true, CA: "/ca.pem", Cert: "/c.pem", Key: "/key.pem"},
-		"etcd://a:1?tls=false":                              {Hosts: []string{"a:1"}},
+		"etcd://a:2379,b:2380,[::1]:1/feeds/two/":             {Hosts: []string{"a:2379", "b:2380", "[::1]:1"}, Prefix: "feeds/two"},
+		"etcd://me:p%40ss@a:1/x?tls=true":                     {Hosts: []string{"a:1"}, Prefix: "x", User: "me", Password: "p@ss", TLS: true},
+		"etcds://a:1/x?ca=/ca.pem&cert=/c.pem&key=%2Fkey.pem": {Hosts: []string{"a:1"}, Prefix: "x", TLS: true, CA: "/ca.pem", Cert: "/c.pem", Key: "/key.pem"},
+		"etcd://a:1/x?tls=false":                              {Hosts: []string{"a:1"}, Prefix: "x"},
 	} {
 		got, err := etcd.Parse(text)
 		require.NoError(t, err, text)
 		require.Equal(t, want, got, text)
 	}
-	for _, text := range []string{"", "http://a:1", "etcd://", "etcd://a", "etcd://a:1,b", "etcd://:1", "etcd://a:1#x", "etcd://a:1?tls=maybe",
-		"etcds://a:1?tls=false", "etcd://a:1?timeout=5", "etcd://me:secret@a", "etcd://me@a:1", "etcd://me:sec/secret@a:1", "etcd://me:secret", "etcd://me:se%cret@a:1", "etcd://me:secret@a:1?cert=x&tls=true", "etcd://me:secret@a:1?ca=x"} {
+	for _, text := range []string{"", "http://a:1", "etcd://", "etcd://a", "etcd://a:1,b/x", "etcd://:1/x", "etcd://a:1/x#x", "etcd://a:1/x?tls=maybe", "etcd://a:1", "etcd://a:1/",
+		"etcds://a:1/x?tls=false", "etcd://a:1/x?timeout=5", "etcd://me:secret@a/x", "etcd://me@a:1/x", "etcd://me:sec/secret@a:1/x", "etcd://me:secret/x", "etcd://me:se%cret@a:1/x", "etcd://me:secret@a:1/x?cert=x&tls=true", "etcd://me:secret@a:1/x?ca=x"} {
 		_, err := etcd.Parse(text)
 		require.ErrorIs(t, err, proget.ErrInvalid, text)
 		require.NotContains(t, err.Error(), "secret", text)
@@ -56,7 +55,7 @@ func TestUnreachable(t *testing.T) {
 		silent.Addr().String():                           "deadline exceeded",
 	} {
 		began := time.Now()
-		_, err := etcd.Open(t.Context(), etcd.Settings{Hosts: []string{host}})
+		_, err := etcd.Open(t.Context(), etcd.Settings{Hosts: []string{host}, Prefix: "feeds"})
 		require.ErrorContains(t, err, "etcd at "+host)
 		require.ErrorContains(t, err, reason)
 		require.Less(t, time.Since(began), 5*time.Second)
@@ -111,7 +110,7 @@ func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := certificate(t, dir)
 	server := testenv.StartEtcd(t, "--cert-file", cert, "--key-file", key, "--client-cert-auth", "--trusted-ca-file", cert)
-	s := etcd.Settings{Hosts: []string{server.Address}, TLS: true, CA: cert, Cert: cert, Key: key}
+	s := etcd.Settings{Hosts: []string{server.Address}, Prefix: "feeds", TLS: true, CA: cert, Cert: cert, Key: key}
 	d, err := etcd.Open(t.Context(), s)
 	require.NoError(t, err)
 	defer d.Close()
