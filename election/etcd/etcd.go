@@ -30,12 +30,27 @@ type driver struct {
 	prefix string
 }
 
-// patience bounds looks and renewals, so that one member of etcd's that hangs
-// does not use up a leader's lease: the next attempt goes to another.
-const patience = time.Second
+const (
+	patience = time.Second // with a member of etcd's that does not answer
+	tries    = 3           // of a call that is not answered
+	attempts = 5           // at a transaction that others keep overtaking
+)
 
-// attempts at a transaction that others keep overtaking.
-const attempts = 5
+// ask makes a call that does no harm if it is made twice. One that is not
+// answered goes to another member of etcd's, which the client takes in turn: one
+// that hangs must not use up a leader's lease.
+func ask[T any](ctx context.Context, call func(context.Context) (T, error)) (got T, err error) {
+	for range tries {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		got, err = call(limited)
+		unanswered := limited.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err == nil || !unanswered {
+			break
+		}
+	}
+	return got, err
+}
 
 func (d *driver) folder(office string) string { return d.prefix + url.PathEscape(office) + "/" }
 func (d *driver) term(office string) string   { return d.folder(office) + "term" }
@@ -52,7 +67,9 @@ type state struct {
 
 // read asks for both keys at once. It goes to a quorum, so that it cannot be old.
 func (d *driver) read(ctx context.Context, office string) (s state, err error) {
-	got, err := d.client.Get(ctx, d.folder(office), clientv3.WithPrefix())
+	got, err := ask(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return d.client.Get(ctx, d.folder(office), clientv3.WithPrefix())
+	})
 	if err != nil {
 		return s, err
 	}
@@ -112,13 +129,15 @@ func (d *driver) acquire(ctx context.Context, c election.Candidacy) (l election.
 		}
 	}
 	d.discard(ctx, id)
-	return election.Lease{}, fmt.Errorf("others were quicker %d times: %w", attempts, election.ErrHeld)
+	return election.Lease{}, fmt.Errorf("others were quicker, or etcd did not answer, %d times", attempts)
 }
 
 // grant returns a lease for a new term. One that gets no key, because the
 // candidate dies or its context ends, runs out by itself.
 func (d *driver) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, error) {
-	granted, err := d.client.Grant(ctx, int64((ttl+time.Second-1)/time.Second))
+	granted, err := ask(ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
+		return d.client.Grant(ctx, int64((ttl+time.Second-1)/time.Second))
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -128,8 +147,16 @@ func (d *driver) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID
 // discard gives a lease back that is not needed after all.
 func (d *driver) discard(ctx context.Context, id clientv3.LeaseID) {
 	if id != 0 {
-		_, _ = d.client.Revoke(ctx, id) // else it runs out
+		_ = d.revoke(ctx, id) // else it runs out
 	}
+}
+
+func (d *driver) revoke(ctx context.Context, id clientv3.LeaseID) error {
+	_, err := ask(ctx, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) { return d.client.Revoke(ctx, id) })
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return nil
+	}
+	return err
 }
 
 func next(s state, c election.Candidacy) int64 {
@@ -140,22 +167,28 @@ func next(s state, c election.Candidacy) int64 {
 	return last + 1
 }
 
-// begin writes a term, if nothing has changed since the office was read.
+// begin writes a term, if nothing has changed since the office was read. It
+// returns false also if nobody knows: reading again tells.
 func (d *driver) begin(ctx context.Context, s state, l election.Lease, id clientv3.LeaseID) (bool, error) {
 	text, err := json.Marshal(l)
 	if err != nil {
 		return false, err
 	}
-	written, err := d.client.Txn(ctx).
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	written, err := d.client.Txn(limited).
 		If(clientv3.Compare(clientv3.ModRevision(d.term(l.Office)), "=", s.termRevision),
 			clientv3.Compare(clientv3.ModRevision(d.number(l.Office)), "=", s.numberRevision)).
 		Then(clientv3.OpPut(d.term(l.Office), string(text), clientv3.WithLease(id)),
 			clientv3.OpPut(d.number(l.Office), strconv.FormatInt(l.Fence.Number, 10))).
 		Commit()
-	if err != nil {
-		return false, err
+	switch {
+	case err == nil:
+		return written.Succeeded, nil
+	case limited.Err() != nil && ctx.Err() == nil:
+		return false, nil
 	}
-	return written.Succeeded, nil
+	return false, err
 }
 
 // A term's id names its lease.
@@ -178,9 +211,9 @@ func (d *driver) Renew(ctx context.Context, l election.Lease) error {
 	if !ours {
 		return election.ErrLost
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_, err := d.client.KeepAliveOnce(ctx, id)
+	_, err := ask(ctx, func(ctx context.Context) (*clientv3.LeaseKeepAliveResponse, error) {
+		return d.client.KeepAliveOnce(ctx, id)
+	})
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return election.ErrLost
 	}
@@ -204,8 +237,7 @@ func (d *driver) Release(ctx context.Context, l election.Lease) error {
 	if !ours {
 		return nil
 	}
-	_, err := d.client.Revoke(ctx, id)
-	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+	if err := d.revoke(ctx, id); err != nil {
 		return fmt.Errorf("release the office %s at etcd: %w", l.Office, err)
 	}
 	return nil
@@ -216,8 +248,6 @@ func (d *driver) Release(ctx context.Context, l election.Lease) error {
 const least = time.Second / 4
 
 func (d *driver) Current(ctx context.Context, office string) (election.Lease, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	s, err := d.read(ctx, office)
 	if err != nil {
 		return election.Lease{}, fmt.Errorf("look up the office %s at etcd: %w", office, err)
@@ -225,7 +255,9 @@ func (d *driver) Current(ctx context.Context, office string) (election.Lease, er
 	if s.lease == nil {
 		return election.Lease{}, election.ErrNone
 	}
-	left, err := d.client.TimeToLive(ctx, s.id)
+	left, err := ask(ctx, func(ctx context.Context) (*clientv3.LeaseTimeToLiveResponse, error) {
+		return d.client.TimeToLive(ctx, s.id)
+	})
 	if err != nil {
 		return election.Lease{}, fmt.Errorf("look up the lease of the office %s at etcd: %w", office, err)
 	}

@@ -1,8 +1,10 @@
 package etcd_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -250,4 +252,75 @@ func TestForeignTerm(t *testing.T) {
 	foreign := election.Lease{Office: "an/office", Holder: "a", TTL: time.Minute, Fence: proget.Fence{Number: 1, Term: "ABC"}}
 	require.ErrorIs(t, d.Renew(t.Context(), foreign), election.ErrLost)
 	require.NoError(t, d.Release(t.Context(), foreign))
+}
+
+// TestHungMember: a member of etcd that hangs, while another answers, does not
+// cost a leader its term.
+func TestHungMember(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartEtcd(t)
+	proxy := testenv.StartProxy(t, server.Address)
+	d, err := etcd.Open(t.Context(), etcd.Settings{Hosts: []string{server.Address, proxy.Address}, Prefix: "feeds"})
+	require.NoError(t, err)
+	defer d.Close()
+	for range 10 { // both are connected
+		_, err = d.Current(t.Context(), "an/office")
+		require.ErrorIs(t, err, election.ErrNone)
+	}
+	renewals := &counting{Driver: d}
+	e, err := election.New(renewals, "an/office", "a", nil)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	terms, done := 0, make(chan error, 1)
+	go func() {
+		done <- e.Run(ctx, func(ctx context.Context, _ proget.Fence) error {
+			terms++
+			proxy.Cut()
+			<-ctx.Done()
+			return nil
+		})
+	}()
+	require.Eventually(t, func() bool { return renewals.done.Load() >= 4 }, time.Minute, 50*time.Millisecond)
+	cancel()
+	require.NoError(t, <-done)
+	require.Equal(t, 1, terms)
+}
+
+type counting struct {
+	election.Driver
+	done atomic.Int64
+}
+
+func (c *counting) Renew(ctx context.Context, l election.Lease) error {
+	err := c.Driver.Renew(ctx, l)
+	if err == nil {
+		c.done.Add(1)
+	}
+	return err
+}
+
+// TestLostAnswer: a candidate that did not learn whether it won asks again.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartEtcd(t)
+	proxy := testenv.StartProxy(t, server.Address)
+	direct := open(t, server, "feeds")
+	d, err := etcd.Open(t.Context(), etcd.Settings{Hosts: []string{proxy.Address}, Prefix: "feeds"})
+	require.NoError(t, err)
+	defer d.Close()
+	var last election.Lease
+	for range 10 {
+		var transactions atomic.Int64
+		proxy.LoseAnswer(func(sent []byte) bool {
+			return bytes.Contains(sent, []byte("office/number")) && transactions.Add(1) == 1
+		})
+		_, err := d.Acquire(t.Context(), candidacy("a"))
+		require.ErrorContains(t, err, "acquire the office an/office at etcd")
+		l := eventually(t, func(ctx context.Context) (election.Lease, error) { return d.Acquire(ctx, candidacy("a")) })
+		require.Greater(t, l.Fence.Number, last.Fence.Number)
+		_, err = direct.Acquire(t.Context(), candidacy("b"))
+		require.ErrorIs(t, err, election.ErrHeld)
+		require.NoError(t, direct.Renew(t.Context(), l))
+		last = l
+	}
 }
