@@ -38,6 +38,7 @@ type config struct {
 	listen    string
 	address   string
 	beacon    string
+	elect     string
 	roles     []string
 	db        string
 	storage   string
@@ -82,8 +83,8 @@ At its first start an empty database gets a user Admin, an API key and feeds:
   PROGET_ADMIN_PASSWORD   the password; else one is generated and printed once
   PROGET_API_KEY          an API key that may publish, unlist and delete; likewise
   PROGET_FEEDS            name:type,name:type; else one feed of each type
-These, PROGET_DB and PROGET_ENCRYPTION_KEY may also be read from a file, named
-by the variable with _FILE appended.
+These, PROGET_DB, PROGET_ELECT and PROGET_ENCRYPTION_KEY may also be read from a
+file, named by the variable with _FILE appended.
 
 Traces go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, as in
 http://localhost:4318; metrics are at /metrics.
@@ -106,6 +107,14 @@ Storage:
   gs://BUCKET             Google; GOOGLE_APPLICATION_CREDENTIALS names a key file,
                           else the machine's service account
   With prefix=FOLDER/ as another parameter, only that part of a bucket is used.
+Election (docs/election.md):
+  database                the database that is used anyway
+  static                  this node leads; for one indexing node alone
+  etcd://USER:PASSWORD@HOST:2379,HOST:2379/PREFIX
+                          etcd, with a prefix for each installation; etcds:// or
+                          ?tls=true for TLS, with ca=FILE, cert=FILE and key=FILE
+  plugin:PROGRAM ARGUMENTS
+                          a program of your own
 `
 
 // parse reads flags and environment.
@@ -124,6 +133,7 @@ func parse(args []string) (config, error) {
 	text(&cfg.listen, "listen", "localhost:8624", "`address` to serve on")
 	text(&cfg.address, "address", "", "`host` under which the other servers reach this one (default: that of -listen, or this machine's name)")
 	text(&cfg.beacon, "beacon", "", "`address` on which the other indexing nodes see that this one lives (default: any free port of -listen's host)")
+	text(&cfg.elect, "elect", "", "what elects the primary indexing `node`, the same on every indexing node: see below (default database)")
 	text(&roles, "roles", "web,index", "what this node does: `web,index`, web or index")
 	text(&cfg.data, "data", "proget-data", "`folder` for the embedded database, storage and what this node may lose")
 	text(&cfg.db, "db", "", "database `URL` (default sqlite:proget.db in the data folder)")
@@ -201,7 +211,7 @@ func secret(name string) (string, error) {
 
 func (c *config) complete(roles, maxUpload string) (err error) {
 	for name, p := range map[string]*string{
-		"PROGET_DB": &c.db, "PROGET_ENCRYPTION_KEY": &c.keys,
+		"PROGET_DB": &c.db, "PROGET_ENCRYPTION_KEY": &c.keys, "PROGET_ELECT": &c.elect,
 		"PROGET_ADMIN_PASSWORD": &c.adminPassword, "PROGET_API_KEY": &c.apiKey} {
 		if *p != "" {
 			continue
@@ -284,6 +294,9 @@ func (c *config) check() error {
 	}
 	if !isHostPort(c.beacon) {
 		return usageError(fmt.Sprintf("-beacon %q: give host:port, as in :8625", c.beacon))
+	}
+	if err := c.checkElect(); err != nil {
+		return err
 	}
 	if strings.ContainsAny(c.address, "/ ") || isHostPort(c.address) {
 		return usageError(fmt.Sprintf("-address %q: give a host without a port, as in packages-2.example.com", c.address))
@@ -442,10 +455,13 @@ func makeKey(path string) ([]byte, error) {
 
 var password = regexp.MustCompile(`(?i)(password|pwd)\s*=[^;]*`)
 
+// userinfo finds a password also in what is no URL to Go's parser.
+var userinfo = regexp.MustCompile(`(://[^/:@]*:).*@`)
+
 // redact removes the password from a connection string.
 func redact(dsn string) string {
 	if u, err := url.Parse(dsn); err == nil && u.User != nil {
 		return u.Redacted()
 	}
-	return password.ReplaceAllString(dsn, "$1=***")
+	return password.ReplaceAllString(userinfo.ReplaceAllString(dsn, "$1***@"), "$1=***")
 }

@@ -215,6 +215,11 @@ func serve(ctx context.Context, cfg config) error {
 	}
 	url := "http://" + address(listener.Addr())
 	greet(cfg, url, secrets) // at once: whatever fails later, the secrets were seen
+	elector, closeElector, err := cfg.openElector(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeElector()
 	beacon, err := cfg.openBeacon()
 	if err != nil {
 		return err
@@ -224,7 +229,7 @@ func serve(ctx context.Context, cfg config) error {
 	}
 	n, err := node.New(ctx, node.Config{
 		DB: store, Blobs: blobs, Keys: keys, Feeds: types(), Name: cfg.node, Roles: cfg.roles, BaseURL: cfg.baseURL,
-		Address: "http://" + cfg.reached(listener.Addr()), Beacon: beacon,
+		Address: "http://" + cfg.reached(listener.Addr()), Elect: elector, Beacon: beacon,
 		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, Grace: cfg.grace, Tracing: traces})
 	if err != nil {
 		return err
@@ -269,7 +274,7 @@ func (c *config) reachedHost(listened string) string {
 
 // openBeacon returns nil for a node that is not a candidate.
 func (c *config) openBeacon() (*election.Beacon, error) {
-	if !slices.Contains(c.roles, node.RoleIndex) {
+	if !c.elects() {
 		return nil, nil
 	}
 	l, err := net.Listen("tcp", c.beacon)
@@ -286,6 +291,9 @@ func (c *config) openBeacon() (*election.Beacon, error) {
 func greet(cfg config, url string, secrets *node.Secrets) {
 	fmt.Printf("ProGet HA, node %s (%s)\n\n  URL        %s\n  Database   %s\n  Storage    %s\n",
 		cfg.node, strings.Join(cfg.roles, " and "), url, redact(cfg.db), redact(cfg.storage))
+	if cfg.elect != "" && cfg.elects() {
+		fmt.Printf("  Election   %s\n", cfg.shownElect())
+	}
 	if secrets != nil && slices.Contains(cfg.roles, node.RoleWeb) {
 		for _, f := range secrets.Feeds {
 			i := slices.IndexFunc(types(), func(t feed.Type) bool { return t.Name == f.Type })

@@ -191,6 +191,12 @@ func TestWrongUse(t *testing.T) {
 		"size":              {args: []string{"-max-upload", "plenty"}, want: "500MB"},
 		"no size":           {args: []string{"-max-upload", "0"}, want: "500MB"},
 		"huge size":         {args: []string{"-max-upload", "999999999T"}, want: "500MB"},
+		"election":          {args: []string{"-elect", "dice"}, want: "etcd://"},
+		"etcd":              {args: []string{"-elect", "etcd://me:secret@here/x"}, want: "HOST:2379"},
+		"etcd's prefix":     {env: []string{"PROGET_ELECT=etcd://me:secret@here:2379"}, want: "prefix"},
+		"plugin":            {args: []string{"-elect", "plugin:"}, want: "program"},
+		"plugin's quotes":   {args: []string{"-elect", `plugin:"/opt/my elector`}, want: "quotes"},
+		"plugin missing":    {args: []string{"-elect", "plugin:/none/elector --secret"}, want: "/none/elector"},
 		"environment":       {env: []string{"PROGET_DRAIN=soon"}, want: "PROGET_DRAIN"},
 		"feeds":             {env: []string{"PROGET_FEEDS=nuget"}, want: "name:type"},
 		"feed name":         {env: []string{"PROGET_FEEDS=a/b:nuget"}, want: "a/b"},
@@ -211,6 +217,31 @@ func TestWrongUse(t *testing.T) {
 			require.Contains(t, string(out), tc.want)
 			require.NotContains(t, string(out), "secret")
 			require.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
+		})
+	}
+}
+
+// TestElect: whatever elects, a lone node is elected, and says by what.
+func TestElect(t *testing.T) {
+	t.Parallel()
+	plugin := filepath.Join(t.TempDir(), "my elector.exe")
+	out, err := exec.Command("go", "build", "-o", plugin, "../electionplugin").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for _, elect := range []string{"database", "static", fmt.Sprintf("plugin:%q %s", plugin, t.TempDir()), "etcd"} {
+		kind, _, _ := strings.Cut(elect, ":")
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			if elect == "etcd" {
+				elect = "etcd://me:secret@" + testenv.StartEtcd(t).Address + "/feeds"
+			}
+			p := start(t, "-elect", elect)
+			require.Eventually(t, func() bool { return strings.Contains(p.Log(), "msg=elected") || strings.Contains(p.Log(), " elected ") }, waitLong, waitStep)
+			require.Contains(t, p.Log(), "Election   "+kind)
+			require.NotContains(t, p.Log(), "secret")
+			p.Signal(t, os.Interrupt)
+			require.Zero(t, p.Wait(t), p.Log())
+			require.NotContains(t, p.Log(), "ERROR")
+			require.NotContains(t, p.Log(), "could not be released")
 		})
 	}
 }
@@ -237,6 +268,8 @@ func TestCannotStart(t *testing.T) {
 		"no database":       {[]string{"-db", "sqlite:" + file}, file},
 		"database's folder": {[]string{"-db", "sqlite:" + missing + "/proget.db"}, missing},
 		"bad key file":      {[]string{"-data", badKey}, "encryption.key"},
+		"no etcd":           {[]string{"-elect", fmt.Sprintf("etcd://me:secret@127.0.0.1:%d/feeds", testenv.FreePort(t))}, "refused"},
+		"no plugin":         {[]string{"-elect", "plugin:false --password secret"}, "-elect plugin:false cannot be used"},
 		"nothing to reset":  {[]string{"resetadminpassword", "-data", missing}, "-data"},
 	} {
 		t.Run(name, func(t *testing.T) {

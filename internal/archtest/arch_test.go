@@ -19,11 +19,11 @@ const module = "github.com/proget-go/ha/"
 // layers are the packages in the order in which they may import each other: a
 // package imports only layers before its own.
 var layers = [][]string{
-	{"proget", "internal/zipfile", "internal/tracing", "internal/objecthttp"},
+	{"proget", "internal/zipfile", "internal/tracing", "internal/objecthttp", "election/electionplugin/internal/wire"},
 	{"storage/share"},
 	{"storage", "election", "db/driver"},
 	{"db", "storage/s3", "storage/azure", "storage/gcs"},
-	{"db/sqlite", "db/postgres", "db/sqlserver", "election/dblease", "election/static"},
+	{"db/sqlite", "db/postgres", "db/sqlserver", "election/dblease", "election/static", "election/etcd", "election/electionplugin"},
 	{"indexing"},
 	{"indexing/search", "indexing/upkeep"},
 	{"proget/feed"},
@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"proget/admin"},
 	{"proget/web"},
 	{"proget/node"},
-	{"examples/server", "examples/cluster", "examples/embed"},
+	{"examples/server", "examples/cluster", "examples/embed", "examples/electionplugin"},
 }
 
 // conformance packages are imported by tests alone.
@@ -108,6 +108,12 @@ func TestDriversStayAtTheEdge(t *testing.T) {
 		"github.com/Azure/":               {"storage/azure", "internal/testenv"},
 		"cloud.google.com/":               {"storage/gcs"},
 		"github.com/blevesearch/bleve":    {"indexing/search"},
+		"go.etcd.io/etcd":                 {"election/etcd"},
+		"go.uber.org/zap":                 {"election/etcd"},
+		"github.com/hashicorp/go-plugin":  {"election/electionplugin"},
+		"github.com/hashicorp/go-hclog":   {"election/electionplugin"},
+		"google.golang.org/grpc":          {"election/electionplugin", "election/electionplugin/internal/wire"},
+		"github.com/gofrs/flock":          {"examples/electionplugin"},
 	}
 	for _, p := range list(t) {
 		path := strings.TrimPrefix(p.ImportPath, module)

@@ -35,7 +35,7 @@ type patroniMember struct {
 var patroniConfig = template.Must(template.New("patroni.yml").Parse(`scope: feeds
 name: {{.Name}}
 restapi: {listen: "127.0.0.1:{{.Rest}}", connect_address: "127.0.0.1:{{.Rest}}"}
-etcd3: {hosts: "127.0.0.1:{{.Etcd}}"}
+etcd3: {hosts: "{{.Etcd}}"}
 bootstrap:
   dcs:
     ttl: 20
@@ -67,18 +67,17 @@ func StartPatroni(t testing.TB) *Patroni {
 		t.Fatal(err)
 	}
 	bin := filepath.Dir(initdb)
-	etcd := Program(t, "install etcd (Debian: apt-get install etcd-server)", "etcd")
 	p := &Patroni{program: Program(t, "install Patroni (Debian: apt-get install patroni)", "patroni")}
 	if p.dir, err = os.MkdirTemp("", "proget-patroni-"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(p.dir) })
-	etcdPort := startEtcd(t, etcd, filepath.Join(p.dir, "etcd"))
+	etcd := StartEtcd(t)
 	for i := range 3 {
 		m := &patroniMember{name: fmt.Sprintf("pg%d", i+1), port: FreePort(t), rest: FreePort(t)}
 		m.dir = filepath.Join(p.dir, m.name)
 		var config bytes.Buffer
-		if err := patroniConfig.Execute(&config, map[string]any{"Name": m.name, "Rest": m.rest, "Etcd": etcdPort, "Port": m.port, "Dir": m.dir, "Bin": bin}); err != nil {
+		if err := patroniConfig.Execute(&config, map[string]any{"Name": m.name, "Rest": m.rest, "Etcd": etcd.Address, "Port": m.port, "Dir": m.dir, "Bin": bin}); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Mkdir(m.dir, 0o700); err != nil {
@@ -101,15 +100,6 @@ func StartPatroni(t testing.TB) *Patroni {
 		return roles["leader"] == 1 && roles["sync_standby"] == 1 && roles["replica"]+roles["sync_standby"] == 2
 	})
 	return p
-}
-
-func startEtcd(t testing.TB, program, dir string) (port int) {
-	t.Helper()
-	port = FreePort(t)
-	client, peer := fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", FreePort(t))
-	Start(t, client, exec.Command(program, "--data-dir", dir, "--listen-client-urls", client, "--advertise-client-urls", client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer, "--unsafe-no-fsync"))
-	return port
 }
 
 func (p *Patroni) start(t testing.TB, m *patroniMember) {

@@ -1,0 +1,293 @@
+package electionplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/proget-go/ha/election"
+	"github.com/proget-go/ha/election/electionplugin/internal/wire"
+)
+
+const (
+	startWithin = 10 * time.Second // what a program may take to say that it serves
+	endWithin   = 3 * time.Second  // and to end, before it is killed
+	pace        = time.Second      // between starts
+)
+
+var errClosed = errors.New("the plugin has been closed")
+
+// A Plugin is an election.Driver in a process of its own.
+type Plugin struct {
+	path    string
+	args    []string
+	sockets string // folder
+	log     *slog.Logger
+
+	closing chan struct{}
+	work    sync.WaitGroup // starts and kills under way
+
+	mu      sync.Mutex
+	closed  bool
+	current *attempt
+	next    time.Time // not before then is the program started again
+}
+
+// Open starts a program, which is found as by a shell, with arguments. Its log
+// goes to slog's default logger.
+func Open(ctx context.Context, path string, args ...string) (*Plugin, error) {
+	found, err := exec.LookPath(path)
+	if err != nil {
+		return nil, fmt.Errorf("the election plugin: %w", err)
+	}
+	sockets, err := os.MkdirTemp("", "election-")
+	if err != nil {
+		return nil, fmt.Errorf("the election plugin: %w", err)
+	}
+	p := &Plugin{path: found, args: args, sockets: sockets, log: slog.Default().With("plugin", path), closing: make(chan struct{})}
+	if _, err := p.process(ctx); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// Close ends the process. Leaders have released their offices before.
+func (p *Plugin) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	close(p.closing)
+	last := p.current
+	p.mu.Unlock()
+	p.work.Wait()
+	if last != nil && last.process != nil {
+		last.process.kill()
+	}
+	return os.RemoveAll(p.sockets)
+}
+
+// An attempt is one start of the program and the process that came of it.
+type attempt struct {
+	done    chan struct{} // closed when the rest is set
+	process *process
+	err     error
+}
+
+type process struct {
+	cmd       *exec.Cmd
+	client    *plugin.Client
+	election  wire.ElectionClient
+	abandoned bool // under the Plugin's lock
+	killing   sync.Once
+}
+
+// process returns the one that runs, which this call may have to start.
+func (p *Plugin) process(ctx context.Context) (*process, error) {
+	a, err := p.attempt()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-a.done:
+		return a.process, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the plugin %s to start: %w", p.path, ctx.Err())
+	}
+}
+
+func (p *Plugin) attempt() (*attempt, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errClosed
+	}
+	if p.current == nil || p.current.over() {
+		p.begin()
+	}
+	return p.current, nil
+}
+
+// over is asked under the Plugin's lock.
+func (a *attempt) over() bool {
+	select {
+	case <-a.done:
+		return a.err != nil || a.process.abandoned || a.process.client.Exited()
+	default:
+		return false
+	}
+}
+
+// begin starts the program when it is time for that, whoever still waits then.
+func (p *Plugin) begin() {
+	if p.current != nil && p.current.process != nil {
+		p.work.Go(p.current.process.kill) // at least its connection is there
+	}
+	at := time.Now()
+	if at.Before(p.next) {
+		at = p.next
+	}
+	p.next = at.Add(pace)
+	a := &attempt{done: make(chan struct{})}
+	p.current = a
+	p.work.Go(func() {
+		defer close(a.done)
+		select {
+		case <-time.After(time.Until(at)):
+			a.process, a.err = p.start()
+		case <-p.closing:
+			a.err = errClosed
+		}
+	})
+}
+
+func (p *Plugin) start() (*process, error) {
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Env = append(environment(), plugin.EnvUnixSocketDir+"="+p.sockets)
+	client := plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig:  handshake(),
+		Plugins:          plugin.PluginSet{service: new(bridge)},
+		Cmd:              cmd,
+		SkipHostEnv:      true,
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		StartTimeout:     startWithin,
+		Logger:           hclogTo(p.log),
+	})
+	started := &process{cmd: cmd, client: client}
+	protocol, err := client.Client()
+	var stub any
+	if err == nil {
+		stub, err = protocol.Dispense(service)
+	}
+	if err != nil {
+		started.kill()
+		return nil, fmt.Errorf("start the plugin %s: %w", p.path, err)
+	}
+	started.election = stub.(wire.ElectionClient)
+	return started, nil
+}
+
+// environment is this process's without the server's secrets.
+func environment() (env []string) {
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(strings.ToUpper(v), "PROGET_") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// kill asks the process to end, and makes it.
+func (p *process) kill() {
+	p.killing.Do(func() {
+		force := time.AfterFunc(endWithin, func() {
+			if p.cmd.Process != nil {
+				_ = p.cmd.Process.Kill()
+			}
+		})
+		defer force.Stop()
+		p.client.Kill()
+	})
+}
+
+// abandon makes the next call start the program anew.
+func (p *Plugin) abandon(gone *process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || gone.abandoned {
+		return
+	}
+	gone.abandoned = true
+	p.work.Go(gone.kill)
+}
+
+// ask makes one call.
+func (p *Plugin) ask(ctx context.Context, what, office string, call func(wire.ElectionClient) (*wire.Answer, error)) (*wire.Lease, error) {
+	running, err := p.process(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := call(running.election)
+	if status.Code(err) == codes.Unavailable {
+		p.abandon(running)
+	}
+	switch a.GetOutcome() {
+	case wire.Outcome_OUTCOME_DONE:
+		return a.GetLease(), nil
+	case wire.Outcome_OUTCOME_HELD:
+		return nil, election.ErrHeld
+	case wire.Outcome_OUTCOME_LOST:
+		return nil, election.ErrLost
+	case wire.Outcome_OUTCOME_NONE:
+		return nil, election.ErrNone
+	}
+	if err == nil {
+		err = fmt.Errorf("its answer %s is unknown", a.GetOutcome())
+	} else {
+		err = plain(ctx, err)
+	}
+	return nil, fmt.Errorf("%s the office %s with the plugin %s: %w", what, office, p.path, err)
+}
+
+// plain is an error as if it had happened here.
+func plain(ctx context.Context, err error) error {
+	code := status.Code(err)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case code == codes.DeadlineExceeded, code == codes.Canceled: // the other end was a moment earlier
+		return context.DeadlineExceeded
+	}
+	return errors.New(status.Convert(err).Message())
+}
+
+// Acquire implements election.Driver.
+func (p *Plugin) Acquire(ctx context.Context, c election.Candidacy) (election.Lease, error) {
+	l, err := p.ask(ctx, "acquire", c.Office, func(e wire.ElectionClient) (*wire.Answer, error) {
+		return e.Acquire(ctx, &wire.Candidacy{Office: c.Office, Holder: c.Holder, Address: c.Address,
+			Ttl: durationpb.New(c.TTL), Above: c.Above, Over: toFence(c.Over)})
+	})
+	return p.begun(l, err)
+}
+
+// begun is the term that a program answers with.
+func (p *Plugin) begun(l *wire.Lease, err error) (election.Lease, error) {
+	if err == nil && l.GetFence() == nil {
+		err = fmt.Errorf("the plugin %s names no term", p.path)
+	}
+	return fromLease(l), err
+}
+
+// Renew implements election.Driver.
+func (p *Plugin) Renew(ctx context.Context, l election.Lease) error {
+	_, err := p.ask(ctx, "renew", l.Office, func(e wire.ElectionClient) (*wire.Answer, error) { return e.Renew(ctx, toLease(l)) })
+	return err
+}
+
+// Release implements election.Driver.
+func (p *Plugin) Release(ctx context.Context, l election.Lease) error {
+	_, err := p.ask(ctx, "release", l.Office, func(e wire.ElectionClient) (*wire.Answer, error) { return e.Release(ctx, toLease(l)) })
+	return err
+}
+
+// Current implements election.Driver.
+func (p *Plugin) Current(ctx context.Context, office string) (election.Lease, error) {
+	l, err := p.ask(ctx, "look up", office, func(e wire.ElectionClient) (*wire.Answer, error) {
+		return e.Current(ctx, &wire.Office{Name: office})
+	})
+	return p.begun(l, err)
+}
