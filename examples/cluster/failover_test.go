@@ -140,7 +140,7 @@ const (
 	renewal = 1500 * time.Millisecond
 )
 
-// TestFailover: a primary that is killed is replaced without waiting for its
+// TestFailover, with leases in each database and in etcd: a primary that is killed is replaced without waiting for its
 // lease to run out, and one that is told to stop hands over. One that is paused,
 // or cut off from the database, is replaced when its lease has run out, and
 // knows it when it goes on.
@@ -148,6 +148,9 @@ func TestFailover(t *testing.T) {
 	engines := map[string]func(t *testing.T) *candidates{
 		"SQLite":     func(t *testing.T) *candidates { return startCandidates(t, nil) },
 		"PostgreSQL": func(t *testing.T) *candidates { return startCandidates(t, testenv.StartPostgres(t)) },
+		"etcd": func(t *testing.T) *candidates {
+			return startCandidates(t, nil, "-elect", "etcd://"+testenv.StartEtcd(t).Address)
+		},
 	}
 	for engine, start := range engines {
 		t.Run(engine, func(t *testing.T) {
