@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/blevesearch/bleve/v2"
 	"github.com/blevesearch/bleve/v2/index/scorch"
@@ -40,6 +41,8 @@ const (
 	formatFile     = "format"
 	positionPrefix = "position/"
 	deleteBatch    = 1000
+	writeTime      = 2 * time.Minute // the longest that a batch may take
+	closeTime      = 5 * time.Second
 )
 
 var _ search.Index = (*Index)(nil)
@@ -210,7 +213,7 @@ func (x *Index) write(text bleve.Index, feed int64, changes []search.Change, pos
 		}
 	}
 	batch.SetInternal(positionKey(feed), binary.BigEndian.AppendUint64(nil, uint64(position)))
-	if err := text.Batch(batch); err != nil {
+	if err := within(writeTime, func() error { return text.Batch(batch) }); err != nil {
 		return err
 	}
 	x.mu.Lock()
@@ -284,10 +287,11 @@ func (x *Index) attempt(work func(text bleve.Index) error) (text bleve.Index, er
 	x.life.RLock()
 	defer x.life.RUnlock()
 	defer recoverTo(&err)
-	if x.closed || x.text == nil {
-		return x.text, errors.New("there is no index")
+	text = x.text // is known even if work panics
+	if x.closed || text == nil {
+		return text, errors.New("there is no index")
 	}
-	return x.text, work(x.text)
+	return text, work(text)
 }
 
 // recoverTo turns a panic into an error: the library takes what it reads from
@@ -314,7 +318,24 @@ func (x *Index) discard(damaged bleve.Index) error {
 	return x.create()
 }
 
-func closeDamaged(text bleve.Index) (err error) {
-	defer recoverTo(&err)
-	return text.Close()
+// closeDamaged does not wait for ever for what may be stuck. What is left open
+// then is nobody's: its files are removed.
+func closeDamaged(text bleve.Index) error { return within(closeTime, text.Close) }
+
+// within runs work that may panic, or get stuck behind a background task of the
+// library that did.
+func within(limit time.Duration, work func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		defer recoverTo(&err)
+		err = work()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(limit):
+		return fmt.Errorf("the search index did not answer within %s", limit)
+	}
 }
