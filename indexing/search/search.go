@@ -107,8 +107,5 @@ type Index interface {
 	// channel that is closed when that changes for any feed.
 	Position(feed int64) (int64, <-chan struct{})
 
-	// Feeds returns the feeds that the index knows, in order.
-	Feeds() []int64
-
 	Close() error
 }

@@ -60,7 +60,7 @@ func (s *searcher) catchUp(ctx context.Context) error {
 		behind = behind || !s.complete(f.ID)
 	}
 	s.behind.Store(behind)
-	return errors.Join(append(errs, s.sweep(ctx, feeds))...)
+	return errors.Join(errs...)
 }
 
 func (s *searcher) follow(ctx context.Context, f *proget.Feed) error {
@@ -70,19 +70,6 @@ func (s *searcher) follow(ctx context.Context, f *proget.Feed) error {
 			return err
 		}
 	}
-}
-
-// sweep forgets feeds that have been deleted.
-func (s *searcher) sweep(ctx context.Context, feeds []*proget.Feed) error {
-	for _, id := range s.node.index.Feeds() {
-		if slices.ContainsFunc(feeds, func(f *proget.Feed) bool { return f.ID == id }) {
-			continue
-		}
-		if err := s.node.index.Reset(ctx, id); err != nil {
-			return fmt.Errorf("forget the deleted feed %d: %w", id, err)
-		}
-	}
-	return nil
 }
 
 // step applies the next stretch of a feed's log and reports whether there is

@@ -162,17 +162,6 @@ func (x *Index) Position(feed int64) (int64, <-chan struct{}) {
 	return x.positions[feed], x.moved
 }
 
-// Feeds returns the feeds that the index knows, in order.
-func (x *Index) Feeds() (feeds []int64) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	for feed := range x.positions {
-		feeds = append(feeds, feed)
-	}
-	slices.Sort(feeds)
-	return feeds
-}
-
 // Search answers a query.
 func (x *Index) Search(ctx context.Context, q search.Query) (hits search.Hits, err error) {
 	q = q.Bounded()
