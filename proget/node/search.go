@@ -54,8 +54,10 @@ func (s *searcher) Search(ctx context.Context, f *proget.Feed, q feed.Query) (fe
 	s.await(ctx, f.ID, s.node.tail.Applied()[f.ID])
 	hits, err := s.node.index.Search(ctx, asked)
 	if errors.Is(err, search.ErrRebuilding) {
-		s.behind.Store(true)
 		s.node.cfg.Logger.WarnContext(ctx, "the search index is damaged and is built anew", "error", err)
+	}
+	if errors.Is(err, search.ErrRebuilding) || err == nil && !s.complete(f.ID) { // it may have been lost since it was looked at
+		s.behind.Store(true)
 		return s.askDatabase(ctx, f, asked)
 	}
 	return feed.Hits{Total: hits.Total, Keys: hits.Keys}, err

@@ -53,7 +53,7 @@ type finder struct {
 	one, two *levenshtein.LevenshteinAutomatonBuilder // for one or two edits, the swap of two neighbours being one
 
 	standings standings
-	scores    sync.Pool // of []float32
+	scores    sync.Pool // of *[]float32
 }
 
 func newFinder() (f *finder, err error) {
@@ -106,15 +106,9 @@ func (f *finder) find(ctx context.Context, snapshot *scorch.IndexSnapshot, q sea
 	runs := search.Runs(q.Text)
 	runs = runs[:min(len(runs), maxWords)]
 	f.standings.keep(snapshot.Segments())
-	var parts []*part
-	for _, s := range snapshot.Segments() {
-		p := &part{SegmentSnapshot: s, dictionaries: make(map[string]segment.TermDictionary)}
-		if err := p.begin(prefix, q); err != nil {
-			return search.Hits{}, err
-		}
-		if !p.matching.IsEmpty() {
-			parts = append(parts, p)
-		}
+	parts, err := begin(snapshot, prefix, q)
+	if err != nil {
+		return search.Hits{}, err
 	}
 	for _, run := range runs {
 		if err := ctx.Err(); err != nil {
@@ -128,6 +122,21 @@ func (f *finder) find(ctx context.Context, snapshot *scorch.IndexSnapshot, q sea
 		return search.Hits{}, nil // punctuation alone
 	}
 	return f.rank(ctx, parts, prefix, q)
+}
+
+// begin returns the parts that have documents which are asked for, whatever
+// the text.
+func begin(snapshot *scorch.IndexSnapshot, prefix string, q search.Query) (parts []*part, err error) {
+	for _, s := range snapshot.Segments() {
+		p := &part{SegmentSnapshot: s, dictionaries: make(map[string]segment.TermDictionary)}
+		if err := p.begin(prefix, q); err != nil {
+			return nil, err
+		}
+		if !p.matching.IsEmpty() {
+			parts = append(parts, p)
+		}
+	}
+	return parts, nil
 }
 
 // begin intersects what needs no scoring.

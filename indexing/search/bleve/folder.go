@@ -89,6 +89,21 @@ func checkSegment(path string) error {
 	return nil
 }
 
+// removeOlder removes what earlier versions of this program left, which kept
+// each format in a folder of its own.
+func removeOlder(dir string) error {
+	older, err := filepath.Glob(filepath.Join(dir, Folder+"-[0-9]"))
+	if err != nil {
+		return err
+	}
+	for _, path := range older {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove an old search index: %w", err)
+		}
+	}
+	return nil
+}
+
 func snapshot(text bleve.Index) (*scorch.IndexSnapshot, error) {
 	advanced, err := text.Advanced()
 	if err != nil {

@@ -71,6 +71,9 @@ func Open(dir string) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the search index: %w", err)
 	}
+	if err := removeOlder(dir); err != nil {
+		return nil, err
+	}
 	x := &Index{path: filepath.Join(dir, Folder), finder: finder, moved: make(chan struct{})}
 	err = x.open()
 	if errors.Is(err, errInUse) {

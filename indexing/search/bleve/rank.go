@@ -55,16 +55,11 @@ func (f *finder) rank(ctx context.Context, parts []*part, prefix string, q searc
 		if err := ctx.Err(); err != nil {
 			return hits, err
 		}
-		scores, err := f.score(p, prefix, q)
-		if err != nil {
-			return hits, err
-		}
-		n, err := p.choose(&top, window, scores, prefix, strings.ToLower(q.NamePrefix))
+		n, err := f.rankPart(p, &top, window, prefix, q)
 		if err != nil {
 			return hits, err
 		}
 		hits.Total += n
-		f.scores.Put(scores)
 	}
 	slices.SortFunc(top, func(a, b scored) int {
 		if a.before(b) {
@@ -76,6 +71,20 @@ func (f *finder) rank(ctx context.Context, parts []*part, prefix string, q searc
 		hits.Keys = append(hits.Keys, string(top[i].key))
 	}
 	return hits, nil
+}
+
+func (f *finder) rankPart(p *part, top *best, window int, prefix string, q search.Query) (total int, err error) {
+	scores, _ := f.scores.Get().(*[]float32)
+	if scores == nil {
+		scores = new([]float32)
+	}
+	defer f.scores.Put(scores)
+	if len(p.found) > 0 {
+		if err := f.score(p, scores, prefix, q); err != nil {
+			return 0, err
+		}
+	}
+	return p.choose(top, window, *scores, prefix, strings.ToLower(q.NamePrefix))
 }
 
 // choose enters the documents of a part that are among the best so far, and
@@ -91,7 +100,7 @@ func (p *part) choose(top *best, window int, scores []float32, prefix, start str
 	for docs := p.matching.Iterator(); docs.HasNext(); {
 		doc := docs.Next()
 		var score float32
-		if scores != nil {
+		if len(p.found) > 0 {
 			score = scores[doc]
 		}
 		full := len(*top) >= window
@@ -120,33 +129,29 @@ func (p *part) choose(top *best, window int, scores []float32, prefix, start str
 	return total, nil
 }
 
-// score returns the score of each document of the part that matches, or nil if
-// there is no text to score by. What it says of others is of no account.
-func (f *finder) score(p *part, prefix string, q search.Query) ([]float32, error) {
-	if len(p.found) == 0 || p.matching.IsEmpty() {
-		return nil, nil
-	}
+// score sets the score of each document of the part that matches. What it
+// leaves for others is of no account.
+func (f *finder) score(p *part, scores *[]float32, prefix string, q search.Query) error {
 	standing, err := f.standings.get(p)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	scores, _ := f.scores.Get().([]float32)
-	if len(scores) < len(standing) {
-		scores = make([]float32, len(standing))
+	if len(*scores) < len(standing) {
+		*scores = make([]float32, len(standing))
 	}
 	p.matching.Iterate(func(doc uint32) bool {
-		scores[doc] = standing[doc]
+		(*scores)[doc] = standing[doc]
 		return true
 	})
 	for _, found := range p.found {
-		p.add(scores, found)
+		p.add(*scores, found)
 	}
 	whole, err := p.among(wholeField, prefix+strings.ToLower(strings.TrimSpace(q.Text)))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	addTo(scores, whole, wholeName)
-	return scores, nil
+	addTo(*scores, whole, wholeName)
+	return nil
 }
 
 // add adds to each document what the best place of a word in it is worth.
