@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -116,11 +117,12 @@ func TestOpenAnything(t *testing.T) {
 			if damage == nil {
 				require.Equal(t, position, found)
 				require.Equal(t, 500, total(t, x, "company"))
-			} else {
-				require.Zero(t, found)
-				require.Zero(t, total(t, x, "company"))
 			}
-			require.EqualValues(t, found+1, fill(t, x, 1), "it can be filled")
+			if harmless := name == "SegmentMissing" || strings.HasPrefix(name, "Root"); damage != nil && !harmless {
+				require.Zero(t, found) // the others may hit what is left of older states
+			}
+			require.EqualValues(t, found*50, total(t, x, "company"), "position and packages belong together")
+			require.Equal(t, found+1, fill(t, x, 1), "it can be filled")
 			require.NoError(t, x.Close())
 			x = open(t, dir)
 			require.Equal(t, 50, total(t, x, lot(0)))

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,6 +99,7 @@ func config() map[string]any { return map[string]any{"bolt_timeout": "2s"} }
 // open opens what is there, if nothing seems wrong with it.
 func (x *Index) open() (err error) {
 	defer recoverTo(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if err := check(x.path); err != nil {
 		return err
 	}
@@ -279,6 +281,7 @@ func (x *Index) attempt(work func(text bleve.Index) error) (text bleve.Index, er
 	x.life.RLock()
 	defer x.life.RUnlock()
 	defer recoverTo(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	text = x.text // is known even if work panics
 	if x.closed || text == nil {
 		return text, errors.New("there is no index")
@@ -287,7 +290,9 @@ func (x *Index) attempt(work func(text bleve.Index) error) (text bleve.Index, er
 }
 
 // recoverTo turns a panic into an error: the library takes what it reads from
-// its files for right.
+// its files for right. Files that are shorter than they were when they were
+// mapped to memory are faults, which end the process unless they are made
+// panics.
 func recoverTo(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("the search index is damaged: %v", r)
