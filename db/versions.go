@@ -81,6 +81,48 @@ func (s *Store) ListPackageKeys(ctx context.Context, feedID int64, after string,
 	return keys, err
 }
 
+// A PackageQuery asks for packages by their keys.
+type PackageQuery struct {
+	FeedID      int64
+	Prefix      string   // the key begins with it
+	Parts       []string // the key has them in this order
+	Exact       string   // comes first
+	Prerelease  bool     // also packages without a listed stable version
+	Skip, Limit int
+}
+
+// FindPackages returns a page of the keys of packages that have a listed
+// version, in order, and the number on all pages. It reads the feed's whole
+// list: the search index spares the database that.
+func (s *Store) FindPackages(ctx context.Context, q PackageQuery) (keys []string, total int, err error) {
+	named := []sql.NamedArg{arg("feed_id", q.FeedID), arg("pattern", q.pattern()), arg("prerelease", flag(q.Prerelease))}
+	err = s.read(ctx, func(c *conn) error {
+		if err := c.one(ctx, "CountPackages", named, &total); err != nil {
+			return err
+		}
+		keys = nil
+		return c.each(ctx, "FindPackages", append(named, arg("exact", q.Exact), arg("skip", q.Skip), arg("limit", q.Limit)),
+			func(rows *sql.Rows) error {
+				var key string
+				err := rows.Scan(&key)
+				keys = append(keys, key)
+				return err
+			})
+	})
+	return keys, total, err
+}
+
+// wildcards are what LIKE gives a meaning, in any engine.
+var wildcards = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `[`, `\[`)
+
+func (q PackageQuery) pattern() string {
+	pattern := wildcards.Replace(q.Prefix)
+	for _, part := range q.Parts {
+		pattern += "%" + wildcards.Replace(part)
+	}
+	return pattern + "%"
+}
+
 // An Upload is what the database knew of an upload before its transaction.
 type Upload struct {
 	PackageID int64   // 0 if the package is new

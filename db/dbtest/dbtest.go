@@ -27,6 +27,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Conflict":       testConflict,
 		"Delete":         testDelete,
 		"Status":         testStatus,
+		"FindPackages":   testFindPackages,
 		"Deduplicate":    testDeduplicate,
 		"KnownUpload":    testKnownUpload,
 		"Garbage":        testGarbage,

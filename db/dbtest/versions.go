@@ -73,6 +73,55 @@ func testStatus(t *testing.T, open Open) {
 	require.Equal(t, want, p.Versions[0].Status)
 }
 
+func testFindPackages(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id, other := newFeed(t, s, "main"), newFeed(t, s, "other")
+	add := func(feed int64, key string, n int, prerelease, listed bool) {
+		v := version(n)
+		v.Prerelease = prerelease
+		ch := &db.Change{FeedID: feed, Operation: fmt.Sprint(feed, key, n), Kind: proget.VersionPublished, PackageKey: key}
+		_, err := s.Change(ctx, ch, func(tx *db.Tx) error {
+			if _, err := tx.AddVersion(ctx, feed, key, v, nil); err != nil {
+				return err
+			}
+			return tx.SetStatus(ctx, v.ID, proget.Status{Listed: listed})
+		})
+		require.NoError(t, err)
+	}
+	add(id, "acme.json", 1, false, true)
+	add(id, "acme.json", 2, true, true)
+	add(id, "acme.hidden", 3, false, false)
+	add(id, "acme.new", 4, true, true)
+	add(id, "json", 5, false, true)
+	add(id, "json_net", 6, false, true)
+	add(id, "json-100%[net]\\", 7, false, true)
+	add(other, "json.other", 8, false, true)
+	for _, c := range []struct {
+		q     db.PackageQuery
+		total int
+		keys  []string
+	}{
+		{db.PackageQuery{Limit: 9}, 4, []string{"acme.json", "json", "json-100%[net]\\", "json_net"}},
+		{db.PackageQuery{Limit: 9, Prefix: "acme.", Prerelease: true}, 2, []string{"acme.json", "acme.new"}},
+		{db.PackageQuery{Limit: 9, Parts: []string{"json"}, Exact: "json"}, 4, []string{"json", "acme.json", "json-100%[net]\\", "json_net"}},
+		{db.PackageQuery{Limit: 2, Skip: 1, Parts: []string{"json"}, Exact: "json"}, 4, []string{"acme.json", "json-100%[net]\\"}},
+		{db.PackageQuery{Limit: 9, Skip: 9}, 4, nil},
+		{db.PackageQuery{Limit: 9, Parts: []string{"json", "net"}}, 2, []string{"json-100%[net]\\", "json_net"}},
+		{db.PackageQuery{Limit: 9, Parts: []string{"_"}}, 1, []string{"json_net"}},
+		{db.PackageQuery{Limit: 9, Parts: []string{"%[", `\`}}, 1, []string{"json-100%[net]\\"}},
+		{db.PackageQuery{Limit: 9, Prefix: "%"}, 0, nil},
+	} {
+		c.q.FeedID = id
+		keys, total, err := s.FindPackages(ctx, c.q)
+		require.NoError(t, err)
+		require.Equal(t, c.total, total, "%+v", c.q)
+		require.ElementsMatch(t, c.keys, keys, "%+v", c.q)
+		if len(keys) > 0 && c.q.Exact != "" && c.q.Skip == 0 {
+			require.Equal(t, c.q.Exact, keys[0])
+		}
+	}
+}
+
 func testDelete(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	id := newFeed(t, s, "main")

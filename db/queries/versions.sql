@@ -90,3 +90,8 @@ DELETE FROM deleted_version WHERE version_id = @version_id;
 UPDATE package_version
 SET listed = @listed, deprecated = @deprecated, blocked = @blocked, published = @published, downloads = @downloads
 WHERE version_id = @version_id;
+
+-- name: CountPackages
+SELECT COUNT(*) FROM package p
+WHERE p.feed_id = @feed_id AND p.name_key LIKE @pattern ESCAPE '\'
+  AND EXISTS (SELECT 1 FROM package_version v WHERE v.package_id = p.package_id AND v.listed = 1 AND v.prerelease <= @prerelease);

@@ -1,47 +1,53 @@
-// Package search finds packages by text. An [Index] is derived data of one
-// node: it is kept current by following the feeds' logs, remembers in itself
-// how far it has come, and may be deleted at any time.
+// Package search finds packages by text. It holds the words: what an [Index]
+// is told of packages, what it is asked and what it answers.
 //
-// Free text is answered by bleve. Exact names, prefixes and the plain list come
-// from a sorted table in memory, which is some hundred times quicker for them.
+// An index is derived data. It is kept current by following the feeds' logs,
+// remembers in itself how far it has come in each, and may be lost at any
+// time: what is asked meanwhile is answered from elsewhere. Package bleve keeps
+// one in a folder; package searchtest tells whether another kind is fit.
 package search
 
 import (
-	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"sync"
-
-	"github.com/blevesearch/bleve/v2"
-	"github.com/blevesearch/bleve/v2/index/scorch"
-	"github.com/tidwall/btree"
 )
 
-// format is the version of what is written; an index of another one is built
-// anew.
-const format = "2"
-
-// MaxTake bounds the hits of one query, and skip and take together maxWindow.
+// Bounds of one query. An answer's total is exact whatever they are.
 const (
-	MaxTake   = 1000
-	maxWindow = 10_000
+	MaxTake   = 1000   // hits of one page
+	MaxWindow = 10_000 // hits of a search for text that can be paged through
 )
 
-// A Document is what is known of a package.
+// A Document is what is known of a package. A package that has no listed
+// version has none: search does not find what its owner does not list.
 type Document struct {
 	Key         string // the name's normal form
 	Name        string
 	Title       string
 	Description string
 	Authors     string
+	Owner       string
 	Tags        []string
-	Stable      bool // has a listed stable version; else it has listed prereleases only
+	Types       []string // what it is among its feed's packages, such as "DotnetTool"
+
+	// Downloads make a package come a little earlier than others that match as
+	// well, by their number of digits.
+	Downloads int64
+
+	Stable bool // has a listed stable version; else it has listed prereleases only
+
+	// Modern and ModernStable tell what clients of old protocols cannot read:
+	// all of the listed versions, and all stable ones among them.
+	Modern, ModernStable bool
+}
+
+// Visible reports whether a package is among those that a query is about, as
+// far as its versions are concerned.
+func (d *Document) Visible(prerelease, old bool) bool {
+	if prerelease {
+		return !old || !d.Modern
+	}
+	return d.Stable && (!old || !d.Modern && !d.ModernStable)
 }
 
 // A Change is a document's new state. A nil Document removes it.
@@ -50,245 +56,56 @@ type Change struct {
 	Document *Document
 }
 
-// A Query asks for packages of one feed.
+// A Query asks for packages of one feed: for those that match all that is
+// asked, in the order of how well they match Text, or else of their keys.
 type Query struct {
 	FeedID     int64
-	Text       string
-	NamePrefix string
-	Prerelease bool
-	Skip, Take int
+	Text       string // words in name, title, tags, description, authors and owner
+	NamePrefix string // only keys that begin with this
+	Type, Tag  string // only packages that have it
+	Prerelease bool   // also packages without a stable version
+	Old        bool   // only packages with a version that old clients can read
+	Skip, Take int    // Take 0 means 20
+}
+
+// Bounded returns the query with a usable page.
+func (q Query) Bounded() Query {
+	if q.Take <= 0 {
+		q.Take = 20
+	}
+	q.Take, q.Skip = min(q.Take, MaxTake), max(q.Skip, 0)
+	return q
 }
 
 // Hits is one page of an answer.
 type Hits struct {
-	Total int
+	Total int // of all pages
 	Keys  []string
 }
 
-// An Index is safe for concurrent use, with one writer at a time.
-type Index struct {
-	text bleve.Index
+// ErrRebuilding says that an index cannot answer, or be updated from where its
+// writer believes it to be, because it was lost or is damaged, and has begun
+// anew.
+var ErrRebuilding = errors.New("the search index is being rebuilt")
 
-	mu        sync.RWMutex
-	names     *btree.BTreeG[name]
-	counts    map[int64]counts
-	positions map[int64]int64
-	moved     chan struct{}
-}
+// An Index is safe for concurrent use, with one writer at a time. It may lose
+// everything at any time; its positions are then 0 again.
+type Index interface {
+	// Search answers a query from what the index has come to.
+	Search(ctx context.Context, q Query) (Hits, error)
 
-type name struct {
-	feed   int64
-	key    string
-	stable bool
-}
+	// Update applies changes of one feed and moves its position, both or
+	// neither. If the feed is not at from, it returns ErrRebuilding: what came
+	// before is not there any more. Positions of 0 and less say that the feed
+	// is not complete; whoever fills an index counts downwards.
+	Update(ctx context.Context, feed int64, changes []Change, from, to int64) error
 
-type counts struct{ all, stable int }
+	// Reset forgets a feed.
+	Reset(ctx context.Context, feed int64) error
 
-func less(a, b name) bool {
-	return cmp.Or(cmp.Compare(a.feed, b.feed), strings.Compare(a.key, b.key)) < 0
-}
+	// Position returns how far into a feed's log the index has come, and a
+	// channel that is closed when that changes for any feed.
+	Position(feed int64) (int64, <-chan struct{})
 
-// Open opens the index in a folder of this process's own, or makes a new one
-// there if there is none that can be used.
-func Open(dir string) (*Index, error) {
-	path := filepath.Join(dir, "search-"+format)
-	config := map[string]any{"bolt_timeout": "2s"}
-	text, err := bleve.OpenUsing(path, config)
-	if err != nil {
-		if strings.Contains(err.Error(), "timeout") {
-			return nil, fmt.Errorf("open the search index: another process uses %s; give each node on a machine its own name", path)
-		}
-		if err := os.RemoveAll(path); err != nil {
-			return nil, fmt.Errorf("remove an unusable search index: %w", err)
-		}
-		if text, err = bleve.NewUsing(path, newMapping(), scorch.Name, scorch.Name, config); err != nil {
-			return nil, fmt.Errorf("create the search index: %w", err)
-		}
-	}
-	x := &Index{
-		text:  text,
-		names: btree.NewBTreeG(less), counts: make(map[int64]counts),
-		positions: make(map[int64]int64), moved: make(chan struct{}),
-	}
-	if err := x.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("read the search index: %w", err), text.Close())
-	}
-	return x, nil
-}
-
-// Close closes the index.
-func (x *Index) Close() error { return x.text.Close() }
-
-// Document ids are "feed/s/key" for packages with a stable version, else
-// "feed/p/key", so that the sorted table can be read back from the ids alone.
-func documentID(feed int64, key string, stable bool) string {
-	kind := "p"
-	if stable {
-		kind = "s"
-	}
-	return strconv.FormatInt(feed, 10) + "/" + kind + "/" + key
-}
-
-func parseID(id string) (name, error) {
-	feed, rest, ok := strings.Cut(id, "/")
-	n, err := strconv.ParseInt(feed, 10, 64)
-	if !ok || err != nil || len(rest) < 2 {
-		return name{}, fmt.Errorf("document id %q is not one of this package's", id)
-	}
-	return name{feed: n, key: rest[2:], stable: rest[0] == 's'}, nil
-}
-
-const positionPrefix = "position/"
-
-// load fills the table and the positions from the text index.
-func (x *Index) load() error {
-	advanced, err := x.text.Advanced()
-	if err != nil {
-		return err
-	}
-	reader, err := advanced.Reader()
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	ids, err := reader.DocIDReaderAll()
-	if err != nil {
-		return err
-	}
-	defer ids.Close()
-	for internal, err := ids.Next(); internal != nil || err != nil; internal, err = ids.Next() {
-		if err != nil {
-			return err
-		}
-		id, err := reader.ExternalID(internal)
-		if err != nil {
-			return err
-		}
-		n, err := parseID(id)
-		if err != nil {
-			return err
-		}
-		x.set(n)
-		if _, known := x.positions[n.feed]; !known {
-			if err := x.loadPosition(n.feed); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (x *Index) loadPosition(feed int64) error {
-	raw, err := x.text.GetInternal(positionKey(feed))
-	if err == nil && len(raw) == 8 {
-		x.positions[feed] = int64(binary.BigEndian.Uint64(raw))
-	}
-	return err
-}
-
-func positionKey(feed int64) []byte {
-	return []byte(positionPrefix + strconv.FormatInt(feed, 10))
-}
-
-// set enters a name into the table.
-func (x *Index) set(n name) {
-	x.remove(n.feed, n.key)
-	x.names.Set(n)
-	x.count(n, 1)
-}
-
-func (x *Index) remove(feed int64, key string) {
-	if old, ok := x.names.Delete(name{feed: feed, key: key}); ok {
-		x.count(old, -1)
-	}
-}
-
-func (x *Index) count(n name, by int) {
-	c := x.counts[n.feed]
-	c.all += by
-	if n.stable {
-		c.stable += by
-	}
-	x.counts[n.feed] = c
-}
-
-// Position returns how far into a feed's log the index has come, and a channel
-// that is closed when that changes for any feed.
-func (x *Index) Position(feed int64) (int64, <-chan struct{}) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.positions[feed], x.moved
-}
-
-// Update applies changes of one feed and moves its position, both or neither.
-func (x *Index) Update(feed int64, changes []Change, position int64) error {
-	batch := x.text.NewBatch()
-	for _, c := range changes {
-		batch.Delete(documentID(feed, c.Key, true))
-		batch.Delete(documentID(feed, c.Key, false))
-		if c.Document == nil {
-			continue
-		}
-		if err := batch.Index(documentID(feed, c.Key, c.Document.Stable), newFields(feed, c.Document)); err != nil {
-			return fmt.Errorf("index %s: %w", c.Key, err)
-		}
-	}
-	batch.SetInternal(positionKey(feed), binary.BigEndian.AppendUint64(nil, uint64(position)))
-	if err := x.text.Batch(batch); err != nil {
-		return fmt.Errorf("write the search index: %w", err)
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, c := range changes {
-		if c.Document == nil {
-			x.remove(feed, c.Key)
-		} else {
-			x.set(name{feed, c.Key, c.Document.Stable})
-		}
-	}
-	x.positions[feed] = position
-	close(x.moved)
-	x.moved = make(chan struct{})
-	return nil
-}
-
-// Search answers a query.
-func (x *Index) Search(ctx context.Context, q Query) (Hits, error) {
-	if q.Take <= 0 {
-		q.Take = 20
-	}
-	q.Take = min(q.Take, MaxTake)
-	q.Skip = max(q.Skip, 0)
-	if strings.TrimSpace(q.Text) == "" {
-		return x.list(q), nil
-	}
-	return x.find(ctx, q)
-}
-
-// list answers from the table: all names, or those with a prefix.
-func (x *Index) list(q Query) Hits {
-	prefix := strings.ToLower(q.NamePrefix)
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	var hits Hits
-	x.names.Ascend(name{feed: q.FeedID, key: prefix}, func(n name) bool {
-		if n.feed != q.FeedID || !strings.HasPrefix(n.key, prefix) {
-			return false
-		}
-		if !n.stable && !q.Prerelease {
-			return true
-		}
-		if hits.Total >= q.Skip && len(hits.Keys) < q.Take {
-			hits.Keys = append(hits.Keys, n.key)
-		}
-		hits.Total++
-		return prefix != "" || len(hits.Keys) < q.Take
-	})
-	if prefix == "" {
-		hits.Total = x.counts[q.FeedID].stable
-		if q.Prerelease {
-			hits.Total = x.counts[q.FeedID].all
-		}
-	}
-	return hits
+	Close() error
 }

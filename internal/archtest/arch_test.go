@@ -26,6 +26,7 @@ var layers = [][]string{
 	{"db/sqlite", "db/postgres", "db/sqlserver", "election/dblease", "election/static", "election/etcd", "election/electionplugin"},
 	{"indexing"},
 	{"indexing/search", "indexing/upkeep"},
+	{"indexing/search/bleve"},
 	{"proget/feed"},
 	{"proget/feed/nuget", "proget/feed/universal", "proget/publish", "proget/upload", "proget/catalog", "proget/auth", "proget/cluster"},
 	{"proget/admin"},
@@ -35,7 +36,7 @@ var layers = [][]string{
 }
 
 // conformance packages are imported by tests alone.
-var conformance = []string{"storage/storagetest", "storage/faulty", "db/dbtest", "election/electiontest", "internal/testenv", "internal/archtest"}
+var conformance = []string{"storage/storagetest", "storage/faulty", "db/dbtest", "election/electiontest", "indexing/search/searchtest", "internal/testenv", "internal/archtest"}
 
 type listed struct {
 	ImportPath string
@@ -107,7 +108,7 @@ func TestDriversStayAtTheEdge(t *testing.T) {
 		"github.com/aws/":                 {"storage/s3"},
 		"github.com/Azure/":               {"storage/azure", "internal/testenv"},
 		"cloud.google.com/":               {"storage/gcs"},
-		"github.com/blevesearch/bleve":    {"indexing/search"},
+		"github.com/blevesearch/":         {"indexing/search/bleve"},
 		"go.etcd.io/etcd":                 {"election/etcd"},
 		"go.uber.org/zap":                 {"election/etcd"},
 		"github.com/hashicorp/go-plugin":  {"election/electionplugin"},

@@ -98,9 +98,12 @@ type Search interface {
 // A Query asks for packages by text. The zero value matches every package that
 // has a listed, stable version.
 type Query struct {
-	Text       string // words in names, titles, descriptions, tags and authors; an exact name comes first
+	Text       string // words in names, titles, descriptions, tags, authors and owners; an exact name comes first
 	NamePrefix string // only names that begin with this, without regard to case; sorted by name
+	Type       string // only packages of this type, one of Summary.Types, without regard to case
+	Tag        string // only packages with this tag, without regard to case
 	Prerelease bool   // also packages that have listed prerelease versions only
+	Old        bool   // only packages with such versions that are not Type.Modern
 	Skip, Take int    // Take is bounded by the index; 0 means 20
 }
 

@@ -37,6 +37,10 @@ type Type struct {
 	// out of the Data that Inspect returned.
 	Summary func(v *proget.Version) Summary
 
+	// Modern reports whether clients of an old protocol must not see the
+	// version, so that search can leave its package out for them. Optional.
+	Modern func(v *proget.Version) bool
+
 	// Install returns what a person types to use the version, for its page;
 	// base is the feed's absolute URL.
 	Install func(base string, f *proget.Feed, v *proget.Version) []Instruction
@@ -117,7 +121,9 @@ type Summary struct {
 	Title        string
 	Description  string // plain text or Markdown
 	Authors      string
+	Owners       string
 	Tags         []string
+	Types        []string // what it is among its feed's packages; optional
 	ProjectURL   string
 	License      string // an SPDX expression or a URL
 	Readme       string // Markdown

@@ -47,7 +47,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("/", pages)
-	h := ignoreBadRange(n.metrics.instrument(mux))
+	h := ignoreBadRange(n.searcher.admit(n.metrics.instrument(mux)))
 	if n.cfg.Tracing == nil {
 		return h, nil
 	}

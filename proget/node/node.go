@@ -15,6 +15,7 @@ import (
 	"github.com/proget-go/ha/election"
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/indexing/search"
+	"github.com/proget-go/ha/indexing/search/bleve"
 	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/admin"
@@ -37,8 +38,8 @@ type Node struct {
 	authority *auth.Authority
 	admin     *admin.Administrator
 	registry  *cluster.Registry
-	index     *search.Index // nil without the web role
-	searcher  *searcher     // nil without the web role
+	index     search.Index // nil without the web role
+	searcher  *searcher    // nil without the web role
 	elector   *election.Elector
 	metrics   *metrics
 	handler   http.Handler
@@ -103,9 +104,11 @@ func (n *Node) openRoles() (err error) {
 		}
 		dir = n.tempDir
 	}
-	if n.index, err = search.Open(dir); err != nil {
+	index, err := bleve.Open(dir)
+	if err != nil {
 		return err
 	}
+	n.index = index
 	n.searcher = newSearcher(n)
 	return nil
 }

@@ -3,30 +3,40 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net/http"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing/search"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
 
 const (
-	indexBatch   = 1000                   // log entries per update of the index
-	indexPause   = 250 * time.Millisecond // between looks at the logs when nobody asks
-	indexWaits   = time.Second            // for the index to reach what is committed, per query
-	indexRetries = time.Second            // after an error
+	indexWaits    = time.Second      // for the index to reach what is committed, per query
+	databaseWaits = 10 * time.Second // for a search that the database answers
+	maxFiltered   = 1000             // packages that are looked at for what the database does not know
+	maxParts      = 5                // words of a query that the database is asked for
 )
 
-// searcher keeps the node's search index current and answers queries from it.
+// searcher keeps the node's search index current and answers queries from it;
+// from the database, slower and by name alone, while the index is being built.
 type searcher struct {
 	node  *Node
 	types map[string]*feed.Type
+
+	mu      sync.Mutex
+	targets map[int64]int64 // the position of each feed that was its head when it was first seen
+	behind  atomic.Bool     // an index may be incomplete
 }
 
 func newSearcher(n *Node) *searcher {
-	s := &searcher{node: n, types: make(map[string]*feed.Type)}
+	s := &searcher{node: n, types: make(map[string]*feed.Type), targets: make(map[int64]int64)}
+	s.behind.Store(true)
 	for i := range n.cfg.Feeds {
 		s.types[n.cfg.Feeds[i].Name] = &n.cfg.Feeds[i]
 	}
@@ -36,10 +46,39 @@ func newSearcher(n *Node) *searcher {
 // Search implements feed.Search. It waits a moment for the index to apply what
 // was committed before the request.
 func (s *searcher) Search(ctx context.Context, f *proget.Feed, q feed.Query) (feed.Hits, error) {
+	asked := search.Query{FeedID: f.ID, Text: q.Text, NamePrefix: q.NamePrefix, Type: q.Type, Tag: q.Tag,
+		Prerelease: q.Prerelease, Old: q.Old, Skip: q.Skip, Take: q.Take}.Bounded()
+	if !s.complete(f.ID) {
+		return s.askDatabase(ctx, f, asked)
+	}
 	s.await(ctx, f.ID, s.node.tail.Applied()[f.ID])
-	hits, err := s.node.index.Search(ctx, search.Query{
-		FeedID: f.ID, Text: q.Text, NamePrefix: q.NamePrefix, Prerelease: q.Prerelease, Skip: q.Skip, Take: q.Take})
+	hits, err := s.node.index.Search(ctx, asked)
+	if errors.Is(err, search.ErrRebuilding) {
+		s.node.cfg.Logger.WarnContext(ctx, "the search index is damaged and is built anew", "error", err)
+	}
+	if errors.Is(err, search.ErrRebuilding) || err == nil && !s.complete(f.ID) { // it may have been lost since it was looked at
+		s.behind.Store(true)
+		return s.askDatabase(ctx, f, asked)
+	}
 	return feed.Hits{Total: hits.Total, Keys: hits.Keys}, err
+}
+
+// complete reports whether the index has, of a feed, at least what was there
+// when this node first saw it.
+func (s *searcher) complete(feedID int64) bool {
+	position, _ := s.node.index.Position(feedID)
+	head, known := s.node.tail.Applied()[feedID]
+	if !known {
+		return position > 0 // the database does not answer
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	target, seen := s.targets[feedID]
+	if !seen {
+		target = head
+		s.targets[feedID] = head
+	}
+	return position >= target && (position > 0 || head == 0)
 }
 
 func (s *searcher) await(ctx context.Context, feedID, head int64) {
@@ -65,118 +104,70 @@ func (s *searcher) lag() (total int64) {
 	for id, head := range s.node.tail.Applied() {
 		if id != proget.SystemFeed {
 			position, _ := s.node.index.Position(id)
-			total += max(head-position, 0)
+			total += max(head-max(position, 0), 0)
 		}
 	}
 	return total
 }
 
-// run follows the logs until ctx ends.
-func (s *searcher) run(ctx context.Context) error {
-	failing := false
-	for ctx.Err() == nil {
-		changed := s.node.tail.Changed()
-		err := s.catchUp(ctx)
-		pause := indexPause
+// askDatabase answers by the packages' keys: those that have the words in their
+// order, the whole name first. What only a package itself tells is looked for
+// among a bounded number of them.
+func (s *searcher) askDatabase(ctx context.Context, f *proget.Feed, q search.Query) (feed.Hits, error) {
+	if header, ok := ctx.Value(headerKey{}).(http.Header); ok {
+		header.Add("Warning", `199 proget "Search answered from the database"`)
+	}
+	ctx, cancel := context.WithTimeout(ctx, databaseWaits)
+	defer cancel()
+	asked := db.PackageQuery{FeedID: f.ID, Prefix: strings.ToLower(q.NamePrefix), Exact: strings.ToLower(strings.TrimSpace(q.Text)),
+		Prerelease: q.Prerelease, Skip: q.Skip, Limit: q.Take}
+	runs := search.Runs(q.Text)
+	for _, run := range runs[:min(len(runs), maxParts)] {
+		asked.Parts = append(asked.Parts, run.Word)
+	}
+	if asked.Exact != "" && len(runs) == 0 {
+		return feed.Hits{}, nil // punctuation alone
+	}
+	filtered := q.Type != "" || q.Tag != "" || q.Old
+	if filtered {
+		asked.Skip, asked.Limit = 0, maxFiltered
+	}
+	keys, total, err := s.node.cfg.DB.FindPackages(ctx, asked)
+	if err != nil || !filtered {
+		return feed.Hits{Total: total, Keys: keys}, err
+	}
+	return s.filter(ctx, f, q, keys)
+}
+
+func (s *searcher) filter(ctx context.Context, f *proget.Feed, q search.Query, keys []string) (feed.Hits, error) {
+	var found []string
+	for _, key := range keys {
+		d, err := s.document(ctx, f, key)
 		if err != nil {
-			pause = indexRetries
-			if !failing && ctx.Err() == nil { // said once, not every second
-				s.node.cfg.Logger.WarnContext(ctx, "the search index could not be brought up to date; it is tried again until it succeeds", "error", err)
-			}
+			return feed.Hits{}, err
 		}
-		failing = err != nil
-		select {
-		case <-changed:
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if d != nil && d.Visible(q.Prerelease, q.Old) && has(d.Types, q.Type) && has(d.Tags, q.Tag) {
+			found = append(found, key)
 		}
 	}
-	return nil
+	page := found[min(q.Skip, len(found)):]
+	return feed.Hits{Total: len(found), Keys: page[:min(q.Take, len(page))]}, nil
 }
 
-func (s *searcher) catchUp(ctx context.Context) error {
-	if err := s.node.tail.Sync(ctx); err != nil {
-		return err
-	}
-	if err := s.node.authority.Warm(); err != nil {
-		return err
-	}
-	feeds, err := s.node.catalog.Feeds(ctx)
-	if err != nil {
-		return err
-	}
-	for _, f := range feeds {
-		for more := true; more; {
-			if more, err = s.step(ctx, f, s.node.tail.Applied()[f.ID]); err != nil {
-				return fmt.Errorf("index feed %s: %w", f.Name, err)
-			}
-		}
-	}
-	return nil
+func has(list []string, want string) bool {
+	return want == "" || slices.ContainsFunc(list, func(each string) bool { return strings.EqualFold(each, want) })
 }
 
-// step applies the next stretch of a feed's log and reports whether there is
-// more.
-func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more bool, err error) {
-	position, _ := s.node.index.Position(f.ID)
-	if position >= head {
-		return false, nil
-	}
-	entries, err := s.node.cfg.DB.LogAfter(ctx, f.ID, position, indexBatch)
-	if err != nil || len(entries) == 0 {
-		return false, err
-	}
-	if err := s.syncTo(ctx, f.ID, entries[len(entries)-1].Seq); err != nil {
-		return false, err
-	}
-	var changes []search.Change
-	seen := make(map[string]bool)
-	for _, e := range entries {
-		if seen[e.PackageKey] {
-			continue
-		}
-		seen[e.PackageKey] = true
-		d, err := s.document(ctx, f, e.PackageKey)
-		if err != nil {
-			return false, err
-		}
-		changes = append(changes, search.Change{Key: e.PackageKey, Document: d})
-	}
-	last := entries[len(entries)-1].Seq
-	return last < head, s.node.index.Update(f.ID, changes, last)
-}
+// headerKey finds, in a request's context, the header of its response.
+type headerKey struct{}
 
-// syncTo makes sure that the catalog has applied an entry before packages are
-// read from it on the entry's account.
-func (s *searcher) syncTo(ctx context.Context, feedID, seq int64) error {
-	if s.node.tail.Applied()[feedID] >= seq {
-		return nil
-	}
-	return s.node.tail.Sync(ctx)
-}
-
-// document describes a package for search, or returns nil if it is gone or has
-// no listed version.
-func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*search.Document, error) {
-	p, err := s.node.catalog.Package(ctx, f, key)
-	if errors.Is(err, proget.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	stable := p.Latest(func(v *proget.Version) bool { return v.Status.Listed && !v.Prerelease })
-	v := stable
-	if v == nil {
-		v = p.Latest(func(v *proget.Version) bool { return v.Status.Listed })
-	}
-	t := s.types[f.Type]
-	if v == nil || t == nil {
-		return nil, nil
-	}
-	sum := t.Summary(v)
-	return &search.Document{
-		Key: key, Name: v.Name, Title: sum.Title, Description: sum.Description, Authors: sum.Authors,
-		Tags: slices.Clone(sum.Tags), Stable: stable != nil,
-	}, nil
+// admit lets a search say in the response that it was the database's, while
+// there is an index that may be incomplete.
+func (s *searcher) admit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.behind.Load() {
+			r = r.WithContext(context.WithValue(r.Context(), headerKey{}, w.Header()))
+		}
+		next.ServeHTTP(w, r)
+	})
 }

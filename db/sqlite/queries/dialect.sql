@@ -65,6 +65,13 @@ WHERE p.feed_id = @feed_id AND p.name_key > @after
 ORDER BY p.name_key
 LIMIT @limit;
 
+-- name: FindPackages
+SELECT p.name_key FROM package p
+WHERE p.feed_id = @feed_id AND p.name_key LIKE @pattern ESCAPE '\'
+  AND EXISTS (SELECT 1 FROM package_version v WHERE v.package_id = p.package_id AND v.listed = 1 AND v.prerelease <= @prerelease)
+ORDER BY CASE WHEN p.name_key = @exact THEN 0 ELSE 1 END, p.name_key
+LIMIT @limit OFFSET @skip;
+
 -- name: InsertVersion
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
                              published, published_by, downloads)

@@ -236,8 +236,11 @@ func (w *world) Search(_ context.Context, _ *proget.Feed, q feed.Query) (feed.Hi
 	defer w.mu.Unlock()
 	var keys []string
 	for key, p := range w.packages {
-		found := p.Latest(func(v *proget.Version) bool { return v.Status.Listed && (q.Prerelease || !v.Prerelease) })
-		if found != nil && strings.Contains(key, strings.ToLower(q.Text)) && strings.HasPrefix(key, strings.ToLower(q.NamePrefix)) {
+		found := p.Latest(func(v *proget.Version) bool {
+			return v.Status.Listed && (q.Prerelease || !v.Prerelease) && (!q.Old || !needsSemVer2(v))
+		})
+		typed := func(name string) bool { return strings.EqualFold(name, q.Type) }
+		if found != nil && (q.Type == "" || slices.ContainsFunc(summary(found).Types, typed)) && strings.Contains(key, strings.ToLower(q.Text)) && strings.HasPrefix(key, strings.ToLower(q.NamePrefix)) {
 			keys = append(keys, key)
 		}
 	}

@@ -32,6 +32,7 @@ func New(opts *Options) feed.Type {
 		CompareVersions: compareVersions,
 		Inspect:         inspect,
 		Summary:         summary,
+		Modern:          needsSemVer2,
 		Install:         install,
 		Handler: func(s feed.Services) feed.Handler {
 			return &handler{services: s, hardDelete: hardDelete}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,6 @@ import (
 const (
 	defaultTake = 20
 	maxTake     = 100
-	maxFiltered = 1000 // hits that are looked through for a package type
 )
 
 type (
@@ -136,11 +136,17 @@ func serveJSON(w http.ResponseWriter, r *feed.Request, v any) error {
 // query turns the text into the index's terms. Of nuget.org's fields, "id" is
 // understood here and "packageid" by matches.
 func (s searchRequest) query() feed.Query {
-	q := feed.Query{Text: s.text, Prerelease: s.prerelease}
+	q := s.filter()
+	q.Text = s.text
 	if id, ok := s.field("id"); ok {
 		q.Text, q.NamePrefix = "", id
 	}
 	return q
+}
+
+// filter is what both search resources ask of a package beside its name.
+func (s searchRequest) filter() feed.Query {
+	return feed.Query{Type: s.packageType, Prerelease: s.prerelease, Old: !s.semVer2}
 }
 
 // field returns the value of a search for one field alone, such as "id:Acme".
@@ -157,30 +163,21 @@ func (s searchRequest) hive() hive {
 	return semVer1Hive
 }
 
-// matches returns a page of packages and the number of all. The index knows no
-// package types: for a search by type a bounded number of hits is looked
-// through. Nor does it know about SemVer 2.0.0: for old clients a page can be
-// shorter than the total says.
+// matches returns a page of packages and the number of all.
 func (h *handler) matches(r *feed.Request, s searchRequest, q feed.Query) ([]match, int, error) {
 	ctx := r.Context()
 	if id, ok := s.field("packageid"); ok {
 		found, err := h.load(ctx, r.Feed, s, []string{nameKey(id)})
+		found = slices.DeleteFunc(found, func(m match) bool { return s.packageType != "" && !m.latest.hasType(s.packageType) })
 		return slicePage(found, s), len(found), err
 	}
 	q.Skip, q.Take = s.skip, max(s.take, 1)
-	if s.packageType != "" {
-		q.Skip, q.Take = 0, maxFiltered
-	}
 	hits, err := h.services.Search.Search(ctx, r.Feed, q)
 	if err != nil {
 		return nil, 0, err
 	}
-	if s.packageType == "" {
-		found, err := h.load(ctx, r.Feed, s, hits.Keys[:min(s.take, len(hits.Keys))])
-		return found, hits.Total, err
-	}
-	found, err := h.load(ctx, r.Feed, s, hits.Keys)
-	return slicePage(found, s), len(found), err
+	found, err := h.load(ctx, r.Feed, s, hits.Keys[:min(s.take, len(hits.Keys))])
+	return found, hits.Total, err
 }
 
 func slicePage(found []match, s searchRequest) []match {
@@ -207,9 +204,7 @@ func (h *handler) load(ctx context.Context, f *proget.Feed, s searchRequest, key
 		if m.latest, err = decode(m.versions[len(m.versions)-1]); err != nil {
 			return nil, err
 		}
-		if s.packageType == "" || m.latest.hasType(s.packageType) {
-			found = append(found, m)
-		}
+		found = append(found, m)
 	}
 	return found, nil
 }
@@ -267,17 +262,19 @@ func splitAuthors(s string) []string {
 
 // autocomplete completes an id, or lists the versions of one.
 func (h *handler) autocomplete(w http.ResponseWriter, r *feed.Request) error {
-	q := r.URL.Query()
-	s, err := parseSearch(q)
+	params := r.URL.Query()
+	s, err := parseSearch(params)
 	if err != nil {
 		return err
 	}
-	if q.Has("id") {
-		return h.completeVersion(w, r, s, q.Get("id"))
+	if params.Has("id") {
+		return h.completeVersion(w, r, s, params.Get("id"))
 	}
 	text := s.text
 	s.text = "" // no fields here
-	matches, total, err := h.matches(r, s, feed.Query{NamePrefix: text, Prerelease: s.prerelease})
+	q := s.filter()
+	q.NamePrefix = text
+	matches, total, err := h.matches(r, s, q)
 	if err != nil {
 		return err
 	}

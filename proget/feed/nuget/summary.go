@@ -19,10 +19,14 @@ func summary(v *proget.Version) feed.Summary {
 		Title:       m.Title,
 		Description: m.Description,
 		Authors:     m.Authors,
+		Owners:      m.Owners,
 		Tags:        m.Tags,
 		ProjectURL:  webURL(m.ProjectURL),
 		License:     m.LicenseExpression,
 		Readme:      m.Readme,
+	}
+	for _, t := range m.types() {
+		s.Types = append(s.Types, t.Name)
 	}
 	if s.Title == "" {
 		s.Title = v.Name

@@ -17,7 +17,9 @@ func TestSummary(t *testing.T) {
 		Title:        "Acme Rich",
 		Description:  "Does <things> & more.",
 		Authors:      "Ann, Bob",
+		Owners:       "acme",
 		Tags:         []string{"one", "two", "three"},
+		Types:        []string{"DotnetTool"},
 		ProjectURL:   "https://acme.example/",
 		License:      "MIT OR Apache-2.0",
 		Readme:       "# Rich\ufffd",
@@ -25,7 +27,7 @@ func TestSummary(t *testing.T) {
 	}, w.typ.Summary(w.publish(rich(t))))
 
 	plain := w.publish(simple(t, "Plain", "1.0", "<licenseUrl>javascript:alert(1)</licenseUrl>"))
-	require.Equal(t, feed.Summary{Title: "Plain", Description: "A test.", Authors: "Ann"}, w.typ.Summary(plain))
+	require.Equal(t, feed.Summary{Title: "Plain", Description: "A test.", Authors: "Ann", Types: []string{"Dependency"}}, w.typ.Summary(plain))
 
 	broken := &proget.Version{Name: "Broken", Manifest: json.RawMessage("{")}
 	require.Equal(t, feed.Summary{Title: "Broken"}, w.typ.Summary(broken))

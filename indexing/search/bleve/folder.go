@@ -1,0 +1,198 @@
+package bleve
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/blevesearch/bleve/v2"
+	"github.com/blevesearch/bleve/v2/index/scorch"
+)
+
+// CopyTo writes a consistent copy of the index into an empty or new folder
+// while the index is in use. The copy has positions of its own, those of the
+// moment when it was begun.
+func (x *Index) CopyTo(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("copy the search index: %w", err)
+	}
+	if there, err := os.ReadDir(dir); err != nil || len(there) > 0 {
+		return errors.Join(fmt.Errorf("copy the search index: %s is not empty", dir), err)
+	}
+	x.life.RLock()
+	defer x.life.RUnlock()
+	from, ok := x.text.(bleve.IndexCopyable)
+	if !ok {
+		return errors.New("copy the search index: there is none")
+	}
+	if err := from.CopyTo(bleve.FileSystemDirectory(dir)); err != nil {
+		return fmt.Errorf("copy the search index: %w", err) // of the index, or of the folder: nobody can tell
+	}
+	return writeFormat(dir)
+}
+
+func writeFormat(path string) error {
+	return os.WriteFile(filepath.Join(path, formatFile), []byte(Format), 0o600)
+}
+
+// check tells whether a folder holds a whole index of this format, as far as
+// that shows: the library compares versions, but never its checksums.
+func check(path string) error {
+	written, err := os.ReadFile(filepath.Join(path, formatFile))
+	if err != nil {
+		return err
+	}
+	if string(written) != Format {
+		return fmt.Errorf("the index has format %.20q, not %q", written, Format)
+	}
+	segments, err := filepath.Glob(filepath.Join(path, "store", "*.zap"))
+	if err != nil {
+		return err
+	}
+	for _, s := range segments {
+		if err := checkSegment(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSegment compares a segment with the checksum at its end.
+func checkSegment(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	sum := crc32.NewIEEE()
+	if _, err := io.CopyN(sum, f, info.Size()-crc32.Size); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	var end [crc32.Size]byte
+	if _, err := io.ReadFull(f, end[:]); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if sum.Sum32() != binary.BigEndian.Uint32(end[:]) {
+		return fmt.Errorf("%s is damaged", path)
+	}
+	return nil
+}
+
+// removeOlder removes what earlier versions of this program left, which kept
+// each format in a folder of its own.
+func removeOlder(dir string) error {
+	older, err := filepath.Glob(filepath.Join(dir, Folder+"-[0-9]"))
+	if err != nil {
+		return err
+	}
+	for _, path := range older {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove an old search index: %w", err)
+		}
+	}
+	return nil
+}
+
+func snapshot(text bleve.Index) (*scorch.IndexSnapshot, error) {
+	advanced, err := text.Advanced()
+	if err != nil {
+		return nil, err
+	}
+	reader, err := advanced.Reader()
+	if err != nil {
+		return nil, err
+	}
+	s, ok := reader.(*scorch.IndexSnapshot)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("the index is a %T", reader), reader.Close())
+	}
+	return s, nil
+}
+
+// load fills table and positions from an index that has just been opened.
+func (x *Index) load(text bleve.Index) error {
+	s, err := snapshot(text)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	positions := make(map[int64]int64)
+	for name, value := range s.Internal() {
+		number, ok := strings.CutPrefix(name, positionPrefix)
+		if !ok {
+			continue
+		}
+		feed, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || len(value) != 8 {
+			return fmt.Errorf("the position %q is damaged", name)
+		}
+		positions[feed] = int64(binary.BigEndian.Uint64(value))
+	}
+	loaded := make(map[listing][]string)
+	for _, segment := range s.Segments() {
+		if err := loadSegment(segment, loaded); err != nil {
+			return err
+		}
+	}
+	t := make(table)
+	for l, keys := range loaded {
+		t.load(l, keys)
+	}
+	x.replace(t, positions)
+	return nil
+}
+
+// loadSegment adds the keys of a segment to the lists they belong to. A key is
+// one string in all of them.
+func loadSegment(s *scorch.SegmentSnapshot, into map[listing][]string) error {
+	dictionary, err := s.Segment().Dictionary(shelfField)
+	if err != nil {
+		return err
+	}
+	keys := make([]string, s.Segment().Count())
+	terms := dictionary.AutomatonIterator(nil, nil, nil)
+	for term, err := terms.Next(); term != nil || err != nil; term, err = terms.Next() {
+		if err != nil {
+			return err
+		}
+		feed, number, ok := parseID(term.Term)
+		n, err := strconv.Atoi(number)
+		if !ok || err != nil {
+			return fmt.Errorf("the term %q is damaged", term.Term)
+		}
+		list, err := dictionary.PostingsList([]byte(term.Term), nil, nil)
+		if err != nil {
+			return err
+		}
+		docs := documents(list)
+		if s.Deleted() != nil {
+			docs = roaring.AndNot(docs, s.Deleted())
+		}
+		l := listing{feed, n}
+		for each := docs.Iterator(); each.HasNext(); {
+			doc := each.Next()
+			if keys[doc] == "" {
+				id, err := s.DocID(uint64(doc))
+				if err != nil {
+					return err
+				}
+				if _, keys[doc], ok = parseID(string(id)); !ok {
+					return fmt.Errorf("the document id %q is damaged", id)
+				}
+			}
+			into[l] = append(into[l], keys[doc])
+		}
+	}
+	return nil
+}

@@ -1,0 +1,338 @@
+// Package bleve keeps a search.Index in a folder of this process, with the
+// library of that name: its segments, which never change once they are written,
+// its dictionaries, and its copies of an index in use.
+//
+// Exact prefixes and the plain list come from a table in memory. What is found
+// for text is described in find.go.
+//
+// An index that is damaged, of another format or not there at all is begun
+// anew; nobody is told but by its positions, which are 0 then. Whoever keeps it
+// current fills it again.
+package bleve
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/blevesearch/bleve/v2"
+	"github.com/blevesearch/bleve/v2/index/scorch"
+
+	"github.com/proget-go/ha/indexing/search"
+)
+
+// Format is the version of what is written. An index of another one is built
+// anew, and a copy of another one is of no use.
+const Format = "3"
+
+// Folder is the name of the index below the folder that Open is given. A copy
+// that was made by CopyTo may take its place while no process has it open.
+const Folder = "search"
+
+const (
+	formatFile     = "format"
+	positionPrefix = "position/"
+	deleteBatch    = 1000
+	writeTime      = 2 * time.Minute // the longest that a batch may take
+	closeTime      = 5 * time.Second
+)
+
+var _ search.Index = (*Index)(nil)
+
+// An Index is an open index. Its methods may be called by several goroutines
+// at once, but Update and Reset by one at a time.
+type Index struct {
+	path   string
+	finder *finder
+
+	life   sync.RWMutex // held to read while text is in use
+	text   bleve.Index  // nil if a new one could not be made
+	closed bool
+
+	mu        sync.RWMutex // held for moments
+	table     table
+	positions map[int64]int64
+	moved     chan struct{}
+}
+
+// Open opens the index in a folder of this process's own, or begins a new one
+// if there is none that can be used. It fails only if another process has the
+// folder or the disk refuses.
+func Open(dir string) (*Index, error) {
+	finder, err := newFinder()
+	if err != nil {
+		return nil, fmt.Errorf("open the search index: %w", err)
+	}
+	if err := removeOlder(dir); err != nil {
+		return nil, err
+	}
+	x := &Index{path: filepath.Join(dir, Folder), finder: finder, moved: make(chan struct{})}
+	err = x.open()
+	if errors.Is(err, errInUse) {
+		return nil, fmt.Errorf("open the search index: another process uses %s; give each node on a machine its own name", x.path)
+	}
+	if err != nil {
+		if err := x.create(); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+var (
+	errInUse = errors.New("the search index is in use")
+	errMoved = errors.New("the feed is at another position")
+)
+
+// config bounds the wait for a process that is about to end.
+func config() map[string]any { return map[string]any{"bolt_timeout": "2s"} }
+
+// open opens what is there, if nothing seems wrong with it.
+func (x *Index) open() (err error) {
+	defer recoverTo(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	if err := check(x.path); err != nil {
+		return err
+	}
+	text, err := bleve.OpenUsing(x.path, config())
+	if err != nil {
+		if strings.Contains(err.Error(), "timeout") {
+			return errInUse
+		}
+		return err
+	}
+	if err := x.load(text); err != nil {
+		return errors.Join(err, text.Close())
+	}
+	x.text = text
+	return nil
+}
+
+// create begins a new index. The format is written last, so that half an index
+// is none.
+func (x *Index) create() error {
+	if err := os.RemoveAll(x.path); err != nil {
+		return fmt.Errorf("remove an unusable search index: %w", err)
+	}
+	text, err := bleve.NewUsing(x.path, bleve.NewIndexMapping(), scorch.Name, scorch.Name, config())
+	if err == nil {
+		err = writeFormat(x.path)
+	}
+	if err != nil {
+		return fmt.Errorf("create the search index: %w", err)
+	}
+	x.text = text
+	x.replace(make(table), make(map[int64]int64))
+	return nil
+}
+
+func (x *Index) replace(t table, positions map[int64]int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.table, x.positions = t, positions
+	x.announce()
+}
+
+// announce tells those who wait that positions have changed.
+func (x *Index) announce() {
+	close(x.moved)
+	x.moved = make(chan struct{})
+}
+
+// Close closes the index.
+func (x *Index) Close() error {
+	x.life.Lock()
+	defer x.life.Unlock()
+	if x.closed || x.text == nil {
+		return nil
+	}
+	x.closed = true
+	return x.text.Close()
+}
+
+// Position returns how far into a feed's log the index has come, and a channel
+// that is closed when that changes for any feed.
+func (x *Index) Position(feed int64) (int64, <-chan struct{}) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.positions[feed], x.moved
+}
+
+// Search answers a query.
+func (x *Index) Search(ctx context.Context, q search.Query) (hits search.Hits, err error) {
+	q = q.Bounded()
+	if strings.TrimSpace(q.Text) == "" && q.Type == "" && q.Tag == "" {
+		x.mu.RLock()
+		defer x.mu.RUnlock()
+		return x.table.page(q), nil
+	}
+	err = x.use(func(text bleve.Index) error {
+		snapshot, err := snapshot(text)
+		if err != nil {
+			return err
+		}
+		defer snapshot.Close()
+		hits, err = x.finder.find(ctx, snapshot, q)
+		return err
+	})
+	return hits, err
+}
+
+// Update applies changes of one feed and moves its position, both or neither.
+func (x *Index) Update(_ context.Context, feed int64, changes []search.Change, from, to int64) error {
+	return x.use(func(text bleve.Index) error {
+		if position, _ := x.Position(feed); position != from {
+			return errMoved
+		}
+		return x.write(text, feed, changes, to)
+	})
+}
+
+func (x *Index) write(text bleve.Index, feed int64, changes []search.Change, position int64) error {
+	batch := text.NewBatch()
+	for _, c := range changes {
+		if c.Document == nil {
+			batch.Delete(feedPrefix(feed) + c.Key)
+		} else if err := batch.IndexAdvanced(newDocument(feed, c.Document)); err != nil {
+			return err
+		}
+	}
+	batch.SetInternal(positionKey(feed), binary.BigEndian.AppendUint64(nil, uint64(position)))
+	if err := within(writeTime, func() error { return text.Batch(batch) }); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, c := range changes {
+		x.table.set(feed, c.Key, c.Document)
+	}
+	x.positions[feed] = position
+	x.announce()
+	return nil
+}
+
+// Reset forgets a feed. Its position goes first: what is left if this ends
+// early counts for nothing.
+func (x *Index) Reset(ctx context.Context, feed int64) error {
+	x.mu.RLock()
+	keys := x.table.all(feed)
+	_, known := x.positions[feed]
+	x.mu.RUnlock()
+	if !known {
+		return nil
+	}
+	return x.use(func(text bleve.Index) error {
+		if err := x.write(text, feed, nil, 0); err != nil {
+			return err
+		}
+		for some := range slices.Chunk(keys, deleteBatch) {
+			changes := make([]search.Change, len(some))
+			for i, key := range some {
+				changes[i].Key = key
+			}
+			if err := errors.Join(ctx.Err(), x.write(text, feed, changes, 0)); err != nil {
+				return err
+			}
+		}
+		return x.forget(text, feed)
+	})
+}
+
+func (x *Index) forget(text bleve.Index, feed int64) error {
+	if err := text.DeleteInternal(positionKey(feed)); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.positions, feed)
+	x.table.forget(feed)
+	x.announce()
+	return nil
+}
+
+func positionKey(feed int64) []byte {
+	return []byte(positionPrefix + strconv.FormatInt(feed, 10))
+}
+
+// use works with the library's index. An error other than that the caller went
+// away means that the index cannot be trusted any more: a new one takes its
+// place.
+func (x *Index) use(work func(text bleve.Index) error) error {
+	text, err := x.attempt(work)
+	if errors.Is(err, errMoved) {
+		return fmt.Errorf("%w: %w", search.ErrRebuilding, err)
+	}
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return errors.Join(fmt.Errorf("%w: %w", search.ErrRebuilding, err), x.discard(text))
+}
+
+func (x *Index) attempt(work func(text bleve.Index) error) (text bleve.Index, err error) {
+	x.life.RLock()
+	defer x.life.RUnlock()
+	defer recoverTo(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	text = x.text // is known even if work panics
+	if x.closed || text == nil {
+		return text, errors.New("there is no index")
+	}
+	return text, work(text)
+}
+
+// recoverTo turns a panic into an error: the library takes what it reads from
+// its files for right. Files that are shorter than they were when they were
+// mapped to memory are faults, which end the process unless they are made
+// panics.
+func recoverTo(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("the search index is damaged: %v", r)
+	}
+}
+
+// discard puts a new index in the place of a damaged one, unless somebody has
+// done so already.
+func (x *Index) discard(damaged bleve.Index) error {
+	x.life.Lock()
+	defer x.life.Unlock()
+	if x.closed || x.text != damaged {
+		return nil
+	}
+	if damaged != nil {
+		x.text = nil
+		x.replace(make(table), make(map[int64]int64))
+		_ = closeDamaged(damaged)
+	}
+	return x.create()
+}
+
+// closeDamaged does not wait for ever for what may be stuck. What is left open
+// then is nobody's: its files are removed.
+func closeDamaged(text bleve.Index) error { return within(closeTime, text.Close) }
+
+// within runs work that may panic, or get stuck behind a background task of the
+// library that did.
+func within(limit time.Duration, work func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		defer recoverTo(&err)
+		err = work()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(limit):
+		return fmt.Errorf("the search index did not answer within %s", limit)
+	}
+}

@@ -1,0 +1,179 @@
+package node_test
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/internal/testenv"
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/feed/nuget"
+	"github.com/proget-go/ha/proget/node"
+)
+
+// still makes a node that does nothing but answer: it has what a node has
+// before its index is built.
+func (w *world) still(t *testing.T, name string) *httptest.Server {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), w.database, nil)
+	require.NoError(t, err)
+	n, err := node.New(t.Context(), node.Config{DB: store, Blobs: w.blobs, Keys: w.keys, Feeds: []feed.Type{nuget.New(nil)}, Name: name,
+		CacheDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	server := httptest.NewServer(n.Handler())
+	t.Cleanup(func() {
+		server.Close()
+		require.NoError(t, n.Close())
+		require.NoError(t, store.Close())
+	})
+	return server
+}
+
+func publish(t testing.TB, base, name, version string) {
+	t.Helper()
+	resp, text := ask(t, "PUT", base+"/nuget/nuget/api/v2/package", testenv.Nupkg(t, name, version), "X-NuGet-ApiKey", apiKey)
+	require.Equal(t, http.StatusCreated, resp.StatusCode, text)
+}
+
+// found searches and returns the names with the total, and whether the database
+// answered.
+func found(t testing.TB, base, query string) (names string, database bool) {
+	t.Helper()
+	resp, text := ask(t, "GET", base+"/nuget/nuget/v3/search?"+query, nil)
+	require.Equal(t, http.StatusOK, resp.StatusCode, text)
+	var doc struct {
+		TotalHits int
+		Data      []struct{ ID string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(text), &doc))
+	names = fmt.Sprint(doc.TotalHits)
+	for _, d := range doc.Data {
+		names += " " + d.ID
+	}
+	return names, resp.Header.Get("Warning") != ""
+}
+
+// TestSearchFromDatabase: until its index is built, a node answers from the
+// database, and says so.
+func TestSearchFromDatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	indexed := w.start(t, "a").URL
+	for _, p := range []string{"Acme.Json 1.0", "Json 1.0", "Acme.Pre 1.0-rc", "Acme.New 1.0.0-rc.1", "Json.Acme 2.0"} {
+		var name, version string
+		_, err := fmt.Sscan(p, &name, &version)
+		require.NoError(t, err)
+		publish(t, indexed, name, version)
+	}
+	bare := w.still(t, "b").URL
+	for query, want := range map[string]string{
+		"semVerLevel=2.0.0":                                  "3 Acme.Json Json Json.Acme",
+		"q=json&semVerLevel=2.0.0":                           "3 Json Acme.Json Json.Acme",
+		"q=json&semVerLevel=2.0.0&take=1&skip=1":             "3 Acme.Json",
+		"q=json&take=1&skip=1":                               "3 Acme.Json",
+		"q=Acme.Json&semVerLevel=2.0.0":                      "1 Acme.Json",
+		"q=acme&semVerLevel=2.0.0&prerelease=true":           "4 Acme.Json Acme.New Acme.Pre Json.Acme",
+		"q=acme&prerelease=true":                             "3 Acme.Json Acme.Pre Json.Acme",
+		"q=id:acme&semVerLevel=2.0.0":                        "1 Acme.Json",
+		"q=...&semVerLevel=2.0.0":                            "0",
+		"packageType=Dependency&q=id:json&semVerLevel=2.0.0": "2 Json Json.Acme",
+		"packageType=DotnetTool":                             "0",
+	} {
+		names, database := found(t, bare, query)
+		require.Equal(t, want, names, query)
+		require.True(t, database)
+	}
+	names, _ := found(t, indexed, "q=acme&prerelease=true")
+	require.Equal(t, "3 Acme.Json Acme.Pre Json.Acme", names, "what needs SemVer 2 is not counted for old clients")
+	resp, _ := ask(t, "GET", bare+"/feeds/nuget?q=json", nil)
+	require.Contains(t, resp.Header.Get("Warning"), "199", "pages too")
+	require.Eventually(t, func() bool {
+		_, database := found(t, indexed, "q=json")
+		return !database
+	}, 10*time.Second, 50*time.Millisecond)
+}
+
+// TestIndexWithoutHistory: what the log does not tell any more is read from the
+// packages, and what has gone meanwhile is not found.
+func TestIndexWithoutHistory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	folder := t.TempDir()
+	kept := func(c *node.Config) { c.CacheDir = folder }
+	var a string
+	t.Run("before", func(t *testing.T) { // the node ends with it
+		a = w.start(t, "a", kept).URL
+		for n := range 5 {
+			publish(t, a, fmt.Sprintf("Acme.Old%d", n), "1.0")
+		}
+		require.Eventually(t, func() bool {
+			names, database := found(t, a, "q=acme")
+			return !database && names == "5 Acme.Old0 Acme.Old1 Acme.Old2 Acme.Old3 Acme.Old4"
+		}, 10*time.Second, 50*time.Millisecond)
+	})
+	b := w.start(t, "b").URL
+	publish(t, b, "Acme.Late", "1.0")
+	resp, _ := ask(t, "POST", b+"/api/packages/nuget/delete?name=Acme.Old0&version=1.0", nil, "X-ApiKey", apiKey)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	w.compact(t)
+	a = w.start(t, "a", kept).URL
+	want := "5 Acme.Late Acme.Old1 Acme.Old2 Acme.Old3 Acme.Old4"
+	names, _ := found(t, a, "q=acme")
+	require.Equal(t, want, names, "at once, wherever it comes from")
+	require.Eventually(t, func() bool {
+		names, database := found(t, a, "q=acme")
+		return !database && names == want
+	}, 10*time.Second, 50*time.Millisecond)
+	publish(t, a, "Acme.Zebra", "1.0")
+	names, _ = found(t, a, "q=acme.zebra")
+	require.Equal(t, "1 Acme.Zebra", names)
+}
+
+// compact removes all but the newest entry of each feed's log.
+func (w *world) compact(t *testing.T) {
+	t.Helper()
+	raw, err := sql.Open("sqlite", "file:"+w.database)
+	require.NoError(t, err)
+	defer raw.Close()
+	_, err = raw.ExecContext(t.Context(), "DELETE FROM feed_log WHERE seq < (SELECT head FROM feed_head h WHERE h.feed_id = feed_log.feed_id)")
+	require.NoError(t, err)
+}
+
+// TestIndexDamaged: a node starts whatever has become of its index.
+func TestIndexDamaged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	folder := t.TempDir()
+	kept := func(c *node.Config) { c.CacheDir = folder }
+	t.Run("before", func(t *testing.T) {
+		publish(t, w.start(t, "a", kept).URL, "Acme.Lib", "1.0")
+	})
+	segments, err := filepath.Glob(filepath.Join(folder, "search", "store", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, segments)
+	for _, path := range segments {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		require.NoError(t, err)
+		_, err = io.WriteString(f, "what is this?")
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+	}
+	a := w.start(t, "a", kept).URL
+	names, _ := found(t, a, "q=acme")
+	require.Equal(t, "1 Acme.Lib", names)
+	require.Eventually(t, func() bool {
+		names, database := found(t, a, "q=lib")
+		return !database && names == "1 Acme.Lib"
+	}, 10*time.Second, 50*time.Millisecond)
+}

@@ -1,0 +1,202 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/proget-go/ha/indexing/search"
+	"github.com/proget-go/ha/proget"
+)
+
+const (
+	indexBatch   = 1000                   // packages or log entries per update of the index
+	indexPause   = 250 * time.Millisecond // between looks at the logs when nobody asks
+	indexRetries = time.Second            // after an error
+)
+
+// run keeps the index current until ctx ends.
+func (s *searcher) run(ctx context.Context) error {
+	failing := false
+	for ctx.Err() == nil {
+		changed := s.node.tail.Changed()
+		err := s.catchUp(ctx)
+		pause := indexPause
+		if err != nil {
+			pause = indexRetries
+			if !failing && ctx.Err() == nil { // said once, not every second
+				s.node.cfg.Logger.WarnContext(ctx, "the search index could not be brought up to date; it is tried again until it succeeds", "error", err)
+			}
+		}
+		failing = err != nil
+		select {
+		case <-changed:
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+func (s *searcher) catchUp(ctx context.Context) error {
+	if err := s.node.tail.Sync(ctx); err != nil {
+		return err
+	}
+	if err := s.node.authority.Warm(); err != nil {
+		return err
+	}
+	feeds, err := s.node.catalog.Feeds(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	behind := false
+	for _, f := range feeds {
+		if err := s.follow(ctx, f); err != nil {
+			errs = append(errs, fmt.Errorf("index feed %s: %w", f.Name, err))
+		}
+		behind = behind || !s.complete(f.ID)
+	}
+	s.behind.Store(behind)
+	return errors.Join(errs...)
+}
+
+func (s *searcher) follow(ctx context.Context, f *proget.Feed) error {
+	for {
+		more, err := s.step(ctx, f, s.node.tail.Applied()[f.ID])
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// step applies the next stretch of a feed's log and reports whether there is
+// more. If the log does not tell what is missing, the feed is indexed anew: an
+// index that has nothing, a log whose oldest entries are gone, a database that
+// was restored and has fewer entries than the index saw.
+func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more bool, err error) {
+	position, _ := s.node.index.Position(f.ID)
+	switch {
+	case position == head:
+		return false, nil
+	case position <= 0 || position > head:
+		return false, s.rebuild(ctx, f, head)
+	}
+	entries, err := s.node.cfg.DB.LogAfter(ctx, f.ID, position, indexBatch)
+	if err != nil {
+		return false, err
+	}
+	if len(entries) == 0 || entries[0].Seq > position+1 {
+		return false, s.rebuild(ctx, f, head)
+	}
+	last := entries[len(entries)-1].Seq
+	if err := s.syncTo(ctx, f.ID, last); err != nil {
+		return false, err
+	}
+	keys := make([]string, len(entries))
+	for i, e := range entries {
+		keys[i] = e.PackageKey
+	}
+	slices.Sort(keys)
+	changes, err := s.changes(ctx, f, slices.Compact(keys))
+	if err != nil {
+		return false, err
+	}
+	return last < head, s.node.index.Update(ctx, f.ID, changes, position, last)
+}
+
+// rebuild indexes all packages that a feed has now, rather than all that
+// happened to it. What happens meanwhile is after the head that was known
+// before, and is applied once more. Until the last batch the position counts
+// batches downwards: if the index is lost on the way, the next one notices.
+func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64) error {
+	if err := s.node.index.Reset(ctx, f.ID); err != nil || head == 0 {
+		return err
+	}
+	began, packages := time.Now(), 0
+	position, after := int64(0), ""
+	for position <= 0 {
+		keys, err := s.node.cfg.DB.ListPackageKeys(ctx, f.ID, after, indexBatch)
+		if err != nil {
+			return err
+		}
+		changes, err := s.changes(ctx, f, keys)
+		if err != nil {
+			return err
+		}
+		to := position - 1
+		if len(keys) < indexBatch {
+			to = head
+		} else {
+			after = keys[len(keys)-1]
+		}
+		if err := s.node.index.Update(ctx, f.ID, changes, position, to); err != nil {
+			return err
+		}
+		position = to
+		packages += len(keys)
+	}
+	s.node.cfg.Logger.InfoContext(ctx, "a feed was indexed anew", "feed", f.Name, "packages", packages, "seconds", time.Since(began).Seconds())
+	return nil
+}
+
+// changes describes packages as they are now.
+func (s *searcher) changes(ctx context.Context, f *proget.Feed, keys []string) ([]search.Change, error) {
+	changes := make([]search.Change, len(keys))
+	for i, key := range keys {
+		d, err := s.document(ctx, f, key)
+		if err != nil {
+			return nil, err
+		}
+		changes[i] = search.Change{Key: key, Document: d}
+	}
+	return changes, nil
+}
+
+// syncTo makes sure that the catalog has applied an entry before packages are
+// read from it on the entry's account.
+func (s *searcher) syncTo(ctx context.Context, feedID, seq int64) error {
+	if s.node.tail.Applied()[feedID] >= seq {
+		return nil
+	}
+	return s.node.tail.Sync(ctx)
+}
+
+// document describes a package for search, or returns nil if it is gone or has
+// no listed version.
+func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*search.Document, error) {
+	p, err := s.node.catalog.Package(ctx, f, key)
+	if errors.Is(err, proget.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	listed := func(v *proget.Version) bool { return v.Status.Listed }
+	stable := func(v *proget.Version) bool { return listed(v) && !v.Prerelease }
+	newest, v := p.Latest(listed), p.Latest(stable)
+	t := s.types[f.Type]
+	if newest == nil || t == nil {
+		return nil, nil
+	}
+	d := &search.Document{Key: key, Stable: v != nil}
+	if v == nil {
+		v = newest
+	}
+	sum := t.Summary(v)
+	d.Name, d.Title, d.Description, d.Authors, d.Owner = v.Name, sum.Title, sum.Description, sum.Authors, sum.Owners
+	d.Tags, d.Types = sum.Tags, sum.Types
+	if newest != v {
+		d.Types = slices.Concat(sum.Types, t.Summary(newest).Types)
+	}
+	if t.Modern != nil {
+		d.Modern = p.Latest(func(v *proget.Version) bool { return listed(v) && !t.Modern(v) }) == nil
+		d.ModernStable = p.Latest(func(v *proget.Version) bool { return stable(v) && !t.Modern(v) }) == nil
+	}
+	for _, each := range p.Versions {
+		d.Downloads += each.Downloads
+	}
+	return d, nil
+}
