@@ -165,9 +165,12 @@ type headerKey struct{}
 // there is an index that may be incomplete.
 func (s *searcher) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.behind.Load() {
-			r = r.WithContext(context.WithValue(r.Context(), headerKey{}, w.Header()))
+		if !s.behind.Load() {
+			next.ServeHTTP(w, r)
+			return
 		}
-		next.ServeHTTP(w, r)
+		told := r.WithContext(context.WithValue(r.Context(), headerKey{}, w.Header()))
+		next.ServeHTTP(w, told)
+		r.Pattern = told.Pattern // which traces are named after
 	})
 }

@@ -143,7 +143,7 @@ func TestIndexWithoutHistory(t *testing.T) {
 // compact removes all but the newest entry of each feed's log.
 func (w *world) compact(t *testing.T) {
 	t.Helper()
-	raw, err := sql.Open("sqlite", "file:"+w.database)
+	raw, err := sql.Open("sqlite", "file:"+w.database+"?_pragma=busy_timeout(10000)")
 	require.NoError(t, err)
 	defer raw.Close()
 	_, err = raw.ExecContext(t.Context(), "DELETE FROM feed_log WHERE seq < (SELECT head FROM feed_head h WHERE h.feed_id = feed_log.feed_id)")
