@@ -133,7 +133,7 @@ func parse(args []string) (config, error) {
 	text(&cfg.listen, "listen", "localhost:8624", "`address` to serve on")
 	text(&cfg.address, "address", "", "`host` under which the other servers reach this one (default: that of -listen, or this machine's name)")
 	text(&cfg.beacon, "beacon", "", "`address` on which the other indexing nodes see that this one lives (default: any free port of -listen's host)")
-	text(&cfg.elect, "elect", "", "what elects the primary indexing `node`, the same on every indexing node: see below (default database)")
+	text(&cfg.elect, "elect", "", "`elector` of the primary indexing node, the same on every indexing node: see below (default database)")
 	text(&roles, "roles", "web,index", "what this node does: `web,index`, web or index")
 	text(&cfg.data, "data", "proget-data", "`folder` for the embedded database, storage and what this node may lose")
 	text(&cfg.db, "db", "", "database `URL` (default sqlite:proget.db in the data folder)")
