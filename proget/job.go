@@ -42,7 +42,9 @@ type JobStatus struct {
 }
 
 // Live reports whether the job is yet to be finished.
-func (j *JobStatus) Live() bool { return j.Finished.IsZero() }
+func (j *JobStatus) Live() bool {
+	return j.State == JobWaiting || j.State == JobDelayed || j.State == JobRunning
+}
 
 // Duration returns how long the newest attempt took, or has taken so far.
 func (j *JobStatus) Duration() time.Duration {

@@ -10,24 +10,26 @@ import (
 	"unicode/utf8"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
 
 // An Administrator changes an installation. It is safe for concurrent use.
 type Administrator struct {
-	db    *db.Store
-	types []feed.Type
-	log   *slog.Logger
+	db        *db.Store
+	types     []feed.Type
+	scheduler *indexing.Scheduler
+	log       *slog.Logger
 }
 
-// New returns an Administrator of an installation with feeds of the given
-// types. log may be nil: slog.Default().
-func New(store *db.Store, types []feed.Type, log *slog.Logger) *Administrator {
+// New returns an Administrator of an installation with feeds of the given types,
+// and of what the scheduler has done. log may be nil: slog.Default().
+func New(store *db.Store, types []feed.Type, scheduler *indexing.Scheduler, log *slog.Logger) *Administrator {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Administrator{store, types, log}
+	return &Administrator{store, types, scheduler, log}
 }
 
 // change runs fn as a change of the installation, and logs what it was.

@@ -58,10 +58,9 @@ func (n *Node) lead(ctx context.Context, fence proget.Fence) error {
 		Apply: func(ctx context.Context, tx *db.Tx, feedID, after, upto int64) error {
 			return tx.AddFeedStats(ctx, feedID, after, upto)
 		}}
-	scheduler := &indexing.Scheduler{DB: n.cfg.DB, Office: Office, Tasks: tasks}
 	failing := false
 	for round := 0; ; {
-		err := n.duties(ctx, fence, stats, scheduler, round)
+		err := n.duties(ctx, fence, stats, round)
 		if errors.Is(err, proget.ErrStale) {
 			return err
 		}
@@ -79,7 +78,7 @@ func (n *Node) lead(ctx context.Context, fence proget.Fence) error {
 	}
 }
 
-func (n *Node) duties(ctx context.Context, fence proget.Fence, stats *indexing.Follower, scheduler *indexing.Scheduler, round int) error {
+func (n *Node) duties(ctx context.Context, fence proget.Fence, stats *indexing.Follower, round int) error {
 	heads, err := n.cfg.DB.Heads(ctx)
 	if err != nil {
 		return err
@@ -87,7 +86,7 @@ func (n *Node) duties(ctx context.Context, fence proget.Fence, stats *indexing.F
 	if err := stats.CatchUp(ctx, fence, heads); err != nil {
 		return err
 	}
-	if err := scheduler.Tick(ctx, fence); err != nil {
+	if err := n.scheduler.Tick(ctx, fence); err != nil {
 		return err
 	}
 	return n.cfg.DB.LeaderTx(ctx, Office, fence, func(tx *db.Tx) error {

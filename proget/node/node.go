@@ -36,6 +36,7 @@ type Node struct {
 	files     *catalog.Files
 	publisher *publish.Publisher
 	authority *auth.Authority
+	scheduler *indexing.Scheduler
 	admin     *admin.Administrator
 	registry  *cluster.Registry
 	index     search.Index // nil without the web role
@@ -67,7 +68,8 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.files = catalog.NewFiles(n.stores, cfg.DB, cfg.Logger)
 	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
 	n.authority = auth.New(cfg.DB, cfg.Keys)
-	n.admin = admin.New(cfg.DB, cfg.Feeds, cfg.Logger)
+	n.scheduler = &indexing.Scheduler{DB: cfg.DB, Office: Office, Tasks: tasks}
+	n.admin = admin.New(cfg.DB, cfg.Feeds, n.scheduler, cfg.Logger)
 	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Interval: cfg.HeadSpacing, Logger: cfg.Logger}, n.catalog, n.authority)
 	n.registry = cluster.New(cfg.DB, cfg.Blobs, cluster.Options{
 		Name: cfg.Name, Roles: cfg.Roles, Fingerprints: cfg.Keys.Fingerprints(), Version: Version(),

@@ -131,7 +131,7 @@ func newHealth(members []cluster.Member, modes cluster.Modes) health {
 }
 
 func newJobRow(j proget.JobStatus) jobRow {
-	row := jobRow{JobStatus: j, Title: j.Kind, Live: j.State == proget.JobWaiting || j.State == proget.JobRunning}
+	row := jobRow{JobStatus: j, Title: j.Kind, Live: j.Live()}
 	if k, ok := findJob(j.Kind, j.Argument); ok {
 		row.Title = k.Title
 	} else if j.Kind == "move" {

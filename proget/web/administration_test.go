@@ -29,11 +29,12 @@ func TestAdministrationIsForAdministrators(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, path := range []string{"/administration", "/administration/cluster", "/administration/load-balancing", "/administration/high-availability",
-		"/administration/create-feed", "/administration/feeds/main", "/administration/keys", "/administration/users", "/administration/user?subject=user:ann"} {
+		"/administration/create-feed", "/administration/feeds/main", "/administration/keys", "/administration/users", "/administration/user?subject=user:ann",
+		"/administration/scheduled-jobs", "/administration/jobs/1"} {
 		require.Equal(t, http.StatusSeeOther, w.browser().get(path).Code, path)
 		require.Equal(t, http.StatusForbidden, w.as("ann").get(path).Code, path)
 	}
-	for _, path := range []string{"/administration/jobs", "/administration/cluster/remove", "/administration/load-balancing", "/administration/high-availability",
+	for _, path := range []string{"/administration/jobs", "/administration/jobs/1/cancel", "/administration/scheduled-jobs", "/administration/scheduled-jobs/run", "/administration/cluster/remove", "/administration/load-balancing", "/administration/high-availability",
 		"/administration/create-feed", "/administration/feeds/main", "/administration/feeds/main/delete", "/administration/keys", "/administration/keys/delete",
 		"/administration/users", "/administration/user/grant?subject=user:ann", "/administration/user/revoke?subject=user:ann",
 		"/administration/user/password?subject=user:ann", "/administration/user/delete?subject=user:bob"} {

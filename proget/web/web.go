@@ -137,6 +137,11 @@ func (s *site) routes() []route {
 
 		{"GET /administration", s.showAdministration},
 		{"POST /administration/jobs", s.startJob},
+		{"GET /administration/jobs/{job}", s.showJob},
+		{"POST /administration/jobs/{job}/cancel", s.cancelJob},
+		{"GET " + scheduledPath, s.showScheduled},
+		{"POST " + scheduledPath, s.scheduleTask},
+		{"POST " + scheduledPath + "/run", s.runTask},
 		{"GET /administration/cluster", s.showCluster},
 		{"POST /administration/cluster/remove", s.removeServer},
 		{"GET /administration/load-balancing", s.showMode(loadBalancing)},

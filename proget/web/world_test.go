@@ -83,7 +83,7 @@ func newWorld(t *testing.T) *world {
 	})
 	w.handler, err = web.New(web.Config{
 		Catalog: w.catalog, Search: listing{w.catalog}, Publisher: w.publisher, Files: catalog.NewFiles(storage.NewSet(blobs, nil), w.store, log),
-		Authority: authority, Admin: admin.New(w.store, types, log), Cluster: w.registry, Types: types, Stats: w.stats,
+		Authority: authority, Admin: admin.New(w.store, types, w.scheduler(), log), Cluster: w.registry, Types: types, Stats: w.stats,
 		Jobs:    func(context.Context, int) ([]proget.JobStatus, error) { return w.jobs, nil },
 		Deleted: w.store.ListDeleted, Restore: w.publisher.Restore,
 		Enqueue: func(_ context.Context, kind, argument string, by proget.Principal) error {
@@ -174,6 +174,12 @@ func (w *world) server(name string, self cluster.Self, age time.Duration) {
 	defer raw.Close()
 	_, err = raw.ExecContext(w.t.Context(), "UPDATE node SET heartbeat = heartbeat - ? WHERE name = ?", age.Microseconds(), name)
 	require.NoError(w.t, err)
+}
+
+// scheduler has one task.
+func (w *world) scheduler() *indexing.Scheduler {
+	return &indexing.Scheduler{DB: w.store, Office: "indexing", Tasks: []indexing.Task{
+		{Name: "clean", Title: "Clean the attic", About: "Sweeps & dusts.", Expression: "30 2 * * 0", Job: db.NewJob{Kind: "attic"}}}}
 }
 
 // A browser keeps cookies and sends what browsers send.

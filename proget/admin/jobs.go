@@ -1,0 +1,56 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/proget"
+)
+
+// Plan returns every task that is done again and again, with its schedule and
+// its newest run.
+func (a *Administrator) Plan(ctx context.Context) ([]indexing.Planned, error) {
+	return a.scheduler.Plan(ctx)
+}
+
+// RunTask has a task done now, whatever its schedule says. It returns
+// proget.ErrConflict if it is under way.
+func (a *Administrator) RunTask(ctx context.Context, name string, by proget.Principal) error {
+	err := a.change(ctx, by, func(tx *db.Tx) error { return a.scheduler.Run(ctx, tx, name, by.String()) }, "a task was started", "task", name)
+	if errors.Is(err, proget.ErrConflict) {
+		return proget.WrapError(proget.ErrConflict, err, "It is waiting or under way already.")
+	}
+	return err
+}
+
+// ScheduleTask gives a task another schedule, or has it no longer done by
+// itself; see indexing.ParseExpression.
+func (a *Administrator) ScheduleTask(ctx context.Context, name, expression string, enabled bool, by proget.Principal) error {
+	return a.change(ctx, by, func(tx *db.Tx) error { return a.scheduler.Change(ctx, tx, name, expression, enabled) },
+		"a schedule was changed", "task", name, "schedule", expression, "enabled", enabled)
+}
+
+// Job returns a job and what it has said.
+func (a *Administrator) Job(ctx context.Context, id int64) (proget.JobStatus, []proget.JobLines, error) {
+	j, err := a.db.FindJob(ctx, id)
+	if err != nil {
+		return j, nil, orUnknown(err)
+	}
+	log, err := a.db.JobLog(ctx, id)
+	return j, log, err
+}
+
+// CancelJob gives a job up. The worker of one that runs learns it with its next
+// heartbeat. It returns proget.ErrConflict for one that is finished.
+func (a *Administrator) CancelJob(ctx context.Context, id int64, by proget.Principal) error {
+	return orUnknown(a.change(ctx, by, func(tx *db.Tx) error { return tx.CancelJob(ctx, id) }, "a job was canceled", "job", id))
+}
+
+func orUnknown(err error) error {
+	if errors.Is(err, proget.ErrNotFound) {
+		return proget.WrapError(proget.ErrNotFound, err, "There is no such job. Finished ones are forgotten after a month.")
+	}
+	return err
+}

@@ -1,0 +1,139 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/proget"
+)
+
+const scheduledPath = "/administration/scheduled-jobs"
+
+// scheduledView is the page Scheduled Jobs.
+type scheduledView struct {
+	refusal
+	Tasks []taskRow
+}
+
+type taskRow struct {
+	indexing.Planned
+	Running  bool
+	Duration string // of the newest run
+}
+
+func (s *site) showScheduled(v *visit) error {
+	if err := s.administer(v); err != nil {
+		return err
+	}
+	return s.scheduled(v, refusal{status: http.StatusOK})
+}
+
+func (s *site) scheduled(v *visit, r refusal) error {
+	plan, err := s.Admin.Plan(v.Context())
+	if err != nil {
+		return err
+	}
+	view := scheduledView{refusal: r}
+	live := false
+	for _, p := range plan {
+		row := taskRow{Planned: p}
+		if p.Last != nil {
+			row.Running, row.Duration = p.Last.Live(), formatDuration(p.Last.Duration())
+		}
+		live = live || row.Running
+		view.Tasks = append(view.Tasks, row)
+	}
+	return s.render(v, r.status, page{name: "scheduled-jobs", title: "Scheduled Jobs", section: "administration", wide: true, live: live, view: view})
+}
+
+// runTask has a task done now. That it is under way already is as good.
+func (s *site) runTask(v *visit) error {
+	if err := s.administer(v); err != nil {
+		return err
+	}
+	return s.changeTask(v, s.Admin.RunTask(v.Context(), v.PostFormValue("name"), v.id.Principal))
+}
+
+func (s *site) scheduleTask(v *visit) error {
+	if err := s.administer(v); err != nil {
+		return err
+	}
+	enabled := v.PostFormValue("enabled") == "true" // a box that is not ticked is not sent
+	return s.changeTask(v, s.Admin.ScheduleTask(v.Context(), v.PostFormValue("name"), v.PostFormValue("expression"), enabled, v.id.Principal))
+}
+
+// changeTask answers after a change, or shows the page with what is wrong.
+func (s *site) changeTask(v *visit, err error) error {
+	if r, ok := refused(err); ok {
+		return s.scheduled(v, r)
+	}
+	if err != nil {
+		return err
+	}
+	return v.redirect(scheduledPath)
+}
+
+// jobView is the page of one job.
+type jobView struct {
+	jobRow
+	Duration, Remaining, Rate string
+	Log                       []proget.JobLines
+}
+
+func (s *site) showJob(v *visit) error {
+	if err := s.administer(v); err != nil {
+		return err
+	}
+	id, err := jobID(v)
+	if err != nil {
+		return err
+	}
+	j, log, err := s.Admin.Job(v.Context(), id)
+	if err != nil {
+		return err
+	}
+	view := jobView{jobRow: newJobRow(j), Duration: formatDuration(j.Duration()), Log: log}
+	if left := j.Remaining(); left > 0 {
+		view.Remaining = formatDuration(left)
+	}
+	if seconds := j.Duration().Seconds(); j.Done > 0 && seconds > 0 {
+		view.Rate = fmt.Sprintf("%.1f a second", float64(j.Done)/seconds)
+	}
+	return s.render(v, http.StatusOK, page{name: "job", title: view.Title, section: "administration", live: view.Live, view: view})
+}
+
+func (s *site) cancelJob(v *visit) error {
+	if err := s.administer(v); err != nil {
+		return err
+	}
+	id, err := jobID(v)
+	if err != nil {
+		return err
+	}
+	if err := s.Admin.CancelJob(v.Context(), id, v.id.Principal); err != nil {
+		return err
+	}
+	return v.redirect("/administration/jobs/" + strconv.FormatInt(id, 10))
+}
+
+func jobID(v *visit) (int64, error) {
+	id, err := strconv.ParseInt(v.PathValue("job"), 10, 64)
+	if err != nil {
+		return 0, proget.Errorf(proget.ErrNotFound, "There is no such job.")
+	}
+	return id, nil
+}
+
+// formatDuration is how long something took, for people.
+func formatDuration(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
