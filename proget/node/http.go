@@ -47,12 +47,12 @@ func (n *Node) newHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("/", pages)
-	h := ignoreBadRange(n.searcher.admit(n.metrics.instrument(mux)))
-	if n.cfg.Tracing == nil {
-		return h, nil
+	h := ignoreBadRange(n.metrics.instrument(mux))
+	if n.cfg.Tracing != nil {
+		h = otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
+			otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced))
 	}
-	return otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
-		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced)), nil
+	return n.searcher.admit(h), nil // outermost: what names a span asks the request which pattern matched
 }
 
 // unknown answers what no pattern with a method matches.

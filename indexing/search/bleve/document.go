@@ -17,7 +17,7 @@ import (
 const (
 	nameField    = "name"    // words of the name
 	wholeField   = "whole"   // all of the name
-	labelField   = "label"   // words of title and tags
+	labelField   = "label"   // words of name, title and tags
 	textField    = "text"    // words of description, authors and owner
 	startField   = "start"   // the first letters of names' and labels' words
 	typeField    = "type"    // the types
@@ -79,7 +79,7 @@ func newDocument(feed int64, d *search.Document) *document.Document {
 	labels := append(search.Words(d.Title), search.Words(strings.Join(d.Tags, " "))...)
 	add(nameField, names...)
 	add(wholeField, strings.ToLower(d.Name), d.Key, squeeze(runs))
-	add(labelField, labels...)
+	add(labelField, slices.Concat(names, labels)...)
 	add(textField, slices.Concat(search.Words(truncate(d.Description, maxDescription)), search.Words(d.Authors), search.Words(d.Owner))...)
 	add(startField, starts(slices.Concat(names, labels))...)
 	add(typeField, lower(d.Types)...)

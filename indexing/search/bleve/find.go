@@ -45,7 +45,7 @@ const (
 
 	typoFrom, typosFrom = 4, 8 // letters of words in which one or two typos are allowed for
 	maxSimilar          = 50   // words that are taken for what was meant
-	maxBeginning        = 1000 // words that may follow from a long beginning, in each field of a segment
+	maxBeginning        = 1000 // words that may follow from a long beginning, in each segment
 )
 
 // A finder answers queries for text.
@@ -172,7 +172,7 @@ func (f *finder) findRun(parts []*part, prefix string, run search.Run) error {
 		}
 		p.found = append(p.found, found)
 		for _, place := range found {
-			if place.worth > asParts {
+			if place.worth == begins { // or is the whole of a word
 				carried += place.of
 			}
 		}
@@ -226,7 +226,6 @@ func (p *part) findWord(prefix, word string) (f finding, err error) {
 	if utf8.RuneCountInString(word) <= maxStart {
 		add(begins, p.docs, startField)
 	} else {
-		add(begins, p.beginning, nameField)
 		add(begins, p.beginning, labelField)
 	}
 	add(inText, p.docs, textField)
@@ -317,10 +316,8 @@ func (f *finder) addSimilar(parts []*part, prefix, word string) error {
 	_, first := utf8.DecodeRuneInString(word)
 	for _, p := range parts {
 		found := &p.found[len(p.found)-1]
-		for _, field := range []string{nameField, labelField} {
-			if err := p.similar(found, field, prefix+word[:first], automaton); err != nil {
-				return err
-			}
+		if err := p.similar(found, labelField, prefix+word[:first], automaton); err != nil {
+			return err
 		}
 	}
 	return nil
