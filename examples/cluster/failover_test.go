@@ -149,7 +149,7 @@ func TestFailover(t *testing.T) {
 		"SQLite":     func(t *testing.T) *candidates { return startCandidates(t, nil) },
 		"PostgreSQL": func(t *testing.T) *candidates { return startCandidates(t, testenv.StartPostgres(t)) },
 		"etcd": func(t *testing.T) *candidates {
-			return startCandidates(t, nil, "-elect", "etcd://"+testenv.StartEtcd(t).Address)
+			return startCandidates(t, nil, "-elect", "etcd://"+testenv.StartEtcd(t).Address+"/proget")
 		},
 	}
 	for engine, start := range engines {
