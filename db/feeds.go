@@ -70,8 +70,8 @@ func (tx *Tx) updateFeed(ctx context.Context, f *proget.Feed, nameKey string) er
 	return err
 }
 
-// DeleteFeed removes a feed that holds no packages, with the keys and
-// permissions for it alone, within a change of the system feed. It returns
+// DeleteFeed removes a feed that holds no packages, with its rules and the keys
+// and permissions for it alone, within a change of the system feed. It returns
 // proget.ErrConflict if the feed holds any.
 //
 // What makes a feed is its head: without one it is not listed, and takes no
@@ -101,7 +101,7 @@ func (tx *Tx) DeleteFeed(ctx context.Context, name string) error {
 	if err := tx.updateFeed(ctx, f, fmt.Sprintf("/%d", f.ID)); err != nil { // no feed can be named so
 		return err
 	}
-	for _, query := range []string{"DeleteFeedKeys", "DeleteFeedPermissions"} { // whoever makes one has locked the row
+	for _, query := range []string{"DeleteFeedKeys", "DeleteFeedPermissions", "DeleteRetentionRules", "DeleteFollowers"} { // whoever makes one has locked the row
 		if _, err := tx.run(ctx, query, id); err != nil {
 			return err
 		}
@@ -143,15 +143,37 @@ func (s *Store) ListFeedStats(ctx context.Context) (map[int64]FeedStats, error) 
 }
 
 // AddFeedStats adds what the log entries after one position and up to another
-// changed to the feed's totals.
+// changed to the feed's totals. It returns ErrCompacted if some of them are
+// gone.
 func (tx *Tx) AddFeedStats(ctx context.Context, feedID, after, upto int64) error {
+	var entries int64
 	var d FeedStats
 	err := tx.one(ctx, "SumLog", []sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("upto", upto)},
-		&d.Packages, &d.Versions, &d.Bytes)
+		&entries, &d.Packages, &d.Versions, &d.Bytes)
 	if err != nil {
 		return err
 	}
-	_, err = tx.run(ctx, "AddFeedStats", arg("feed_id", feedID),
-		arg("packages", d.Packages), arg("versions", d.Versions), arg("bytes", d.Bytes))
+	if entries != upto-after {
+		return ErrCompacted
+	}
+	_, err = tx.run(ctx, "AddFeedStats", statsArgs(feedID, d)...)
 	return err
+}
+
+// RecountFeed counts the feed's totals anew and returns the position in its log
+// of which they are true. Changes of the feed wait until the transaction ends.
+func (tx *Tx) RecountFeed(ctx context.Context, feedID int64) (head int64, err error) {
+	if _, err := tx.run(ctx, "LockFeedHead", arg("feed_id", feedID)); err != nil {
+		return 0, err
+	}
+	var f FeedStats
+	if err := tx.one(ctx, "CountFeed", []sql.NamedArg{arg("feed_id", feedID)}, &head, &f.Packages, &f.Versions, &f.Bytes); err != nil {
+		return 0, err
+	}
+	_, err = tx.run(ctx, "SetFeedStats", statsArgs(feedID, f)...)
+	return head, err
+}
+
+func statsArgs(feedID int64, f FeedStats) []sql.NamedArg {
+	return []sql.NamedArg{arg("feed_id", feedID), arg("packages", f.Packages), arg("versions", f.Versions), arg("bytes", f.Bytes)}
 }

@@ -84,6 +84,21 @@ func (s *Store) BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, d
 	return err
 }
 
+// HoldJob keeps a claim as it is until the transaction ends, or returns
+// proget.ErrStale if it is lost or the job is to be given up: what the
+// transaction writes is then not written.
+func (tx *Tx) HoldJob(ctx context.Context, j *proget.Job) error {
+	n, err := tx.run(ctx, "HoldJob", arg("job_id", j.ID), arg("attempt", j.Attempt))
+	if err == nil && n == 0 {
+		err = lost(j)
+	}
+	return err
+}
+
+func lost(j *proget.Job) error {
+	return proget.Errorf(proget.ErrStale, "claim %d of job %d is lost", j.Attempt, j.ID)
+}
+
 // FinishJob ends a job in one of the final states, or returns proget.ErrStale
 // if the claim is lost.
 func (s *Store) FinishJob(ctx context.Context, j *proget.Job, state proget.JobState, done, total int64, message string) error {
@@ -110,7 +125,7 @@ func (s *Store) claimed(ctx context.Context, name string, j *proget.Job, more ..
 		return err
 	})
 	if err == nil && n == 0 {
-		err = proget.Errorf(proget.ErrStale, "claim %d of job %d is lost", j.Attempt, j.ID)
+		err = lost(j)
 	}
 	return err
 }

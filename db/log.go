@@ -141,6 +141,59 @@ func (tx *Tx) append(ctx context.Context, ch *Change) (seq int64, err error) {
 	return seq, err
 }
 
+// ErrCompacted means that the oldest entries which were asked for are not in
+// the log any more: whoever follows it looks at what there is now instead.
+var ErrCompacted = errors.New("the log does not go back so far")
+
+// A LogRange is what a feed's log holds.
+type LogRange struct {
+	FeedID      int64
+	First, Last int64 // sequence numbers
+	Slowest     int64 // position of the follower that is furthest behind; Last if there is none
+}
+
+// LogRanges returns the logs that have entries.
+func (s *Store) LogRanges(ctx context.Context) ([]LogRange, error) {
+	var ranges []LogRange
+	err := s.read(ctx, func(c *conn) error {
+		ranges = nil
+		return c.each(ctx, "ListLogs", nil, func(rows *sql.Rows) error {
+			var r LogRange
+			var first, last, slowest sql.NullInt64
+			if err := rows.Scan(&r.FeedID, &first, &last, &slowest); err != nil || !first.Valid {
+				return err
+			}
+			r.First, r.Last, r.Slowest = first.Int64, last.Int64, last.Int64
+			if slowest.Valid {
+				r.Slowest = slowest.Int64
+			}
+			ranges = append(ranges, r)
+			return nil
+		})
+	})
+	return ranges, err
+}
+
+// CompactLog removes entries of a feed's log from its beginning: up to a
+// sequence number, and before the first that is younger than kept, so that no
+// hole can come to be. It returns the number of the first that is left of
+// those it looked at; upto + 1 if none is.
+func (s *Store) CompactLog(ctx context.Context, feedID, first, upto int64, kept time.Duration) (next int64, err error) {
+	err = s.Tx(ctx, func(tx *Tx) error {
+		var young sql.NullInt64
+		err := tx.one(ctx, "FirstYoungEntry", []sql.NamedArg{arg("feed_id", feedID), arg("first", first), arg("upto", upto), arg("kept", kept.Microseconds())}, &young)
+		if err != nil {
+			return err
+		}
+		if next = upto + 1; young.Valid {
+			next = young.Int64
+		}
+		_, err = tx.run(ctx, "DeleteEntries", arg("feed_id", feedID), arg("before", next))
+		return err
+	})
+	return next, err
+}
+
 // FollowerPositions returns how far a follower has come in each feed's log.
 // A feed it never saw is missing.
 func (s *Store) FollowerPositions(ctx context.Context, follower string) (map[int64]int64, error) {

@@ -299,16 +299,3 @@ func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow, by string) (bytes
 // versionEnd are the statements after which a version is gone, and the grace
 // period of its blobs has begun.
 var versionEnd = []string{"KeepDeletedFiles", "TouchVersionBlobs", "DeleteVersionFiles", "DeleteVersion"}
-
-// AddDownloads adds counts of downloads, keyed by version id. Versions that
-// are gone are passed over.
-func (s *Store) AddDownloads(ctx context.Context, counts map[int64]int64) error {
-	return s.Tx(ctx, func(tx *Tx) error {
-		for _, id := range sortedKeys(counts) { // one order for all nodes: no deadlock
-			if _, err := tx.run(ctx, "AddDownloads", arg("version_id", id), arg("downloads", counts[id])); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}

@@ -39,7 +39,7 @@ type Lease struct {
 	Office  string
 	Holder  string
 	Address string        // of the holder's Beacon; "" if it has none
-	TTL     time.Duration // from the last renewal; what is left of it in Current's answer
+	TTL     time.Duration // from the last renewal, perhaps less than was asked for; what is left of it in Current's answer
 	Fence   proget.Fence  // greater than any earlier one of the office
 }
 

@@ -220,7 +220,11 @@ func (e *Elector) serve(ctx context.Context, l Lease, asked time.Time, lead func
 // lease is lost or can no longer be trusted.
 func (e *Elector) hold(term context.Context, end context.CancelCauseFunc, l Lease, asked time.Time, done <-chan error) error {
 	defer end(nil)
-	trust := time.NewTimer(time.Until(asked.Add(e.opts.TTL - e.opts.Margin)))
+	trusted := e.opts.TTL - e.opts.Margin
+	if l.TTL > 0 { // the driver may have given less
+		trusted = min(trusted, l.TTL-e.opts.Margin)
+	}
+	trust := time.NewTimer(time.Until(asked.Add(trusted)))
 	defer trust.Stop()
 	renewals := make(chan renewal, 1)
 	next := time.NewTimer(e.opts.Renew)
@@ -238,7 +242,7 @@ func (e *Elector) hold(term context.Context, end context.CancelCauseFunc, l Leas
 		case r := <-renewals:
 			switch {
 			case r.err == nil:
-				trust.Reset(time.Until(r.asked.Add(e.opts.TTL - e.opts.Margin)))
+				trust.Reset(time.Until(r.asked.Add(trusted)))
 				next.Reset(time.Until(r.asked.Add(e.opts.Renew)))
 			case errors.Is(r.err, ErrLost):
 				return e.stepDown(end, r.err, done)

@@ -47,3 +47,20 @@ func ExampleTail() {
 	// <nil> []
 	// <nil> [acme.lib]
 }
+
+// Webhooks, mirrors and the like take what happened in every feed. Give such a
+// function to a node as one of node.Config.Deliver.
+func ExampleDeliver() {
+	var announce indexing.Deliver = func(_ context.Context, entries []proget.Entry) error {
+		for _, e := range entries {
+			fmt.Printf("%d/%d: %s %s %s by %s\n", e.FeedID, e.Seq, e.PackageKey, e.VersionKey, e.Change, e.Actor)
+		}
+		return nil // an error has the same entries come again
+	}
+	err := announce(context.Background(), []proget.Entry{
+		{FeedID: 7, Seq: 41, PackageKey: "acme.lib", VersionKey: "1.0.0", Change: proget.VersionPublished, Actor: "ann"}})
+	fmt.Println(err)
+	// Output:
+	// 7/41: acme.lib 1.0.0 published by ann
+	// <nil>
+}

@@ -9,56 +9,104 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Follower gives every entry of every feed's log an effect in the database,
-// exactly once: the effect and the follower's new position are one transaction
-// under the leader's fence.
+// A Follower gives the entries of the feeds' logs their effect. It belongs to
+// the leader of an office: its position in each log is kept in the database
+// and moves in a transaction under the leader's fence.
+//
+// What an [Effect] does in that transaction happens exactly once. What Follow
+// does before it, such as writing to storage or calling another server, happens
+// at least once: an entry's feed and sequence number tell a repetition.
 type Follower struct {
 	Name   string // under which the positions are kept
 	DB     *db.Store
 	Office string // whose fence guards the writes
 
-	// Apply gives the entries after one position and up to another, both of
-	// one feed, their effect.
-	Apply func(ctx context.Context, tx *db.Tx, feedID, after, upto int64) error
+	// Follow prepares the effect of the entries after one position and up to
+	// another, both of one feed, of which there may be 5000. It, or the effect,
+	// returns [db.ErrCompacted] if some of them are gone.
+	Follow func(ctx context.Context, feedID, after, upto int64) (Effect, error)
+
+	// Rebuild prepares the effect that all that ever happened to a feed has
+	// had, from what is there now. It is asked for when the follower, which is
+	// at the given position, is new to a feed, when the log does not go back to
+	// that position, and when the log ends before it. If the effect leaves the
+	// position where it was, it was only a part of it, and Rebuild is asked again.
+	Rebuild func(ctx context.Context, feedID, position int64) (Effect, error)
 }
+
+// An Effect makes an effect in the database and returns the position in the log
+// to which it goes, which may be earlier than was asked for. It may be run
+// again, as [db.Store.Tx] says.
+type Effect func(ctx context.Context, tx *db.Tx) (upto int64, err error)
 
 // stretch bounds the entries of one transaction.
 const stretch = 5000
 
 // CatchUp applies what is new. It returns proget.ErrStale when the fence is
-// superseded.
+// superseded. A feed that fails does not keep the others waiting.
 func (f *Follower) CatchUp(ctx context.Context, fence proget.Fence, heads map[int64]int64) error {
 	positions, err := f.DB.FollowerPositions(ctx, f.Name)
 	if err != nil {
-		return err
+		return fmt.Errorf("follower %s: %w", f.Name, err)
 	}
+	var failed error
 	for feed, head := range heads {
-		for at := positions[feed]; at < head; {
-			next := min(at+stretch, head)
-			if err := f.advance(ctx, fence, feed, at, next); err != nil {
-				return fmt.Errorf("follower %s, feed %d, entries %d to %d: %w", f.Name, feed, at+1, next, err)
-			}
-			at = next
+		at, known := positions[feed]
+		err := f.catchUp(ctx, fence, feed, at, head, known)
+		if errors.Is(err, proget.ErrStale) || ctx.Err() != nil {
+			return err
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+func (f *Follower) catchUp(ctx context.Context, fence proget.Fence, feed, at, head int64, known bool) error {
+	for at != head || !known && head > 0 {
+		upto, err := f.step(ctx, fence, feed, at, head, known)
+		if err != nil {
+			return fmt.Errorf("follower %s, feed %d, after entry %d: %w", f.Name, feed, at, err)
+		}
+		known = known || upto != at
+		if at = upto; at > head { // a rebuild has seen what happened meanwhile
+			return nil
 		}
 	}
 	return nil
 }
 
-// advance is repeated after a commit whose outcome was lost: the position then
+func (f *Follower) step(ctx context.Context, fence proget.Fence, feed, at, head int64, known bool) (upto int64, err error) {
+	if known && at < head {
+		effect, err := f.Follow(ctx, feed, at, min(at+stretch, head))
+		if err == nil {
+			upto, err = f.apply(ctx, fence, feed, at, effect)
+		}
+		if !errors.Is(err, db.ErrCompacted) {
+			return upto, err
+		}
+	}
+	effect, err := f.Rebuild(ctx, feed, at)
+	if err != nil {
+		return at, err
+	}
+	return f.apply(ctx, fence, feed, at, effect)
+}
+
+// apply is repeated after a commit whose outcome was lost: the position then
 // shows that it happened.
-func (f *Follower) advance(ctx context.Context, fence proget.Fence, feed, at, next int64) error {
-	err := f.DB.LeaderTx(ctx, f.Office, fence, func(tx *db.Tx) error {
-		if err := tx.MoveFollower(ctx, f.Name, feed, at, next); err != nil {
+func (f *Follower) apply(ctx context.Context, fence proget.Fence, feed, at int64, effect Effect) (upto int64, err error) {
+	err = f.DB.LeaderTx(ctx, f.Office, fence, func(tx *db.Tx) (err error) {
+		if upto, err = effect(ctx, tx); err != nil || upto == at {
 			return err
 		}
-		return f.Apply(ctx, tx, feed, at, next)
+		return tx.MoveFollower(ctx, f.Name, feed, at, upto)
 	})
-	if !errors.Is(err, proget.ErrStale) && !errors.Is(err, proget.ErrConflict) {
-		return err
+	if !errors.Is(err, proget.ErrStale) && !errors.Is(err, proget.ErrConflict) || upto == at {
+		return upto, err
 	}
 	positions, readErr := f.DB.FollowerPositions(ctx, f.Name)
-	if readErr == nil && positions[feed] >= next {
-		return nil
+	if readErr == nil && positions[feed] == upto {
+		return upto, nil
 	}
-	return err
+	return upto, err
 }

@@ -43,6 +43,22 @@ func change(t *testing.T, s *db.Store, feed int64, fn func(*db.Tx) error) {
 	require.NoError(t, err)
 }
 
+// follower gives stretches of logs to apply, from the beginning of each feed.
+func follower(t *testing.T, s *db.Store, name string, apply func(ctx context.Context, tx *db.Tx, feedID, after, upto int64) error, feeds ...int64) *indexing.Follower {
+	t.Helper()
+	for _, feed := range feeds {
+		require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error { return tx.MoveFollower(t.Context(), name, feed, 0, 0) }))
+	}
+	return &indexing.Follower{Name: name, DB: s, Office: office,
+		Follow: func(_ context.Context, feedID, after, upto int64) (indexing.Effect, error) {
+			return func(ctx context.Context, tx *db.Tx) (int64, error) { return upto, apply(ctx, tx, feedID, after, upto) }, nil
+		},
+		Rebuild: func(context.Context, int64, int64) (indexing.Effect, error) {
+			return nil, errors.New("there is no need for this")
+		},
+	}
+}
+
 // span is what one call of Apply was given.
 type span struct{ feed, after, upto int64 }
 
@@ -66,13 +82,13 @@ func TestFollower(t *testing.T) {
 	fence := lead(t, s, "first")
 	var applied []span
 	var fail error
-	f := &indexing.Follower{Name: "effects", DB: s, Office: office, Apply: func(ctx context.Context, tx *db.Tx, feedID, after, upto int64) error {
+	f := follower(t, s, "effects", func(ctx context.Context, tx *db.Tx, feedID, after, upto int64) error {
 		if fail != nil {
 			return fail
 		}
 		applied = append(applied, span{feedID, after, upto})
 		return tx.SetSetting(ctx, "effect", strings.Repeat("x", int(upto))) // of the same transaction
-	}}
+	}, feed)
 	require.NoError(t, f.CatchUp(t.Context(), fence, heads(t, s, feed)))
 	require.Equal(t, []span{{feed, 0, 3}}, applied)
 	require.NoError(t, f.CatchUp(t.Context(), fence, heads(t, s, feed)))
@@ -100,15 +116,16 @@ func TestFollowersAreIndependent(t *testing.T) {
 	a, b := newFeed(t, s, "a", 2), newFeed(t, s, "b", 1)
 	fence := lead(t, s, "leader")
 	seen := make(map[string][]span)
-	follower := func(name string) *indexing.Follower {
-		return &indexing.Follower{Name: name, DB: s, Office: office, Apply: func(_ context.Context, _ *db.Tx, feedID, after, upto int64) error {
+	named := func(name string) *indexing.Follower {
+		return follower(t, s, name, func(_ context.Context, _ *db.Tx, feedID, after, upto int64) error {
 			seen[name] = append(seen[name], span{feedID, after, upto})
 			return nil
-		}}
+		}, a, b)
 	}
-	require.NoError(t, follower("one").CatchUp(t.Context(), fence, heads(t, s, a)))
-	require.NoError(t, follower("two").CatchUp(t.Context(), fence, heads(t, s, a, b)))
-	require.NoError(t, follower("one").CatchUp(t.Context(), fence, heads(t, s, a, b)))
+	one, two := named("one"), named("two")
+	require.NoError(t, one.CatchUp(t.Context(), fence, heads(t, s, a)))
+	require.NoError(t, two.CatchUp(t.Context(), fence, heads(t, s, a, b)))
+	require.NoError(t, one.CatchUp(t.Context(), fence, heads(t, s, a, b)))
 	require.ElementsMatch(t, []span{{a, 0, 2}, {b, 0, 1}}, seen["one"])
 	require.ElementsMatch(t, []span{{a, 0, 2}, {b, 0, 1}}, seen["two"])
 }

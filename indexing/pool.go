@@ -152,7 +152,7 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) {
 	defer cancel()
 	o := p.outcome(ctx.Err() != nil, j, progress, err)
 	progress.Log("%s", o.said)
-	if err := errors.Join(p.flush(end, j, progress), o.record(end)); err != nil {
+	if err := errors.Join(p.flushAll(end, j, progress), o.record(end)); err != nil {
 		log.WarnContext(ctx, "the job's end could not be recorded; it will be run again", "error", err)
 		return
 	}
@@ -241,6 +241,21 @@ func (p *Pool) flush(ctx context.Context, j *proget.Job, progress *Progress) err
 	progress.written()
 	return nil
 }
+
+// flushAll writes all that the job has said: first, if need be, what was sent
+// without an answer.
+func (p *Pool) flushAll(ctx context.Context, j *proget.Job, progress *Progress) (err error) {
+	for range flushes {
+		if _, lines := progress.unwritten(); len(lines) == 0 {
+			return nil
+		}
+		err = p.flush(ctx, j, progress)
+	}
+	return err
+}
+
+// flushes bounds the tries to write the end of a job's log.
+const flushes = 4
 
 // An ending is what becomes of a job after an attempt.
 type ending struct {

@@ -448,7 +448,7 @@ func TestJobLog(t *testing.T) {
 	require.Eventually(t, func() bool {
 		jobs, err := s.ListJobs(t.Context(), 0, 1)
 		require.NoError(t, err)
-		return !jobs[0].Live() || jobs[0].Attempt > 1
+		return (!jobs[0].Live() || jobs[0].Attempt > 1) && len(lines()) > len(want) // a busy machine may cost it its claim
 	}, waitLong, waitShort)
 	all := lines()
 	require.LessOrEqual(t, len(all), 2002)

@@ -21,6 +21,7 @@ type Task struct {
 	About      string    // what it does, in a sentence
 	Expression string    // when it is done unless an administrator chooses otherwise; see ParseExpression
 	Job        db.NewJob // that is queued then, under a run key: one is unfinished at most
+	Preview    string    // the argument of a job that only tells what would be done; "" if there is none
 }
 
 // A Scheduler has the primary queue tasks when they are due. What an
@@ -153,22 +154,42 @@ func (t *Task) job(by string) db.NewJob {
 }
 
 // Find returns a task by its name, or proget.ErrNotFound.
-func (s *Scheduler) Find(name string) (*Task, error) {
+func (s *Scheduler) Find(name string) (Task, error) {
 	i := slices.IndexFunc(s.Tasks, func(t Task) bool { return t.Name == name })
 	if i < 0 {
-		return nil, proget.Errorf(proget.ErrNotFound, "There is no task %.60q.", name)
+		return Task{}, proget.Errorf(proget.ErrNotFound, "There is no task %.60q.", name)
 	}
-	return &s.Tasks[i], nil
+	return s.Tasks[i], nil
 }
 
-// Run queues a task's job now, whatever its schedule says. It returns
-// proget.ErrConflict, as the transaction's error, if it is under way.
-func (s *Scheduler) Run(ctx context.Context, tx *db.Tx, name, by string) error {
+// Run queues a task's job now, whatever its schedule says, or one that only tells
+// what it would do. It returns proget.ErrConflict, as the transaction's error, if
+// it is under way.
+func (s *Scheduler) Run(ctx context.Context, tx *db.Tx, name string, preview bool, by string) error {
 	t, err := s.Find(name)
 	if err != nil {
 		return err
 	}
+	if !preview {
+		return tx.Enqueue(ctx, t.job(by))
+	}
+	if t.Preview == "" {
+		return proget.Errorf(proget.ErrInvalid, "%s cannot be previewed.", t.Title)
+	}
+	t.Job.Argument = t.Preview
 	return tx.Enqueue(ctx, t.job(by))
+}
+
+// JobTitle is what people call a job of a kind and argument.
+func (s *Scheduler) JobTitle(kind, argument string) string {
+	i := slices.IndexFunc(s.Tasks, func(t Task) bool { return t.Job.Kind == kind })
+	if i < 0 {
+		return strings.TrimSpace(kind + " " + argument)
+	}
+	if argument == s.Tasks[i].Job.Argument {
+		return s.Tasks[i].Title
+	}
+	return s.Tasks[i].Title + ": " + argument
 }
 
 // Change gives a task another schedule.

@@ -50,7 +50,7 @@ func TestScheduler(t *testing.T) {
 	s := newStore(t)
 	ctx := t.Context()
 	scheduler := &indexing.Scheduler{DB: s, Office: office, Tasks: []indexing.Task{
-		{Name: "clean", Expression: "@yearly", Job: db.NewJob{Kind: "clean", Argument: "all", Lane: "x"}},
+		{Name: "clean", Title: "Clean", Expression: "@yearly", Job: db.NewJob{Kind: "clean", Argument: "all", Lane: "x"}},
 		{Name: "other", Expression: "@yearly", Job: db.NewJob{Kind: "other"}}}}
 	fence := lead(t, s, "first")
 	tick := func() { t.Helper(); require.NoError(t, scheduler.Tick(ctx, fence)) }
@@ -82,7 +82,7 @@ func TestScheduler(t *testing.T) {
 	tick()
 	require.Len(t, queued(), 1, "three times were missed, one run makes up for them")
 	require.Equal(t, "the schedule", queued()[0].QueuedBy)
-	require.ErrorIs(t, tx(func(tx *db.Tx) error { return scheduler.Run(ctx, tx, "clean", "ann") }), proget.ErrConflict)
+	require.ErrorIs(t, tx(func(tx *db.Tx) error { return scheduler.Run(ctx, tx, "clean", false, "ann") }), proget.ErrConflict)
 	due(true)
 	tick()
 	require.Len(t, queued(), 1, "the former run is not over")
@@ -90,9 +90,12 @@ func TestScheduler(t *testing.T) {
 	j, err := s.ClaimJob(ctx, "w", "x", time.Minute)
 	require.NoError(t, err)
 	require.NoError(t, s.FinishJob(ctx, j, proget.JobDone, 1, 1, "done"))
-	require.NoError(t, tx(func(tx *db.Tx) error { return scheduler.Run(ctx, tx, "clean", "ann") }))
+	require.NoError(t, tx(func(tx *db.Tx) error { return scheduler.Run(ctx, tx, "clean", false, "ann") }))
 	require.Equal(t, "ann", queued()[0].QueuedBy)
-	require.ErrorIs(t, tx(func(tx *db.Tx) error { return scheduler.Run(ctx, tx, "unknown", "ann") }), proget.ErrNotFound)
+	require.ErrorIs(t, tx(func(tx *db.Tx) error { return scheduler.Run(ctx, tx, "unknown", false, "ann") }), proget.ErrNotFound)
+	require.ErrorIs(t, tx(func(tx *db.Tx) error { return scheduler.Run(ctx, tx, "clean", true, "ann") }), proget.ErrInvalid, "it has no preview")
+	require.Equal(t, []string{"Clean", "Clean: main", "unknown kind"},
+		[]string{scheduler.JobTitle("clean", "all"), scheduler.JobTitle("clean", "main"), scheduler.JobTitle("unknown", "kind")})
 
 	require.NoError(t, tx(func(tx *db.Tx) error { return scheduler.Change(ctx, tx, "other", " 0 4 * * 1 ", false) }))
 	require.ErrorIs(t, tx(func(tx *db.Tx) error { return scheduler.Change(ctx, tx, "other", "often", true) }), proget.ErrInvalid)

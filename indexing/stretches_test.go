@@ -22,13 +22,13 @@ func TestLongLog(t *testing.T) {
 	fence := lead(t, s, "leader")
 	broken := errors.New("not now")
 	var applied []span
-	f := &indexing.Follower{Name: "effects", DB: s, Office: office, Apply: func(_ context.Context, _ *db.Tx, feedID, after, upto int64) error {
+	f := follower(t, s, "effects", func(_ context.Context, _ *db.Tx, feedID, after, upto int64) error {
 		applied = append(applied, span{feedID, after, upto})
 		if len(applied) == 2 {
 			return broken
 		}
 		return nil
-	}}
+	}, feed)
 	require.ErrorIs(t, f.CatchUp(t.Context(), fence, map[int64]int64{feed: 12_000}), broken)
 	positions, err := s.FollowerPositions(t.Context(), "effects")
 	require.NoError(t, err)
@@ -52,14 +52,14 @@ func TestSameStretchTwice(t *testing.T) {
 	s := newStore(t)
 	feed := newFeed(t, s, "a", 0)
 	fence := lead(t, s, "leader")
-	f := &indexing.Follower{Name: "effects", DB: s, Office: office, Apply: func(ctx context.Context, tx *db.Tx, _, after, upto int64) error {
+	f := follower(t, s, "effects", func(ctx context.Context, tx *db.Tx, _, after, upto int64) error {
 		value, _, err := tx.Setting(ctx, "effects")
 		if err != nil {
 			return err
 		}
 		sum, _ := strconv.ParseInt(value, 10, 64)
 		return tx.SetSetting(ctx, "effects", strconv.FormatInt(sum+upto-after, 10))
-	}}
+	}, feed)
 	for head := int64(10); head <= 100; head += 10 {
 		var all sync.WaitGroup
 		errs := make([]error, 4)

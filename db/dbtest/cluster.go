@@ -40,6 +40,65 @@ func testFollower(t *testing.T, open Open) {
 	require.Equal(t, map[int64]int64{id: 3}, positions)
 }
 
+// testCompaction: the log loses its oldest entries, never one in the middle, and
+// followers can tell.
+func testCompaction(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	newFeed(t, s, "silent")
+	id := newFeed(t, s, "main")
+	for n := range 5 {
+		_, err := publish(ctx, s, id, fmt.Sprint(n), version(n))
+		require.NoError(t, err)
+	}
+	ranges := func() (of db.LogRange) {
+		all, err := s.LogRanges(ctx)
+		require.NoError(t, err)
+		for _, r := range all {
+			if r.FeedID == id {
+				of = r
+			}
+		}
+		return of
+	}
+	require.Equal(t, db.LogRange{FeedID: id, First: 1, Last: 5, Slowest: 5}, ranges())
+	for name, at := range map[string]int64{"one": 3, "two": 4} {
+		require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.MoveFollower(ctx, name, id, 0, at) }))
+	}
+	require.Equal(t, db.LogRange{FeedID: id, First: 1, Last: 5, Slowest: 3}, ranges())
+	next, err := s.CompactLog(ctx, id, 1, 3, time.Hour)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, next, "they are young")
+	next, err = s.CompactLog(ctx, id, 1, 3, -time.Hour)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, next)
+	require.Equal(t, db.LogRange{FeedID: id, First: 4, Last: 5, Slowest: 3}, ranges())
+	entries, err := s.LogAfter(ctx, id, 0, 10)
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+
+	add := func(after, upto int64) error {
+		return s.Tx(ctx, func(tx *db.Tx) error { return tx.AddFeedStats(ctx, id, after, upto) })
+	}
+	require.ErrorIs(t, add(2, 5), db.ErrCompacted)
+	require.NoError(t, add(3, 5))
+	var head int64
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) (err error) {
+		head, err = tx.RecountFeed(ctx, id)
+		return err
+	}))
+	require.EqualValues(t, 5, head)
+	stats, err := s.ListFeedStats(ctx)
+	require.NoError(t, err)
+	require.Equal(t, db.FeedStats{Packages: 1, Versions: 5, Bytes: 500}, stats[id])
+	next, err = s.CompactLog(ctx, id, 4, 5, -time.Hour)
+	require.NoError(t, err)
+	require.EqualValues(t, 6, next)
+	require.Zero(t, ranges(), "an empty log is no range")
+	seq, err := publish(ctx, s, id, "more", version(6))
+	require.NoError(t, err)
+	require.EqualValues(t, 6, seq)
+}
+
 func testSettings(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	for _, value := range []string{"one", "two"} {

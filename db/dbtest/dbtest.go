@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,6 +32,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Deduplicate":    testDeduplicate,
 		"KnownUpload":    testKnownUpload,
 		"Garbage":        testGarbage,
+		"Indexes":        testIndexes,
 		"Condemned":      testCondemned,
 		"Restore":        testRestore,
 		"MarkRace":       testMarkRace,
@@ -44,6 +46,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"LateCommit":     testLateCommit,
 		"Deadlock":       testDeadlock,
 		"Follower":       testFollower,
+		"Compaction":     testCompaction,
 		"Accounts":       testAccounts,
 		"Keys":           testKeys,
 		"Feeds":          testFeeds,
@@ -60,6 +63,11 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"JobLog":         testJobLog,
 		"JobOnce":        testJobOnce,
 		"ClaimOnce":      testClaimOnce,
+		"HoldJob":        testHoldJob,
+		"RetentionRules": testRetentionRules,
+		"Downloads":      testDownloads,
+		"RollUp":         testRollUp,
+		"VersionUse":     testVersionUse,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -126,7 +134,7 @@ func testQueries(t *testing.T, open Open) {
 	blobs, err := s.ListBlobs(ctx, 0, 10)
 	require.NoError(t, err)
 	require.Empty(t, blobs)
-	require.NoError(t, s.AddDownloads(ctx, map[int64]int64{7: 1}), "a version that is gone")
+	require.NoError(t, s.AddDownloads(ctx, time.Now(), map[int64]int64{7: 1}), "a version that is gone")
 	_, err = s.LoadPackage(ctx, 1, "none")
 	require.ErrorIs(t, err, proget.ErrNotFound)
 	_, err = s.FindUser(ctx, "nobody")

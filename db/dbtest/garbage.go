@@ -120,7 +120,7 @@ func testRestore(t *testing.T, open Open) {
 	require.NoError(t, err)
 	before, err := s.LoadPackage(ctx, id, "acme.lib")
 	require.NoError(t, err)
-	require.NoError(t, s.AddDownloads(ctx, map[int64]int64{before.Versions[0].ID: 7}))
+	require.NoError(t, s.AddDownloads(ctx, time.Now(), map[int64]int64{before.Versions[0].ID: 7}))
 	require.NoError(t, remove(ctx, s, id, "delete", "1.0.1"))
 	deleted, err := s.ListDeleted(ctx, id, 0, 10)
 	require.NoError(t, err)

@@ -12,12 +12,13 @@ import (
 )
 
 // Growing are the tables that grow with the packages and their use.
-const Growing = "package|package_version|package_file|blob|feed_log|job|job_log|deleted_version|deleted_file|upload|upload_part"
+const Growing = "package|package_version|package_file|blob|feed_log|job|job_log|deleted_version|deleted_file|upload|upload_part|download_day|index_file"
 
 // scanning are the queries that read the whole of a growing table, and why they
 // may: none is on a request's way.
 var scanning = map[string]string{
 	"CountBlobs":    "the check of all stored files says how far it has come",
+	"CountFeed":     "a feed is counted anew when its log was lost, or by a follower that begins",
 	"InsertStorage": "an administrator adds one now and then; SQLite looks whether an upload waits for it",
 	"ListJobs":      "it stops at its limit: SQLite calls a walk along the key a scan",
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -37,7 +38,7 @@ func testPublish(t *testing.T, open Open) {
 	keys, err = b.ListPackageKeys(ctx, id, "acme.lib", 10)
 	require.NoError(t, err)
 	require.Empty(t, keys)
-	require.NoError(t, a.AddDownloads(ctx, map[int64]int64{v.ID: 3}))
+	require.NoError(t, a.AddDownloads(ctx, time.Now(), map[int64]int64{v.ID: 3}))
 	p, err = b.LoadPackage(ctx, id, "acme.lib")
 	require.NoError(t, err)
 	require.EqualValues(t, 3, p.Versions[0].Downloads)

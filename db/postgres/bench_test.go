@@ -16,8 +16,8 @@ import (
 const growing = `
 INSERT INTO package (feed_id, name_key) SELECT 1, 'package.' || i FROM generate_series(%[1]d / 10 + 1, %[2]d / 10) i;
 INSERT INTO package (feed_id, name_key) SELECT 1, 'many.' || n FROM unnest(ARRAY[1, 100, 1000]) n ON CONFLICT DO NOTHING;
-INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads)
-SELECT p.package_id, p.name_key, '1.0.' || n, '1.0.' || n, 0, 1, '', 0, '{}', 0, 'test', 0
+INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads, last_used)
+SELECT p.package_id, p.name_key, '1.0.' || n, '1.0.' || n, 0, 1, '', 0, '{}', 0, 'test', 0, 0
 FROM package p, generate_series(1, CASE WHEN p.name_key LIKE 'many.%%' THEN substr(p.name_key, 6)::int ELSE 10 END) n
 WHERE (p.name_key LIKE 'package.%%' OR p.name_key LIKE 'many.%%') AND NOT EXISTS (SELECT 1 FROM package_version o WHERE o.package_id = p.package_id);
 INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched)

@@ -134,3 +134,45 @@ func TestOverload(t *testing.T) {
 	close(finish)
 	clients.Wait()
 }
+
+// TestStandstill: a client that stands still in the middle of a transaction does
+// not keep others from the rows that it has changed; when it goes on, its
+// transaction is begun again.
+func TestStandstill(t *testing.T) {
+	t.Parallel()
+	url := testenv.StartPostgres(t).NewDatabase(t)
+	open := func() *db.Store {
+		s, err := postgres.Open(t.Context(), url, nil)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		return s
+	}
+	still, other := open(), open()
+	set := func(s *db.Store, key, value string) error {
+		return s.Tx(t.Context(), func(tx *db.Tx) error { return tx.SetSetting(t.Context(), key, value) })
+	}
+	require.NoError(t, set(other, "key", "none"))
+	standing, goOn := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	attempts := 0
+	go func() {
+		done <- still.Tx(t.Context(), func(tx *db.Tx) error {
+			if err := tx.SetSetting(t.Context(), "key", "still"); err != nil {
+				return err
+			}
+			if attempts++; attempts == 1 {
+				close(standing)
+				<-goOn
+			}
+			return tx.SetSetting(t.Context(), "other", "still")
+		})
+	}()
+	<-standing
+	require.NoError(t, set(other, "key", "other"), "the row is free again in time")
+	close(goOn)
+	require.NoError(t, <-done)
+	require.Equal(t, 2, attempts)
+	all, err := other.Settings(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"still", "still"}, []string{all["key"], all["other"]})
+}

@@ -60,14 +60,33 @@ func (engine) Now() string {
 
 func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	config := e.config.Copy()
-	if config.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && !direct(ctx, config) {
-		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // needs no statements kept in the session
+	if config.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		if direct(ctx, config) {
+			endIdle(config)
+		} else {
+			config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // needs no statements kept in the session
+		}
 	}
 	pool := stdlib.OpenDB(*config)
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	return driver.Pools{Write: pool, Read: pool}, nil
+}
+
+// standstill is how long a transaction may wait for its client's next statement,
+// which takes milliseconds. A client that stands still or has vanished would
+// keep its locks, and everybody else waiting, for as long as the network takes
+// to find out: hours.
+const standstill = 5 * time.Second
+
+// endIdle lets the server end the sessions of such clients. A pooler would take
+// the parameter for an error.
+func endIdle(config *pgx.ConnConfig) {
+	const name = "idle_in_transaction_session_timeout"
+	if _, set := config.RuntimeParams[name]; !set {
+		config.RuntimeParams[name] = strconv.FormatInt(standstill.Milliseconds(), 10)
+	}
 }
 
 // Bind rewrites @name to $n.
@@ -111,6 +130,7 @@ func classifyCode(code string) driver.Kind {
 		return driver.Denied
 	case "25006", // read-only transaction: this server is a standby now
 		"57P01", "57P02", "57P03", "57P05", // shutting down, crashed, starting up, idle session ended
+		"25P03",                            // this client stood still within a transaction, see endIdle
 		"53000", "53200", "53300", "53400": // no resources, out of memory, too many connections, another limit
 		return driver.Unavailable
 	}

@@ -25,13 +25,15 @@ SELECT COALESCE(MAX(blob_id), 0) FROM blob;
 UPDATE blob SET marked = @now
 WHERE blob_id > @after AND blob_id <= @upto AND marked IS NULL AND touched <= @now - @grace
   AND NOT EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = blob.blob_id)
-  AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.blob_id = blob.blob_id);
+  AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.blob_id = blob.blob_id)
+  AND NOT EXISTS (SELECT 1 FROM index_file i WHERE i.blob_id = blob.blob_id);
 
 -- name: SumGarbage
 SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blob
 WHERE blob_id > @after AND blob_id <= @upto AND (marked IS NOT NULL OR touched <= @now - @grace
   AND NOT EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = blob.blob_id)
-  AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.blob_id = blob.blob_id));
+  AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.blob_id = blob.blob_id)
+  AND NOT EXISTS (SELECT 1 FROM index_file i WHERE i.blob_id = blob.blob_id));
 
 -- name: CondemnObject
 INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched, marked)

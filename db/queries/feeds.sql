@@ -35,3 +35,6 @@ SELECT feed_id, packages, versions, bytes FROM feed_stats WHERE feed_id > 0 ORDE
 UPDATE feed_stats
 SET packages = packages + @packages, versions = versions + @versions, bytes = bytes + @bytes
 WHERE feed_id = @feed_id;
+
+-- name: SetFeedStats
+UPDATE feed_stats SET packages = @packages, versions = @versions, bytes = @bytes WHERE feed_id = @feed_id;

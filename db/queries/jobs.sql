@@ -14,6 +14,10 @@ WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.run_key = @run_key);
 UPDATE job SET claim_expires = @now + @ttl, done = @done, total = @total, remark = @message
 WHERE job_id = @job_id AND attempt = @attempt AND state = 'running' AND cancel = 0;
 
+-- name: HoldJob
+UPDATE job SET claim_expires = claim_expires
+WHERE job_id = @job_id AND attempt = @attempt AND state = 'running' AND cancel = 0;
+
 -- name: FinishJob
 UPDATE job
 SET state = @state, remark = @message, run_key = NULL, done = @done, total = @total, finished = @now, claim_expires = 0

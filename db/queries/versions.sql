@@ -69,9 +69,6 @@ DELETE FROM package
 WHERE package_id = @package_id
   AND NOT EXISTS (SELECT 1 FROM package_version v WHERE v.package_id = package.package_id);
 
--- name: AddDownloads
-UPDATE package_version SET downloads = downloads + @downloads WHERE version_id = @version_id;
-
 -- name: FindDeleted
 SELECT package_key, version_key, name, version, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads
 FROM deleted_version
@@ -88,7 +85,7 @@ DELETE FROM deleted_version WHERE version_id = @version_id;
 
 -- name: SetRestored
 UPDATE package_version
-SET listed = @listed, deprecated = @deprecated, blocked = @blocked, published = @published, downloads = @downloads
+SET listed = @listed, deprecated = @deprecated, blocked = @blocked, published = @published, downloads = @downloads, last_used = @now
 WHERE version_id = @version_id;
 
 -- name: CountPackages

@@ -16,8 +16,8 @@ WITH RECURSIVE n(i) AS (SELECT %[1]d / 10 + 1 UNION ALL SELECT i + 1 FROM n WHER
 INSERT INTO package (feed_id, name_key) SELECT 1, 'package.' || i FROM n;
 INSERT INTO package (feed_id, name_key) VALUES (1, 'many.1'), (1, 'many.100'), (1, 'many.1000') ON CONFLICT DO NOTHING;
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads)
-SELECT p.package_id, p.name_key, '1.0.' || n.i, '1.0.' || n.i, 0, 1, '', 0, '{}', 0, 'test', 0
+INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads, last_used)
+SELECT p.package_id, p.name_key, '1.0.' || n.i, '1.0.' || n.i, 0, 1, '', 0, '{}', 0, 'test', 0, 0
 FROM package p JOIN n ON n.i <= CASE WHEN p.name_key LIKE 'many.%%' THEN CAST(substr(p.name_key, 6) AS INTEGER) ELSE 10 END
 WHERE (p.name_key LIKE 'package.%%' OR p.name_key LIKE 'many.%%') AND NOT EXISTS (SELECT 1 FROM package_version o WHERE o.package_id = p.package_id);
 INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched)

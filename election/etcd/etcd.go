@@ -31,9 +31,10 @@ type driver struct {
 }
 
 const (
-	patience = time.Second // with a member of etcd's that does not answer
-	tries    = 3           // of a call that is not answered
-	attempts = 5           // at a transaction that others keep overtaking
+	patience = 600 * time.Millisecond // with a member of etcd's that does not answer: a renewal is two calls
+	writing  = time.Second            // with one that is to write
+	tries    = 3                      // of a call that is not answered
+	attempts = 5                      // at a transaction that others keep overtaking
 )
 
 // ask makes a call that does no harm if it is made twice. One that is not
@@ -118,7 +119,7 @@ func (d *driver) acquire(ctx context.Context, c election.Candidacy) (l election.
 				return l, err
 			}
 		}
-		l = election.Lease{Office: c.Office, Holder: c.Holder, Address: c.Address, TTL: c.TTL,
+		l = election.Lease{Office: c.Office, Holder: c.Holder, Address: c.Address, TTL: granted(c.TTL),
 			Fence: proget.Fence{Number: next(s, c), Term: newTerm(id)}}
 		won, err := d.begin(ctx, s, l, id)
 		if err != nil {
@@ -132,16 +133,26 @@ func (d *driver) acquire(ctx context.Context, c election.Candidacy) (l election.
 	return election.Lease{}, fmt.Errorf("others were quicker, or etcd did not answer, %d times", attempts)
 }
 
+// slack is how long etcd takes at most to notice that a lease has run out: it
+// looks every half second, and counts in whole ones.
+const slack = time.Second
+
+// granted is the lease that is asked of etcd, so that the office is free when
+// ttl has passed: whole seconds, one at least.
+func granted(ttl time.Duration) time.Duration {
+	return max((ttl - slack).Truncate(time.Second), time.Second)
+}
+
 // grant returns a lease for a new term. One that gets no key, because the
 // candidate dies or its context ends, runs out by itself.
 func (d *driver) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, error) {
-	granted, err := ask(ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
-		return d.client.Grant(ctx, int64((ttl+time.Second-1)/time.Second))
+	lease, err := ask(ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
+		return d.client.Grant(ctx, int64(granted(ttl)/time.Second))
 	})
 	if err != nil {
 		return 0, err
 	}
-	return granted.ID, nil
+	return lease.ID, nil
 }
 
 // discard gives a lease back that is not needed after all.
@@ -174,7 +185,7 @@ func (d *driver) begin(ctx context.Context, s state, l election.Lease, id client
 	if err != nil {
 		return false, err
 	}
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, writing)
 	defer cancel()
 	written, err := d.client.Txn(limited).
 		If(clientv3.Compare(clientv3.ModRevision(d.term(l.Office)), "=", s.termRevision),

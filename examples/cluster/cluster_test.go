@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/internal/testenv"
@@ -66,14 +68,18 @@ func start(t *testing.T, args ...string) *cluster {
 	data := t.TempDir()
 	cmd := exec.Command(filepath.Join(bin, "cluster"), append([]string{"-json", "-data", data, "-server", filepath.Join(bin, "server")}, args...)...)
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin")
-	cmd.Stderr = os.Stderr
+	stderr := new(testenv.LogBuffer)
+	cmd.Stderr, cmd.WaitDelay = stderr, 5*time.Second
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
-		require.NoError(t, cmd.Wait())
+		stuck := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGABRT) }) // it says where
+		assert.NoError(t, cmd.Wait())
+		stuck.Stop()
 		if t.Failed() {
+			t.Logf("the cluster's messages:\n%s", stderr)
 			showLogs(t, data)
 		}
 	})
@@ -154,15 +160,55 @@ func TestRealClient(t *testing.T) {
 		require.NoError(t, err)
 		reference := `<ItemGroup><PackageReference Include="Acme.Lib" Version="1.2.3" /></ItemGroup></Project>`
 		require.NoError(t, os.WriteFile(project, []byte(strings.Replace(string(text), "</Project>", reference, 1)), 0o600))
-		for _, node := range append(c.role("web"), c.LoadBalancer) {
-			config := `<configuration><packageSources><clear/><add key="feed" value="` + node.URL + `/nuget/nuget/v3/index.json"/></packageSources></configuration>`
+		restore := func(from string) {
+			config := `<configuration><packageSources><clear/><add key="feed" value="` + from + `"/></packageSources></configuration>`
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "app", "NuGet.Config"), []byte(config), 0o600))
 			require.NoError(t, os.RemoveAll(filepath.Join(dir, "app", "obj")))
 			dotnet.Run(filepath.Join(dir, "app"), "restore", "--no-cache", "--force")
 			assets, err := os.ReadFile(filepath.Join(dir, "app", "obj", "project.assets.json"))
 			require.NoError(t, err)
-			require.Contains(t, string(assets), "Acme.Lib/1.2.3", "restored through %s", node.Name)
+			require.Contains(t, string(assets), "Acme.Lib/1.2.3", "restored from %s", from)
 		}
+		for _, node := range append(c.role("web"), c.LoadBalancer) {
+			restore(node.URL + "/nuget/nuget/v3/index.json")
+		}
+		older := c.LoadBalancer.URL + "/nuget/nuget/v2/" // the protocol's version 2
+		restore(older)
+		dotnet.Run(dir, "pack", "lib", "-c", "Release", "-o", "out", "-p:Version=1.2.4")
+		dotnet.Run(dir, "nuget", "push", "out/Acme.Lib.1.2.4.nupkg", "-s", older, "-k", c.APIKey)
+		dotnet.Run(dir, "nuget", "delete", "Acme.Lib", "1.2.4", "-s", older, "-k", c.APIKey, "--non-interactive")
 		dotnet.Run(dir, "nuget", "delete", "Acme.Lib", "1.2.3", "-s", source, "-k", c.APIKey, "--non-interactive")
 	})
+}
+
+// TestOldClient: a client that speaks version 2 of NuGet's protocol only
+// pushes, installs the newest version and a given one, and deletes.
+func TestOldClient(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	dir := t.TempDir()
+	source := c.LoadBalancer.URL + "/nuget/nuget/v2/"
+	run := func(wanted bool, args ...string) string {
+		out, ok := testenv.OldNuGet(t, dir, args...)
+		require.Equal(t, wanted, ok, "nuget %s: %s", args[0], out)
+		return out
+	}
+	for _, version := range []string{"1.2.3", "1.10.0"} {
+		nuspec := `<package><metadata><id>Acme.Lib</id><version>` + version + `</version><authors>Acme</authors><description>A library.</description></metadata><files><file src="readme.txt" target="lib"/></files></package>`
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "Acme.Lib.nuspec"), []byte(nuspec), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "readme.txt"), []byte("read me"), 0o600))
+		run(true, "pack", "Acme.Lib.nuspec")
+		file := "Acme.Lib." + version + ".nupkg"
+		run(true, "push", file, "-Source", source, "-ApiKey", c.APIKey)
+		require.Contains(t, run(false, "push", file, "-Source", source, "-ApiKey", c.APIKey), "409")
+	}
+	require.Contains(t, run(true, "install", "Acme.Lib", "-Source", source, "-OutputDirectory", "newest"), "Acme.Lib 1.10.0")
+	run(true, "install", "Acme.Lib", "-Version", "1.2.3", "-Source", source, "-OutputDirectory", "given")
+	installed, err := os.ReadFile(filepath.Join(dir, "given", "Acme.Lib.1.2.3", "Acme.Lib.1.2.3.nupkg"))
+	require.NoError(t, err)
+	pushed, err := os.ReadFile(filepath.Join(dir, "Acme.Lib.1.2.3.nupkg"))
+	require.NoError(t, err)
+	require.Equal(t, pushed, installed, "byte for byte")
+	run(true, "delete", "Acme.Lib", "1.10.0", "-Source", source, "-ApiKey", c.APIKey, "-NonInteractive")
+	require.Contains(t, run(true, "install", "Acme.Lib", "-Source", source, "-OutputDirectory", "then"), "Acme.Lib 1.2.3")
 }

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -19,7 +20,11 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	bin, err := build()
 	require.NoError(t, err, bin)
-	return exec.Command(filepath.Join(bin, "cluster"), append([]string{"-data", t.TempDir(), "-server", filepath.Join(bin, "server")}, args...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "cluster"), append([]string{"-data", t.TempDir(), "-server", filepath.Join(bin, "server")}, args...)...)
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
 }
 
 // TestCannotStart: what is wrong is said in one line, and nothing is left
@@ -96,7 +101,7 @@ func TestNothingOutlivesTheCluster(t *testing.T) {
 }
 
 func answers(p process) bool {
-	resp, err := http.Get(p.URL + "/health/live")
+	resp, err := (&http.Client{Timeout: 10 * time.Second}).Get(p.URL + "/health/live")
 	if err != nil {
 		return false
 	}

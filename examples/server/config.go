@@ -48,6 +48,7 @@ type config struct {
 	data      string
 	maxUpload int64
 	grace     time.Duration
+	stale     time.Duration
 	drain     time.Duration
 	shutdown  time.Duration
 	upgradeDB bool
@@ -143,6 +144,7 @@ func parse(args []string) (config, error) {
 	text(&cfg.baseURL, "base-url", "", "`URL` under which clients reach the cluster (default: as each request says)")
 	text(&maxUpload, "max-upload", "10GB", "largest package `size` accepted")
 	set.DurationVar(&cfg.grace, "grace", 24*time.Hour, "how long the files of a deleted version are kept, so that it can be brought back")
+	set.DurationVar(&cfg.stale, "stale-servers", 30*24*time.Hour, "how long a server may be silent before a job removes it from the list")
 	set.DurationVar(&cfg.drain, "drain", 3*time.Second, "how long load balancers may take to notice, on SIGTERM, that this node stops")
 	set.DurationVar(&cfg.shutdown, "shutdown", 30*time.Second, "how long requests in flight may take to finish")
 	set.BoolVar(&cfg.upgradeDB, "upgrade-db", true, "bring the database's schema up to date at start")
@@ -231,6 +233,9 @@ func (c *config) complete(roles, maxUpload string) (err error) {
 	}
 	if c.grace < time.Hour {
 		return usageError("-grace: give an hour or more; uploads under way need it")
+	}
+	if c.stale < time.Hour {
+		return usageError("-stale-servers: give an hour or more; a server that is restarted is silent for a while")
 	}
 	if c.storage == "" {
 		c.storage = (&url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(filepath.Join(c.data, "packages")), "/")}).String()

@@ -26,9 +26,10 @@ const KindCollection = "collection"
 const Preview = "preview"
 
 const (
-	markWindow  = 1000 // ids per statement: some locks, for a moment
-	deleteBatch = 500  // objects between two looks at the table
-	deleteWidth = 16   // deletions under way at once: storage answers each after its own latency
+	markWindow  = 1000      // ids per statement: some locks, for a moment
+	deleteBatch = 500       // objects between two looks at the table
+	indexKept   = time.Hour // for who began to read a generation that has ended
+	deleteWidth = 16        // deletions under way at once: storage answers each after its own latency
 )
 
 // A Collector frees storage.
@@ -110,9 +111,10 @@ func (a amount) String() string {
 func (c *collection) say(done, total int64, what string) { c.progress.Set(done, total, what) }
 
 // purge forgets the deleted versions that cannot be brought back any more, and
-// the uploads to which nothing was added for as long.
+// the former generations of repository indexes that nobody reads any more.
 func (c *collection) purge(ctx context.Context) error {
-	for _, purge := range []func(context.Context, time.Duration) (int64, error){c.db.PurgeDeleted, c.db.PurgePartials} {
+	indexes := func(ctx context.Context, _ time.Duration) (int64, error) { return c.db.PurgeIndexFiles(ctx, indexKept) }
+	for _, purge := range []func(context.Context, time.Duration) (int64, error){c.db.PurgeDeleted, indexes} {
 		for n := int64(1); n > 0; {
 			var err error
 			if n, err = purge(ctx, c.opts.Grace); err != nil {

@@ -61,7 +61,7 @@ func (d *Dotnet) Try(dir string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, d.bin, args...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.WaitDelay = dir, grace
 	cmd.Env = append(d.env, "HOME="+home, "NUGET_PACKAGES="+filepath.Join(home, "packages"), "TMPDIR="+home)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -2,7 +2,6 @@ package testenv
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -25,12 +24,16 @@ type Process struct {
 	log  *LogBuffer
 }
 
+// grace is how long what a process has started may hold its output open after
+// it has ended. Without it one that outlives its parent stalls whoever waits.
+const grace = 5 * time.Second
+
 // Start starts a server that listens where the URL says, and waits until it
 // does. It is killed when the test ends, if it has not ended before.
 func Start(t testing.TB, at string, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{URL: at, cmd: cmd, done: make(chan struct{}), log: new(LogBuffer)}
-	cmd.Stdout, cmd.Stderr = p.log, p.log
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = p.log, p.log, grace
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +49,7 @@ func Start(t testing.TB, at string, cmd *exec.Cmd) *Process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	late := time.After(2 * time.Minute)
 	for {
 		conn, err := net.DialTimeout("tcp", address.Host, time.Second)
 		if err == nil {
@@ -55,9 +59,9 @@ func Start(t testing.TB, at string, cmd *exec.Cmd) *Process {
 		select {
 		case <-p.done:
 			t.Fatalf("%s ended:\n%s", cmd, p.Log())
+		case <-late:
+			t.Fatalf("%s does not listen: %v\n%s", cmd, err, p.Log())
 		case <-time.After(10 * time.Millisecond):
-		case <-t.Context().Done():
-			t.Fatal(errors.Join(t.Context().Err(), err))
 		}
 	}
 }

@@ -18,6 +18,7 @@ type Proxy struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
+	ended bool
 	gate  chan struct{} // nil while bytes get through; closed when they do again
 	delay time.Duration
 	lose  func(sent []byte) bool
@@ -34,6 +35,9 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	p.running.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
+		p.mu.Lock()
+		p.ended = true // for what was held back until now
+		p.mu.Unlock()
 		p.Heal()
 		p.Break()
 		p.running.Wait()
@@ -105,7 +109,11 @@ func (p *Proxy) serve(client net.Conn) {
 	defer server.Close()
 	p.mu.Lock()
 	p.conns[client], p.conns[server] = true, true
+	ended := p.ended
 	p.mu.Unlock()
+	if ended {
+		return
+	}
 	var both sync.WaitGroup
 	both.Go(func() { p.pump(server, client, true) })
 	both.Go(func() { p.pump(client, server, false) })

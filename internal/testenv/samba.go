@@ -162,7 +162,7 @@ type ambient struct {
 func startGroup(t testing.TB, cmd *exec.Cmd) *ambient {
 	t.Helper()
 	p := &ambient{cmd: cmd, log: new(LogBuffer), done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = p.log, p.log, 5*time.Second
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = p.log, p.log, grace
 	ownGroup(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

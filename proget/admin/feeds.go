@@ -22,8 +22,9 @@ func (a *Administrator) CreateFeed(ctx context.Context, f *proget.Feed, by proge
 
 // UpdateFeed changes what edit changes of a feed: its name, its description,
 // whether it is active, and its storage, to which a job then moves its files. The
-// type is fixed, since packages depend on it.
-func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.Principal, edit func(*proget.Feed)) (*proget.Feed, error) {
+// type is fixed, since packages depend on it. rules changes its retention rules;
+// nil leaves them.
+func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.Principal, edit func(*proget.Feed), rules EditRules) (*proget.Feed, error) {
 	var changed proget.Feed
 	err := a.change(ctx, by, func(tx *db.Tx) error {
 		f, err := tx.FindFeed(ctx, name)
@@ -40,6 +41,11 @@ func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.P
 		}
 		if changed.StorageID != f.StorageID {
 			if err := tx.EnqueueOnce(ctx, moving(&changed, by)); err != nil {
+				return err
+			}
+		}
+		if rules != nil {
+			if err := editRules(ctx, tx, f.ID, rules); err != nil {
 				return err
 			}
 		}

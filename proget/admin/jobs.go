@@ -15,14 +15,25 @@ func (a *Administrator) Plan(ctx context.Context) ([]indexing.Planned, error) {
 	return a.scheduler.Plan(ctx)
 }
 
-// RunTask has a task done now, whatever its schedule says. It returns
-// proget.ErrConflict if it is under way.
-func (a *Administrator) RunTask(ctx context.Context, name string, by proget.Principal) error {
-	err := a.change(ctx, by, func(tx *db.Tx) error { return a.scheduler.Run(ctx, tx, name, by.String()) }, "a task was started", "task", name)
+// RunTask has a task done now, whatever its schedule says, or only has told what
+// it would do. It returns proget.ErrConflict if it is under way.
+func (a *Administrator) RunTask(ctx context.Context, name string, preview bool, by proget.Principal) error {
+	err := a.change(ctx, by, func(tx *db.Tx) error { return a.scheduler.Run(ctx, tx, name, preview, by.String()) },
+		"a task was started", "task", name, "preview", preview)
 	if errors.Is(err, proget.ErrConflict) {
 		return proget.WrapError(proget.ErrConflict, err, "It is waiting or under way already.")
 	}
 	return err
+}
+
+// Jobs returns the newest jobs, newest first.
+func (a *Administrator) Jobs(ctx context.Context, limit int) ([]proget.JobStatus, error) {
+	return a.db.ListJobs(ctx, 0, limit)
+}
+
+// JobTitle is what people call a job of a kind and argument.
+func (a *Administrator) JobTitle(kind, argument string) string {
+	return a.scheduler.JobTitle(kind, argument)
 }
 
 // ScheduleTask gives a task another schedule, or has it no longer done by

@@ -199,14 +199,21 @@ func (f *Files) flush(ctx context.Context) {
 	counts := f.counts
 	f.counts = make(map[int64]int64)
 	f.mu.Unlock()
+	if len(counts) == 0 {
+		return
+	}
+	today, err := f.db.Clock(ctx)
+	if err != nil {
+		f.uncounted(ctx, counts, err)
+		return
+	}
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(counts)), downloadBatch) {
 		batch := make(map[int64]int64, len(ids))
 		for _, id := range ids {
 			batch[id] = counts[id]
 		}
-		if err := f.db.AddDownloads(ctx, batch); err != nil {
-			f.log.WarnContext(ctx, "downloads could not be counted; they will be with the next ones", "error", err)
-			f.keep(batch)
+		if err := f.db.AddDownloads(ctx, today, batch); err != nil {
+			f.uncounted(ctx, batch, err)
 		}
 	}
 }
@@ -215,8 +222,9 @@ func (f *Files) flush(ctx context.Context) {
 // the whole table instead of some thousands.
 const downloadBatch = 500
 
-// keep adds counts that are not in the database to those of the next time.
-func (f *Files) keep(counts map[int64]int64) {
+// uncounted adds counts that are not in the database to those of the next time.
+func (f *Files) uncounted(ctx context.Context, counts map[int64]int64, err error) {
+	f.log.WarnContext(ctx, "downloads could not be counted; they will be with the next ones", "error", err)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for id, n := range counts {

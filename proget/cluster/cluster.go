@@ -34,6 +34,7 @@ const (
 	settingStorage       = "cluster.storage"        // a storage.Probe by which the cluster's storage is known
 	SettingLoadBalancing = "cluster.load-balancing" // "enabled" or not set
 	SettingHA            = "cluster.high-availability"
+	settingStepDown      = "cluster.step-down" // the number of the term that is to end
 )
 
 // Enabled is the value of a mode's setting.
@@ -52,6 +53,7 @@ type Self struct {
 	Key          string        `json:"key"`      // "" or what is wrong with its key
 	Skew         time.Duration `json:"skew"`     // its clock minus the database's
 	IndexLag     int64         `json:"indexLag"` // log entries its search index has yet to apply
+	Lags         Lags          `json:"lags"`     // how far that lagged before
 	Term         int64         `json:"term"`     // the number of the term in which it leads by its own clock; 0 if it does not
 	Ready        bool          `json:"ready"`
 }
@@ -89,6 +91,7 @@ type Options struct {
 	Version      string
 	OS           string
 	Address      string
+	Office       string       // what the indexing nodes elect their primary to
 	Stores       *storage.Set // to look at the storages that were added; nil: only the first is looked at
 	Logger       *slog.Logger // default: slog.Default()
 
@@ -281,6 +284,7 @@ func (r *Registry) beat(ctx context.Context, look bool, wait time.Duration) erro
 	if r.opts.State != nil {
 		state := r.opts.State()
 		self.IndexLag, self.Term, self.Ready = state.IndexLag, state.Term, state.Ready
+		self.Lags = self.Lags.add(time.Now().Add(-self.Skew).Unix()/60, self.IndexLag)
 	}
 	clash := r.clash(members, started)
 	if started.IsZero() {
@@ -427,11 +431,16 @@ func (r *Registry) Members(ctx context.Context) ([]Member, error) {
 // Remove forgets a server that is gone, and what it left in storage. It returns
 // proget.ErrConflict for one that is alive.
 func (r *Registry) Remove(ctx context.Context, name string, by proget.Principal) error {
+	return r.remove(ctx, name, StaleAfter, by)
+}
+
+// remove is Remove for a server without a heartbeat for the time silence.
+func (r *Registry) remove(ctx context.Context, name string, silence time.Duration, by proget.Principal) error {
 	members, err := r.members(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.change(ctx, by, func(tx *db.Tx) error { return tx.RemoveNode(ctx, name, StaleAfter) }); err != nil {
+	if err := r.change(ctx, by, func(tx *db.Tx) error { return tx.RemoveNode(ctx, name, silence) }); err != nil {
 		return err
 	}
 	for _, m := range members {

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/storage"
@@ -176,6 +178,39 @@ func TestSilentServer(t *testing.T) {
 	require.Nil(t, member(t, watcher, "silent"))
 	require.NoError(t, silent.Check(t.Context()))
 	require.True(t, member(t, watcher, "silent").Alive())
+}
+
+// TestStaleServers: who was silent for too long is removed, with what it left in
+// storage, and named.
+func TestStaleServers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.server(t, "a")
+	_, _ = w.server(t, "gone"), w.server(t, "silent")
+	age(t, w, "gone")
+	age(t, w, "gone")
+	age(t, w, "silent")
+	require.NoError(t, w.db.Tx(t.Context(), func(tx *db.Tx) error {
+		return tx.Enqueue(t.Context(), db.NewJob{Kind: cluster.KindStale})
+	}))
+	ctx, stop := context.WithCancel(t.Context())
+	var working sync.WaitGroup
+	working.Go(func() {
+		_ = indexing.NewPool(w.db, "a", &indexing.PoolOptions{Poll: time.Millisecond}, r.StaleServers(90*time.Second)).Run(ctx)
+	})
+	defer working.Wait()
+	defer stop()
+	require.Eventually(t, func() bool {
+		j, err := w.db.LastJob(ctx, cluster.KindStale, "")
+		require.NoError(t, err)
+		return j.State == proget.JobDone && j.Message == "1 of 3 servers removed"
+	}, time.Minute, time.Millisecond)
+	log, err := w.db.JobLog(ctx, 1)
+	require.NoError(t, err)
+	require.Contains(t, fmt.Sprint(log), "The server gone was removed: it sent its last heartbeat 2m0s ago.")
+	require.Nil(t, member(t, r, "gone"))
+	require.False(t, member(t, r, "silent").Alive())
+	require.Equal(t, 3, w.objects(t), "the cluster's, and those of the two that are left")
 }
 
 func TestWrongKey(t *testing.T) {

@@ -14,6 +14,10 @@ import (
 // package.
 const maxFields = 16
 
+// maxBoundary is the length of a form's boundary in bytes, as RFC 2046 section
+// 5.1.1 bounds it.
+const maxBoundary = 70
+
 // A Body is the package within a push, read while it arrives: the one file of
 // a form, or the request's body itself.
 type Body struct {
@@ -28,14 +32,15 @@ type Body struct {
 // OpenBody finds the package within a request. Fields of a form are skipped.
 func OpenBody(r *http.Request) (*Body, error) {
 	size := max(r.ContentLength, 0) // -1 means unknown
-	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	mediaType, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if mediaType != "multipart/form-data" {
 		return &Body{Size: size, file: r.Body}, nil
 	}
-	form, err := r.MultipartReader()
-	if err != nil {
-		return nil, proget.WrapError(proget.ErrInvalid, err, "The multipart body cannot be read: its Content-Type names no boundary.")
+	boundary := params["boundary"]
+	if boundary == "" || len(boundary) > maxBoundary {
+		return nil, proget.Errorf(proget.ErrInvalid, "The multipart body cannot be read: its Content-Type names no boundary of 1 to %d characters.", maxBoundary)
 	}
+	form := multipart.NewReader(newClosing(r.Body, boundary), boundary)
 	file, err := nextFile(form)
 	if err == io.EOF {
 		return nil, proget.Errorf(proget.ErrInvalid, "The multipart body contains no package file.")

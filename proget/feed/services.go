@@ -16,6 +16,7 @@ type Services struct {
 	Publisher Publisher
 	Search    Search
 	Files     Files
+	Indexes   Indexes
 	Logger    *slog.Logger
 }
 
@@ -88,6 +89,13 @@ type Content interface {
 	io.ReaderAt
 	io.Closer
 	Size() int64
+}
+
+// Indexes are the files that the types' Index builds.
+type Indexes interface {
+	// Read returns the whole of a file of a feed's index as it is now, or
+	// proget.ErrNotFound.
+	Read(ctx context.Context, feedID int64, kind, name string) ([]byte, error)
 }
 
 // Search finds packages.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/proget-go/ha/indexing/repoindex"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -47,6 +48,11 @@ type Type struct {
 
 	// Handler makes the protocol's handler.
 	Handler func(s Services) Handler
+
+	// Index makes what keeps the files of the repository's index current, for
+	// which Handler asks Services.Indexes. It runs on the primary indexing node.
+	// Optional.
+	Index func(s Services) repoindex.Index
 
 	// WriteError writes the protocol's own error body. message is safe to show
 	// and never empty. Headers that go with the status (WWW-Authenticate,

@@ -15,6 +15,8 @@ import (
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/election"
 	"github.com/proget-go/ha/election/dblease"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/indexing/search"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
@@ -43,6 +45,15 @@ type Config struct {
 	// the end of its lease. Whoever made it closes it, after Run has returned.
 	Beacon *election.Beacon
 
+	// Deliver gets every change of the installation on the primary indexing
+	// node: by name, each with a position of its own, for webhooks, mirrors and
+	// the like. See indexing.NewCourier.
+	Deliver map[string]indexing.Deliver
+
+	// Search finds packages by text; nil for an index in CacheDir. Whoever made
+	// it closes it, after Run has returned.
+	Search search.Index
+
 	// FirstStart fills an empty database; nil leaves that to Initialize.
 	FirstStart *FirstStart
 
@@ -52,13 +63,16 @@ type Config struct {
 	BaseURL  string   // URL under which clients reach the cluster; default: as each request says
 	CacheDir string   // for data of this node that may be lost; default: a temporary folder
 
-	MaxUpload   int64         // bytes of a package file; default 10 GiB
-	CacheBytes  int64         // memory for packages and documents; default 128 MiB
-	UploadIdle  time.Duration // an upload that sends nothing for so long is ended; default 1 min
-	Grace       time.Duration // how long the files of a deleted version are kept; default 24 h
-	InspectRate int64         // bytes a second that the check of stored files reads; default 50 MiB
-	JobsAtOnce  int           // jobs worked at the same time, beside one that reads much storage; default 2
-	HeadSpacing time.Duration // longest between two questions for log positions under load; default 1 ms
+	MaxUpload     int64         // bytes of a package file; default 10 GiB
+	CacheBytes    int64         // memory for packages and documents; default 128 MiB
+	UploadIdle    time.Duration // an upload that sends nothing for so long is ended; default 1 min
+	Grace         time.Duration // how long the files of a deleted version are kept; default 24 h
+	StaleServers  time.Duration // how long a server may be silent before it is removed from the list; default 30 days
+	LogKept       time.Duration // how long the feeds' logs keep what every follower has seen; default 7 days
+	SnapshotEvery time.Duration // how old the cluster's copy of the search index may be; default 1 h
+	InspectRate   int64         // bytes a second that the check of stored files reads; default 50 MiB
+	JobsAtOnce    int           // jobs worked at the same time, beside one that reads much storage; default 2
+	HeadSpacing   time.Duration // longest between two questions for log positions under load; default 1 ms
 
 	Logger  *slog.Logger         // default: slog.Default()
 	Tracing trace.TracerProvider // for a trace of each request; nil for none
@@ -104,6 +118,12 @@ func (c *Config) complete() error {
 	}
 	if c.UploadIdle == 0 {
 		c.UploadIdle = time.Minute
+	}
+	if c.SnapshotEvery == 0 {
+		c.SnapshotEvery = time.Hour
+	}
+	if c.StaleServers == 0 {
+		c.StaleServers = 30 * 24 * time.Hour
 	}
 	if c.JobsAtOnce == 0 {
 		c.JobsAtOnce = 2

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/admin"
 )
 
 // feedInfo is a feed in the native API, with those of ProGet's fields that this
@@ -19,14 +20,20 @@ type feedInfo struct {
 
 	Redirect *bool `json:"redirectDownloads,omitempty"`
 
+	// RetentionRules replace all those of the feed.
+	RetentionRules        *[]ruleInfo `json:"retentionRules,omitempty"`
+	RetentionRulesEnabled *bool       `json:"retentionRulesEnabled,omitempty"`
+
 	storageID int64 // of Storage
 
 	EndpointURL string `json:"endpointUrl,omitempty"` // told, not taken
 	CanPublish  bool   `json:"canPublish"`            // told, not taken
 }
 
-func (n *Node) newFeedInfo(c *call, f *proget.Feed) (feedInfo, error) {
+// newFeedInfo is a feed with its retention rules.
+func (n *Node) newFeedInfo(c *call, f *proget.Feed, rules []proget.RetentionRule) (feedInfo, error) {
 	info := feedInfo{Name: &f.Name, FeedType: &f.Type, Description: &f.Description, Active: &f.Active}
+	info.tellRules(rules)
 	for i := range n.cfg.Feeds {
 		if t := &n.cfg.Feeds[i]; t.Name == f.Type {
 			info.EndpointURL = t.StartURL(n.baseURL(c.Request), f)
@@ -107,9 +114,13 @@ func (n *Node) listFeeds(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
+	rules, err := n.admin.Retention(c.Context())
+	if err != nil {
+		return err
+	}
 	list := make([]feedInfo, len(feeds)) // an empty array, not null
 	for i, f := range feeds {
-		if list[i], err = n.newFeedInfo(c, f); err != nil {
+		if list[i], err = n.newFeedInfo(c, f, rules[f.ID]); err != nil {
 			return err
 		}
 	}
@@ -134,7 +145,11 @@ func (n *Node) getFeed(w http.ResponseWriter, c *call) error {
 }
 
 func (n *Node) tellFeed(w http.ResponseWriter, c *call, f *proget.Feed) error {
-	info, err := n.newFeedInfo(c, f)
+	rules, err := n.admin.Retention(c.Context())
+	if err != nil {
+		return err
+	}
+	info, err := n.newFeedInfo(c, f, rules[f.ID])
 	if err != nil {
 		return err
 	}
@@ -151,6 +166,9 @@ func (n *Node) readFeed(w http.ResponseWriter, c *call) (info feedInfo, err erro
 		if info.storageID, err = n.storageNamed(c.Context(), *info.Storage); err != nil {
 			return info, err
 		}
+	}
+	if _, err := info.editRules(nil); err != nil { // before anything is changed
+		return info, err
 	}
 	for i := range n.cfg.Feeds {
 		if t := &n.cfg.Feeds[i]; info.FeedType != nil && strings.EqualFold(t.Name, *info.FeedType) {
@@ -170,6 +188,11 @@ func (n *Node) createFeed(w http.ResponseWriter, c *call) error {
 	if err := n.admin.CreateFeed(c.Context(), f, c.id.Principal); err != nil {
 		return err
 	}
+	if info.RetentionRules != nil {
+		if err := n.admin.EditRetention(c.Context(), f.Name, c.id.Principal, info.editRules); err != nil {
+			return err
+		}
+	}
 	return n.tellFeed(w, c, f)
 }
 
@@ -178,7 +201,11 @@ func (n *Node) updateFeed(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	f, err := n.admin.UpdateFeed(c.Context(), c.PathValue("feed"), c.id.Principal, info.apply)
+	var rules admin.EditRules
+	if info.RetentionRules != nil || info.RetentionRulesEnabled != nil {
+		rules = info.editRules
+	}
+	f, err := n.admin.UpdateFeed(c.Context(), c.PathValue("feed"), c.id.Principal, info.apply, rules)
 	if err != nil {
 		return err
 	}

@@ -3,34 +3,56 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/indexing/repoindex"
+	"github.com/proget-go/ha/indexing/retention"
+	"github.com/proget-go/ha/indexing/statistics"
 	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/cluster"
 )
 
 const (
 	dutyEvery    = time.Second         // between two rounds of the primary's duties
 	jobsKept     = 30 * 24 * time.Hour // finished jobs, for the pages
 	termsKept    = 7 * 24 * time.Hour
-	housekeeping = 300 // rounds between two looks at what is too old to be kept
+	hopeless     = 10 * time.Second // without the database, for a primary
+	housekeeping = 300              // rounds between two looks at what is too old to be kept
 )
 
 // tasks are what is done again and again.
 var tasks = []indexing.Task{
+	{Name: "retention", Title: "Apply retention rules", Expression: "0 0 * * *",
+		About: "Deletes the versions that the retention rules of their feed call for. Each feed with rules has a job of its own.",
+		Job:   db.NewJob{Kind: retention.Kind, Lane: retention.Lane}},
 	{Name: "collection", Title: "Free storage", Expression: "15 * * * *",
-		About: "Removes the files of versions that were deleted longer ago than the grace period, uploads that were given up, and what nothing refers to.",
-		Job:   db.NewJob{Kind: upkeep.KindCollection, Lane: upkeep.Lane}},
+		About: "Removes the files of versions that were deleted longer ago than the grace period, and whatever else nothing refers to.",
+		Job:   db.NewJob{Kind: upkeep.KindCollection, Lane: upkeep.Lane}, Preview: upkeep.Preview},
+	{Name: "upload-cleanup", Title: "Clean up uploads", Expression: "0 * * * *",
+		About: "Gives uploads in several requests up to which nothing was added for the grace period; what they left is then freed.",
+		Job:   db.NewJob{Kind: upkeep.KindUploads}},
 	{Name: "integrity", Title: "Check stored files", Expression: "45 1 * * 0",
 		About: "Reads every stored file again, reports those that are missing or damaged, and mends them from other copies.",
 		Job:   db.NewJob{Kind: upkeep.KindIntegrity, Lane: upkeep.Lane}},
 	{Name: "move", Title: "Move files to their feed's storage", Expression: "30 2 * * *",
 		About: "Moves what was stored elsewhere by a server that had not heard yet of a feed's new storage.",
 		Job:   db.NewJob{Kind: upkeep.KindMove, Lane: upkeep.Lane}},
+	{Name: "compaction", Title: "Shorten the feeds' logs", Expression: "30 * * * *",
+		About: "Removes the entries that all servers have seen and that are older than a week.",
+		Job:   db.NewJob{Kind: upkeep.KindCompaction}},
+	{Name: "statistics", Title: "Roll up download counts", Expression: "30 3 1 * *",
+		About: "Adds the download counts of single days up by month, once they are more than 90 days old.",
+		Job:   db.NewJob{Kind: statistics.Kind}},
+	{Name: "stale-servers", Title: "Remove stale servers", Expression: "30 0 * * *",
+		About: "Removes servers that were killed and have been silent for weeks, and what they left in storage.",
+		Job:   db.NewJob{Kind: cluster.KindStale}},
 }
 
 // runIndexing works jobs, and leads whenever this node is elected, until ctx
@@ -39,33 +61,51 @@ var tasks = []indexing.Task{
 func (n *Node) runIndexing(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	pool := indexing.NewPool(n.cfg.DB, n.cfg.Name, &indexing.PoolOptions{
-		Lanes: map[string]int{"": n.cfg.JobsAtOnce, upkeep.Lane: 1}, Logger: n.cfg.Logger},
+		Lanes: map[string]int{"": n.cfg.JobsAtOnce, upkeep.Lane: 1, retention.Lane: 1}, Logger: n.cfg.Logger},
+		retention.NewWorker(n.cfg.DB, n.cfg.Feeds, n.publisher, n.cfg.Logger),
+		statistics.NewWorker(n.cfg.DB),
+		n.registry.StaleServers(n.cfg.StaleServers),
+		upkeep.NewUploadCleaner(n.cfg.DB, n.cfg.Grace),
 		upkeep.NewInspector(n.cfg.DB, n.stores, &upkeep.InspectorOptions{Rate: n.cfg.InspectRate, Logger: n.cfg.Logger}),
 		upkeep.NewMover(n.cfg.DB, n.stores, n.cfg.Logger),
+		upkeep.NewCompactor(n.cfg.DB, &upkeep.CompactorOptions{Kept: n.cfg.LogKept}),
 		upkeep.NewCollector(n.cfg.DB, n.stores, &upkeep.CollectorOptions{Grace: n.cfg.Grace, Probes: n.registry.Probes, Logger: n.cfg.Logger}))
 	g.Go(func() error { return pool.Run(ctx) })
 	g.Go(func() error { return n.elector.Run(ctx, n.lead) })
 	return g.Wait()
 }
 
-// lead does the primary's duties until ctx ends. Each writes under the fence,
-// so that a primary which is late is refused.
+// A duty is what the primary does again and again, once a second, in the rounds
+// of its term, which are counted from 0. It writes under the fence alone, so that
+// a primary which is late is refused.
+type duty struct {
+	name string
+	do   func(ctx context.Context, fence proget.Fence, round int) error
+}
+
+// lead does the primary's duties until ctx ends or its term turns out to be over.
+// Those that take long, or wait for somebody else, keep none of the others
+// waiting.
 func (n *Node) lead(ctx context.Context, fence proget.Fence) error {
 	n.cfg.Logger.InfoContext(ctx, "this node is the primary indexing node", "term", fence.Number)
 	n.registry.Hurry()
 	defer n.registry.Hurry()
-	stats := &indexing.Follower{Name: "stats", DB: n.cfg.DB, Office: Office,
-		Apply: func(ctx context.Context, tx *db.Tx, feedID, after, upto int64) error {
-			return tx.AddFeedStats(ctx, feedID, after, upto)
-		}}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, d := range n.duties() {
+		g.Go(func() error { return n.repeat(ctx, fence, d) })
+	}
+	return g.Wait()
+}
+
+func (n *Node) repeat(ctx context.Context, fence proget.Fence, d duty) error {
 	failing := false
 	for round := 0; ; {
-		err := n.duties(ctx, fence, stats, round)
-		if errors.Is(err, proget.ErrStale) {
+		err := d.do(ctx, fence, round)
+		if errors.Is(err, proget.ErrStale) || errors.Is(err, errHandOver) {
 			return err
 		}
 		if err != nil && !failing && ctx.Err() == nil { // said once, not every second
-			n.cfg.Logger.WarnContext(ctx, "a duty of the primary failed; it is tried again until it succeeds", "error", err)
+			n.cfg.Logger.WarnContext(ctx, "a duty of the primary failed; it is tried again until it succeeds", "duty", d.name, "error", err)
 		}
 		if failing = err != nil; !failing {
 			round++
@@ -78,34 +118,113 @@ func (n *Node) lead(ctx context.Context, fence proget.Fence) error {
 	}
 }
 
-func (n *Node) duties(ctx context.Context, fence proget.Fence, stats *indexing.Follower, round int) error {
-	heads, err := n.cfg.DB.Heads(ctx)
-	if err != nil {
+// duties returns the duties of one term.
+func (n *Node) duties() []duty {
+	all := []duty{
+		{"terms", n.recordTerms()},
+		{"jobs", n.releaseJobs},
+		{"schedule", func(ctx context.Context, fence proget.Fence, _ int) error { return n.scheduler.Tick(ctx, fence) }},
+		n.follow(upkeep.Totals(n.cfg.DB, Office)),
+	}
+	for name, deliver := range n.cfg.Deliver {
+		all = append(all, n.follow(indexing.NewCourier("deliver "+name, n.cfg.DB, Office, deliver)))
+	}
+	for _, x := range n.indexers {
+		all = append(all, n.keepIndex(x))
+	}
+	if s := newSnapshooter(n); s != nil {
+		all = append(all, duty{"search snapshot", func(ctx context.Context, fence proget.Fence, _ int) error { return s.publish(ctx, fence) }})
+	}
+	return all
+}
+
+// errHandOver ends a term, so that another node can lead.
+var errHandOver = errors.New("this node hands leadership over")
+
+// recordTerms is recordTerm, which ends a term in which the database cannot be
+// reached: with an elector of its own, another node may reach it.
+func (n *Node) recordTerms() func(ctx context.Context, fence proget.Fence, round int) error {
+	last := time.Now()
+	return func(ctx context.Context, fence proget.Fence, round int) error {
+		bounded, cancel := context.WithTimeout(ctx, hopeless)
+		defer cancel()
+		err := n.recordTerm(bounded, fence, round)
+		if err == nil {
+			last = time.Now()
+		} else if ctx.Err() == nil && time.Since(last) >= hopeless {
+			err = fmt.Errorf("%w: it could not reach the database for %s: %w", errHandOver, hopeless, err)
+		}
 		return err
 	}
-	if err := stats.CatchUp(ctx, fence, heads); err != nil {
-		return err
-	}
-	if err := n.scheduler.Tick(ctx, fence); err != nil {
-		return err
-	}
+}
+
+// recordTerm tells the cluster's pages who leads, and ends the term if they say
+// so.
+func (n *Node) recordTerm(ctx context.Context, fence proget.Fence, round int) error {
 	return n.cfg.DB.LeaderTx(ctx, Office, fence, func(tx *db.Tx) error {
-		if _, err := tx.ReleaseExpiredJobs(ctx); err != nil {
-			return err
-		}
-		if _, err := tx.ReleaseDelayedJobs(ctx); err != nil {
-			return err
-		}
 		if round == 0 {
 			return tx.BeginTerm(ctx, Office, fence, n.cfg.Name)
+		}
+		if asked, err := cluster.AskedToStepDown(ctx, tx, fence.Number); err != nil {
+			return err
+		} else if asked {
+			return fmt.Errorf("%w: an administrator asked it to", errHandOver)
 		}
 		if err := tx.KeepTerm(ctx, Office, fence); err != nil || round%housekeeping != 0 {
 			return err
 		}
-		if err := tx.DeleteOldTerms(ctx, termsKept); err != nil {
+		return tx.DeleteOldTerms(ctx, termsKept)
+	})
+}
+
+// releaseJobs lets jobs be claimed whose worker fell silent, or whose time has
+// come.
+func (n *Node) releaseJobs(ctx context.Context, fence proget.Fence, round int) error {
+	return n.cfg.DB.LeaderTx(ctx, Office, fence, func(tx *db.Tx) error {
+		if _, err := tx.ReleaseExpiredJobs(ctx); err != nil {
+			return err
+		}
+		if _, err := tx.ReleaseDelayedJobs(ctx); err != nil || round%housekeeping != 0 {
 			return err
 		}
 		_, err := tx.DeleteFinishedJobs(ctx, jobsKept)
 		return err
 	})
+}
+
+func (n *Node) follow(f *indexing.Follower) duty {
+	return duty{f.Name, func(ctx context.Context, fence proget.Fence, _ int) error {
+		heads, err := n.cfg.DB.Heads(ctx)
+		if err != nil {
+			return err
+		}
+		return f.CatchUp(ctx, fence, heads)
+	}}
+}
+
+// keepIndex keeps the files of repository indexes current. What they are made of
+// is read through the catalog, which is brought up to date first.
+func (n *Node) keepIndex(x *repoindex.Indexer) duty {
+	return duty{x.Name(), func(ctx context.Context, fence proget.Fence, _ int) error {
+		if err := n.tail.Sync(ctx); err != nil {
+			return err
+		}
+		return x.CatchUp(ctx, fence, n.tail.Applied())
+	}}
+}
+
+// newIndexers returns what keeps the index files of the feed types current.
+func (n *Node) newIndexers() []*repoindex.Indexer {
+	var all []*repoindex.Indexer
+	for _, t := range n.cfg.Feeds {
+		if t.Index == nil {
+			continue
+		}
+		feeds := func(ctx context.Context) ([]*proget.Feed, error) {
+			feeds, err := n.catalog.Feeds(ctx)
+			return slices.DeleteFunc(slices.Clone(feeds), func(f *proget.Feed) bool { return f.Type != t.Name }), err
+		}
+		all = append(all, repoindex.NewIndexer(n.indexes, Office, t.Index(n.services()), feeds))
+	}
+	return all
 }

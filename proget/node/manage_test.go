@@ -287,3 +287,59 @@ func TestStorageOfFeed(t *testing.T) {
 		}
 	}
 }
+
+// TestRetention: rules that are given by the native API, in the form of ProGet's
+// client, are applied when the schedule says so.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.start(t, "a").URL, w.start(t, "b").URL
+	const update, get = "/api/management/feeds/update/nuget", "/api/management/feeds/get/nuget"
+	for _, version := range []string{"1.0.0", "1.10.0", "1.9.0", "2.0.0-beta"} {
+		push(t, http.StatusCreated, a, "nuget", version, apiKey)
+	}
+	rule := func(conditions string) string { return `{"retentionRules":[{` + conditions + `}]}` }
+	for body, status := range map[string]int{
+		rule(``): http.StatusBadRequest,
+		rule(`"deletePrereleaseVersions":false,"deleteCached":false,"sizeExclusive":false,"keepIfActivelyConsumed":false`): http.StatusBadRequest,
+		rule(`"keepVersionsCount":1,"deleteCached":true`):                                                                  http.StatusBadRequest,
+		rule(`"keepVersionsCount":1,"unknown":true`):                                                                       http.StatusBadRequest,
+		rule(`"keepVersionsCount":-1`):                                                                                     http.StatusBadRequest,
+		`{"retentionRulesEnabled":false,"retentionRules":[{"keepVersionsCount":1}]}`:                                       http.StatusBadRequest,
+		`{"description":"not changed either","retentionRules":[{"deleteVersions":["!1.0.0"]}]}`:                            http.StatusBadRequest,
+	} {
+		require.Greater(t, len(manage(t, status, "POST", b+update, body)), 20, "a sentence")
+	}
+	require.NotContains(t, manage(t, http.StatusOK, "GET", b+get, ""), "retention")
+	manage(t, http.StatusOK, "POST", b+update, rule(`"keepPublishedWithinDays":3`))
+	manage(t, http.StatusConflict, "POST", b+update, rule(`"keepVersionsCount":1`))
+	manage(t, http.StatusBadRequest, "POST", b+update, `{"retentionRulesEnabled":false}`)
+	manage(t, http.StatusOK, "POST", b+update, `{"retentionRules":[]}`)
+	text := manage(t, http.StatusOK, "POST", a+update, rule(`"deletePrereleaseVersions":false,"keepVersionsCount":2,"deleteCached":false,"sizeExclusive":false`))
+	require.Contains(t, text, `"retentionRules":[{"keepVersionsCount":2}],"retentionRulesEnabled":true`)
+	require.NotContains(t, text, "either")
+	manage(t, http.StatusOK, "POST", a+update, `{"description":"Ours"}`)
+	require.Contains(t, manage(t, http.StatusOK, "GET", b+get, ""), `"keepVersionsCount":2`)
+	require.Contains(t, manage(t, http.StatusOK, "GET", b+"/api/management/feeds/list", ""), `"keepVersionsCount":2`)
+	require.Contains(t, manage(t, http.StatusOK, "POST", a+"/api/management/feeds/create",
+		`{"name":"ruled","feedType":"nuget","retentionRules":[{"deletePrereleaseVersions":true}]}`), `"deletePrereleaseVersions":true`)
+
+	store, err := sqlite.Open(t.Context(), w.database, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	require.Eventually(t, func() bool { // the primary enters the schedule, for midnight
+		known, err := store.Schedules(t.Context())
+		require.NoError(t, err)
+		_, ok := known["retention"]
+		return ok
+	}, waitLong, waitShort)
+	require.NoError(t, store.Tx(t.Context(), func(tx *db.Tx) error {
+		return tx.SetSchedule(t.Context(), db.Schedule{Name: "retention", Expression: "@daily", Enabled: true, NextRun: time.Unix(0, 0)})
+	}))
+	require.Eventually(t, func() bool {
+		_, text = ask(t, "GET", b+"/nuget/nuget/v3/flatcontainer/acme.lib/index.json", nil)
+		return strings.TrimSpace(text) == `{"versions":["1.10.0","2.0.0-beta"]}`
+	}, waitLong, waitShort)
+	deleted := manage(t, http.StatusOK, "GET", b+"/api/packages/nuget/deleted", "")
+	require.Contains(t, deleted, `"deletedBy":"Retention"`)
+}

@@ -48,9 +48,6 @@ func newMetrics(n *Node) *metrics {
 			return float64(n.cfg.Beacon.Watchers())
 		}),
 		gauge("proget_index_lag_entries", "Log entries the search index has yet to apply.", func() float64 {
-			if n.searcher == nil {
-				return 0
-			}
 			return float64(n.searcher.lag())
 		}))
 	return m

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,9 +13,9 @@ import (
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/election"
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/indexing/repoindex"
 	"github.com/proget-go/ha/indexing/search"
 	"github.com/proget-go/ha/indexing/search/bleve"
-	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/admin"
 	"github.com/proget-go/ha/proget/auth"
@@ -39,12 +38,16 @@ type Node struct {
 	scheduler *indexing.Scheduler
 	admin     *admin.Administrator
 	registry  *cluster.Registry
-	index     search.Index // nil without the web role
-	searcher  *searcher    // nil without the web role
+	index     search.Index
+	searcher  *searcher
+	indexes   *repoindex.Files
+	indexers  []*repoindex.Indexer
 	elector   *election.Elector
 	metrics   *metrics
 	handler   http.Handler
 	tempDir   string // to be removed; "" if none was made
+
+	closeIndex func() error // nil if the index is another's
 
 	serving context.Context // ends when the node is drained
 	drain   context.CancelFunc
@@ -65,6 +68,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.serving, n.drain = context.WithCancel(context.WithoutCancel(ctx))
 	n.catalog = catalog.New(cfg.DB, cfg.Feeds, &catalog.Options{MaxBytes: cfg.CacheBytes})
 	n.stores = storage.NewSet(cfg.Blobs, StorageURLs(cfg.DB))
+	n.indexes = repoindex.NewFiles(cfg.DB, n.stores)
 	n.files = catalog.NewFiles(n.stores, cfg.DB, cfg.Logger)
 	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
 	n.authority = auth.New(cfg.DB, cfg.Keys)
@@ -73,10 +77,11 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Interval: cfg.HeadSpacing, Logger: cfg.Logger}, n.catalog, n.authority)
 	n.registry = cluster.New(cfg.DB, cfg.Blobs, cluster.Options{
 		Name: cfg.Name, Roles: cfg.Roles, Fingerprints: cfg.Keys.Fingerprints(), Version: Version(),
-		OS: operatingSystem(), Address: cfg.Address, Stores: n.stores, Logger: cfg.Logger, State: n.state})
+		OS: operatingSystem(), Address: cfg.Address, Office: Office, Stores: n.stores, Logger: cfg.Logger, State: n.state})
 	if err := n.openRoles(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
+	n.indexers = n.newIndexers()
 	n.metrics = newMetrics(n)
 	handler, err := n.newHandler()
 	if err != nil {
@@ -96,21 +101,25 @@ func (n *Node) openRoles() (err error) {
 			return err
 		}
 	}
-	if !n.has(RoleWeb) {
-		return nil
-	}
-	dir := n.cfg.CacheDir
-	if dir == "" {
+	return n.openIndex()
+}
+
+// openIndex opens the search index. A node that serves no requests has one, too:
+// the primary publishes it for others to begin with.
+func (n *Node) openIndex() (err error) {
+	if n.cfg.CacheDir == "" {
 		if n.tempDir, err = os.MkdirTemp("", "proget-"); err != nil {
 			return fmt.Errorf("make a folder for the search index: %w", err)
 		}
-		dir = n.tempDir
+		n.cfg.CacheDir = n.tempDir
 	}
-	index, err := bleve.Open(dir)
-	if err != nil {
-		return err
+	if n.index = n.cfg.Search; n.index == nil {
+		index, err := bleve.Open(n.cfg.CacheDir)
+		if err != nil {
+			return err
+		}
+		n.index, n.closeIndex = index, index.Close
 	}
-	n.index = index
 	n.searcher = newSearcher(n)
 	return nil
 }
@@ -140,8 +149,8 @@ func (n *Node) Close() error {
 	if n.tail != nil {
 		n.tail.Close()
 	}
-	if n.index != nil {
-		errs = append(errs, n.index.Close())
+	if n.closeIndex != nil {
+		errs = append(errs, n.closeIndex())
 	}
 	if n.stores != nil {
 		errs = append(errs, n.stores.Close())
@@ -166,9 +175,9 @@ func (n *Node) Drain() { n.drain() }
 func (n *Node) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.registry.Run(ctx) })
+	g.Go(func() error { return n.searcher.run(ctx) })
 	if n.has(RoleWeb) {
 		g.Go(func() error { return n.files.Run(ctx) })
-		g.Go(func() error { return n.searcher.run(ctx) })
 	}
 	if n.has(RoleIndex) {
 		g.Go(func() error {
@@ -184,11 +193,7 @@ func (n *Node) Run(ctx context.Context) error {
 // state tells the registry how far the search index lags, whether the node leads
 // and whether it takes traffic.
 func (n *Node) state() cluster.State {
-	s := cluster.State{Term: n.term(), Ready: len(n.unready()) == 0}
-	if n.searcher != nil {
-		s.IndexLag = n.searcher.lag()
-	}
-	return s
+	return cluster.State{Term: n.term(), Ready: len(n.unready()) == 0, IndexLag: n.searcher.lag()}
 }
 
 // term is the number of the term in which this node leads, by its own clock, or
@@ -216,20 +221,7 @@ func (n *Node) unready() []string {
 // requests nevertheless; see cluster.Registry.Warnings.
 func (n *Node) warnings() []string { return n.registry.Warnings() }
 
-// Enqueue queues a job, unless one of its kind and argument is unfinished
-// already.
-func (n *Node) Enqueue(ctx context.Context, kind, argument string, by proget.Principal) error {
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: by.String(), Kind: proget.SystemChanged}
-	_, err := n.cfg.DB.Change(ctx, ch, func(tx *db.Tx) error {
-		return tx.Enqueue(ctx, db.NewJob{Kind: kind, Argument: argument, Lane: upkeep.Lane, RunKey: kind + " " + argument, QueuedBy: by.String()})
-	})
-	if errors.Is(err, proget.ErrConflict) {
-		return proget.WrapError(proget.ErrConflict, err, "Such a job is waiting or under way already.")
-	}
-	return err
-}
-
 // services is what feed types see of the node.
 func (n *Node) services() feed.Services {
-	return feed.Services{Packages: n.catalog, Publisher: n.publisher, Search: n.searcher, Files: n.files, Logger: n.cfg.Logger}
+	return feed.Services{Packages: n.catalog, Publisher: n.publisher, Search: n.searcher, Files: n.files, Indexes: n.indexes, Logger: n.cfg.Logger}
 }

@@ -83,6 +83,9 @@ func (w *world) start(t testing.TB, name string, change ...func(*node.Config)) *
 	return server
 }
 
+// webOnly keeps a node from leading, and so from writing index files.
+func webOnly(c *node.Config) { c.Roles = []string{node.RoleWeb} }
+
 func archive(t testing.TB, files ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -233,7 +236,7 @@ func TestRefusals(t *testing.T) {
 func TestOnePackagePerPush(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	root := w.start(t, "a").URL
+	root := w.start(t, "a", webOnly).URL
 	upack := func(name string) []byte {
 		return archive(t, "upack.json", `{"name":"`+name+`","version":"1.0.0"}`)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/web"
 )
 
@@ -13,15 +12,10 @@ func (n *Node) newPages() (http.Handler, error) {
 	return web.New(web.Config{
 		Catalog: n.catalog, Search: n.searcher, Publisher: n.publisher, Files: n.files,
 		Authority: n.authority, Admin: n.admin, Cluster: n.registry, Types: n.cfg.Feeds,
-		Stats: n.stats, Jobs: n.newestJobs, Deleted: n.cfg.DB.ListDeleted, Restore: n.publisher.Restore,
-		Enqueue: n.Enqueue,
-		Sync:    n.tail.Sync, BaseURL: n.baseURL,
+		Stats: n.stats, Daily: n.cfg.DB.DailyDownloads, Deleted: n.cfg.DB.ListDeleted, Restore: n.publisher.Restore,
+		Sync: n.tail.Sync, BaseURL: n.baseURL,
 		Engine: n.cfg.DB.Engine(), Version: Version(), Logger: n.cfg.Logger,
 	})
-}
-
-func (n *Node) newestJobs(ctx context.Context, limit int) ([]proget.JobStatus, error) {
-	return n.cfg.DB.ListJobs(ctx, 0, limit)
 }
 
 func (n *Node) stats(ctx context.Context) (map[int64]web.Totals, error) {

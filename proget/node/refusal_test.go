@@ -72,7 +72,7 @@ func TestMethodNotAllowed(t *testing.T) {
 	base := newWorld(t).start(t, "a").URL
 	for request, allow := range map[string]string{
 		"DELETE /nuget/nuget/v3/index.json":    "GET, HEAD",
-		"GET /nuget/nuget":                     "PUT",
+		"DELETE /nuget/nuget":                  "GET, HEAD, PUT",
 		"POST /upack/universal/packages":       "GET, HEAD",
 		"GET /upack/universal/upload":          "PUT, POST",
 		"GET /upack/universal/delete/a/1.0.0":  "POST, DELETE",

@@ -32,6 +32,7 @@ type searcher struct {
 	mu      sync.Mutex
 	targets map[int64]int64 // the position of each feed that was its head when it was first seen
 	behind  atomic.Bool     // an index may be incomplete
+	fetched time.Time       // when a snapshot was last asked for
 }
 
 func newSearcher(n *Node) *searcher {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -176,4 +177,29 @@ func TestIndexDamaged(t *testing.T) {
 		names, database := found(t, a, "q=lib")
 		return !database && names == "1 Acme.Lib"
 	}, 10*time.Second, 50*time.Millisecond)
+}
+
+// TestSnapshot: a new node begins with the index that the primary published, and
+// goes on with what happened since.
+func TestSnapshot(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var logs testenv.LogBuffer
+	logged := func(c *node.Config) { c.Logger = slog.New(slog.NewTextHandler(&logs, nil)) }
+	a := w.start(t, "a", logged, func(c *node.Config) { c.Roles, c.SnapshotEvery = []string{node.RoleIndex}, time.Millisecond })
+	b := w.start(t, "b", func(c *node.Config) { c.Roles = []string{node.RoleWeb} })
+	for n := range 3 {
+		publish(t, b.URL, fmt.Sprint("Acme.Lib", n), "1.0")
+	}
+	require.Eventually(t, func() bool { return strings.Count(logs.String(), "snapshot of the search index was published") > 0 }, 10*time.Second, 20*time.Millisecond)
+	publish(t, b.URL, "Acme.Late", "1.0")
+	w.compact(t) // nor does the log tell what was before
+	c := w.start(t, "c", logged, func(c *node.Config) { c.Roles = []string{node.RoleWeb} })
+	require.Eventually(t, func() bool {
+		names, database := found(t, c.URL, "q=acme")
+		return !database && strings.HasPrefix(names, "4 ")
+	}, 10*time.Second, 20*time.Millisecond)
+	require.Contains(t, logs.String(), "begins with the cluster's snapshot")
+	resp, _ := ask(t, "GET", a.URL+"/health/ready", nil)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
 }

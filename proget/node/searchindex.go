@@ -51,6 +51,7 @@ func (s *searcher) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.fetch(ctx)
 	var errs []error
 	behind := false
 	for _, f := range feeds {

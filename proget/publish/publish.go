@@ -160,7 +160,7 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 		v.Files = []proget.File{file} // a former attempt may have chosen another object
 		ch.Packages, ch.Versions, ch.Bytes = 0, 1, blob.Size
 		if u.Replace {
-			if err := remove(ctx, tx, ref, ch); err != nil && !errors.Is(err, proget.ErrNotFound) {
+			if err := replace(ctx, tx, ref, ch); err != nil {
 				return err
 			}
 			known.PackageID = 0 // it may be gone with its only version
@@ -269,10 +269,23 @@ func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Princ
 
 // Delete removes a version.
 func (p *Publisher) Delete(ctx context.Context, ref feed.Ref, by proget.Principal) error {
+	return p.DeleteIf(ctx, ref, by, func(*db.Tx, db.VersionRow) error { return nil })
+}
+
+// DeleteIf removes a version unless check returns an error, which it then
+// returns, too. check runs in the transaction and sees the version locked.
+func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Principal, check func(*db.Tx, db.VersionRow) error) error {
 	ch := change(ref, proget.VersionDeleted, by)
 	_, err := p.db.Change(ctx, ch, func(tx *db.Tx) error {
 		ch.Packages, ch.Versions, ch.Bytes = 0, 0, 0
-		return remove(ctx, tx, ref, ch)
+		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+		if err == nil {
+			err = check(tx, v)
+		}
+		if err != nil {
+			return err
+		}
+		return remove(ctx, tx, v, ch)
 	})
 	return err
 }
@@ -304,11 +317,7 @@ func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int6
 	return v, err
 }
 
-func remove(ctx context.Context, tx *db.Tx, ref feed.Ref, ch *db.Change) error {
-	v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
-	if err != nil {
-		return err
-	}
+func remove(ctx context.Context, tx *db.Tx, v db.VersionRow, ch *db.Change) error {
 	bytes, last, err := tx.DeleteVersion(ctx, v, ch.Actor)
 	ch.Versions--
 	ch.Bytes -= bytes
@@ -316,6 +325,18 @@ func remove(ctx context.Context, tx *db.Tx, ref feed.Ref, ch *db.Change) error {
 		ch.Packages--
 	}
 	return err
+}
+
+// replace removes a version if it exists.
+func replace(ctx context.Context, tx *db.Tx, ref feed.Ref, ch *db.Change) error {
+	v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+	if errors.Is(err, proget.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return remove(ctx, tx, v, ch)
 }
 
 // change prepares a log entry under a fresh operation id.

@@ -8,7 +8,8 @@
 // of its digests are in the database. An upload of one part is finished without
 // a copy. Others are joined by storage itself where it can, or are read once more.
 //
-// What is abandoned is given up after some time; garbage collection frees it.
+// What is abandoned is given up by a job after some time; garbage collection
+// frees it.
 package upload
 
 import (

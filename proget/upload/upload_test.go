@@ -87,9 +87,10 @@ func (in *installation) objects(t *testing.T) (keys []string) {
 	return keys
 }
 
-// collect runs a collection without grace.
+// collect gives up all uploads and frees what they left, without grace.
 func (in *installation) collect(t *testing.T) {
 	t.Helper()
+	require.NoError(t, upkeep.NewUploadCleaner(in.db, -time.Minute).Work(t.Context(), new(proget.Job), new(indexing.Progress)))
 	c := upkeep.NewCollector(in.db, storage.NewSet(in.blobs, nil), &upkeep.CollectorOptions{Grace: -time.Minute, Logger: dark})
 	require.NoError(t, c.Work(t.Context(), new(proget.Job), new(indexing.Progress)))
 }

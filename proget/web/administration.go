@@ -1,40 +1,13 @@
 package web
 
 import (
-	"errors"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/cluster"
 )
 
 const shownJobs = 15 // jobs on the page
-
-// jobKinds are the jobs that a person can start, by kind and argument.
-var jobKinds = []jobKind{
-	{"collection", "preview", "Preview free storage"},
-	{"collection", "", "Free storage"},
-	{"integrity", "", "Check stored files"},
-}
-
-// A jobKind is a kind of job as the page shows it.
-type jobKind struct{ Kind, Argument, Title string }
-
-func findJob(kind, argument string) (jobKind, bool) {
-	i := slices.IndexFunc(jobKinds, func(k jobKind) bool { return k.Kind == kind && k.Argument == argument })
-	if i < 0 {
-		return jobKind{}, false
-	}
-	return jobKinds[i], true
-}
-
-// starter is a button that starts a job.
-type starter struct {
-	jobKind
-	Busy bool // such a job waits or runs
-}
 
 // administrationView is the administrator's first page.
 type administrationView struct {
@@ -43,7 +16,6 @@ type administrationView struct {
 	Engine string
 	Feeds  []feedRow
 	Jobs   []jobRow
-	Start  []starter
 }
 
 // health is what the servers say about themselves, in short.
@@ -73,21 +45,15 @@ func (s *site) showAdministration(v *visit) error {
 	if view.Feeds, err = s.feedRows(v, func(*proget.Feed) (bool, error) { return true, nil }); err != nil {
 		return err
 	}
-	jobs, err := s.Jobs(v.Context(), shownJobs)
+	jobs, err := s.Admin.Jobs(v.Context(), shownJobs)
 	if err != nil {
 		return err
 	}
 	live := false
-	for _, k := range jobKinds {
-		view.Start = append(view.Start, starter{jobKind: k})
-	}
 	for _, j := range jobs {
-		row := newJobRow(j)
+		row := s.newJobRow(j)
 		view.Jobs = append(view.Jobs, row)
 		live = live || row.Live
-		for i, k := range jobKinds {
-			view.Start[i].Busy = view.Start[i].Busy || row.Live && row.Kind == k.Kind && row.Argument == k.Argument
-		}
 	}
 	return s.render(v, http.StatusOK, page{name: "administration", title: "Administration", section: "administration", live: live, view: view})
 }
@@ -130,30 +96,10 @@ func newHealth(members []cluster.Member, modes cluster.Modes) health {
 	return h
 }
 
-func newJobRow(j proget.JobStatus) jobRow {
-	row := jobRow{JobStatus: j, Title: j.Kind, Live: j.Live()}
-	if k, ok := findJob(j.Kind, j.Argument); ok {
-		row.Title = k.Title
-	} else if j.Kind == "move" {
-		row.Title = "Move files to their feed's storage"
-	}
+func (s *site) newJobRow(j proget.JobStatus) jobRow {
+	row := jobRow{JobStatus: j, Title: s.Admin.JobTitle(j.Kind, j.Argument), Live: j.Live()}
 	if j.Total > 0 {
 		row.Percent = max(min(100*j.Done/j.Total, 100), 0)
 	}
 	return row
-}
-
-// startJob queues a job. That one is under way already is as good.
-func (s *site) startJob(v *visit) error {
-	if err := s.administer(v); err != nil {
-		return err
-	}
-	kind, argument, _ := strings.Cut(v.PostFormValue("kind"), " ")
-	if _, ok := findJob(kind, argument); !ok {
-		return proget.Errorf(proget.ErrInvalid, "There is no job %.60q to start.", kind)
-	}
-	if err := s.Enqueue(v.Context(), kind, argument, v.id.Principal); err != nil && !errors.Is(err, proget.ErrConflict) {
-		return err
-	}
-	return v.redirect("/administration#jobs")
 }

@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"database/sql"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -9,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget/cluster"
 )
 
@@ -30,19 +32,22 @@ func TestAdministrationIsForAdministrators(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/administration", "/administration/cluster", "/administration/load-balancing", "/administration/high-availability",
 		"/administration/create-feed", "/administration/feeds/main", "/administration/keys", "/administration/users", "/administration/user?subject=user:ann",
-		"/administration/scheduled-jobs", "/administration/jobs/1"} {
+		"/administration/scheduled-jobs", "/administration/jobs/1", "/administration/feeds/main/retention"} {
 		require.Equal(t, http.StatusSeeOther, w.browser().get(path).Code, path)
 		require.Equal(t, http.StatusForbidden, w.as("ann").get(path).Code, path)
 	}
-	for _, path := range []string{"/administration/jobs", "/administration/jobs/1/cancel", "/administration/scheduled-jobs", "/administration/scheduled-jobs/run", "/administration/cluster/remove", "/administration/load-balancing", "/administration/high-availability",
-		"/administration/create-feed", "/administration/feeds/main", "/administration/feeds/main/delete", "/administration/keys", "/administration/keys/delete",
+	for _, path := range []string{"/administration/jobs/1/cancel", "/administration/scheduled-jobs", "/administration/scheduled-jobs/run", "/administration/cluster/remove", "/administration/load-balancing", "/administration/high-availability",
+		"/administration/create-feed", "/administration/feeds/main", "/administration/feeds/main/delete", "/administration/feeds/main/retention", "/administration/feeds/main/retention/delete",
+		"/administration/feeds/main/retention/run", "/administration/keys", "/administration/keys/delete",
 		"/administration/users", "/administration/user/grant?subject=user:ann", "/administration/user/revoke?subject=user:ann",
 		"/administration/user/password?subject=user:ann", "/administration/user/delete?subject=user:bob"} {
 		fields := []string{"on", "true", "kind", "integrity", "name", "x", "type", "demo", "task", "administer", "feed", "", "password", "long enough", "id", "1", "active", "false", "redirect", "false"}
 		require.Equal(t, http.StatusSeeOther, w.browser().post(path, fields...).Code, path)
 		require.Equal(t, http.StatusForbidden, w.as("ann").post(path, fields...).Code, path)
 	}
-	require.Empty(t, w.enqueued)
+	jobs, err := w.store.ListJobs(t.Context(), 0, 10)
+	require.NoError(t, err)
+	require.Empty(t, jobs)
 	modes, err := w.registry.Modes(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, cluster.Modes{}, modes)
@@ -93,7 +98,9 @@ func TestClusterStatus(t *testing.T) {
 	for _, want := range []string{
 		"<h1>Indexing Cluster Status</h1>", "4 of 5", "web1", "web2", "index2", "http://10.0.0.1:8624", "linux/arm64", "1.2.4", "Indexing",
 		"1 hour ago", "42.0 s", "Not ready", "Stale", "2 different versions", "Storage &lt;b&gt;cannot&lt;/b&gt; be written.", ">7<",
-		`index1 <span class="badge info">primary</span>`, `<meta http-equiv="refresh" content="5">`, `aria-label="Remove index2"`,
+		`index1 <span class="badge info">primary</span>`, `<noscript><meta http-equiv="refresh" content="5"></noscript>`, `data-refresh="2"`, `aria-label="Remove index2"`,
+		">Web nodes<", ">Indexing nodes<", ">Servers that are gone<", "remove it with the red X", "set it by NTP",
+		`<button name="term" value="7">Step down</button>`, "this one will lead again", "Nobody led.",
 	} {
 		require.Contains(t, page, want)
 	}
@@ -101,6 +108,7 @@ func TestClusterStatus(t *testing.T) {
 	require.Equal(t, 1, strings.Count(page, ">primary<"))
 	paused := admin.page("/administration/cluster?refresh=off")
 	require.NotContains(t, paused, "http-equiv")
+	require.NotContains(t, paused, "data-refresh")
 	require.Contains(t, paused, `href="/administration/cluster">Resume`)
 
 	alive := admin.post("/administration/cluster/remove", "name", "web2")
@@ -111,6 +119,55 @@ func TestClusterStatus(t *testing.T) {
 	page = admin.page("/administration/cluster")
 	require.NotContains(t, page, "index2")
 	require.Contains(t, page, "web2")
+}
+
+// TestStepDown: the term that an administrator saw is to end, and no other.
+func TestStepDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cluster()
+	admin := w.as("admin")
+	const path = "/administration/cluster/step-down"
+	require.Equal(t, http.StatusForbidden, w.as("ann").post(path, "term", "7").Code)
+	require.Equal(t, http.StatusBadRequest, admin.post(path).Code)
+	require.Equal(t, http.StatusConflict, admin.post(path, "term", "8").Code, "whoever led then is gone")
+	asked := func(term int64) (asked bool) {
+		require.NoError(t, w.store.Tx(t.Context(), func(tx *db.Tx) (err error) {
+			asked, err = cluster.AskedToStepDown(t.Context(), tx, term)
+			return err
+		}))
+		return asked
+	}
+	require.False(t, asked(7))
+	require.Equal(t, "/administration/cluster", admin.post(path, "term", "7").Header().Get("Location"))
+	require.True(t, asked(7))
+	require.False(t, asked(8))
+}
+
+// TestTimeline: the last hour is drawn, and told in numbers.
+func TestTimeline(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cluster()
+	now, err := w.store.Clock(t.Context())
+	require.NoError(t, err)
+	minute := now.Unix() / 60
+	w.server("web2", cluster.Self{Roles: []string{"web"}, Ready: true, Lags: cluster.Lags{Minute: minute, Peaks: []int64{3, 1200, -1, 0}}}, 0)
+	raw, err := sql.Open("sqlite", "file:"+w.path+"?_pragma=busy_timeout(10000)")
+	require.NoError(t, err)
+	defer raw.Close()
+	for fence, began := range map[int]time.Duration{1: 3 * time.Hour, 2: 30 * time.Minute} {
+		_, err = raw.ExecContext(t.Context(), "INSERT INTO term (office, fence, holder, began, seen) VALUES ('indexing', ?, ?, ?, ?)",
+			fence, fmt.Sprint("index", fence), now.Add(-began).UnixMicro(), now.Add(-began/2).UnixMicro())
+		require.NoError(t, err)
+	}
+	page := w.as("admin").page("/administration/cluster")
+	for _, want := range []string{"there was 1 term of leadership", "index2, term 2: ", "index2</th>", "The search index of web2 was behind by 1,200 log entries at most",
+		"web2, " + time.Unix(60*(minute-2), 0).UTC().Format("15:04") + " UTC: 1,200 behind", `<text x="0" y="22">Primary</text>`} {
+		require.Contains(t, page, want)
+	}
+	require.NotContains(t, page, "index1, term 1", "it ended more than an hour ago")
+	require.Equal(t, 3, strings.Count(page, "<title>web2, "), "a minute of which nothing is known is left out")
 }
 
 func TestNoServers(t *testing.T) {
@@ -129,28 +186,16 @@ func TestJobs(t *testing.T) {
 	page := admin.page("/administration")
 	require.Contains(t, page, "No job has run yet.")
 	require.NotContains(t, page, "http-equiv", "nothing moves")
-	require.Equal(t, http.StatusBadRequest, admin.post("/administration/jobs", "kind", "format-disk").Code)
-	require.Equal(t, http.StatusSeeOther, admin.post("/administration/jobs", "kind", "integrity").Code)
-	w.busy = proget.Errorf(proget.ErrConflict, "Such a job is under way.")
-	require.Equal(t, http.StatusSeeOther, admin.post("/administration/jobs", "kind", "integrity").Code)
-	w.busy = proget.Errorf(proget.ErrUnavailable, "Try again shortly.")
-	rec := admin.post("/administration/jobs", "kind", "integrity")
-	require.Equal(t, http.StatusServiceUnavailable, rec.Code)
-	require.Equal(t, "2", rec.Header().Get("Retry-After"))
-	require.Equal(t, []string{"integrity by admin", "integrity by admin", "integrity by admin"}, w.enqueued)
-
-	w.jobs = []proget.JobStatus{
-		{Job: proget.Job{Kind: "integrity", Attempt: 2}, State: proget.JobRunning, Worker: "index1", Done: 21, Total: 50, Created: time.Now()},
-		{Job: proget.Job{Kind: "collect"}, State: proget.JobFailed, Message: "<b>no</b>", Created: time.Now().Add(-3 * time.Hour)},
-	}
+	j := w.working()
 	page = admin.page("/administration")
-	require.Contains(t, page, `<progress max="50" value="21"`)
-	require.Contains(t, page, "42 %")
+	for _, shown := range []string{`<progress max="50" value="21"`, "42 %", "Clean the attic", "index1", "&lt;b&gt;sweeping", "http-equiv"} {
+		require.Contains(t, page, shown)
+	}
+	require.NoError(t, w.store.RetryJob(t.Context(), j, 0, true, "again"))
+	_, err := w.store.ClaimJob(t.Context(), "index1", "", time.Minute)
+	require.NoError(t, err)
+	page = admin.page("/administration")
 	require.Contains(t, page, "attempt 2")
-	require.Contains(t, page, "3 hours ago")
-	require.Contains(t, page, "&lt;b&gt;no")
-	require.Contains(t, page, `value="integrity" disabled`)
-	require.Contains(t, page, "http-equiv", "progress is made")
 	require.Contains(t, page, "retired", "administrators see inactive feeds here")
 }
 

@@ -2,6 +2,8 @@ package web
 
 import (
 	"net/http"
+	"slices"
+	"strconv"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/cluster"
@@ -18,17 +20,22 @@ type clusterView struct {
 	Health   health
 	Modes    cluster.Modes
 	Versions int // different ones among the living
-	Members  []memberRow
+	Groups   []memberGroup
+	Timeline timeline
+}
+
+// A memberGroup is the servers that do the same.
+type memberGroup struct {
+	Title   string
+	Members []memberRow
 }
 
 // memberRow is a server in the table.
 type memberRow struct {
 	cluster.Member
 	Alive, Skewed    bool
-	Searches         bool // keeps a search index, so that it can lag
-	RoleNames        []string
 	Clock, Heartbeat string
-	Problems         []string
+	Problems         []string // each with what to do about it
 }
 
 func (s *site) showCluster(v *visit) error {
@@ -39,39 +46,52 @@ func (s *site) showCluster(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := clusterView{Health: newHealth(members, modes), Modes: modes}
+	history, err := s.Cluster.History(v.Context())
+	if err != nil {
+		return err
+	}
+	view := clusterView{Health: newHealth(members, modes), Modes: modes, Groups: groupMembers(members), Timeline: newTimeline(history, members)}
 	versions := make(map[string]bool)
-	for i := range members {
-		row := newMemberRow(&members[i])
-		view.Members = append(view.Members, row)
-		if row.Alive {
-			versions[row.Version] = true
-		}
+	for _, m := range living(members) {
+		versions[m.Version] = true
 	}
 	view.Versions = len(versions)
 	return s.render(v, http.StatusOK, page{name: "cluster", title: "Indexing Cluster Status", section: "administration", wide: true, live: true, view: view})
 }
 
-func newMemberRow(m *cluster.Member) memberRow {
-	row := memberRow{Member: *m, Alive: m.Alive(), Skewed: m.Skewed(), Searches: m.Has(roleWeb),
-		Clock: formatSkew(m.Skew), Heartbeat: formatAge(m.Age)}
-	for _, role := range m.Roles {
-		row.RoleNames = append(row.RoleNames, roleName(role))
+// groupMembers puts servers of the same roles together, and last those that are
+// gone.
+func groupMembers(members []cluster.Member) []memberGroup {
+	groups := []memberGroup{{Title: "Web and indexing nodes"}, {Title: "Web nodes"}, {Title: "Indexing nodes"}, {Title: "Other servers"}, {Title: "Servers that are gone"}}
+	for i := range members {
+		m := &members[i]
+		at := 3
+		switch {
+		case !m.Alive():
+			at = 4
+		case m.Has(roleWeb) && m.Has(roleIndex):
+			at = 0
+		case m.Has(roleWeb):
+			at = 1
+		case m.Has(roleIndex):
+			at = 2
+		}
+		groups[at].Members = append(groups[at].Members, newMemberRow(m))
 	}
-	if row.Alive {
-		row.Problems = problems(m)
-	}
-	return row
+	return slices.DeleteFunc(groups, func(g memberGroup) bool { return len(g.Members) == 0 })
 }
 
-func roleName(role string) string {
-	switch role {
-	case roleWeb:
-		return "Web"
-	case roleIndex:
-		return "Indexing"
+func newMemberRow(m *cluster.Member) memberRow {
+	row := memberRow{Member: *m, Alive: m.Alive(), Skewed: m.Skewed(), Clock: formatSkew(m.Skew), Heartbeat: formatAge(m.Age)}
+	if !row.Alive {
+		row.Problems = []string{"Its last heartbeat came " + formatAge(m.Age) + ": start it again, or remove it with the red X if it will not come back."}
+		return row
 	}
-	return role
+	row.Problems = problems(m)
+	if !m.Ready && len(row.Problems) == 0 {
+		row.Problems = []string{"It takes no requests, since it is about to stop or something is wrong with it: its /health/ready says what."}
+	}
+	return row
 }
 
 // problems returns what a server found wrong with itself.
@@ -101,5 +121,21 @@ func (s *site) removeServer(v *visit) error {
 		return err
 	}
 	s.Logger.InfoContext(v.Context(), "a server was removed from the cluster", "server", name, "by", v.id.String())
+	return v.redirect("/administration/cluster")
+}
+
+// stepDown asks the primary to hand leadership over.
+func (s *site) stepDown(v *visit) error {
+	if err := s.administer(v); err != nil {
+		return err
+	}
+	term, err := strconv.ParseInt(v.PostFormValue("term"), 10, 64)
+	if err != nil {
+		return proget.Errorf(proget.ErrInvalid, "The form does not say which term is to end.")
+	}
+	if err := s.Cluster.StepDown(v.Context(), term, v.id.Principal); err != nil {
+		return err
+	}
+	s.Logger.InfoContext(v.Context(), "the primary was asked to step down", "term", term, "by", v.id.String())
 	return v.redirect("/administration/cluster")
 }

@@ -123,7 +123,7 @@ func (s *site) changeFeed(v *visit) error {
 	entered.Description, entered.Active = strings.TrimSpace(v.PostFormValue("description")), active
 	_, err = s.Admin.UpdateFeed(v.Context(), f.Name, v.id.Principal, func(f *proget.Feed) {
 		f.Description, f.Active, f.StorageID, f.Redirect = entered.Description, entered.Active, entered.StorageID, entered.Redirect
-	})
+	}, nil)
 	if r, ok := refused(err); ok {
 		return s.feedSettings(v, &entered, r)
 	}

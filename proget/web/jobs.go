@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -49,12 +50,13 @@ func (s *site) scheduled(v *visit, r refusal) error {
 	return s.render(v, r.status, page{name: "scheduled-jobs", title: "Scheduled Jobs", section: "administration", wide: true, live: live, view: view})
 }
 
-// runTask has a task done now. That it is under way already is as good.
+// runTask has a task done now, or a preview of it.
 func (s *site) runTask(v *visit) error {
 	if err := s.administer(v); err != nil {
 		return err
 	}
-	return s.changeTask(v, s.Admin.RunTask(v.Context(), v.PostFormValue("name"), v.id.Principal))
+	name, preview := v.PostFormValue("name"), v.PostFormValue("preview")
+	return s.changeTask(v, s.Admin.RunTask(v.Context(), cmp.Or(name, preview), name == "", v.id.Principal))
 }
 
 func (s *site) scheduleTask(v *visit) error {
@@ -95,7 +97,7 @@ func (s *site) showJob(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := jobView{jobRow: newJobRow(j), Duration: formatDuration(j.Duration()), Log: log}
+	view := jobView{jobRow: s.newJobRow(j), Duration: formatDuration(j.Duration()), Log: log}
 	if left := j.Remaining(); left > 0 {
 		view.Remaining = formatDuration(left)
 	}

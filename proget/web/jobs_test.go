@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -33,6 +32,11 @@ func TestScheduledJobs(t *testing.T) {
 	require.Contains(t, page, "waiting")
 	require.Contains(t, page, "disabled>Run now")
 	require.Contains(t, page, "http-equiv")
+	require.Contains(t, page, `<button name="preview" value="clean" aria-label="Preview: Clean the attic">`)
+	require.Equal(t, http.StatusSeeOther, admin.post(path+"/run", "preview", "clean").Code, "a look may go on beside it")
+	jobs, err := w.store.ListJobs(t.Context(), 0, 10)
+	require.NoError(t, err)
+	require.Equal(t, []string{"look", ""}, []string{jobs[0].Argument, jobs[1].Argument})
 
 	wrong := admin.post(path, "name", "clean", "expression", "often <b>", "enabled", "true")
 	require.Equal(t, http.StatusBadRequest, wrong.Code)
@@ -54,12 +58,7 @@ func TestJobPage(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, admin.get("/administration/jobs/77").Code)
 	require.Equal(t, http.StatusNotFound, admin.get("/administration/jobs/x").Code)
 	require.Equal(t, http.StatusNotFound, admin.post("/administration/jobs/77/cancel").Code)
-	require.NoError(t, w.store.Tx(t.Context(), func(tx *db.Tx) error {
-		return tx.Enqueue(t.Context(), db.NewJob{Kind: "attic", QueuedBy: "ann"})
-	}))
-	j, err := w.store.ClaimJob(t.Context(), "index1", "", time.Minute)
-	require.NoError(t, err)
-	require.NoError(t, w.store.BeatJob(t.Context(), j, time.Minute, 21, 50, "<b>sweeping</b>"))
+	j := w.working()
 	require.NoError(t, w.store.LogJob(t.Context(), j, 0, []string{"first line", "<i>second</i>"}))
 	page := admin.page("/administration/jobs/1")
 	for _, shown := range []string{"running", "21 of 50 (42 %)", "&lt;b&gt;sweeping", "by ann", "index1, attempt 1", "first line", "&lt;i&gt;second", "Remaining", ">Cancel<", "http-equiv"} {

@@ -38,6 +38,7 @@ type packageView struct {
 	AllVersions       string      // URL that shows the ones left out; "" if none was
 	Newer             *versionRow // the one to look at instead
 	Downloads         int64       // of all versions
+	Daily             *sparkline  // their last days; nil if there is nothing to be seen
 	Manage            bool
 	StatusURL         string
 	DeleteURL         string
@@ -124,10 +125,25 @@ func (s *site) showPackage(v *visit) error {
 		return err
 	}
 	view.list(c, v.URL.Query().Has("all"))
+	view.Daily = s.dailyDownloads(v, c.pkg.ID)
 	if view.Manage, err = s.may(v, proget.TaskManage, c.feed); err != nil {
 		return err
 	}
 	return s.render(v, http.StatusOK, page{name: "package", title: c.version.Name + " " + c.version.Version, section: "feeds", view: view})
+}
+
+// dailyDownloads draws the downloads of a package. The page is as good without:
+// one that comes from memory does not wait for it.
+func (s *site) dailyDownloads(v *visit, packageID int64) *sparkline {
+	if v.stale {
+		return nil
+	}
+	counts, err := s.Daily(v.Context(), packageID, sparkDays)
+	if err != nil {
+		s.Logger.DebugContext(v.Context(), "a package is shown without its daily downloads", "error", err)
+		return nil
+	}
+	return newSparkline(counts)
 }
 
 // describe shows what the package says of itself.

@@ -191,3 +191,23 @@ func TestHostileText(t *testing.T) {
 	require.Contains(t, page, `rel="nofollow noopener"`)
 	require.Contains(t, ann.get("/feeds/main/package?name="+name+"&version=9"+name).Body.String(), "&lt;script&gt;")
 }
+
+// TestDailyDownloads: the last days of a package are drawn, those of all its
+// versions.
+func TestDailyDownloads(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, second := w.publish(w.main, demoPackage{Name: "lib", Version: "1"}), w.publish(w.main, demoPackage{Name: "lib", Version: "2"})
+	const page = "/feeds/main/package?name=lib"
+	require.NotContains(t, w.browser().page(page), "<svg class=\"spark\"", "there was none")
+	now, err := w.store.Clock(t.Context())
+	require.NoError(t, err)
+	for ago, counts := range map[int]map[int64]int64{0: {first.ID: 3, second.ID: 4}, 29: {first.ID: 1400}, 30: {first.ID: 9}} {
+		require.NoError(t, w.store.AddDownloads(t.Context(), now.AddDate(0, 0, -ago), counts))
+	}
+	text := w.browser().page(page)
+	require.Contains(t, text, `aria-label="1,407 downloads of all versions in the last 30 days"`)
+	require.Contains(t, text, `<rect x="0" y="0" width="6" height="36"><title>29 days ago: 1400</title>`)
+	require.Contains(t, text, `<rect x="8" y="36" width="6" height="0"><title>28 days ago: 0</title>`)
+	require.Contains(t, text, `<rect x="232" y="34" width="6" height="2"><title>Today: 7</title>`, "few can be seen, too")
+}

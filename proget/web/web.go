@@ -30,8 +30,9 @@ type Config struct {
 	// Stats returns the totals of all feeds, a moment old, by feed id.
 	Stats func(ctx context.Context) (map[int64]Totals, error)
 
-	// Jobs returns the newest background jobs, newest first.
-	Jobs func(ctx context.Context, limit int) ([]proget.JobStatus, error)
+	// Daily returns the downloads of a package on so many days, oldest first, the
+	// last of which is today.
+	Daily func(ctx context.Context, packageID int64, days int) ([]int64, error)
 
 	// Deleted returns the newest deleted versions of a feed, beginning below an
 	// id; 0 means with the newest.
@@ -39,10 +40,6 @@ type Config struct {
 
 	// Restore brings one of them back.
 	Restore func(ctx context.Context, f *proget.Feed, deletionID int64, by proget.Principal) (*proget.Version, error)
-
-	// Enqueue queues a background job, such as "integrity", or returns
-	// proget.ErrConflict if one of the kind and argument is unfinished.
-	Enqueue func(ctx context.Context, kind, argument string, by proget.Principal) error
 
 	// Sync waits until this process has applied everything that was committed
 	// before the call. An error means that the database cannot be reached and
@@ -102,7 +99,7 @@ func New(c Config) (http.Handler, error) {
 
 func (c *Config) check() error {
 	parts := c.Catalog != nil && c.Search != nil && c.Publisher != nil && c.Files != nil && c.Authority != nil && c.Admin != nil && c.Cluster != nil
-	funcs := c.Stats != nil && c.Jobs != nil && c.Deleted != nil && c.Restore != nil && c.Enqueue != nil && c.Sync != nil && c.BaseURL != nil
+	funcs := c.Stats != nil && c.Daily != nil && c.Deleted != nil && c.Restore != nil && c.Sync != nil && c.BaseURL != nil
 	if !parts || !funcs {
 		return errors.New("web: every field of Config but Types, Engine, Version and Logger must be set")
 	}
@@ -136,7 +133,6 @@ func (s *site) routes() []route {
 		{"POST /sign-out", s.signOut},
 
 		{"GET /administration", s.showAdministration},
-		{"POST /administration/jobs", s.startJob},
 		{"GET /administration/jobs/{job}", s.showJob},
 		{"POST /administration/jobs/{job}/cancel", s.cancelJob},
 		{"GET " + scheduledPath, s.showScheduled},
@@ -144,6 +140,7 @@ func (s *site) routes() []route {
 		{"POST " + scheduledPath + "/run", s.runTask},
 		{"GET /administration/cluster", s.showCluster},
 		{"POST /administration/cluster/remove", s.removeServer},
+		{"POST /administration/cluster/step-down", s.stepDown},
 		{"GET /administration/load-balancing", s.showMode(loadBalancing)},
 		{"POST /administration/load-balancing", s.setMode(loadBalancing)},
 		{"GET /administration/high-availability", s.showMode(highAvailability)},
@@ -154,6 +151,10 @@ func (s *site) routes() []route {
 		{"GET /administration/feeds/{feed}", s.showFeedSettings},
 		{"POST /administration/feeds/{feed}", s.changeFeed},
 		{"POST /administration/feeds/{feed}/delete", s.deleteFeed},
+		{"GET /administration/feeds/{feed}/retention", s.showRetention}, // ?rule=
+		{"POST /administration/feeds/{feed}/retention", s.saveRule},
+		{"POST /administration/feeds/{feed}/retention/delete", s.deleteRule},
+		{"POST /administration/feeds/{feed}/retention/run", s.runRetention},
 		{"GET /administration/keys", s.showKeys},
 		{"POST /administration/keys", s.createKey},
 		{"POST /administration/keys/delete", s.deleteKey},
@@ -179,7 +180,7 @@ func (s *site) nowhere(*visit) error {
 
 // contentPolicy lets a page load this package's files, and images from where
 // readmes have them, and nothing else.
-const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self' data: https:; script-src 'self'; " +
+const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self' data: https:; script-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // withHeaders sets what every answer carries. The referrer stays within the

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/web"
 )
 
@@ -24,7 +23,7 @@ func TestHeaders(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/feeds", "/none", "/administration", "/static/none.css"} {
 		h := w.browser().get(path).Header()
-		require.Equal(t, "default-src 'none'; style-src 'self'; img-src 'self' data: https:; script-src 'self'; "+
+		require.Equal(t, "default-src 'none'; style-src 'self'; img-src 'self' data: https:; script-src 'self'; connect-src 'self'; "+
 			"form-action 'self'; frame-ancestors 'none'; base-uri 'none'", h.Get("Content-Security-Policy"), path)
 		require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"), path)
 		require.NotEmpty(t, h.Get("Referrer-Policy"), path)
@@ -38,7 +37,7 @@ func TestNoInlineCode(t *testing.T) {
 	w := newWorld(t)
 	w.cluster()
 	w.publish(w.main, demoPackage{Name: "p", Version: "1"})
-	w.jobs = []proget.JobStatus{{Job: proget.Job{Kind: "integrity"}, State: proget.JobRunning, Total: 2}}
+	w.working()
 	admin := w.as("admin")
 	inline := regexp.MustCompile(`(?i)\sstyle=|<style|\son[a-z]+=|<script[^>]*>[^<]`)
 	for _, path := range []string{
@@ -115,12 +114,13 @@ func TestErrors(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, w.browser().get("/feeds/none").Code, "who may not see all is not told what exists")
 
 	admin := w.as("admin")
-	w.busy = io.ErrUnexpectedEOF
-	rec = admin.post("/administration/jobs", "kind", "integrity")
+	w.broken = io.ErrUnexpectedEOF
+	rec = admin.get("/feeds/main/deleted")
 	require.Equal(t, http.StatusInternalServerError, rec.Code)
 	require.NotContains(t, rec.Body.String(), "EOF", "nothing internal is shown")
 	require.Contains(t, rec.Body.String(), "its log says why")
 
+	w.broken = nil
 	head := admin.do(httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/feeds", nil))
 	require.Equal(t, http.StatusOK, head.Code)
 }

@@ -50,11 +50,9 @@ type world struct {
 	main      *proget.Feed
 	secret    *proget.Feed
 
-	base     string // the site's URL
-	away     error  // what Sync returns
-	jobs     []proget.JobStatus
-	enqueued []string
-	busy     error // what Enqueue returns
+	base   string // the site's URL
+	away   error  // what Sync returns
+	broken error  // what Deleted returns
 }
 
 func newWorld(t *testing.T) *world {
@@ -73,7 +71,7 @@ func newWorld(t *testing.T) *world {
 	w.catalog = catalog.New(w.store, types, nil)
 	w.publisher = publish.New(w.store, storage.NewSet(blobs, nil), types, &publish.Options{Logger: log})
 	w.registry = cluster.New(w.store, blobs, cluster.Options{Name: "web1", Roles: []string{"web"}, Fingerprints: ring.Fingerprints(),
-		Version: "1.2.3", OS: "linux/amd64", Address: "http://10.0.0.1:8624", Logger: log,
+		Version: "1.2.3", OS: "linux/amd64", Address: "http://10.0.0.1:8624", Office: "indexing", Logger: log,
 		State: func() cluster.State { return cluster.State{IndexLag: 7, Ready: true} }})
 	tail := indexing.NewTail(w.store, &indexing.TailOptions{Logger: log}, w.catalog, authority)
 	t.Cleanup(func() {
@@ -83,13 +81,8 @@ func newWorld(t *testing.T) *world {
 	})
 	w.handler, err = web.New(web.Config{
 		Catalog: w.catalog, Search: listing{w.catalog}, Publisher: w.publisher, Files: catalog.NewFiles(storage.NewSet(blobs, nil), w.store, log),
-		Authority: authority, Admin: admin.New(w.store, types, w.scheduler(), log), Cluster: w.registry, Types: types, Stats: w.stats,
-		Jobs:    func(context.Context, int) ([]proget.JobStatus, error) { return w.jobs, nil },
-		Deleted: w.store.ListDeleted, Restore: w.publisher.Restore,
-		Enqueue: func(_ context.Context, kind, argument string, by proget.Principal) error {
-			w.enqueued = append(w.enqueued, strings.TrimSpace(kind+" "+argument)+" by "+by.String())
-			return w.busy
-		},
+		Authority: authority, Admin: admin.New(w.store, types, w.scheduler(), log), Cluster: w.registry, Types: types, Stats: w.stats, Daily: w.store.DailyDownloads,
+		Deleted: w.deleted, Restore: w.publisher.Restore,
 		Sync: func(ctx context.Context) error {
 			if w.away != nil {
 				return w.away
@@ -152,6 +145,13 @@ func (w *world) stats(ctx context.Context) (map[int64]web.Totals, error) {
 	return totals, err
 }
 
+func (w *world) deleted(ctx context.Context, feedID, before int64, limit int) ([]proget.Deletion, error) {
+	if w.broken != nil {
+		return nil, w.broken
+	}
+	return w.store.ListDeleted(ctx, feedID, before, limit)
+}
+
 // publish puts a version into a feed.
 func (w *world) publish(f *proget.Feed, p demoPackage) *proget.Version {
 	w.t.Helper()
@@ -179,7 +179,18 @@ func (w *world) server(name string, self cluster.Self, age time.Duration) {
 // scheduler has one task.
 func (w *world) scheduler() *indexing.Scheduler {
 	return &indexing.Scheduler{DB: w.store, Office: "indexing", Tasks: []indexing.Task{
-		{Name: "clean", Title: "Clean the attic", About: "Sweeps & dusts.", Expression: "30 2 * * 0", Job: db.NewJob{Kind: "attic"}}}}
+		{Name: "clean", Title: "Clean the attic", About: "Sweeps & dusts.", Expression: "30 2 * * 0", Job: db.NewJob{Kind: "attic"}, Preview: "look"}}}
+}
+
+// working has a server work on a job of which it has done 21 of 50.
+func (w *world) working() *proget.Job {
+	w.t.Helper()
+	ctx := w.t.Context()
+	require.NoError(w.t, w.store.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, db.NewJob{Kind: "attic", QueuedBy: "ann"}) }))
+	j, err := w.store.ClaimJob(ctx, "index1", "", time.Minute)
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.store.BeatJob(ctx, j, time.Minute, 21, 50, "<b>sweeping</b>"))
+	return j
 }
 
 // A browser keeps cookies and sends what browsers send.

@@ -77,8 +77,18 @@ CREATE TABLE package_version (
     published    INTEGER NOT NULL,
     published_by TEXT    NOT NULL,
     downloads    INTEGER NOT NULL,
+    last_used    INTEGER NOT NULL,
     CONSTRAINT package_version_key UNIQUE (package_id, version_key)
 );
+
+-- Downloads by day, as the number 20261231. Old days are added to the first of their
+-- month.
+CREATE TABLE download_day (
+    version_id INTEGER NOT NULL REFERENCES package_version ON DELETE CASCADE,
+    day        INTEGER NOT NULL,
+    downloads  INTEGER NOT NULL,
+    PRIMARY KEY (version_id, day)
+) WITHOUT ROWID;
 
 CREATE TABLE blob (
     blob_id     INTEGER PRIMARY KEY,
@@ -161,6 +171,14 @@ CREATE TABLE deleted_file (
     storage_id INTEGER NOT NULL
 );
 CREATE INDEX deleted_file_version ON deleted_file (version_id);
+
+-- Which versions of a feed are deleted by themselves. conditions is JSON.
+CREATE TABLE retention_rule (
+    rule_id    INTEGER PRIMARY KEY AUTOINCREMENT, -- a form that was shown before a change must not name another rule
+    feed_id    INTEGER NOT NULL REFERENCES feed (feed_id),
+    conditions TEXT    NOT NULL
+);
+CREATE INDEX retention_rule_feed ON retention_rule (feed_id);
 
 CREATE TABLE user_account (
     user_id       INTEGER PRIMARY KEY,
@@ -279,6 +297,35 @@ CREATE TABLE term (
     seen   INTEGER NOT NULL,
     PRIMARY KEY (office, fence)
 );
+
+-- Files of a feed's repository index. A file is there from one generation until
+-- another; the one row of index_head says which is the present one. Several files
+-- can lie in one blob. ended is when until was set.
+CREATE TABLE index_head (
+    feed_id    INTEGER NOT NULL REFERENCES feed (feed_id),
+    kind       TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    build      TEXT NOT NULL,
+    state      TEXT NOT NULL,
+    PRIMARY KEY (feed_id, kind)
+);
+
+CREATE TABLE index_file (
+    feed_id INTEGER NOT NULL,
+    kind    TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    since   INTEGER NOT NULL,
+    until   INTEGER NOT NULL,
+    ended   INTEGER NOT NULL,
+    blob_id INTEGER NOT NULL REFERENCES blob (blob_id),
+    start   INTEGER NOT NULL,
+    size    INTEGER NOT NULL,
+    sha256  TEXT NOT NULL,
+    PRIMARY KEY (feed_id, kind, name, since),
+    FOREIGN KEY (feed_id, kind) REFERENCES index_head (feed_id, kind)
+);
+CREATE INDEX index_file_blob ON index_file (blob_id);
+CREATE INDEX index_file_ended ON index_file (ended) WHERE ended > 0;
 
 INSERT INTO storage (storage_id, name, name_key, url, probe, created) VALUES (0, 'Default', 'default', '', '', 0);
 INSERT INTO feed (feed_id, name, name_key, feed_type, description, active, created, storage_id, redirect)

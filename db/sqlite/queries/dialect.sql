@@ -24,8 +24,8 @@ RETURNING seq;
 INSERT INTO package (feed_id, name_key) VALUES (@feed_id, @name_key)
 ON CONFLICT (feed_id, name_key) DO NOTHING;
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
-                             published, published_by, downloads)
-SELECT p.package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0
+                             published, published_by, downloads, last_used)
+SELECT p.package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0, 0
 FROM package p
 WHERE p.feed_id = @feed_id AND p.name_key = @name_key;
 SELECT v.package_id, v.version_id, v.published,
@@ -74,8 +74,8 @@ LIMIT @limit OFFSET @skip;
 
 -- name: InsertVersion
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
-                             published, published_by, downloads)
-VALUES (@package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0)
+                             published, published_by, downloads, last_used)
+VALUES (@package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0, 0)
 RETURNING version_id, published;
 
 -- name: ListBlobs
@@ -140,4 +140,20 @@ SELECT job_id, kind, argument, state, attempt, failures, max_failures, worker, d
 FROM job
 WHERE job_id < @before
 ORDER BY job_id DESC
+LIMIT @limit;
+
+-- name: PurgeIndexFiles
+DELETE FROM index_file WHERE rowid IN (
+    SELECT i.rowid FROM index_file i WHERE i.ended > 0 AND i.ended <= @now - @kept LIMIT @limit);
+
+-- name: PurgeIndex
+DELETE FROM index_file WHERE rowid IN (
+    SELECT i.rowid FROM index_file i WHERE i.feed_id = @feed_id AND i.kind = @kind ORDER BY i.name LIMIT @limit);
+
+-- name: ListIndexFiles
+SELECT i.name, b.blob_id, b.sha256, b.size, b.storage_id, b.storage_key, i.start, i.size, i.sha256
+FROM index_file i
+JOIN blob b ON b.blob_id = i.blob_id
+WHERE i.feed_id = @feed_id AND i.kind = @kind AND i.name > @after AND i.since <= @generation AND i.until > @generation
+ORDER BY i.name
 LIMIT @limit;

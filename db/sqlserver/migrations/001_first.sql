@@ -77,7 +77,17 @@ CREATE TABLE package_version (
     published    BIGINT NOT NULL,
     published_by NVARCHAR(255) NOT NULL,
     downloads    BIGINT NOT NULL,
+    last_used    BIGINT NOT NULL,
     CONSTRAINT package_version_key UNIQUE (package_id, version_key)
+);
+
+-- Downloads by day, as the number 20261231. Old days are added to the first of their
+-- month.
+CREATE TABLE download_day (
+    version_id BIGINT NOT NULL REFERENCES package_version ON DELETE CASCADE,
+    day        BIGINT NOT NULL,
+    downloads  BIGINT NOT NULL,
+    PRIMARY KEY (version_id, day)
 );
 
 CREATE TABLE blob (
@@ -161,6 +171,14 @@ CREATE TABLE deleted_file (
     storage_id BIGINT NOT NULL
 );
 CREATE INDEX deleted_file_version ON deleted_file (version_id);
+
+-- Which versions of a feed are deleted by themselves. conditions is JSON.
+CREATE TABLE retention_rule (
+    rule_id    BIGINT NOT NULL IDENTITY PRIMARY KEY,
+    feed_id    BIGINT NOT NULL REFERENCES feed (feed_id),
+    conditions NVARCHAR(MAX) NOT NULL
+);
+CREATE INDEX retention_rule_feed ON retention_rule (feed_id);
 
 CREATE TABLE user_account (
     user_id BIGINT NOT NULL IDENTITY PRIMARY KEY,
@@ -279,6 +297,35 @@ CREATE TABLE term (
     seen   BIGINT NOT NULL,
     PRIMARY KEY (office, fence)
 );
+
+-- Files of a feed's repository index. A file is there from one generation until
+-- another; the one row of index_head says which is the present one. Several files
+-- can lie in one blob. ended is when until was set.
+CREATE TABLE index_head (
+    feed_id    BIGINT NOT NULL REFERENCES feed (feed_id),
+    kind       NVARCHAR(50) COLLATE Latin1_General_BIN2 NOT NULL,
+    generation BIGINT NOT NULL,
+    build      NVARCHAR(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    state      NVARCHAR(MAX) NOT NULL,
+    PRIMARY KEY (feed_id, kind)
+);
+
+CREATE TABLE index_file (
+    feed_id BIGINT NOT NULL,
+    kind    NVARCHAR(50) COLLATE Latin1_General_BIN2 NOT NULL,
+    name    NVARCHAR(350) COLLATE Latin1_General_BIN2 NOT NULL,
+    since   BIGINT NOT NULL,
+    until   BIGINT NOT NULL,
+    ended   BIGINT NOT NULL,
+    blob_id BIGINT NOT NULL REFERENCES blob (blob_id),
+    start   BIGINT NOT NULL,
+    size    BIGINT NOT NULL,
+    sha256  NVARCHAR(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    PRIMARY KEY (feed_id, kind, name, since),
+    FOREIGN KEY (feed_id, kind) REFERENCES index_head (feed_id, kind)
+);
+CREATE INDEX index_file_blob ON index_file (blob_id);
+CREATE INDEX index_file_ended ON index_file (ended) WHERE ended > 0;
 
 SET IDENTITY_INSERT storage ON;
 INSERT INTO storage (storage_id, name, name_key, url, probe, created) VALUES (0, 'Default', 'default', '', '', 0);

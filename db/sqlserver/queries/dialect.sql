@@ -28,8 +28,8 @@ INSERT INTO package (feed_id, name_key)
 SELECT @feed_id, @name_key
 WHERE NOT EXISTS (SELECT 1 FROM package p WITH (UPDLOCK, HOLDLOCK) WHERE p.feed_id = @feed_id AND p.name_key = @name_key);
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
-                             published, published_by, downloads)
-SELECT p.package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0
+                             published, published_by, downloads, last_used)
+SELECT p.package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0, 0
 FROM package p
 WHERE p.feed_id = @feed_id AND p.name_key = @name_key;
 SELECT v.package_id, v.version_id, v.published,
@@ -80,9 +80,9 @@ OFFSET @skip ROWS FETCH NEXT @limit ROWS ONLY;
 
 -- name: InsertVersion
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest,
-                             published, published_by, downloads)
+                             published, published_by, downloads, last_used)
 OUTPUT inserted.version_id, inserted.published
-VALUES (@package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0);
+VALUES (@package_id, @name, @version, @version_key, @prerelease, 1, '', 0, @manifest, @now, @published_by, 0, 0);
 
 -- name: ListBlobs
 SELECT TOP (@limit) blob_id, sha256, size, storage_id, storage_key FROM blob
@@ -143,3 +143,16 @@ SELECT TOP (@limit) job_id, kind, argument, state, attempt, failures, max_failur
 FROM job
 WHERE job_id < @before
 ORDER BY job_id DESC;
+
+-- name: PurgeIndexFiles
+DELETE TOP (@limit) FROM index_file WHERE ended > 0 AND ended <= @now - @kept;
+
+-- name: PurgeIndex
+DELETE TOP (@limit) FROM index_file WHERE feed_id = @feed_id AND kind = @kind;
+
+-- name: ListIndexFiles
+SELECT TOP (@limit) i.name, b.blob_id, b.sha256, b.size, b.storage_id, b.storage_key, i.start, i.size, i.sha256
+FROM index_file i
+JOIN blob b ON b.blob_id = i.blob_id
+WHERE i.feed_id = @feed_id AND i.kind = @kind AND i.name > @after AND i.since <= @generation AND i.until > @generation
+ORDER BY i.name;

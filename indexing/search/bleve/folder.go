@@ -38,6 +38,35 @@ func (x *Index) CopyTo(dir string) error {
 	return writeFormat(dir)
 }
 
+// Format implements snapshot.Index.
+func (*Index) Format() string { return Format }
+
+// Adopt puts a copy that CopyTo wrote, whose folder it takes away, in the place
+// of what the index holds. If the copy is of no use, the index is empty
+// afterwards.
+func (x *Index) Adopt(dir string) error {
+	x.life.Lock()
+	defer x.life.Unlock()
+	if x.closed {
+		return errors.New("the search index is closed")
+	}
+	if x.text != nil {
+		_ = closeDamaged(x.text)
+		x.text = nil
+	}
+	err := os.RemoveAll(x.path)
+	if err == nil {
+		err = os.Rename(dir, x.path)
+	}
+	if err == nil {
+		err = x.open()
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("adopt a copy of the search index: %w", err), x.create())
+	}
+	return nil
+}
+
 func writeFormat(path string) error {
 	return os.WriteFile(filepath.Join(path, formatFile), []byte(Format), 0o600)
 }

@@ -39,7 +39,7 @@ type (
 		Type         string `json:"@type"`
 		ID           string `json:"id"`
 		Range        string `json:"range,omitempty"`
-		Registration string `json:"registration"`
+		Registration string `json:"registration,omitempty"`
 	}
 	deprecation struct {
 		Reasons []string `json:"reasons"`
@@ -56,14 +56,14 @@ func (reg *registration) entry(v *proget.Version) (catalogEntry, error) {
 		ID:                       reg.links.leaf(reg.hive, reg.id, v.Key),
 		Type:                     "PackageDetails",
 		Authors:                  m.Authors,
-		DependencyGroups:         reg.groups(m),
+		DependencyGroups:         entryGroups(m, func(id string) string { return reg.links.index(reg.hive, id) }),
 		Deprecation:              newDeprecation(v.Status),
 		Description:              m.Description,
-		IconURL:                  webURL(m.IconURL),
+		IconURL:                  reg.icon(m, reg.id, v.Key),
 		PackageID:                v.Name,
 		Language:                 m.Language,
 		LicenseExpression:        m.LicenseExpression,
-		LicenseURL:               m.licenseLink(),
+		LicenseURL:               reg.license(m, reg.id, v.Key),
 		Listed:                   v.Status.Listed,
 		MinClientVersion:         m.MinClientVersion,
 		PackageContent:           reg.content(reg.id, v.Key),
@@ -77,9 +77,9 @@ func (reg *registration) entry(v *proget.Version) (catalogEntry, error) {
 	}, nil
 }
 
-// groups leaves out a range that clients could not parse, which they then take
+// entryGroups leaves out a range that clients could not parse, which they then take
 // for "any version", as they do when they read it in the package itself.
-func (reg *registration) groups(m *metadata) []entryGroup {
+func entryGroups(m *metadata, registration func(id string) string) []entryGroup {
 	groups := make([]entryGroup, 0, len(m.DependencyGroups))
 	for _, g := range m.DependencyGroups {
 		group := entryGroup{Type: "PackageDependencyGroup", TargetFramework: g.TargetFramework}
@@ -87,7 +87,7 @@ func (reg *registration) groups(m *metadata) []entryGroup {
 			item := entryDependency{
 				Type:         "PackageDependency",
 				ID:           d.ID,
-				Registration: reg.links.index(reg.hive, d.ID),
+				Registration: registration(d.ID),
 			}
 			if r, ok := parseRange(d.Range); ok {
 				item.Range = r.String()

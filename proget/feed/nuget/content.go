@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	slashpath "path"
+	"strings"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
@@ -65,19 +67,25 @@ func (h *handler) contentNuspec(w http.ResponseWriter, r *feed.Request, rt route
 		return err
 	}
 	doc, err := p.Document("nuspec "+v.Key, "application/xml", func() ([]byte, error) {
-		return h.extractNuspec(r.Context(), v)
+		return h.extract(r.Context(), v, (*nupkg).nuspec)
 	})
 	if err != nil {
 		return err
 	}
-	// A browser would run scripts in XML that a stranger has uploaded.
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	doc.Serve(w, r.Request)
+	serveForeign(w, r, doc)
 	return nil
 }
 
-func (h *handler) extractNuspec(ctx context.Context, v *proget.Version) ([]byte, error) {
+// serveForeign serves what a stranger has uploaded so that a browser runs none
+// of it.
+func serveForeign(w http.ResponseWriter, r *feed.Request, doc *feed.Document) {
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	doc.Serve(w, r.Request)
+}
+
+// extract reads a part of a stored package.
+func (h *handler) extract(ctx context.Context, v *proget.Version, read func(*nupkg) ([]byte, error)) ([]byte, error) {
 	file, err := packageFile(v)
 	if err != nil {
 		return nil, err
@@ -87,20 +95,66 @@ func (h *handler) extractNuspec(ctx context.Context, v *proget.Version) ([]byte,
 		return nil, err
 	}
 	defer content.Close()
-	text, err := readStoredNuspec(content)
+	p, err := openPackage(content, content.Size())
+	if err == nil {
+		var text []byte
+		if text, err = read(p); err == nil {
+			return text, nil
+		}
+	}
 	if errors.Is(err, proget.ErrInvalid) {
 		// What was accepted once is damaged now: no mistake of this client.
-		return nil, fmt.Errorf("read the nuspec of %s %s: %s", v.Name, v.Key, err)
+		return nil, fmt.Errorf("read the package of %s %s: %s", v.Name, v.Key, err)
 	}
-	return text, err
+	return nil, err
 }
 
-func readStoredNuspec(content feed.Content) ([]byte, error) {
-	p, err := openPackage(content, content.Size())
+// contentIcon serves the icon that is part of the package.
+func (h *handler) contentIcon(w http.ResponseWriter, r *feed.Request, rt route) error {
+	return h.contentExtra(w, r, rt, "icon", func(m *metadata) string { return m.Icon })
+}
+
+// contentLicense serves the license's text that is part of the package.
+func (h *handler) contentLicense(w http.ResponseWriter, r *feed.Request, rt route) error {
+	return h.contentExtra(w, r, rt, "license", func(m *metadata) string { return m.LicenseFile })
+}
+
+// extraTypes are the files that NuGet takes for icons and licenses.
+var extraTypes = map[string]string{
+	".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
+	".txt": "text/plain; charset=utf-8", ".md": "text/markdown; charset=utf-8", "": "text/plain; charset=utf-8",
+}
+
+// contentExtra serves a file of the package that its manifest names. That it is
+// missing or damaged is no reason to refuse a package: nobody needs it.
+func (h *handler) contentExtra(w http.ResponseWriter, r *feed.Request, rt route, what string, path func(*metadata) string) error {
+	p, v, err := h.find(r.Context(), r.Feed, rt)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return p.nuspec()
+	m, err := decode(v)
+	if err != nil {
+		return err
+	}
+	none := proget.Errorf(proget.ErrNotFound, "%s %s has no %s of its own that can be shown.", v.Name, v.Key, what)
+	kind, known := extraTypes[strings.ToLower(slashpath.Ext(path(m)))]
+	if path(m) == "" || !known {
+		return none
+	}
+	doc, err := p.Document(what+" "+v.Key, kind, func() ([]byte, error) {
+		return h.extract(r.Context(), v, func(p *nupkg) ([]byte, error) {
+			bytes, err := p.entry(path(m), maxExtra)
+			if err != nil && p.ReadError() == nil {
+				err = none
+			}
+			return bytes, err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	serveForeign(w, r, doc)
+	return nil
 }
 
 func (h *handler) contentReadme(w http.ResponseWriter, r *feed.Request, rt route) error {
@@ -121,7 +175,6 @@ func (h *handler) contentReadme(w http.ResponseWriter, r *feed.Request, rt route
 	if err != nil {
 		return err
 	}
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	doc.Serve(w, r.Request)
+	serveForeign(w, r, doc)
 	return nil
 }

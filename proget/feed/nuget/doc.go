@@ -1,6 +1,6 @@
 // Package nuget is the feed type for NuGet packages: what a .nupkg says of
 // itself, how NuGet names and orders versions, and the server side of NuGet's
-// protocol, version 3.
+// protocol, versions 3 and 2.
 //
 // # The protocol
 //
@@ -13,7 +13,13 @@
 //   - search-query-service-resource and search-autocomplete-service-resource:
 //     search.go
 //   - package-publish-resource: publish.go
-//   - readme-template-resource: content.go
+//   - readme-template-resource: content.go, which also serves icons and licenses
+//     that are part of a package
+//   - catalog-resource: catalog.go
+//
+// Version 2 is an OData service (odata.org/documentation/odata-version-2-0) whose
+// entity nobody specified: v2.go has the questions, v2entity.go the properties,
+// v2render.go the documents.
 //
 // Every URL is taken apart by the one function [parse]. Versions follow
 // https://learn.microsoft.com/nuget/concepts/package-versioning, manifests

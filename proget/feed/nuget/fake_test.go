@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -49,7 +50,7 @@ func newWorld(t *testing.T, opts *Options) *world {
 		clock:    time.Date(2024, 5, 6, 7, 8, 9, 123456789, time.UTC),
 	}
 	w.handler = w.typ.Handler(feed.Services{
-		Packages: w, Publisher: w, Search: w, Files: w,
+		Packages: w, Publisher: w, Search: w, Files: w, Indexes: w,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	return w
@@ -144,8 +145,20 @@ func (w *world) Package(_ context.Context, _ *proget.Feed, key string) (*feed.Pa
 	return nil, proget.Errorf(proget.ErrNotFound, "The feed has no package %s.", key)
 }
 
-func (w *world) List(context.Context, *proget.Feed, string, int) ([]*feed.Package, error) {
-	return nil, errors.ErrUnsupported
+func (w *world) List(_ context.Context, _ *proget.Feed, after string, limit int) (some []*feed.Package, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(w.packages)) {
+		if key > after && len(some) < limit {
+			some = append(some, w.packages[key])
+		}
+	}
+	return some, nil
+}
+
+// Read is what a world says of files that nobody has built.
+func (w *world) Read(_ context.Context, _ int64, _, name string) ([]byte, error) {
+	return nil, proget.Errorf(proget.ErrNotFound, "There is no file %s.", name)
 }
 
 func (w *world) Publish(ctx context.Context, u feed.Upload) (*proget.Version, error) {

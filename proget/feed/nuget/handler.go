@@ -44,16 +44,30 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 		return h.contentNuspec(w, r, rt)
 	case contentReadme:
 		return h.contentReadme(w, r, rt)
+	case contentIcon:
+		return h.contentIcon(w, r, rt)
+	case contentLicense:
+		return h.contentLicense(w, r, rt)
 	case registrationIndex:
 		return h.registrationIndex(w, r, rt)
 	case registrationPage:
 		return h.registrationPage(w, r, rt)
 	case registrationLeaf:
 		return h.registrationLeaf(w, r, rt)
+	case catalogFile:
+		return h.catalog(w, r, rt.file)
 	case searchPackages:
 		return h.search(w, r)
 	case autocomplete:
 		return h.autocomplete(w, r)
+	case v2Service:
+		return serveV2Service(w, r)
+	case v2Metadata:
+		return serveV2Metadata(w, r)
+	case v2Packages, v2Find, v2Search, v2Updates:
+		return h.v2List(w, r, rt)
+	case v2Entry:
+		return h.v2One(w, r, rt)
 	case pushPackage:
 		return h.push(w, r)
 	case unlistVersion:
@@ -107,6 +121,8 @@ func renderServiceIndex(l links) indexDocument {
 		"SearchQueryService", "SearchQueryService/3.0.0-beta", "SearchQueryService/3.0.0-rc", "SearchQueryService/3.5.0")
 	add(l.base+"/v3/autocomplete", "Package ids by prefix; versions by id.",
 		"SearchAutocompleteService", "SearchAutocompleteService/3.0.0-beta", "SearchAutocompleteService/3.0.0-rc", "SearchAutocompleteService/3.5.0")
+	add(l.base+"/v3/"+catalogKind+"/"+catalogIndex, "All that happened in this feed, for mirrors to follow.", "Catalog/3.0.0")
+	add(l.base+"/v2/", "Version 2 of the protocol, for old clients.", "LegacyGallery", "LegacyGallery/2.0.0")
 	add(l.base+"/api/v2/package", "Push, unlist and relist.", "PackagePublish/2.0.0")
 	add(l.base+"/v3/flatcontainer/{lower_id}/{lower_version}/readme", "The readme of a package.", "ReadmeUriTemplate/6.13.0")
 	return doc
@@ -130,8 +146,29 @@ func (l links) page(h hive, id, lower, upper string) string {
 }
 
 func (l links) content(id, key string) string {
-	id = url.PathEscape(nameKey(id))
-	return l.base + "/v3/flatcontainer/" + id + "/" + key + "/" + id + "." + key + ".nupkg"
+	return l.version(id, key) + "/" + url.PathEscape(nameKey(id)) + "." + key + ".nupkg"
+}
+
+func (l links) version(id, key string) string {
+	return l.base + "/v3/flatcontainer/" + url.PathEscape(nameKey(id)) + "/" + key
+}
+
+// icon is where clients find a version's icon, its own before one elsewhere; ""
+// if it has none.
+func (l links) icon(m *metadata, id, key string) string {
+	if m.Icon != "" {
+		return l.version(id, key) + "/icon"
+	}
+	return webURL(m.IconURL)
+}
+
+// license is the page that clients open for a version's license; "" if there is
+// none.
+func (l links) license(m *metadata, id, key string) string {
+	if m.LicenseExpression == "" && m.LicenseFile != "" {
+		return l.version(id, key) + "/license"
+	}
+	return m.licenseLink()
 }
 
 // marshal leaves out the escapes that JSON needs inside HTML alone.

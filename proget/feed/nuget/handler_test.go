@@ -222,7 +222,7 @@ func TestNotFound(t *testing.T) {
 	w := newWorld(t, nil)
 	w.publish(simple(t, "A", "1.0"))
 	for _, path := range []string{
-		"v3", "v2/", "v3/nothing", "v3/flatcontainer/b/index.json", "v3/flatcontainer/a/2.0.0/a.2.0.0.nupkg",
+		"v3", "v2/Nothing", "v2/package/b/1.0", "v2/Packages(Id='a',Version='2.0')", "v3/nothing", "v3/flatcontainer/b/index.json", "v3/flatcontainer/a/2.0.0/a.2.0.0.nupkg",
 		"v3/flatcontainer/a/2.0.0/a.nuspec", "v3/registration/b/index.json", "v3/registration/a/2.0.0.json",
 		"v3/registration/b/page/1.0.0/1.0.0.json", "v3/registration/a/page/2.0.0/3.0.0.json",
 		"v3/registration/a/page/2.0.0/1.0.0.json",
@@ -242,9 +242,8 @@ func TestMethodNotAllowed(t *testing.T) {
 		"DELETE v3/index.json":                       "GET, HEAD",
 		"POST v3/search":                             "GET, HEAD",
 		"PUT v3/flatcontainer/a/1.0.0/a.1.0.0.nupkg": "GET, HEAD",
-		"GET ":                       "PUT",
-		"DELETE api/v2/package":      "PUT",
-		"GET api/v2/package/a/1.0.0": "POST, DELETE",
+		"POST v2/Packages()":                         "GET, HEAD",
+		"PATCH a/1.0.0":                              "POST, DELETE",
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		rec := w.do(method, path, nil)

@@ -37,6 +37,7 @@ func New(opts *Options) feed.Type {
 		Handler: func(s feed.Services) feed.Handler {
 			return &handler{services: s, hardDelete: hardDelete}
 		},
+		Index:      catalogOf,
 		WriteError: writeError,
 	}
 }

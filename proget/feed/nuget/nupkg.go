@@ -17,6 +17,7 @@ import (
 const (
 	maxNuspec = 1 << 20
 	maxReadme = 256 << 10
+	maxExtra  = 1 << 20 // of an icon or a license, as on nuget.org
 )
 
 // inspect is feed.Type's Inspect.
@@ -122,21 +123,25 @@ func (p *nupkg) nuspec() ([]byte, error) {
 // readme returns the text of the readme that the .nuspec names, or "" if it is
 // missing, damaged or too long: nobody needs it to use the package.
 func (p *nupkg) readme(path string) (string, error) {
+	text, err := p.entry(path, maxReadme)
+	if failed := p.ReadError(); failed != nil {
+		return "", failed
+	}
+	if err != nil {
+		return "", nil
+	}
+	return plainText(text), nil
+}
+
+// entry returns the file at a path that the .nuspec names, or proget.ErrNotFound.
+func (p *nupkg) entry(path string, limit int64) ([]byte, error) {
 	path = strings.TrimLeft(strings.TrimPrefix(strings.ReplaceAll(path, `\`, "/"), "./"), "/")
 	for i, name := range p.Names {
-		if path == "" || !strings.EqualFold(name, path) {
-			continue
+		if path != "" && strings.EqualFold(name, path) {
+			return p.Read(p.File[i], limit)
 		}
-		text, err := p.Read(p.File[i], maxReadme)
-		if failed := p.ReadError(); failed != nil {
-			return "", failed
-		}
-		if err != nil {
-			return "", nil
-		}
-		return plainText(text), nil
 	}
-	return "", nil
+	return nil, proget.Errorf(proget.ErrNotFound, "The package has no file %.100q.", path)
 }
 
 // plainText makes sure that every database can store the text.

@@ -3,6 +3,7 @@ package nuget
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/proget-go/ha/proget"
@@ -19,11 +20,21 @@ const (
 	contentPackage
 	contentNuspec
 	contentReadme
+	contentIcon
+	contentLicense
 	registrationIndex
 	registrationPage
 	registrationLeaf
+	catalogFile
 	searchPackages
 	autocomplete
+	v2Service
+	v2Metadata
+	v2Packages
+	v2Find
+	v2Search
+	v2Updates
+	v2Entry
 	pushPackage
 	unlistVersion
 	relistVersion
@@ -47,6 +58,8 @@ type route struct {
 	version string // a version key
 	lower   string // version keys between which a page lies
 	upper   string
+	file    string // of the catalog
+	count   bool   // of a collection of version 2: only the number
 }
 
 // task returns the permission that the route needs.
@@ -100,10 +113,17 @@ func split(path string) ([]string, bool) {
 }
 
 // trimPublish removes the path of the publish resource, which is optional:
-// ProGet's users push to the feed's own URL.
+// ProGet's users push to the feed's own URL, and clients of version 2 to what
+// they were given as their source.
 func trimPublish(segments []string) []string {
-	if len(segments) >= 3 && segments[0] == "api" && segments[1] == "v2" && segments[2] == "package" {
-		return segments[3:]
+	for _, prefix := range [][]string{{"api", "v2", "package"}, {"api", "v2"}, {"v2", "package"}, {"v2"}} {
+		n := len(prefix)
+		if len(segments) < n || !slices.Equal(segments[:n], prefix) {
+			continue
+		}
+		if rest := segments[n:]; len(rest) == 0 || len(rest) == 2 { // else it is a package of that name
+			return rest
+		}
 	}
 	return segments
 }
@@ -121,7 +141,10 @@ func parseVersionRoute(a action, segments []string) route {
 }
 
 func parseRead(segments []string) route {
-	if len(segments) < 2 || segments[0] != "v3" {
+	if len(segments) == 0 || segments[0] != "v3" {
+		return parseV2(segments)
+	}
+	if len(segments) == 1 {
 		return route{}
 	}
 	rest := segments[2:]
@@ -132,6 +155,8 @@ func parseRead(segments []string) route {
 		return parseRegistration(hive(segments[1]), rest)
 	case "index.json":
 		return parseLeafless(serviceIndex, rest)
+	case catalogKind:
+		return route{action: catalogFile, file: strings.Join(rest, "/")}
 	case "search":
 		return parseLeafless(searchPackages, rest)
 	case "autocomplete":
@@ -148,7 +173,7 @@ func parseLeafless(a action, rest []string) route {
 }
 
 // parseContent understands {id}/index.json, {id}/{version}/{id}.{version}.nupkg,
-// {id}/{version}/{id}.nuspec and {id}/{version}/readme.
+// {id}/{version}/{id}.nuspec and {id}/{version}/readme, icon or license.
 func parseContent(segments []string) route {
 	if len(segments) == 2 && segments[1] == "index.json" {
 		return route{action: contentVersions, id: nameKey(segments[0])}
@@ -165,6 +190,10 @@ func parseContent(segments []string) route {
 		r.action = contentNuspec
 	case file == "readme":
 		r.action = contentReadme
+	case file == "icon":
+		r.action = contentIcon
+	case file == "license":
+		r.action = contentLicense
 	default:
 		return route{}
 	}

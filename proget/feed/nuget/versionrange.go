@@ -58,6 +58,25 @@ func (r *versionRange) ordered() bool {
 	return c < 0 || c == 0 && r.minInclusive == r.maxInclusive
 }
 
+// contains reports whether a version key lies within the range.
+func (r versionRange) contains(key string) bool {
+	v, ok := parseVersion(key)
+	if !ok {
+		return false
+	}
+	if r.min != nil {
+		if c := r.min.compare(v); c > 0 || c == 0 && !r.minInclusive {
+			return false
+		}
+	}
+	if r.max != nil {
+		if c := r.max.compare(v); c < 0 || c == 0 && !r.maxInclusive {
+			return false
+		}
+	}
+	return true
+}
+
 // String returns the normalized notation, the only one that every client reads
 // in a registration: "[1.0.0, 2.0.0)".
 func (r versionRange) String() string {

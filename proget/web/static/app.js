@@ -1,5 +1,5 @@
 // Enhances pages that work without it: buttons that copy what stands beside
-// them, and a filter that applies itself.
+// them, a filter that applies itself, and pages that keep themselves current.
 "use strict";
 
 function copy(button) {
@@ -11,14 +11,42 @@ function copy(button) {
   ).finally(() => setTimeout(() => { button.textContent = label; }, 1500));
 }
 
-// Browsers offer the clipboard to pages that came over https only.
-if (navigator.clipboard) {
-  for (const button of document.querySelectorAll("button[data-copy]")) {
-    button.hidden = false;
-    button.addEventListener("click", () => copy(button));
+// enhance does so for what is in the page now.
+function enhance() {
+  // Browsers offer the clipboard to pages that came over https only.
+  if (navigator.clipboard) {
+    for (const button of document.querySelectorAll("button[data-copy]")) {
+      button.hidden = false;
+      button.addEventListener("click", () => copy(button));
+    }
+  }
+  for (const box of document.querySelectorAll("input[data-submit]")) {
+    box.addEventListener("change", () => box.form.requestSubmit());
   }
 }
 
-for (const box of document.querySelectorAll("input[data-submit]")) {
-  box.addEventListener("change", () => box.form.requestSubmit());
+// refresh puts what the page says now in the place of what it said, and leaves
+// alone what its reader is about: an open detail, a field, a selection.
+async function refresh() {
+  const main = document.getElementById("main");
+  const busy = main.contains(document.activeElement) && document.activeElement !== main;
+  if (document.hidden || busy || !getSelection().isCollapsed) return;
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (response.redirected) return location.reload(); // most often to sign in
+  const next = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("main");
+  if (!next || next.innerHTML === main.innerHTML) return;
+  for (const detail of main.querySelectorAll("details[open][id]")) {
+    next.querySelector("#" + CSS.escape(detail.id))?.setAttribute("open", "");
+  }
+  const scrolled = [...main.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
+  main.replaceChildren(...next.childNodes);
+  main.querySelectorAll(".scroll").forEach((box, i) => { box.scrollLeft = scrolled[i] ?? 0; });
+  enhance();
+}
+
+enhance();
+const every = Number(document.body.dataset.refresh);
+if (every) {
+  const again = () => refresh().catch(() => {}).finally(() => setTimeout(again, every * 1000)); // a server that is away comes back, or another answers
+  setTimeout(again, every * 1000);
 }

@@ -1,0 +1,111 @@
+package dbtest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+)
+
+// testRetentionRules: the rules of a feed are there as they were given, in their
+// order, and go with the feed.
+func testRetentionRules(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id, other := newFeed(t, s, "main"), newFeed(t, s, "other")
+	often := int64(0)
+	full := proget.RetentionRule{Prereleases: true, KeepNewest: 3, UnusedDays: 30, AgeDays: 60, MaxDownloads: &often, Names: []string{"a*", "b"},
+		KeepNames: []string{"c"}, Versions: []string{"1.*"}, KeepVersions: []string{"*-rc*"}, QuotaKB: 1 << 30, PerPackage: true}
+	set := func(feed int64, rules ...proget.RetentionRule) {
+		require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.SetRetentionRules(ctx, feed, rules) }))
+	}
+	set(id, full, proget.RetentionRule{KeepNewest: 1})
+	set(other, proget.RetentionRule{AgeDays: 1})
+	first, err := s.ListRetentionRules(ctx)
+	require.NoError(t, err)
+	require.Len(t, first, 2)
+	require.Len(t, first[id], 2)
+	got := first[id][0]
+	got.ID = 0
+	require.Equal(t, full, got)
+
+	set(id, proget.RetentionRule{KeepNewest: 2})
+	var now []proget.RetentionRule
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) (err error) {
+		now, err = tx.RetentionRules(ctx, id)
+		return err
+	}))
+	require.Len(t, now, 1)
+	require.Equal(t, 2, now[0].KeepNewest)
+	require.Greater(t, now[0].ID, max(first[id][0].ID, first[id][1].ID), "an id is never used again")
+
+	require.NoError(t, administer(ctx, s, "delete", func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "main") }))
+	all, err := s.ListRetentionRules(ctx)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.Len(t, all[other], 1)
+}
+
+// testVersionUse: what is known of the use of versions.
+func testVersionUse(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	pre := version(2)
+	pre.Prerelease = true
+	for operation, v := range map[string]*proget.Version{"one": version(1), "two": pre} {
+		_, err := publish(ctx, s, id, operation, v)
+		require.NoError(t, err)
+	}
+	use := func() map[string]db.VersionUse {
+		all, err := s.ListVersionUse(ctx, id, "a", "b")
+		require.NoError(t, err)
+		require.Len(t, all, 2)
+		require.Less(t, all[0].ID, all[1].ID)
+		return map[string]db.VersionUse{all[0].Key: all[0], all[1].Key: all[1]}
+	}
+	v := use()["1.0.1"]
+	require.Equal(t, []string{"acme.lib", "Acme.Lib", "1.0.1"}, []string{v.PackageKey, v.Name, v.Version})
+	require.False(t, v.Prerelease)
+	require.True(t, use()["1.0.2"].Prerelease)
+	require.EqualValues(t, 100, v.Bytes)
+	require.WithinDuration(t, time.Now(), v.Published, time.Hour)
+	require.Zero(t, v.LastUsed)
+	require.NoError(t, s.AddDownloads(ctx, time.Now(), map[int64]int64{v.ID: 4}))
+	v = use()["1.0.1"]
+	require.EqualValues(t, 4, v.Downloads)
+	require.False(t, v.LastUsed.Before(v.Published))
+	for _, keys := range [][2]string{{"acme.lib", "b"}, {"a", "acme.li"}} {
+		none, err := s.ListVersionUse(ctx, id, keys[0], keys[1])
+		require.NoError(t, err)
+		require.Empty(t, none)
+	}
+
+	require.NoError(t, remove(ctx, s, id, "delete", "1.0.2"))
+	deleted, err := s.ListDeleted(ctx, id, 0, 1)
+	require.NoError(t, err)
+	_, err = bringBack(ctx, s, id, deleted[0].ID, "back")
+	require.NoError(t, err)
+	require.NotZero(t, use()["1.0.2"].LastUsed, "who brings it back has a use for it")
+}
+
+// testHoldJob: what is done under a claim that is lost, or for a job that is to
+// be given up, is not written.
+func testHoldJob(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, db.NewJob{Kind: "k"}) }))
+	hold := func(ctx context.Context, j *proget.Job) error {
+		return s.Tx(ctx, func(tx *db.Tx) error { return tx.HoldJob(ctx, j) })
+	}
+	j := claimJob(t, s, "")
+	require.NoError(t, hold(ctx, j))
+	require.NoError(t, s.RetryJob(ctx, j, 0, false, ""))
+	require.ErrorIs(t, hold(ctx, j), proget.ErrStale)
+	again := claimJob(t, s, "")
+	require.ErrorIs(t, hold(ctx, j), proget.ErrStale)
+	require.NoError(t, hold(ctx, again))
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.CancelJob(ctx, again.ID) }))
+	require.ErrorIs(t, hold(ctx, again), proget.ErrStale)
+}

@@ -1,0 +1,91 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// AddDownloads adds counts of downloads on a day, keyed by version id. Versions
+// that are gone are passed over.
+func (s *Store) AddDownloads(ctx context.Context, day time.Time, counts map[int64]int64) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		for _, id := range sortedKeys(counts) { // one order for all nodes: no deadlock
+			if err := tx.addDownloads(ctx, day, id, counts[id]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// addDownloads updates the version first, whose lock makes sure that one node
+// alone begins its day.
+func (tx *Tx) addDownloads(ctx context.Context, day time.Time, versionID, n int64) error {
+	named := []sql.NamedArg{arg("version_id", versionID), arg("downloads", n)}
+	if found, err := tx.run(ctx, "AddDownloads", named...); err != nil || found == 0 {
+		return err
+	}
+	named = append(named, arg("day", dayNumber(day)))
+	found, err := tx.run(ctx, "AddDayDownloads", named...)
+	if err == nil && found == 0 {
+		_, err = tx.run(ctx, "InsertDayDownloads", named...)
+	}
+	return err
+}
+
+// dayNumber is a day of UTC as a number that people can read, and whose months
+// SQL can tell: 20261231.
+func dayNumber(t time.Time) int64 {
+	y, m, d := t.UTC().Date()
+	return int64(y)*10_000 + int64(m)*100 + int64(d)
+}
+
+// DailyDownloads returns the downloads of a package's present versions on so many
+// days, oldest first, the last of which is today by the database's clock. They are
+// a moment old.
+func (s *Store) DailyDownloads(ctx context.Context, packageID int64, days int) ([]int64, error) {
+	today, err := s.Clock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	first := today.UTC().AddDate(0, 0, 1-days)
+	byDay := make(map[int64]int64, days)
+	err = s.readOld(ctx, func(c *conn) error {
+		clear(byDay)
+		return c.each(ctx, "DailyDownloads", []sql.NamedArg{arg("package_id", packageID), arg("since", dayNumber(first))}, func(rows *sql.Rows) error {
+			var day, n int64
+			err := rows.Scan(&day, &n)
+			byDay[day] = n
+			return err
+		})
+	})
+	counts := make([]int64, days)
+	for i := range counts {
+		counts[i] = byDay[dayNumber(first.AddDate(0, 0, i))]
+	}
+	return counts, err
+}
+
+// LastCounted returns the greatest id of a version with downloads by day.
+func (s *Store) LastCounted(ctx context.Context) (id int64, err error) {
+	err = s.read(ctx, func(c *conn) error { return c.one(ctx, "LastCounted", nil, &id) })
+	return id, err
+}
+
+// RollUpDownloads adds the downloads on days of months before the one of a time
+// to the first of their month, for the versions with ids after one and up to
+// another. It returns how many days it did away with.
+func (s *Store) RollUpDownloads(ctx context.Context, before time.Time, after, upto int64) (days int64, err error) {
+	named := []sql.NamedArg{arg("after", after), arg("upto", upto), arg("before", dayNumber(before)/100*100)}
+	err = s.Tx(ctx, func(tx *Tx) error {
+		for _, name := range []string{"SumMonths", "InsertMonths"} {
+			if _, err := tx.run(ctx, name, named...); err != nil {
+				return err
+			}
+		}
+		days, err = tx.run(ctx, "DeleteDays", named...)
+		return err
+	})
+	return days, err
+}

@@ -1,0 +1,100 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// ListRetentionRules returns the rules of all feeds in their order, by feed id.
+// Their number is an administrator's choice and small.
+func (s *Store) ListRetentionRules(ctx context.Context) (rules map[int64][]proget.RetentionRule, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		rules, err = c.retentionRules(ctx)
+		return err
+	})
+	return rules, err
+}
+
+// RetentionRules returns the rules of a feed in their order.
+func (tx *Tx) RetentionRules(ctx context.Context, feedID int64) ([]proget.RetentionRule, error) {
+	all, err := tx.retentionRules(ctx)
+	return all[feedID], err
+}
+
+func (c *conn) retentionRules(ctx context.Context) (map[int64][]proget.RetentionRule, error) {
+	rules := make(map[int64][]proget.RetentionRule)
+	err := c.each(ctx, "ListRetentionRules", nil, func(rows *sql.Rows) error {
+		var r proget.RetentionRule
+		var id, feedID int64
+		var conditions string
+		if err := rows.Scan(&id, &feedID, &conditions); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(conditions), &r); err != nil {
+			return fmt.Errorf("read retention rule %d: %w", id, err)
+		}
+		r.ID = id
+		rules[feedID] = append(rules[feedID], r)
+		return nil
+	})
+	return rules, err
+}
+
+// SetRetentionRules replaces the rules of a feed that FindFeed returned, within
+// a change of the system feed. Each gets a new id.
+func (tx *Tx) SetRetentionRules(ctx context.Context, feedID int64, rules []proget.RetentionRule) error {
+	if _, err := tx.run(ctx, "DeleteRetentionRules", arg("feed_id", feedID)); err != nil {
+		return err
+	}
+	for _, r := range rules {
+		conditions, err := json.Marshal(r)
+		if err != nil {
+			return fmt.Errorf("write a retention rule: %w", err)
+		}
+		if _, err := tx.run(ctx, "InsertRetentionRule", arg("feed_id", feedID), arg("conditions", string(conditions))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A VersionUse is a version with what tells whether it is still needed.
+type VersionUse struct {
+	ID         int64
+	PackageKey string
+	Key        string
+	Name       string // the package's name as this version spells it
+	Version    string
+	Prerelease bool
+	Published  time.Time
+	LastUsed   time.Time // of its newest download, or when it was brought back; zero if never; a moment old
+	Downloads  int64     // a moment old
+	Bytes      int64     // of its files
+}
+
+// ListVersionUse returns the versions of the packages of a feed with keys after
+// one and up to another, those of one package together in the order in which
+// they were published.
+func (s *Store) ListVersionUse(ctx context.Context, feedID int64, after, upto string) ([]VersionUse, error) {
+	var all []VersionUse
+	err := s.read(ctx, func(c *conn) error {
+		all = nil
+		return c.each(ctx, "ListVersionUse", []sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("upto", upto)}, func(rows *sql.Rows) error {
+			var v VersionUse
+			var published, used int64
+			err := rows.Scan(&v.PackageKey, &v.ID, &v.Key, &v.Name, &v.Version, &v.Prerelease, &published, &used, &v.Downloads, &v.Bytes)
+			v.Published = fromMicros(published)
+			if used > 0 {
+				v.LastUsed = fromMicros(used)
+			}
+			all = append(all, v)
+			return err
+		})
+	})
+	return all, err
+}

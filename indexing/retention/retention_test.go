@@ -1,0 +1,272 @@
+package retention_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/indexing/retention"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/publish"
+	"github.com/proget-go/ha/storage"
+)
+
+var (
+	ann  = proget.Principal{User: "ann"}
+	dark = slog.New(slog.DiscardHandler)
+)
+
+// An installation is a database and storage with the feed "main".
+type installation struct {
+	t         *testing.T
+	db        *db.Store
+	publisher *publish.Publisher
+	worker    *retention.Worker
+	feed      *proget.Feed
+}
+
+func newInstallation(t *testing.T) *installation {
+	t.Helper()
+	in := &installation{t: t, feed: &proget.Feed{Name: "main", Type: "plain", Active: true}}
+	var err error
+	in.db, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), &db.Options{Logger: dark})
+	require.NoError(t, err)
+	blobs, err := storage.Open(t.Context(), "mem:", nil)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, in.db.Close())
+		require.NoError(t, blobs.Close())
+	})
+	types := []feed.Type{plain()}
+	in.publisher = publish.New(in.db, storage.NewSet(blobs, nil), types, &publish.Options{Logger: dark})
+	in.worker = retention.NewWorker(in.db, types, in.publisher, dark)
+	in.change(func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), in.feed) })
+	return in
+}
+
+func (in *installation) change(fn func(*db.Tx) error) {
+	in.t.Helper()
+	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Kind: proget.SystemChanged}
+	_, err := in.db.Change(in.t.Context(), ch, fn)
+	require.NoError(in.t, err)
+}
+
+func (in *installation) rules(rules ...proget.RetentionRule) {
+	in.t.Helper()
+	in.change(func(tx *db.Tx) error { return tx.SetRetentionRules(in.t.Context(), in.feed.ID, rules) })
+}
+
+// plain is a feed type whose files are "name version" and whose versions are
+// ordered by their length.
+func plain() feed.Type {
+	same := func(s string) string { return s }
+	return feed.Type{Name: "plain", NameKey: same, VersionKey: same,
+		CompareVersions: func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) },
+		Inspect: func(_ context.Context, f feed.File) (*feed.Manifest, error) {
+			text, err := io.ReadAll(io.NewSectionReader(f, 0, min(f.Size, 100)))
+			name, version, _ := strings.Cut(string(text), " ")
+			version, _, _ = strings.Cut(version, " ")
+			return &feed.Manifest{Name: name, Version: version, Prerelease: strings.Contains(version, "-"), FileName: "f"}, err
+		}}
+}
+
+// push publishes "name version", or "name version content".
+func (in *installation) push(packages ...string) {
+	in.t.Helper()
+	for _, p := range packages {
+		_, err := in.publisher.Publish(in.t.Context(), feed.Upload{Feed: in.feed, Body: strings.NewReader(p), By: ann})
+		require.NoError(in.t, err)
+	}
+}
+
+// left returns what the feed holds, as "name version", in order.
+func (in *installation) left() (all []string) {
+	in.t.Helper()
+	versions, err := in.db.ListVersionUse(in.t.Context(), in.feed.ID, "", "~")
+	require.NoError(in.t, err)
+	for _, v := range versions {
+		all = append(all, v.Name+" "+v.Version)
+	}
+	return all
+}
+
+// claim claims the next job.
+func (in *installation) claim() *proget.Job {
+	in.t.Helper()
+	j, err := in.db.ClaimJob(in.t.Context(), "w", retention.Lane, time.Minute)
+	require.NoError(in.t, err)
+	require.NotNil(in.t, j)
+	return j
+}
+
+// run runs a job over the feed by a pool and returns it with its log.
+func (in *installation) run(j db.NewJob) (proget.JobStatus, string) {
+	in.t.Helper()
+	ctx, stop := context.WithCancel(in.t.Context())
+	defer stop()
+	require.NoError(in.t, in.db.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, j) }))
+	var working sync.WaitGroup
+	working.Go(func() {
+		_ = indexing.NewPool(in.db, "w", &indexing.PoolOptions{Lanes: map[string]int{retention.Lane: 1}, Poll: 5 * time.Millisecond, Logger: dark}, in.worker).Run(ctx)
+	})
+	defer working.Wait()
+	defer stop()
+	var s proget.JobStatus
+	require.Eventually(in.t, func() (ended bool) {
+		var err error
+		s, err = in.db.LastJob(ctx, j.Kind, j.Argument)
+		require.NoError(in.t, err)
+		return !s.Live()
+	}, 20*time.Second, 5*time.Millisecond)
+	parts, err := in.db.JobLog(ctx, s.ID)
+	require.NoError(in.t, err)
+	var log []string
+	for _, p := range parts {
+		log = append(log, p.Lines...)
+	}
+	return s, strings.Join(log, "\n")
+}
+
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	in.push("a 1", "a 333-x", "a 22", "b 1", "b 1-beta")
+	for n := range 50 { // more than a page
+		in.push(fmt.Sprintf("c%02d 1", n), fmt.Sprintf("c%02d 2", n))
+	}
+	in.rules(proget.RetentionRule{Prereleases: true}, proget.RetentionRule{KeepNewest: 1, Names: []string{"a", "c4*"}})
+	before := in.left()
+
+	s, log := in.run(retention.Job(in.feed, true, "ann"))
+	require.Equal(t, "Would delete 13 versions (0.1 KB)", s.Message)
+	require.Contains(t, log, "Rule 2: all but the newest 1, named a or c4*.")
+	require.Contains(t, log, "Would delete a 333-x (0.0 KB), published")
+	require.Contains(t, log, "Would delete a 1 (0.0 KB)")
+	require.Contains(t, log, "downloaded 0 times: rule 2.")
+	require.Equal(t, before, in.left(), "it only tells")
+
+	s, log = in.run(retention.Job(in.feed, false, "ann"))
+	require.Equal(t, proget.JobDone, s.State, s.Message)
+	require.Equal(t, "13 versions (0.1 KB) deleted", s.Message)
+	require.Equal(t, s.Done, s.Total)
+	require.Contains(t, log, "Deleted c49 1 (0.0 KB)")
+	require.NotContains(t, log, "c39")
+	left := in.left()
+	require.Len(t, left, len(before)-13)
+	require.Equal(t, []string{"a 22", "b 1", "c00 1", "c00 2"}, left[:4])
+
+	deleted, err := in.db.ListDeleted(t.Context(), in.feed.ID, 0, 100)
+	require.NoError(t, err)
+	require.Len(t, deleted, 13, "each can be brought back")
+	require.Equal(t, retention.Actor, deleted[0].By)
+	head := int64(5 + 100 + 13)
+	entries, err := in.db.LogAfter(t.Context(), in.feed.ID, head-13, 100)
+	require.NoError(t, err)
+	require.Len(t, entries, 13)
+	require.Equal(t, retention.Actor, entries[0].Actor)
+	require.Equal(t, proget.VersionDeleted, entries[0].Change)
+
+	s, _ = in.run(retention.Job(in.feed, false, "ann"))
+	require.Equal(t, "0 versions (0.0 KB) deleted", s.Message)
+}
+
+// TestQuota: a feed that is too large is made small enough, and no smaller.
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	large := " " + strings.Repeat("x", 1000)
+	in.push("a 1"+large, "a 2"+large, "b 1"+large, "b 2-x"+large, "c 1"+large, "c 2"+large)
+	in.rules(proget.RetentionRule{QuotaKB: 4})
+	s, _ := in.run(retention.Job(in.feed, true, "ann"))
+	require.Equal(t, "Would delete 2 versions (2.0 KB)", s.Message)
+	s, log := in.run(retention.Job(in.feed, false, "ann"))
+	require.Equal(t, "2 versions (2.0 KB) deleted", s.Message)
+	require.Contains(t, log, "Deleted b 2-x")
+	require.Equal(t, []string{"a 2", "b 1", "c 1", "c 2"}, in.left())
+}
+
+// TestDispatch: the schedule's job queues one for each active feed with rules,
+// once.
+func TestDispatch(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	in.rules(proget.RetentionRule{Prereleases: true})
+	for name, active := range map[string]bool{"without": true, "idle": false} {
+		f := &proget.Feed{Name: name, Type: "plain", Active: active}
+		in.change(func(tx *db.Tx) error {
+			if err := tx.CreateFeed(t.Context(), f); err != nil || active {
+				return err
+			}
+			return tx.SetRetentionRules(t.Context(), f.ID, []proget.RetentionRule{{Prereleases: true}})
+		})
+	}
+	for range 2 {
+		p := new(indexing.Progress)
+		require.NoError(t, in.worker.Work(t.Context(), &proget.Job{Kind: retention.Kind}, p))
+		_, _, said := p.Get()
+		require.Equal(t, "1 feed with rules", said)
+	}
+	jobs, err := in.db.ListJobs(t.Context(), 0, 10)
+	require.NoError(t, err)
+	require.Len(t, jobs, 1)
+	require.Equal(t, []string{"main", retention.Actor}, []string{jobs[0].Argument, jobs[0].QueuedBy})
+
+	for _, gone := range []string{"none", "none preview"} {
+		require.ErrorContains(t, in.worker.Work(t.Context(), &proget.Job{Argument: gone}, new(indexing.Progress)), "no feed none")
+	}
+}
+
+// TestLostClaim: a worker that comes late deletes nothing.
+func TestLostClaim(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	in.push("a 1-x")
+	in.rules(proget.RetentionRule{Prereleases: true})
+	require.NoError(t, in.db.Tx(t.Context(), func(tx *db.Tx) error { return tx.Enqueue(t.Context(), retention.Job(in.feed, false, "ann")) }))
+	late := in.claim()
+	require.NoError(t, in.db.RetryJob(t.Context(), late, 0, false, ""))
+	j := in.claim()
+	require.ErrorIs(t, in.worker.Work(t.Context(), late, new(indexing.Progress)), proget.ErrStale)
+	require.Equal(t, []string{"a 1-x"}, in.left())
+
+	require.NoError(t, in.db.Tx(t.Context(), func(tx *db.Tx) error { return tx.CancelJob(t.Context(), j.ID) }))
+	require.ErrorIs(t, in.worker.Work(t.Context(), j, new(indexing.Progress)), proget.ErrStale)
+	require.Equal(t, []string{"a 1-x"}, in.left(), "it was canceled")
+}
+
+// TestReplacedMeanwhile: what was published anew since the rules were applied is
+// another version.
+func TestReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	in.push("a 1-x")
+	in.rules(proget.RetentionRule{Prereleases: true})
+	types := []feed.Type{plain()}
+	var meanwhile sync.Once
+	types[0].CompareVersions = func(a, b string) int { // after the page was read, before the deletion
+		meanwhile.Do(func() {
+			_, err := in.publisher.Publish(t.Context(), feed.Upload{Feed: in.feed, Body: strings.NewReader("a 1-x new"), By: ann, Replace: true})
+			require.NoError(t, err)
+		})
+		return cmp.Compare(len(a), len(b))
+	}
+	in.push("a 1-xx")
+	require.NoError(t, in.db.Tx(t.Context(), func(tx *db.Tx) error { return tx.Enqueue(t.Context(), retention.Job(in.feed, false, "ann")) }))
+	worker := retention.NewWorker(in.db, types, in.publisher, dark)
+	require.NoError(t, worker.Work(t.Context(), in.claim(), new(indexing.Progress)))
+	require.Equal(t, []string{"a 1-x"}, in.left())
+}

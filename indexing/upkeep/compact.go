@@ -1,0 +1,98 @@
+package upkeep
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/proget"
+)
+
+// KindCompaction is the kind of job that shortens the feeds' logs.
+const KindCompaction = "compaction"
+
+// compactBatch bounds the entries that one transaction removes.
+const compactBatch = 2000
+
+// A Compactor removes what nobody needs any more from the beginnings of the
+// feeds' logs.
+type Compactor struct {
+	db   *db.Store
+	opts CompactorOptions
+}
+
+// CompactorOptions configure a Compactor. The zero value is ready to use.
+type CompactorOptions struct {
+	// Kept is the age up to which every entry is kept, for servers that were
+	// away to catch up by it; default 7 days.
+	Kept time.Duration
+
+	// Limit is the age beyond which none is kept, although a follower has not
+	// seen it: it builds anew what it is for. Default: 30 days.
+	Limit time.Duration
+}
+
+// NewCompactor returns a Compactor.
+func NewCompactor(store *db.Store, opts *CompactorOptions) *Compactor {
+	c := &Compactor{db: store}
+	if opts != nil {
+		c.opts = *opts
+	}
+	c.opts.Kept = cmp.Or(c.opts.Kept, 7*24*time.Hour)
+	c.opts.Limit = cmp.Or(c.opts.Limit, 30*24*time.Hour)
+	return c
+}
+
+// Kind implements [indexing.Worker].
+func (*Compactor) Kind() string { return KindCompaction }
+
+// Work implements [indexing.Worker].
+func (c *Compactor) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) error {
+	ranges, err := c.db.LogRanges(ctx)
+	if err != nil {
+		return err
+	}
+	var removed, entries int64
+	for _, r := range ranges {
+		entries += r.Last - r.First + 1
+	}
+	say := func(next, first int64) {
+		removed += next - first
+		p.Set(removed, entries, fmt.Sprintf("%d entries removed", removed))
+	}
+	for _, r := range ranges {
+		next, err := c.cut(ctx, r.FeedID, r.First, min(r.Slowest, r.Last), c.opts.Kept, say)
+		if err != nil {
+			return err
+		}
+		forced, err := c.cut(ctx, r.FeedID, next, r.Last, max(c.opts.Limit, c.opts.Kept), say)
+		if err != nil {
+			return err
+		}
+		if forced > next {
+			p.Log("Feed %d: %d entries were removed that a follower had not seen for %s.", r.FeedID, forced-next, c.opts.Limit)
+		}
+	}
+	p.Set(entries, entries, fmt.Sprintf("%d of %d entries removed", removed, entries))
+	return nil
+}
+
+// cut removes entries that are older than kept, up to a number, and returns the
+// number of the first one that is left.
+func (c *Compactor) cut(ctx context.Context, feedID, first, upto int64, kept time.Duration, say func(next, first int64)) (int64, error) {
+	for first <= upto {
+		last := min(first+compactBatch-1, upto)
+		next, err := c.db.CompactLog(ctx, feedID, first, last, kept)
+		if err != nil {
+			return first, err
+		}
+		say(next, first)
+		if first = next; next <= last {
+			break
+		}
+	}
+	return first, nil
+}

@@ -1,0 +1,46 @@
+package upkeep
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/proget"
+)
+
+// KindUploads is the kind of job that gives abandoned uploads up.
+const KindUploads = "upload-cleanup"
+
+// An UploadCleaner gives up the uploads in several requests that their clients
+// have left alone. A [Collector] frees their parts.
+type UploadCleaner struct {
+	db    *db.Store
+	grace time.Duration
+}
+
+// NewUploadCleaner returns an UploadCleaner for uploads to which nothing was
+// added for the time grace; 0 means 24 h.
+func NewUploadCleaner(store *db.Store, grace time.Duration) *UploadCleaner {
+	return &UploadCleaner{store, cmp.Or(grace, 24*time.Hour)}
+}
+
+// Kind implements [indexing.Worker].
+func (*UploadCleaner) Kind() string { return KindUploads }
+
+// Work implements [indexing.Worker].
+func (u *UploadCleaner) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) error {
+	for ended := int64(0); ; {
+		n, err := u.db.PurgePartials(ctx, u.grace)
+		if err != nil {
+			return err
+		}
+		ended += n
+		p.Set(ended, 0, fmt.Sprintf("%d abandoned uploads given up", ended))
+		if n == 0 {
+			return nil
+		}
+	}
+}

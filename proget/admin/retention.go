@@ -1,0 +1,132 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"unicode"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing/retention"
+	"github.com/proget-go/ha/proget"
+)
+
+// Bounds of a feed's retention rules.
+const (
+	maxRules    = 50
+	maxPatterns = 100 // of a condition
+	maxPattern  = 250 // bytes
+	maxNewest   = 1_000_000
+	maxDays     = 36_500
+	maxQuotaKB  = 1 << 40
+)
+
+// CheckRules returns proget.ErrInvalid for what cannot be the retention rules of
+// a feed.
+func CheckRules(rules []proget.RetentionRule) error {
+	if len(rules) > maxRules {
+		return proget.Errorf(proget.ErrInvalid, "A feed has at most %d retention rules.", maxRules)
+	}
+	for i := range rules {
+		if err := checkRule(&rules[i], i+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkRule(r *proget.RetentionRule, n int) error {
+	downloads := int64(0)
+	if r.MaxDownloads != nil {
+		downloads = *r.MaxDownloads
+	}
+	for _, v := range []struct {
+		what       string
+		value, max int64
+	}{
+		{"number of versions to keep", int64(r.KeepNewest), maxNewest}, {"number of days without use", int64(r.UnusedDays), maxDays},
+		{"number of days since publication", int64(r.AgeDays), maxDays}, {"number of downloads", downloads, 1 << 50}, {"size in KB", r.QuotaKB, maxQuotaKB},
+	} {
+		if v.value < 0 || v.value > v.max {
+			return proget.Errorf(proget.ErrInvalid, "In retention rule %d, the %s must be from 0 to %d.", n, v.what, v.max)
+		}
+	}
+	for _, patterns := range [][]string{r.Names, r.KeepNames, r.Versions, r.KeepVersions} {
+		if err := checkPatterns(patterns, n); err != nil {
+			return err
+		}
+	}
+	if !r.Selects() {
+		return proget.Errorf(proget.ErrInvalid, "Retention rule %d does not say what to delete: it would be everything. To have that, name *.", n)
+	}
+	return nil
+}
+
+func checkPatterns(patterns []string, n int) error {
+	if len(patterns) > maxPatterns {
+		return proget.Errorf(proget.ErrInvalid, "A condition of a retention rule has at most %d names; rule %d has more.", maxPatterns, n)
+	}
+	for _, p := range patterns {
+		odd := func(r rune) bool { return r == ',' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
+		switch {
+		case strings.HasPrefix(p, "!"):
+			return proget.Errorf(proget.ErrInvalid, "In retention rule %d, %.60q cannot be negated: name it among what to keep.", n, p)
+		case p == "" || len(p) > maxPattern || strings.ContainsFunc(p, odd):
+			return proget.Errorf(proget.ErrInvalid, "In retention rule %d, %.60q is no name or version: use 1 to %d bytes without white space or commas; * is any text.", n, p, maxPattern)
+		}
+	}
+	return nil
+}
+
+// Retention returns the retention rules of all feeds in their order, by feed id.
+func (a *Administrator) Retention(ctx context.Context) (map[int64][]proget.RetentionRule, error) {
+	return a.db.ListRetentionRules(ctx)
+}
+
+// EditRules changes the retention rules of a feed: it returns those that take
+// the place of the present ones. It may be called again.
+type EditRules func(present []proget.RetentionRule) ([]proget.RetentionRule, error)
+
+// EditRetention changes the retention rules of a feed. Each then has a new id.
+func (a *Administrator) EditRetention(ctx context.Context, feed string, by proget.Principal, edit EditRules) error {
+	return a.change(ctx, by, func(tx *db.Tx) error {
+		f, err := tx.FindFeed(ctx, feed)
+		if err != nil {
+			return err
+		}
+		return editRules(ctx, tx, f.ID, edit)
+	}, "retention rules were changed", "feed", feed)
+}
+
+func editRules(ctx context.Context, tx *db.Tx, feedID int64, edit EditRules) error {
+	rules, err := tx.RetentionRules(ctx, feedID)
+	if err != nil {
+		return err
+	}
+	if rules, err = edit(rules); err != nil {
+		return err
+	}
+	if err := CheckRules(rules); err != nil {
+		return err
+	}
+	return tx.SetRetentionRules(ctx, feedID, rules)
+}
+
+// RunRetention has the rules of a feed applied now or, with dryRun, has a job
+// tell what they would delete. It returns proget.ErrConflict if such a job is
+// under way.
+func (a *Administrator) RunRetention(ctx context.Context, f *proget.Feed, dryRun bool, by proget.Principal) error {
+	err := a.change(ctx, by, func(tx *db.Tx) error { return tx.Enqueue(ctx, retention.Job(f, dryRun, by.String())) },
+		"retention was started", "feed", f.Name, "dry", dryRun)
+	if errors.Is(err, proget.ErrConflict) {
+		return proget.WrapError(proget.ErrConflict, err, "It is waiting or under way already.")
+	}
+	return err
+}
+
+// LastRetention returns the newest run of a feed's rules or, with dryRun, of a
+// job that told what they would delete; or proget.ErrNotFound.
+func (a *Administrator) LastRetention(ctx context.Context, f *proget.Feed, dryRun bool) (proget.JobStatus, error) {
+	j := retention.Job(f, dryRun, "")
+	return a.db.LastJob(ctx, j.Kind, j.Argument)
+}

@@ -1,0 +1,34 @@
+package node
+
+import (
+	"context"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// Duties returns the names of the primary's duties.
+func (n *Node) Duties() (names []string) {
+	for _, d := range n.duties() {
+		names = append(names, d.name)
+	}
+	return names
+}
+
+// Do does a duty as in a round that leaves nothing out: as the first of a term,
+// and as one that looks for what is too old.
+func (n *Node) Do(ctx context.Context, name string, fence proget.Fence) error {
+	for _, d := range n.duties() {
+		if d.name != name {
+			continue
+		}
+		for _, round := range []int{0, housekeeping} {
+			if err := d.do(ctx, fence, round); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// CatchUpSearch brings the search index up to date.
+func (n *Node) CatchUpSearch(ctx context.Context) error { return n.searcher.catchUp(ctx) }

@@ -1,0 +1,77 @@
+package proget
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A RetentionRule says which versions of a feed are deleted by themselves: those
+// that meet all of its conditions. The zero value of each is no condition. As
+// JSON it has the names of ProGet's native API.
+type RetentionRule struct {
+	ID int64 `json:"-"` // ends when any rule of the feed changes
+
+	Prereleases bool `json:"deletePrereleaseVersions,omitempty"` // only prerelease versions
+	KeepNewest  int  `json:"keepVersionsCount,omitempty"`        // not so many of the newest versions of each package
+	UnusedDays  int  `json:"keepUsedWithinDays,omitempty"`       // only what was not published, downloaded or brought back for so long
+	AgeDays     int  `json:"keepPublishedWithinDays,omitempty"`  // only what was published longer ago; not ProGet's
+
+	MaxDownloads *int64 `json:"triggerDownloadCount,omitempty"` // only what was downloaded at most so often
+
+	// Wildcard patterns of names and versions, in which * is any text, without
+	// regard to case. What is to be kept is kept, whatever else matches.
+	Names        []string `json:"deletePackageIds,omitempty"`
+	KeepNames    []string `json:"keepPackageIds,omitempty"`
+	Versions     []string `json:"deleteVersions,omitempty"`
+	KeepVersions []string `json:"keepVersions,omitempty"`
+
+	// QuotaKB has the rule delete only while the feed takes more kilobytes of
+	// 1024 bytes; with PerPackage, while the package does. Prereleases go first,
+	// then older versions, then the others.
+	QuotaKB    int64 `json:"sizeTriggerKb,omitempty"`
+	PerPackage bool  `json:"sizeExclusive,omitempty"`
+}
+
+const day = 24 * time.Hour
+
+// Unused is how long ago the last use of what the rule deletes is at least.
+func (r *RetentionRule) Unused() time.Duration { return time.Duration(r.UnusedDays) * day }
+
+// Age is how long ago what the rule deletes was published at least.
+func (r *RetentionRule) Age() time.Duration { return time.Duration(r.AgeDays) * day }
+
+// Selects reports whether the rule has a condition that says what to delete,
+// beside those that say what to keep. One without would delete everything.
+func (r *RetentionRule) Selects() bool {
+	return r.Prereleases || r.KeepNewest > 0 || r.UnusedDays > 0 || r.AgeDays > 0 || r.MaxDownloads != nil ||
+		len(r.Names) > 0 || len(r.Versions) > 0 || r.QuotaKB > 0
+}
+
+// String is the rule for people.
+func (r *RetentionRule) String() string {
+	var parts []string
+	say := func(when bool, format string, args ...any) {
+		if when {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
+	}
+	say(r.Prereleases, "prereleases")
+	say(r.KeepNewest > 0, "all but the newest %d", r.KeepNewest)
+	say(r.UnusedDays > 0, "unused for %d days", r.UnusedDays)
+	say(r.AgeDays > 0, "published more than %d days ago", r.AgeDays)
+	if r.MaxDownloads != nil {
+		say(true, "downloaded at most %d times", *r.MaxDownloads)
+	}
+	say(len(r.Names) > 0, "named %s", strings.Join(r.Names, " or "))
+	say(len(r.KeepNames) > 0, "not named %s", strings.Join(r.KeepNames, " or "))
+	say(len(r.Versions) > 0, "version %s", strings.Join(r.Versions, " or "))
+	say(len(r.KeepVersions) > 0, "not version %s", strings.Join(r.KeepVersions, " or "))
+	quota := fmt.Sprintf("%d KB", r.QuotaKB)
+	if r.QuotaKB%1024 == 0 {
+		quota = fmt.Sprintf("%d MB", r.QuotaKB/1024)
+	}
+	say(r.QuotaKB > 0 && r.PerPackage, "while the package takes more than %s", quota)
+	say(r.QuotaKB > 0 && !r.PerPackage, "while the feed takes more than %s", quota)
+	return strings.Join(parts, ", ")
+}
