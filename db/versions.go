@@ -18,9 +18,10 @@ func (s *Store) LoadPackage(ctx context.Context, feedID int64, nameKey string) (
 	var p *proget.Package
 	err := s.read(ctx, func(c *conn) error {
 		p = &proget.Package{FeedID: feedID, Key: nameKey}
+		var lastFile int64
 		return c.each(ctx, "LoadPackage",
 			[]sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)},
-			func(rows *sql.Rows) error { return scanVersion(rows, p) })
+			func(rows *sql.Rows) error { return scanVersion(rows, p, &lastFile) })
 	})
 	if err == nil && len(p.Versions) == 0 {
 		err = proget.Errorf(proget.ErrNotFound, "There is no package %s.", nameKey)
@@ -32,20 +33,32 @@ func (s *Store) LoadPackage(ctx context.Context, feedID int64, nameKey string) (
 	return p, nil
 }
 
-// scanVersion adds a row, which is one file of one version, to p.
-func scanVersion(rows *sql.Rows, p *proget.Package) error {
+// scanVersion adds a row, which is one file of one version with one of the
+// version's tags, to p. Rows of one file follow each other.
+func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 	var v proget.Version
 	var f proget.File
 	var manifest, sha256 string
 	var sha1, md5, sha512 sql.NullString
-	var published int64
+	var published, fileID int64
+	var tag string
 	err := rows.Scan(&p.ID, &v.ID, &v.Name, &v.Version, &v.Key, &v.Prerelease,
 		&v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked,
 		&manifest, &published, &v.PublishedBy, &v.Downloads,
-		&f.Name, &f.Size, &sha256, &sha1, &md5, &sha512, &f.StorageID, &f.StorageKey)
+		&f.Name, &f.Size, &sha256, &sha1, &md5, &sha512, &f.StorageID, &f.StorageKey, &fileID, &tag)
 	if err != nil {
 		return err
 	}
+	if tag != "" {
+		if p.Tags == nil {
+			p.Tags = make(map[string]string)
+		}
+		p.Tags[tag] = v.Key
+	}
+	if fileID == *lastFile {
+		return nil
+	}
+	*lastFile = fileID
 	f.Digests = proget.Digests{proget.SHA256: sha256}
 	for algorithm, digest := range map[proget.Algorithm]sql.NullString{
 		proget.SHA1: sha1, proget.MD5: md5, proget.SHA512: sha512} {
@@ -275,8 +288,34 @@ func (tx *Tx) SetStatus(ctx context.Context, versionID int64, st proget.Status) 
 	return err
 }
 
+// SetTag points a tag of a package at one of its versions.
+func (tx *Tx) SetTag(ctx context.Context, packageID int64, tag string, versionID int64) error {
+	if _, err := tx.run(ctx, "LockPackage", arg("package_id", packageID)); err != nil {
+		return err // two that make the same tag come one after the other
+	}
+	named := []sql.NamedArg{arg("package_id", packageID), arg("tag", tag), arg("version_id", versionID)}
+	n, err := tx.run(ctx, "MoveTag", named...)
+	if err == nil && n == 0 {
+		_, err = tx.run(ctx, "InsertTag", named...)
+	}
+	return err
+}
+
+// DeleteTag removes a tag, or returns proget.ErrNotFound.
+func (tx *Tx) DeleteTag(ctx context.Context, feedID int64, nameKey, tag string) error {
+	var packageID, n int64
+	err := tx.one(ctx, "FindPackage", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)}, &packageID)
+	if err == nil {
+		n, err = tx.run(ctx, "DeleteTag", arg("package_id", packageID), arg("tag", tag))
+	}
+	if errors.Is(err, sql.ErrNoRows) || err == nil && n == 0 {
+		err = proget.Errorf(proget.ErrNotFound, "%s has no tag %s.", nameKey, tag)
+	}
+	return err
+}
+
 // DeleteVersion removes a version with its files and, if it was the last one,
-// its package. What it was is kept, so that RestoreVersion can bring it back
+// its package; tags that point at it go, too. What it was is kept, so that RestoreVersion can bring it back
 // until garbage collection takes its blobs. It reports the bytes that the files
 // took and whether the package went too.
 func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow, by string) (bytes int64, last bool, err error) {

@@ -39,6 +39,7 @@ type Package struct {
 	Name     string // as the newest publisher spelt it
 	Key      string // the feed type's normal form; unique within the feed
 	Versions []*Version
+	Tags     map[string]string // from the name of a tag to the key of the version it points at
 }
 
 // Status is what a version's owner says of it.
@@ -95,6 +96,8 @@ const (
 	VersionStatus    Change = "status"
 	VersionDeleted   Change = "deleted"
 	VersionMoved     Change = "moved" // to another storage; nothing else changed
+	TagMoved         Change = "tagged"
+	TagDeleted       Change = "untagged"
 	SystemChanged    Change = "system"
 )
 

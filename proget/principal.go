@@ -6,6 +6,7 @@ type Task string
 
 // The built-in tasks. Each includes the ones before it.
 const (
+	TaskNone       Task = ""           // what anybody may do, such as sign in
 	TaskView       Task = "view"       // view and download packages
 	TaskPublish    Task = "publish"    // add packages
 	TaskManage     Task = "manage"     // unlist, delete, change a feed

@@ -28,6 +28,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Conflict":       testConflict,
 		"Delete":         testDelete,
 		"Status":         testStatus,
+		"Tags":           testTags,
 		"FindPackages":   testFindPackages,
 		"Deduplicate":    testDeduplicate,
 		"KnownUpload":    testKnownUpload,

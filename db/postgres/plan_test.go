@@ -26,6 +26,7 @@ INSERT INTO package_file (version_id, blob_id, name, name_key) SELECT b.blob_id,
 INSERT INTO feed_log (feed_id, seq, kind, package_key, version_key, actor, logged, operation, packages_diff, versions_diff, bytes_diff)
 SELECT 1, i, 'published', 'package.' || i / 10, '1.0', 'test', 0, 'op' || i, 0, 1, 100 FROM generate_series(1, 1000000) i;
 INSERT INTO download_day SELECT version_id, 20260100 + version_id % 28, 1 FROM package_version WHERE version_id % 10 = 0;
+INSERT INTO package_tag SELECT package_id, 'latest', MAX(version_id) FROM package_version GROUP BY package_id;
 INSERT INTO deleted_version SELECT i, 1, 'deleted.' || i, 'deleted', '1.0', '1.0', 0, 1, '', 0, '{}', 0, 'test', 0, i, 'test' FROM generate_series(1, 100000) i;
 INSERT INTO deleted_file (version_id, name, size, sha256, storage_id) SELECT version_id, 'f', 100, md5(package_key), 0 FROM deleted_version;
 INSERT INTO upload SELECT md5(i::text), 0, 0, '', 'test', i, i FROM generate_series(1, 100000) i;

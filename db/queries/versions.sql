@@ -1,13 +1,29 @@
 -- name: LoadPackage
 SELECT p.package_id, v.version_id, v.name, v.version, v.version_key, v.prerelease, v.listed, v.deprecated, v.blocked,
        v.manifest, v.published, v.published_by, v.downloads,
-       f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_id, b.storage_key
+       f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_id, b.storage_key, f.file_id, COALESCE(t.tag, '')
 FROM package p
 JOIN package_version v ON v.package_id = p.package_id
 JOIN package_file f ON f.version_id = v.version_id
 JOIN blob b ON b.blob_id = f.blob_id
+LEFT JOIN package_tag t ON t.package_id = p.package_id AND t.version_id = v.version_id
 WHERE p.feed_id = @feed_id AND p.name_key = @name_key
 ORDER BY v.version_id, f.file_id;
+
+-- name: LockPackage
+UPDATE package SET name_key = name_key WHERE package_id = @package_id;
+
+-- name: FindPackage
+SELECT p.package_id FROM package p WHERE p.feed_id = @feed_id AND p.name_key = @name_key;
+
+-- name: MoveTag
+UPDATE package_tag SET version_id = @version_id WHERE package_id = @package_id AND tag = @tag;
+
+-- name: InsertTag
+INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id);
+
+-- name: DeleteTag
+DELETE FROM package_tag WHERE package_id = @package_id AND tag = @tag;
 
 -- name: FindUpload
 SELECT COALESCE((SELECT p.package_id FROM package p WHERE p.feed_id = @feed_id AND p.name_key = @name_key), 0),

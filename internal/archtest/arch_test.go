@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"indexing/search", "indexing/upkeep", "indexing/repoindex", "indexing/statistics"},
 	{"indexing/search/bleve", "indexing/search/snapshot"},
 	{"proget/feed", "proget/feed/nuget/internal/odata"},
-	{"proget/feed/nuget", "proget/feed/universal", "proget/publish", "proget/upload", "proget/catalog", "proget/auth", "proget/cluster"},
+	{"proget/feed/nuget", "proget/feed/npm", "proget/feed/universal", "proget/publish", "proget/upload", "proget/catalog", "proget/auth", "proget/cluster"},
 	{"indexing/retention"},
 	{"proget/admin"},
 	{"proget/web"},
@@ -37,7 +37,7 @@ var layers = [][]string{
 }
 
 // conformance packages are imported by tests alone.
-var conformance = []string{"storage/storagetest", "storage/faulty", "db/dbtest", "election/electiontest", "indexing/search/searchtest", "internal/testenv", "internal/archtest"}
+var conformance = []string{"storage/storagetest", "storage/faulty", "db/dbtest", "election/electiontest", "indexing/search/searchtest", "proget/feed/feedtest", "internal/testenv", "internal/archtest"}
 
 type listed struct {
 	ImportPath string

@@ -24,6 +24,9 @@ import (
 // CookieName is the session cookie's name.
 const CookieName = "proget_session"
 
+// TokenLength is how long a token is good.
+const TokenLength = 30 * 24 * time.Hour
+
 // SessionLength is how long a session lasts.
 const SessionLength = 7 * 24 * time.Hour
 
@@ -187,6 +190,9 @@ func HashKey(key string) string {
 }
 
 func (a *Authority) byKey(ctx context.Context, text string) (Identity, error) {
+	if sealed, ok := strings.CutPrefix(text, tokenPrefix); ok {
+		return a.byToken(ctx, sealed)
+	}
 	hash := HashKey(text)
 	k, err := lookUp(a.memory().keys, hash, func() (db.Key, error) { return a.db.FindKey(ctx, hash) })
 	if errors.Is(err, proget.ErrNotFound) || err == nil && !k.Expires.IsZero() && time.Now().After(k.Expires) {
@@ -220,9 +226,11 @@ func (a *Authority) user(ctx context.Context, m *memory, name string) (db.User, 
 var ErrCredentials = errors.New("wrong credentials")
 
 var (
-	errSignIn = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The user name or the password is wrong.")
-	errScheme = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The Authorization header cannot be understood: use Basic with a user name and a password, or Bearer with an API key.")
-	errKey    = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The API key is not valid: check that it is complete and has not expired.")
+	errSignIn    = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The user name or the password is wrong.")
+	errScheme    = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The Authorization header cannot be understood: use Basic with a user name and a password, or Bearer with an API key.")
+	errNoSession = proget.Errorf(proget.ErrNotFound, "There is no such session.")
+
+	errKey = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The API key is not valid: check that it is complete and has not expired.")
 )
 
 // CheckPassword returns the account if the password is its own. A check that
@@ -267,7 +275,7 @@ func HashPassword(password string) (string, error) {
 	return argon2id.CreateHash(password, &argon2id.Params{Memory: 19 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32})
 }
 
-// session is the inside of the cookie.
+// session is the inside of a cookie or a token.
 type session struct {
 	User    string    `json:"u"`
 	Epoch   int64     `json:"e"`
@@ -291,6 +299,34 @@ func (a *Authority) SignIn(ctx context.Context, name, password string, secure bo
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure}, nil
 }
 
+// tokenPrefix tells a token from an API key.
+const tokenPrefix = "pgt_"
+
+const tokenPurpose = "token"
+
+// Token checks a password and returns what a program sends in the place of an
+// API key, good on every node. It can do what its user can, and ends with
+// TokenLength or when the user's password changes.
+func (a *Authority) Token(ctx context.Context, name, password string) (string, error) {
+	u, err := a.CheckPassword(ctx, name, password)
+	if err != nil {
+		return "", err
+	}
+	plain, err := json.Marshal(session{u.Name, u.SessionEpoch, time.Now().Add(TokenLength)})
+	if err != nil {
+		return "", err
+	}
+	return tokenPrefix + a.ring.Seal(tokenPurpose, plain), nil
+}
+
+func (a *Authority) byToken(ctx context.Context, sealed string) (Identity, error) {
+	u, err := a.unseal(ctx, tokenPurpose, sealed)
+	if errors.Is(err, proget.ErrNotFound) {
+		return Identity{}, errKey
+	}
+	return Identity{Principal: proget.Principal{User: u.Name}}, err
+}
+
 // SignOut returns the cookie that ends a session in the browser.
 func SignOut() *http.Cookie {
 	return &http.Cookie{Name: CookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode}
@@ -299,22 +335,32 @@ func SignOut() *http.Cookie {
 // bySession treats a cookie that is no longer good as no cookie: pages then
 // offer to sign in.
 func (a *Authority) bySession(ctx context.Context, cookie string) (Identity, error) {
-	plain, err := a.ring.Open(sessionPurpose, cookie)
-	if err != nil {
-		return Identity{}, nil
-	}
-	var s session
-	if err := json.Unmarshal(plain, &s); err != nil || time.Now().After(s.Expires) {
-		return Identity{}, nil
-	}
-	u, err := a.user(ctx, a.memory(), s.User)
-	if errors.Is(err, proget.ErrNotFound) || err == nil && u.SessionEpoch != s.Epoch {
+	u, err := a.unseal(ctx, sessionPurpose, cookie)
+	if errors.Is(err, proget.ErrNotFound) {
 		return Identity{}, nil
 	}
 	if err != nil {
 		return Identity{}, err
 	}
 	return Identity{Principal: proget.Principal{User: u.Name}, Session: true}, nil
+}
+
+// unseal returns whose session it is, or proget.ErrNotFound if it is none or
+// has ended.
+func (a *Authority) unseal(ctx context.Context, purpose, sealed string) (db.User, error) {
+	plain, err := a.ring.Open(purpose, sealed)
+	if err != nil {
+		return db.User{}, errNoSession
+	}
+	var s session
+	if err := json.Unmarshal(plain, &s); err != nil || time.Now().After(s.Expires) {
+		return db.User{}, errNoSession
+	}
+	u, err := a.user(ctx, a.memory(), s.User)
+	if err == nil && u.SessionEpoch != s.Epoch {
+		return db.User{}, errNoSession
+	}
+	return u, err
 }
 
 // Authorize returns nil if the caller may do the task in the feed, or, with
@@ -336,6 +382,9 @@ func (a *Authority) Authorize(id Identity, task proget.Task, f *proget.Feed) err
 }
 
 func (a *Authority) allowed(id Identity, task proget.Task, f *proget.Feed) (bool, error) {
+	if task == proget.TaskNone {
+		return true, nil
+	}
 	if id.key != nil && covers(id.key.FeedID, id.key.Task, task, f) {
 		return true, nil
 	}

@@ -17,6 +17,7 @@ type Services struct {
 	Search    Search
 	Files     Files
 	Indexes   Indexes
+	Tokens    Tokens
 	Logger    *slog.Logger
 }
 
@@ -42,7 +43,16 @@ type Publisher interface {
 	// SetStatus changes the status of a version; change edits the present one.
 	SetStatus(ctx context.Context, ref Ref, by proget.Principal, change func(*proget.Status)) error
 
-	// Delete removes a version, or returns proget.ErrNotFound.
+	// Tag points a tag of the version's package at it, wherever it pointed
+	// before, or returns proget.ErrNotFound if there is no such version.
+	Tag(ctx context.Context, ref Ref, tag string, by proget.Principal) error
+
+	// Untag removes a tag, or returns proget.ErrNotFound. The version it points
+	// at stays; ref.VersionKey is not looked at.
+	Untag(ctx context.Context, ref Ref, tag string, by proget.Principal) error
+
+	// Delete removes a version with the tags that point at it, or returns
+	// proget.ErrNotFound.
 	Delete(ctx context.Context, ref Ref, by proget.Principal) error
 }
 
@@ -66,7 +76,7 @@ type Upload struct {
 	Stored *storage.Blob
 
 	// Check may refuse what Inspect found, for instance because the URL names
-	// another version. Optional.
+	// another version, or add what the file does not tell, such as tags. Optional.
 	Check func(*Manifest) error
 
 	// Replace lets the upload take the place of an existing version with the
@@ -96,6 +106,13 @@ type Indexes interface {
 	// Read returns the whole of a file of a feed's index as it is now, or
 	// proget.ErrNotFound.
 	Read(ctx context.Context, feedID int64, kind, name string) ([]byte, error)
+}
+
+// Tokens lets users sign in from a program.
+type Tokens interface {
+	// Token returns what the program sends from now on in the place of an API
+	// key, or proget.ErrUnauthenticated if the password is wrong.
+	Token(ctx context.Context, user, password string) (string, error)
 }
 
 // Search finds packages.

@@ -115,8 +115,9 @@ type Manifest struct {
 	Name       string // as its author spells it
 	Version    string // as its author spells it
 	Prerelease bool
-	FileName   string // under which the file is kept and served
-	Data       any    // the type's own description; stored as JSON, bounded by MaxManifest
+	FileName   string   // under which the file is kept and served
+	Tags       []string // of the package, which the version takes over
+	Data       any      // the type's own description; stored as JSON, bounded by MaxManifest
 }
 
 // MaxManifest bounds a manifest's JSON, in bytes.

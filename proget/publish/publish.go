@@ -169,6 +169,11 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 		if created {
 			ch.Packages++
 		}
+		for _, tag := range m.Tags {
+			if err == nil {
+				err = tx.SetTag(ctx, v.PackageID, tag, v.ID)
+			}
+		}
 		return err
 	})
 	if errors.Is(err, proget.ErrConflict) {
@@ -263,6 +268,27 @@ func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Princ
 		}
 		edit(&v.Status)
 		return tx.SetStatus(ctx, v.ID, v.Status)
+	})
+	return err
+}
+
+// Tag points a tag of the version's package at it.
+func (p *Publisher) Tag(ctx context.Context, ref feed.Ref, tag string, by proget.Principal) error {
+	_, err := p.db.Change(ctx, change(ref, proget.TagMoved, by), func(tx *db.Tx) error {
+		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+		if err != nil {
+			return err
+		}
+		return tx.SetTag(ctx, v.PackageID, tag, v.ID)
+	})
+	return err
+}
+
+// Untag removes a tag.
+func (p *Publisher) Untag(ctx context.Context, ref feed.Ref, tag string, by proget.Principal) error {
+	ref.VersionKey = ""
+	_, err := p.db.Change(ctx, change(ref, proget.TagDeleted, by), func(tx *db.Tx) error {
+		return tx.DeleteTag(ctx, ref.Feed.ID, ref.NameKey, tag)
 	})
 	return err
 }

@@ -81,6 +81,16 @@ CREATE TABLE package_version (
     CONSTRAINT package_version_key UNIQUE (package_id, version_key)
 );
 
+-- Names that move from version to version: npm's dist-tags, an image's tags. They are
+-- compared byte by byte.
+CREATE TABLE package_tag (
+    package_id BIGINT NOT NULL REFERENCES package (package_id),
+    tag        TEXT NOT NULL,
+    version_id BIGINT NOT NULL REFERENCES package_version ON DELETE CASCADE,
+    PRIMARY KEY (package_id, tag)
+);
+CREATE INDEX package_tag_version ON package_tag (version_id);
+
 -- Downloads by day, as the number 20261231. Old days are added to the first of their
 -- month.
 CREATE TABLE download_day (

@@ -25,6 +25,8 @@ import (
 // A world is a server in memory with one feed: all of feed.Services, and an
 // http.Handler that treats requests as a node does.
 type world struct {
+	feed.Publisher // what NuGet has no use for
+
 	t       *testing.T
 	feed    *proget.Feed
 	typ     feed.Type

@@ -1,0 +1,223 @@
+package feedtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// A Suite is what there is to know of a feed type. base is always a feed's URL.
+type Suite struct {
+	Type feed.Type
+
+	// Push returns the request with which a client publishes a version, without
+	// credentials, and the package's file. It makes the same file each time.
+	Push func(t testing.TB, base, name, version string) (r *http.Request, file []byte)
+
+	// SignIn adds an API key as the type's own clients do.
+	SignIn func(r *http.Request, key string)
+
+	// Documents are the URLs of what tells of a package's versions; each is to
+	// hold the version's text.
+	Documents func(base, name string) []string
+
+	// Download is the URL of a version's file.
+	Download func(base, name, version string) string
+
+	Name  string      // of a package
+	Names [][2]string // odd but valid pairs of name and version
+	Three [3]string   // versions, none of which is part of another's text
+
+	// Refused are requests that are answered with a status of 400 to 499 and
+	// store nothing.
+	Refused func(t testing.TB, base string) map[string]*http.Request
+}
+
+// Run runs every test of the suite.
+func Run(t *testing.T, s Suite) {
+	for name, test := range map[string]func(*testing.T, Suite){
+		"Visible":     testVisible,
+		"Conflict":    testConflict,
+		"Conditional": testConditional,
+		"Credentials": testCredentials,
+		"Names":       testNames,
+		"Refused":     testRefused,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, s)
+		})
+	}
+}
+
+// push publishes a version and returns its file.
+func (s *Suite) push(t testing.TB, c *Cluster, name, version string) []byte {
+	t.Helper()
+	r, file := s.Push(t, c.Feed, name, version)
+	s.SignIn(r, c.Key)
+	a := Do(t, r)
+	require.Equal(t, 2, a.StatusCode/100, "push of %s %s: %s %s", name, version, a.Status, a.Body)
+	return file
+}
+
+// testVisible: what one node has acknowledged, every other one shows at once.
+func testVisible(t *testing.T, s Suite) {
+	c := Start(t, s.Type)
+	for _, version := range s.Three {
+		file := s.push(t, c, s.Name, version)
+		for _, node := range c.Nodes {
+			for _, url := range s.Documents(node+c.mount, s.Name) {
+				a := Get(t, url)
+				require.Equal(t, http.StatusOK, a.StatusCode, url)
+				require.Contains(t, string(a.Body), version, url)
+			}
+			a := Get(t, s.Download(node+c.mount, s.Name, version))
+			require.Equal(t, http.StatusOK, a.StatusCode)
+			require.Equal(t, file, a.Body, "byte for byte")
+		}
+	}
+}
+
+// testConflict: of many that publish one version at once, one does.
+func testConflict(t *testing.T, s Suite) {
+	c := Start(t, s.Type)
+	const publishers = 8
+	var mu sync.Mutex
+	statuses := make(map[int]int)
+	var all sync.WaitGroup
+	for n := range publishers {
+		r, _ := s.Push(t, c.Nodes[n%len(c.Nodes)]+c.mount, s.Name, s.Three[0])
+		s.SignIn(r, c.Key)
+		all.Go(func() {
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if !assert.NoError(t, err) {
+				return
+			}
+			_ = resp.Body.Close()
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[resp.StatusCode/100*100]++
+			if resp.StatusCode >= 300 {
+				assert.Equal(t, http.StatusConflict, resp.StatusCode)
+			}
+		})
+	}
+	all.Wait()
+	require.Equal(t, map[int]int{200: 1, 400: publishers - 1}, statuses)
+	require.Equal(t, 1, c.Files(t), "the others left nothing")
+}
+
+// testConditional: documents and files are revalidated, and sent in part.
+func testConditional(t *testing.T, s Suite) {
+	c := Start(t, s.Type)
+	s.push(t, c, s.Name, s.Three[0])
+	for _, url := range append(s.Documents(c.Feed, s.Name), s.Download(c.Feed, s.Name, s.Three[0])) {
+		whole := Get(t, url)
+		require.Equal(t, http.StatusOK, whole.StatusCode)
+		tag := whole.Header.Get("ETag")
+		require.True(t, strings.HasPrefix(tag, `"`), "a strong ETag: %s", tag)
+		same := Get(t, url, "If-None-Match", tag)
+		require.Equal(t, http.StatusNotModified, same.StatusCode, url)
+		require.Empty(t, same.Body)
+		head := Do(t, Request(t, http.MethodHead, url, nil, "Accept-Encoding", "identity"))
+		require.Equal(t, http.StatusOK, head.StatusCode)
+		require.Equal(t, whole.Header.Get("Content-Length"), head.Header.Get("Content-Length"))
+		require.Equal(t, tag, head.Header.Get("ETag"))
+		part := Get(t, url, "Range", "bytes=2-5")
+		require.Equal(t, http.StatusPartialContent, part.StatusCode)
+		require.Equal(t, whole.Body[2:6], part.Body)
+		require.Equal(t, http.StatusRequestedRangeNotSatisfiable, Get(t, url, "Range", "bytes=99999999-").StatusCode)
+	}
+	s.push(t, c, s.Name, s.Three[1])
+	for _, url := range s.Documents(c.Feed, s.Name) {
+		first := Get(t, url)
+		again := Get(t, url, "If-None-Match", first.Header.Get("ETag"))
+		require.Equal(t, http.StatusNotModified, again.StatusCode, "the same on every node")
+	}
+}
+
+// testCredentials: a push needs a key that allows it, and what is refused is
+// told in a sentence.
+func testCredentials(t *testing.T, s Suite) {
+	c := Start(t, s.Type)
+	key := func(permissions ...string) string {
+		body, err := json.Marshal(map[string]any{"type": "Feed", "feed": s.Type.Name, "packagePermissions": permissions})
+		require.NoError(t, err)
+		a := Do(t, Request(t, http.MethodPost, c.URL+"/api/api-keys/create", body, "X-ApiKey", "Admin:"+c.Password, "Content-Type", "application/json"))
+		require.Equal(t, http.StatusOK, a.StatusCode, string(a.Body))
+		var made struct{ Key string }
+		require.NoError(t, json.Unmarshal(a.Body, &made))
+		return made.Key
+	}
+	for _, tc := range []struct {
+		name   string
+		signIn func(r *http.Request)
+		status int
+	}{
+		{"nobody", func(*http.Request) {}, http.StatusUnauthorized},
+		{"wrong key", func(r *http.Request) { s.SignIn(r, "no-such-key") }, http.StatusUnauthorized},
+		{"wrong password", func(r *http.Request) { r.SetBasicAuth("Admin", "wrong") }, http.StatusUnauthorized},
+		{"key to read with", func(r *http.Request) { s.SignIn(r, key("view")) }, http.StatusForbidden},
+		{"key to publish with", func(r *http.Request) { s.SignIn(r, key("view", "add")) }, 0},
+	} {
+		r, _ := s.Push(t, c.Feed, s.Name, s.Three[0])
+		tc.signIn(r)
+		a := Do(t, r)
+		if tc.status == 0 {
+			require.Equal(t, 2, a.StatusCode/100, "%s: %s", tc.name, a.Body)
+			continue
+		}
+		require.Equal(t, tc.status, a.StatusCode, "%s: %s", tc.name, a.Body)
+		require.Greater(t, len(a.Body), 20, "%s: a sentence, not %q", tc.name, a.Body)
+		if tc.status == http.StatusUnauthorized {
+			require.NotEmpty(t, a.Header.Get("WWW-Authenticate"))
+		}
+		require.Zero(t, c.Files(t))
+	}
+	for version, name := range map[string]string{s.Three[1]: "Admin", s.Three[2]: "api"} {
+		r, _ := s.Push(t, c.Feed, s.Name, version)
+		r.SetBasicAuth(name, map[string]string{"Admin": c.Password, "api": c.Key}[name])
+		a := Do(t, r)
+		require.Equal(t, 2, a.StatusCode/100, "%s: %s", name, a.Body)
+	}
+}
+
+// testNames: odd but valid names and versions make the whole way.
+func testNames(t *testing.T, s Suite) {
+	c := Start(t, s.Type)
+	for _, odd := range s.Names {
+		name, version := odd[0], odd[1]
+		file := s.push(t, c, name, version)
+		require.Equal(t, file, Get(t, s.Download(c.Feed, name, version)).Body, "%s %s", name, version)
+		for _, url := range s.Documents(c.Feed, name) {
+			require.Equal(t, http.StatusOK, Get(t, url).StatusCode, url)
+		}
+	}
+}
+
+// testRefused: what is broken or hostile is refused with a reason, and nothing
+// is left of it.
+func testRefused(t *testing.T, s Suite) {
+	c := Start(t, s.Type)
+	for name, r := range s.Refused(t, c.Feed) {
+		s.SignIn(r, c.Key)
+		a := Do(t, r)
+		require.Equal(t, 4, a.StatusCode/100, "%s: %s %s", name, a.Status, a.Body)
+		require.Greater(t, len(a.Body), 20, "%s: a sentence, not %q", name, a.Body)
+		for _, word := range []string{"SELECT", "goroutine", c.folder, ".go:"} {
+			require.NotContains(t, string(a.Body), word, name)
+		}
+		require.Zero(t, c.Files(t), "%s: nothing is stored", name)
+	}
+	for n, node := range c.Nodes {
+		require.Equal(t, http.StatusOK, Get(t, node+"/health/ready").StatusCode, fmt.Sprint("node ", n))
+	}
+}

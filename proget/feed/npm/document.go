@@ -1,0 +1,368 @@
+package npm
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// maxMetadata bounds what a publish says beside the tarball, in bytes. A client
+// that was too late sends the whole package's metadata with its second try.
+const maxMetadata = 32 << 20
+
+// A document is the JSON that a client publishes with, read while it arrives:
+// an object of which _attachments holds the tarball as base64. It can be as
+// large as a package may be, so the tarball is decoded on its way to storage
+// and nothing but the rest of the document is held in memory.
+type document struct {
+	in     *bufio.Reader
+	fields map[string]json.RawMessage // of the object, without the attachments
+	held   int                        // bytes of it
+
+	tarball string // the attachment's name; "" if there is none
+	length  int64  // of the tarball as the client says; -1 if it does not
+	read    int64  // of the tarball
+	text    *jsonText
+	content io.Reader // text decoded
+	err     error     // how reading ended
+}
+
+// errMalformed is why a document is refused that is not what clients send.
+var errMalformed = proget.Errorf(proget.ErrInvalid, "The body is not the JSON document that npm publishes with.")
+
+// errEnd is the end of the body, told from that of the tarball within it.
+var errEnd = errors.New("the body has ended")
+
+type unended struct{ io.Reader }
+
+func (u unended) Read(p []byte) (int, error) {
+	n, err := u.Reader.Read(p)
+	if err == io.EOF {
+		err = errEnd
+	}
+	return n, err
+}
+
+// openDocument reads up to the tarball, or to the end if there is none.
+func openDocument(body io.Reader) (*document, error) {
+	d := &document{in: bufio.NewReaderSize(unended{body}, 64<<10), fields: make(map[string]json.RawMessage), length: -1}
+	if err := d.expect('{'); err != nil {
+		return nil, d.refuse(err)
+	}
+	if err := d.members(d.member); err != nil && err != errTarball {
+		return nil, d.refuse(err)
+	} else if err == nil {
+		if err := d.finish(); err != nil {
+			return nil, d.refuse(err)
+		}
+	}
+	return d, nil
+}
+
+// errTarball stops the reading of members where the tarball begins.
+var errTarball = errors.New("tarball")
+
+// refuse tells the client why its document cannot be read.
+func (d *document) refuse(err error) error {
+	if errors.Is(err, proget.ErrInvalid) {
+		return err
+	}
+	return proget.WrapError(proget.ErrInvalid, err, "The upload ended before the document was complete: send it again.")
+}
+
+// Read reads the tarball. It has not ended before the document has: whoever
+// stores it learns of what is wrong in time to store nothing.
+func (d *document) Read(p []byte) (int, error) {
+	if d.err != nil {
+		return 0, d.err
+	}
+	n, err := d.content.Read(p)
+	d.read += int64(n)
+	if err == io.EOF {
+		err = d.afterTarball()
+	}
+	if err != nil && err != io.EOF {
+		if _, broken := errors.AsType[base64.CorruptInputError](err); broken || d.text.ended && err == io.ErrUnexpectedEOF {
+			err = proget.WrapError(proget.ErrInvalid, err, "The tarball in _attachments is not base64.")
+		}
+		err = d.refuse(err)
+	}
+	d.err = err
+	return n, err
+}
+
+// Err returns why the document could not be read to its end, or nil.
+func (d *document) Err() error {
+	if d.err == io.EOF {
+		return nil
+	}
+	return d.err
+}
+
+// afterTarball reads the rest of the document and returns io.EOF.
+func (d *document) afterTarball() error {
+	for _, level := range []func(string) error{d.attachmentMember, d.attachment, d.member} {
+		if err := d.moreMembers(level); err != nil {
+			return err
+		}
+	}
+	if err := d.finish(); err != nil {
+		return err
+	}
+	if d.length >= 0 && d.length != d.read {
+		return proget.Errorf(proget.ErrInvalid, "The tarball has %d bytes, but the document says %d.", d.read, d.length)
+	}
+	return io.EOF
+}
+
+// finish expects nothing to follow the object.
+func (d *document) finish() error {
+	_, err := d.peek()
+	if err == errEnd {
+		return nil
+	}
+	return orMalformed(err)
+}
+
+// member reads a member of the object itself.
+func (d *document) member(name string) error {
+	if name == "_attachments" {
+		if err := d.expect('{'); err != nil {
+			return err
+		}
+		return d.members(d.attachment)
+	}
+	value, err := d.value()
+	if err != nil {
+		return err
+	}
+	if d.fields[name] != nil {
+		return errMalformed // readers differ in which of the two they take
+	}
+	d.fields[name] = value
+	return nil
+}
+
+// attachment reads one of _attachments: the tarball, or a statement on how it
+// was built, which is not kept.
+func (d *document) attachment(name string) error {
+	if !strings.HasSuffix(name, ".tgz") {
+		_, err := d.value()
+		return err
+	}
+	if d.tarball != "" {
+		return proget.Errorf(proget.ErrInvalid, "One push carries one tarball, but this document has several: publish each version by itself.")
+	}
+	d.tarball = name
+	if err := d.expect('{'); err != nil {
+		return err
+	}
+	err := d.members(d.attachmentMember)
+	if err == nil {
+		err = proget.Errorf(proget.ErrInvalid, "The tarball in _attachments has no data.")
+	}
+	return err
+}
+
+// attachmentMember reads a member of the tarball's attachment.
+func (d *document) attachmentMember(name string) error {
+	if name == "data" {
+		if d.content != nil {
+			return errMalformed
+		}
+		if err := d.expect('"'); err != nil {
+			return err
+		}
+		d.text = &jsonText{in: d.in}
+		d.content = base64.NewDecoder(base64.StdEncoding, d.text)
+		return errTarball
+	}
+	value, err := d.value()
+	if err == nil && name == "length" && json.Unmarshal(value, &d.length) != nil {
+		err = errMalformed
+	}
+	return err
+}
+
+// members reads the members of an object whose brace has been read.
+func (d *document) members(member func(name string) error) error {
+	c, err := d.peek()
+	if err != nil {
+		return err
+	}
+	if c == '}' {
+		return d.expect('}')
+	}
+	if err := d.named(member); err != nil {
+		return err
+	}
+	return d.moreMembers(member)
+}
+
+// moreMembers reads what follows a member, to the end of the object.
+func (d *document) moreMembers(member func(name string) error) error {
+	for {
+		c, err := d.peek()
+		switch {
+		case err != nil:
+			return err
+		case c == '}':
+			return d.expect('}')
+		}
+		if err := d.expect(','); err != nil {
+			return err
+		}
+		if err := d.named(member); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *document) named(member func(name string) error) error {
+	if c, err := d.peek(); err != nil || c != '"' {
+		return orMalformed(err)
+	}
+	text, err := d.value()
+	if err != nil {
+		return err
+	}
+	var name string
+	if json.Unmarshal(text, &name) != nil {
+		return errMalformed
+	}
+	if err := d.expect(':'); err != nil {
+		return err
+	}
+	return member(name)
+}
+
+// orMalformed returns err, or that the document is malformed.
+func orMalformed(err error) error {
+	if err != nil {
+		return err
+	}
+	return errMalformed
+}
+
+// peek returns the next byte that is no space.
+func (d *document) peek() (byte, error) {
+	for {
+		next, err := d.in.Peek(1)
+		if err != nil {
+			return 0, err
+		}
+		if !strings.ContainsRune(" \t\r\n", rune(next[0])) {
+			return next[0], nil
+		}
+		_, _ = d.in.Discard(1) // it is buffered
+	}
+}
+
+func (d *document) expect(c byte) error {
+	next, err := d.peek()
+	if err != nil {
+		return err
+	}
+	if next != c {
+		return errMalformed
+	}
+	_, err = d.in.Discard(1)
+	return err
+}
+
+// value reads a value of any kind. Where it ends is told by its brackets and
+// quotes alone; whether it is JSON is asked afterwards.
+func (d *document) value() (json.RawMessage, error) {
+	if _, err := d.peek(); err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	depth, quoted := 0, false
+	for {
+		next, err := d.in.Peek(1)
+		if err != nil {
+			return nil, err
+		}
+		c := next[0]
+		if !quoted && depth == 0 && text.Len() > 0 && strings.IndexByte(",}] \t\r\n:", c) >= 0 {
+			break
+		}
+		_, _ = d.in.Discard(1) // it is buffered
+		if d.held++; d.held > maxMetadata {
+			return nil, proget.Errorf(proget.ErrInvalid, "The document says more than %d MiB beside the tarball.", maxMetadata>>20)
+		}
+		text.WriteByte(c)
+		switch {
+		case quoted && c == '\\':
+			escaped, err := d.in.ReadByte()
+			if err != nil {
+				return nil, err
+			}
+			d.held++
+			text.WriteByte(escaped)
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth < 0 {
+				return nil, errMalformed
+			}
+		}
+	}
+	if !json.Valid(text.Bytes()) {
+		return nil, errMalformed
+	}
+	return text.Bytes(), nil
+}
+
+// jsonText reads a JSON string without escapes, but for the one of a slash,
+// which some programs write. It ends at the closing quote.
+type jsonText struct {
+	in    *bufio.Reader
+	ended bool
+}
+
+func (s *jsonText) Read(p []byte) (int, error) {
+	if s.ended {
+		return 0, io.EOF
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if _, err := s.in.Peek(1); err != nil {
+		return 0, err
+	}
+	next, _ := s.in.Peek(min(s.in.Buffered(), len(p))) // it is buffered
+	n := bytes.IndexAny(next, `"\`)
+	if n < 0 {
+		n = len(next)
+	}
+	if n > 0 {
+		copy(p, next[:n])
+		_, _ = s.in.Discard(n) // it is buffered
+		return n, nil
+	}
+	if next[0] == '"' {
+		_, _ = s.in.Discard(1) // it is buffered
+		s.ended = true
+		return 0, io.EOF
+	}
+	escape, err := s.in.Peek(2)
+	if err != nil {
+		return 0, err
+	}
+	if string(escape) != `\/` {
+		return 0, proget.Errorf(proget.ErrInvalid, "The tarball in _attachments is not base64.")
+	}
+	_, _ = s.in.Discard(2) // it is buffered
+	p[0] = '/'
+	return 1, nil
+}

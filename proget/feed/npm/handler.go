@@ -1,0 +1,363 @@
+package npm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+type handler struct{ services feed.Services }
+
+var _ feed.Handler = (*handler)(nil)
+
+// Task implements feed.Handler.
+func (h *handler) Task(r *feed.Request) proget.Task { return parse(r.Method, r.Path).task() }
+
+// ServeFeed implements feed.Handler.
+func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
+	rt := parse(r.Method, r.Path)
+	switch rt.action {
+	case getPackage:
+		return h.packument(w, r, rt)
+	case getVersion:
+		return h.version(w, r, rt)
+	case getTarball:
+		return h.tarball(w, r, rt)
+	case putPackage:
+		return h.publish(w, r, rt)
+	case editPackage:
+		return h.edit(w, r, rt)
+	case deletePackage:
+		return h.deletePackage(w, r, rt)
+	case deleteTarball:
+		return h.deleteTarball(w, r, rt)
+	case getTags:
+		return h.tags(w, r, rt)
+	case putTag:
+		return h.putTag(w, r, rt)
+	case deleteTag:
+		return h.deleteTag(w, r, rt)
+	case search:
+		return h.search(w, r)
+	case login:
+		return h.login(w, r, rt)
+	case whoami, profile:
+		return h.whoami(w, r, rt)
+	case root, ping:
+		return serveJSON(w, r, map[string]string{"db_name": r.Feed.Name})
+	case logout: // who has forgotten a token cannot use it; it ends by itself
+		return done(w)
+	case auditBulk: // advisories by package; none are known here
+		return serveJSON(w, r, struct{}{})
+	case auditFull:
+		return serveJSON(w, r, noAdvisories)
+	}
+	known := func(method string) bool { return parse(method, r.Path).action != unknown }
+	return feed.Unknown(w, r.Request, known, "the registry's address ends before the name of a package.")
+}
+
+func serveJSON(w http.ResponseWriter, r *feed.Request, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	feed.NewDocument(jsonType, body).Serve(w, r.Request)
+	return nil
+}
+
+// done says that a change was made.
+func done(w http.ResponseWriter) error { return answer(w, http.StatusOK, map[string]any{"ok": true}) }
+
+func answer(w http.ResponseWriter, status int, body map[string]any) error {
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // an error means that the client went away
+	return nil
+}
+
+// find returns a package, or the error that clients know.
+func (h *handler) find(r *feed.Request, name string) (*feed.Package, error) {
+	p, err := h.services.Packages.Package(r.Context(), r.Feed, name)
+	if errors.Is(err, proget.ErrNotFound) {
+		return nil, proget.WrapError(proget.ErrNotFound, err, "There is no package %.214s in feed %s.", name, r.Feed.Name)
+	}
+	return p, err
+}
+
+// findVersion returns a version by its number or by a tag.
+func (h *handler) findVersion(r *feed.Request, rt route) (*feed.Package, *proget.Version, error) {
+	p, err := h.find(r, rt.name)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, ok := distTags(p)[rt.arg]
+	if !ok {
+		key = versionKey(rt.arg)
+	}
+	v, err := p.Version(key)
+	return p, v, err
+}
+
+func (h *handler) packument(w http.ResponseWriter, r *feed.Request, rt route) error {
+	p, err := h.find(r, rt.name)
+	if err != nil {
+		return err
+	}
+	form, contentType, render := "full ", jsonType, full
+	if strings.Contains(r.Header.Get("Accept"), abbreviatedType) {
+		form, contentType, render = "abbreviated ", abbreviatedType, abbreviated
+	}
+	doc, err := p.Document(form+r.Base, contentType, func() ([]byte, error) { return render(r.Base, p) })
+	if err != nil {
+		return fmt.Errorf("render package %s: %w", rt.name, err)
+	}
+	w.Header().Set("Vary", "Accept")
+	doc.Serve(w, r.Request)
+	return nil
+}
+
+func (h *handler) version(w http.ResponseWriter, r *feed.Request, rt route) error {
+	_, v, err := h.findVersion(r, rt)
+	if err != nil {
+		return err
+	}
+	fields, err := fullVersion(r.Base, v)
+	if err != nil {
+		return fmt.Errorf("render %s %s: %w", v.Name, v.Version, err)
+	}
+	return serveJSON(w, r, fields)
+}
+
+// tarballVersion returns the version whose tarball a request names.
+func (h *handler) tarballVersion(r *feed.Request, rt route) (*proget.Version, error) {
+	p, err := h.find(r, rt.name)
+	if err != nil {
+		return nil, err
+	}
+	_, base := splitName(p.Name)
+	key, ok := strings.CutPrefix(strings.TrimSuffix(rt.arg, ".tgz"), base+"-")
+	if !ok || !strings.HasSuffix(rt.arg, ".tgz") {
+		return nil, proget.Errorf(proget.ErrNotFound, "%s has no file %.250s.", p.Name, rt.arg)
+	}
+	return p.Version(key)
+}
+
+func (h *handler) tarball(w http.ResponseWriter, r *feed.Request, rt route) error {
+	v, err := h.tarballVersion(r, rt)
+	if err != nil {
+		return err
+	}
+	if v.Status.Blocked {
+		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+	}
+	return h.services.Files.Serve(w, r, v, v.Files[0], "application/octet-stream")
+}
+
+// publish takes a new version. Without a tarball, it takes what npm deprecate
+// has changed.
+func (h *handler) publish(w http.ResponseWriter, r *feed.Request, rt route) error {
+	d, err := openDocument(r.Body)
+	if err != nil {
+		return err
+	}
+	if d.tarball == "" {
+		return h.deprecate(w, r, rt, d)
+	}
+	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: d, Size: max(r.ContentLength, 0), Name: d.tarball, By: r.Principal,
+		Check: func(m *feed.Manifest) error {
+			tags, err := d.check(rt.name, m)
+			m.Tags = tags
+			return err
+		}})
+	if d.Err() != nil {
+		return d.Err()
+	}
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusCreated, map[string]any{"ok": true, "id": rt.name})
+}
+
+// check compares what the request says with the tarball, and returns the tags
+// that are to point at the version.
+func (d *document) check(name string, m *feed.Manifest) (tags []string, err error) {
+	var body struct {
+		Name     string                     `json:"name"`
+		Versions map[string]json.RawMessage `json:"versions"`
+		Tags     map[string]string          `json:"dist-tags"`
+	}
+	if err := d.decode(&body); err != nil {
+		return nil, err
+	}
+	if name != m.Name || body.Name != m.Name {
+		return nil, proget.Errorf(proget.ErrInvalid, "The tarball is of %s, but the request is for %.214s and its document for %.214s.", m.Name, name, body.Name)
+	}
+	said := false
+	for version := range body.Versions {
+		said = said || versionKey(version) == m.Version
+	}
+	if !said {
+		return nil, proget.Errorf(proget.ErrInvalid, "The tarball is of version %s, of which the document says nothing.", m.Version)
+	}
+	for tag, version := range body.Tags {
+		if versionKey(version) != m.Version {
+			continue // of another version, in a second try
+		}
+		if err := checkTag(tag); err != nil {
+			return nil, err
+		}
+		tags = append(tags, tag)
+	}
+	return tags, nil
+}
+
+// decode reads the fields that body has.
+func (d *document) decode(body any) error {
+	text, err := json.Marshal(d.fields)
+	if err == nil {
+		err = json.Unmarshal(text, body)
+	}
+	if err != nil {
+		return proget.WrapError(proget.ErrInvalid, err, "The document is not of the form that npm publishes with.")
+	}
+	return nil
+}
+
+// edited is what clients change of a package without a new version.
+type edited struct {
+	Revision string `json:"_rev"`
+	Versions map[string]struct {
+		Deprecated any `json:"deprecated"`
+	} `json:"versions"`
+}
+
+// deprecate makes the reasons in a package's document those of its versions.
+func (h *handler) deprecate(w http.ResponseWriter, r *feed.Request, rt route, d *document) error {
+	var body edited
+	if err := d.decode(&body); err != nil {
+		return err
+	}
+	if body.Versions == nil {
+		return proget.Errorf(proget.ErrInvalid, "The document has neither a tarball nor versions. Owners and stars are not kept here: permissions say who may publish.")
+	}
+	p, err := h.find(r, rt.name)
+	if err != nil {
+		return err
+	}
+	if body.Revision != "" && body.Revision != revision(p) {
+		return proget.Errorf(proget.ErrConflict, "%s has changed meanwhile: do that again.", rt.name)
+	}
+	for _, v := range p.Versions {
+		said, ok := body.Versions[v.Key]
+		if !ok {
+			continue
+		}
+		reason, _ := said.Deprecated.(string)
+		if said.Deprecated == true {
+			reason = "deprecated"
+		}
+		if len(reason) > maxReason {
+			return proget.Errorf(proget.ErrInvalid, "The reason for deprecating %s is longer than %d bytes.", v.Version, maxReason)
+		}
+		if reason == v.Status.Deprecated {
+			continue
+		}
+		ref := feed.Ref{Feed: r.Feed, NameKey: p.Key, VersionKey: v.Key}
+		if err := h.services.Publisher.SetStatus(r.Context(), ref, r.Principal, func(s *proget.Status) { s.Deprecated = reason }); err != nil {
+			return err
+		}
+	}
+	return done(w)
+}
+
+// maxReason bounds the reason for a deprecation, in bytes.
+const maxReason = 1000
+
+// edit is the first step of npm unpublish: the package's document without a
+// version. What counts is the second, the deletion of the tarball.
+func (h *handler) edit(w http.ResponseWriter, r *feed.Request, rt route) error {
+	d, err := openDocument(r.Body)
+	if err != nil {
+		return err
+	}
+	return h.deprecate(w, r, rt, d)
+}
+
+func (h *handler) deleteTarball(w http.ResponseWriter, r *feed.Request, rt route) error {
+	v, err := h.tarballVersion(r, rt)
+	if err != nil {
+		return err
+	}
+	if err := h.services.Publisher.Delete(r.Context(), feed.Ref{Feed: r.Feed, NameKey: rt.name, VersionKey: v.Key}, r.Principal); err != nil {
+		return err
+	}
+	return done(w)
+}
+
+func (h *handler) deletePackage(w http.ResponseWriter, r *feed.Request, rt route) error {
+	p, err := h.find(r, rt.name)
+	if err != nil {
+		return err
+	}
+	for _, v := range p.Versions {
+		err := h.services.Publisher.Delete(r.Context(), feed.Ref{Feed: r.Feed, NameKey: p.Key, VersionKey: v.Key}, r.Principal)
+		if err != nil && !errors.Is(err, proget.ErrNotFound) {
+			return err
+		}
+	}
+	return done(w)
+}
+
+// maxTag is the longest tag, in bytes.
+const maxTag = 200
+
+// checkTag refuses what could be taken for a version, as npm does, or could not
+// be part of an address.
+func checkTag(tag string) error {
+	bad := tag == "" || len(tag) > maxTag || strings.ContainsFunc(tag, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' || r == '\\' })
+	if bad || isRange(tag) {
+		return proget.Errorf(proget.ErrInvalid, "The tag %.60q is not valid: use letters, digits and '-', and nothing that is a version or a range of versions.", tag)
+	}
+	return nil
+}
+
+func (h *handler) tags(w http.ResponseWriter, r *feed.Request, rt route) error {
+	p, err := h.find(r, rt.name)
+	if err != nil {
+		return err
+	}
+	return serveJSON(w, r, distTags(p))
+}
+
+// putTag takes the version as a JSON string.
+func (h *handler) putTag(w http.ResponseWriter, r *feed.Request, rt route) error {
+	var version string
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))
+	if err != nil || json.Unmarshal(body, &version) != nil {
+		return proget.WrapError(proget.ErrInvalid, err, `The body is not a version as JSON, as in "1.2.3".`)
+	}
+	if err := checkTag(rt.arg); err != nil {
+		return err
+	}
+	ref := feed.Ref{Feed: r.Feed, NameKey: rt.name, VersionKey: versionKey(version)}
+	if err := h.services.Publisher.Tag(r.Context(), ref, rt.arg, r.Principal); err != nil {
+		return err
+	}
+	return answer(w, http.StatusCreated, map[string]any{"ok": true})
+}
+
+func (h *handler) deleteTag(w http.ResponseWriter, r *feed.Request, rt route) error {
+	if rt.arg == latest {
+		return proget.Errorf(proget.ErrInvalid, "The tag latest is always there: point it at another version instead.")
+	}
+	if err := h.services.Publisher.Untag(r.Context(), feed.Ref{Feed: r.Feed, NameKey: rt.name}, rt.arg, r.Principal); err != nil {
+		return err
+	}
+	return done(w)
+}

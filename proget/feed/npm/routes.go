@@ -1,0 +1,159 @@
+package npm
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// An action is what a request asks for.
+type action int
+
+const (
+	unknown action = iota
+	root
+	ping
+	whoami
+	profile
+	login
+	logout
+	search
+	auditBulk
+	auditFull
+	getPackage
+	getVersion
+	getTarball
+	putPackage
+	editPackage
+	deletePackage
+	deleteTarball
+	getTags
+	putTag
+	deleteTag
+)
+
+// tasks are the permissions that actions need; what is not here needs
+// proget.TaskView.
+var tasks = map[action]proget.Task{
+	ping: proget.TaskNone, login: proget.TaskNone, logout: proget.TaskNone,
+	putPackage: proget.TaskPublish, putTag: proget.TaskPublish, deleteTag: proget.TaskPublish,
+	editPackage: proget.TaskManage, deletePackage: proget.TaskManage, deleteTarball: proget.TaskManage,
+}
+
+func (rt route) task() proget.Task {
+	if task, ok := tasks[rt.action]; ok {
+		return task
+	}
+	return proget.TaskView
+}
+
+// A route is a parsed request.
+type route struct {
+	action action
+	name   string // of the package, with its scope
+	arg    string // a version, a tag, a file or a user
+}
+
+// parse reads method and escaped path. A scope is part of the first segment,
+// its slash escaped, or a segment of its own.
+func parse(method, path string) route {
+	var segments []string
+	for segment := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+		text, err := url.PathUnescape(segment)
+		if err != nil {
+			return route{}
+		}
+		segments = append(segments, text)
+	}
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	if segments[0] == "-" {
+		return parseService(method, segments[1:])
+	}
+	name, rest := cutName(segments)
+	switch method + " " + shape(rest) {
+	case "GET ":
+		if name == "" {
+			return route{action: root}
+		}
+		return route{getPackage, name, ""}
+	case "GET x":
+		return route{getVersion, name, rest[0]}
+	case "GET -/x":
+		return route{getTarball, name, rest[1]}
+	case "GET -/x/x":
+		return route{getTarball, name, rest[2]} // the scope is said again
+	case "PUT ":
+		if name == "" {
+			return route{}
+		}
+		return route{putPackage, name, ""}
+	case "PUT -rev/x":
+		return route{editPackage, name, ""}
+	case "DELETE -rev/x":
+		return route{deletePackage, name, ""}
+	case "DELETE -/x/-rev/x":
+		return route{deleteTarball, name, rest[1]}
+	case "DELETE -/x/x/-rev/x":
+		return route{deleteTarball, name, rest[2]}
+	}
+	return route{}
+}
+
+// shape is what is fixed in segments, with an x for each that is not.
+func shape(segments []string) string {
+	fixed := make([]string, len(segments))
+	for i, s := range segments {
+		if fixed[i] = "x"; s == "-" || s == "-rev" {
+			fixed[i] = s
+		}
+	}
+	return strings.Join(fixed, "/")
+}
+
+func cutName(segments []string) (name string, rest []string) {
+	if strings.HasPrefix(segments[0], "@") && !strings.Contains(segments[0], "/") && len(segments) > 1 {
+		return segments[0] + "/" + segments[1], segments[2:]
+	}
+	return segments[0], segments[1:]
+}
+
+// services are the registry's own addresses, below /-/.
+var services = map[string]action{
+	"GET ping": ping, "GET whoami": whoami, "GET npm/v1/user": profile, "GET v1/search": search,
+	"POST npm/v1/security/advisories/bulk": auditBulk,
+	"POST npm/v1/security/audits":          auditFull,
+	"POST npm/v1/security/audits/quick":    auditFull,
+}
+
+const userPrefix = "org.couchdb.user:"
+
+func parseService(method string, segments []string) route {
+	if a, ok := services[method+" "+strings.Join(segments, "/")]; ok {
+		return route{action: a}
+	}
+	switch {
+	case len(segments) == 3 && segments[0] == "user" && segments[1] == "token" && method == http.MethodDelete:
+		return route{action: logout}
+	case len(segments) > 1 && segments[0] == "user" && strings.HasPrefix(segments[1], userPrefix) && method == http.MethodPut:
+		return route{login, "", strings.TrimPrefix(segments[1], userPrefix)}
+	case len(segments) < 3 || segments[0] != "package":
+		return route{}
+	}
+	name, rest := cutName(segments[1:])
+	if len(rest) == 0 || rest[0] != "dist-tags" {
+		return route{}
+	}
+	switch {
+	case len(rest) == 1 && method == http.MethodGet:
+		return route{getTags, name, ""}
+	case len(rest) == 2 && (method == http.MethodPut || method == http.MethodPost):
+		return route{putTag, name, rest[1]}
+	case len(rest) == 2 && method == http.MethodDelete:
+		return route{deleteTag, name, rest[1]}
+	}
+	return route{}
+}
