@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -153,15 +155,32 @@ func startProcess(cmd *exec.Cmd, log string) (*process, error) {
 	return p, nil
 }
 
+// Ports are chosen below those that systems give to connections, one of which
+// could take it before its process listens.
+const (
+	firstPort = 10_000
+	ports     = 20_000
+)
+
 // free returns the address, with the port chosen if it is 0, provided that it
 // was free a moment ago.
 func free(address string) (string, error) {
-	l, err := net.Listen("tcp", address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", err
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	for tries := 100; ; tries-- {
+		if port == "0" {
+			address = net.JoinHostPort(host, strconv.Itoa(firstPort+mathrand.N(ports)))
+		}
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			return address, l.Close()
+		}
+		if port != "0" || tries == 0 {
+			return "", err
+		}
+	}
 }
 
 // look asks every node how it is.

@@ -54,6 +54,11 @@ func Start(t testing.TB, at string, cmd *exec.Cmd) *Process {
 		conn, err := net.DialTimeout("tcp", address.Host, time.Second)
 		if err == nil {
 			_ = conn.Close()
+			select {
+			case <-p.done:
+				t.Fatalf("another server listens at %s; %s ended:\n%s", at, cmd, p.Log())
+			default:
+			}
 			return p
 		}
 		select {

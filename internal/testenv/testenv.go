@@ -7,6 +7,7 @@ package testenv
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -51,14 +52,27 @@ func Program(t testing.TB, install string, names ...string) string {
 	return ""
 }
 
+// Servers of tests get ports below those that systems give to connections, and
+// to listeners that ask for any: one of those could be taken by a stranger
+// between the moment it is found and the moment its server listens.
+const (
+	firstPort = 10_000
+	ports     = 20_000
+)
+
 // FreePort returns a TCP port on the loopback address that was free a moment
 // ago.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		port := firstPort + rand.N(ports)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal(err)
+	return 0
 }
