@@ -18,7 +18,10 @@ import (
 //
 // Touching and marking are updates of one row, and each checks what the other
 // writes. So a publisher that reuses a blob at the very moment either comes
-// first, and the blob is not marked, or finds it marked.
+// first, and the blob is not marked, or finds it marked. Coming first means that
+// the marker waits for the row; an engine may then look at the new row but still
+// at the old references, so it marks only what was touched last when it looked
+// for those.
 //
 // An object without a row is entered as a marked blob first. Its key is unique,
 // so a publisher who was about to record it either has, or cannot any more.

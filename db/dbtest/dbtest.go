@@ -37,6 +37,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Condemned":      testCondemned,
 		"Restore":        testRestore,
 		"MarkRace":       testMarkRace,
+		"MarkWaits":      testMarkWaits,
 		"Storages":       testStorages,
 		"Partials":       testPartials,
 		"Moves":          testMoves,

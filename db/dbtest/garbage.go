@@ -168,6 +168,36 @@ func testRestore(t *testing.T, open Open) {
 	require.Empty(t, deleted)
 }
 
+// testMarkWaits: a marker that meets a publisher in the middle of reusing a blob
+// waits for it and leaves the blob alone, though it began before the publisher
+// was done and grants no grace.
+func testMarkWaits(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	_, err := publish(ctx, s, id, "publish", version(1))
+	require.NoError(t, err)
+	require.NoError(t, remove(ctx, s, id, "delete", "1.0.1"))
+	again := version(2)
+	again.Files[0].Digests = version(1).Files[0].Digests
+	var marked int64
+	var marker errgroup.Group
+	ch := &db.Change{FeedID: id, Operation: "reuse", Actor: "test", Kind: proget.VersionPublished}
+	_, err = s.Change(ctx, ch, func(tx *db.Tx) error {
+		if _, err := tx.AddVersion(ctx, id, "acme.lib", again, nil); err != nil {
+			return err
+		}
+		marker.Go(func() (err error) {
+			marked, err = s.MarkBlobs(ctx, 0, allBlobs, 0)
+			return err
+		})
+		time.Sleep(200 * time.Millisecond) // that the marker waits cannot be seen on every engine
+		return nil
+	})
+	require.NoError(t, errors.Join(err, marker.Wait()))
+	require.Equal(t, "blobs/1", again.Files[0].StorageKey)
+	require.Zero(t, marked)
+}
+
 // testMarkRace: publishers that reuse the same bytes, while versions are deleted
 // and blobs marked without any grace, never end up with a marked blob.
 func testMarkRace(t *testing.T, open Open) {

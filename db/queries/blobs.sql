@@ -24,6 +24,7 @@ SELECT COALESCE(MAX(blob_id), 0) FROM blob;
 -- name: MarkBlobs
 UPDATE blob SET marked = @now
 WHERE blob_id > @after AND blob_id <= @upto AND marked IS NULL AND touched <= @now - @grace
+  AND touched = (SELECT b.touched FROM blob b WHERE b.blob_id = blob.blob_id)
   AND NOT EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = blob.blob_id)
   AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.blob_id = blob.blob_id)
   AND NOT EXISTS (SELECT 1 FROM index_file i WHERE i.blob_id = blob.blob_id);
