@@ -29,7 +29,31 @@ type Part struct {
 // of this key.
 func (s *Store) CreatePartial(ctx context.Context, p *Partial) error {
 	return s.write(ctx, func(c *conn) error {
-		_, err := c.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("owner", p.Owner))
+		_, err := c.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", 0), arg("sums", p.Sums), arg("owner", p.Owner))
+		return err
+	})
+}
+
+// HoldBlob keeps the blob of p's size and a digest as if it were an upload of one
+// part, for as long as uploads are kept. It returns proget.ErrNotFound if p's
+// storage has none. It may be repeated.
+func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		identity := []sql.NamedArg{arg("sha256", sha256), arg("size", p.Size), arg("storage_id", p.StorageID)}
+		if n, err := tx.run(ctx, "TouchCopy", identity...); err != nil {
+			return err
+		} else if n == 0 {
+			return proget.Errorf(proget.ErrNotFound, "There is no file sha256:%s of %d bytes here.", sha256, p.Size)
+		}
+		n, err := tx.run(ctx, "LockUpload", arg("upload_key", p.Key))
+		if err != nil || n > 0 { // it is held already
+			return err
+		}
+		if _, err := tx.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID),
+			arg("size", p.Size), arg("sums", ""), arg("owner", p.Owner)); err != nil {
+			return err
+		}
+		_, err = tx.run(ctx, "HoldBlob", append(identity, arg("upload_key", p.Key))...)
 		return err
 	})
 }

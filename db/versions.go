@@ -167,7 +167,8 @@ func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f 
 // AddVersion records a version with its files under a package, which it
 // creates if need be. It sets v's ids and times and each file's storage key,
 // and reports whether the package is new. A file whose bytes are stored
-// already gets the existing blob's key. A version that exists gives a unique
+// already gets the existing blob's key; one without a key must be such, or
+// AddVersion returns proget.ErrNotFound. A version that exists gives a unique
 // violation, which leaves the store as proget.ErrConflict.
 //
 // known is what FindUpload found, or nil. It may be out of date: the transaction
@@ -189,14 +190,14 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 			return false, err
 		}
 	}
-	fresh := trusted && known.Blob.ID == 0 && len(v.Files) == 1
+	fresh := trusted && known.Blob.ID == 0
 	window := arg("window", int64(math.MaxInt64))
 	asked := arg("asked", int64(0))
 	if known != nil {
 		window, asked = arg("window", RecordWithin.Microseconds()), arg("asked", known.asked)
 	}
 	for i := range v.Files {
-		if err := tx.addFile(ctx, v.ID, &v.Files[i], fresh, window, asked); err != nil {
+		if err := tx.addFile(ctx, v.ID, &v.Files[i], fresh && i == 0, window, asked); err != nil {
 			return false, err
 		}
 	}
@@ -234,6 +235,9 @@ func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, fres
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
+	}
+	if f.StorageKey == "" {
+		return proget.Errorf(proget.ErrNotFound, "The file sha256:%s, which the version refers to, is not here any more: upload it again.", f.Digests[proget.SHA256])
 	}
 	n, err := tx.run(ctx, "InsertBlob", append(append(args, arg("storage_key", f.StorageKey)), window...)...)
 	if err == nil && n == 0 {

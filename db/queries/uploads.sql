@@ -1,6 +1,6 @@
 -- name: InsertUpload
 INSERT INTO upload (upload_key, storage_id, size, sums, owner, created, touched)
-VALUES (@upload_key, @storage_id, 0, '', @owner, @now, @now);
+VALUES (@upload_key, @storage_id, @size, @sums, @owner, @now, @now);
 
 -- name: FindPartial
 SELECT storage_id, size, sums, owner, touched FROM upload WHERE upload_key = @upload_key;
@@ -46,3 +46,8 @@ WHERE storage_id = @storage_id AND storage_key = @storage_key AND marked IS NULL
 
 -- name: HasBlob
 SELECT COUNT(*) FROM blob WHERE storage_id = @storage_id AND storage_key = @storage_key AND sha256 = @sha256;
+
+-- name: HoldBlob
+INSERT INTO upload_part (upload_key, part_offset, size, blob_id)
+SELECT @upload_key, 0, b.size, b.blob_id FROM blob b
+WHERE b.blob_id = (SELECT MIN(c.blob_id) FROM blob c WHERE c.sha256 = @sha256 AND c.size = @size AND c.storage_id = @storage_id AND c.marked IS NULL);

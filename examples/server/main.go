@@ -28,6 +28,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/npm"
 	"github.com/proget-go/ha/proget/feed/nuget"
+	"github.com/proget-go/ha/proget/feed/oci"
 	"github.com/proget-go/ha/proget/feed/universal"
 	"github.com/proget-go/ha/proget/node"
 	"github.com/proget-go/ha/storage"
@@ -42,7 +43,7 @@ func services() []storage.Service {
 }
 
 // types are the feed types this server knows.
-func types() []feed.Type { return []feed.Type{nuget.New(nil), npm.New(), universal.New()} }
+func types() []feed.Type { return []feed.Type{nuget.New(nil), npm.New(), oci.New(), universal.New()} }
 
 func main() {
 	err := run(os.Args[1:])

@@ -27,6 +27,10 @@ const CookieName = "proget_session"
 // TokenLength is how long a token is good.
 const TokenLength = 30 * 24 * time.Hour
 
+// ExchangeLength is how long a token is good that was given for credentials: its
+// holder asks for another by itself.
+const ExchangeLength = time.Hour
+
 // SessionLength is how long a session lasts.
 const SessionLength = 7 * 24 * time.Hour
 
@@ -193,7 +197,10 @@ func (a *Authority) byKey(ctx context.Context, text string) (Identity, error) {
 	if sealed, ok := strings.CutPrefix(text, tokenPrefix); ok {
 		return a.byToken(ctx, sealed)
 	}
-	hash := HashKey(text)
+	return a.byHash(ctx, HashKey(text))
+}
+
+func (a *Authority) byHash(ctx context.Context, hash string) (Identity, error) {
 	k, err := lookUp(a.memory().keys, hash, func() (db.Key, error) { return a.db.FindKey(ctx, hash) })
 	if errors.Is(err, proget.ErrNotFound) || err == nil && !k.Expires.IsZero() && time.Now().After(k.Expires) {
 		return Identity{}, errKey
@@ -275,10 +282,12 @@ func HashPassword(password string) (string, error) {
 	return argon2id.CreateHash(password, &argon2id.Params{Memory: 19 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32})
 }
 
-// session is the inside of a cookie or a token.
+// session is the inside of a cookie or a token: a user's, or, of a token, an API
+// key's or nobody's.
 type session struct {
-	User    string    `json:"u"`
-	Epoch   int64     `json:"e"`
+	User    string    `json:"u,omitempty"`
+	Epoch   int64     `json:"e,omitempty"`
+	Key     string    `json:"k,omitempty"` // the key's hash
 	Expires time.Time `json:"x"`
 }
 
@@ -290,7 +299,7 @@ func (a *Authority) SignIn(ctx context.Context, name, password string, secure bo
 	if err != nil {
 		return nil, err
 	}
-	s := session{u.Name, u.SessionEpoch, time.Now().Add(SessionLength)}
+	s := session{User: u.Name, Epoch: u.SessionEpoch, Expires: time.Now().Add(SessionLength)}
 	plain, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
@@ -312,7 +321,33 @@ func (a *Authority) Token(ctx context.Context, name, password string) (string, e
 	if err != nil {
 		return "", err
 	}
-	plain, err := json.Marshal(session{u.Name, u.SessionEpoch, time.Now().Add(TokenLength)})
+	return a.seal(session{User: u.Name, Epoch: u.SessionEpoch, Expires: time.Now().Add(TokenLength)})
+}
+
+// Exchange returns a token for whoever sent the request, be that nobody. It can do
+// what the credentials can, and ends with them or with ExchangeLength.
+func (a *Authority) Exchange(r *http.Request) (token string, good time.Duration, err error) {
+	id, err := a.Authenticate(r)
+	if err != nil {
+		return "", 0, err
+	}
+	s := session{User: id.User, Expires: time.Now().Add(ExchangeLength)}
+	switch {
+	case id.key != nil:
+		s.Key = id.key.Hash
+	case id.User != "":
+		u, err := a.user(r.Context(), a.memory(), id.User)
+		if err != nil {
+			return "", 0, err
+		}
+		s.Epoch = u.SessionEpoch
+	}
+	token, err = a.seal(s)
+	return token, ExchangeLength, err
+}
+
+func (a *Authority) seal(s session) (string, error) {
+	plain, err := json.Marshal(s)
 	if err != nil {
 		return "", err
 	}
@@ -320,7 +355,16 @@ func (a *Authority) Token(ctx context.Context, name, password string) (string, e
 }
 
 func (a *Authority) byToken(ctx context.Context, sealed string) (Identity, error) {
-	u, err := a.unseal(ctx, tokenPurpose, sealed)
+	s, err := a.open(tokenPurpose, sealed)
+	switch {
+	case err != nil:
+		return Identity{}, errKey
+	case s.Key != "":
+		return a.byHash(ctx, s.Key)
+	case s.User == "":
+		return Identity{}, nil
+	}
+	u, err := a.holder(ctx, s)
 	if errors.Is(err, proget.ErrNotFound) {
 		return Identity{}, errKey
 	}
@@ -335,7 +379,11 @@ func SignOut() *http.Cookie {
 // bySession treats a cookie that is no longer good as no cookie: pages then
 // offer to sign in.
 func (a *Authority) bySession(ctx context.Context, cookie string) (Identity, error) {
-	u, err := a.unseal(ctx, sessionPurpose, cookie)
+	s, err := a.open(sessionPurpose, cookie)
+	if err != nil {
+		return Identity{}, nil
+	}
+	u, err := a.holder(ctx, s)
 	if errors.Is(err, proget.ErrNotFound) {
 		return Identity{}, nil
 	}
@@ -345,17 +393,18 @@ func (a *Authority) bySession(ctx context.Context, cookie string) (Identity, err
 	return Identity{Principal: proget.Principal{User: u.Name}, Session: true}, nil
 }
 
-// unseal returns whose session it is, or proget.ErrNotFound if it is none or
-// has ended.
-func (a *Authority) unseal(ctx context.Context, purpose, sealed string) (db.User, error) {
+// open returns what a cookie or a token says, or proget.ErrNotFound if it is none
+// or has ended.
+func (a *Authority) open(purpose, sealed string) (s session, err error) {
 	plain, err := a.ring.Open(purpose, sealed)
-	if err != nil {
-		return db.User{}, errNoSession
+	if err != nil || json.Unmarshal(plain, &s) != nil || time.Now().After(s.Expires) {
+		return s, errNoSession
 	}
-	var s session
-	if err := json.Unmarshal(plain, &s); err != nil || time.Now().After(s.Expires) {
-		return db.User{}, errNoSession
-	}
+	return s, nil
+}
+
+// holder returns whose session it is, or proget.ErrNotFound if it has ended.
+func (a *Authority) holder(ctx context.Context, s session) (db.User, error) {
 	u, err := a.user(ctx, a.memory(), s.User)
 	if err == nil && u.SessionEpoch != s.Epoch {
 		return db.User{}, errNoSession

@@ -41,7 +41,8 @@ func isNotFound(err error) bool    { return errors.Is(err, proget.ErrNotFound) }
 func isUnavailable(err error) bool { return errors.Is(err, proget.ErrUnavailable) }
 
 // Serve answers a GET or HEAD with a file. Its bytes never change, so its
-// SHA-256 is its ETag and any part of it may be kept for ever.
+// SHA-256 is its ETag and any part of it may be kept for ever. Without v no
+// download is counted.
 func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version, file proget.File, contentType string) error {
 	if r.Feed.Redirect {
 		if done, err := f.redirect(w, r, v, file, contentType); done || err != nil {
@@ -59,11 +60,15 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
 	h.Set("X-Content-Type-Options", "nosniff")
 	if r.Method == http.MethodGet && r.Header.Get("Range") == "" && r.Header.Get("If-None-Match") == "" {
-		f.count(v.ID)
+		f.Count(v)
+	}
+	var published time.Time
+	if v != nil {
+		published = v.Published
 	}
 	// ServeContent hands the kernel an *os.File, which is what Content is on a
 	// file share.
-	http.ServeContent(w, r.Request, "", v.Published, content.Content())
+	http.ServeContent(w, r.Request, "", published, content.Content())
 	if err := content.Err(); err != nil {
 		f.broke(r.Context(), file, err)
 	}
@@ -88,7 +93,7 @@ func (f *Files) redirect(w http.ResponseWriter, r *feed.Request, v *proget.Versi
 		return false, err
 	}
 	if r.Method == http.MethodGet {
-		f.count(v.ID)
+		f.Count(v)
 	}
 	w.Header().Set("Cache-Control", "no-store") // the URL expires
 	http.Redirect(w, r.Request, u.String(), http.StatusTemporaryRedirect)
@@ -170,10 +175,14 @@ func sized[R sizer](ctx context.Context, file proget.File, key string, open func
 	return content, nil
 }
 
-func (f *Files) count(versionID int64) {
+// Count counts a download; without a version, none.
+func (f *Files) Count(v *proget.Version) {
+	if v == nil {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.counts[versionID]++
+	f.counts[v.ID]++
 }
 
 // Run adds the counted downloads to the database every few seconds, and a last

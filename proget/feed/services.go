@@ -2,9 +2,11 @@ package feed
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
@@ -16,6 +18,7 @@ type Services struct {
 	Publisher Publisher
 	Search    Search
 	Files     Files
+	Uploads   Uploads
 	Indexes   Indexes
 	Tokens    Tokens
 	Logger    *slog.Logger
@@ -84,11 +87,72 @@ type Upload struct {
 	Replace bool
 }
 
+// Uploads are uploads in several requests, each of which may reach another node.
+type Uploads interface {
+	// Begin begins an upload of which the digests of the given algorithms are
+	// wanted beside SHA-256. It returns proget.ErrConflict if there is one of this
+	// name.
+	Begin(ctx context.Context, r UploadRef, by proget.Principal, algorithms ...proget.Algorithm) error
+
+	// Size returns how many bytes have arrived in order, or proget.ErrNotFound.
+	Size(ctx context.Context, r UploadRef) (int64, error)
+
+	// Append takes the chunk that begins at offset, and returns how many bytes
+	// have arrived with it. A chunk that breaks off leaves nothing. OffsetError
+	// says that another chunk is due.
+	Append(ctx context.Context, r UploadRef, offset int64, body io.Reader) (int64, error)
+
+	// Finish ends an upload and returns what was uploaded, for Upload.Stored or
+	// Hold, whichever comes within the grace period of garbage collection. want
+	// are digests that the client claims; if one differs, or a part is missing,
+	// it returns proget.ErrInvalid and the upload goes on.
+	Finish(ctx context.Context, r UploadRef, want proget.Digests) (storage.Blob, error)
+
+	// Hold keeps the stored file of that size and SHA-256 under a name for some
+	// time, whether or not a version refers to it. It returns proget.ErrNotFound
+	// if there is none in the feed's storage.
+	Hold(ctx context.Context, r UploadRef, by proget.Principal, sha256 string, size int64) error
+
+	// Held returns what is kept under a name, or proget.ErrNotFound.
+	Held(ctx context.Context, r UploadRef) (proget.File, error)
+
+	// Cancel gives up an upload, or what is held. That there is none is no error.
+	Cancel(ctx context.Context, r UploadRef) error
+}
+
+// An UploadRef names an upload: those of different feeds or scopes have nothing
+// to do with each other.
+type UploadRef struct {
+	Feed  *proget.Feed
+	Scope string // the feed type's own, such as a repository's name
+	ID    string
+}
+
+// An OffsetError says that a chunk does not follow the ones before it: it came
+// twice, too early, or while another was on its way.
+type OffsetError struct {
+	Size int64 // of what has arrived, and where the next chunk begins
+}
+
+// Error implements error.
+func (e *OffsetError) Error() string {
+	return fmt.Sprintf("the next chunk begins at byte %d", e.Size)
+}
+
+// Unwrap makes the error one of the client's.
+func (e *OffsetError) Unwrap() error {
+	return proget.Errorf(proget.ErrInvalid, "The upload has %d bytes so far; the next chunk begins there.", e.Size)
+}
+
 // Files serves the bytes of package files.
 type Files interface {
 	// Serve answers a GET or HEAD with the file: Range, conditional requests
-	// and the kernel's help included. It counts a download where one begins.
+	// and the kernel's help included. It counts a download where one begins,
+	// unless v is nil.
 	Serve(w http.ResponseWriter, r *Request, v *proget.Version, f proget.File, contentType string) error
+
+	// Count counts a download that Serve does not know of.
+	Count(v *proget.Version)
 
 	// Open gives random access to a stored file. The caller closes it.
 	Open(ctx context.Context, f proget.File) (Content, error)
@@ -113,6 +177,10 @@ type Tokens interface {
 	// Token returns what the program sends from now on in the place of an API
 	// key, or proget.ErrUnauthenticated if the password is wrong.
 	Token(ctx context.Context, user, password string) (string, error)
+
+	// Exchange returns a token for whoever sent the request, be that nobody, and
+	// how long it is good.
+	Exchange(r *http.Request) (token string, good time.Duration, err error)
 }
 
 // Search finds packages.

@@ -54,10 +54,20 @@ type Type struct {
 	// Optional.
 	Index func(s Services) repoindex.Index
 
+	// Root makes the handler of what lies beside the feeds, by its path below the
+	// type's mount: "_catalog" is /v2/_catalog of registries, "" is /v2/. Their
+	// requests have no Feed, but the caller's Feeds. Optional.
+	Root func(s Services) map[string]func(w http.ResponseWriter, r *Request) error
+
+	// Challenge returns the WWW-Authenticate header of an answer that asks for
+	// credentials; base is the server's absolute URL. nil asks for a name and a
+	// password.
+	Challenge func(base string, r *http.Request) string
+
 	// WriteError writes the protocol's own error body. message is safe to show
-	// and never empty. Headers that go with the status (WWW-Authenticate,
-	// Retry-After) are set already.
-	WriteError func(w http.ResponseWriter, r *http.Request, status int, message string)
+	// and never empty; err is what the handler returned, which is not. Headers
+	// that go with the status (WWW-Authenticate, Retry-After) are set already.
+	WriteError func(w http.ResponseWriter, r *http.Request, status int, message string, err error)
 }
 
 // URL returns a feed's URL, without a trailing slash, on a server at base.
@@ -97,8 +107,9 @@ type Handler interface {
 type Request struct {
 	*http.Request
 	Feed      *proget.Feed
-	Base      string // the feed's absolute URL as the client sees it, without a trailing slash
-	Path      string // what follows Base and a slash, still escaped: "v3/index.json"
+	Feeds     []*proget.Feed // without a Feed: those of the type that the caller may view
+	Base      string         // the feed's absolute URL as the client sees it, without a trailing slash
+	Path      string         // what follows Base and a slash, still escaped: "v3/index.json"
 	Principal proget.Principal
 }
 
@@ -115,9 +126,10 @@ type Manifest struct {
 	Name       string // as its author spells it
 	Version    string // as its author spells it
 	Prerelease bool
-	FileName   string   // under which the file is kept and served
-	Tags       []string // of the package, which the version takes over
-	Data       any      // the type's own description; stored as JSON, bounded by MaxManifest
+	FileName   string        // under which the file is kept and served
+	Tags       []string      // of the package, which the version takes over
+	Refers     []proget.File // stored files that belong to the version beside the package file
+	Data       any           // the type's own description; stored as JSON, bounded by MaxManifest
 }
 
 // MaxManifest bounds a manifest's JSON, in bytes.

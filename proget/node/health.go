@@ -45,7 +45,7 @@ func (n *Node) health(w http.ResponseWriter, r *http.Request) {
 			text = *detail
 		}
 	}
-	writeText(w, r, code, text)
+	writeText(w, r, code, text, nil)
 }
 
 func prefersText(accept string) bool {

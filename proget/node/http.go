@@ -1,12 +1,14 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,10 +38,17 @@ func (n *Node) newHandler() (http.Handler, error) {
 	}
 	services := n.services()
 	for i := range n.cfg.Feeds {
-		h := n.newFeedHandler(&n.cfg.Feeds[i], services)
-		mount := "/" + n.cfg.Feeds[i].MountName()
+		t := &n.cfg.Feeds[i]
+		mount := "/" + t.MountName()
+		h := &feedHandler{n, t, t.Handler(services)}
 		mux.Handle(mount+"/{feed}", h)
 		mux.Handle(mount+"/{feed}/{rest...}", h)
+		if t.Root == nil {
+			continue
+		}
+		for path, serve := range t.Root(services) {
+			mux.Handle(mount+"/"+cmp.Or(path, "{$}"), &rootHandler{n, t, serve})
+		}
 	}
 	n.mountAPI(mux)
 	pages, err := n.newPages()
@@ -98,12 +107,49 @@ type feedHandler struct {
 	handler feed.Handler
 }
 
-func (n *Node) newFeedHandler(t *feed.Type, s feed.Services) http.Handler {
-	return &feedHandler{n, t, t.Handler(s)}
+func (h *feedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.node.answer(w, r, h.node.errorWriter(h.typ), h.serve)
 }
 
-func (h *feedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.node.answer(w, r, h.typ.WriteError, h.serve)
+// errorWriter returns the type's, which asks for credentials as the type does.
+func (n *Node) errorWriter(t *feed.Type) errorWriter {
+	if t.Challenge == nil {
+		return t.WriteError
+	}
+	return func(w http.ResponseWriter, r *http.Request, status int, message string, err error) {
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", t.Challenge(n.baseURL(r), r))
+		}
+		t.WriteError(w, r, status, message, err)
+	}
+}
+
+// rootHandler serves what lies beside all feeds of one type.
+type rootHandler struct {
+	node  *Node
+	typ   *feed.Type
+	serve func(w http.ResponseWriter, r *feed.Request) error
+}
+
+func (h *rootHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n := h.node
+	n.answer(w, r, n.errorWriter(h.typ), func(w http.ResponseWriter, r *http.Request) error {
+		stale := n.sync(w, r)
+		id, err := n.authenticate(r, stale)
+		if err != nil {
+			return err
+		}
+		if err := n.guardSession(r, id); err != nil {
+			return err
+		}
+		seen, err := n.visible(&call{Request: r, id: id})
+		if err != nil {
+			return err
+		}
+		seen = slices.DeleteFunc(seen, func(f *proget.Feed) bool { return f.Type != h.typ.Name || !f.Active })
+		base := n.baseURL(r) + "/" + h.typ.MountName()
+		return h.serve(w, &feed.Request{Request: r, Feeds: seen, Base: base, Path: strings.TrimPrefix(r.URL.Path, "/"+h.typ.MountName()+"/"), Principal: id.Principal})
+	})
 }
 
 func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) {
@@ -320,7 +366,7 @@ func status(err error) int {
 }
 
 // errorWriter writes a protocol's own error body.
-type errorWriter func(w http.ResponseWriter, r *http.Request, status int, message string)
+type errorWriter func(w http.ResponseWriter, r *http.Request, status int, message string, err error)
 
 // fail answers a request that returned an error. What is not meant for clients
 // goes to the log alone.
@@ -346,12 +392,12 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(2))
 	}
-	write(w, r, code, message)
+	write(w, r, code, message, err)
 }
 
 // writeText is the error body of everything that has no protocol of its own:
 // ProGet's clients show it as it is.
-func writeText(w http.ResponseWriter, _ *http.Request, status int, message string) {
+func writeText(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)

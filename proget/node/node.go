@@ -23,6 +23,7 @@ import (
 	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/publish"
+	"github.com/proget-go/ha/proget/upload"
 	"github.com/proget-go/ha/storage"
 )
 
@@ -34,6 +35,7 @@ type Node struct {
 	catalog   *catalog.Catalog
 	files     *catalog.Files
 	publisher *publish.Publisher
+	uploads   *upload.Uploads
 	authority *auth.Authority
 	scheduler *indexing.Scheduler
 	admin     *admin.Administrator
@@ -71,6 +73,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.indexes = repoindex.NewFiles(cfg.DB, n.stores)
 	n.files = catalog.NewFiles(n.stores, cfg.DB, cfg.Logger)
 	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
+	n.uploads = upload.New(cfg.DB, n.stores, &upload.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
 	n.authority = auth.New(cfg.DB, cfg.Keys)
 	n.scheduler = &indexing.Scheduler{DB: cfg.DB, Office: Office, Tasks: tasks}
 	n.admin = admin.New(cfg.DB, cfg.Feeds, n.scheduler, cfg.Logger)
@@ -223,5 +226,5 @@ func (n *Node) warnings() []string { return n.registry.Warnings() }
 
 // services is what feed types see of the node.
 func (n *Node) services() feed.Services {
-	return feed.Services{Packages: n.catalog, Publisher: n.publisher, Search: n.searcher, Files: n.files, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
+	return feed.Services{Packages: n.catalog, Publisher: n.publisher, Search: n.searcher, Files: n.files, Uploads: n.uploads, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
 }

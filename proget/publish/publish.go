@@ -157,8 +157,11 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 		if time.Since(p.stored) > db.RecordWithin { // the process stood still: the object may be gone
 			return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
 		}
-		v.Files = []proget.File{file} // a former attempt may have chosen another object
-		ch.Packages, ch.Versions, ch.Bytes = 0, 1, blob.Size
+		v.Files = append([]proget.File{file}, m.Refers...) // a former attempt may have chosen another object
+		ch.Packages, ch.Versions, ch.Bytes = 0, 1, 0
+		for _, f := range v.Files {
+			ch.Bytes += f.Size
+		}
 		if u.Replace {
 			if err := replace(ctx, tx, ref, ch); err != nil {
 				return err

@@ -14,7 +14,6 @@ package upload
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -22,15 +21,18 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/storage"
 )
 
-// Uploads are the uploads under way in an installation. It is safe for
-// concurrent use.
+// Uploads are the uploads under way in an installation. They implement
+// feed.Uploads, and are safe for concurrent use.
 type Uploads struct {
 	db    *db.Store
 	blobs *storage.Set
@@ -39,9 +41,8 @@ type Uploads struct {
 
 // Options configure Uploads. The zero value is ready to use.
 type Options struct {
-	MaxSize    int64              // of a whole upload, in bytes; default 10 GiB
-	Algorithms []proget.Algorithm // digests of what comes in order, beside SHA-256
-	Logger     *slog.Logger       // default: slog.Default()
+	MaxSize int64        // of a whole upload, in bytes; default 10 GiB
+	Logger  *slog.Logger // default: slog.Default()
 }
 
 // New returns the uploads of an installation.
@@ -59,44 +60,26 @@ func New(store *db.Store, blobs *storage.Set, opts *Options) *Uploads {
 	return u
 }
 
-// A Ref names an upload: those of different feeds or scopes have nothing to do
-// with each other.
-type Ref struct {
-	Feed  *proget.Feed
-	Scope string // the feed type's own, such as a repository's name
-	ID    string
-}
-
 // key is the upload's name in the database, of bounded length whatever the
 // client has chosen.
-func (r Ref) key() string {
+func key(r feed.UploadRef) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q", r.Feed.ID, r.Scope, r.ID))
 	return hex.EncodeToString(sum[:])
 }
 
-// NewID returns an id that nobody can guess.
-func NewID() string { return rand.Text() }
-
-// An OffsetError says that a chunk does not follow the ones before it: it came
-// twice, too early, or while another was on its way.
-type OffsetError struct {
-	Size int64 // of what has arrived, and where the next chunk begins
-}
-
-// Error implements error.
-func (e *OffsetError) Error() string {
-	return fmt.Sprintf("the next chunk begins at byte %d", e.Size)
-}
-
-// Unwrap makes the error one of the client's.
-func (e *OffsetError) Unwrap() error {
-	return proget.Errorf(proget.ErrInvalid, "The upload has %d bytes so far; the next chunk begins there.", e.Size)
-}
-
-// Begin begins an upload, or returns proget.ErrConflict if there is one of this
-// name.
-func (u *Uploads) Begin(ctx context.Context, r Ref, by proget.Principal) error {
-	err := u.db.CreatePartial(ctx, &db.Partial{Key: r.key(), StorageID: r.Feed.StorageID, Owner: by.String()})
+// Begin begins an upload of which the digests of the given algorithms are wanted
+// beside SHA-256, if it comes in order. It returns proget.ErrConflict if there is
+// one of this name.
+func (u *Uploads) Begin(ctx context.Context, r feed.UploadRef, by proget.Principal, algorithms ...proget.Algorithm) error {
+	sums := storage.Sums{}
+	for _, a := range algorithms {
+		sums[a] = nil
+	}
+	text, err := json.Marshal(sums)
+	if err != nil {
+		return err
+	}
+	err = u.db.CreatePartial(ctx, &db.Partial{Key: key(r), StorageID: r.Feed.StorageID, Sums: string(text), Owner: by.String()})
 	if errors.Is(err, proget.ErrConflict) {
 		err = proget.WrapError(proget.ErrConflict, err, "There is an upload %.60q already.", r.ID)
 	}
@@ -104,8 +87,8 @@ func (u *Uploads) Begin(ctx context.Context, r Ref, by proget.Principal) error {
 }
 
 // Size returns how many bytes have arrived in order, or proget.ErrNotFound.
-func (u *Uploads) Size(ctx context.Context, r Ref) (int64, error) {
-	p, _, err := u.db.FindPartial(ctx, r.key())
+func (u *Uploads) Size(ctx context.Context, r feed.UploadRef) (int64, error) {
+	p, _, err := u.db.FindPartial(ctx, key(r))
 	if err != nil {
 		return 0, err
 	}
@@ -114,22 +97,20 @@ func (u *Uploads) Size(ctx context.Context, r Ref) (int64, error) {
 
 // Append takes the chunk that begins at offset, and returns how many bytes have
 // arrived with it. A chunk that breaks off leaves nothing: the client asks for
-// the size and sends it again. [OffsetError] says that another chunk is due.
-func (u *Uploads) Append(ctx context.Context, r Ref, offset int64, body io.Reader) (size int64, err error) {
-	p, _, err := u.db.FindPartial(ctx, r.key())
+// the size and sends it again. feed.OffsetError says that another chunk is due.
+func (u *Uploads) Append(ctx context.Context, r feed.UploadRef, offset int64, body io.Reader) (size int64, err error) {
+	p, _, err := u.db.FindPartial(ctx, key(r))
 	if err != nil {
 		return 0, err
 	}
 	if p.Size != offset {
-		return p.Size, &OffsetError{p.Size}
+		return p.Size, &feed.OffsetError{Size: p.Size}
 	}
-	sums := storage.Sums{}
-	if p.Sums != "" {
-		if err := json.Unmarshal([]byte(p.Sums), &sums); err != nil {
-			return 0, fmt.Errorf("read the sums of an upload: %w", err)
-		}
+	sums, err := readSums(p)
+	if err != nil {
+		return 0, err
 	}
-	blobs, blob, err := u.put(ctx, p, body, &storage.PutOptions{Algorithms: u.opts.Algorithms, After: sums, MaxSize: u.opts.MaxSize - offset})
+	blobs, blob, err := u.put(ctx, p, body, &storage.PutOptions{Algorithms: slices.Collect(maps.Keys(sums)), After: sums, MaxSize: u.opts.MaxSize - offset})
 	if err != nil {
 		return offset, err
 	}
@@ -147,7 +128,7 @@ func (u *Uploads) Append(ctx context.Context, r Ref, offset int64, body io.Reade
 		if err != nil {
 			return 0, err
 		}
-		return size, &OffsetError{size}
+		return size, &feed.OffsetError{Size: size}
 	}
 	return offset + blob.Size, u.recorded(ctx, blobs, blob.Key, err)
 }
@@ -155,11 +136,11 @@ func (u *Uploads) Append(ctx context.Context, r Ref, offset int64, body io.Reade
 // PutPart takes a part of size bytes that begins at offset, in any order. It
 // returns proget.ErrInvalid if it overlaps one that has arrived or has another
 // size.
-func (u *Uploads) PutPart(ctx context.Context, r Ref, offset, size int64, body io.Reader) error {
+func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size int64, body io.Reader) error {
 	if offset < 0 || size <= 0 || offset > u.opts.MaxSize-size {
 		return proget.Errorf(proget.ErrInvalid, "A part has at least one byte, and the whole at most %d.", u.opts.MaxSize)
 	}
-	p, _, err := u.db.FindPartial(ctx, r.key())
+	p, _, err := u.db.FindPartial(ctx, key(r))
 	if err != nil {
 		return err
 	}
@@ -208,15 +189,17 @@ func (u *Uploads) discard(ctx context.Context, blobs *storage.Store, key string)
 }
 
 // Cancel gives an upload up. That there is none is no error.
-func (u *Uploads) Cancel(ctx context.Context, r Ref) error { return u.db.DeletePartial(ctx, r.key()) }
+func (u *Uploads) Cancel(ctx context.Context, r feed.UploadRef) error {
+	return u.db.DeletePartial(ctx, key(r))
+}
 
 // Finish ends an upload and returns what was uploaded, as one stored object. It
 // is kept for the grace period of garbage collection, within which
 // feed.Upload.Stored makes a package of it. want are digests that the client
 // claims; if one differs, or a part is missing, Finish returns proget.ErrInvalid
 // and the upload goes on.
-func (u *Uploads) Finish(ctx context.Context, r Ref, want proget.Digests) (storage.Blob, error) {
-	p, parts, err := u.db.FindPartial(ctx, r.key())
+func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, want proget.Digests) (storage.Blob, error) {
+	p, parts, err := u.db.FindPartial(ctx, key(r))
 	if err != nil {
 		return storage.Blob{}, err
 	}
@@ -232,7 +215,10 @@ func (u *Uploads) Finish(ctx context.Context, r Ref, want proget.Digests) (stora
 	if err != nil {
 		return storage.Blob{}, err
 	}
-	err = compare(blob.Digests, want)
+	err = u.complete(ctx, blobs, parts, blob.Digests, want)
+	if err == nil {
+		err = compare(blob.Digests, want)
+	}
 	if err == nil {
 		f := &proget.File{Size: blob.Size, Digests: blob.Digests, StorageID: p.StorageID, StorageKey: blob.Key}
 		err = u.db.FinishPartial(ctx, p.Key, f, fresh)
@@ -252,6 +238,25 @@ func whole(parts []db.Part) (size int64, err error) {
 		size += part.Blob.Size
 	}
 	return size, nil
+}
+
+// complete adds to the digests that are known those which a client claims without
+// having said at the beginning that they would be wanted. That costs reading all.
+func (u *Uploads) complete(ctx context.Context, blobs *storage.Store, parts []db.Part, have, want proget.Digests) error {
+	for algorithm := range want {
+		if have[algorithm] != "" {
+			continue
+		}
+		h, err := algorithm.New()
+		if err != nil {
+			return proget.WrapError(proget.ErrInvalid, err, "The digest algorithm %.40q is not known here.", algorithm)
+		}
+		if _, err := io.Copy(h, &joined{ctx: ctx, blobs: blobs, parts: parts}); err != nil {
+			return fmt.Errorf("read the parts of an upload: %w", err)
+		}
+		have[algorithm] = hex.EncodeToString(h.Sum(nil))
+	}
+	return nil
 }
 
 // compare checks the digests that a client claims.
@@ -275,7 +280,11 @@ func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial,
 			return b, err == nil, err
 		}
 	}
-	b, err = blobs.Put(ctx, &joined{ctx: ctx, blobs: blobs, parts: parts}, &storage.PutOptions{Algorithms: u.opts.Algorithms, Size: size})
+	sums, err := readSums(p)
+	if err != nil {
+		return b, false, err
+	}
+	b, err = blobs.Put(ctx, &joined{ctx: ctx, blobs: blobs, parts: parts}, &storage.PutOptions{Algorithms: slices.Collect(maps.Keys(sums)), Size: size})
 	if err != nil {
 		return b, false, fmt.Errorf("join the parts of an upload: %w", err)
 	}
@@ -305,11 +314,39 @@ func (u *Uploads) compose(ctx context.Context, blobs *storage.Store, p *db.Parti
 
 // digests returns those of the parts that came in order.
 func (u *Uploads) digests(p *db.Partial) (proget.Digests, error) {
-	var sums storage.Sums
+	sums, err := readSums(p)
+	if err != nil {
+		return nil, err
+	}
+	return sums.Digests()
+}
+
+func readSums(p *db.Partial) (sums storage.Sums, err error) {
 	if err := json.Unmarshal([]byte(p.Sums), &sums); err != nil {
 		return nil, fmt.Errorf("read the sums of an upload: %w", err)
 	}
-	return sums.Digests()
+	return sums, nil
+}
+
+// Hold keeps the stored file of that size and SHA-256 under a name for some
+// time, as if it had just been uploaded there, whether or not a version refers to
+// it. It returns proget.ErrNotFound if there is none in the feed's storage.
+func (u *Uploads) Hold(ctx context.Context, r feed.UploadRef, by proget.Principal, sha256 string, size int64) error {
+	p := &db.Partial{Key: key(r), StorageID: r.Feed.StorageID, Size: size, Owner: by.String()}
+	return u.db.HoldBlob(ctx, p, sha256)
+}
+
+// Held returns what is kept under a name, or proget.ErrNotFound.
+func (u *Uploads) Held(ctx context.Context, r feed.UploadRef) (proget.File, error) {
+	_, parts, err := u.db.FindPartial(ctx, key(r))
+	if err != nil {
+		return proget.File{}, err
+	}
+	if len(parts) != 1 {
+		return proget.File{}, proget.Errorf(proget.ErrNotFound, "There is no such file.")
+	}
+	b := parts[0].Blob
+	return proget.File{Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}, StorageID: b.StorageID, StorageKey: b.StorageKey}, nil
 }
 
 // joined reads one part after the other, each opened when its turn comes.

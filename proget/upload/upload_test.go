@@ -3,6 +3,8 @@ package upload_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -71,10 +73,10 @@ func (in *installation) server(t *testing.T, opts upload.Options) *upload.Upload
 }
 
 // begin begins an upload.
-func (in *installation) begin(t *testing.T, u *upload.Uploads) upload.Ref {
+func (in *installation) begin(t *testing.T, u *upload.Uploads, algorithms ...proget.Algorithm) feed.UploadRef {
 	t.Helper()
-	r := upload.Ref{Feed: in.feed, Scope: "repository", ID: upload.NewID()}
-	require.NoError(t, u.Begin(t.Context(), r, ann))
+	r := feed.UploadRef{Feed: in.feed, Scope: "repository", ID: rand.Text()}
+	require.NoError(t, u.Begin(t.Context(), r, ann, algorithms...))
 	return r
 }
 
@@ -125,9 +127,9 @@ func TestChunksThroughManyServers(t *testing.T) {
 	in := newInstallation(t)
 	servers := make([]*upload.Uploads, 3)
 	for i := range servers {
-		servers[i] = in.server(t, upload.Options{Algorithms: []proget.Algorithm{proget.SHA512}})
+		servers[i] = in.server(t, upload.Options{})
 	}
-	r := in.begin(t, servers[0])
+	r := in.begin(t, servers[0], proget.SHA512)
 	require.ErrorIs(t, servers[1].Begin(t.Context(), r, ann), proget.ErrConflict)
 	var want string
 	for n := range 7 {
@@ -146,9 +148,11 @@ func TestChunksThroughManyServers(t *testing.T) {
 	wrong := digests(t, "other")
 	_, err = servers[1].Finish(t.Context(), r, wrong)
 	require.ErrorIs(t, err, proget.ErrInvalid)
-	b, err := servers[2].Finish(t.Context(), r, digests(t, want))
+	all := digests(t, want)
+	all[proget.MD5] = fmt.Sprintf("%x", md5.Sum([]byte(want))) // of which nothing was said before
+	b, err := servers[2].Finish(t.Context(), r, all)
 	require.NoError(t, err)
-	require.Equal(t, digests(t, want), b.Digests)
+	require.Equal(t, all, b.Digests)
 	in.requireContent(t, b, want)
 	for _, s := range servers {
 		_, err = s.Size(t.Context(), r)
@@ -189,7 +193,7 @@ func TestWrongChunks(t *testing.T) {
 	require.NoError(t, err)
 	for _, offset := range []int64{0, 3, 6, -1} {
 		size, err := u.Append(t.Context(), r, offset, strings.NewReader("again"))
-		wrong, ok := errors.AsType[*upload.OffsetError](err)
+		wrong, ok := errors.AsType[*feed.OffsetError](err)
 		require.True(t, ok, "%v", err)
 		require.EqualValues(t, 5, wrong.Size)
 		require.EqualValues(t, 5, size)
@@ -199,7 +203,7 @@ func TestWrongChunks(t *testing.T) {
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	_, err = u.Append(t.Context(), r, 5, strings.NewReader("too long"))
 	require.ErrorIs(t, err, proget.ErrTooLarge)
-	for name, other := range map[string]upload.Ref{
+	for name, other := range map[string]feed.UploadRef{
 		"id":    {Feed: in.feed, Scope: r.Scope, ID: "other"},
 		"scope": {Feed: in.feed, Scope: "other", ID: r.ID},
 		"feed":  {Feed: &proget.Feed{ID: 77}, Scope: r.Scope, ID: r.ID},
@@ -231,7 +235,7 @@ func TestSameChunkAtOnce(t *testing.T) {
 			_, err := u.Append(context.WithoutCancel(t.Context()), r, 0, strings.NewReader(fmt.Sprint("chunk ", n)))
 			mu.Lock()
 			defer mu.Unlock()
-			if _, ok := errors.AsType[*upload.OffsetError](err); ok {
+			if _, ok := errors.AsType[*feed.OffsetError](err); ok {
 				refused++
 			} else if err == nil {
 				wins++
@@ -277,7 +281,7 @@ func TestAbandoned(t *testing.T) {
 	in := newInstallation(t)
 	u := in.server(t, upload.Options{})
 	canceled, left := in.begin(t, u), in.begin(t, u)
-	for _, r := range []upload.Ref{canceled, left} {
+	for _, r := range []feed.UploadRef{canceled, left} {
 		_, err := u.Append(t.Context(), r, 0, strings.NewReader("part"))
 		require.NoError(t, err)
 	}
@@ -318,4 +322,36 @@ func TestPublishStored(t *testing.T) {
 	require.ErrorIs(t, err, proget.ErrConflict)
 	in.collect(t)
 	require.Equal(t, []string{b.Key}, in.objects(t), "a refused second version does not take it away")
+}
+
+// TestHold: what was uploaded is kept under a name, without a version, until that
+// is given up; a name that keeps it twice keeps it once.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	u, other := in.server(t, upload.Options{}), in.server(t, upload.Options{})
+	r := in.begin(t, u)
+	_, err := u.Append(t.Context(), r, 0, strings.NewReader("a layer"))
+	require.NoError(t, err)
+	b, err := u.Finish(t.Context(), r, nil)
+	require.NoError(t, err)
+	name := feed.UploadRef{Feed: in.feed, Scope: "blobs", ID: "layer"}
+	_, err = u.Held(t.Context(), name)
+	require.ErrorIs(t, err, proget.ErrNotFound)
+	sum := b.Digests[proget.SHA256]
+	for _, u := range []*upload.Uploads{u, other} {
+		require.NoError(t, u.Hold(t.Context(), name, ann, sum, b.Size))
+	}
+	require.ErrorIs(t, u.Hold(t.Context(), name, ann, sum, b.Size+1), proget.ErrNotFound)
+	c := upkeep.NewCollector(in.db, storage.NewSet(in.blobs, nil), &upkeep.CollectorOptions{Grace: -time.Minute, Logger: dark})
+	require.NoError(t, c.Work(t.Context(), new(proget.Job), new(indexing.Progress)))
+	f, err := other.Held(t.Context(), name)
+	require.NoError(t, err)
+	require.Equal(t, []any{b.Key, b.Size, sum}, []any{f.StorageKey, f.Size, f.Digests[proget.SHA256]})
+	in.requireContent(t, b, "a layer")
+	require.NoError(t, u.Cancel(t.Context(), name))
+	_, err = other.Held(t.Context(), name)
+	require.ErrorIs(t, err, proget.ErrNotFound)
+	in.collect(t)
+	require.Empty(t, in.objects(t))
 }

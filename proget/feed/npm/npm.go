@@ -82,7 +82,7 @@ func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction 
 }
 
 // writeError is the body that clients show the error of.
-func writeError(w http.ResponseWriter, _ *http.Request, status int, message string) {
+func writeError(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
 	w.Header().Set("Content-Type", jsonType)
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"error": message}) // an error means that the client went away

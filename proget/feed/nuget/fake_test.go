@@ -73,7 +73,7 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.tasks = append(w.tasks, w.handler.Task(req))
 	w.mu.Unlock()
 	if err := w.handler.ServeFeed(rw, req); err != nil {
-		w.typ.WriteError(rw, r, status(err), message(err))
+		w.typ.WriteError(rw, r, status(err), message(err), err)
 	}
 }
 
@@ -274,6 +274,8 @@ func (w *world) Serve(rw http.ResponseWriter, r *feed.Request, _ *proget.Version
 	http.ServeContent(rw, r.Request, "", time.Time{}, bytes.NewReader(blob))
 	return nil
 }
+
+func (w *world) Count(*proget.Version) {}
 
 func (w *world) Open(_ context.Context, f proget.File) (feed.Content, error) {
 	w.mu.Lock()

@@ -320,12 +320,12 @@ func TestIndexPerBase(t *testing.T) {
 func TestWriteError(t *testing.T) {
 	t.Parallel()
 	rec := httptest.NewRecorder()
-	writeError(rec, httptest.NewRequest("PUT", "/", nil), 409, "Größe\r\nX: y")
+	writeError(rec, httptest.NewRequest("PUT", "/", nil), 409, "Größe\r\nX: y", nil)
 	require.Equal(t, 409, rec.Code)
 	require.Equal(t, "Gr??e??X: y", rec.Header().Get("X-NuGet-Warning"))
 	require.Equal(t, "Größe\r\nX: y\n", rec.Body.String())
 
 	rec = httptest.NewRecorder()
-	writeError(rec, httptest.NewRequest("PUT", "/", nil), 401, "Sign in.")
+	writeError(rec, httptest.NewRequest("PUT", "/", nil), 401, "Sign in.", nil)
 	require.Empty(t, rec.Header().Get("X-NuGet-Warning"))
 }

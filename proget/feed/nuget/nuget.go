@@ -50,7 +50,7 @@ func nameKey(id string) string { return strings.ToLower(id) }
 // nuget.org uses for warnings. Reads go without it, as a client that asks several
 // feeds for a package expects most of them not to have it, and so does the
 // challenge that clients answer by themselves.
-func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
+func writeError(w http.ResponseWriter, r *http.Request, status int, message string, _ error) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -77,7 +77,7 @@ func readManifest(v *proget.Version) (m manifest) {
 	return m
 }
 
-func writeError(w http.ResponseWriter, _ *http.Request, status int, message string) {
+func writeError(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, message+"\n") // an error means that the client went away

@@ -1,0 +1,98 @@
+package oci
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+func isNotFound(err error) bool { return errors.Is(err, proget.ErrNotFound) }
+
+// held names a blob that was pushed to a repository and waits for a manifest.
+func held(f *proget.Feed, repo string, d digest.Digest) feed.UploadRef {
+	return feed.UploadRef{Feed: f, Scope: "blobs/" + repo, ID: d.String()}
+}
+
+// referred returns the blob of a repository's manifests with that digest.
+func referred(p *feed.Package, d digest.Digest) (proget.File, bool) {
+	if p == nil {
+		return proget.File{}, false
+	}
+	name := d.String()
+	for _, v := range p.Versions {
+		if v.Status.Blocked {
+			continue
+		}
+		for _, f := range v.Files[1:] {
+			if f.Name == name {
+				return f, true
+			}
+		}
+	}
+	return proget.File{}, false
+}
+
+// findBlob returns a blob of a repository, which p is, or nil if it has no
+// manifest yet.
+func (h *handler) findBlob(r *feed.Request, repo string, p *feed.Package, d digest.Digest) (proget.File, error) {
+	if f, ok := referred(p, d); ok {
+		return f, nil
+	}
+	f, err := h.services.Uploads.Held(r.Context(), held(r.Feed, repo, d))
+	if isNotFound(err) {
+		err = proget.WrapError(proget.ErrNotFound, blobUnknown, "%s has no blob %s.", repository(r.Feed, repo), d)
+	}
+	f.Name = d.String()
+	return f, err
+}
+
+// blob returns the blob that a route names.
+func (h *handler) blob(r *feed.Request, repo string, d digest.Digest) (proget.File, error) {
+	p, err := h.find(r, repo)
+	if err != nil && !isNotFound(err) {
+		return proget.File{}, err
+	}
+	return h.findBlob(r, repo, p, d)
+}
+
+func (h *handler) getBlob(w http.ResponseWriter, r *feed.Request, rt route) error {
+	d, err := readDigest(rt.arg)
+	if err != nil {
+		return err
+	}
+	f, err := h.blob(r, rt.repo, d)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Docker-Content-Digest", d.String())
+	w.Header().Set("Cache-Control", "max-age=31536000, immutable")
+	return h.services.Files.Serve(w, r, nil, f, "application/octet-stream") // an image's download is its manifest's
+}
+
+// deleteBlob takes back a blob that no manifest names. The others go with their
+// manifests.
+func (h *handler) deleteBlob(w http.ResponseWriter, r *feed.Request, rt route) error {
+	d, err := readDigest(rt.arg)
+	if err != nil {
+		return err
+	}
+	p, err := h.find(r, rt.repo)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	if _, ok := referred(p, d); ok {
+		return proget.WrapError(feed.ErrMethod, unsupported, "A manifest names %s: delete the manifests, and their blobs go with them.", d)
+	}
+	if _, err := h.findBlob(r, rt.repo, nil, d); err != nil {
+		return err
+	}
+	if err := h.services.Uploads.Cancel(r.Context(), held(r.Feed, rt.repo, d)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}

@@ -1,0 +1,275 @@
+package oci
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+type handler struct{ services feed.Services }
+
+var _ feed.Handler = (*handler)(nil)
+
+// Task implements feed.Handler.
+func (h *handler) Task(r *feed.Request) proget.Task { return parse(r.Method, r.Path).action.task() }
+
+// ServeFeed implements feed.Handler.
+func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
+	rt := parse(r.Method, r.Path)
+	if rt.action != unknown {
+		if err := checkName(rt.repo); err != nil {
+			return err
+		}
+	}
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	switch rt.action {
+	case getManifest:
+		return h.getManifest(w, r, rt)
+	case putManifest:
+		return h.putManifest(w, r, rt)
+	case deleteManifest:
+		return h.deleteManifest(w, r, rt)
+	case getBlob:
+		return h.getBlob(w, r, rt)
+	case deleteBlob:
+		return h.deleteBlob(w, r, rt)
+	case startUpload:
+		return h.startUpload(w, r, rt)
+	case uploadStatus:
+		return h.uploadStatus(w, r, rt)
+	case uploadChunk:
+		return h.uploadChunk(w, r, rt)
+	case finishUpload:
+		return h.finishUpload(w, r, rt)
+	case cancelUpload:
+		return h.cancelUpload(w, r, rt)
+	case listTags:
+		return h.listTags(w, r, rt)
+	case listReferrers:
+		return h.listReferrers(w, r, rt)
+	}
+	known := func(method string) bool { return parse(method, r.Path).action != unknown }
+	return feed.Unknown(w, r.Request, known, "images are at /v2/{feed}/{repository}/.")
+}
+
+// repository is the name by which clients know a repository.
+func repository(f *proget.Feed, repo string) string { return f.Name + "/" + repo }
+
+// find returns a repository, or the error that clients know.
+func (h *handler) find(r *feed.Request, repo string) (*feed.Package, error) {
+	p, err := h.services.Packages.Package(r.Context(), r.Feed, repo)
+	if errors.Is(err, proget.ErrNotFound) {
+		return nil, proget.WrapError(proget.ErrNotFound, nameUnknown, "There is no repository %s.", repository(r.Feed, repo))
+	}
+	return p, err
+}
+
+// findManifest returns a manifest by its digest or by a tag.
+func (h *handler) findManifest(r *feed.Request, rt route) (*proget.Version, error) {
+	p, err := h.find(r, rt.repo)
+	if err != nil {
+		return nil, err
+	}
+	key := rt.arg
+	if tagged, ok := p.Tags[rt.arg]; ok {
+		key = tagged
+	}
+	v, err := p.Version(key)
+	if errors.Is(err, proget.ErrNotFound) {
+		err = proget.WrapError(proget.ErrNotFound, manifestUnknown, "%s has no manifest %.150s.", repository(r.Feed, rt.repo), rt.arg)
+	}
+	return v, err
+}
+
+func (h *handler) getManifest(w http.ResponseWriter, r *feed.Request, rt route) error {
+	v, err := h.findManifest(r, rt)
+	if err != nil {
+		return err
+	}
+	if v.Status.Blocked {
+		return proget.WrapError(proget.ErrDenied, denied, "The manifest %s is blocked.", v.Version)
+	}
+	d := readData(v)
+	w.Header().Set("Docker-Content-Digest", v.Key)
+	if d.Body == "" {
+		return h.services.Files.Serve(w, r, v, v.Files[0], d.MediaType)
+	}
+	w.Header().Set("Content-Type", d.MediaType)
+	w.Header().Set("ETag", `"`+v.Key+`"`)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.Method == http.MethodGet && r.Header.Get("If-None-Match") == "" {
+		h.services.Files.Count(v)
+	}
+	http.ServeContent(w, r.Request, "", v.Published, strings.NewReader(d.Body))
+	return nil
+}
+
+// maxTags bounds the tags that one request may give to a manifest.
+const maxTags = 32
+
+// readTags returns the tags that a manifest is to get: the one in the path, or
+// those of the query if the path names a digest, which is then returned, too.
+func readTags(r *feed.Request, rt route) (tags []string, d digest.Digest, err error) {
+	if strings.Contains(rt.arg, ":") {
+		d, err = readDigest(rt.arg)
+		tags = r.URL.Query()["tag"]
+	} else {
+		tags = []string{rt.arg}
+	}
+	if err == nil && len(tags) > maxTags {
+		err = invalid("a request may name %d tags at most", maxTags)
+	}
+	for _, tag := range tags {
+		if err == nil && !validTag.MatchString(tag) {
+			err = invalid("the tag %.130q is not valid: use up to 128 letters, digits, '.', '_' and '-', and neither '.' nor '-' first", tag)
+		}
+	}
+	return tags, d, err
+}
+
+func (h *handler) putManifest(w http.ResponseWriter, r *feed.Request, rt route) error {
+	tags, want, err := readTags(r, rt)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxManifest+1))
+	if err != nil {
+		return proget.WrapError(proget.ErrInvalid, manifestInvalid, "The manifest ended before it was complete: send it again.")
+	}
+	if len(body) > maxManifest {
+		return tooLarge()
+	}
+	contentType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	m, err := decode(body, contentType)
+	if err != nil {
+		return err
+	}
+	key := digest.FromBytes(body)
+	if want != "" {
+		if key = want.Algorithm().FromBytes(body); key != want {
+			return proget.WrapError(proget.ErrInvalid, digestInvalid, "The digest of the manifest is %s, not %s.", key, want)
+		}
+	}
+	if err := h.record(r, rt.repo, m, key.String(), tags); err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Location", r.Base+"/"+rt.repo+"/manifests/"+key.String())
+	header.Set("Docker-Content-Digest", key.String())
+	if m.Subject != nil {
+		header.Set("OCI-Subject", m.Subject.Digest.String())
+	}
+	if want != "" && len(tags) > 0 {
+		header.Set("OCI-Tag", strings.Join(tags, ", "))
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// record publishes a manifest, or only points the tags at it if it is there: that
+// the same manifest comes twice is what clients do.
+func (h *handler) record(r *feed.Request, repo string, m *manifest, key string, tags []string) error {
+	p, err := h.find(r, repo)
+	if err != nil && !errors.Is(err, proget.ErrNotFound) {
+		return err
+	}
+	if p != nil && hasVersion(p, key) {
+		err := h.tag(r, repo, key, tags)
+		if !errors.Is(err, proget.ErrNotFound) {
+			return err
+		} // it was deleted meanwhile
+	}
+	refers, err := h.refers(r, repo, p, m)
+	if err != nil {
+		return err
+	}
+	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{
+		Feed: r.Feed, Body: bytes.NewReader(m.body), Size: int64(len(m.body)), By: r.Principal,
+		Check: func(found *feed.Manifest) error {
+			found.Name, found.Version, found.Tags, found.Refers, found.Data = repo, key, tags, refers, m.data()
+			return nil
+		}})
+	switch {
+	case errors.Is(err, proget.ErrConflict): // another has just pushed the same
+		return h.tag(r, repo, key, tags)
+	case errors.Is(err, proget.ErrNotFound):
+		return proget.WrapError(proget.ErrInvalid, manifestBlobUnknown, "%s", proget.Message(err))
+	}
+	return err
+}
+
+func hasVersion(p *feed.Package, key string) bool {
+	return slices.ContainsFunc(p.Versions, func(v *proget.Version) bool { return v.Key == key })
+}
+
+func (h *handler) tag(r *feed.Request, repo, key string, tags []string) error {
+	for _, tag := range tags {
+		if err := h.services.Publisher.Tag(r.Context(), feed.Ref{Feed: r.Feed, NameKey: repo, VersionKey: key}, tag, r.Principal); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refers returns the stored files that belong to a manifest: its blobs. Whatever
+// else it names must be in the repository, too, its subject excepted, which may
+// come later.
+func (h *handler) refers(r *feed.Request, repo string, p *feed.Package, m *manifest) ([]proget.File, error) {
+	for _, d := range m.Manifests {
+		if p == nil || !hasVersion(p, d.Digest.String()) {
+			return nil, missing(d)
+		}
+	}
+	var files []proget.File
+	for _, d := range m.blobs() {
+		f, err := h.findBlob(r, repo, p, d.Digest)
+		if errors.Is(err, proget.ErrNotFound) {
+			return nil, missing(d)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if f.Size != d.Size {
+			return nil, invalid("%s has %d bytes, not %d", d.Digest, f.Size, d.Size)
+		}
+		f.Name, f.StorageKey = d.Digest.String(), "" // it is stored, or must be pushed again
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func missing(d v1.Descriptor) error {
+	return proget.WrapError(proget.ErrInvalid, manifestBlobUnknown, "The manifest names %s, which is not in this repository: push it first.", d.Digest)
+}
+
+func (h *handler) deleteManifest(w http.ResponseWriter, r *feed.Request, rt route) error {
+	p, err := h.find(r, rt.repo)
+	if err != nil {
+		return err
+	}
+	ref := feed.Ref{Feed: r.Feed, NameKey: rt.repo, VersionKey: rt.arg}
+	if _, tagged := p.Tags[rt.arg]; tagged {
+		err = h.services.Publisher.Untag(r.Context(), ref, rt.arg, r.Principal)
+	} else {
+		err = h.services.Publisher.Delete(r.Context(), ref, r.Principal)
+	}
+	if errors.Is(err, proget.ErrNotFound) {
+		return proget.WrapError(proget.ErrNotFound, manifestUnknown, "%s has no manifest %.150s.", repository(r.Feed, rt.repo), rt.arg)
+	}
+	if err != nil {
+		return fmt.Errorf("delete a manifest: %w", err)
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}

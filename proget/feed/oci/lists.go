@@ -1,0 +1,127 @@
+package oci
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// readLimit returns how many entries a client asks for, at most max, which is
+// also what it gets without asking.
+func readLimit(r *feed.Request, max int) (int, error) {
+	text := r.URL.Query().Get("n")
+	if text == "" {
+		return max, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, proget.WrapError(proget.ErrInvalid, code("PAGINATION_NUMBER_INVALID"), "n=%.40q is not a number of entries.", text)
+	}
+	return min(n, max), nil
+}
+
+// page returns the first entries of a sorted list after the one that the client
+// had last, and sets the Link to the next page if there is one.
+func page(w http.ResponseWriter, r *feed.Request, sorted []string, limit int) []string {
+	from, found := slices.BinarySearch(sorted, r.URL.Query().Get("last"))
+	if found {
+		from++
+	}
+	rest := sorted[from:]
+	if len(rest) <= limit {
+		return rest
+	}
+	if limit > 0 {
+		link(w, r, rest[limit-1], limit)
+	}
+	return rest[:limit]
+}
+
+// link names the next page, as RFC 8288 has it.
+func link(w http.ResponseWriter, r *feed.Request, last string, limit int) {
+	q := r.URL.Query()
+	q.Set("last", last)
+	q.Set("n", strconv.Itoa(limit))
+	next := url.URL{Path: r.URL.Path, RawQuery: q.Encode()}
+	w.Header().Set("Link", "<"+next.RequestURI()+`>; rel="next"`)
+}
+
+// maxTagList bounds one answer about tags: as many as all clients read without
+// following a link.
+const maxTagList = 10_000
+
+func (h *handler) listTags(w http.ResponseWriter, r *feed.Request, rt route) error {
+	p, err := h.find(r, rt.repo)
+	if err != nil {
+		return err
+	}
+	limit, err := readLimit(r, maxTagList)
+	if err != nil {
+		return err
+	}
+	tags := page(w, r, slices.Sorted(maps.Keys(p.Tags)), limit)
+	return serveJSON(w, r, "application/json", map[string]any{"name": repository(r.Feed, rt.repo), "tags": append([]string{}, tags...)})
+}
+
+func serveJSON(w http.ResponseWriter, r *feed.Request, contentType string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	feed.NewDocument(contentType, body).Serve(w, r.Request)
+	return nil
+}
+
+// maxReferrers bounds one answer about referrers.
+const maxReferrers = 500
+
+// listReferrers answers with the manifests that name another as their subject, as
+// the specification's section "Listing Referrers" has it.
+func (h *handler) listReferrers(w http.ResponseWriter, r *feed.Request, rt route) error {
+	subject, err := readDigest(rt.arg)
+	if err != nil {
+		return err
+	}
+	var versions []*proget.Version
+	if p, err := h.services.Packages.Package(r.Context(), r.Feed, rt.repo); err == nil {
+		versions = p.Versions
+	} else if !isNotFound(err) { // what is not here has no referrers, which is no error
+		return err
+	}
+	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
+	artifactType := r.URL.Query().Get("artifactType")
+	if artifactType != "" {
+		w.Header().Set("OCI-Filters-Applied", "artifactType")
+	}
+	last := r.URL.Query().Get("last")
+	for _, v := range versions {
+		if last != "" { // of the page before
+			if v.Key == last {
+				last = ""
+			}
+			continue
+		}
+		d := readData(v)
+		if d.Subject != subject || artifactType != "" && d.ArtifactType != artifactType {
+			continue
+		}
+		if len(index.Manifests) == maxReferrers {
+			link(w, r, index.Manifests[maxReferrers-1].Digest.String(), maxReferrers)
+			break
+		}
+		index.Manifests = append(index.Manifests, v1.Descriptor{
+			MediaType: d.MediaType, Digest: digest.Digest(v.Key), Size: v.Files[0].Size, ArtifactType: d.ArtifactType, Annotations: d.Annotations})
+	}
+	return serveJSON(w, r, v1.MediaTypeImageIndex, index)
+}

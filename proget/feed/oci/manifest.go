@@ -1,0 +1,208 @@
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// The media types of what is stored as a manifest.
+const (
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+const (
+	// maxManifest bounds a manifest, in bytes: the least that clients may expect.
+	maxManifest = 4 << 20
+
+	// maxKept bounds a manifest that is kept in the database, too, in bytes: most
+	// are far smaller, and are then served without a look at storage.
+	maxKept = 64 << 10
+
+	// maxAnnotations bounds the annotations that are kept of a manifest that
+	// nobody asks for as a referrer, in bytes.
+	maxAnnotations = 16 << 10
+)
+
+// data is what is kept of a manifest beside its bytes.
+type data struct {
+	MediaType    string            `json:"mediaType"`
+	ArtifactType string            `json:"artifactType,omitempty"`
+	Subject      digest.Digest     `json:"subject,omitempty"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+	Body         string            `json:"body,omitempty"` // the manifest, if it is at most maxKept
+}
+
+func readData(v *proget.Version) (d data) {
+	_ = json.Unmarshal(v.Manifest, &d) // it was made by inspect
+	return d
+}
+
+// A manifest is an image's, an index's or an artifact's, in OCI's or Docker's
+// form.
+type manifest struct {
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	ArtifactType  string            `json:"artifactType"`
+	Config        *v1.Descriptor    `json:"config"`
+	Layers        []v1.Descriptor   `json:"layers"`
+	Manifests     []v1.Descriptor   `json:"manifests"`
+	Subject       *v1.Descriptor    `json:"subject"`
+	Annotations   map[string]string `json:"annotations"`
+
+	body []byte
+}
+
+func invalid(format string, args ...any) error {
+	return proget.WrapError(proget.ErrInvalid, manifestInvalid, "The manifest cannot be taken: %s.", fmt.Sprintf(format, args...))
+}
+
+// decode reads a manifest that was sent as a media type, or as none.
+func decode(body []byte, contentType string) (*manifest, error) {
+	m := &manifest{body: body}
+	if !utf8.Valid(body) {
+		return nil, invalid("it is not UTF-8")
+	}
+	if err := json.Unmarshal(body, m); err != nil {
+		return nil, invalid("it is not the JSON that a manifest is")
+	}
+	if contentType != "" && m.MediaType != "" && contentType != m.MediaType {
+		return nil, invalid("it says that it is %.100q, but was sent as %.100q", m.MediaType, contentType)
+	}
+	if m.MediaType == "" {
+		m.MediaType = contentType
+	}
+	if m.MediaType == "" {
+		m.MediaType = v1.MediaTypeImageManifest
+		if m.Manifests != nil {
+			m.MediaType = v1.MediaTypeImageIndex
+		}
+	}
+	return m, m.check()
+}
+
+// isIndex reports whether the manifest is a list of manifests.
+func (m *manifest) isIndex() bool {
+	return m.MediaType == v1.MediaTypeImageIndex || m.MediaType == dockerList
+}
+
+func (m *manifest) check() error {
+	switch {
+	case m.SchemaVersion != 2:
+		return invalid("its schemaVersion is %d and not 2; push images with a client of 2017 or later", m.SchemaVersion)
+	case m.isIndex():
+		if m.Config != nil || m.Layers != nil {
+			return invalid("an index has neither a config nor layers")
+		}
+	case m.MediaType == v1.MediaTypeImageManifest || m.MediaType == dockerManifest:
+		if m.Manifests != nil {
+			return invalid("an image has no manifests")
+		}
+		if m.Config == nil {
+			return invalid("an image has a config")
+		}
+	default:
+		return invalid("its type %.100q is not known here", m.MediaType)
+	}
+	for _, d := range m.descriptors() {
+		if _, err := readDigest(d.Digest.String()); err != nil {
+			return invalid("%.80q in it is not a digest", d.Digest)
+		}
+		if d.Size < 0 {
+			return invalid("the size of %s is %d", d.Digest, d.Size)
+		}
+	}
+	return nil
+}
+
+// descriptors are all that the manifest names.
+func (m *manifest) descriptors() []v1.Descriptor {
+	all := slices.Concat(m.Layers, m.Manifests)
+	if m.Config != nil {
+		all = append(all, *m.Config)
+	}
+	if m.Subject != nil {
+		all = append(all, *m.Subject)
+	}
+	return all
+}
+
+// blobs are the blobs that belong to the manifest, each once, in the order of
+// their digests: who pushes another manifest at the same time takes them in the
+// same order.
+func (m *manifest) blobs() []v1.Descriptor {
+	byDigest := make(map[digest.Digest]v1.Descriptor)
+	for _, d := range m.Layers {
+		if !isForeign(d) {
+			byDigest[d.Digest] = d
+		}
+	}
+	if m.Config != nil {
+		byDigest[m.Config.Digest] = *m.Config
+	}
+	var blobs []v1.Descriptor
+	for _, key := range slices.Sorted(maps.Keys(byDigest)) {
+		blobs = append(blobs, byDigest[key])
+	}
+	return blobs
+}
+
+// isForeign tells a layer that is fetched from elsewhere, as its licence asks.
+func isForeign(d v1.Descriptor) bool {
+	return strings.Contains(d.MediaType, ".nondistributable.") || strings.Contains(d.MediaType, ".foreign.")
+}
+
+// data is what is kept of the manifest.
+func (m *manifest) data() *data {
+	d := &data{MediaType: m.MediaType, ArtifactType: m.ArtifactType}
+	if m.Subject != nil {
+		d.Subject = m.Subject.Digest
+	}
+	if d.ArtifactType == "" && m.Config != nil && d.Subject != "" {
+		d.ArtifactType = m.Config.MediaType
+	}
+	size := 0
+	for key, value := range m.Annotations {
+		size += len(key) + len(value)
+	}
+	if d.Subject != "" || size <= maxAnnotations {
+		d.Annotations = m.Annotations
+	}
+	if len(m.body) <= maxKept {
+		d.Body = string(m.body)
+	}
+	return d
+}
+
+// inspect reads a manifest. To which repository it belongs, and as what it was
+// sent, is for Upload.Check to add: it does not tell.
+func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
+	if f.Size > maxManifest {
+		return nil, tooLarge()
+	}
+	body, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size))
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest: %w", err)
+	}
+	m, err := decode(body, "")
+	if err != nil {
+		return nil, err
+	}
+	return &feed.Manifest{Version: "sha256:" + f.Digests[proget.SHA256], FileName: "manifest.json", Data: m.data()}, nil
+}
+
+func tooLarge() error {
+	return proget.WrapError(proget.ErrTooLarge, sizeInvalid, "The manifest has more than %d bytes.", maxManifest)
+}

@@ -1,0 +1,82 @@
+// Package oci serves container images and other artifacts as registries do, to
+// Docker, Podman, Skopeo, Helm, ORAS and the like. It follows the OCI
+// Distribution Specification 1.1.1 (spec.md of opencontainers/distribution-spec),
+// the OCI Image Specification 1.1 for what a manifest is, Docker's Image Manifest
+// Version 2, Schema 2 beside it, and Docker's Token Authentication Specification.
+//
+// # How a registry maps to feeds
+//
+// The first segment of a repository's name is the feed: /v2/{feed}/{repo…}. A
+// repository is a package, a manifest a version whose key is its digest, and a tag
+// is a tag. The blobs that a manifest names are files of its version, so that they
+// live as long as it does and each is stored once, whoever pushes it.
+//
+// A blob comes before the manifest that names it. Until then it is held under the
+// repository's name, as long as an upload under way would be. So a blob is only
+// seen in the repositories that it was pushed to or mounted in: who knows its
+// digest does not thereby see it elsewhere.
+//
+// Tokens say who asks, not what for: every request is checked against the
+// permissions as they are at that time.
+package oci
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// New returns the feed type "docker".
+func New() feed.Type {
+	same := func(text string) string { return text }
+	return feed.Type{
+		Name: "docker", Title: "Docker", Mount: "v2",
+		Algorithms: []proget.Algorithm{proget.SHA512},
+		NameKey:    same, VersionKey: same, CompareVersions: asPushed,
+		Inspect: inspect, Summary: summary, Install: install,
+		Handler:   func(s feed.Services) feed.Handler { return &handler{s} },
+		Root:      newRoot,
+		Challenge: challenge, WriteError: writeError,
+	}
+}
+
+// asPushed leaves manifests in the order in which they were pushed: their digests
+// have none.
+func asPushed(_, _ string) int { return 0 }
+
+// The annotations that people are shown, of the OCI Image Specification's
+// annotations.md.
+const (
+	annotationTitle       = "org.opencontainers.image.title"
+	annotationDescription = "org.opencontainers.image.description"
+	annotationAuthors     = "org.opencontainers.image.authors"
+	annotationURL         = "org.opencontainers.image.url"
+	annotationLicenses    = "org.opencontainers.image.licenses"
+)
+
+func summary(v *proget.Version) feed.Summary {
+	d := readData(v)
+	s := feed.Summary{
+		Title: d.Annotations[annotationTitle], Description: d.Annotations[annotationDescription],
+		Authors: d.Annotations[annotationAuthors], ProjectURL: d.Annotations[annotationURL], License: d.Annotations[annotationLicenses],
+	}
+	if d.ArtifactType != "" {
+		s.Types = []string{d.ArtifactType}
+	}
+	return s
+}
+
+func install(base string, f *proget.Feed, v *proget.Version) []feed.Instruction {
+	host := base
+	if u, err := url.Parse(base); err == nil {
+		host = u.Host
+	}
+	image := host + "/" + strings.ToLower(f.Name) + "/" + v.Name + "@" + v.Version
+	return []feed.Instruction{
+		{Tool: "Docker", Command: "docker pull " + image},
+		{Tool: "Podman", Command: "podman pull " + image},
+		{Tool: "ORAS", Command: "oras pull " + image},
+	}
+}

@@ -1,0 +1,147 @@
+package oci
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// rootHandler serves what lies beside the feeds.
+type rootHandler struct{ services feed.Services }
+
+func newRoot(s feed.Services) map[string]func(w http.ResponseWriter, r *feed.Request) error {
+	h := &rootHandler{s}
+	return map[string]func(w http.ResponseWriter, r *feed.Request) error{"": h.check, "_catalog": h.catalog, "_auth": h.token}
+}
+
+// check tells a client whether it is signed in. Clients decide here, once, how
+// they authenticate, so who has no token yet is asked for one even where nobody
+// needs it to read: the token service gives one to everybody.
+func (h *rootHandler) check(w http.ResponseWriter, r *feed.Request) error {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return readOnly(w, r)
+	}
+	if r.Principal.Anonymous() && r.Header.Get("Authorization") == "" {
+		return proget.WrapError(proget.ErrUnauthenticated, unauthorized, "Ask the token service for a token.")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte("{}\n"))
+	return nil
+}
+
+func readOnly(w http.ResponseWriter, r *feed.Request) error {
+	known := func(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+	return feed.Unknown(w, r.Request, known, "images are at /v2/{feed}/{repository}/.")
+}
+
+// maxCatalog bounds one answer about repositories.
+const maxCatalog = 1000
+
+// catalog lists the repositories of the feeds that the caller may view.
+func (h *rootHandler) catalog(w http.ResponseWriter, r *feed.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return readOnly(w, r)
+	}
+	limit, err := readLimit(r, maxCatalog)
+	if err != nil {
+		return err
+	}
+	names, err := h.repositories(r, limit+1)
+	if err != nil {
+		return err
+	}
+	return serveJSON(w, r, "application/json", map[string]any{"repositories": append([]string{}, page(w, r, names, limit)...)})
+}
+
+// repositories returns up to limit names in order, after the one that the client
+// had last.
+func (h *rootHandler) repositories(r *feed.Request, limit int) ([]string, error) {
+	lastFeed, lastRepo, _ := strings.Cut(r.URL.Query().Get("last"), "/")
+	slices.SortFunc(r.Feeds, func(a, b *proget.Feed) int { return strings.Compare(a.Name, b.Name) })
+	var names []string
+	for _, f := range r.Feeds {
+		after := ""
+		if f.Name == lastFeed {
+			after = lastRepo
+		}
+		if f.Name < lastFeed || len(names) >= limit {
+			continue
+		}
+		packages, err := h.services.Packages.List(r.Context(), f, after, limit-len(names))
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range packages {
+			names = append(names, repository(f, p.Key))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// token gives whoever asks a token: for Basic credentials, as Docker's Token
+// Authentication Specification has it, or for those of a form, as its OAuth2
+// companion does. Clients fall back from the second to the first.
+func (h *rootHandler) token(w http.ResponseWriter, r *feed.Request) error {
+	from := r.Request
+	switch r.Method {
+	case http.MethodGet:
+	case http.MethodPost:
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		if r.PostFormValue("grant_type") != "password" {
+			return proget.WrapError(proget.ErrInvalid, unsupported, "Only the grant type password is known here.")
+		}
+		from = r.Clone(r.Context())
+		from.SetBasicAuth(r.PostForm.Get("username"), r.PostForm.Get("password"))
+	default:
+		known := func(method string) bool { return method == http.MethodGet || method == http.MethodPost }
+		return feed.Unknown(w, r.Request, known, "it is the token service.")
+	}
+	token, good, err := h.services.Tokens.Exchange(from)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(map[string]any{ // an error means that the client went away
+		"token": token, "access_token": token, "expires_in": int(good.Seconds()), "issued_at": time.Now().UTC().Format(time.RFC3339)})
+	return nil
+}
+
+// challenge sends clients to the token service, with the scope that they should
+// ask it for: they insist on one, though tokens here have none.
+func challenge(base string, r *http.Request) string {
+	const root = "/v2/"
+	path := strings.TrimPrefix(r.URL.Path, root)
+	if path == "_auth" {
+		return `Basic realm="ProGet", charset="UTF-8"`
+	}
+	service := base
+	if u, err := url.Parse(base); err == nil {
+		service = u.Host
+	}
+	header := `Bearer realm="` + base + root + `_auth",service="` + service + `"`
+	if path == "_catalog" {
+		return header + `,scope="registry:catalog:*"`
+	}
+	name, rest, _ := strings.Cut(path, "/")
+	rt := parse(r.Method, rest)
+	if rt.action == unknown || checkName(rt.repo) != nil {
+		return header
+	}
+	actions := "pull"
+	switch rt.action.task() {
+	case proget.TaskPublish:
+		actions = "pull,push"
+	case proget.TaskManage:
+		actions = "delete"
+	}
+	return header + `,scope="repository:` + url.PathEscape(name) + "/" + rt.repo + ":" + actions + `"`
+}

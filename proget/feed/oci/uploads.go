@@ -1,0 +1,216 @@
+package oci
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+func upload(f *proget.Feed, repo, id string) feed.UploadRef {
+	return feed.UploadRef{Feed: f, Scope: "uploads/" + repo, ID: id}
+}
+
+// startUpload begins an upload, mounts a blob of another repository, or takes a
+// blob whole.
+func (h *handler) startUpload(w http.ResponseWriter, r *feed.Request, rt route) error {
+	q := r.URL.Query()
+	if q.Has("mount") {
+		if done, err := h.mount(w, r, rt, q); done || err != nil {
+			return err
+		}
+	}
+	algorithms, err := beside256(q.Get("digest-algorithm"))
+	if err != nil {
+		return err
+	}
+	var whole digest.Digest
+	if q.Has("digest") && !q.Has("mount") {
+		if whole, err = readDigest(q.Get("digest")); err != nil {
+			return err
+		}
+		algorithms, _ = beside256(whole.Algorithm().String())
+	}
+	id := rand.Text()
+	if err := h.services.Uploads.Begin(r.Context(), upload(r.Feed, rt.repo, id), r.Principal, algorithms...); err != nil {
+		return err
+	}
+	if whole != "" {
+		return h.finish(w, r, rt.repo, id, whole)
+	}
+	return underWay(w, r, rt.repo, id, 0, http.StatusAccepted)
+}
+
+// beside256 are the algorithms to use beside SHA-256, which is always.
+func beside256(name string) ([]proget.Algorithm, error) {
+	switch digest.Algorithm(name) {
+	case "", digest.SHA256:
+		return nil, nil
+	case digest.SHA512:
+		return []proget.Algorithm{proget.SHA512}, nil
+	}
+	return nil, proget.WrapError(proget.ErrInvalid, digestInvalid, "The digest algorithm %.40q is not known here: use sha256 or sha512.", name)
+}
+
+// mount makes a blob of another repository one of this, if both are of one feed.
+// It does nothing otherwise, whatever the reason: the client then uploads it.
+func (h *handler) mount(w http.ResponseWriter, r *feed.Request, rt route, q url.Values) (done bool, err error) {
+	d, err := readDigest(q.Get("mount"))
+	if err != nil {
+		return false, err
+	}
+	name, repo, _ := strings.Cut(q.Get("from"), "/")
+	if !strings.EqualFold(name, r.Feed.Name) {
+		return false, nil
+	}
+	f, err := h.blob(r, repo, d)
+	if err == nil {
+		err = h.hold(r, rt.repo, d, f)
+	}
+	if isNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	created(w, r, rt.repo, d)
+	return true, nil
+}
+
+func (h *handler) hold(r *feed.Request, repo string, d digest.Digest, f proget.File) error {
+	return h.services.Uploads.Hold(r.Context(), held(r.Feed, repo, d), r.Principal, f.Digests[proget.SHA256], f.Size)
+}
+
+// created says where a blob is.
+func created(w http.ResponseWriter, r *feed.Request, repo string, d digest.Digest) {
+	w.Header().Set("Location", r.Base+"/"+repo+"/blobs/"+d.String())
+	w.Header().Set("Docker-Content-Digest", d.String())
+	w.WriteHeader(http.StatusCreated)
+}
+
+// underWay says how far an upload is.
+func underWay(w http.ResponseWriter, r *feed.Request, repo, id string, size int64, status int) error {
+	h := w.Header()
+	h.Set("Location", r.Base+"/"+repo+"/blobs/uploads/"+url.PathEscape(id))
+	h.Set("Range", fmt.Sprintf("0-%d", max(size-1, 0)))
+	h.Set("Docker-Upload-UUID", id)
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	return nil
+}
+
+func (h *handler) uploadStatus(w http.ResponseWriter, r *feed.Request, rt route) error {
+	size, err := h.services.Uploads.Size(r.Context(), upload(r.Feed, rt.repo, rt.arg))
+	if err != nil {
+		return err
+	}
+	return underWay(w, r, rt.repo, rt.arg, size, http.StatusNoContent)
+}
+
+func (h *handler) cancelUpload(w http.ResponseWriter, r *feed.Request, rt route) error {
+	ref := upload(r.Feed, rt.repo, rt.arg)
+	if _, err := h.services.Uploads.Size(r.Context(), ref); err != nil {
+		return err
+	}
+	if err := h.services.Uploads.Cancel(r.Context(), ref); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (h *handler) uploadChunk(w http.ResponseWriter, r *feed.Request, rt route) error {
+	size, err := h.appendChunk(r, rt.repo, rt.arg)
+	if err != nil {
+		return outOfOrder(w, r, rt, err)
+	}
+	return underWay(w, r, rt.repo, rt.arg, size, http.StatusAccepted)
+}
+
+// outOfOrder answers a chunk that is not the next, and passes other errors on.
+func outOfOrder(w http.ResponseWriter, r *feed.Request, rt route, err error) error {
+	offset, ok := errors.AsType[*feed.OffsetError](err)
+	if !ok {
+		return err
+	}
+	return underWay(w, r, rt.repo, rt.arg, offset.Size, http.StatusRequestedRangeNotSatisfiable)
+}
+
+// appendChunk takes the body of a request as the next chunk. Docker's clients
+// send a blob as one chunk without saying where it begins.
+func (h *handler) appendChunk(r *feed.Request, repo, id string) (size int64, err error) {
+	ref := upload(r.Feed, repo, id)
+	from, err := contentRange(r)
+	if err == nil && from < 0 {
+		from, err = h.services.Uploads.Size(r.Context(), ref)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return h.services.Uploads.Append(r.Context(), ref, from, r.Body)
+}
+
+// contentRange returns where a chunk begins, or -1 if it does not say. It is
+// checked against the chunk's length. Some clients write the unit before it.
+func contentRange(r *feed.Request) (from int64, err error) {
+	text := r.Header.Get("Content-Range")
+	if text == "" {
+		return -1, nil
+	}
+	span, _, _ := strings.Cut(strings.TrimPrefix(text, "bytes "), "/")
+	first, last, ok := strings.Cut(span, "-")
+	from, err = strconv.ParseInt(first, 10, 64)
+	to, err2 := strconv.ParseInt(last, 10, 64)
+	if !ok || err != nil || err2 != nil || from < 0 || to < from-1 {
+		return 0, proget.WrapError(proget.ErrInvalid, uploadInvalid, "The Content-Range %.60q is not of the form 0-1023.", text)
+	}
+	if r.ContentLength >= 0 && to-from+1 != r.ContentLength {
+		return 0, proget.WrapError(proget.ErrInvalid, sizeInvalid, "The Content-Range %s does not have the %d bytes of the Content-Length.", text, r.ContentLength)
+	}
+	return from, nil
+}
+
+func (h *handler) finishUpload(w http.ResponseWriter, r *feed.Request, rt route) error {
+	d, err := readDigest(r.URL.Query().Get("digest"))
+	if err != nil {
+		return err
+	}
+	err = h.finish(w, r, rt.repo, rt.arg, d)
+	if isNotFound(err) { // the answer to an earlier attempt may have been lost
+		if _, known := h.blob(r, rt.repo, d); known == nil {
+			created(w, r, rt.repo, d)
+			return nil
+		}
+	}
+	return outOfOrder(w, r, rt, err)
+}
+
+// finish takes the last chunk, if there is one, and then the whole for a blob.
+func (h *handler) finish(w http.ResponseWriter, r *feed.Request, repo, id string, d digest.Digest) error {
+	ref := upload(r.Feed, repo, id)
+	if r.ContentLength != 0 {
+		if _, err := h.appendChunk(r, repo, id); err != nil {
+			return err
+		}
+	}
+	blob, err := h.services.Uploads.Finish(r.Context(), ref, proget.Digests{proget.Algorithm(d.Algorithm()): d.Encoded()})
+	if errors.Is(err, proget.ErrInvalid) {
+		err = proget.WrapError(proget.ErrInvalid, digestInvalid, "%s", proget.Message(err))
+	}
+	if err == nil {
+		err = h.hold(r, repo, d, proget.File{Size: blob.Size, Digests: blob.Digests})
+	}
+	if err != nil {
+		return err
+	}
+	created(w, r, repo, d)
+	return nil
+}
