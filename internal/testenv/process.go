@@ -28,8 +28,8 @@ type Process struct {
 // it has ended. Without it one that outlives its parent stalls whoever waits.
 const grace = 5 * time.Second
 
-// Start starts a server that listens where the URL says, and waits until it
-// does. It is killed when the test ends, if it has not ended before.
+// Start starts a server that listens where the URL says, or on a socket as in
+// unix:///path, and waits until it does. It is killed when the test ends, if it has not ended before.
 func Start(t testing.TB, at string, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{URL: at, cmd: cmd, done: make(chan struct{}), log: new(LogBuffer)}
@@ -49,9 +49,13 @@ func Start(t testing.TB, at string, cmd *exec.Cmd) *Process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	network, host := "tcp", address.Host
+	if address.Scheme == "unix" {
+		network, host = "unix", address.Path
+	}
 	late := time.After(2 * time.Minute)
 	for {
-		conn, err := net.DialTimeout("tcp", address.Host, time.Second)
+		conn, err := net.DialTimeout(network, host, time.Second)
 		if err == nil {
 			_ = conn.Close()
 			select {
