@@ -40,6 +40,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"MarkWaits":      testMarkWaits,
 		"Storages":       testStorages,
 		"Partials":       testPartials,
+		"Hold":           testHold,
 		"Moves":          testMoves,
 		"ReplaceObject":  testReplaceObject,
 		"LogOrder":       testLogOrder,

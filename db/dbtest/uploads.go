@@ -152,3 +152,42 @@ func testReplaceObject(t *testing.T, open Open) {
 		require.Equal(t, want, replaced, i)
 	}
 }
+
+// testHold: a blob is held without a version, by as many names as want it, and a
+// version may refer to it; one that is not there cannot be held or referred to.
+func testHold(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	_, err := publish(ctx, s, id, "publish", version(1))
+	require.NoError(t, err)
+	sum := version(1).Files[0].Digests[proget.SHA256]
+	held := func(key string, size int64) *db.Partial { return &db.Partial{Key: key, Size: size, Owner: "ann"} }
+	require.ErrorIs(t, s.HoldBlob(ctx, held("one", 101), sum), proget.ErrNotFound)
+	for range 2 {
+		require.NoError(t, s.HoldBlob(ctx, held("one", 100), sum))
+	}
+	require.NoError(t, s.HoldBlob(ctx, held("two", 100), sum))
+	require.NoError(t, remove(ctx, s, id, "delete", "1.0.1"))
+	require.Zero(t, mark(t, s, 0))
+	_, parts, err := s.FindPartial(ctx, "one")
+	require.NoError(t, err)
+	require.Len(t, parts, 1)
+	require.Equal(t, []any{sum, int64(100), "blobs/1"}, []any{parts[0].Blob.SHA256, parts[0].Blob.Size, parts[0].Blob.StorageKey})
+
+	v := version(2)
+	v.Files = append(v.Files, proget.File{Name: "refers", Size: 100, Digests: version(1).Files[0].Digests})
+	_, err = publish(ctx, s, id, "refers", v)
+	require.NoError(t, err)
+	require.Equal(t, "blobs/1", v.Files[1].StorageKey)
+	v = version(3)
+	v.Files = append(v.Files, proget.File{Name: "refers", Size: 100, Digests: version(4).Files[0].Digests})
+	_, err = publish(ctx, s, id, "refers to nothing", v)
+	require.ErrorIs(t, err, proget.ErrNotFound)
+
+	require.NoError(t, s.DeletePartial(ctx, "one"))
+	require.NoError(t, s.DeletePartial(ctx, "two"))
+	require.Zero(t, mark(t, s, 0), "a version refers to it")
+	require.NoError(t, remove(ctx, s, id, "delete the last", "1.0.2"))
+	require.EqualValues(t, 2, mark(t, s, 0))
+	require.ErrorIs(t, s.HoldBlob(ctx, held("late", 100), sum), proget.ErrNotFound)
+}
