@@ -14,6 +14,7 @@ import (
 
 const (
 	shownVersions = 50  // versions on the page of a package with more
+	shownTags     = 20  // tags of one version
 	maxLicense    = 200 // bytes of a license that are no text of one
 )
 
@@ -72,6 +73,7 @@ type versionRow struct {
 	*proget.Version
 	URL     string
 	Current bool
+	Tags    []string // that point at it
 }
 
 // chosen is the version that a request is about.
@@ -187,10 +189,17 @@ func groups(feedURL string, all []feed.Dependency) []dependencyGroup {
 // them even if it is older than the last that is shown.
 func (view *packageView) list(c *chosen, all bool) {
 	view.VersionCount = len(c.pkg.Versions)
+	tags := make(map[string][]string)
+	for _, tag := range slices.Sorted(maps.Keys(c.pkg.Tags)) {
+		key := c.pkg.Tags[tag]
+		if len(tags[key]) < shownTags {
+			tags[key] = append(tags[key], tag)
+		}
+	}
 	for _, each := range slices.Backward(c.pkg.Versions) {
 		view.Downloads += each.Downloads
 		if all || len(view.Versions) < shownVersions || each == c.version {
-			view.Versions = append(view.Versions, versionRow{each, packageURL(c.feed, each.Name, each.Version), each == c.version})
+			view.Versions = append(view.Versions, versionRow{each, packageURL(c.feed, each.Name, each.Version), each == c.version, tags[each.Key]})
 		}
 	}
 	if len(view.Versions) < view.VersionCount {
@@ -198,7 +207,7 @@ func (view *packageView) list(c *chosen, all bool) {
 	}
 	n := newest(c.pkg, c.version.Prerelease)
 	if n != c.version && n.Status.Listed && c.typ.CompareVersions(n.Key, c.version.Key) > 0 {
-		view.Newer = &versionRow{n, packageURL(c.feed, n.Name, n.Version), false}
+		view.Newer = &versionRow{Version: n, URL: packageURL(c.feed, n.Name, n.Version)}
 	}
 }
 

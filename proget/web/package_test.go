@@ -33,8 +33,10 @@ func TestPackage(t *testing.T) {
 	}
 	w.setStatus("@acme/core", "1.0", func(s *proget.Status) { s.Listed = false })
 	w.setStatus("@acme/core", "1.1", func(s *proget.Status) { s.Deprecated = "It leaks." })
+	require.NoError(t, w.publisher.Tag(t.Context(), feed.Ref{Feed: w.main, NameKey: "@acme/core", VersionKey: "1.1"}, "stable", proget.Principal{}))
 	b := w.browser()
 	page := b.page("/feeds/main/package?name=%40ACME%2Fcore")
+	require.Contains(t, page, `<span class="badge info">stable</span>`)
 	for _, want := range []string{
 		`@acme/core <span class="number">2.0</span>`, "Acme Core", "What all share.", "<h3>Core</h3>", "<strong>Read</strong>",
 		"demo add @acme/core --from http://example.com/demo/main", "net8.0", "&gt;= 1", "MIT", `href="https://acme.example/core"`,
