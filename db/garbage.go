@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/proget-go/ha/proget"
@@ -114,7 +115,11 @@ func (s *Store) ListDeleted(ctx context.Context, feedID, before int64, limit int
 // proget.ErrNotFound if it or its files are gone, and a unique violation,
 // which leaves the store as proget.ErrConflict, if there is such a version again.
 func (tx *Tx) RestoreVersion(ctx context.Context, feedID, deletionID int64) (v *proget.Version, packageKey string, created bool, err error) {
+	var aliases [][]string
 	v, packageKey, err = tx.findDeleted(ctx, feedID, deletionID)
+	if err == nil {
+		v.Files, aliases, err = tx.findDeletedFiles(ctx, deletionID)
+	}
 	if err != nil {
 		return nil, "", false, err
 	}
@@ -124,7 +129,7 @@ func (tx *Tx) RestoreVersion(ctx context.Context, feedID, deletionID int64) (v *
 	}
 	v.Status, v.Published = status, published
 	for i := range v.Files {
-		if err := tx.restoreFile(ctx, v.ID, &v.Files[i]); err != nil {
+		if err := tx.restoreFile(ctx, v.ID, &v.Files[i], aliases[i]); err != nil {
 			return nil, "", false, err
 		}
 	}
@@ -149,24 +154,36 @@ func (tx *Tx) findDeleted(ctx context.Context, feedID, deletionID int64) (*proge
 		return nil, "", err
 	}
 	v.Manifest, v.Published = []byte(manifest), fromMicros(published)
-	err = tx.each(ctx, "FindDeletedFiles", []sql.NamedArg{id}, func(rows *sql.Rows) error {
+	return v, key, nil
+}
+
+func (tx *Tx) findDeletedFiles(ctx context.Context, deletionID int64) (files []proget.File, aliases [][]string, err error) {
+	err = tx.each(ctx, "FindDeletedFiles", []sql.NamedArg{arg("version_id", deletionID)}, func(rows *sql.Rows) error {
 		var f proget.File
-		var sha256 string
-		err := rows.Scan(&f.Name, &f.Size, &sha256, &f.StorageID)
-		f.Digests = proget.Digests{proget.SHA256: sha256}
-		v.Files = append(v.Files, f)
+		var sha256, data, names string
+		var added int64
+		err := rows.Scan(&f.Name, &f.Size, &sha256, &f.StorageID, &data, &names, &added)
+		f.Digests, f.Added = proget.Digests{proget.SHA256: sha256}, fromMicros(added)
+		if data != "" {
+			f.Data = []byte(data)
+		}
+		files = append(files, f)
+		aliases = append(aliases, strings.FieldsFunc(names, func(r rune) bool { return r == '\n' }))
 		return err
 	})
-	return v, key, err
+	return files, aliases, err
 }
 
 // restoreFile adds a file whose bytes should still be stored.
-func (tx *Tx) restoreFile(ctx context.Context, versionID int64, f *proget.File) error {
-	err := tx.one(ctx, "ReuseBlob", fileArgs(versionID, f), &f.StorageKey)
+func (tx *Tx) restoreFile(ctx context.Context, versionID int64, f *proget.File, aliases []string) error {
+	err := tx.one(ctx, "ReuseBlob", fileArgs(versionID, f, aliases), &f.StorageKey)
 	if errors.Is(err, sql.ErrNoRows) {
 		return proget.Errorf(proget.ErrNotFound, "The file %s of this version has been removed from storage for good.", f.Name)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return tx.addAliases(ctx, versionID, f.Name, aliases)
 }
 
 func (tx *Tx) forgetDeleted(ctx context.Context, id int64) error {

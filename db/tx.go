@@ -31,7 +31,8 @@ type conn struct {
 // A Tx is a transaction under way. It is valid within its closure only.
 type Tx struct {
 	conn
-	attempt int // 1 for the first run of the closure
+	attempt  int // 1 for the first run of the closure
+	classify func(error) driver.Kind
 }
 
 func (c *conn) rows(ctx context.Context, name string, named []sql.NamedArg) (*sql.Rows, error) {
@@ -126,7 +127,7 @@ func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) (unkno
 		return false, err
 	}
 	defer func() { _ = sqlTx.Rollback() }() // does nothing after a commit
-	if err := fn(&Tx{conn: s.conn(ctx, sqlTx), attempt: attempt}); err != nil {
+	if err := fn(&Tx{conn: s.conn(ctx, sqlTx), attempt: attempt, classify: s.drv.Classify}); err != nil {
 		return false, err
 	}
 	err = sqlTx.Commit()

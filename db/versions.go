@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/proget-go/ha/db/driver"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -40,12 +41,12 @@ func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 	var f proget.File
 	var manifest, sha256 string
 	var sha1, md5, sha512 sql.NullString
-	var published, fileID int64
-	var tag string
+	var published, fileID, added int64
+	var tag, data string
 	err := rows.Scan(&p.ID, &v.ID, &v.Name, &v.Version, &v.Key, &v.Prerelease,
 		&v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked,
 		&manifest, &published, &v.PublishedBy, &v.Downloads,
-		&f.Name, &f.Size, &sha256, &sha1, &md5, &sha512, &f.StorageID, &f.StorageKey, &fileID, &tag)
+		&f.Name, &f.Size, &sha256, &sha1, &md5, &sha512, &f.StorageID, &f.StorageKey, &fileID, &data, &added, &tag)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,10 @@ func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 		return nil
 	}
 	*lastFile = fileID
-	f.Digests = proget.Digests{proget.SHA256: sha256}
+	f.Digests, f.Added = proget.Digests{proget.SHA256: sha256}, fromMicros(added)
+	if data != "" {
+		f.Data = json.RawMessage(data)
+	}
 	for algorithm, digest := range map[proget.Algorithm]sql.NullString{
 		proget.SHA1: sha1, proget.MD5: md5, proget.SHA512: sha512} {
 		if digest.Valid {
@@ -145,6 +149,9 @@ type Upload struct {
 	// and the upload's takes its place.
 	Mend bool
 
+	// Aliases of the uploaded file are for the caller to set, too.
+	Aliases []string
+
 	asked int64 // by the database's clock
 }
 
@@ -190,19 +197,97 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 			return false, err
 		}
 	}
-	fresh := trusted && known.Blob.ID == 0
-	window := arg("window", int64(math.MaxInt64))
-	asked := arg("asked", int64(0))
-	if known != nil {
-		window, asked = arg("window", RecordWithin.Microseconds()), arg("asked", known.asked)
-	}
 	for i := range v.Files {
-		if err := tx.addFile(ctx, v.ID, &v.Files[i], fresh && i == 0, window, asked); err != nil {
+		var aliases []string
+		if known != nil && i == 0 {
+			aliases = known.Aliases
+		}
+		v.Files[i].Added = v.Published
+		if err := tx.addFile(ctx, v.ID, &v.Files[i], aliases, trusted && known.Blob.ID == 0 && i == 0, known); err != nil {
 			return false, err
 		}
 	}
 	return created, nil
 }
+
+// JoinVersion adds a file to a version, which FindVersion has locked. It sets the
+// file's time and storage key as AddVersion does. A file of that name gives a
+// unique violation.
+func (tx *Tx) JoinVersion(ctx context.Context, v VersionRow, f *proget.File, known *Upload) error {
+	_, now, err := tx.ReadManifest(ctx, v.ID)
+	if err != nil {
+		return err
+	}
+	f.Added = now
+	if known.Mend {
+		if err := tx.replaceObject(ctx, known.Blob, f.StorageKey); err != nil {
+			return err
+		}
+	}
+	return tx.addFile(ctx, v.ID, f, known.Aliases, tx.attempt == 1 && known.Blob.ID == 0, known)
+}
+
+// addAliases makes a file known by other names; file_alias is what package_file
+// lists, in a form to search in.
+func (tx *Tx) addAliases(ctx context.Context, versionID int64, fileName string, aliases []string) error {
+	for _, alias := range aliases {
+		if _, err := tx.run(ctx, "InsertAlias", arg("version_id", versionID), arg("file_key", strings.ToLower(fileName)), arg("alias", alias)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FindAlias returns where the newest file with an alias is, or proget.ErrNotFound.
+func (s *Store) FindAlias(ctx context.Context, feedID int64, alias string) (nameKey, versionKey, fileName string, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.one(ctx, "FindAlias", []sql.NamedArg{arg("feed_id", feedID), arg("alias", alias)}, &nameKey, &versionKey, &fileName)
+	})
+	return nameKey, versionKey, fileName, err
+}
+
+// ReadManifest returns a version's description, and the time.
+func (tx *Tx) ReadManifest(ctx context.Context, versionID int64) (data json.RawMessage, now time.Time, err error) {
+	var text string
+	var micros int64
+	err = tx.one(ctx, "ReadManifest", []sql.NamedArg{arg("version_id", versionID)}, &text, &micros)
+	return json.RawMessage(text), fromMicros(micros), err
+}
+
+// SetManifest changes a version's description.
+func (tx *Tx) SetManifest(ctx context.Context, versionID int64, data json.RawMessage) error {
+	_, err := tx.run(ctx, "SetManifest", arg("version_id", versionID), arg("manifest", string(data)))
+	return err
+}
+
+// FindFile returns a version's file of that name, without regard to case, or
+// proget.ErrNotFound.
+func (tx *Tx) FindFile(ctx context.Context, versionID int64, name string) (proget.File, error) {
+	var f proget.File
+	var sha256, data string
+	var added int64
+	err := tx.one(ctx, "FindFile", []sql.NamedArg{arg("version_id", versionID), arg("file_key", strings.ToLower(name))},
+		&f.Name, &f.Size, &sha256, &f.StorageID, &f.StorageKey, &data, &added)
+	if errors.Is(err, sql.ErrNoRows) {
+		return f, proget.Errorf(proget.ErrNotFound, "There is no file %s.", name)
+	}
+	f.Digests, f.Data, f.Added = proget.Digests{proget.SHA256: sha256}, json.RawMessage(data), fromMicros(added)
+	return f, err
+}
+
+// DeleteFile removes a file of a version. It cannot be brought back.
+func (tx *Tx) DeleteFile(ctx context.Context, versionID int64, name string) error {
+	named := []sql.NamedArg{arg("version_id", versionID), arg("file_key", strings.ToLower(name))}
+	for _, query := range []string{"TouchFileBlob", "DeleteFile"} {
+		if _, err := tx.run(ctx, query, named...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Conflicts reports whether an error is a unique violation.
+func (tx *Tx) Conflicts(err error) bool { return tx.classify(err) == driver.Unique }
 
 func versionArgs(v *proget.Version, more ...sql.NamedArg) []sql.NamedArg {
 	return append(more, arg("name", v.Name), arg("version", v.Version), arg("version_key", v.Key),
@@ -228,10 +313,17 @@ func (tx *Tx) addFirstVersion(ctx context.Context, feedID int64, nameKey string,
 }
 
 // addFile adds a file whose bytes are fresh, or may be stored already.
-func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, fresh bool, window ...sql.NamedArg) error {
-	args := fileArgs(versionID, f)
+func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, aliases []string, fresh bool, known *Upload) error {
+	window, asked := int64(math.MaxInt64), int64(0)
+	if known != nil {
+		window, asked = RecordWithin.Microseconds(), known.asked
+	}
+	args := fileArgs(versionID, f, aliases)
 	if !fresh {
 		err := tx.one(ctx, "ReuseBlob", args, &f.StorageKey)
+		if err == nil {
+			return tx.addAliases(ctx, versionID, f.Name, aliases)
+		}
 		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
@@ -239,16 +331,20 @@ func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, fres
 	if f.StorageKey == "" {
 		return proget.Errorf(proget.ErrNotFound, "The file sha256:%s, which the version refers to, is not here any more: upload it again.", f.Digests[proget.SHA256])
 	}
-	n, err := tx.run(ctx, "InsertBlob", append(append(args, arg("storage_key", f.StorageKey)), window...)...)
+	n, err := tx.run(ctx, "InsertBlob", append(args, arg("storage_key", f.StorageKey), arg("window", window), arg("asked", asked))...)
 	if err == nil && n == 0 {
 		err = proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", RecordWithin)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return tx.addAliases(ctx, versionID, f.Name, aliases)
 }
 
-func fileArgs(versionID int64, f *proget.File) []sql.NamedArg {
+func fileArgs(versionID int64, f *proget.File, aliases []string) []sql.NamedArg {
 	return append(digestArgs(f), arg("version_id", versionID), arg("file_name", f.Name), arg("file_key", strings.ToLower(f.Name)),
-		arg("size", f.Size), arg("storage_id", f.StorageID))
+		arg("size", f.Size), arg("storage_id", f.StorageID), arg("data", string(f.Data)),
+		arg("aliases", strings.Join(aliases, "\n")), arg("added", f.Added.UnixMicro()))
 }
 
 func digestArgs(f *proget.File) []sql.NamedArg {

@@ -49,8 +49,9 @@ type Status struct {
 	Blocked    bool   // downloads are refused
 }
 
-// A Version is one version of a package. Its content never changes once it is
-// published; its status may.
+// A Version is one version of a package. Its files never change once they are
+// published, but more can join it where the feed type has such; its status may
+// change.
 type Version struct {
 	ID          int64
 	PackageID   int64
@@ -67,11 +68,13 @@ type Version struct {
 }
 
 // A File is one file of a version. The first file of a version is the package
-// file itself.
+// file itself, where a version has such.
 type File struct {
 	Name       string
 	Size       int64
 	Digests    Digests
+	Data       json.RawMessage // what the feed type keeps of this file, from Inspect; nil for nothing
+	Added      time.Time       // when it was published
 	StorageID  int64
 	StorageKey string
 }
@@ -94,6 +97,7 @@ type Change string
 const (
 	VersionPublished Change = "published"
 	VersionStatus    Change = "status"
+	VersionEdited    Change = "edited" // its description, or a file more
 	VersionDeleted   Change = "deleted"
 	VersionMoved     Change = "moved" // to another storage; nothing else changed
 	TagMoved         Change = "tagged"

@@ -1,7 +1,7 @@
 -- name: LoadPackage
 SELECT p.package_id, v.version_id, v.name, v.version, v.version_key, v.prerelease, v.listed, v.deprecated, v.blocked,
        v.manifest, v.published, v.published_by, v.downloads,
-       f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_id, b.storage_key, f.file_id, COALESCE(t.tag, '')
+       f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_id, b.storage_key, f.file_id, f.data, f.added, COALESCE(t.tag, '')
 FROM package p
 JOIN package_version v ON v.package_id = p.package_id
 JOIN package_file f ON f.version_id = v.version_id
@@ -43,6 +43,40 @@ UPDATE package_version SET listed = listed WHERE version_id = @version_id;
 -- name: ReadVersion
 SELECT package_id, listed, deprecated, blocked FROM package_version WHERE version_id = @version_id;
 
+-- name: ReadManifest
+SELECT manifest, @now FROM package_version WHERE version_id = @version_id;
+
+-- name: SetManifest
+UPDATE package_version SET manifest = @manifest WHERE version_id = @version_id;
+
+-- name: FindFile
+SELECT f.name, b.size, b.sha256, b.storage_id, b.storage_key, f.data, f.added
+FROM package_file f
+JOIN blob b ON b.blob_id = f.blob_id
+WHERE f.version_id = @version_id AND f.name_key = @file_key;
+
+-- name: TouchFileBlob
+UPDATE blob SET touched = @now
+WHERE blob_id = (SELECT f.blob_id FROM package_file f WHERE f.version_id = @version_id AND f.name_key = @file_key);
+
+-- name: DeleteFile
+DELETE FROM package_file WHERE version_id = @version_id AND name_key = @file_key;
+
+-- name: InsertAlias
+INSERT INTO file_alias (feed_id, alias, file_id)
+SELECT p.feed_id, @alias, f.file_id
+FROM package_file f
+JOIN package_version v ON v.version_id = f.version_id
+JOIN package p ON p.package_id = v.package_id
+WHERE f.version_id = @version_id AND f.name_key = @file_key;
+
+-- name: FindAlias
+SELECT p.name_key, v.version_key, f.name
+FROM package_file f
+JOIN package_version v ON v.version_id = f.version_id
+JOIN package p ON p.package_id = v.package_id
+WHERE f.file_id = (SELECT MAX(a.file_id) FROM file_alias a WHERE a.feed_id = @feed_id AND a.alias = @alias);
+
 -- name: SetVersionStatus
 UPDATE package_version
 SET listed = @listed, deprecated = @deprecated, blocked = @blocked
@@ -64,8 +98,8 @@ JOIN package p ON p.package_id = v.package_id
 WHERE v.version_id = @version_id;
 
 -- name: KeepDeletedFiles
-INSERT INTO deleted_file (version_id, name, size, sha256, storage_id)
-SELECT f.version_id, f.name, b.size, b.sha256, b.storage_id
+INSERT INTO deleted_file (version_id, name, size, sha256, storage_id, data, aliases, added)
+SELECT f.version_id, f.name, b.size, b.sha256, b.storage_id, f.data, f.aliases, f.added
 FROM package_file f
 JOIN blob b ON b.blob_id = f.blob_id
 WHERE f.version_id = @version_id
@@ -91,7 +125,7 @@ FROM deleted_version
 WHERE feed_id = @feed_id AND version_id = @version_id;
 
 -- name: FindDeletedFiles
-SELECT name, size, sha256, storage_id FROM deleted_file WHERE version_id = @version_id ORDER BY file_id;
+SELECT name, size, sha256, storage_id, data, aliases, added FROM deleted_file WHERE version_id = @version_id ORDER BY file_id;
 
 -- name: ForgetDeletedFiles
 DELETE FROM deleted_file WHERE version_id = @version_id;

@@ -259,7 +259,7 @@ func TestReplacedMeanwhile(t *testing.T) {
 	var meanwhile sync.Once
 	types[0].CompareVersions = func(a, b string) int { // after the page was read, before the deletion
 		meanwhile.Do(func() {
-			_, err := in.publisher.Publish(t.Context(), feed.Upload{Feed: in.feed, Body: strings.NewReader("a 1-x new"), By: ann, Replace: true})
+			_, err := in.publisher.Publish(t.Context(), feed.Upload{Feed: in.feed, Body: strings.NewReader("a 1-x new"), By: ann, Replace: func(*proget.Version, *feed.Manifest) error { return nil }})
 			require.NoError(t, err)
 		})
 		return cmp.Compare(len(a), len(b))

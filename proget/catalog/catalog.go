@@ -225,6 +225,33 @@ func (c *Catalog) List(ctx context.Context, f *proget.Feed, after string, limit 
 	return packages, nil
 }
 
+// Alias returns the version that has the newest file with that alias, and the
+// file, or proget.ErrNotFound.
+func (c *Catalog) Alias(ctx context.Context, f *proget.Feed, alias string) (*proget.Version, proget.File, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Patience)
+	defer cancel()
+	nameKey, versionKey, fileName, err := c.db.FindAlias(ctx, f.ID, alias)
+	if isNotFound(err) {
+		return nil, proget.File{}, proget.WrapError(proget.ErrNotFound, err, "Feed %s has nothing called %.200s.", f.Name, alias)
+	}
+	if err != nil {
+		return nil, proget.File{}, err
+	}
+	p, err := c.Package(ctx, f, nameKey)
+	if err != nil {
+		return nil, proget.File{}, err
+	}
+	v, err := p.Version(versionKey)
+	if err != nil {
+		return nil, proget.File{}, err
+	}
+	i := slices.IndexFunc(v.Files, func(file proget.File) bool { return file.Name == fileName })
+	if i < 0 {
+		return nil, proget.File{}, proget.Errorf(proget.ErrNotFound, "%s %s has no file %s any more.", v.Name, v.Version, fileName)
+	}
+	return v, v.Files[i], nil
+}
+
 // Feed returns the active feed with that name, without regard to case, or
 // proget.ErrNotFound.
 func (c *Catalog) Feed(ctx context.Context, name string) (*proget.Feed, error) {

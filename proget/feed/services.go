@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 // Services is all that a feed type sees of the server.
 type Services struct {
 	Packages  Packages
+	Feeds     Feeds
 	Publisher Publisher
 	Search    Search
 	Files     Files
@@ -33,6 +35,18 @@ type Packages interface {
 	// List returns up to limit packages in the order of their keys, beginning
 	// with the first key greater than after.
 	List(ctx context.Context, f *proget.Feed, after string, limit int) ([]*Package, error)
+
+	// Alias returns the version that has a file with that alias, and the file;
+	// the newest, if there are several, or proget.ErrNotFound.
+	Alias(ctx context.Context, f *proget.Feed, alias string) (*proget.Version, proget.File, error)
+}
+
+// Feeds finds other feeds than the one that a request is for.
+type Feeds interface {
+	// Feed returns the active feed of that name, without regard to case, if whoever
+	// sent the request may do task in it; else proget.ErrNotFound, ErrDenied or
+	// ErrUnauthenticated.
+	Feed(r *http.Request, name string, task proget.Task) (*proget.Feed, error)
 }
 
 // Publisher is the write path. Every method is atomic: when it returns nil, the
@@ -45,6 +59,11 @@ type Publisher interface {
 
 	// SetStatus changes the status of a version; change edits the present one.
 	SetStatus(ctx context.Context, ref Ref, by proget.Principal, change func(*proget.Status)) error
+
+	// Edit changes the type's own description of a version. edit is given the
+	// present Data and returns the new one; it runs in the transaction, perhaps
+	// more than once, so that no change is lost to another.
+	Edit(ctx context.Context, ref Ref, by proget.Principal, edit func(data json.RawMessage) (any, error)) error
 
 	// Tag points a tag of the version's package at it, wherever it pointed
 	// before, or returns proget.ErrNotFound if there is no such version.
@@ -82,9 +101,12 @@ type Upload struct {
 	// another version, or add what the file does not tell, such as tags. Optional.
 	Check func(*Manifest) error
 
-	// Replace lets the upload take the place of an existing version with the
-	// same key.
-	Replace bool
+	// Replace lets the upload take the place of an existing version with the same
+	// key or, in the role of a part, of the file of the same name in it; nil makes
+	// that a conflict. It is called in the transaction, perhaps more than once, with
+	// what is there, or nil; it may carry over to the manifest what is to stay, or
+	// refuse.
+	Replace func(old *proget.Version, m *Manifest) error
 }
 
 // Uploads are uploads in several requests, each of which may reach another node.

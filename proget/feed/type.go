@@ -54,6 +54,14 @@ type Type struct {
 	// Optional.
 	Index func(s Services) repoindex.Index
 
+	// Mounts are further first segments of the type's URLs: those of a feed below
+	// /symbols/{feed}/ come to Handler, too, with Request.Mount saying which.
+	// Optional.
+	Mounts []string
+
+	// Form says how people upload a file on the feed's page; nil if they cannot.
+	Form *Form
+
 	// Root makes the handler of what lies beside the feeds, by its path below the
 	// type's mount: "_catalog" is /v2/_catalog of registries, "" is /v2/. Their
 	// requests have no Feed, but the caller's Feeds. Optional.
@@ -91,6 +99,13 @@ func (t *Type) MountName() string {
 	return t.Name
 }
 
+// A Form is what the page to upload files asks for.
+type Form struct {
+	Accept string // endings of the files to choose from, as in the accept attribute of HTML: ".nupkg,.snupkg"
+	Path   string // the label of a field that says where the file goes, which comes before File.Name and a slash; "" for no such field
+	Hint   string // a sentence for who is about to upload; optional
+}
+
 // A Handler serves a protocol.
 type Handler interface {
 	// Task returns the permission that the request needs. It is pure and is
@@ -108,6 +123,7 @@ type Request struct {
 	*http.Request
 	Feed      *proget.Feed
 	Feeds     []*proget.Feed // without a Feed: those of the type that the caller may view
+	Mount     string         // the first segment of the request's path: Type.MountName or one of Type.Mounts
 	Base      string         // the feed's absolute URL as the client sees it, without a trailing slash
 	Path      string         // what follows Base and a slash, still escaped: "v3/index.json"
 	Principal proget.Principal
@@ -117,22 +133,49 @@ type Request struct {
 type File struct {
 	io.ReaderAt
 	Size    int64
-	Name    string // as the client called it; "" if it did not
+	Name    string // as the client called it, or the path it is for; "" if it said neither
 	Digests proget.Digests
 }
+
+// A Role is what a file is to its version.
+type Role int
+
+// The roles of files.
+const (
+	// Whole is a file that is all of its version. To publish it twice is a
+	// conflict.
+	Whole Role = iota
+
+	// Part is one of several equal files, such as a wheel. The first begins the
+	// version, the others join it; to publish two of one name is a conflict.
+	Part
+
+	// Extra joins a version that is there, as symbols do, and is refused with
+	// proget.ErrNotFound if it is not.
+	Extra
+)
 
 // A Manifest is what Inspect found in a package file.
 type Manifest struct {
 	Name       string // as its author spells it
 	Version    string // as its author spells it
 	Prerelease bool
-	FileName   string        // under which the file is kept and served
+	Role       Role
+	FileName   string        // under which the file is kept and served; unique in its version without regard to case
 	Tags       []string      // of the package, which the version takes over
 	Refers     []proget.File // stored files that belong to the version beside the package file
-	Data       any           // the type's own description; stored as JSON, bounded by MaxManifest
+	Aliases    []string      // names by which Packages.Alias finds the file in its feed; at most MaxAliases
+	Data       any           // the type's own description of the version; nil from a file that joins one leaves it as it is
+	FileData   any           // the type's own description of the file; nil for none
 }
 
-// MaxManifest bounds a manifest's JSON, in bytes.
+// MaxAliases bounds the aliases of a file, MaxAlias the length of each in bytes.
+const (
+	MaxAliases = 2000
+	MaxAlias   = 400
+)
+
+// MaxManifest bounds the JSON of Data and of FileData, in bytes.
 const MaxManifest = 4 << 20
 
 // A Summary is what every type can say of a version to a person.

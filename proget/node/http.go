@@ -40,9 +40,12 @@ func (n *Node) newHandler() (http.Handler, error) {
 	for i := range n.cfg.Feeds {
 		t := &n.cfg.Feeds[i]
 		mount := "/" + t.MountName()
-		h := &feedHandler{n, t, t.Handler(services)}
-		mux.Handle(mount+"/{feed}", h)
-		mux.Handle(mount+"/{feed}/{rest...}", h)
+		handler := t.Handler(services)
+		for _, first := range append([]string{t.MountName()}, t.Mounts...) {
+			h := &feedHandler{n, t, first, handler}
+			mux.Handle("/"+first+"/{feed}", h)
+			mux.Handle("/"+first+"/{feed}/{rest...}", h)
+		}
 		if t.Root == nil {
 			continue
 		}
@@ -104,6 +107,7 @@ func ignoreBadRange(next http.Handler) http.Handler {
 type feedHandler struct {
 	node    *Node
 	typ     *feed.Type
+	mount   string
 	handler feed.Handler
 }
 
@@ -148,7 +152,7 @@ func (h *rootHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		seen = slices.DeleteFunc(seen, func(f *proget.Feed) bool { return f.Type != h.typ.Name || !f.Active })
 		base := n.baseURL(r) + "/" + h.typ.MountName()
-		return h.serve(w, &feed.Request{Request: r, Feeds: seen, Base: base, Path: strings.TrimPrefix(r.URL.Path, "/"+h.typ.MountName()+"/"), Principal: id.Principal})
+		return h.serve(w, &feed.Request{Request: r, Feeds: seen, Mount: h.typ.MountName(), Base: base, Path: strings.TrimPrefix(r.URL.Path, "/"+h.typ.MountName()+"/"), Principal: id.Principal})
 	})
 }
 
@@ -165,7 +169,7 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 	if f.Type != h.typ.Name {
 		return proget.Errorf(proget.ErrNotFound, "Feed %s is not a %s feed.", f.Name, h.typ.Title)
 	}
-	req := &feed.Request{Request: r, Feed: f, Base: h.typ.URL(n.baseURL(r), f), Path: rest(r.URL.EscapedPath())}
+	req := &feed.Request{Request: r, Feed: f, Mount: h.mount, Base: h.typ.URL(n.baseURL(r), f), Path: rest(r.URL.EscapedPath())}
 	id, err := n.authenticate(r, stale)
 	if err != nil {
 		return err
@@ -193,6 +197,19 @@ func (n *Node) authenticate(r *http.Request, stale bool) (auth.Identity, error) 
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 	defer cancel()
 	return n.authority.Authenticate(r.WithContext(ctx))
+}
+
+// Feed implements feed.Feeds.
+func (n *Node) Feed(r *http.Request, name string, task proget.Task) (*proget.Feed, error) {
+	f, err := n.catalog.Feed(r.Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	id, err := n.authority.Authenticate(r)
+	if err != nil {
+		return nil, err
+	}
+	return f, n.authority.Authorize(id, task, f)
 }
 
 // guardWrite refuses changes on a server that is not sure of belonging to the

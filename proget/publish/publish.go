@@ -127,60 +127,35 @@ type recording struct {
 }
 
 func (p *recording) record(ctx context.Context) (*proget.Version, error) {
-	t, u, blob := p.typ, p.upload, p.blob
 	m, err := p.inspect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(m.Data)
+	r, err := p.describe(m)
 	if err != nil {
-		return nil, fmt.Errorf("encode the manifest of %s %s: %w", m.Name, m.Version, err)
+		return nil, err
 	}
-	if len(data) > feed.MaxManifest {
-		return nil, proget.Errorf(proget.ErrInvalid, "The package's manifest takes more than %d bytes.", feed.MaxManifest)
-	}
-	ref := feed.Ref{Feed: u.Feed, NameKey: t.NameKey(m.Name), VersionKey: t.VersionKey(m.Version)}
-	v := &proget.Version{
-		Name: m.Name, Version: m.Version, Key: ref.VersionKey, Prerelease: m.Prerelease,
-		Manifest: data, PublishedBy: u.By.String(),
-	}
-	file := proget.File{Name: m.FileName, Size: blob.Size, Digests: blob.Digests, StorageID: u.Feed.StorageID, StorageKey: blob.Key}
-	known, err := p.db.FindUpload(ctx, u.Feed.ID, ref.NameKey, file)
+	known, err := p.db.FindUpload(ctx, p.upload.Feed.ID, r.ref.NameKey, r.file)
 	if err != nil {
 		return nil, fmt.Errorf("look for the package and its bytes: %w", err)
 	}
 	if known.Mend, err = p.damaged(ctx, known.Blob); err != nil {
 		return nil, err
 	}
-	ch := change(ref, proget.VersionPublished, u.By)
-	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) error {
+	known.Aliases = m.Aliases
+	ch := change(r.ref, proget.VersionPublished, p.upload.By)
+	var v *proget.Version
+	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) (err error) {
 		if time.Since(p.stored) > db.RecordWithin { // the process stood still: the object may be gone
 			return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
 		}
-		v.Files = append([]proget.File{file}, m.Refers...) // a former attempt may have chosen another object
-		ch.Packages, ch.Versions, ch.Bytes = 0, 1, 0
-		for _, f := range v.Files {
-			ch.Bytes += f.Size
-		}
-		if u.Replace {
-			if err := replace(ctx, tx, ref, ch); err != nil {
-				return err
-			}
-			known.PackageID = 0 // it may be gone with its only version
-		}
-		created, err := tx.AddVersion(ctx, u.Feed.ID, ref.NameKey, v, known)
-		if created {
-			ch.Packages++
-		}
-		for _, tag := range m.Tags {
-			if err == nil {
-				err = tx.SetTag(ctx, v.PackageID, tag, v.ID)
-			}
-		}
+		ch.Kind, ch.Packages, ch.Versions, ch.Bytes = proget.VersionPublished, 0, 0, 0
+		e := &entering{recording: p, tx: tx, known: known, ch: ch}
+		v, err = e.enter(ctx, r)
 		return err
 	})
 	if errors.Is(err, proget.ErrConflict) {
-		return nil, proget.WrapError(proget.ErrConflict, err, "%s %s exists already in feed %s; publish it under another version.", m.Name, m.Version, u.Feed.Name)
+		return nil, proget.WrapError(proget.ErrConflict, err, "%s already in feed %s; publish it under another version.", r.exists(), p.upload.Feed.Name)
 	}
 	if err != nil {
 		return nil, &recordError{fmt.Errorf("record %s %s: %w", m.Name, m.Version, err)}
@@ -275,6 +250,29 @@ func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Princ
 	return err
 }
 
+// Edit changes a feed type's own description of a version.
+func (p *Publisher) Edit(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(data json.RawMessage) (any, error)) error {
+	_, err := p.db.Change(ctx, change(ref, proget.VersionEdited, by), func(tx *db.Tx) error {
+		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+		if err != nil {
+			return err
+		}
+		data, _, err := tx.ReadManifest(ctx, v.ID)
+		if err != nil {
+			return err
+		}
+		edited, err := edit(data)
+		if err != nil {
+			return err
+		}
+		if data, err = encode(edited); err != nil {
+			return err
+		}
+		return tx.SetManifest(ctx, v.ID, data)
+	})
+	return err
+}
+
 // Tag points a tag of the version's package at it.
 func (p *Publisher) Tag(ctx context.Context, ref feed.Ref, tag string, by proget.Principal) error {
 	_, err := p.db.Change(ctx, change(ref, proget.TagMoved, by), func(tx *db.Tx) error {
@@ -354,18 +352,6 @@ func remove(ctx context.Context, tx *db.Tx, v db.VersionRow, ch *db.Change) erro
 		ch.Packages--
 	}
 	return err
-}
-
-// replace removes a version if it exists.
-func replace(ctx context.Context, tx *db.Tx, ref feed.Ref, ch *db.Change) error {
-	v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
-	if errors.Is(err, proget.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return remove(ctx, tx, v, ch)
 }
 
 // change prepares a log entry under a fresh operation id.

@@ -99,6 +99,9 @@ func plain(inspect ...func() error) feed.Type {
 	}
 }
 
+// always lets an upload replace whatever is there.
+func always(*proget.Version, *feed.Manifest) error { return nil }
+
 // upload is one of "name@version".
 func (in *installation) upload(name string, body io.Reader) feed.Upload {
 	return feed.Upload{Feed: in.feed, Name: name, Body: body, By: ann}
@@ -428,7 +431,7 @@ func TestReplace(t *testing.T) {
 	var last *proget.Version
 	for _, body := range []string{"first", "second body", "second body"} {
 		u := in.upload("a@1", strings.NewReader(body))
-		u.Replace = true
+		u.Replace = always
 		v, err := p.Publish(t.Context(), u)
 		require.NoError(t, err)
 		last = v
@@ -448,7 +451,7 @@ func TestRefusedReplacement(t *testing.T) {
 	v, err := in.publisher(t).Publish(t.Context(), in.upload("a@1", strings.NewReader("first")))
 	require.NoError(t, err)
 	u := in.upload("a@1", strings.NewReader("second"))
-	u.Replace = true
+	u.Replace = always
 	refused := proget.Errorf(proget.ErrInvalid, "no")
 	_, err = in.publisher(t, func() error { return refused }).Publish(t.Context(), u)
 	require.ErrorIs(t, err, refused)

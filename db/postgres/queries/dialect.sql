@@ -45,8 +45,8 @@ WITH reused AS (
       AND marked IS NULL
     RETURNING blob_id, storage_key
 ), f AS (
-    INSERT INTO package_file (version_id, blob_id, name, name_key)
-    SELECT @version_id, reused.blob_id, @file_name, @file_key FROM reused
+    INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, added)
+    SELECT @version_id, reused.blob_id, @file_name, @file_key, @data, @aliases, @added FROM reused
 )
 SELECT storage_key FROM reused;
 
@@ -57,7 +57,7 @@ WITH b AS (
     WHERE @now - @asked < @window
     RETURNING blob_id
 )
-INSERT INTO package_file (version_id, blob_id, name, name_key) SELECT @version_id, b.blob_id, @file_name, @file_key FROM b;
+INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, added) SELECT @version_id, b.blob_id, @file_name, @file_key, @data, @aliases, @added FROM b;
 
 -- name: LogAfter
 SELECT seq, kind, package_key, version_key, actor, logged

@@ -39,8 +39,8 @@ UPDATE blob
 SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
 WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL)
   AND marked IS NULL;
-INSERT INTO package_file (version_id, blob_id, name, name_key)
-SELECT @version_id, b.blob_id, @file_name, @file_key FROM blob b
+INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, added)
+SELECT @version_id, b.blob_id, @file_name, @file_key, @data, @aliases, @added FROM blob b
 WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.storage_id = @storage_id AND o.marked IS NULL);
 SELECT b.storage_key FROM blob b
 WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.storage_id = @storage_id AND o.marked IS NULL);
@@ -49,8 +49,8 @@ WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AN
 INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
 SELECT @sha256, @sha1, @md5, @sha512, @size, @storage_id, @storage_key, @now, @now
 WHERE @now - @asked < @window;
-INSERT INTO package_file (version_id, blob_id, name, name_key)
-SELECT @version_id, b.blob_id, @file_name, @file_key FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
+INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, added)
+SELECT @version_id, b.blob_id, @file_name, @file_key, @data, @aliases, @added FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
 
 -- name: LogAfter
 SELECT seq, kind, package_key, version_key, actor, logged

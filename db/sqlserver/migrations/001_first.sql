@@ -123,9 +123,22 @@ CREATE TABLE package_file (
     blob_id    BIGINT NOT NULL REFERENCES blob (blob_id),
     name       NVARCHAR(400) NOT NULL,
     name_key   NVARCHAR(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    data       NVARCHAR(MAX) NOT NULL,
+    aliases    NVARCHAR(MAX) NOT NULL,
+    added      BIGINT NOT NULL,
     CONSTRAINT package_file_name UNIQUE (version_id, name_key)
 );
 CREATE INDEX package_file_blob ON package_file (blob_id);
+
+-- Names by which files are found in their feed: what package_file.aliases lists, a
+-- line each.
+CREATE TABLE file_alias (
+    feed_id BIGINT NOT NULL,
+    alias   NVARCHAR(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    file_id BIGINT NOT NULL REFERENCES package_file (file_id) ON DELETE CASCADE,
+    PRIMARY KEY (feed_id, alias, file_id)
+);
+CREATE INDEX file_alias_file ON file_alias (file_id);
 
 -- Uploads that come in several requests, each perhaps to another server. A part is
 -- a blob without a digest of its own; size and sums are those of the parts that
@@ -178,7 +191,10 @@ CREATE TABLE deleted_file (
     name       NVARCHAR(400) NOT NULL,
     size       BIGINT NOT NULL,
     sha256     NVARCHAR(64) COLLATE Latin1_General_BIN2 NOT NULL,
-    storage_id BIGINT NOT NULL
+    storage_id BIGINT NOT NULL,
+    data       NVARCHAR(MAX) NOT NULL,
+    aliases    NVARCHAR(MAX) NOT NULL,
+    added      BIGINT NOT NULL
 );
 CREATE INDEX deleted_file_version ON deleted_file (version_id);
 

@@ -25,7 +25,8 @@ import (
 // A world is a server in memory with one feed: all of feed.Services, and an
 // http.Handler that treats requests as a node does.
 type world struct {
-	feed.Publisher // what NuGet has no use for
+	feed.Packages  // what NuGet's tests have no use for
+	feed.Publisher // likewise
 
 	t       *testing.T
 	feed    *proget.Feed

@@ -1,0 +1,207 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// A record is what the database is to keep of a manifest.
+type record struct {
+	*feed.Manifest
+	ref  feed.Ref
+	data []byte // nil leaves that of a version which is there
+	file proget.File
+}
+
+// describe encodes a manifest, within its bounds.
+func (p *recording) describe(m *feed.Manifest) (*record, error) {
+	u, blob := p.upload, p.blob
+	r := &record{Manifest: m, ref: feed.Ref{Feed: u.Feed, NameKey: p.typ.NameKey(m.Name), VersionKey: p.typ.VersionKey(m.Version)},
+		file: proget.File{Name: m.FileName, Size: blob.Size, Digests: blob.Digests, StorageID: u.Feed.StorageID, StorageKey: blob.Key}}
+	var err error
+	if r.data, err = encode(m.Data); err != nil {
+		return nil, err
+	}
+	if r.file.Data, err = encode(m.FileData); err != nil {
+		return nil, err
+	}
+	if len(m.Aliases) > feed.MaxAliases {
+		return nil, proget.Errorf(proget.ErrInvalid, "The file has more than %d parts that are to be found by name.", feed.MaxAliases)
+	}
+	for _, alias := range m.Aliases {
+		if alias == "" || len(alias) > feed.MaxAlias || strings.Contains(alias, "\n") {
+			return nil, proget.Errorf(proget.ErrInvalid, "The name %.60q of a part of the file is empty, has a line break, or is longer than %d bytes.", alias, feed.MaxAlias)
+		}
+	}
+	return r, nil
+}
+
+// encode returns the JSON of a type's own description, nil for none.
+func encode(v any) ([]byte, error) {
+	if v == nil {
+		return nil, nil
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode what the package file says of itself: %w", err)
+	}
+	if len(data) > feed.MaxManifest {
+		return nil, proget.Errorf(proget.ErrInvalid, "The package's manifest takes more than %d bytes.", feed.MaxManifest)
+	}
+	return data, nil
+}
+
+// exists says what there is already, in a conflict.
+func (r *record) exists() string {
+	if r.Role == feed.Whole {
+		return fmt.Sprintf("%s %s exists", r.Name, r.Version)
+	}
+	return fmt.Sprintf("%s %s has the file %s", r.Name, r.Version, r.FileName)
+}
+
+// entering is one run of the transaction that records a file.
+type entering struct {
+	*recording
+	tx    *db.Tx
+	known *db.Upload
+	ch    *db.Change
+}
+
+// enter records a file in its version, which it begins if that is the file's role.
+func (e *entering) enter(ctx context.Context, r *record) (*proget.Version, error) {
+	if r.Role == feed.Whole && e.upload.Replace == nil {
+		return e.begin(ctx, r) // a constraint tells whether the version is there
+	}
+	present, err := e.tx.FindVersion(ctx, r.ref.Feed.ID, r.ref.NameKey, r.ref.VersionKey)
+	switch {
+	case err == nil && r.Role == feed.Whole:
+		return e.replace(ctx, r, present)
+	case err == nil:
+		return e.join(ctx, r, present)
+	case !errors.Is(err, proget.ErrNotFound):
+		return nil, err
+	case r.Role == feed.Extra:
+		return nil, proget.Errorf(proget.ErrNotFound, "There is no %s %s in feed %s that %s could belong to: publish that first.", r.Name, r.Version, r.ref.Feed.Name, r.FileName)
+	}
+	if r, err = e.carryOver(r, nil); err != nil {
+		return nil, err
+	}
+	v, err := e.begin(ctx, r)
+	if err != nil && e.tx.Conflicts(err) { // another has just begun it
+		return nil, fmt.Errorf("begin the version: %w (%v)", db.ErrTryAgain, err)
+	}
+	return v, err
+}
+
+// begin records a new version.
+func (e *entering) begin(ctx context.Context, r *record) (*proget.Version, error) {
+	v := &proget.Version{Name: r.Name, Version: r.Version, Key: r.ref.VersionKey, Prerelease: r.Prerelease,
+		Manifest: r.data, PublishedBy: e.upload.By.String(), Files: append([]proget.File{r.file}, r.Refers...)}
+	if v.Manifest == nil {
+		v.Manifest = json.RawMessage("null")
+	}
+	e.ch.Versions++
+	for _, f := range v.Files {
+		e.ch.Bytes += f.Size
+	}
+	created, err := e.tx.AddVersion(ctx, r.ref.Feed.ID, r.ref.NameKey, v, e.known)
+	if created {
+		e.ch.Packages++
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, e.tag(ctx, r, v)
+}
+
+func (e *entering) tag(ctx context.Context, r *record, v *proget.Version) error {
+	for _, tag := range r.Tags {
+		if err := e.tx.SetTag(ctx, v.PackageID, tag, v.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replace puts a version in the place of another.
+func (e *entering) replace(ctx context.Context, r *record, present db.VersionRow) (*proget.Version, error) {
+	old := &proget.Version{ID: present.ID, PackageID: present.PackageID, Key: r.ref.VersionKey, Status: present.Status}
+	var err error
+	if old.Manifest, _, err = e.tx.ReadManifest(ctx, present.ID); err != nil {
+		return nil, err
+	}
+	if r, err = e.carryOver(r, old); err != nil {
+		return nil, err
+	}
+	if err := remove(ctx, e.tx, present, e.ch); err != nil {
+		return nil, err
+	}
+	e.known.PackageID = 0 // it may be gone with its only version
+	return e.begin(ctx, r)
+}
+
+// join adds a file to a version. The result has that file alone.
+func (e *entering) join(ctx context.Context, r *record, present db.VersionRow) (*proget.Version, error) {
+	e.ch.Kind = proget.VersionEdited
+	v := &proget.Version{ID: present.ID, PackageID: present.PackageID, Name: r.Name, Version: r.Version, Key: r.ref.VersionKey, Status: present.Status}
+	file := r.file
+	if e.upload.Replace != nil {
+		var err error
+		if r, err = e.replaceFile(ctx, r, v); err != nil {
+			return nil, err
+		}
+		file.Data = r.file.Data
+	}
+	if err := e.tx.JoinVersion(ctx, present, &file, e.known); err != nil {
+		return nil, err
+	}
+	v.Files = []proget.File{file}
+	e.ch.Bytes += file.Size
+	if r.data != nil {
+		if err := e.tx.SetManifest(ctx, present.ID, r.data); err != nil {
+			return nil, err
+		}
+	}
+	return v, e.tag(ctx, r, v)
+}
+
+// replaceFile makes room for a file in a version.
+func (e *entering) replaceFile(ctx context.Context, r *record, v *proget.Version) (*record, error) {
+	f, err := e.tx.FindFile(ctx, v.ID, r.FileName)
+	if errors.Is(err, proget.ErrNotFound) {
+		return e.carryOver(r, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	old := *v
+	if old.Manifest, _, err = e.tx.ReadManifest(ctx, v.ID); err != nil {
+		return nil, err
+	}
+	old.Files = []proget.File{f}
+	if r, err = e.carryOver(r, &old); err != nil {
+		return nil, err
+	}
+	e.ch.Bytes -= f.Size
+	return r, e.tx.DeleteFile(ctx, v.ID, f.Name)
+}
+
+// carryOver lets the upload take over what is to stay of what it replaces. It
+// works on a copy: the transaction may run again.
+func (e *entering) carryOver(r *record, old *proget.Version) (*record, error) {
+	if e.upload.Replace == nil {
+		return r, nil
+	}
+	m := *r.Manifest
+	if err := e.upload.Replace(old, &m); err != nil {
+		return nil, err
+	}
+	return e.describe(&m)
+}
