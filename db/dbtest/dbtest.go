@@ -29,6 +29,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Delete":         testDelete,
 		"Status":         testStatus,
 		"Tags":           testTags,
+		"Files":          testFiles,
 		"FindPackages":   testFindPackages,
 		"Deduplicate":    testDeduplicate,
 		"KnownUpload":    testKnownUpload,

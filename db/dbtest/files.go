@@ -1,0 +1,75 @@
+package dbtest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+)
+
+// testFiles: a file joins a version with what its feed type keeps of it, is found
+// by its aliases, and is replaced by another of its name.
+func testFiles(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	_, err := publish(ctx, s, id, "one", version(1))
+	require.NoError(t, err)
+	join := func(operation, name, digest string, aliases ...string) error {
+		f := proget.File{Name: name, Size: 7, Data: []byte(`{"kind":"symbols"}`), StorageKey: "blobs/" + operation,
+			Digests: proget.Digests{proget.SHA256: digest}}
+		known, err := s.FindUpload(ctx, id, "acme.lib", f)
+		require.NoError(t, err)
+		known.Aliases = aliases
+		_, err = s.Change(ctx, &db.Change{FeedID: id, Operation: operation, Kind: proget.VersionEdited}, func(tx *db.Tx) error {
+			v, err := tx.FindVersion(ctx, id, "acme.lib", "1.0.1")
+			require.NoError(t, err)
+			return tx.JoinVersion(ctx, v, &f, known)
+		})
+		return err
+	}
+	require.NoError(t, join("two", "Acme.snupkg", "aa", "acme.pdb/1", "acme.pdb/2"))
+	require.ErrorIs(t, join("three", "acme.SNUPKG", "bb"), proget.ErrConflict, "without regard to case")
+	require.NoError(t, join("four", "other.snupkg", "aa", "acme.pdb/2"), "bytes that are stored already")
+	p, err := s.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	files := p.Versions[0].Files
+	require.Len(t, files, 3)
+	require.Nil(t, files[0].Data)
+	require.Equal(t, p.Versions[0].Published, files[0].Added)
+	require.JSONEq(t, `{"kind":"symbols"}`, string(files[1].Data))
+	require.Equal(t, files[1].StorageKey, files[2].StorageKey)
+
+	for alias, want := range map[string]string{"acme.pdb/1": "Acme.snupkg", "acme.pdb/2": "other.snupkg"} {
+		name, key, file, err := s.FindAlias(ctx, id, alias)
+		require.NoError(t, err)
+		require.Equal(t, []string{"acme.lib", "1.0.1", want}, []string{name, key, file})
+	}
+	_, _, _, err = s.FindAlias(ctx, id, "ACME.pdb/1")
+	require.ErrorIs(t, err, proget.ErrNotFound, "byte by byte")
+	_, _, _, err = s.FindAlias(ctx, newFeed(t, s, "other"), "acme.pdb/1")
+	require.ErrorIs(t, err, proget.ErrNotFound, "of another feed")
+
+	_, err = s.Change(ctx, &db.Change{FeedID: id, Operation: "five", Kind: proget.VersionEdited}, func(tx *db.Tx) error {
+		v, err := tx.FindVersion(ctx, id, "acme.lib", "1.0.1")
+		require.NoError(t, err)
+		f, err := tx.FindFile(ctx, v.ID, "ACME.snupkg")
+		require.NoError(t, err)
+		require.Equal(t, files[1].Added, f.Added)
+		_, err = tx.FindFile(ctx, v.ID, "no.snupkg")
+		require.ErrorIs(t, err, proget.ErrNotFound)
+		require.NoError(t, tx.DeleteFile(ctx, v.ID, f.Name))
+		data, _, err := tx.ReadManifest(ctx, v.ID)
+		require.NoError(t, err)
+		require.JSONEq(t, `{"id":"Acme.Lib"}`, string(data))
+		return tx.SetManifest(ctx, v.ID, []byte(`{"id":"changed"}`))
+	})
+	require.NoError(t, err)
+	_, _, _, err = s.FindAlias(ctx, id, "acme.pdb/1")
+	require.ErrorIs(t, err, proget.ErrNotFound, "it went with its file")
+	p, err = s.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	require.Len(t, p.Versions[0].Files, 2)
+	require.JSONEq(t, `{"id":"changed"}`, string(p.Versions[0].Manifest))
+}

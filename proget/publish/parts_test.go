@@ -1,0 +1,211 @@
+package publish_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/publish"
+	"github.com/proget-go/ha/storage"
+)
+
+// parts is a feed type whose uploads say "name@version/file": a file that ends in
+// .extra is an addition, one that ends in .silent says nothing of its version.
+func parts() feed.Type {
+	t := plain()
+	t.Inspect = func(_ context.Context, f feed.File) (*feed.Manifest, error) {
+		version, file, _ := strings.Cut(f.Name, "/")
+		name, version, _ := strings.Cut(version, "@")
+		m := &feed.Manifest{Name: name, Version: version, Role: feed.Part, FileName: file, Data: file, FileData: f.Size, Aliases: []string{"alias of " + file, "common"}}
+		if strings.HasSuffix(file, ".extra") {
+			m.Role = feed.Extra
+		}
+		if strings.HasSuffix(file, ".silent") {
+			m.Data = nil
+		}
+		return m, nil
+	}
+	return t
+}
+
+// partsPublisher is a server's own publisher of parts.
+func (in *installation) partsPublisher(t *testing.T) *publish.Publisher {
+	t.Helper()
+	return publish.New(in.store(t), storage.NewSet(in.blobs, nil), []feed.Type{parts()}, &publish.Options{MaxSize: maxSize, Logger: dark})
+}
+
+// TestParts: files join their version, each with what is known of it, and are
+// found by their aliases; they go and come back together.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	ctx, in := t.Context(), newInstallation(t, "mem:")
+	p := in.partsPublisher(t)
+	_, err := p.Publish(ctx, in.upload("a@1/x.extra", strings.NewReader("none")))
+	require.ErrorIs(t, err, proget.ErrNotFound, "an addition needs something to be added to")
+	in.requireNothing(t)
+	require.Empty(t, in.objects(t))
+	for _, file := range []string{"one", "two", "x.extra", "y.silent"} {
+		v, err := p.Publish(ctx, in.upload("a@1/"+file, strings.NewReader("of "+file)))
+		require.NoError(t, err)
+		require.Equal(t, file, v.Files[0].Name)
+	}
+	_, err = p.Publish(ctx, in.upload("a@1/ONE", strings.NewReader("other bytes")))
+	require.ErrorIs(t, err, proget.ErrConflict)
+	require.Contains(t, proget.Message(err), "a 1 has the file ONE already")
+	require.Len(t, in.objects(t), 4, "what was refused is gone")
+
+	loaded, err := in.db.LoadPackage(ctx, in.feed.ID, "a")
+	require.NoError(t, err)
+	v := loaded.Versions[0]
+	require.JSONEq(t, `"x.extra"`, string(v.Manifest), "the last file that said something")
+	var names []string
+	for _, f := range v.Files {
+		names = append(names, f.Name)
+		require.JSONEq(t, fmt.Sprint(len("of "+f.Name)), string(f.Data))
+		require.False(t, f.Added.Before(v.Published))
+	}
+	require.Equal(t, []string{"one", "two", "x.extra", "y.silent"}, names)
+	require.Equal(t, []string{"published a 1 by ann", "edited a 1 by ann", "edited a 1 by ann", "edited a 1 by ann"}, in.log(t))
+
+	find := func(alias string) string {
+		name, version, file, err := in.db.FindAlias(ctx, in.feed.ID, alias)
+		if errors.Is(err, proget.ErrNotFound) {
+			return ""
+		}
+		require.NoError(t, err)
+		return name + " " + version + " " + file
+	}
+	require.Equal(t, "a 1 two", find("alias of two"))
+	require.Equal(t, "a 1 y.silent", find("common"), "the newest")
+	require.Empty(t, find("alias of three"))
+	require.NoError(t, p.Delete(ctx, feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}, ann))
+	require.Empty(t, find("alias of two"))
+	deleted, err := in.db.ListDeleted(ctx, in.feed.ID, 0, 10)
+	require.NoError(t, err)
+	back, err := p.Restore(ctx, in.feed, deleted[0].ID, ann)
+	require.NoError(t, err)
+	require.Equal(t, v.Files[1].Data, back.Files[1].Data)
+	require.Equal(t, v.Files[1].Added, back.Files[1].Added)
+	require.Equal(t, "a 1 two", find("alias of two"))
+	require.Equal(t, db.FeedStats{Packages: 1, Versions: 1, Bytes: int64(len("of oneof twoof x.extraof y.silent"))}, in.totals(t))
+}
+
+// TestPartsAtOnce: of many files of a version that no one has begun yet, all get
+// in, through whichever server.
+func TestPartsAtOnce(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t, "mem:")
+	var all sync.WaitGroup
+	for n := range 12 {
+		p := in.partsPublisher(t)
+		all.Go(func() {
+			_, err := p.Publish(t.Context(), in.upload(fmt.Sprintf("a@1/%d", n), strings.NewReader(fmt.Sprint(n))))
+			require.NoError(t, err)
+		})
+	}
+	all.Wait()
+	loaded, err := in.db.LoadPackage(t.Context(), in.feed.ID, "a")
+	require.NoError(t, err)
+	require.Len(t, loaded.Versions, 1)
+	require.Len(t, loaded.Versions[0].Files, 12)
+}
+
+// TestReplacePart: a part takes the place of the one of its name, and of nothing
+// else, if whoever uploads it agrees to what is there.
+func TestReplacePart(t *testing.T) {
+	t.Parallel()
+	ctx, in := t.Context(), newInstallation(t, "mem:")
+	p := in.partsPublisher(t)
+	for _, file := range []string{"one", "two"} {
+		_, err := p.Publish(ctx, in.upload("a@1/"+file, strings.NewReader("of "+file)))
+		require.NoError(t, err)
+	}
+	u := in.upload("a@1/one", strings.NewReader("again"))
+	u.Replace = func(old *proget.Version, m *feed.Manifest) error {
+		require.Len(t, old.Files, 1)
+		require.JSONEq(t, "6", string(old.Files[0].Data))
+		require.JSONEq(t, `"two"`, string(old.Manifest))
+		m.FileData = "carried over"
+		return nil
+	}
+	_, err := p.Publish(ctx, u)
+	require.NoError(t, err)
+	refused := proget.Errorf(proget.ErrInvalid, "no")
+	u = in.upload("a@1/two", strings.NewReader("never"))
+	u.Replace = func(*proget.Version, *feed.Manifest) error { return refused }
+	_, err = p.Publish(ctx, u)
+	require.ErrorIs(t, err, refused)
+	u = in.upload("a@1/three", strings.NewReader("new"))
+	u.Replace = func(old *proget.Version, _ *feed.Manifest) error {
+		require.Nil(t, old)
+		return nil
+	}
+	_, err = p.Publish(ctx, u)
+	require.NoError(t, err)
+	loaded, err := in.db.LoadPackage(ctx, in.feed.ID, "a")
+	require.NoError(t, err)
+	var got []string
+	for _, f := range loaded.Versions[0].Files {
+		got = append(got, f.Name+" "+string(in.content(t, f.StorageKey))+" "+string(f.Data))
+	}
+	require.Equal(t, []string{"two of two 6", `one again "carried over"`, "three new 3"}, got)
+	require.Equal(t, db.FeedStats{Packages: 1, Versions: 1, Bytes: int64(len("of twoagainnew"))}, in.totals(t))
+}
+
+// TestEdit: of edits at the same time, none is lost.
+func TestEdit(t *testing.T) {
+	t.Parallel()
+	ctx, in := t.Context(), newInstallation(t, "mem:")
+	_, err := in.publisher(t).Publish(ctx, in.upload("a@1", strings.NewReader("")))
+	require.NoError(t, err)
+	ref := feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}
+	var all sync.WaitGroup
+	for range 10 {
+		p := in.publisher(t)
+		all.Go(func() {
+			require.NoError(t, p.Edit(ctx, ref, ann, func(data json.RawMessage) (any, error) {
+				var n int
+				err := json.Unmarshal(data, &n)
+				return n + 1, err
+			}))
+		})
+	}
+	all.Wait()
+	refused := errors.New("no")
+	require.ErrorIs(t, in.publisher(t).Edit(ctx, ref, ann, func(json.RawMessage) (any, error) { return nil, refused }), refused)
+	ref.VersionKey = "2"
+	require.ErrorIs(t, in.publisher(t).Edit(ctx, ref, ann, func(json.RawMessage) (any, error) { return nil, nil }), proget.ErrNotFound)
+	loaded, err := in.db.LoadPackage(ctx, in.feed.ID, "a")
+	require.NoError(t, err)
+	require.JSONEq(t, "10", string(loaded.Versions[0].Manifest))
+}
+
+// TestAliasBounds: what could not be kept is refused before the transaction.
+func TestAliasBounds(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t, "mem:")
+	for name, edit := range map[string]func(*feed.Manifest){
+		"long":  func(m *feed.Manifest) { m.Aliases = []string{strings.Repeat("x", feed.MaxAlias+1)} },
+		"lines": func(m *feed.Manifest) { m.Aliases = []string{"a\nb"} },
+		"empty": func(m *feed.Manifest) { m.Aliases = []string{""} },
+		"many":  func(m *feed.Manifest) { m.Aliases = make([]string, feed.MaxAliases+1) },
+	} {
+		u := in.upload("a@1/x", strings.NewReader("x"))
+		u.Check = func(m *feed.Manifest) error {
+			edit(m)
+			return nil
+		}
+		_, err := in.partsPublisher(t).Publish(t.Context(), u)
+		require.ErrorIs(t, err, proget.ErrInvalid, name)
+	}
+	in.requireNothing(t)
+}
