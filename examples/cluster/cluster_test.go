@@ -1,9 +1,15 @@
 package main_test
 
 import (
+	"archive/zip"
 	"bufio"
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -141,7 +147,7 @@ func TestRealClient(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, c *cluster) {
 		dir := t.TempDir()
 		dotnet.Run(dir, "new", "classlib", "-n", "Acme.Lib", "-o", "lib", "-f", "netcoreapp3.1")
-		dotnet.Run(dir, "pack", "lib", "-c", "Release", "-o", "out", "-p:Version=1.2.3")
+		dotnet.Run(dir, "pack", "lib", "-c", "Release", "-o", "out", "-p:Version=1.2.3", "-p:IncludeSymbols=true", "-p:SymbolPackageFormat=snupkg")
 		source := c.LoadBalancer.URL + "/nuget/nuget/v3/index.json"
 		foreign := dotnet.ForeignPackage()
 		for _, file := range []string{"out/Acme.Lib.1.2.3.nupkg", foreign} {
@@ -153,6 +159,8 @@ func TestRealClient(t *testing.T) {
 		out, err = dotnet.Try(dir, "nuget", "push", foreign, "-s", source, "-k", "wrong")
 		require.Error(t, err)
 		require.Contains(t, out, "401")
+
+		requireSymbols(t, c, filepath.Join(dir, "out", "Acme.Lib.1.2.3.snupkg"))
 
 		dotnet.Run(dir, "new", "console", "-n", "app", "-o", "app", "-f", "netcoreapp3.1", "--no-restore")
 		project := filepath.Join(dir, "app", "app.csproj")
@@ -181,13 +189,44 @@ func TestRealClient(t *testing.T) {
 	})
 }
 
+// requireSymbols: the symbol package that the client has pushed beside its package
+// is served as debuggers ask for it.
+func requireSymbols(t *testing.T, c *cluster, snupkg string) {
+	t.Helper()
+	archive, err := zip.OpenReader(snupkg)
+	require.NoError(t, err)
+	defer archive.Close()
+	pdb, err := fs.ReadFile(archive, "lib/netcoreapp3.1/Acme.Lib.pdb")
+	require.NoError(t, err)
+	header := bytes.Index(pdb, []byte("#Pdb\x00")) - 8 // the stream's offset, which is that of the id
+	id := pdb[binary.LittleEndian.Uint32(pdb[header:]):][:16]
+	key := fmt.Sprintf("%08X%04X%04X%XFFFFFFFF", binary.LittleEndian.Uint32(id), binary.LittleEndian.Uint16(id[4:]), binary.LittleEndian.Uint16(id[6:]), id[8:])
+	resp, err := http.Get(c.LoadBalancer.URL + "/symbols/nuget/Acme.Lib.pdb/" + key + "/Acme.Lib.pdb")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	served, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode, string(served))
+	require.Equal(t, pdb, served)
+}
+
 // TestOldClient: a client that speaks version 2 of NuGet's protocol only
 // pushes, installs the newest version and a given one, and deletes.
+//
+// Chocolatey feeds are the same under another name, at the feed's own URL.
 func TestOldClient(t *testing.T) {
 	t.Parallel()
 	c := start(t)
+	for _, source := range []string{"/nuget/nuget/v2/", "/nuget/chocolatey/"} {
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			testOldClient(t, c, c.LoadBalancer.URL+source)
+		})
+	}
+}
+
+func testOldClient(t *testing.T, c *cluster, source string) {
 	dir := t.TempDir()
-	source := c.LoadBalancer.URL + "/nuget/nuget/v2/"
 	run := func(wanted bool, args ...string) string {
 		out, ok := testenv.OldNuGet(t, dir, args...)
 		require.Equal(t, wanted, ok, "nuget %s: %s", args[0], out)

@@ -43,7 +43,9 @@ func services() []storage.Service {
 }
 
 // types are the feed types this server knows.
-func types() []feed.Type { return []feed.Type{nuget.New(nil), npm.New(), oci.New(), universal.New()} }
+func types() []feed.Type {
+	return []feed.Type{nuget.New(nil), nuget.Chocolatey(nil), nuget.PowerShell(nil), npm.New(), oci.New(), universal.New()}
+}
 
 func main() {
 	err := run(os.Args[1:])

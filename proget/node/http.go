@@ -36,23 +36,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 	if !n.has(RoleWeb) {
 		return mux, nil
 	}
-	services := n.services()
-	for i := range n.cfg.Feeds {
-		t := &n.cfg.Feeds[i]
-		mount := "/" + t.MountName()
-		handler := t.Handler(services)
-		for _, first := range append([]string{t.MountName()}, t.Mounts...) {
-			h := &feedHandler{n, t, first, handler}
-			mux.Handle("/"+first+"/{feed}", h)
-			mux.Handle("/"+first+"/{feed}/{rest...}", h)
-		}
-		if t.Root == nil {
-			continue
-		}
-		for path, serve := range t.Root(services) {
-			mux.Handle(mount+"/"+cmp.Or(path, "{$}"), &rootHandler{n, t, serve})
-		}
-	}
+	n.mountFeeds(mux)
 	n.mountAPI(mux)
 	pages, err := n.newPages()
 	if err != nil {
@@ -65,6 +49,32 @@ func (n *Node) newHandler() (http.Handler, error) {
 			otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced))
 	}
 	return n.searcher.admit(h), nil // outermost: what names a span asks the request which pattern matched
+}
+
+// mountFeeds mounts the feed types, some of which share their mounts.
+func (n *Node) mountFeeds(mux *http.ServeMux) {
+	services := n.services()
+	mounts := make(map[string]*feedHandler)
+	for i := range n.cfg.Feeds {
+		t := &n.cfg.Feeds[i]
+		s := served{t, t.Handler(services)}
+		for _, mount := range append([]string{t.MountName()}, t.Mounts...) {
+			if mounts[mount] == nil {
+				mounts[mount] = &feedHandler{node: n, mount: mount}
+			}
+			mounts[mount].types = append(mounts[mount].types, s)
+		}
+		if t.Root == nil {
+			continue
+		}
+		for path, serve := range t.Root(services) {
+			mux.Handle("/"+t.MountName()+"/"+cmp.Or(path, "{$}"), &rootHandler{n, t, serve})
+		}
+	}
+	for mount, h := range mounts {
+		mux.Handle("/"+mount+"/{feed}", h)
+		mux.Handle("/"+mount+"/{feed}/{rest...}", h)
+	}
 }
 
 // unknown answers what no pattern with a method matches.
@@ -102,17 +112,32 @@ func ignoreBadRange(next http.Handler) http.Handler {
 	})
 }
 
-// feedHandler serves all feeds of one type. It does what every request needs,
+// feedHandler serves all feeds below one mount. It does what every request needs,
 // in one place and one order; see package feed.
 type feedHandler struct {
-	node    *Node
-	typ     *feed.Type
-	mount   string
+	node  *Node
+	mount string
+	types []served // the first speaks for the mount where there is no feed
+}
+
+// served is a feed type with its handler.
+type served struct {
+	*feed.Type
 	handler feed.Handler
 }
 
 func (h *feedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.node.answer(w, r, h.node.errorWriter(h.typ), h.serve)
+	h.node.answer(w, r, h.node.errorWriter(h.types[0].Type), h.serve)
+}
+
+// of returns the type of a feed, which must be one of the mount's.
+func (h *feedHandler) of(f *proget.Feed) (served, error) {
+	for _, s := range h.types {
+		if s.Name == f.Type {
+			return s, nil
+		}
+	}
+	return served{}, proget.Errorf(proget.ErrNotFound, "Feed %s is not a %s feed.", f.Name, h.types[0].Title)
 }
 
 // errorWriter returns the type's, which asks for credentials as the type does.
@@ -166,10 +191,11 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 	if err != nil {
 		return err
 	}
-	if f.Type != h.typ.Name {
-		return proget.Errorf(proget.ErrNotFound, "Feed %s is not a %s feed.", f.Name, h.typ.Title)
+	t, err := h.of(f)
+	if err != nil {
+		return err
 	}
-	req := &feed.Request{Request: r, Feed: f, Mount: h.mount, Base: h.typ.URL(n.baseURL(r), f), Path: rest(r.URL.EscapedPath())}
+	req := &feed.Request{Request: r, Feed: f, Mount: h.mount, Base: t.URL(n.baseURL(r), f), Path: rest(r.URL.EscapedPath())}
 	id, err := n.authenticate(r, stale)
 	if err != nil {
 		return err
@@ -178,14 +204,14 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 		return err
 	}
 	req.Principal = id.Principal
-	task := h.handler.Task(req)
+	task := t.handler.Task(req)
 	if err := n.authority.Authorize(id, task, f); err != nil {
 		return err
 	}
 	if err := n.guardWrite(task); err != nil {
 		return err
 	}
-	return h.handler.ServeFeed(w, req)
+	return t.handler.ServeFeed(w, req)
 }
 
 // authenticate tells who a request is from. If memory is stale, a question to

@@ -27,13 +27,15 @@ var _ feed.Handler = (*handler)(nil)
 
 // Task implements feed.Handler.
 func (h *handler) Task(r *feed.Request) proget.Task {
-	return parse(r.Method, r.Path).task()
+	return parseRequest(r.Mount, r.Method, r.Path).task()
 }
 
 // ServeFeed implements feed.Handler.
 func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
-	rt := parse(r.Method, r.Path)
+	rt := parseRequest(r.Mount, r.Method, r.Path)
 	switch rt.action {
+	case symbolFile:
+		return h.symbols(w, r, rt.file)
 	case serviceIndex:
 		return h.serviceIndex(w, r)
 	case contentVersions:
@@ -75,7 +77,7 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	case relistVersion:
 		return h.relist(w, r, rt)
 	}
-	known := func(method string) bool { return parse(method, r.Path).action != unknown }
+	known := func(method string) bool { return parseRequest(r.Mount, method, r.Path).action != unknown }
 	return feed.Unknown(w, r.Request, known, "NuGet clients start at "+r.Base+"/v3/index.json.")
 }
 
@@ -124,6 +126,7 @@ func renderServiceIndex(l links) indexDocument {
 	add(l.base+"/v3/"+catalogKind+"/"+catalogIndex, "All that happened in this feed, for mirrors to follow.", "Catalog/3.0.0")
 	add(l.base+"/v2/", "Version 2 of the protocol, for old clients.", "LegacyGallery", "LegacyGallery/2.0.0")
 	add(l.base+"/api/v2/package", "Push, unlist and relist.", "PackagePublish/2.0.0")
+	add(l.base+"/api/v2/symbolpackage", "Push of symbol packages.", "SymbolPackagePublish/4.9.0")
 	add(l.base+"/v3/flatcontainer/{lower_id}/{lower_version}/readme", "The readme of a package.", "ReadmeUriTemplate/6.13.0")
 	return doc
 }

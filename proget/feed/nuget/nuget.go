@@ -16,16 +16,37 @@ type Options struct {
 	HardDelete bool
 }
 
-// New returns the feed type.
+// New returns the feed type "nuget".
 func New(opts *Options) feed.Type {
+	t := engine(opts)
+	t.Name, t.Title, t.Start, t.Install = "nuget", "NuGet", "v3/index.json", install
+	return t
+}
+
+// Chocolatey returns the feed type "chocolatey": NuGet's, as Chocolatey uses it.
+func Chocolatey(opts *Options) feed.Type {
+	t := engine(opts)
+	t.Name, t.Title, t.Install = "chocolatey", "Chocolatey", installChocolatey
+	return t
+}
+
+// PowerShell returns the feed type "powershell": NuGet's, as PowerShellGet and
+// PSResourceGet use it.
+func PowerShell(opts *Options) feed.Type {
+	t := engine(opts)
+	t.Name, t.Title, t.Install = "powershell", "PowerShell", installPowerShell
+	return t
+}
+
+// engine is what the types have in common, their URLs included.
+func engine(opts *Options) feed.Type {
 	if opts == nil {
 		opts = &Options{}
 	}
 	hardDelete := opts.HardDelete
 	return feed.Type{
-		Name:            "nuget",
-		Title:           "NuGet",
-		Start:           "v3/index.json",
+		Mount:           "nuget",
+		Mounts:          []string{symbolsMount},
 		Algorithms:      []proget.Algorithm{proget.SHA512},
 		NameKey:         nameKey,
 		VersionKey:      versionKey,
@@ -33,7 +54,7 @@ func New(opts *Options) feed.Type {
 		Inspect:         inspect,
 		Summary:         summary,
 		Modern:          needsSemVer2,
-		Install:         install,
+		Form:            &feed.Form{Accept: ".nupkg,.snupkg"},
 		Handler: func(s feed.Services) feed.Handler {
 			return &handler{services: s, hardDelete: hardDelete}
 		},

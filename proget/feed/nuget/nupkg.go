@@ -34,6 +34,9 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.hasType(symbolsType) {
+		return p.inspectSymbols(m)
+	}
 	if m.Readme, err = p.readme(m.ReadmeFile); err != nil {
 		return nil, err
 	}

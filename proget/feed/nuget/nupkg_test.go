@@ -197,17 +197,19 @@ func TestInspectReadme(t *testing.T) {
 	}
 }
 
-// TestInspectRefuses is the table of hostile and broken files.
-func TestInspectRefuses(t *testing.T) {
-	t.Parallel()
+// refused is a file with what its author is told.
+type refused struct {
+	pkg  []byte
+	want string
+}
+
+// hostile is the table of hostile and broken files.
+func hostile(t testing.TB) map[string]refused {
 	const start, end = "<package><metadata>", "</metadata></package>"
 	nuspec := func(text string) []byte { return zipped(t, entry{"a.nuspec", text}) }
 	with := func(name string) []byte { return pack(t, "<id>A</id><version>1.0</version>", entry{name, "x"}) }
 	good := simple(t, "A", "1.0")
-	for name, c := range map[string]struct {
-		pkg  []byte
-		want string
-	}{
+	return map[string]refused{
 		"an empty file":          {nil, "holds no package"},
 		"a text":                 {[]byte("hello"), "no zip archive"},
 		"cut at the end":         {good[:len(good)-1], "no zip archive"},
@@ -258,14 +260,23 @@ func TestInspectRefuses(t *testing.T) {
 		"bad version":            {simple(t, "A", "1.x"), "not a valid NuGet version"},
 		"long version":           {simple(t, "A", "1.0-"+strings.Repeat("a", 255)), "not a valid NuGet version"},
 		"bad minClientVersion":   {nuspec(`<package><metadata minClientVersion="new"><id>A</id><version>1</version></metadata></package>`), "minClientVersion"},
-		"symbols":                {simple(t, "A", "1.0", `<packageTypes><packageType name="SymbolsPackage"/></packageTypes>`), "symbol package"},
+		"symbols":                {simple(t, "A", "1.0", `<packageTypes><packageType name="SymbolsPackage"/></packageTypes>`), "no .pdb file"},
+		"no portable PDB":        {symbols(t, "A", "1.0", entry{"lib/A.pdb", "Microsoft C/C++ MSF 7.00"}), "no portable PDB"},
+		"a PDB cut off":          {symbols(t, "A", "1.0", entry{"lib/A.pdb", portable("x")[:40]}), "no portable PDB"},
+		"a PDB with a far id":    {symbols(t, "A", "1.0", entry{"lib/A.pdb", portable("x", 1<<30)}), "no portable PDB"},
+		"a PDB with a long name": {symbols(t, "A", "1.0", entry{"lib/" + strings.Repeat("x", 400) + ".pdb", portable("x")}), "too long"},
 		"type without a name":    {simple(t, "A", "1.0", `<packageTypes><packageType/></packageTypes>`), "<packageType>"},
 		"dependency without id":  {simple(t, "A", "1.0", `<dependencies><dependency version="1"/></dependencies>`), "<dependency>"},
 		"too many entries":       {patchEnd(good, 10, 2, 0xffff), "no zip archive"},
 		"directory that lies":    {patchEnd(good, 12, 4, 1<<30), "entries are too long"},
 		"directory out of range": {patchEnd(good, 16, 4, 0xfffffff0), "no zip archive"},
 		"too many, zip64":        {manyEntries(good), "more than 65535 entries"},
-	} {
+	}
+}
+
+func TestInspectRefuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range hostile(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := inspectBytes(t, c.pkg)
@@ -395,6 +406,7 @@ func FuzzInspect(f *testing.F) {
 	f.Add(simple(f, "A", "1.0"))
 	f.Add(manyEntries(simple(f, "A", "1.0")))
 	f.Add(lie(f))
+	f.Add(symbols(f, "A", "1.0", entry{"lib/A.pdb", portable("x")}))
 	f.Add([]byte("PK\x05\x06" + strings.Repeat("\x00", 18)))
 	f.Fuzz(func(t *testing.T, pkg []byte) {
 		m, err := inspectBytes(t, pkg)
@@ -405,7 +417,7 @@ func FuzzInspect(f *testing.F) {
 		require.NoError(t, checkID(m.Name))
 		v, ok := parseVersion(m.Version)
 		require.True(t, ok)
-		require.Equal(t, nameKey(m.Name)+"."+v.key()+".nupkg", m.FileName)
+		require.Contains(t, []string{nameKey(m.Name) + "." + v.key() + ".nupkg", nameKey(m.Name) + "." + v.key() + ".snupkg"}, m.FileName)
 	})
 }
 

@@ -195,11 +195,8 @@ func (n *nuspecMetadata) checkRest() error {
 		}
 	}
 	for _, t := range n.PackageTypes {
-		switch name := strings.TrimSpace(t.Name); {
-		case name == "":
+		if strings.TrimSpace(t.Name) == "" {
 			return proget.Errorf(proget.ErrInvalid, "The .nuspec has a <packageType> without a name.")
-		case strings.EqualFold(name, "SymbolsPackage"):
-			return proget.Errorf(proget.ErrInvalid, "This is a symbol package (.snupkg), which would take the place of the package itself; push the .nupkg.")
 		}
 	}
 	for _, g := range n.dependencyGroups() {

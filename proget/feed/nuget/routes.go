@@ -38,6 +38,7 @@ const (
 	pushPackage
 	unlistVersion
 	relistVersion
+	symbolFile
 )
 
 // A hive is a set of registrations, named by its folder in URLs. The protocol
@@ -71,6 +72,14 @@ func (r route) task() proget.Task {
 		return proget.TaskManage
 	}
 	return proget.TaskView
+}
+
+// parseRequest understands a request to a feed, or to its symbol server.
+func parseRequest(mount, method, path string) route {
+	if mount == symbolsMount {
+		return parseSymbols(method, path)
+	}
+	return parse(method, path)
 }
 
 // parse understands a method and the path below a feed's URL, still escaped.
@@ -116,7 +125,7 @@ func split(path string) ([]string, bool) {
 // ProGet's users push to the feed's own URL, and clients of version 2 to what
 // they were given as their source.
 func trimPublish(segments []string) []string {
-	for _, prefix := range [][]string{{"api", "v2", "package"}, {"api", "v2"}, {"v2", "package"}, {"v2"}} {
+	for _, prefix := range [][]string{{"api", "v2", "package"}, {"api", "v2", "symbolpackage"}, {"api", "v2"}, {"v2", "package"}, {"v2"}} {
 		n := len(prefix)
 		if len(segments) < n || !slices.Equal(segments[:n], prefix) {
 			continue

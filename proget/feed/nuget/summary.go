@@ -60,6 +60,26 @@ func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction 
 	}
 }
 
+// installChocolatey is install for Chocolatey feeds.
+func installChocolatey(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction {
+	return []feed.Instruction{
+		{Tool: "Chocolatey", Command: "choco install " + v.Name + " --version " + v.Version + " --source " + base + "/"},
+		{Tool: "Add the source", Command: "choco source add --name proget --source " + base + "/"},
+	}
+}
+
+// installPowerShell is install for PowerShell feeds: PSResourceGet first, then
+// what Windows came with.
+func installPowerShell(base string, f *proget.Feed, v *proget.Version) []feed.Instruction {
+	name := "'" + strings.ReplaceAll(f.Name, "'", "''") + "'"
+	return []feed.Instruction{
+		{Tool: "PSResourceGet", Command: "Install-PSResource -Name " + v.Name + " -Version " + v.Version + " -Repository " + name},
+		{Tool: "Register", Command: "Register-PSResourceRepository -Name " + name + " -Uri " + base + "/v3/index.json -Trusted"},
+		{Tool: "PowerShellGet 2", Command: "Install-Module -Name " + v.Name + " -RequiredVersion " + v.Version + " -Repository " + name},
+		{Tool: "Register (PowerShellGet 2)", Command: "Register-PSRepository -Name " + name + " -SourceLocation " + base + "/ -PublishLocation " + base + "/ -InstallationPolicy Trusted"},
+	}
+}
+
 // escape makes s an attribute's value.
 func escape(s string) string {
 	var b strings.Builder

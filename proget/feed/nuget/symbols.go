@@ -1,0 +1,155 @@
+package nuget
+
+import (
+	"archive/zip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// symbolsMount is the first segment of a symbol server's URLs:
+// /symbols/{feed}/{file}/{key}/{file}, as debuggers ask for them ("Simple Symbol
+// Query Protocol", docs/specs/SSQP_Key_Conventions.md of dotnet/symstore).
+const symbolsMount = "symbols"
+
+// symbolsType marks the manifest of a .snupkg.
+const symbolsType = "SymbolsPackage"
+
+// maxPDB bounds a PDB, in bytes.
+const maxPDB = 1 << 30
+
+// symbolFiles is what is kept of a .snupkg: its entries by the keys by which
+// debuggers ask for them.
+type symbolFiles struct {
+	PDBs map[string]string `json:"pdbs"`
+}
+
+// inspectSymbols describes a symbol package, which joins the package that it is
+// for, as nuget.org has it: portable PDBs, each found by its file's name and id.
+func (p *nupkg) inspectSymbols(m *metadata) (*feed.Manifest, error) {
+	files := symbolFiles{PDBs: make(map[string]string)}
+	var keys []string
+	for i, name := range p.Names {
+		if !hasSuffixFold(name, ".pdb") {
+			continue
+		}
+		id, err := p.pdb(p.File[i])
+		if err != nil {
+			return nil, p.invalid(err, "%.200q in the symbol package is no portable PDB. Build with <DebugType>portable</DebugType>.", name)
+		}
+		key := symbolKey(path.Base(name), id+"ffffffff")
+		if len(key) > feed.MaxAlias {
+			return nil, proget.Errorf(proget.ErrInvalid, "The name of %.200q in the symbol package is too long.", name)
+		}
+		if _, twice := files.PDBs[key]; !twice { // the same file, for several frameworks
+			files.PDBs[key] = name
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, proget.Errorf(proget.ErrInvalid, "The symbol package holds no .pdb file.")
+	}
+	v, _ := parseVersion(m.Version) // parseNuspec has made sure that it is one
+	return &feed.Manifest{Name: m.ID, Version: m.Version, Prerelease: v.prerelease(), Role: feed.Extra,
+		FileName: nameKey(m.ID) + "." + v.key() + ".snupkg", Aliases: keys, FileData: files}, nil
+}
+
+func (p *nupkg) pdb(f *zip.File) (id string, err error) {
+	if f.UncompressedSize64 > maxPDB {
+		return "", fmt.Errorf("a PDB of %d bytes", f.UncompressedSize64)
+	}
+	r, err := f.Open()
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	return pdbID(r)
+}
+
+// symbolKey is the alias of a PDB. Debuggers differ in upper and lower case.
+func symbolKey(file, id string) string { return strings.ToLower(file + "/" + id) }
+
+// symbols is the symbol server: it answers with a PDB out of the newest symbol
+// package that has it.
+func (h *handler) symbols(w http.ResponseWriter, r *feed.Request, key string) error {
+	v, file, err := h.services.Packages.Alias(r.Context(), r.Feed, key)
+	if err != nil {
+		return err
+	}
+	if !available(v) {
+		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked in this feed.", v.Name, v.Key)
+	}
+	var files symbolFiles
+	if err := json.Unmarshal(file.Data, &files); err != nil {
+		return fmt.Errorf("read what is known of %s: %w", file.Name, err)
+	}
+	content, err := h.services.Files.Open(r.Context(), file)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	p, err := openPackage(content, content.Size())
+	if err != nil {
+		return damaged(v, err)
+	}
+	for i, name := range p.Names {
+		if name == files.PDBs[key] {
+			return h.servePDB(w, r, p.File[i], file.Digests[proget.SHA256]+"-"+strconv.Itoa(i))
+		}
+	}
+	return damaged(v, fmt.Errorf("%s lacks %s", file.Name, files.PDBs[key]))
+}
+
+// damaged is the error for what was accepted once and cannot be read now: no
+// mistake of this client.
+func damaged(v *proget.Version, err error) error {
+	if errors.Is(err, proget.ErrInvalid) {
+		return fmt.Errorf("read a file of %s %s: %s", v.Name, v.Key, err)
+	}
+	return err
+}
+
+// servePDB sends an entry while it is decompressed.
+func (h *handler) servePDB(w http.ResponseWriter, r *feed.Request, f *zip.File, tag string) error {
+	in, err := f.Open()
+	if err != nil {
+		return fmt.Errorf("open %s: %w", f.Name, err)
+	}
+	defer in.Close()
+	header := w.Header()
+	header.Set("ETag", `"`+tag+`"`)
+	header.Set("Cache-Control", "no-cache")
+	if strings.Contains(r.Header.Get("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	header.Set("Content-Type", "application/octet-stream")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.FormatUint(f.UncompressedSize64, 10))
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	if _, err := io.CopyN(w, in, int64(f.UncompressedSize64)); err != nil {
+		h.services.Logger.WarnContext(r.Context(), "a PDB was cut short", "file", f.Name, "error", err)
+		panic(http.ErrAbortHandler) // never a whole answer with missing bytes
+	}
+	return nil
+}
+
+// parseSymbols understands {file}/{key}/{file}.
+func parseSymbols(method, path string) route {
+	segments, ok := split(path)
+	if !ok || len(segments) != 3 || !strings.EqualFold(segments[0], segments[2]) || method != http.MethodGet && method != http.MethodHead {
+		return route{}
+	}
+	return route{action: symbolFile, file: symbolKey(segments[0], segments[1])}
+}
