@@ -10,9 +10,12 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// maxFields bounds the form fields that are skipped on either side of a
-// package.
-const maxFields = 16
+// maxFields bounds the form fields on either side of a package, maxField the
+// bytes of one that is kept.
+const (
+	maxFields = 16
+	maxField  = 4 << 10
+)
 
 // maxBoundary is the length of a form's boundary in bytes, as RFC 2046 section
 // 5.1.1 bounds it.
@@ -24,12 +27,16 @@ type Body struct {
 	Name string // of the file, as the client called it; "" if it did not
 	Size int64  // what the file cannot exceed, by the request's length; 0 if unknown
 
+	// Fields are those of a form that come before the package, if they have at most
+	// 4 KiB.
+	Fields map[string]string
+
 	file io.Reader
 	form *multipart.Reader // nil if the request is no form
 	err  error             // how reading ended
 }
 
-// OpenBody finds the package within a request. Fields of a form are skipped.
+// OpenBody finds the package within a request.
 func OpenBody(r *http.Request) (*Body, error) {
 	size := max(r.ContentLength, 0) // -1 means unknown
 	mediaType, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -41,14 +48,16 @@ func OpenBody(r *http.Request) (*Body, error) {
 		return nil, proget.Errorf(proget.ErrInvalid, "The multipart body cannot be read: its Content-Type names no boundary of 1 to %d characters.", maxBoundary)
 	}
 	form := multipart.NewReader(newClosing(r.Body, boundary), boundary)
-	file, err := nextFile(form)
+	b := &Body{Size: size, Fields: make(map[string]string), form: form}
+	file, err := b.nextFile()
 	if err == io.EOF {
 		return nil, proget.Errorf(proget.ErrInvalid, "The multipart body contains no package file.")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &Body{Name: file.FileName(), Size: size, file: file, form: form}, nil
+	b.Name, b.file = file.FileName(), file
+	return b, nil
 }
 
 // Read implements io.Reader. The package of a form has not ended before the
@@ -82,7 +91,7 @@ func (b *Body) end() error {
 	if b.form == nil {
 		return io.EOF
 	}
-	_, err := nextFile(b.form)
+	_, err := b.nextFile()
 	if err == nil {
 		return proget.Errorf(proget.ErrInvalid, "One push carries one package, but this form has several files: push each by itself.")
 	}
@@ -90,9 +99,9 @@ func (b *Body) end() error {
 }
 
 // nextFile returns the next file of a form, or io.EOF if there is none.
-func nextFile(form *multipart.Reader) (*multipart.Part, error) {
+func (b *Body) nextFile() (*multipart.Part, error) {
 	for range maxFields + 1 {
-		part, err := form.NextPart()
+		part, err := b.form.NextPart()
 		if errors.Is(err, io.EOF) {
 			return nil, io.EOF
 		}
@@ -101,6 +110,13 @@ func nextFile(form *multipart.Reader) (*multipart.Part, error) {
 		}
 		if isFile(part) {
 			return part, nil
+		}
+		text, err := io.ReadAll(io.LimitReader(part, maxField+1))
+		if err != nil {
+			return nil, uploadError(err)
+		}
+		if len(text) <= maxField {
+			b.Fields[part.FormName()] = string(text)
 		}
 	}
 	return nil, proget.Errorf(proget.ErrInvalid, "The multipart body has more than %d fields beside the package.", maxFields)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -20,6 +21,9 @@ import (
 func (n *Node) mountAPI(mux *http.ServeMux) {
 	mux.Handle("POST /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("DELETE /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
+	for _, pattern := range []string{"PUT /api/packages/{feed}/upload", "POST /api/packages/{feed}/upload", "PUT /api/packages/{feed}/upload/{file...}", "POST /api/packages/{feed}/upload/{file...}"} {
+		mux.Handle(pattern, n.feedAPI(proget.TaskPublish, n.uploadPackage))
+	}
 	mux.Handle("POST /api/packages/{feed}/status", n.api(proget.TaskManage, n.packageStatus))
 	mux.Handle("GET /api/packages/{feed}/deleted", n.feedAPI(proget.TaskManage, n.listDeleted))
 	mux.Handle("POST /api/packages/{feed}/restore", n.feedAPI(proget.TaskManage, n.restorePackage))
@@ -158,6 +162,29 @@ func (n *Node) versionRef(r *http.Request, f *proget.Feed) (feed.Ref, error) {
 		}
 	}
 	return feed.Ref{}, proget.Errorf(proget.ErrNotFound, "This server does not serve feeds of type %s.", f.Type)
+}
+
+// uploadPackage takes a package file of whatever type; the path says what it is
+// called, and where it goes in feeds that have folders.
+func (n *Node) uploadPackage(w http.ResponseWriter, c *call) error {
+	i := slices.IndexFunc(n.cfg.Feeds, func(t feed.Type) bool { return t.Name == c.feed.Type })
+	if i < 0 || n.cfg.Feeds[i].Form == nil {
+		return proget.Errorf(proget.ErrInvalid, "Feed %s has the type %s, whose packages come from their clients only.", c.feed.Name, c.feed.Type)
+	}
+	body, err := feed.OpenBody(c.Request)
+	if err != nil {
+		return err
+	}
+	name := cmp.Or(c.PathValue("file"), body.Name)
+	_, err = n.publisher.Publish(c.Context(), feed.Upload{Feed: c.feed, Body: body, Size: body.Size, Name: name, By: c.id.Principal})
+	if body.Err() != nil {
+		return body.Err()
+	}
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
 }
 
 func (n *Node) deletePackage(w http.ResponseWriter, c *call) error {

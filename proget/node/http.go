@@ -42,7 +42,10 @@ func (n *Node) newHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mux.Handle("/", pages)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		r, _ = n.boundBody(w, r)
+		pages.ServeHTTP(w, r)
+	})
 	h := ignoreBadRange(n.metrics.instrument(mux))
 	if n.cfg.Tracing != nil {
 		h = otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),

@@ -31,6 +31,7 @@ type feedView struct {
 	Total, First, Last      int // of the packages; numbered from 1
 	Packages                []packageRow
 	Previous, Next          string // URLs; "" if there is none
+	Upload                  string // URL of the form to upload a package; "" for who may not, or where there is none
 	Deleted                 string // URL of what was deleted; "" for who may not bring it back
 }
 
@@ -65,12 +66,26 @@ func (s *site) showFeed(v *visit) error {
 		view.Packages = append(view.Packages, newPackageRow(f, t, p, view.Prerelease))
 	}
 	view.page(hits.Total, skip)
-	if may, err := s.may(v, proget.TaskManage, f); err != nil {
+	if err := s.offer(v, f, t, &view); err != nil {
 		return err
-	} else if may {
-		view.Deleted = deletedURL(f)
 	}
 	return s.render(v, http.StatusOK, page{name: "feed", title: f.Name, section: "feeds", view: view})
+}
+
+// offer links to what the visitor may do in the feed.
+func (s *site) offer(v *visit, f *proget.Feed, t *feed.Type, view *feedView) error {
+	publish, err := s.may(v, proget.TaskPublish, f)
+	if err != nil {
+		return err
+	}
+	if publish && t.Form != nil {
+		view.Upload = uploadURL(f)
+	}
+	manage, err := s.may(v, proget.TaskManage, f)
+	if manage {
+		view.Deleted = deletedURL(f)
+	}
+	return err
 }
 
 // newFeedView reads a feed page's query.

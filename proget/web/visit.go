@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -21,6 +22,7 @@ const (
 type visit struct {
 	*http.Request               // its context ends soon if the database is away
 	client        *http.Request // the request as it came, for what takes long
+	whole         io.ReadCloser // its body, not bounded as that of a form is
 	w             http.ResponseWriter
 	id            auth.Identity
 	stale         bool // what is in memory may be old
@@ -30,7 +32,7 @@ type visit struct {
 // become answers.
 func (s *site) adapt(serve func(*visit) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{Request: r, client: r, w: w}
+		v := &visit{Request: r, client: r, whole: r.Body, w: w}
 		if err := s.refuseForgery(r); err != nil {
 			s.fail(v, err)
 			return

@@ -125,6 +125,8 @@ func (s *site) routes() []route {
 		{"GET /feeds/{feed}/delete", s.confirmDelete},  // ?name=&version=
 		{"POST /feeds/{feed}/delete", s.deleteVersion}, // ?name=&version=
 
+		{"GET /feeds/{feed}/upload", s.showUpload},
+		{"POST /feeds/{feed}/upload", s.upload},
 		{"GET /feeds/{feed}/deleted", s.showDeleted}, // ?before=
 		{"POST /feeds/{feed}/deleted", s.restore},
 

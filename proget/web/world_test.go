@@ -268,12 +268,14 @@ func demoType() feed.Type {
 	return feed.Type{
 		Name: "demo", Title: "Demo", Algorithms: []proget.Algorithm{proget.SHA512},
 		NameKey: strings.ToLower, VersionKey: strings.ToLower, CompareVersions: strings.Compare,
+		Form: &feed.Form{Accept: ".json", Path: "Folder", Hint: "Any <JSON>."},
 		Inspect: func(_ context.Context, f feed.File) (*feed.Manifest, error) {
 			var p demoPackage
 			if err := json.NewDecoder(io.NewSectionReader(f, 0, f.Size)).Decode(&p); err != nil {
 				return nil, proget.Errorf(proget.ErrInvalid, "not JSON: %w", err)
 			}
-			return &feed.Manifest{Name: p.Name, Version: p.Version, Prerelease: p.Prerelease, FileName: "package " + p.Version + ".json", Data: p.Summary}, nil
+			return &feed.Manifest{Name: p.Name, Version: p.Version, Prerelease: p.Prerelease, FileName: "package " + p.Version + ".json", Data: p.Summary,
+				Aliases: []string{"/" + f.Name}}, nil
 		},
 		Summary: func(v *proget.Version) (sum feed.Summary) {
 			_ = json.Unmarshal(v.Manifest, &sum)

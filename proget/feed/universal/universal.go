@@ -25,7 +25,7 @@ func New() feed.Type {
 		Name: "universal", Title: "Universal", Mount: "upack",
 		Algorithms: []proget.Algorithm{proget.SHA1, proget.MD5, proget.SHA512},
 		NameKey:    strings.ToLower, VersionKey: versionKey, CompareVersions: compareVersions,
-		Inspect: inspect, Summary: summary, Install: install,
+		Inspect: inspect, Summary: summary, Install: install, Form: &feed.Form{Accept: ".upack,.zip"},
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s} },
 		WriteError: writeError,
 	}

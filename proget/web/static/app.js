@@ -1,5 +1,6 @@
 // Enhances pages that work without it: buttons that copy what stands beside
-// them, a filter that applies itself, and pages that keep themselves current.
+// them, a filter that applies itself, uploads that show how far they are, and pages
+// that keep themselves current.
 "use strict";
 
 function copy(button) {
@@ -23,6 +24,41 @@ function enhance() {
   for (const box of document.querySelectorAll("input[data-submit]")) {
     box.addEventListener("change", () => box.form.requestSubmit());
   }
+  for (const form of document.querySelectorAll("form[data-progress]")) {
+    form.addEventListener("submit", upload);
+  }
+}
+
+// upload sends a form with a file and tells how far it is: of how much, how fast,
+// and for how much longer. The page that answers takes the place of this one.
+function upload(event) {
+  const form = event.target;
+  const line = form.querySelector(".progress");
+  const began = performance.now();
+  const request = new XMLHttpRequest();
+  const megabytes = (bytes) => (bytes / 1e6).toFixed(1) + " MB";
+  event.preventDefault();
+  request.upload.onprogress = ({ loaded, total }) => {
+    const rate = loaded / Math.max(performance.now() - began, 1) * 1000; // bytes a second
+    line.querySelector("progress").value = total ? loaded / total : 0;
+    line.lastElementChild.textContent = loaded < total
+      ? `${Math.floor(100 * loaded / total)} % of ${megabytes(total)}, ${megabytes(rate)}/s, ${Math.ceil((total - loaded) / rate)} s left`
+      : "Uploaded; looking at it…";
+  };
+  request.onload = () => {
+    const next = new DOMParser().parseFromString(request.responseText, "text/html").getElementById("main");
+    if (request.status < 300 || !next) return location.assign(request.responseURL);
+    document.getElementById("main").replaceChildren(...next.childNodes);
+    enhance();
+  };
+  request.onerror = () => {
+    line.lastElementChild.textContent = "The connection was lost. Upload the file again.";
+    form.querySelector("button").disabled = false;
+  };
+  request.open("POST", form.action);
+  request.send(new FormData(form));
+  form.querySelector("button").disabled = true;
+  line.hidden = false;
 }
 
 // refresh puts what the page says now in the place of what it said, and leaves

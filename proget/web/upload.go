@@ -1,0 +1,82 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// pathField is the form's field that says where a file goes.
+const pathField = "path"
+
+// uploadView is the data of upload.tmpl.
+type uploadView struct {
+	refusal
+	FeedName, FeedURL, Type string
+	URL                     string // of this page
+	Form                    feed.Form
+	Path                    string // what was in the field
+}
+
+func uploadURL(f *proget.Feed) string { return feedURL(f) + "/upload" }
+
+// showUpload shows the form by which people upload a package.
+func (s *site) showUpload(v *visit) error {
+	_, view, err := s.openUpload(v)
+	if err != nil {
+		return err
+	}
+	return s.renderUpload(v, view)
+}
+
+func (s *site) openUpload(v *visit) (*proget.Feed, *uploadView, error) {
+	f, t, err := s.openFeed(v, proget.TaskPublish)
+	if err != nil {
+		return nil, nil, err
+	}
+	if t.Form == nil {
+		return nil, nil, proget.Errorf(proget.ErrNotFound, "Packages of %s feeds come from their clients only.", t.Title)
+	}
+	return f, &uploadView{FeedName: f.Name, FeedURL: feedURL(f), Type: t.Title, URL: uploadURL(f), Form: *t.Form, refusal: refusal{status: http.StatusOK}}, nil
+}
+
+func (s *site) renderUpload(v *visit, view *uploadView) error {
+	return s.render(v, view.status, page{name: "upload", title: "Upload to " + view.FeedName, section: "feeds", view: view})
+}
+
+// upload publishes the file of the form while it arrives. What is wrong with it is
+// told beside the form.
+func (s *site) upload(v *visit) error {
+	f, view, err := s.openUpload(v)
+	if err != nil {
+		return err
+	}
+	v.client.Body = v.whole
+	body, err := feed.OpenBody(v.client)
+	if err == nil {
+		view.Path = body.Fields[pathField]
+		var published *proget.Version
+		published, err = s.Publisher.Publish(v.client.Context(), feed.Upload{Feed: f, Body: body, Size: body.Size, Name: fileName(view.Path, body.Name), By: v.id.Principal})
+		if body.Err() != nil {
+			err = body.Err()
+		}
+		if err == nil {
+			return v.redirect(packageURL(f, published.Name, published.Version))
+		}
+	}
+	if r, ok := refused(err); ok {
+		view.refusal = r
+		return s.renderUpload(v, view)
+	}
+	return err
+}
+
+// fileName joins the folder that a person has named and the file's own name.
+func fileName(folder, name string) string {
+	if folder = strings.Trim(folder, "/ "); folder == "" {
+		return name
+	}
+	return folder + "/" + name
+}
