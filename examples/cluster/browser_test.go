@@ -3,6 +3,8 @@ package main_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -14,6 +16,34 @@ import (
 // link finds what a person would click by the words on it.
 func link(text string) chromedp.Search {
 	return chromedp.Search(fmt.Sprintf(`//main//*[self::a or self::button][normalize-space()=%q]`, text))
+}
+
+// TestUploadInBrowser: what a person uploads on a feed's page is there, and what is
+// wrong with a file is told on the page, with JavaScript or without.
+func TestUploadInBrowser(t *testing.T) {
+	b := testenv.StartBrowser(t)
+	c := start(t)
+	file := filepath.Join(t.TempDir(), "package.nupkg")
+	choose := func(version string) chromedp.Action[chromedp.Void] {
+		require.NoError(t, os.WriteFile(file, testenv.Nupkg(t, "Acme.Lib", version), 0o600))
+		return chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{file})
+	}
+	b.Follow(chromedp.Navigate(c.LoadBalancer.URL + "/feeds/nuget/upload"))
+	b.Do(chromedp.SendKeys(chromedp.CSS("#user"), "Admin"), chromedp.SendKeys(chromedp.CSS("#password"), c.AdminPassword))
+	b.Follow(chromedp.Click(link("Sign in")))
+	require.Contains(t, b.Text("main h1"), "Upload to nuget")
+	b.Do(choose("1.0.0"))
+	b.Picture("upload")
+	b.Follow(chromedp.Click(link("Upload")))
+	require.Contains(t, b.Text("main h1"), "Acme.Lib 1.0.0")
+
+	b.Follow(chromedp.Navigate(c.LoadBalancer.URL + "/feeds/nuget/upload"))
+	b.Do(choose("1.0.0"), chromedp.Click(link("Upload")), chromedp.WaitVisible(chromedp.CSS(".note.bad")))
+	require.Contains(t, b.Text(".note.bad"), "Acme.Lib 1.0.0 exists already in feed nuget")
+	b.Picture("upload-refused")
+	b.Do(choose("1.1.0"))
+	b.Follow(chromedp.Evaluate[chromedp.Void](`document.querySelector("form[data-progress]").submit()`)) // as if there were no script
+	require.Contains(t, b.Text("main h1"), "Acme.Lib 1.1.0")
 }
 
 // TestClusterInBrowser clicks through the administration in a real browser,
