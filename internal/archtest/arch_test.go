@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"proget/admin"},
 	{"proget/web"},
 	{"proget/node"},
-	{"examples/server", "examples/cluster", "examples/embed", "examples/electionplugin"},
+	{"examples/server", "examples/cluster", "examples/embed", "examples/customfeed", "examples/electionplugin"},
 }
 
 // conformance packages are imported by tests alone.

@@ -1,0 +1,29 @@
+package feed
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// ServeJSON answers a GET or HEAD with a value as JSON, with an ETag. What many
+// clients ask for is better kept, as Package.Document does.
+func ServeJSON(w http.ResponseWriter, r *Request, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	NewDocument("application/json; charset=utf-8", body).Serve(w, r.Request)
+	return nil
+}
+
+// WriteText is a Type's WriteError for protocols without an error body of their
+// own.
+func WriteText(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, message+"\n") // an error means that the client went away
+}
