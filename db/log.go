@@ -51,10 +51,8 @@ func (s *Store) Heads(ctx context.Context) (map[int64]int64, error) {
 }
 
 func (s *Store) askHeads(ctx context.Context) (*sql.Rows, error) {
-	if s.heads != nil {
-		return s.heads.QueryContext(ctx)
-	}
-	return s.pools.Read.QueryContext(ctx, s.queries["Heads"].text)
+	c := s.conn(ctx, s.pools.Read)
+	return c.rows(ctx, "Heads", nil)
 }
 
 // LogAfter returns up to limit entries of a feed's log, beginning after a

@@ -23,7 +23,7 @@ type Store struct {
 	working  chan struct{} // holds a place for each that runs; nil if that is not bounded here
 	reading  bounds
 	changing bounds
-	heads    *sql.Stmt // nil if the driver does not want it
+	prepared map[*sql.DB]*prepared // empty if the driver does not want it
 }
 
 // Options configure a Store. The zero value is ready to use.
@@ -91,11 +91,11 @@ func (s *Store) prepare(ctx context.Context, migrate bool) error {
 	if !s.pools.Prepare {
 		return nil
 	}
-	var err error
-	if s.heads, err = s.pools.Read.PrepareContext(ctx, s.queries["Heads"].text); err != nil {
-		return fmt.Errorf("prepare the question for the newest log positions: %w", err)
+	s.prepared = make(map[*sql.DB]*prepared)
+	for _, pool := range s.pools.All() {
+		s.prepared[pool] = newPrepared(pool)
 	}
-	return nil
+	return s.prepared[s.pools.Write].all(ctx, s.queries)
 }
 
 // Engine returns the engine's name, for people.
@@ -104,8 +104,8 @@ func (s *Store) Engine() string { return s.drv.Name() }
 // Close closes the pools.
 func (s *Store) Close() error {
 	var errs []error
-	if s.heads != nil {
-		errs = append(errs, s.heads.Close())
+	for _, p := range s.prepared {
+		errs = append(errs, p.close())
 	}
 	for _, pool := range s.pools.All() {
 		errs = append(errs, pool.Close())

@@ -23,9 +23,11 @@ type executor interface {
 
 // conn runs named queries for one attempt of an operation.
 type conn struct {
-	queries map[string]query
-	exec    executor
-	until   time.Time // when the attempt ends, and with it each of its statements
+	queries  map[string]query
+	exec     executor
+	prepared *prepared // statements of the pool; nil if its client remembers them
+	tx       *sql.Tx   // nil outside a transaction
+	until    time.Time // when the attempt ends, and with it each of its statements
 }
 
 // A Tx is a transaction under way. It is valid within its closure only.
@@ -35,16 +37,73 @@ type Tx struct {
 	classify func(error) driver.Kind
 }
 
-func (c *conn) rows(ctx context.Context, name string, named []sql.NamedArg) (*sql.Rows, error) {
+// bind returns a query and its arguments in the engine's own form.
+func (c *conn) bind(name string, named []sql.NamedArg) (query, []any, error) {
 	q, ok := c.queries[name]
 	if !ok {
-		return nil, fmt.Errorf("there is no query %s", name)
+		return q, nil, fmt.Errorf("there is no query %s", name)
 	}
 	args, err := q.args(named)
 	if err != nil {
-		return nil, fmt.Errorf("query %s: %w", name, err)
+		return q, nil, fmt.Errorf("query %s: %w", name, err)
 	}
-	return c.exec.QueryContext(ctx, q.text, args...)
+	return q, args, nil
+}
+
+// statements returns the statements that a query consists of, ready to run on the
+// transaction's connection if there is a transaction.
+func (c *conn) statements(ctx context.Context, name string, q query) ([]*sql.Stmt, error) {
+	kept, err := c.prepared.of(ctx, name, q)
+	if err != nil || c.tx == nil {
+		return kept, err
+	}
+	bound := make([]*sql.Stmt, len(kept))
+	for i, st := range kept {
+		bound[i] = c.tx.StmtContext(ctx, st)
+	}
+	return bound, nil
+}
+
+func (c *conn) rows(ctx context.Context, name string, named []sql.NamedArg) (*sql.Rows, error) {
+	q, args, err := c.bind(name, named)
+	if err != nil {
+		return nil, err
+	}
+	if c.prepared == nil {
+		return c.exec.QueryContext(ctx, q.text, args...)
+	}
+	all, err := c.statements(ctx, name, q)
+	if err != nil {
+		return nil, err
+	}
+	last := len(all) - 1
+	for _, st := range all[:last] {
+		if _, err := st.ExecContext(ctx, args...); err != nil {
+			return nil, err
+		}
+	}
+	return all[last].QueryContext(ctx, args...)
+}
+
+// execute runs a query and returns what its last statement did.
+func (c *conn) execute(ctx context.Context, name string, named []sql.NamedArg) (res sql.Result, err error) {
+	q, args, err := c.bind(name, named)
+	if err != nil {
+		return nil, err
+	}
+	if c.prepared == nil {
+		return c.exec.ExecContext(ctx, q.text, args...)
+	}
+	all, err := c.statements(ctx, name, q)
+	if err != nil {
+		return nil, err
+	}
+	for _, st := range all {
+		if res, err = st.ExecContext(ctx, args...); err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 // each calls scan for every row.
@@ -83,17 +142,9 @@ func (c *conn) one(ctx context.Context, name string, named []sql.NamedArg, dest 
 func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (_ int64, err error) {
 	ctx, end := tracing.Start(ctx, "query "+name)
 	defer func() { end(err) }()
-	q, ok := c.queries[name]
-	if !ok {
-		return 0, fmt.Errorf("there is no query %s", name)
-	}
-	args, err := q.args(named)
-	if err != nil {
-		return 0, fmt.Errorf("query %s: %w", name, err)
-	}
 	ctx, cancel := context.WithDeadline(ctx, c.until)
 	defer cancel()
-	res, err := c.exec.ExecContext(ctx, q.text, args...)
+	res, err := c.execute(ctx, name, named)
 	if err != nil {
 		return 0, err
 	}
@@ -127,7 +178,9 @@ func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) (unkno
 		return false, err
 	}
 	defer func() { _ = sqlTx.Rollback() }() // does nothing after a commit
-	if err := fn(&Tx{conn: s.conn(ctx, sqlTx), attempt: attempt, classify: s.drv.Classify}); err != nil {
+	c := s.conn(ctx, s.pools.Write)
+	c.exec, c.tx = sqlTx, sqlTx
+	if err := fn(&Tx{conn: c, attempt: attempt, classify: s.drv.Classify}); err != nil {
 		return false, err
 	}
 	err = sqlTx.Commit()
@@ -144,10 +197,10 @@ func (s *Store) rolledBack(err error) bool {
 	return false
 }
 
-// conn runs queries until the attempt's context ends.
-func (s *Store) conn(attempt context.Context, exec executor) conn {
+// conn runs queries of a pool until the attempt's context ends.
+func (s *Store) conn(attempt context.Context, pool *sql.DB) conn {
 	until, _ := attempt.Deadline()
-	return conn{s.queries, exec, until}
+	return conn{queries: s.queries, exec: pool, prepared: s.prepared[pool], until: until}
 }
 
 // on runs queries of a pool outside a transaction, again if that may help.

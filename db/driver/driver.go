@@ -36,10 +36,9 @@ type Pools struct {
 	// server that writes. Where it fails, Read is asked.
 	Replica *sql.DB
 
-	// Prepare says that the question every read asks is worth a prepared
-	// statement. An engine whose client remembers statements by itself, or is
-	// reached through a pooler that forgets them, leaves it false: closing a
-	// connection that holds one waits for the server.
+	// Prepare says that statements are worth keeping. An engine whose client
+	// remembers them by itself, or is reached through a pooler that forgets them,
+	// leaves it false: closing a connection that holds one waits for the server.
 	Prepare bool
 }
 

@@ -23,8 +23,8 @@ WHERE (p.name_key LIKE 'package.%%' OR p.name_key LIKE 'many.%%') AND NOT EXISTS
 INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched)
 SELECT md5(v.version_id::text) || md5('x' || v.version_id), 100, 0, 'blobs/' || v.version_id, 0, 0
 FROM package_version v WHERE NOT EXISTS (SELECT 1 FROM package_file f WHERE f.version_id = v.version_id);
-INSERT INTO package_file (version_id, blob_id, name, name_key)
-SELECT v.version_id, b.blob_id, 'f', 'f'
+INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, added)
+SELECT v.version_id, b.blob_id, 'f', 'f', '', '', 0
 FROM package_version v JOIN blob b ON b.storage_id = 0 AND b.storage_key = 'blobs/' || v.version_id
 WHERE NOT EXISTS (SELECT 1 FROM package_file f WHERE f.version_id = v.version_id);
 INSERT INTO feed_log (feed_id, seq, kind, package_key, version_key, actor, logged, operation, packages_diff, versions_diff, bytes_diff)

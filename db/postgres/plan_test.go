@@ -22,7 +22,7 @@ INSERT INTO package (feed_id, name_key) SELECT 1, 'package.' || i FROM generate_
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads, last_used)
 SELECT p.package_id, p.name_key, '1.0.' || n, '1.0.' || n, 0, 1, '', 0, '{}', 0, 'test', 0, 0 FROM package p, generate_series(1, 10) n;
 INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched) SELECT md5(v.version_id::text) || md5('x' || v.version_id), 100, 0, 'blobs/' || v.version_id, 0, 0 FROM package_version v;
-INSERT INTO package_file (version_id, blob_id, name, name_key) SELECT b.blob_id, b.blob_id, 'f', 'f' FROM blob b;
+INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, added) SELECT b.blob_id, b.blob_id, 'f', 'f', '', '', 0 FROM blob b;
 INSERT INTO feed_log (feed_id, seq, kind, package_key, version_key, actor, logged, operation, packages_diff, versions_diff, bytes_diff)
 SELECT 1, i, 'published', 'package.' || i / 10, '1.0', 'test', 0, 'op' || i, 0, 1, 100 FROM generate_series(1, 1000000) i;
 INSERT INTO download_day SELECT version_id, 20260100 + version_id % 28, 1 FROM package_version WHERE version_id % 10 = 0;

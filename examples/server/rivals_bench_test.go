@@ -1,0 +1,295 @@
+package main_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/internal/testenv"
+)
+
+// The benchmarks of rivals measure this server beside what people would take
+// instead, in turns within one run.
+
+// A rival is one of the two servers of a race.
+type rival struct {
+	*testenv.Process
+	base string // of the feed or registry
+	key  string // in the place of a password; "" needs none
+
+	cpu   time.Duration
+	times []time.Duration
+}
+
+// send sends a request and expects one of the 200s.
+func (r *rival) send(method, path string, body []byte, header ...string) (*http.Response, error) {
+	url := path
+	if !strings.HasPrefix(path, "http") {
+		url = r.base + path
+	}
+	req, err := http.NewRequest(method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	if r.key != "" && method != http.MethodGet {
+		req.SetBasicAuth("api", r.key)
+	}
+	resp, err := racers.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s %s: %s %.200s", method, url, resp.Status, text)
+	}
+	return resp, err
+}
+
+// racers keep as many connections as there are clients.
+var racers = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}}
+
+// race has both do n pieces of work by some clients, in turns, and reports what a
+// second of the servers' processor time yields, and how long each piece took.
+func race(b *testing.B, clients int, ours, theirs *rival, work func(r *rival, n int64) error) {
+	b.Helper()
+	var count atomic.Int64
+	turn := func(r *rival, n int, measured bool) {
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var left atomic.Int64
+		left.Store(int64(n))
+		before := r.CPU(b)
+		for range clients {
+			all.Go(func() {
+				for left.Add(-1) >= 0 {
+					began := time.Now()
+					if err := work(r, count.Add(1)); err != nil {
+						b.Error(err)
+						return
+					}
+					if measured {
+						mu.Lock()
+						r.times = append(r.times, time.Since(began))
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		all.Wait()
+		if measured {
+			r.cpu += r.CPU(b) - before
+		}
+	}
+	ours.cpu, theirs.cpu, ours.times, theirs.times = 0, 0, nil, nil
+	turn(ours, 4*clients, false) // warm
+	turn(theirs, 4*clients, false)
+	b.ResetTimer()
+	const turns = 10
+	for range turns {
+		turn(ours, (b.N+turns-1)/turns, true)
+		turn(theirs, (b.N+turns-1)/turns, true)
+	}
+	for r, who := range map[*rival]string{ours: "", theirs: "rival-"} {
+		b.ReportMetric(float64(len(r.times))/r.cpu.Seconds(), who+"ops/cpu-s")
+		slices.Sort(r.times)
+		b.ReportMetric(r.times[len(r.times)/2].Seconds()*1000, who+"p50-ms")
+		b.ReportMetric(r.times[len(r.times)*99/100].Seconds()*1000, who+"p99-ms")
+	}
+	b.ReportMetric(theirs.cpu.Seconds()/ours.cpu.Seconds(), "of-rival")
+	b.ReportMetric(0, "ns/op") // of the two together, which means nothing
+}
+
+func npmRivals(b *testing.B) (ours, theirs *rival) {
+	p, v := start(b), testenv.StartVerdaccio(b)
+	return &rival{Process: p, base: p.URL + "/npm/npm", key: apiKey}, &rival{Process: v, base: v.URL}
+}
+
+// noise is what nothing can compress.
+func noise(seed int64, size int) []byte {
+	bytes := make([]byte, size)
+	_, _ = rand.NewChaCha8(sha256.Sum256(fmt.Append(nil, seed))).Read(bytes) // it cannot fail
+	return bytes
+}
+
+// npmDocument is what npm publishes: a tarball of about size bytes.
+func npmDocument(name, version string, size int, dependencies map[string]string) []byte {
+	manifest := map[string]any{"name": name, "version": version, "description": "A library.", "license": "MIT", "dependencies": dependencies,
+		"scripts": map[string]string{"test": "node test.js"}, "repository": map[string]string{"type": "git", "url": "https://example.com/lib.git"}}
+	text, _ := json.Marshal(manifest)
+	tarball := tgz("package/package.json", text, "package/data", noise(int64(len(name)+len(version)), size))
+	one, five := sha1.Sum(tarball), sha512.Sum512(tarball)
+	manifest["_id"] = name + "@" + version
+	manifest["dist"] = map[string]any{"shasum": hex.EncodeToString(one[:]), "integrity": "sha512-" + base64.StdEncoding.EncodeToString(five[:]),
+		"tarball": "http://localhost/" + name + "/-/" + name + "-" + version + ".tgz"}
+	doc, _ := json.Marshal(map[string]any{"_id": name, "name": name, "dist-tags": map[string]string{"latest": version}, "versions": map[string]any{version: manifest},
+		"_attachments": map[string]any{name + "-" + version + ".tgz": map[string]any{"content_type": "application/octet-stream", "data": base64.StdEncoding.EncodeToString(tarball), "length": len(tarball)}}})
+	return doc
+}
+
+func (r *rival) publishNPM(name, version string, size int, dependencies map[string]string) error {
+	_, err := r.send(http.MethodPut, "/"+name, npmDocument(name, version, size, dependencies), "Content-Type", "application/json")
+	return err
+}
+
+// BenchmarkNPM races with Verdaccio, which does not wait for its disk when it
+// publishes; this server does.
+func BenchmarkNPM(b *testing.B) {
+	ours, theirs := npmRivals(b)
+	b.Run("publish 100 KiB", func(b *testing.B) {
+		race(b, 8, ours, theirs, func(r *rival, n int64) error {
+			return r.publishNPM(fmt.Sprintf("new-%d-%d", b.N, n), "1.0.0", 100<<10, nil)
+		})
+	})
+	for _, versions := range []int{10, 500} {
+		name := fmt.Sprintf("lib%d", versions)
+		for n := range versions {
+			for _, r := range []*rival{ours, theirs} {
+				require.NoError(b, r.publishNPM(name, fmt.Sprintf("1.%d.0", n), 1<<10, nil))
+			}
+		}
+		for what, accept := range map[string]string{"packument": "application/json", "abbreviated": "application/vnd.npm.install-v1+json"} {
+			b.Run(fmt.Sprintf("%s of %d versions", what, versions), func(b *testing.B) {
+				race(b, 16, ours, theirs, func(r *rival, _ int64) error {
+					_, err := r.send(http.MethodGet, "/"+name, nil, "Accept", accept)
+					return err
+				})
+			})
+		}
+	}
+	b.Run("packuments asked for once", func(b *testing.B) {
+		const packages = 2000
+		for n := range packages {
+			for _, r := range []*rival{ours, theirs} {
+				require.NoError(b, r.publishNPM(fmt.Sprintf("cold%d-%d", b.N, n), "1.0.0", 1<<10, nil))
+			}
+		}
+		race(b, 16, ours, theirs, func(r *rival, n int64) error {
+			_, err := r.send(http.MethodGet, fmt.Sprintf("/cold%d-%d", b.N, n%packages), nil)
+			return err
+		})
+	})
+	for _, r := range []*rival{ours, theirs} {
+		require.NoError(b, r.publishNPM("large", "1.0.0", 100<<10, nil))
+	}
+	b.Run("tarball of 100 KiB", func(b *testing.B) {
+		race(b, 16, ours, theirs, func(r *rival, _ int64) error {
+			_, err := r.send(http.MethodGet, "/large/-/large-1.0.0.tgz", nil)
+			return err
+		})
+	})
+}
+
+const (
+	imageType = "application/vnd.oci.image.manifest.v1+json"
+	layerType = "application/vnd.oci.image.layer.v1.tar+gzip"
+)
+
+// uploadBlob uploads a blob in two requests, as clients do.
+func (r *rival) uploadBlob(repo string, blob []byte) error {
+	resp, err := r.send(http.MethodPost, "/"+repo+"/blobs/uploads/", nil)
+	if err != nil {
+		return err
+	}
+	at, err := resp.Location()
+	if err != nil {
+		return err
+	}
+	q := at.Query()
+	q.Set("digest", digest.FromBytes(blob).String())
+	at.RawQuery = q.Encode()
+	_, err = r.send(http.MethodPut, at.String(), blob, "Content-Type", "application/octet-stream")
+	return err
+}
+
+// pushImage pushes an image of some layers of 100 KiB.
+func (r *rival) pushImage(repo, tag string, seed int64, layers int) error {
+	descriptor := func(mediaType string, blob []byte) (map[string]any, error) {
+		return map[string]any{"mediaType": mediaType, "digest": digest.FromBytes(blob), "size": len(blob)}, r.uploadBlob(repo, blob)
+	}
+	config, err := descriptor("application/vnd.oci.image.config.v1+json", fmt.Appendf(nil, `{"architecture":"amd64","os":"linux","seed":%d}`, seed))
+	var list []any
+	for n := range layers {
+		layer, failed := descriptor(layerType, noise(seed<<8+int64(n), 100<<10))
+		list, err = append(list, layer), cmp.Or(err, failed)
+	}
+	if err != nil {
+		return err
+	}
+	manifest, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": imageType, "config": config, "layers": list})
+	if err == nil {
+		_, err = r.send(http.MethodPut, "/"+repo+"/manifests/"+tag, manifest, "Content-Type", imageType)
+	}
+	return err
+}
+
+// BenchmarkOCI races with the distribution registry.
+func BenchmarkOCI(b *testing.B) {
+	p, d := start(b), testenv.StartDistribution(b)
+	ours := &rival{Process: p, base: p.URL + "/v2/docker", key: apiKey}
+	theirs := &rival{Process: d, base: d.URL + "/v2/docker"}
+	b.Run("push of two layers", func(b *testing.B) {
+		race(b, 8, ours, theirs, func(r *rival, n int64) error {
+			return r.pushImage(fmt.Sprintf("new-%d/%d", b.N, n%50), fmt.Sprint(n), int64(b.N)<<32+n, 2)
+		})
+	})
+	for _, tags := range []int{10, 500} {
+		repo := fmt.Sprintf("lib%d", tags)
+		for n := range tags {
+			for _, r := range []*rival{ours, theirs} {
+				require.NoError(b, r.pushImage(repo, fmt.Sprint(n), int64(n), 1))
+			}
+		}
+		b.Run(fmt.Sprintf("manifest of %d by tag", tags), func(b *testing.B) {
+			race(b, 16, ours, theirs, func(r *rival, n int64) error {
+				_, err := r.send(http.MethodGet, fmt.Sprintf("/%s/manifests/%d", repo, n%int64(tags)), nil, "Accept", imageType)
+				return err
+			})
+		})
+	}
+	layer := digest.FromBytes(noise(0, 100<<10)).String()
+	b.Run("layer of 100 KiB", func(b *testing.B) {
+		race(b, 16, ours, theirs, func(r *rival, _ int64) error {
+			_, err := r.send(http.MethodGet, "/lib10/blobs/"+layer, nil)
+			return err
+		})
+	})
+}
+
+// tgz makes a tarball of pairs of paths and contents.
+func tgz(files ...any) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for pair := range slices.Chunk(files, 2) {
+		content := pair[1].([]byte)
+		_ = w.WriteHeader(&tar.Header{Name: pair[0].(string), Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg}) // a bytes.Buffer does not fail
+		_, _ = w.Write(content)
+	}
+	_ = w.Close()
+	_ = z.Close()
+	return b.Bytes()
+}
