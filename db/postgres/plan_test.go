@@ -23,12 +23,13 @@ INSERT INTO package_version (package_id, name, version, version_key, prerelease,
 SELECT p.package_id, p.name_key, '1.0.' || n, '1.0.' || n, 0, 1, '', 0, '{}', 0, 'test', 0, 0 FROM package p, generate_series(1, 10) n;
 INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched) SELECT md5(v.version_id::text) || md5('x' || v.version_id), 100, 0, 'blobs/' || v.version_id, 0, 0 FROM package_version v;
 INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, added) SELECT b.blob_id, b.blob_id, 'f', 'f', '', '', 0 FROM blob b;
+INSERT INTO file_alias SELECT 1, 'alias.' || file_id, file_id FROM package_file WHERE file_id % 10 = 0;
 INSERT INTO feed_log (feed_id, seq, kind, package_key, version_key, actor, logged, operation, packages_diff, versions_diff, bytes_diff)
 SELECT 1, i, 'published', 'package.' || i / 10, '1.0', 'test', 0, 'op' || i, 0, 1, 100 FROM generate_series(1, 1000000) i;
 INSERT INTO download_day SELECT version_id, 20260100 + version_id % 28, 1 FROM package_version WHERE version_id % 10 = 0;
 INSERT INTO package_tag SELECT package_id, 'latest', MAX(version_id) FROM package_version GROUP BY package_id;
 INSERT INTO deleted_version SELECT i, 1, 'deleted.' || i, 'deleted', '1.0', '1.0', 0, 1, '', 0, '{}', 0, 'test', 0, i, 'test' FROM generate_series(1, 100000) i;
-INSERT INTO deleted_file (version_id, name, size, sha256, storage_id) SELECT version_id, 'f', 100, md5(package_key), 0 FROM deleted_version;
+INSERT INTO deleted_file (version_id, name, size, sha256, storage_id, data, aliases, added) SELECT version_id, 'f', 100, md5(package_key), 0, '', '', 0 FROM deleted_version;
 INSERT INTO upload SELECT md5(i::text), 0, 0, '', 'test', i, i FROM generate_series(1, 100000) i;
 INSERT INTO upload_part SELECT u.upload_key, 0, 1, b.blob_id FROM upload u JOIN blob b ON b.blob_id = u.created;
 INSERT INTO job (kind, argument, lane, queued_by, cancel, state, priority, run_after, attempt, failures, max_failures, worker, claim_expires, done, total, remark, created, started, finished)

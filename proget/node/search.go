@@ -33,10 +33,11 @@ type searcher struct {
 	targets map[int64]int64 // the position of each feed that was its head when it was first seen
 	behind  atomic.Bool     // an index may be incomplete
 	fetched time.Time       // when a snapshot was last asked for
+	hurry   chan struct{}   // holds a value when somebody waits for the index
 }
 
 func newSearcher(n *Node) *searcher {
-	s := &searcher{node: n, types: make(map[string]*feed.Type), targets: make(map[int64]int64)}
+	s := &searcher{node: n, types: make(map[string]*feed.Type), targets: make(map[int64]int64), hurry: make(chan struct{}, 1)}
 	s.behind.Store(true)
 	for i := range n.cfg.Feeds {
 		s.types[n.cfg.Feeds[i].Name] = &n.cfg.Feeds[i]
@@ -89,6 +90,10 @@ func (s *searcher) await(ctx context.Context, feedID, head int64) {
 		position, moved := s.node.index.Position(feedID)
 		if position >= head {
 			return
+		}
+		select {
+		case s.hurry <- struct{}{}:
+		default:
 		}
 		select {
 		case <-moved:

@@ -14,6 +14,7 @@ import (
 const (
 	indexBatch   = 1000                   // packages or log entries per update of the index
 	indexPause   = 250 * time.Millisecond // between looks at the logs when nobody asks
+	indexGather  = 200 * time.Millisecond // for which changes are gathered while nobody searches: each update costs a segment
 	indexRetries = time.Second            // after an error
 )
 
@@ -33,11 +34,21 @@ func (s *searcher) run(ctx context.Context) error {
 		failing = err != nil
 		select {
 		case <-changed:
+			s.gather(ctx)
 		case <-time.After(pause):
 		case <-ctx.Done():
 		}
 	}
 	return nil
+}
+
+// gather waits for more changes to come, unless somebody searches.
+func (s *searcher) gather(ctx context.Context) {
+	select {
+	case <-s.hurry:
+	case <-time.After(indexGather):
+	case <-ctx.Done():
+	}
 }
 
 func (s *searcher) catchUp(ctx context.Context) error {
