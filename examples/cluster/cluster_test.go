@@ -66,7 +66,7 @@ func TestMain(m *testing.M) {
 }
 
 // start starts a cluster that ends with the test.
-func start(t *testing.T, args ...string) *cluster {
+func start(t testing.TB, args ...string) *cluster {
 	t.Helper()
 	testenv.Program(t, "install HAProxy (Debian: apt-get install haproxy)", "haproxy", "/usr/sbin/haproxy")
 	bin, err := build()
@@ -96,7 +96,7 @@ func start(t *testing.T, args ...string) *cluster {
 	return c
 }
 
-func showLogs(t *testing.T, dir string) {
+func showLogs(t testing.TB, dir string) {
 	logs, _ := filepath.Glob(filepath.Join(dir, "*.log"))
 	for _, log := range logs {
 		text, _ := os.ReadFile(log)

@@ -1,10 +1,8 @@
 package main_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -36,6 +34,7 @@ type rival struct {
 	*testenv.Process
 	base string // of the feed or registry
 	key  string // in the place of a password; "" needs none
+	b    testing.TB
 
 	cpu   time.Duration
 	times []time.Duration
@@ -125,7 +124,7 @@ func race(b *testing.B, clients int, ours, theirs *rival, work func(r *rival, n 
 
 func npmRivals(b *testing.B) (ours, theirs *rival) {
 	p, v := start(b), testenv.StartVerdaccio(b)
-	return &rival{Process: p, base: p.URL + "/npm/npm", key: apiKey}, &rival{Process: v, base: v.URL}
+	return &rival{Process: p, base: p.URL + "/npm/npm", key: apiKey, b: b}, &rival{Process: v, base: v.URL, b: b}
 }
 
 // noise is what nothing can compress.
@@ -136,11 +135,11 @@ func noise(seed int64, size int) []byte {
 }
 
 // npmDocument is what npm publishes: a tarball of about size bytes.
-func npmDocument(name, version string, size int, dependencies map[string]string) []byte {
+func npmDocument(b testing.TB, name, version string, size int, dependencies map[string]string) []byte {
 	manifest := map[string]any{"name": name, "version": version, "description": "A library.", "license": "MIT", "dependencies": dependencies,
 		"scripts": map[string]string{"test": "node test.js"}, "repository": map[string]string{"type": "git", "url": "https://example.com/lib.git"}}
 	text, _ := json.Marshal(manifest)
-	tarball := tgz("package/package.json", text, "package/data", noise(int64(len(name)+len(version)), size))
+	tarball := testenv.Tarball(b, "package/package.json", string(text), "package/data", string(noise(int64(len(name)+len(version)), size)))
 	one, five := sha1.Sum(tarball), sha512.Sum512(tarball)
 	manifest["_id"] = name + "@" + version
 	manifest["dist"] = map[string]any{"shasum": hex.EncodeToString(one[:]), "integrity": "sha512-" + base64.StdEncoding.EncodeToString(five[:]),
@@ -151,7 +150,7 @@ func npmDocument(name, version string, size int, dependencies map[string]string)
 }
 
 func (r *rival) publishNPM(name, version string, size int, dependencies map[string]string) error {
-	_, err := r.send(http.MethodPut, "/"+name, npmDocument(name, version, size, dependencies), "Content-Type", "application/json")
+	_, err := r.send(http.MethodPut, "/"+name, npmDocument(r.b, name, version, size, dependencies), "Content-Type", "application/json")
 	return err
 }
 
@@ -249,8 +248,8 @@ func (r *rival) pushImage(repo, tag string, seed int64, layers int) error {
 // BenchmarkOCI races with the distribution registry.
 func BenchmarkOCI(b *testing.B) {
 	p, d := start(b), testenv.StartDistribution(b)
-	ours := &rival{Process: p, base: p.URL + "/v2/docker", key: apiKey}
-	theirs := &rival{Process: d, base: d.URL + "/v2/docker"}
+	ours := &rival{Process: p, base: p.URL + "/v2/docker", key: apiKey, b: b}
+	theirs := &rival{Process: d, base: d.URL + "/v2/docker", b: b}
 	b.Run("push of two layers", func(b *testing.B) {
 		race(b, 8, ours, theirs, func(r *rival, n int64) error {
 			return r.pushImage(fmt.Sprintf("new-%d/%d", b.N, n%50), fmt.Sprint(n), int64(b.N)<<32+n, 2)
@@ -277,19 +276,4 @@ func BenchmarkOCI(b *testing.B) {
 			return err
 		})
 	})
-}
-
-// tgz makes a tarball of pairs of paths and contents.
-func tgz(files ...any) []byte {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	w := tar.NewWriter(z)
-	for pair := range slices.Chunk(files, 2) {
-		content := pair[1].([]byte)
-		_ = w.WriteHeader(&tar.Header{Name: pair[0].(string), Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg}) // a bytes.Buffer does not fail
-		_, _ = w.Write(content)
-	}
-	_ = w.Close()
-	_ = z.Close()
-	return b.Bytes()
 }

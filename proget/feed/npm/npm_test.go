@@ -1,9 +1,7 @@
 package npm_test
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
@@ -16,25 +14,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget/feed/feedtest"
 	"github.com/proget-go/ha/proget/feed/npm"
 )
-
-// pack makes a tarball of pairs of paths and contents.
-func pack(t testing.TB, files ...string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	w := tar.NewWriter(z)
-	for i := 0; i < len(files); i += 2 {
-		require.NoError(t, w.WriteHeader(&tar.Header{Name: files[i], Mode: 0o644, Size: int64(len(files[i+1])), Typeflag: tar.TypeReg}))
-		_, err := w.Write([]byte(files[i+1]))
-		require.NoError(t, err)
-	}
-	require.NoError(t, w.Close())
-	require.NoError(t, z.Close())
-	return b.Bytes()
-}
 
 func manifest(t testing.TB, name, version string, more map[string]any) string {
 	t.Helper()
@@ -69,7 +52,7 @@ func put(t testing.TB, base, name string, body []byte) *http.Request {
 
 func push(t testing.TB, base, name, version string) (*http.Request, []byte) {
 	t.Helper()
-	file := pack(t, "package/package.json", manifest(t, name, version, nil), "package/index.js", "module.exports = 1\n")
+	file := testenv.Tarball(t, "package/package.json", manifest(t, name, version, nil), "package/index.js", "module.exports = 1\n")
 	return put(t, base, name, document(t, name, version, file, nil)), file
 }
 
@@ -90,11 +73,11 @@ func TestConformance(t *testing.T) {
 
 func refused(t testing.TB, base string) map[string]*http.Request {
 	const name, version = "acme-lib", "1.2.3"
-	good := pack(t, "package/package.json", manifest(t, name, version, nil))
+	good := testenv.Tarball(t, "package/package.json", manifest(t, name, version, nil))
 	doc := func(tarball []byte) *http.Request {
 		return put(t, base, name, document(t, name, version, tarball, nil))
 	}
-	files := func(files ...string) *http.Request { return doc(pack(t, files...)) }
+	files := func(files ...string) *http.Request { return doc(testenv.Tarball(t, files...)) }
 	changed := func(change func(map[string]any)) *http.Request {
 		return put(t, base, name, document(t, name, version, good, change))
 	}
@@ -200,7 +183,7 @@ func (c *client) do(method, path string, body any, header ...string) feedtest.An
 
 func (c *client) publish(name, version string, more map[string]any, change func(map[string]any)) {
 	c.t.Helper()
-	file := pack(c.t, "package/package.json", manifest(c.t, name, version, more), "package/README.md", "# Read me")
+	file := testenv.Tarball(c.t, "package/package.json", manifest(c.t, name, version, more), "package/README.md", "# Read me")
 	r := put(c.t, c.Feed, name, document(c.t, name, version, file, change))
 	signIn(r, c.Key)
 	a := feedtest.Do(c.t, r)
