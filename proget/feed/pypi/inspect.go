@@ -84,6 +84,9 @@ func inspectWheel(f feed.File, d *distribution) (*feed.Manifest, error) {
 	return manifest(f, d, m, &fileData{Metadata: hex.EncodeToString(sum[:])})
 }
 
+// inspectSdist reads a source distribution. Its metadata is not offered by itself,
+// as a wheel's is: PyPI does not either, and until it is built it may not know
+// its dependencies (PEP 643).
 func inspectSdist(ctx context.Context, f feed.File, d *distribution) (*feed.Manifest, error) {
 	read := readTar
 	if d.ending == zipEnding {

@@ -35,14 +35,8 @@ func parseVersion(text string) (v version, ok bool) {
 	} else {
 		return v, false
 	}
-	for {
-		before := s
-		if n, ok := scanNumber(&s, "."); ok {
-			v.release = append(v.release, n)
-			continue
-		}
-		s = before
-		break
+	for n, ok := s.numberAfter("."); ok; n, ok = s.numberAfter(".") {
+		v.release = append(v.release, n)
 	}
 	v.suffixes(&s)
 	if s.skip("+") {
@@ -63,11 +57,9 @@ func (v *version) suffixes(s *scanner) {
 			break
 		}
 	}
-	before := *s
-	if n, ok := scanNumber(s, "-"); ok {
+	if n, ok := s.numberAfter("-"); ok {
 		v.post = n
 	} else {
-		*s = before
 		for _, spelling := range []string{"post", "rev", "r"} {
 			if n, ok := s.suffix(spelling); ok {
 				v.post = n
@@ -100,13 +92,17 @@ func (s *scanner) number() (string, bool) {
 	return trimZeros(digits), n > 0
 }
 
-// scanNumber reads a number after a prefix. What it has read of what is no such
-// number is lost.
-func scanNumber(s *scanner, prefix string) (string, bool) {
-	if !s.skip(prefix) {
+// numberAfter reads a number after a prefix. It reads nothing if it is not there.
+func (s *scanner) numberAfter(prefix string) (string, bool) {
+	rest := *s
+	if !rest.skip(prefix) {
 		return "", false
 	}
-	return s.number()
+	n, ok := rest.number()
+	if ok {
+		*s = rest
+	}
+	return n, ok
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
@@ -202,22 +198,22 @@ func (v version) compare(o version) int {
 	return cmp.Or(
 		compareNumbers(v.epoch, o.epoch),
 		compareReleases(v.release, o.release),
-		cmp.Compare(v.phase(), o.phase()), compareNumbers(v.preN, o.preN),
+		cmp.Compare(v.phase(), o.phase()), cmp.Compare(v.pre, o.pre), compareNumbers(v.preN, o.preN),
 		compareNumbers(v.post, o.post), // none is the least
 		compareDevs(v.dev, o.dev),
 		slices.CompareFunc(v.local, o.local, compareLabels))
 }
 
 // phase ranks what comes after the release: a development release of it comes
-// before its prereleases, and all but these after them.
+// before its prereleases, and all else after them.
 func (v version) phase() int {
 	switch {
-	case v.pre == "" && v.post == "" && v.dev != "":
+	case v.pre != "":
+		return 1
+	case v.post == "" && v.dev != "":
 		return 0
-	case v.pre == "":
-		return 4
 	}
-	return map[string]int{"a": 1, "b": 2, "rc": 3}[v.pre]
+	return 2
 }
 
 // compareNumbers compares digits without leading zeros; "" is less than all.
