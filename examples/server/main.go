@@ -29,6 +29,7 @@ import (
 	"github.com/proget-go/ha/proget/feed/npm"
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/feed/oci"
+	"github.com/proget-go/ha/proget/feed/pypi"
 	"github.com/proget-go/ha/proget/feed/universal"
 	"github.com/proget-go/ha/proget/node"
 	"github.com/proget-go/ha/storage"
@@ -44,7 +45,7 @@ func services() []storage.Service {
 
 // types are the feed types this server knows.
 func types() []feed.Type {
-	return []feed.Type{nuget.New(nil), nuget.Chocolatey(nil), nuget.PowerShell(nil), npm.New(), oci.New(), universal.New()}
+	return []feed.Type{nuget.New(nil), nuget.Chocolatey(nil), nuget.PowerShell(nil), npm.New(), oci.New(), pypi.New(), universal.New()}
 }
 
 func main() {

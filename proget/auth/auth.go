@@ -176,7 +176,7 @@ func (a *Authority) byKeyOrPair(ctx context.Context, key string) (Identity, erro
 }
 
 func (a *Authority) byBasic(ctx context.Context, name, password string) (Identity, error) {
-	if name == "api" {
+	if name == "api" || name == "__token__" { // ProGet's word, and that of PyPI's clients
 		return a.byKey(ctx, password)
 	}
 	u, err := a.CheckPassword(ctx, name, password)

@@ -70,6 +70,7 @@ func TestWhoMayWhat(t *testing.T) {
 		"key":           {func(r *http.Request) { r.Header.Set("X-ApiKey", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
 		"nuget key":     {func(r *http.Request) { r.Header.Set("X-NuGet-ApiKey", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
 		"api:key":       {func(r *http.Request) { r.SetBasicAuth("api", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
+		"__token__:key": {func(r *http.Request) { r.SetBasicAuth("__token__", "secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
 		"bearer":        {func(r *http.Request) { r.Header.Set("Authorization", "Bearer secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
 		"Bearer's case": {func(r *http.Request) { r.Header.Set("Authorization", "bearer secret-key") }, map[*proget.Feed]proget.Task{mine: proget.TaskPublish}},
 		"key before header": {func(r *http.Request) {
