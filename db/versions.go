@@ -98,6 +98,23 @@ func (s *Store) ListPackageKeys(ctx context.Context, feedID int64, after string,
 	return keys, err
 }
 
+// ListPackageNames is ListPackageKeys with the name that the newest version of each
+// package has.
+func (s *Store) ListPackageNames(ctx context.Context, feedID int64, after string, limit int) (keys, names []string, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		keys, names = nil, nil
+		return c.each(ctx, "ListPackageNames",
+			[]sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("limit", limit)},
+			func(rows *sql.Rows) error {
+				var key, name string
+				err := rows.Scan(&key, &name)
+				keys, names = append(keys, key), append(names, name)
+				return err
+			})
+	})
+	return keys, names, err
+}
+
 // A PackageQuery asks for packages by their keys.
 type PackageQuery struct {
 	FeedID      int64

@@ -225,6 +225,16 @@ func (c *Catalog) List(ctx context.Context, f *proget.Feed, after string, limit 
 	return packages, nil
 }
 
+// Names is List without the packages themselves.
+func (c *Catalog) Names(ctx context.Context, f *proget.Feed, after string, limit int) ([]feed.Name, error) {
+	keys, names, err := c.db.ListPackageNames(ctx, f.ID, after, limit)
+	all := make([]feed.Name, len(keys))
+	for i, key := range keys {
+		all[i] = feed.Name{Key: key, Name: names[i]}
+	}
+	return all, err
+}
+
 // Alias returns the version that has the newest file with that alias, and the
 // file, or proget.ErrNotFound.
 func (c *Catalog) Alias(ctx context.Context, f *proget.Feed, alias string) (*proget.Version, proget.File, error) {

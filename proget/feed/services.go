@@ -36,9 +36,19 @@ type Packages interface {
 	// with the first key greater than after.
 	List(ctx context.Context, f *proget.Feed, after string, limit int) ([]*Package, error)
 
+	// Names is List without the packages themselves, from the database: for lists
+	// of all, which would fill the memory of a node.
+	Names(ctx context.Context, f *proget.Feed, after string, limit int) ([]Name, error)
+
 	// Alias returns the version that has a file with that alias, and the file;
 	// the newest, if there are several, or proget.ErrNotFound.
 	Alias(ctx context.Context, f *proget.Feed, alias string) (*proget.Version, proget.File, error)
+}
+
+// A Name is that of a package.
+type Name struct {
+	Key  string
+	Name string // as the newest publisher spelt it
 }
 
 // Feeds finds other feeds than the one that a request is for.

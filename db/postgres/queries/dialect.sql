@@ -72,6 +72,14 @@ WHERE p.feed_id = @feed_id AND p.name_key > @after
 ORDER BY p.name_key
 LIMIT @limit;
 
+-- name: ListPackageNames
+SELECT p.name_key, v.name
+FROM package p
+JOIN package_version v ON v.version_id = (SELECT MAX(o.version_id) FROM package_version o WHERE o.package_id = p.package_id)
+WHERE p.feed_id = @feed_id AND p.name_key > @after
+ORDER BY p.name_key
+LIMIT @limit;
+
 -- name: FindPackages
 SELECT p.name_key FROM package p
 WHERE p.feed_id = @feed_id AND p.name_key LIKE @pattern ESCAPE '\'

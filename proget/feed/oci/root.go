@@ -74,7 +74,7 @@ func (h *rootHandler) repositories(r *feed.Request, limit int) ([]string, error)
 		if f.Name < lastFeed || len(names) >= limit {
 			continue
 		}
-		packages, err := h.services.Packages.List(r.Context(), f, after, limit-len(names))
+		packages, err := h.services.Packages.Names(r.Context(), f, after, limit-len(names))
 		if err != nil {
 			return nil, err
 		}

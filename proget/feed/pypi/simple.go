@@ -164,7 +164,7 @@ func (h *handler) projects(w http.ResponseWriter, r *feed.Request, rt route) err
 	if !rt.slash {
 		return redirect(w, r, simplePath+"/")
 	}
-	page, err := h.services.Packages.List(r.Context(), r.Feed, "", projectsPage)
+	page, err := h.services.Packages.Names(r.Context(), r.Feed, "", projectsPage)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (h *handler) projects(w http.ResponseWriter, r *feed.Request, rt route) err
 		for _, p := range page {
 			list.add(p)
 		}
-		if page, err = h.services.Packages.List(r.Context(), r.Feed, page[len(page)-1].Key, projectsPage); err != nil {
+		if page, err = h.services.Packages.Names(r.Context(), r.Feed, page[len(page)-1].Key, projectsPage); err != nil {
 			h.services.Logger.WarnContext(r.Context(), "the list of projects was cut short", "feed", r.Feed.Name, "error", err)
 			panic(http.ErrAbortHandler) // never a list that looks whole
 		}
@@ -209,7 +209,7 @@ func newProjectList(w io.Writer, json bool) *projectList {
 	return l
 }
 
-func (l *projectList) add(p *feed.Package) {
+func (l *projectList) add(p feed.Name) {
 	if !l.json {
 		_, _ = fmt.Fprintf(l.out, "<a href=\"%s/\">%s</a><br>\n", html.EscapeString(p.Key), html.EscapeString(p.Name))
 		return
