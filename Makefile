@@ -16,7 +16,8 @@ test: deps check ## install what tests need and run everything; nothing may be s
 check: ## formatting, vet, staticcheck, known vulnerabilities, tidiness, other systems
 	./scripts/check
 
-bench: ## measure, beside nginx serving the same bytes
+bench: ## measure, beside nginx serving the same bytes, Verdaccio and the distribution registry
+	./scripts/install-bench-deps
 	go test -run '^$$' -bench . -benchtime 2s ./...
 
 .PHONY: help deps test check bench
