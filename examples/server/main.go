@@ -26,6 +26,7 @@ import (
 	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/election"
 	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/feed/asset"
 	"github.com/proget-go/ha/proget/feed/npm"
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/feed/oci"
@@ -43,7 +44,7 @@ func services() []storage.Service {
 }
 
 // types are the feed types this server knows.
-func types() []feed.Type { return []feed.Type{nuget.New(nil), npm.New(), oci.New(), universal.New()} }
+func types() []feed.Type { return []feed.Type{nuget.New(nil), npm.New(), oci.New(), universal.New(), asset.New()} }
 
 func main() {
 	err := run(os.Args[1:])
