@@ -44,7 +44,9 @@ func services() []storage.Service {
 }
 
 // types are the feed types this server knows.
-func types() []feed.Type { return []feed.Type{nuget.New(nil), npm.New(), oci.New(), universal.New(), asset.New()} }
+func (c *config) types() []feed.Type {
+	return []feed.Type{nuget.New(nil), npm.New(), oci.New(), universal.New(&universal.Options{FetchHosts: c.fetchHosts}), asset.New()}
+}
 
 func main() {
 	err := run(os.Args[1:])
@@ -208,7 +210,7 @@ func serve(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer store.Close()
-	secrets, err := node.Initialize(ctx, store, types(), node.FirstStart{
+	secrets, err := node.Initialize(ctx, store, cfg.types(), node.FirstStart{
 		Password: cfg.adminPassword, APIKey: cfg.apiKey, Feeds: cfg.feeds})
 	if err != nil {
 		return err
@@ -231,7 +233,7 @@ func serve(ctx context.Context, cfg config) error {
 		defer beacon.Close()
 	}
 	n, err := node.New(ctx, node.Config{
-		DB: store, Blobs: blobs, Keys: keys, Feeds: types(), Name: cfg.node, Roles: cfg.roles, BaseURL: cfg.baseURL,
+		DB: store, Blobs: blobs, Keys: keys, Feeds: cfg.types(), Name: cfg.node, Roles: cfg.roles, BaseURL: cfg.baseURL,
 		Address: "http://" + cfg.reached(listener.Addr()), Elect: elector, Beacon: beacon,
 		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, Grace: cfg.grace, StaleServers: cfg.stale, Tracing: traces})
 	if err != nil {
@@ -299,8 +301,8 @@ func greet(cfg config, url string, secrets *node.Secrets) {
 	}
 	if secrets != nil && slices.Contains(cfg.roles, node.RoleWeb) {
 		for _, f := range secrets.Feeds {
-			i := slices.IndexFunc(types(), func(t feed.Type) bool { return t.Name == f.Type })
-			fmt.Printf("  Feed       %s\n", types()[i].StartURL(url, f))
+			i := slices.IndexFunc(cfg.types(), func(t feed.Type) bool { return t.Name == f.Type })
+			fmt.Printf("  Feed       %s\n", cfg.types()[i].StartURL(url, f))
 		}
 	}
 	if secrets == nil {
