@@ -62,21 +62,40 @@ func (h *handler) vet(r *feed.Request, m *feed.Manifest) error {
 	return nil
 }
 
+// nesting is how deep in other virtual packages one is assembled, and what was
+// assembled for the same request before, by the version's id: memory may not show
+// it yet, and a package that is named a thousand times must not be made as often.
+type nesting struct {
+	depth int
+	made  map[int64]proget.File
+}
+
+func outermost() nesting { return nesting{made: make(map[int64]proget.File)} }
+
+func (n nesting) deeper() nesting { return nesting{n.depth + 1, n.made} }
+
 // packageFile returns the file of a package, which for a virtual one is assembled
 // if nobody has asked for it before.
-func (h *handler) packageFile(ctx context.Context, r *feed.Request, v *proget.Version, depth int) (proget.File, error) {
+func (h *handler) packageFile(ctx context.Context, r *feed.Request, v *proget.Version, n nesting) (proget.File, error) {
 	if !isVirtual(v) {
 		return v.Files[0], nil
 	}
 	if f, ok := constructed(v); ok {
 		return f, nil
 	}
-	if depth > maxNesting {
+	if f, ok := n.made[v.ID]; ok {
+		return f, nil
+	}
+	if n.depth > maxNesting {
 		return proget.File{}, proget.Errorf(proget.ErrInvalid, "Virtual packages are nested deeper than %d, or in a circle.", maxNesting)
 	}
 	ctx, cancel := context.WithTimeout(ctx, assembleTimeout)
 	defer cancel()
-	return h.construct(ctx, r, v, depth)
+	f, err := h.construct(ctx, r, v, n)
+	if err == nil {
+		n.made[v.ID] = f
+	}
+	return f, err
 }
 
 // constructedName is the name of the file that was assembled of a virtual package.
@@ -109,8 +128,8 @@ var errThere = errors.New("it was assembled before")
 // construct assembles a virtual package and records the result with its version.
 // Of several nodes that do so at once, the first to record it decides for all: the
 // bytes are the same for everybody.
-func (h *handler) construct(ctx context.Context, r *feed.Request, v *proget.Version, depth int) (proget.File, error) {
-	a, err := h.newAssembly(ctx, r, v, depth)
+func (h *handler) construct(ctx context.Context, r *feed.Request, v *proget.Version, n nesting) (proget.File, error) {
+	a, err := h.newAssembly(ctx, r, v, n)
 	if err != nil {
 		return proget.File{}, err
 	}
@@ -149,14 +168,14 @@ type assembly struct {
 	virtual  *virtual
 	manifest []byte
 	feeds    []string
-	depth    int
+	nesting  nesting
 
 	out  *zip.Writer
 	seen map[string]bool // paths in lower case
 }
 
-func (h *handler) newAssembly(ctx context.Context, r *feed.Request, v *proget.Version, depth int) (*assembly, error) {
-	a := &assembly{handler: h, ctx: ctx, r: r, depth: depth, seen: map[string]bool{manifestName: true}}
+func (h *handler) newAssembly(ctx context.Context, r *feed.Request, v *proget.Version, n nesting) (*assembly, error) {
+	a := &assembly{handler: h, ctx: ctx, r: r, nesting: n, seen: map[string]bool{manifestName: true}}
 	var err error
 	if a.virtual, err = readVirtual(v.Manifest); err != nil {
 		return nil, err
@@ -331,7 +350,7 @@ func (a *assembly) addPackage(to string, res resource, meta bool) error {
 	if v.Status.Blocked {
 		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
 	}
-	file, err := a.packageFile(a.ctx, a.r, v, a.depth+1)
+	file, err := a.packageFile(a.ctx, a.r, v, a.nesting.deeper())
 	if err != nil {
 		return err
 	}
@@ -394,7 +413,7 @@ func (a *assembly) addEntries(archive *upack, to string, res resource, meta bool
 			}
 			continue
 		}
-		if err := copyEntry(a.out, f, name); err != nil {
+		if err := archive.copyEntry(a.out, f, name); err != nil {
 			return err
 		}
 	}
@@ -405,7 +424,7 @@ func (a *assembly) addEntries(archive *upack, to string, res resource, meta bool
 }
 
 // copyEntry copies an entry as it is compressed, under another name.
-func copyEntry(out *zip.Writer, f *zip.File, name string) error {
+func (a *upack) copyEntry(out *zip.Writer, f *zip.File, name string) error {
 	header := f.FileHeader
 	header.Name = name
 	entry, err := out.CreateRaw(&header)
@@ -414,8 +433,18 @@ func copyEntry(out *zip.Writer, f *zip.File, name string) error {
 	}
 	raw, err := f.OpenRaw()
 	if err != nil {
-		return err
+		return a.damaged(f, err)
 	}
-	_, err = io.Copy(entry, raw)
+	n, err := io.Copy(entry, raw)
+	if err == nil && uint64(n) != f.CompressedSize64 {
+		return a.damaged(f, io.ErrUnexpectedEOF)
+	}
+	if broken := a.ReadError(); broken != nil {
+		return broken
+	}
 	return err
+}
+
+func (a *upack) damaged(f *zip.File, cause error) error {
+	return a.invalid(cause, "The archive is damaged at %.200q.", f.Name)
 }

@@ -50,7 +50,7 @@ func (h *handler) download(w http.ResponseWriter, r *feed.Request, rt route) err
 	format := r.URL.Query().Get("contentOnly")
 	switch format {
 	case "":
-		file, err := h.packageFile(r.Context(), r, v, 0)
+		file, err := h.packageFile(r.Context(), r, v, outermost())
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (h *handler) downloadVirtual(w http.ResponseWriter, r *feed.Request, rt rou
 
 // openPackage opens the file of a package. The caller closes it.
 func (h *handler) openPackage(r *feed.Request, v *proget.Version) (*upack, feed.Content, error) {
-	file, err := h.packageFile(r.Context(), r, v, 0)
+	file, err := h.packageFile(r.Context(), r, v, outermost())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,7 +134,7 @@ func (a *upack) each(fn func(name string, f *zip.File) error) error {
 func (a *upack) writeZip(w io.Writer) error {
 	out := zip.NewWriter(w)
 	err := a.each(func(name string, f *zip.File) error {
-		return copyEntry(out, f, name)
+		return a.copyEntry(out, f, name)
 	})
 	return errors.Join(err, out.Close())
 }

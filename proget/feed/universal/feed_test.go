@@ -216,6 +216,7 @@ func TestUploads(t *testing.T) {
 	for name, body := range map[string]string{
 		"damaged tgz":    tgz.String()[:tgz.Len()-9],
 		"broken package": string(archive(t, manifestName, "junk")),
+		"broken entry":   strings.Replace(string(foreign), "PK\x03\x04", "PK\x03\x05", 1),
 		"junk":           "junk",
 	} {
 		require.Greater(t, len(w.must(400, "POST", "upload?name=bad&version=1.0.0", body)), 20, name)
@@ -289,6 +290,14 @@ func TestVirtual(t *testing.T) {
 	require.Equal(t, "c", w.must(200, "GET", "download-file/all?latest&path=package/c.txt", ""))
 	w.must(200, "GET", "download/all/1.0.0?contentOnly=tgz", "")
 
+	many := `"v0:1.0.0"`
+	w.must(201, "POST", "upload", `{"name":"v0","version":"1.0.0","contents":["one:1.0.0"]}`)
+	for level := range maxNesting - 1 { // which would take for ever if each were made whenever it is named
+		w.must(201, "POST", "upload", fmt.Sprintf(`{"name":"v%d","version":"1.0.0","contents":[%s]}`, level+1, strings.Repeat(many+",", 200)+many))
+		many = fmt.Sprintf(`"v%d:1.0.0"`, level+1)
+	}
+	require.Equal(t, "one", w.content(fmt.Sprintf("download/v%d/1.0.0", maxNesting-1))["package/a.txt"])
+
 	for name, contents := range map[string]string{
 		"missing":   `"none:1.0.0"`,
 		"hash":      `"one:1.0.0:` + strings.Repeat("0", 40) + `"`,
@@ -358,6 +367,31 @@ func FuzzVirtual(f *testing.F) {
 			require.NoError(t, err)
 			require.False(t, taken(to), to)
 			require.NotContains(t, "/"+to+"/", "/../")
+		}
+	})
+}
+
+// FuzzWrap: of whatever archive is made a package, if any.
+func FuzzWrap(f *testing.F) {
+	f.Add(archive(f, "a", "a", "b/c", "c"))
+	f.Add(archive(f, manifestName, `{"name":"a","version":"1.0.0","title":"old"}`, "package/a", "a"))
+	f.Add([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x01\x00\x00\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add([]byte(`{"name":"v","version":"1.0.0","contents":["a:1.0.0"]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		write, err := wrap(bytes.NewReader(b), int64(len(b)), map[string]any{"name": "a", "version": "1.0.0", "title": "new"})
+		if err != nil {
+			require.NotEmpty(t, proget.Message(err), err)
+			return
+		}
+		var out bytes.Buffer
+		if write == nil {
+			out.Write(b)
+		} else if err := write(&out); err != nil {
+			require.NotEmpty(t, proget.Message(err), err)
+			return
+		}
+		if _, err := inspectBytes(t, out.Bytes()); err != nil {
+			require.NotEmpty(t, proget.Message(err), err)
 		}
 	})
 }

@@ -32,6 +32,7 @@ func New(opts *Options) feed.Type {
 		NameKey:    strings.ToLower, VersionKey: versionKey, CompareVersions: compareVersions,
 		Inspect: inspect, Summary: summary, Install: install,
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s, fetcher} },
+		Form:       &feed.Form{Accept: upackEnding + "," + vpackEnding},
 		WriteError: writeError,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"io"
@@ -30,7 +31,11 @@ func wrap(r io.ReaderAt, size int64, fields map[string]any) (func(io.Writer) err
 		if err != nil {
 			return nil, err
 		}
-		return func(w io.Writer) error { return wrapTar(w, text, io.NewSectionReader(r, 0, size)) }, nil
+		return func(w io.Writer) error {
+			in := &readError{ReaderAt: r}
+			err := wrapTar(w, text, io.NewSectionReader(in, 0, size))
+			return cmp.Or(in.err, err) // a broken disk is not the archive's fault
+		}, nil
 	}
 	if text, ending, err := manifestOf(feed.File{ReaderAt: r, Size: size}); err == nil {
 		if ending == vpackEnding || adds(text, fields) == nil {
@@ -136,7 +141,7 @@ func (a *upack) wrap(w io.Writer, text []byte, folder string) error {
 		if folder == "" && strings.EqualFold(a.Names[i], manifestName) {
 			continue
 		}
-		if err := copyEntry(out, f, folder+a.Names[i]); err != nil {
+		if err := a.copyEntry(out, f, folder+a.Names[i]); err != nil {
 			return err
 		}
 	}
