@@ -209,6 +209,8 @@ func TestUploads(t *testing.T) {
 	require.JSONEq(t, `{"name":"form","version":"1.0.0","dependencies":["a","b:1.0.0"]}`, w.content("download/form/1.0.0")[manifestName])
 	w.must(201, "POST", "upload", url.Values{"content-url": {files.URL + "/foreign.zip"}, "name": {"url"}, "version": {"1.0.0"}}.Encode(), "Content-Type", form)
 	require.Equal(t, "a", w.content("download/url/1.0.0")["package/a.txt"])
+	w.must(201, "POST", "upload", `{"name":"curl","version":"1.0.0","contents":["url:1.0.0"]}`, "Content-Type", form)
+	require.Equal(t, "a", w.content("download/curl/1.0.0")["package/a.txt"])
 	w.must(409, "POST", "upload?name=url&version=1.0.0", string(foreign))
 	for _, bad := range []string{files.URL + "/none", files.URL + "/away", "http://localhost:1/", "http://169.254.169.254/latest"} {
 		require.Greater(t, len(w.must(400, "POST", "upload", url.Values{"content-url": {bad}, "name": {"bad"}, "version": {"1.0.0"}}.Encode(), "Content-Type", form)), 20)

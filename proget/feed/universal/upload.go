@@ -1,6 +1,7 @@
 package universal
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
@@ -90,13 +91,16 @@ func queryFields(q url.Values) map[string]any {
 // becomes part of it.
 func (h *handler) upload(w http.ResponseWriter, r *feed.Request, rt route) error {
 	fields := queryFields(r.URL.Query())
-	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	var err error
+	id, err := identify(rt, fields) // before the body comes
+	if err != nil {
+		return err
+	}
+	mediaType, r := bodyType(r)
 	switch mediaType {
-	case "application/json", "application/x-www-form-urlencoded":
+	case jsonMedia, formMedia:
 		err = h.uploadFields(r, rt, fields, mediaType)
 	default:
-		err = h.uploadBody(r, rt, fields)
+		err = h.uploadBody(r, rt, id, fields)
 	}
 	if err != nil {
 		return err
@@ -105,13 +109,40 @@ func (h *handler) upload(w http.ResponseWriter, r *feed.Request, rt route) error
 	return nil
 }
 
+// The media types of bodies that have content among other fields.
+const (
+	jsonMedia = "application/json"
+	formMedia = "application/x-www-form-urlencoded"
+)
+
+// bodyType returns the media type of a request's body, and the request to go on
+// with. curl says of everything that it is a form, unless it is told otherwise, so
+// the beginning of one is looked at.
+func bodyType(r *feed.Request) (string, *feed.Request) {
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if mediaType != formMedia || r.ContentLength == 0 {
+		return mediaType, r
+	}
+	in := bufio.NewReader(r.Body)
+	start, _ := in.Peek(4) // an error comes again
+	again := *r
+	again.Request = r.WithContext(r.Context())
+	again.Body = struct {
+		io.Reader
+		io.Closer
+	}{in, r.Body}
+	switch {
+	case bytes.HasPrefix(start, []byte("PK\x03\x04")), bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
+		mediaType = "application/octet-stream"
+	case bytes.HasPrefix(start, []byte("{")):
+		mediaType = jsonMedia
+	}
+	return mediaType, &again
+}
+
 // uploadBody stores a package while it arrives, if the request says no more of it
 // than which one it is in the path.
-func (h *handler) uploadBody(r *feed.Request, rt route, fields map[string]any) error {
-	id, err := identify(rt, fields)
-	if err != nil {
-		return err
-	}
+func (h *handler) uploadBody(r *feed.Request, rt route, id identity, fields map[string]any) error {
 	body, err := feed.OpenBody(r.Request)
 	if err != nil {
 		return err
@@ -141,12 +172,16 @@ func (h *handler) publish(r *feed.Request, id identity, body io.Reader, size int
 // uploadFields stores a package of a JSON object or a form. A JSON object that has
 // contents is a virtual package itself.
 func (h *handler) uploadFields(r *feed.Request, rt route, fields map[string]any, mediaType string) error {
+	tooLarge := proget.Errorf(proget.ErrTooLarge, "A package within JSON or a form can have %d bytes at most: send its bytes as the body, as application/zip.", maxFields)
+	if r.ContentLength > maxFields {
+		return tooLarge
+	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxFields+1))
 	if err != nil {
 		return proget.WrapError(proget.ErrInvalid, err, "The upload ended before it was complete: send it again.")
 	}
 	if len(text) > maxFields {
-		return proget.Errorf(proget.ErrTooLarge, "A package within JSON or a form can have %d bytes at most: send its bytes as the body, as application/zip.", maxFields)
+		return tooLarge
 	}
 	in, err := readFields(text, mediaType)
 	if err != nil {
@@ -186,7 +221,7 @@ type bodyFields struct {
 }
 
 func readFields(text []byte, mediaType string) (in bodyFields, err error) {
-	if mediaType != "application/json" {
+	if mediaType != jsonMedia {
 		q, err := url.ParseQuery(string(text))
 		if err != nil {
 			return in, proget.WrapError(proget.ErrInvalid, err, "The form cannot be read.")
