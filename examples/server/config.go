@@ -35,23 +35,24 @@ type usageError string
 func (e usageError) Error() string { return string(e) }
 
 type config struct {
-	listen    string
-	address   string
-	beacon    string
-	elect     string
-	roles     []string
-	db        string
-	storage   string
-	keys      string
-	node      string
-	baseURL   string
-	data      string
-	maxUpload int64
-	grace     time.Duration
-	stale     time.Duration
-	drain     time.Duration
-	shutdown  time.Duration
-	upgradeDB bool
+	listen     string
+	address    string
+	beacon     string
+	elect      string
+	roles      []string
+	db         string
+	storage    string
+	keys       string
+	node       string
+	baseURL    string
+	data       string
+	maxUpload  int64
+	fetchHosts []string
+	grace      time.Duration
+	stale      time.Duration
+	drain      time.Duration
+	shutdown   time.Duration
+	upgradeDB  bool
 
 	adminPassword string
 	apiKey        string
@@ -121,7 +122,7 @@ Election (docs/election.md):
 // parse reads flags and environment.
 func parse(args []string) (config, error) {
 	cfg := config{}
-	var roles, maxUpload string
+	var roles, maxUpload, fetchHosts string
 	set := flag.NewFlagSet("server", flag.ContinueOnError)
 	set.SetOutput(io.Discard) // one clear line instead of the whole help
 	text := func(p *string, name, value, help string) {
@@ -143,6 +144,7 @@ func parse(args []string) (config, error) {
 	text(&cfg.node, "node", host, "`name` of this node, unique in the cluster")
 	text(&cfg.baseURL, "base-url", "", "`URL` under which clients reach the cluster (default: as each request says)")
 	text(&maxUpload, "max-upload", "10GB", "largest package `size` accepted")
+	text(&fetchHosts, "fetch-hosts", "", "`hosts` from which universal feeds may fetch files that clients name by URL, separated by commas; * for all, those that only this machine can reach included")
 	set.DurationVar(&cfg.grace, "grace", 24*time.Hour, "how long the files of a deleted version are kept, so that it can be brought back")
 	set.DurationVar(&cfg.stale, "stale-servers", 30*24*time.Hour, "how long a server may be silent before a job removes it from the list")
 	set.DurationVar(&cfg.drain, "drain", 3*time.Second, "how long load balancers may take to notice, on SIGTERM, that this node stops")
@@ -162,6 +164,9 @@ func parse(args []string) (config, error) {
 	}
 	if set.NArg() > 0 {
 		return cfg, usageError(fmt.Sprintf("what is %q? Flags come after the command and begin with -", set.Arg(0)))
+	}
+	if cfg.fetchHosts, err = parseHosts(fetchHosts); err != nil {
+		return cfg, err
 	}
 	return cfg, cfg.complete(roles, maxUpload)
 }
@@ -269,7 +274,7 @@ func (c *config) checkRoles(roles string) error {
 // checkFirstStart finds what an unattended first start would stumble over.
 func (c *config) checkFirstStart() error {
 	first := node.FirstStart{Password: c.adminPassword, APIKey: c.apiKey, Feeds: c.feeds}
-	if err := first.Check(types()); err != nil {
+	if err := first.Check(c.types()); err != nil {
 		return usageError("first start (PROGET_ADMIN_PASSWORD, PROGET_API_KEY, PROGET_FEEDS): " + proget.Message(err))
 	}
 	return nil
@@ -348,6 +353,19 @@ func parseSize(text string) (int64, error) {
 		return 0, wrong
 	}
 	return n << shift, nil
+}
+
+// parseHosts reads host,host:port.
+func parseHosts(text string) (hosts []string, err error) {
+	for host := range strings.SplitSeq(text, ",") {
+		if host = strings.TrimSpace(host); strings.ContainsAny(host, "/@ ") {
+			return nil, usageError(fmt.Sprintf("-fetch-hosts %q: give hosts, with or without a port, as in downloads.example.com", host))
+		}
+		if host != "" {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts, nil
 }
 
 // parseFeeds reads name:type,name:type.

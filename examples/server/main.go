@@ -26,6 +26,7 @@ import (
 	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/election"
 	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/feed/asset"
 	"github.com/proget-go/ha/proget/feed/npm"
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/feed/oci"
@@ -44,8 +45,11 @@ func services() []storage.Service {
 }
 
 // types are the feed types this server knows.
-func types() []feed.Type {
-	return []feed.Type{nuget.New(nil), nuget.Chocolatey(nil), nuget.PowerShell(nil), npm.New(), oci.New(), pypi.New(), universal.New()}
+func (c *config) types() []feed.Type {
+	return []feed.Type{
+		nuget.New(nil), nuget.Chocolatey(nil), nuget.PowerShell(nil), npm.New(), pypi.New(), oci.New(),
+		universal.New(&universal.Options{FetchHosts: c.fetchHosts}), asset.New(),
+	}
 }
 
 func main() {
@@ -210,7 +214,7 @@ func serve(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer store.Close()
-	secrets, err := node.Initialize(ctx, store, types(), node.FirstStart{
+	secrets, err := node.Initialize(ctx, store, cfg.types(), node.FirstStart{
 		Password: cfg.adminPassword, APIKey: cfg.apiKey, Feeds: cfg.feeds})
 	if err != nil {
 		return err
@@ -233,7 +237,7 @@ func serve(ctx context.Context, cfg config) error {
 		defer beacon.Close()
 	}
 	n, err := node.New(ctx, node.Config{
-		DB: store, Blobs: blobs, Keys: keys, Feeds: types(), Name: cfg.node, Roles: cfg.roles, BaseURL: cfg.baseURL,
+		DB: store, Blobs: blobs, Keys: keys, Feeds: cfg.types(), Name: cfg.node, Roles: cfg.roles, BaseURL: cfg.baseURL,
 		Address: "http://" + cfg.reached(listener.Addr()), Elect: elector, Beacon: beacon,
 		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, Grace: cfg.grace, StaleServers: cfg.stale, Tracing: traces})
 	if err != nil {
@@ -301,8 +305,8 @@ func greet(cfg config, url string, secrets *node.Secrets) {
 	}
 	if secrets != nil && slices.Contains(cfg.roles, node.RoleWeb) {
 		for _, f := range secrets.Feeds {
-			i := slices.IndexFunc(types(), func(t feed.Type) bool { return t.Name == f.Type })
-			fmt.Printf("  Feed       %s\n", types()[i].StartURL(url, f))
+			i := slices.IndexFunc(cfg.types(), func(t feed.Type) bool { return t.Name == f.Type })
+			fmt.Printf("  Feed       %s\n", cfg.types()[i].StartURL(url, f))
 		}
 	}
 	if secrets == nil {

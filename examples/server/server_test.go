@@ -191,6 +191,7 @@ func TestWrongUse(t *testing.T) {
 		"size":              {args: []string{"-max-upload", "plenty"}, want: "500MB"},
 		"no size":           {args: []string{"-max-upload", "0"}, want: "500MB"},
 		"huge size":         {args: []string{"-max-upload", "999999999T"}, want: "500MB"},
+		"hosts to fetch":    {args: []string{"-fetch-hosts", "a.example, https://b.example"}, want: "-fetch-hosts"},
 		"election":          {args: []string{"-elect", "dice"}, want: "etcd://"},
 		"etcd":              {args: []string{"-elect", "etcd://me:secret@here/x"}, want: "HOST:2379"},
 		"etcd's prefix":     {env: []string{"PROGET_ELECT=etcd://me:secret@here:2379"}, want: "prefix"},

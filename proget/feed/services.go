@@ -134,6 +134,11 @@ type Uploads interface {
 	// says that another chunk is due.
 	Append(ctx context.Context, r UploadRef, offset int64, body io.Reader) (int64, error)
 
+	// PutPart takes the part of size bytes that begins at offset; parts come in any
+	// order. It returns proget.ErrInvalid if the part has another size or overlaps
+	// one that has arrived, and proget.ErrTooLarge if it has more bytes.
+	PutPart(ctx context.Context, r UploadRef, offset, size int64, body io.Reader) error
+
 	// Finish ends an upload and returns what was uploaded, for Upload.Stored or
 	// Hold, whichever comes within the grace period of garbage collection. want
 	// are digests that the client claims; if one differs, or a part is missing,

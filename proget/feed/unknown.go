@@ -18,7 +18,7 @@ var ErrMethod = errors.New("method not allowed")
 // is told.
 func Unknown(w http.ResponseWriter, r *http.Request, known func(method string) bool, hint string) error {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 		if known(method) {
 			allowed = append(allowed, method)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/publish"
 )
 
 // newHandler mounts everything under its literal first segment: the standard
@@ -251,6 +252,21 @@ func (n *Node) guardWrite(task proget.Task) error {
 		return proget.Errorf(proget.ErrUnavailable, "This server cannot take changes now. %s", strings.Join(problems, " "))
 	}
 	return nil
+}
+
+// guarded is the publisher of the feed types. Some publish while they answer a
+// request that needs no permission to do so, and is not guarded as one that does.
+type guarded struct {
+	*publish.Publisher
+	node *Node
+}
+
+// Publish implements feed.Publisher.
+func (g guarded) Publish(ctx context.Context, u feed.Upload) (*proget.Version, error) {
+	if err := g.node.guardWrite(proget.TaskPublish); err != nil {
+		return nil, err
+	}
+	return g.Publisher.Publish(ctx, u)
 }
 
 // guardSession refuses a change that a browser was led to by another site.

@@ -226,5 +226,5 @@ func (n *Node) warnings() []string { return n.registry.Warnings() }
 
 // services is what feed types see of the node.
 func (n *Node) services() feed.Services {
-	return feed.Services{Packages: n.catalog, Feeds: n, Publisher: n.publisher, Search: n.searcher, Files: n.files, Uploads: n.uploads, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
+	return feed.Services{Packages: n.catalog, Feeds: n, Publisher: guarded{n.publisher, n}, Search: n.searcher, Files: n.files, Uploads: n.uploads, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
 }

@@ -62,7 +62,7 @@ func (w *world) start(t testing.TB, name string, change ...func(*node.Config)) *
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), w.database, nil)
 	require.NoError(t, err)
-	cfg := node.Config{DB: store, Blobs: w.blobs, Keys: w.keys, Feeds: []feed.Type{nuget.New(nil), universal.New()}, Name: name,
+	cfg := node.Config{DB: store, Blobs: w.blobs, Keys: w.keys, Feeds: []feed.Type{nuget.New(nil), universal.New(nil)}, Name: name,
 		FirstStart: &node.FirstStart{Password: "password", APIKey: apiKey}, CacheDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
 	for _, c := range change {
 		c(&cfg)

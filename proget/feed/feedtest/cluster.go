@@ -41,8 +41,9 @@ type Cluster struct {
 	folder string
 }
 
-// Start starts a cluster.
-func Start(t testing.TB, typ feed.Type) *Cluster {
+// Start starts a cluster. It has feeds of other types, too, if there are such,
+// beside the feed of typ and called by their types' names.
+func Start(t testing.TB, typ feed.Type, others ...feed.Type) *Cluster {
 	t.Helper()
 	c := &Cluster{Password: "correct horse", Key: "key-of-the-tests", folder: t.TempDir(), mount: "/" + typ.MountName() + "/" + typ.Name}
 	blobs, err := storage.OpenFolder(c.folder, nil)
@@ -55,7 +56,7 @@ func Start(t testing.TB, typ feed.Type) *Cluster {
 	for _, name := range []string{"a", "b", "c"} {
 		store, err := sqlite.Open(t.Context(), database, nil)
 		require.NoError(t, err)
-		n, err := node.New(t.Context(), node.Config{DB: store, Blobs: blobs, Keys: keys, Feeds: []feed.Type{typ}, Name: name, Roles: []string{node.RoleWeb},
+		n, err := node.New(t.Context(), node.Config{DB: store, Blobs: blobs, Keys: keys, Feeds: append([]feed.Type{typ}, others...), Name: name, Roles: []string{node.RoleWeb},
 			FirstStart: &node.FirstStart{Password: c.Password, APIKey: c.Key}, CacheDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(context.Background())

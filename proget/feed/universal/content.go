@@ -50,26 +50,56 @@ func (h *handler) download(w http.ResponseWriter, r *feed.Request, rt route) err
 	format := r.URL.Query().Get("contentOnly")
 	switch format {
 	case "":
-		return h.services.Files.Serve(w, r, v, v.Files[0], "application/zip")
+		file, err := h.packageFile(r.Context(), r, v, outermost())
+		if err != nil {
+			return err
+		}
+		return h.services.Files.Serve(w, r, v, file, "application/zip")
 	case "zip", "tgz":
 		return h.contentOnly(w, r, v, format)
 	}
 	return proget.Errorf(proget.ErrInvalid, "contentOnly is %.20q; use zip or tgz.", format)
 }
 
+// downloadVirtual sends the manifest of a virtual package.
+func (h *handler) downloadVirtual(w http.ResponseWriter, r *feed.Request, rt route) error {
+	v, err := h.version(r, rt)
+	if err != nil {
+		return err
+	}
+	if !isVirtual(v) {
+		return proget.Errorf(proget.ErrInvalid, "%s %s is no virtual package: download it.", v.Name, v.Version)
+	}
+	return h.services.Files.Serve(w, r, nil, v.Files[0], "application/json")
+}
+
+// openPackage opens the file of a package. The caller closes it.
+func (h *handler) openPackage(r *feed.Request, v *proget.Version) (*upack, feed.Content, error) {
+	file, err := h.packageFile(r.Context(), r, v, outermost())
+	if err != nil {
+		return nil, nil, err
+	}
+	content, err := h.services.Files.Open(r.Context(), file)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := open(content, content.Size())
+	if err != nil {
+		_ = content.Close()
+		return nil, nil, err
+	}
+	return a, content, nil
+}
+
 // contentOnly sends what lies under package/ as an archive of its own, made
 // while it is sent.
 func (h *handler) contentOnly(w http.ResponseWriter, r *feed.Request, v *proget.Version, format string) error {
-	content, err := h.services.Files.Open(r.Context(), v.Files[0])
+	a, content, err := h.openPackage(r, v)
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	a, err := open(content, content.Size())
-	if err != nil {
-		return err
-	}
-	name := strings.TrimSuffix(v.Files[0].Name, ".upack") + "." + format
+	name := strings.TrimSuffix(strings.TrimSuffix(v.Files[0].Name, upackEnding), vpackEnding) + "." + format
 	w.Header().Set("Content-Type", map[string]string{"zip": "application/zip", "tgz": "application/gzip"}[format])
 	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 	if r.Method == http.MethodHead {
@@ -104,18 +134,7 @@ func (a *upack) each(fn func(name string, f *zip.File) error) error {
 func (a *upack) writeZip(w io.Writer) error {
 	out := zip.NewWriter(w)
 	err := a.each(func(name string, f *zip.File) error {
-		header := f.FileHeader
-		header.Name = name
-		entry, err := out.CreateRaw(&header)
-		if err != nil {
-			return err
-		}
-		raw, err := f.OpenRaw()
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(entry, raw)
-		return err
+		return a.copyEntry(out, f, name)
 	})
 	return errors.Join(err, out.Close())
 }
@@ -152,15 +171,11 @@ func (h *handler) downloadFile(w http.ResponseWriter, r *feed.Request, rt route)
 	if want == "" {
 		return proget.Errorf(proget.ErrInvalid, "Name the file within the package: ?path=package/….")
 	}
-	content, err := h.services.Files.Open(r.Context(), v.Files[0])
+	a, content, err := h.openPackage(r, v)
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	a, err := open(content, content.Size())
-	if err != nil {
-		return err
-	}
 	for i, name := range a.Names {
 		if strings.EqualFold(name, want) {
 			return h.serveEntry(w, r, a.File[i], path.Base(name))

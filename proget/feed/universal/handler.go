@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,7 +18,14 @@ const jsonType = "application/json; charset=utf-8"
 // maxList bounds what one list holds.
 const maxList = 1000
 
-type handler struct{ services feed.Services }
+// maxCounted bounds the packages whose versions meta counts. A feed of more does
+// not say how many versions it has.
+const maxCounted = 2000
+
+type handler struct {
+	services feed.Services
+	fetcher  *fetcher
+}
 
 var _ feed.Handler = (*handler)(nil)
 
@@ -46,8 +52,10 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 		return h.meta(w, r)
 	case search:
 		return h.search(w, r)
-	case unsupported:
-		return proget.Errorf(proget.ErrInvalid, "This server does not import from asset directories yet: upload the package instead.")
+	case downloadVirtual:
+		return h.downloadVirtual(w, r, rt)
+	case importPackage:
+		return h.importPackage(w, r)
 	}
 	known := func(method string) bool { return parse(method, r.Path).action != unknown }
 	return feed.Unknown(w, r.Request, known, "universal feeds have packages, versions, download and upload.")
@@ -119,7 +127,10 @@ func describePackage(p *feed.Package) packageDocument {
 
 func describeVersion(v *proget.Version) versionDocument {
 	m, file := readManifest(v), v.Files[0]
-	return versionDocument{Group: m.Group, Name: m.Name, Version: v.Version, IsLocal: true, SHA1: file.Digests[proget.SHA1],
+	if isVirtual(v) {
+		file, _ = constructed(v) // of one that nobody has asked for, neither is known
+	}
+	return versionDocument{Group: m.Group, Name: m.Name, Version: v.Version, IsLocal: true, IsVirtual: isVirtual(v), SHA1: file.Digests[proget.SHA1],
 		Title: m.Title, Description: m.Description, Downloads: v.Downloads, Published: v.Published, Size: file.Size}
 }
 
@@ -167,21 +178,14 @@ func (h *handler) packages(w http.ResponseWriter, r *feed.Request) error {
 		return err
 	}
 	list := []packageDocument{}
-	group := strings.ToLower(r.URL.Query().Get("group"))
-	for after := ""; len(list) < limit; {
-		page, err := h.services.Packages.List(r.Context(), r.Feed, after, 200)
-		if err != nil {
-			return err
+	err = h.each(r, func(p *feed.Package) bool {
+		if len(list) < limit {
+			list = append(list, describePackage(p))
 		}
-		if len(page) == 0 {
-			break
-		}
-		for _, p := range page {
-			if d := describePackage(p); len(list) < limit && (group == "" || strings.ToLower(d.Group) == group) {
-				list = append(list, d)
-			}
-		}
-		after = page[len(page)-1].Key
+		return len(list) < limit
+	})
+	if err != nil {
+		return err
 	}
 	return serveJSON(w, r, list)
 }
@@ -201,7 +205,7 @@ func (h *handler) versions(w http.ResponseWriter, r *feed.Request) error {
 	}
 	name, q := queryName(r), r.URL.Query()
 	if name == "" {
-		return proget.Errorf(proget.ErrInvalid, "Name the package: versions?group=…&name=….")
+		return h.allVersions(w, r, limit)
 	}
 	p, err := h.find(r, name)
 	if err != nil {
@@ -228,16 +232,47 @@ func (h *handler) versions(w http.ResponseWriter, r *feed.Request) error {
 	return serveJSON(w, r, list)
 }
 
+// allVersions lists the versions of all packages, or of those of a group.
+func (h *handler) allVersions(w http.ResponseWriter, r *feed.Request, limit int) error {
+	list := []versionDocument{}
+	err := h.each(r, func(p *feed.Package) bool {
+		for i := len(p.Versions) - 1; i >= 0 && len(list) < limit; i-- {
+			list = append(list, describeVersion(p.Versions[i]))
+		}
+		return len(list) < limit
+	})
+	if err != nil {
+		return err
+	}
+	return serveJSON(w, r, list)
+}
+
+// each calls fn for the packages of the feed, or of the group that the query names,
+// until it returns false.
+func (h *handler) each(r *feed.Request, fn func(*feed.Package) bool) error {
+	group := strings.ToLower(r.URL.Query().Get("group"))
+	for after := ""; ; {
+		page, err := h.services.Packages.List(r.Context(), r.Feed, after, 200)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, p := range page {
+			if after = p.Key; group != "" && strings.ToLower(readManifest(newest(p)).Group) != group {
+				continue
+			}
+			if !fn(p) {
+				return nil
+			}
+		}
+	}
+}
+
 func (h *handler) entries(r *feed.Request, v *proget.Version) ([]entry, error) {
-	content, err := h.services.Files.Open(r.Context(), v.Files[0])
+	a, content, err := h.openPackage(r, v)
 	if err != nil {
 		return nil, err
 	}
 	defer content.Close()
-	a, err := open(content, content.Size())
-	if err != nil {
-		return nil, err
-	}
 	var list []entry
 	for i, f := range a.File {
 		list = append(list, entry{a.Names[i], f.UncompressedSize64, f.Modified.UTC()})
@@ -250,10 +285,23 @@ func (h *handler) meta(w http.ResponseWriter, r *feed.Request) error {
 	if err != nil {
 		return err
 	}
-	return serveJSON(w, r, map[string]any{
+	answer := map[string]any{
 		"apiVersion": "2.0.0", "name": r.Feed.Name, "description": r.Feed.Description, "packageCount": hits.Total,
-		"services": []string{"packages", "versions", "download", "download-file", "upload", "delete", "search"},
+		"services": []string{"packages", "versions", "download", "download-file", "download-vpack", "upload", "import", "delete", "search"},
+	}
+	packages, versions := 0, 0
+	err = h.each(r, func(p *feed.Package) bool {
+		packages++
+		versions += len(p.Versions)
+		return packages <= maxCounted
 	})
+	if err != nil {
+		return err
+	}
+	if packages <= maxCounted {
+		answer["packageVersionCount"] = versions
+	}
+	return serveJSON(w, r, answer)
 }
 
 func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
@@ -281,40 +329,6 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 		list = append(list, describePackage(p))
 	}
 	return serveJSON(w, r, list)
-}
-
-// upload stores a package while it arrives. What the path or the query say of
-// it must agree with the package itself.
-func (h *handler) upload(w http.ResponseWriter, r *feed.Request, rt route) error {
-	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "application/json" {
-		return proget.Errorf(proget.ErrInvalid, "This server takes the package's bytes as the body, not inside JSON.")
-	}
-	body, err := feed.OpenBody(r.Request)
-	if err != nil {
-		return err
-	}
-	name, version := rt.name, rt.version
-	if fromQuery := queryName(r); fromQuery != "" {
-		name = fromQuery
-	}
-	if fromQuery := r.URL.Query().Get("version"); fromQuery != "" {
-		version = fromQuery
-	}
-	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: body, Size: body.Size, Name: body.Name, By: r.Principal,
-		Check: func(m *feed.Manifest) error {
-			if name != "" && !strings.EqualFold(name, m.Name) || version != "" && !strings.EqualFold(version, m.Version) {
-				return proget.Errorf(proget.ErrInvalid, "The package is %s %s, but the request names %.300s %.100s.", m.Name, m.Version, name, version)
-			}
-			return nil
-		}})
-	if body.Err() != nil {
-		return body.Err()
-	}
-	if err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusCreated)
-	return nil
 }
 
 func (h *handler) remove(w http.ResponseWriter, r *feed.Request, rt route) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -51,6 +52,12 @@ var (
 	validTag   = regexp.MustCompile(`^[A-Za-z._-][0-9A-Za-z._-]{0,49}$`)
 )
 
+// isVersion reports that a text is a version as upack.json has it.
+func isVersion(text string) bool {
+	_, err := semver.StrictNewVersion(text)
+	return err == nil
+}
+
 // check returns proget.ErrInvalid and a sentence for the package's author.
 func (m manifest) check() error {
 	invalid := func(format string, args ...any) error { return proget.Errorf(proget.ErrInvalid, format, args...) }
@@ -69,7 +76,12 @@ func (m manifest) check() error {
 	if _, err := semver.StrictNewVersion(m.Version); err != nil {
 		return proget.WrapError(proget.ErrInvalid, err, "The version %.60q in upack.json is no SemVer 2.0.0 version, as in 1.2.3.", m.Version)
 	}
+	seen := make(map[string]bool)
 	for _, tag := range m.Tags {
+		if seen[tag] {
+			return invalid("The tag %.60q is in upack.json twice.", tag)
+		}
+		seen[tag] = true
 		if !validTag.MatchString(tag) {
 			return invalid("The tag %.60q in upack.json is not valid: use 1 to 50 letters, digits, '.', '_' and '-', beginning with no digit.", tag)
 		}
@@ -112,35 +124,87 @@ func dotted(group string) bool {
 	return false
 }
 
-// inspect is feed.Type's Inspect.
+// inspect is feed.Type's Inspect. A file that begins as a JSON object does is a
+// virtual package.
 func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
-	a, err := open(f, f.Size)
+	text, ending, err := manifestOf(f)
 	if err != nil {
 		return nil, err
 	}
-	text, err := a.manifest()
+	m, whole, err := readJSON(text)
 	if err != nil {
 		return nil, err
 	}
-	var m manifest
-	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object of the expected form.")
-	}
-	if err := m.check(); err != nil {
-		return nil, err
-	}
-	if err := checkKeys(text); err != nil {
-		return nil, err
-	}
-	var whole map[string]any // fields of others are kept
-	if err := json.Unmarshal(text, &whole); err != nil {
-		return nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object.")
+	if ending == vpackEnding {
+		if _, err := readVirtual(text); err != nil {
+			return nil, err
+		}
 	}
 	version, _ := semver.StrictNewVersion(m.Version) // checked
 	return &feed.Manifest{
 		Name: m.fullName(), Version: m.Version, Prerelease: version.Prerelease() != "",
-		FileName: m.Name + "-" + m.Version + ".upack", Data: whole,
+		FileName: m.Name + "-" + m.Version + ending, Data: whole,
 	}, nil
+}
+
+// manifestOf returns the manifest of a package file, and the ending of such files.
+func manifestOf(f feed.File) (text []byte, ending string, err error) {
+	in := &readError{ReaderAt: f}
+	start := make([]byte, 512)
+	n, _ := in.ReadAt(start, 0)
+	if in.err != nil {
+		return nil, "", in.err
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(start[:n], "\ufeff \t\r\n"), []byte("{")) {
+		a, err := open(f, f.Size)
+		if err != nil {
+			return nil, "", err
+		}
+		text, err = a.manifest()
+		return text, upackEnding, err
+	}
+	if f.Size > maxManifest {
+		return nil, "", proget.Errorf(proget.ErrInvalid, "A virtual package's manifest has at most %d KiB.", maxManifest>>10)
+	}
+	text, err = io.ReadAll(io.NewSectionReader(in, 0, f.Size))
+	if err != nil {
+		return nil, "", err
+	}
+	text, err = checkText(text)
+	return text, vpackEnding, err
+}
+
+// readError remembers whether reading failed otherwise than at the end.
+type readError struct {
+	io.ReaderAt
+	err error
+}
+
+// ReadAt implements [io.ReaderAt].
+func (r *readError) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}
+
+// readJSON reads a manifest, as the server knows it and whole: fields of others
+// are kept.
+func readJSON(text []byte) (m manifest, whole map[string]any, err error) {
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object of the expected form.")
+	}
+	if err := m.check(); err != nil {
+		return m, nil, err
+	}
+	if err := checkKeys(text); err != nil {
+		return m, nil, err
+	}
+	if err := json.Unmarshal(text, &whole); err != nil {
+		return m, nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object.")
+	}
+	return m, whole, nil
 }
 
 // upack is an open package file.
@@ -195,9 +259,14 @@ func (a *upack) manifest() ([]byte, error) {
 	if err != nil {
 		return nil, a.invalid(err, "upack.json cannot be decompressed: the package is damaged.")
 	}
+	return checkText(text)
+}
+
+// checkText returns the text of a manifest without a byte order mark.
+func checkText(text []byte) ([]byte, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !utf8.Valid(text) || bytes.Contains(text, []byte(`\u0000`)) {
-		return nil, a.invalid(nil, "upack.json is not valid UTF-8 text.")
+		return nil, proget.Errorf(proget.ErrInvalid, "upack.json is not valid UTF-8 text.")
 	}
 	return text, nil
 }

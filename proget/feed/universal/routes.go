@@ -21,7 +21,8 @@ const (
 	remove
 	meta
 	search
-	unsupported
+	downloadVirtual
+	importPackage
 )
 
 // A route is a parsed request. Groups contain slashes, so paths are read from
@@ -39,30 +40,32 @@ func parse(method, path string) route {
 	if err != nil {
 		return route{}
 	}
-	read := method == http.MethodGet || method == http.MethodHead
+	get := method == http.MethodGet || method == http.MethodHead
 	write := method == http.MethodPut || method == http.MethodPost
 	switch {
 	case first == "" && write:
 		return route{action: upload}
 	case first == "upload" && write:
-		return named(upload, rest)
-	case first == "import" && write:
-		return route{action: unsupported}
+		return read(upload, rest)
+	case first == "import" && write && rest == "":
+		return route{action: importPackage}
 	case first == "delete" && (method == http.MethodDelete || method == http.MethodPost):
-		return named(remove, rest)
-	case first == "download" && read:
-		return named(download, rest)
-	case first == "download-file" && read:
-		return named(downloadFile, rest)
-	case read && rest == "":
+		return read(remove, rest)
+	case first == "download" && get:
+		return read(download, rest)
+	case first == "download-file" && get:
+		return read(downloadFile, rest)
+	case first == "download-vpack" && get:
+		return read(downloadVirtual, rest)
+	case get && rest == "":
 		return route{action: map[string]action{"packages": listPackages, "versions": listVersions, "meta": meta, "search": search}[first]}
 	}
 	return route{}
 }
 
-// named takes [group/]name[/version] apart: what ends in something that begins
+// read takes [group/]name[/version] apart: what ends in something that begins
 // with a digit and has a dot is a version.
-func named(a action, rest string) route {
+func read(a action, rest string) route {
 	rest = strings.Trim(rest, "/")
 	i := strings.LastIndexByte(rest, '/')
 	if i > 0 && looksLikeVersion(rest[i+1:]) {
@@ -77,7 +80,7 @@ func looksLikeVersion(s string) bool {
 
 func (rt route) task() proget.Task {
 	switch rt.action {
-	case upload, unsupported:
+	case upload, importPackage:
 		return proget.TaskPublish
 	case remove:
 		return proget.TaskManage

@@ -5,6 +5,10 @@
 //
 // A package is identified by group and name, compared without regard to case;
 // its version follows SemVer 2.0.0, build metadata being no part of identity.
+//
+// A virtual package is a manifest that says of what other packages and files the
+// package is made. That happens when somebody asks for it first; the result is kept
+// with the version, so that it is the same for everybody from then on.
 package universal
 
 import (
@@ -19,14 +23,16 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// New returns the feed type "universal", mounted under /upack/.
-func New() feed.Type {
+// New returns the feed type "universal", mounted under /upack/. opts may be nil.
+func New(opts *Options) feed.Type {
+	fetcher := newFetcher(opts)
 	return feed.Type{
 		Name: "universal", Title: "Universal", Mount: "upack",
 		Algorithms: []proget.Algorithm{proget.SHA1, proget.MD5, proget.SHA512},
 		NameKey:    strings.ToLower, VersionKey: versionKey, CompareVersions: compareVersions,
-		Inspect: inspect, Summary: summary, Install: install, Form: &feed.Form{Accept: ".upack,.zip"},
-		Handler:    func(s feed.Services) feed.Handler { return &handler{s} },
+		Inspect: inspect, Summary: summary, Install: install,
+		Handler:    func(s feed.Services) feed.Handler { return &handler{s, fetcher} },
+		Form:       &feed.Form{Accept: upackEnding + "," + vpackEnding},
 		WriteError: writeError,
 	}
 }

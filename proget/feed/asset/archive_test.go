@@ -1,0 +1,121 @@
+package asset_test
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func zipped(t testing.TB, files ...string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(files); i += 2 {
+		w, err := z.Create(files[i])
+		require.NoError(t, err)
+		_, err = io.WriteString(w, files[i+1])
+		require.NoError(t, err)
+	}
+	require.NoError(t, z.Close())
+	return b.String()
+}
+
+func tarred(t testing.TB, headers ...tar.Header) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for _, h := range headers {
+		text := h.Linkname
+		if h.Typeflag == tar.TypeReg {
+			h.Size, h.Linkname = int64(len(text)), ""
+		}
+		require.NoError(t, w.WriteHeader(&h))
+		if h.Typeflag == tar.TypeReg {
+			_, err := io.WriteString(w, text)
+			require.NoError(t, err)
+		}
+	}
+	require.NoError(t, w.Close())
+	require.NoError(t, z.Close())
+	return b.String()
+}
+
+// TestArchives: what is exported can be imported, and an import replaces only what
+// it is told to.
+func TestArchives(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	d.must(201, "POST", "dir/from/empty", "")
+	for _, p := range []string{"from/a.txt", "from/b/c.txt", "from/b/ü.txt"} {
+		d.must(201, "PUT", "content/"+escape(p), "content of "+p)
+	}
+	for _, format := range []string{"zip", "tgz"} {
+		archive := d.must(200, "GET", "export/from?recursive=true&format="+format, "")
+		require.Contains(t, d.must(200, "POST", "import/to/"+format+"?format="+format, archive), "3 files were imported")
+		require.Equal(t, []string{"a.txt", "b/", "b/c.txt", "b/ü.txt", "empty/"}, cut(d.list("to/"+format+"?recursive=true"), "to/"+format+"/"))
+		require.Equal(t, "content of from/b/c.txt", d.must(200, "GET", "content/to/"+format+"/b/c.txt", ""))
+		d.must(200, "POST", "import/flat-"+format+"?format="+format, d.must(200, "GET", "export/from?format="+format, ""))
+		require.Equal(t, []string{"a.txt", "b/", "empty/"}, cut(d.list("flat-"+format), "flat-"+format+"/"))
+	}
+	archive := zipped(t, "a.txt", "new", "d.txt", "new")
+	require.Contains(t, d.must(200, "POST", "import/from?format=zip", archive), "1 files were imported; 1 ")
+	require.Equal(t, "content of from/a.txt", d.must(200, "GET", "content/from/a.txt", ""))
+	require.Contains(t, d.must(200, "POST", "import/from?format=zip&overwrite=true", archive), "2 files were imported")
+	require.Equal(t, "new", d.must(200, "GET", "content/from/a.txt", ""))
+	d.must(400, "POST", "import/from/a.txt?format=zip", archive)
+	head := d.do("HEAD", "export/from?format=zip", "")
+	require.Equal(t, `attachment; filename=from.zip`, head.Header.Get("Content-Disposition"))
+}
+
+func cut(paths []string, prefix string) []string {
+	for i := range paths {
+		paths[i] = strings.TrimPrefix(paths[i], prefix)
+	}
+	return paths
+}
+
+// TestHostileArchives: of an archive whose names are not all good, nothing is
+// imported.
+func TestHostileArchives(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	reg := func(name, text string) tar.Header {
+		return tar.Header{Typeflag: tar.TypeReg, Name: name, Linkname: text, Mode: 0o644}
+	}
+	good := tarred(t, reg("good", strings.Repeat("x", 5000)))
+	damaged := []byte(zipped(t, "good", "1", "damaged", "2222222222"))
+	damaged[bytes.LastIndex(damaged, []byte("damaged"))-46+16] ^= 1 // the sum
+	for name, tc := range map[string]struct{ format, archive string }{
+		"nothing":             {"zip", ""},
+		"junk":                {"zip", "junk"},
+		"junk in gzip":        {"tgz", "junk"},
+		"parent":              {"zip", zipped(t, "good", "", "../x", "")},
+		"parent by backslash": {"zip", zipped(t, "good", "", `a\..\..\x`, "")},
+		"absolute":            {"zip", zipped(t, "good", "", "/x", "")},
+		"drive":               {"zip", zipped(t, "good", "", "c:x", "")},
+		"control":             {"zip", zipped(t, "good", "", "a\nb", "")},
+		"twice":               {"zip", zipped(t, "good", "", "GOOD", "")},
+		"file and folder":     {"zip", zipped(t, "good", "", "good/x", "")},
+		"truncated":           {"zip", zipped(t, "good", "")[:40]},
+		"tar: parent":         {"tgz", tarred(t, reg("good", ""), reg("a/../../x", ""))},
+		"tar: absolute":       {"tgz", tarred(t, reg("good", ""), reg("/etc/passwd", ""))},
+		"tar: link":           {"tgz", tarred(t, reg("good", ""), tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "/etc/passwd"})},
+		"tar: device":         {"tgz", tarred(t, tar.Header{Typeflag: tar.TypeFifo, Name: "f"})},
+		"tar: truncated":      {"tgz", good[:len(good)-12]},
+		"tar: gzip's sum":     {"tgz", good[:len(good)-8] + "12345678"},
+		"tar: long":           {"tgz", tarred(t, reg("good", ""), reg(strings.Repeat("n", 395), ""))},
+	} {
+		text := d.must(400, "POST", "import/into?format="+tc.format, tc.archive)
+		require.Greater(t, len(text), 20, name)
+		require.Empty(t, d.list(""), name)
+	}
+	require.Contains(t, d.must(400, "POST", "import/into?format=zip", string(damaged)), "1 files were imported before")
+	require.Equal(t, []string{"into/good"}, d.list("into"))
+}

@@ -1,0 +1,259 @@
+package asset
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+const jsonType = "application/json; charset=utf-8"
+
+type handler struct{ services feed.Services }
+
+var _ feed.Handler = (*handler)(nil)
+
+// Task implements feed.Handler.
+func (h *handler) Task(r *feed.Request) proget.Task {
+	a, _ := parse(r.Method, r.Path)
+	return a.task()
+}
+
+// ServeFeed implements feed.Handler.
+func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
+	a, text := parse(r.Method, r.Path)
+	if a == unknown {
+		known := func(method string) bool { a, _ := parse(method, r.Path); return a != unknown }
+		return feed.Unknown(w, r.Request, known, "asset directories have content, dir, delete, metadata, import and export.")
+	}
+	p, err := readPath(text)
+	if err != nil {
+		return err
+	}
+	switch a {
+	case getContent:
+		return h.getContent(w, r, p)
+	case createContent, putContent, replaceContent:
+		return h.putContent(w, r, p, a)
+	case deleteContent:
+		return h.deleteContent(w, r, p)
+	case listFolder:
+		return h.listFolder(w, r, p)
+	case makeFolder:
+		if err := h.makeFolder(r, p); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusCreated)
+		return nil
+	case deleteItem:
+		return h.deleteItem(w, r, p)
+	case exportFolder:
+		return h.exportFolder(w, r, p)
+	case importArchive:
+		return h.importArchive(w, r, p)
+	case getMetadata:
+		return h.getMetadata(w, r, p)
+	}
+	return h.setMetadata(w, r, p)
+}
+
+// flag reads a parameter that is true or false. ProGet's clients write
+// "recursive=false)", and who asks for anything else means no.
+func flag(r *feed.Request, name string) bool {
+	return strings.EqualFold(strings.TrimRight(r.URL.Query().Get(name), ")"), "true")
+}
+
+func serveJSON(w http.ResponseWriter, r *feed.Request, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	feed.NewDocument(jsonType, body).Serve(w, r.Request)
+	return nil
+}
+
+func (h *handler) listFolder(w http.ResponseWriter, r *feed.Request, p path) error {
+	list := &list{w: w, r: r}
+	err := h.walk(r.Context(), r.Feed, p, flag(r, "recursive"), func(e entry) error { return list.add(e.describe(r.Base)) })
+	return list.end(h, err)
+}
+
+// maxDocument is up to how many bytes a list is a document with an ETag.
+const maxDocument = 4 << 20
+
+// A list is a JSON array on its way to a client. A short one is a document; a long
+// one is sent while it is made.
+type list struct {
+	w    http.ResponseWriter
+	r    *feed.Request
+	body bytes.Buffer
+	some bool // has an item
+	sent bool // has begun to be sent
+}
+
+// errSeen ends a walk of which nobody will see the rest.
+var errSeen = errors.New("the rest is not looked at")
+
+func (l *list) add(i item) error {
+	text, err := json.Marshal(i)
+	if err != nil {
+		return err
+	}
+	if l.some {
+		l.body.WriteByte(',')
+	} else {
+		l.body.WriteByte('[')
+	}
+	l.some = true
+	l.body.Write(text)
+	if l.body.Len() < maxDocument {
+		return nil
+	}
+	if !l.sent {
+		l.sent = true
+		l.w.Header().Set("Content-Type", jsonType)
+		l.w.Header().Set("Cache-Control", "no-cache")
+		l.w.WriteHeader(http.StatusOK)
+	}
+	if l.r.Method == http.MethodHead {
+		return errSeen
+	}
+	_, err = l.body.WriteTo(l.w)
+	return err
+}
+
+// end sends what is left. A list that was begun and cannot be ended is cut off.
+func (l *list) end(h *handler, err error) error {
+	if errors.Is(err, errSeen) {
+		return nil
+	}
+	if err != nil && l.sent {
+		h.cutOff(l.r.Context(), "a list of a folder", err)
+	}
+	if err != nil {
+		return err
+	}
+	if !l.some {
+		l.body.WriteByte('[')
+	}
+	l.body.WriteByte(']')
+	if !l.sent {
+		feed.NewDocument(jsonType, l.body.Bytes()).Serve(l.w, l.r.Request)
+		return nil
+	}
+	_, _ = l.body.WriteTo(l.w) // an error means that the client went away
+	return nil
+}
+
+// cutOff ends an answer that has begun, so that nobody takes it for whole.
+func (h *handler) cutOff(ctx context.Context, what string, err error) {
+	h.services.Logger.WarnContext(ctx, what+" was cut short", "error", err)
+	panic(http.ErrAbortHandler)
+}
+
+// makeFolder makes a folder that stays, and those that it is in. One may be there
+// already, perhaps because something is in it: then it stays from now on.
+func (h *handler) makeFolder(r *feed.Request, p path) error {
+	if err := h.checkPlace(r.Context(), r.Feed, p, true); err != nil {
+		return err
+	}
+	folders := []path{p}
+	for parent := range p.above {
+		folders = append(folders, parent)
+	}
+	for _, folder := range slices.Backward(folders) {
+		if err := h.keepFolder(r, folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepFolder gives a folder a package of its own.
+func (h *handler) keepFolder(r *feed.Request, p path) error {
+	_, err := h.version(r.Context(), r.Feed, strings.ToLower(p.folder()))
+	if err == nil || !isNotFound(err) {
+		return err
+	}
+	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: http.NoBody, Name: p.folder(), By: r.Principal, Check: stamp("")})
+	if errors.Is(err, proget.ErrConflict) { // another has just made it
+		return nil
+	}
+	return err
+}
+
+func (h *handler) deleteItem(w http.ResponseWriter, r *feed.Request, p path) error {
+	if p == "" {
+		return proget.Errorf(proget.ErrInvalid, "Name the file or folder to delete.")
+	}
+	e, err := h.find(r.Context(), r.Feed, p)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	switch {
+	case err != nil: // it is gone already
+	case !e.dir:
+		err = h.delete(r, p.key())
+	case flag(r, "recursive"):
+		err = h.deleteFolder(r, p)
+	default:
+		err = h.deleteEmpty(r, p)
+	}
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// delete deletes what is kept under a key. That it is gone is no error.
+func (h *handler) delete(r *feed.Request, key string) error {
+	err := h.services.Publisher.Delete(r.Context(), feed.Ref{Feed: r.Feed, NameKey: key, VersionKey: fixedVersion}, r.Principal)
+	if isNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// deleteFolder deletes what is in a folder, one item after the other, and the
+// folder last: what is left after an interruption is a folder with some items.
+func (h *handler) deleteFolder(r *feed.Request, p path) error {
+	prefix := p.folderKey()
+	for after := prefix; ; {
+		page, err := h.services.Packages.List(r.Context(), r.Feed, after, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, pkg := range page {
+			if !strings.HasPrefix(pkg.Key, prefix) {
+				return h.delete(r, prefix)
+			}
+			if err := h.delete(r, pkg.Key); err != nil {
+				return err
+			}
+			after = pkg.Key
+		}
+		if len(page) == 0 {
+			return h.delete(r, prefix)
+		}
+	}
+}
+
+func (h *handler) deleteEmpty(r *feed.Request, p path) error {
+	prefix := p.folderKey()
+	page, err := h.services.Packages.List(r.Context(), r.Feed, prefix, 1)
+	if err != nil {
+		return err
+	}
+	if len(page) > 0 && strings.HasPrefix(page[0].Key, prefix) {
+		return proget.Errorf(proget.ErrInvalid, "The folder %q is not empty: add recursive=true to delete what is in it, too.", p)
+	}
+	return h.delete(r, prefix)
+}

@@ -1,0 +1,342 @@
+package asset
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/proget-go/ha/internal/zipfile"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// maxExpanded bounds what an archive expands to, in bytes.
+const maxExpanded = 10 << 30
+
+// importArchive unpacks an archive into a folder. It is read twice: nothing is
+// stored before all of its names are known to be good. What is stored then, is
+// stored one file after the other.
+func (h *handler) importArchive(w http.ResponseWriter, r *feed.Request, p path) error {
+	format, err := readFormat(r)
+	if err != nil {
+		return err
+	}
+	if err := h.checkPlace(r.Context(), r.Feed, p, true); err != nil {
+		return err
+	}
+	spool, err := feed.NewSpool(r.Context(), h.services, r.Feed, r.Principal, r.Body)
+	if err != nil {
+		return err
+	}
+	defer spool.Close()
+	each := func(visit func(packed) error) error {
+		return readTar(io.NewSectionReader(spool, 0, spool.Size()), visit)
+	}
+	if format == "zip" {
+		each = func(visit func(packed) error) error { return readZip(spool, spool.Size(), visit) }
+	}
+	in := &importing{handler: h, r: r, into: p, kinds: make(map[string]bool)}
+	if err := each(in.check); err != nil {
+		return err
+	}
+	if err := in.checkKinds(); err != nil {
+		return err
+	}
+	if p != "" {
+		err = h.makeFolder(r, p)
+	}
+	if err == nil {
+		err = each(in.store)
+	}
+	if err != nil {
+		return in.stopped(err)
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = fmt.Fprintf(w, "%d files were imported; %d that are here already were left alone.\n", in.stored, in.skipped)
+	return nil
+}
+
+// packed is an item of an archive.
+type packed struct {
+	name    string
+	dir     bool
+	content io.Reader // of a file; its end may be an error
+}
+
+// importing is an import under way.
+type importing struct {
+	*handler
+	r     *feed.Request
+	into  path
+	kinds map[string]bool // from keys in the archive to whether they are folders
+
+	stored, skipped int
+}
+
+// check looks at the name of an item, and at how much there is.
+func (in *importing) check(i packed) error {
+	p, err := readPath(i.name)
+	if err == nil && p != "" {
+		_, err = readPath(string(in.into.join(p)))
+	}
+	if err != nil {
+		return err
+	}
+	if p == "" && i.dir { // "./"
+		return nil
+	}
+	if p == "" {
+		return proget.Errorf(proget.ErrInvalid, "The archive has a file without a name.")
+	}
+	if dir, again := in.kinds[p.key()]; again && !(dir && i.dir) {
+		return proget.Errorf(proget.ErrInvalid, "The archive has %q more than once, upper and lower case being the same.", p)
+	}
+	if len(in.kinds) >= maxEntries {
+		return proget.Errorf(proget.ErrInvalid, "The archive has more than %d entries.", maxEntries)
+	}
+	in.kinds[p.key()] = i.dir
+	return nil
+}
+
+// checkKinds refuses files that have something below them.
+func (in *importing) checkKinds() error {
+	for key := range in.kinds {
+		for parent := range path(key).above {
+			if dir, known := in.kinds[string(parent)]; known && !dir {
+				return proget.Errorf(proget.ErrInvalid, "In the archive, %q is a file and a folder.", parent)
+			}
+		}
+	}
+	return nil
+}
+
+// store publishes an item.
+func (in *importing) store(i packed) error {
+	rest, err := readPath(i.name)
+	if err != nil {
+		return err
+	}
+	p := in.into.join(rest)
+	if p == "" || rest == "" {
+		return nil
+	}
+	if i.dir {
+		return in.makeFolder(in.r, p)
+	}
+	if err := in.checkPlace(in.r.Context(), in.r.Feed, p, false); err != nil {
+		return err
+	}
+	a := createContent
+	if flag(in.r, "overwrite") {
+		a = putContent
+	} else if _, err := in.version(in.r.Context(), in.r.Feed, p.key()); err == nil { // which saves storing it first
+		in.skipped++
+		return nil
+	} else if !isNotFound(err) {
+		return err
+	}
+	body := &checkedReader{r: i.content}
+	err = in.handler.store(in.r, p, a, "", feed.Upload{Body: body})
+	if body.err != nil { // the archive's fault, not the connection's
+		return body.err
+	}
+	if _, there := errors.AsType[*existsError](err); there {
+		in.skipped++
+		return nil
+	}
+	if err == nil {
+		in.stored++
+	}
+	return err
+}
+
+// checkedReader remembers how a file of an archive turned out to be damaged.
+type checkedReader struct {
+	r   io.Reader
+	err error
+}
+
+// Read implements [io.Reader].
+func (c *checkedReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	if err != nil && err != io.EOF {
+		if c.err = err; proget.Message(err) == "" {
+			c.err = damaged(err)
+		}
+	}
+	return n, err
+}
+
+func damaged(cause error) error {
+	return proget.WrapError(proget.ErrInvalid, cause, "The archive is damaged: it cannot be read to its end.")
+}
+
+// stopped says what an import that failed has left.
+func (in *importing) stopped(err error) error {
+	message := proget.Message(err)
+	if in.stored == 0 || message == "" {
+		return err
+	}
+	kind := proget.ErrUnavailable
+	for _, k := range []error{proget.ErrInvalid, proget.ErrTooLarge, proget.ErrNoSpace, proget.ErrDenied} {
+		if errors.Is(err, k) {
+			kind = k
+		}
+	}
+	return proget.WrapError(kind, err, "%s %d files were imported before.", message, in.stored)
+}
+
+func tooMuch() error {
+	return proget.Errorf(proget.ErrInvalid, "The archive expands to more than %d bytes.", int64(maxExpanded))
+}
+
+// A budget is what an archive may still expand to.
+type budget struct{ left int64 }
+
+// of returns a file's content, which may not exceed what is left.
+func (b *budget) of(r io.Reader) io.Reader { return &budgetReader{b, r} }
+
+type budgetReader struct {
+	*budget
+	r io.Reader
+}
+
+// Read implements [io.Reader].
+func (b *budgetReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, tooMuch()
+	}
+	return n, err
+}
+
+// readZip calls visit for what is in a zip.
+func readZip(r io.ReaderAt, size int64, visit func(packed) error) error {
+	a, err := zipfile.Open(r, size, nil)
+	if broken := a.ReadError(); broken != nil {
+		return broken
+	}
+	switch {
+	case errors.Is(err, zipfile.ErrUnsafeName), errors.Is(err, zipfile.ErrDuplicateName):
+		return proget.WrapError(proget.ErrInvalid, err, "The archive cannot be imported: %s.", err)
+	case errors.Is(err, zipfile.ErrTooManyEntries), errors.Is(err, zipfile.ErrDirectoryTooLarge):
+		return proget.WrapError(proget.ErrInvalid, err, "The archive has more than %d entries.", maxEntries)
+	case err != nil:
+		return proget.WrapError(proget.ErrInvalid, err, "The file is no zip archive, or it is damaged.")
+	}
+	left, claimed := &budget{maxExpanded}, uint64(0)
+	for _, f := range a.File {
+		if claimed += f.UncompressedSize64; claimed > maxExpanded || f.UncompressedSize64 > maxExpanded {
+			return tooMuch()
+		}
+	}
+	for i, f := range a.File {
+		if mode := f.Mode(); !mode.IsRegular() && !mode.IsDir() {
+			return special(a.Names[i])
+		}
+		content := &lazyReader{open: f.Open}
+		err := visit(packed{name: a.Names[i], dir: strings.HasSuffix(a.Names[i], "/"), content: left.of(content)})
+		content.close()
+		if broken := a.ReadError(); broken != nil {
+			return broken
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func special(name string) error {
+	return proget.Errorf(proget.ErrInvalid, "%.100q in the archive is a link, a device or the like: only files and folders can be imported.", name)
+}
+
+// lazyReader opens a file of an archive when it is read.
+type lazyReader struct {
+	open func() (io.ReadCloser, error)
+	in   io.ReadCloser
+}
+
+// Read implements [io.Reader].
+func (l *lazyReader) Read(p []byte) (n int, err error) {
+	if l.in == nil {
+		if l.in, err = l.open(); err != nil {
+			return 0, err
+		}
+	}
+	return l.in.Read(p)
+}
+
+func (l *lazyReader) close() {
+	if l.in != nil {
+		_ = l.in.Close()
+	}
+}
+
+// A source remembers whether reading failed, so that a broken disk is not blamed
+// on the archive's author.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+// Read implements [io.Reader].
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// readTar calls visit for what is in a compressed tar archive, which is read to
+// its end.
+func readTar(r io.Reader, visit func(packed) error) error {
+	source := &source{r: r}
+	z, err := gzip.NewReader(source)
+	if err != nil && source.err != nil {
+		return source.err
+	}
+	if err != nil {
+		return proget.WrapError(proget.ErrInvalid, err, "The file is no tgz archive: it is not compressed with gzip, or it is damaged.")
+	}
+	left, claimed := &budget{maxExpanded}, int64(0)
+	all := left.of(z)
+	for in := tar.NewReader(all); ; {
+		header, err := in.Next()
+		if err == io.EOF {
+			if _, err = io.Copy(io.Discard, all); err == nil { // gzip's sum comes last
+				return nil
+			}
+		}
+		switch {
+		case source.err != nil:
+			return source.err
+		case err != nil && proget.Message(err) != "":
+			return err
+		case err != nil:
+			return damaged(err)
+		}
+		if claimed += header.Size; claimed > maxExpanded || header.Size > maxExpanded { // a hole in a file takes no bytes
+			return tooMuch()
+		}
+		switch header.Typeflag {
+		case tar.TypeXGlobalHeader:
+			continue
+		case tar.TypeReg, tar.TypeDir:
+		default:
+			return special(header.Name)
+		}
+		if strings.HasPrefix(header.Name, "/") || strings.IndexByte(header.Name, ':') == 1 {
+			return proget.Errorf(proget.ErrInvalid, "The archive cannot be imported: %.100q is an absolute path.", header.Name)
+		}
+		name := strings.TrimPrefix(header.Name, "./")
+		if err := visit(packed{name: name, dir: header.Typeflag == tar.TypeDir, content: in}); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package asset
+
+import (
+	"context"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// pageSize is how many items walk loads at once.
+const pageSize = 100
+
+// An entry is an item: a file or a folder.
+type entry struct {
+	path    path
+	dir     bool
+	version *proget.Version // nil for a folder of which nothing is kept
+	first   *proget.Version // of such a folder: the first file in it
+}
+
+// find returns the item at a path, or proget.ErrNotFound.
+func (h *handler) find(ctx context.Context, f *proget.Feed, p path) (entry, error) {
+	v, err := h.version(ctx, f, p.key())
+	if p != "" && err == nil {
+		return entry{path: path(v.Name), version: v}, nil
+	}
+	if err != nil && !isNotFound(err) {
+		return entry{}, err
+	}
+	e, found, err := h.folder(ctx, f, p)
+	if err == nil && !found {
+		err = proget.Errorf(proget.ErrNotFound, "There is no file or folder %q in %s.", p, f.Name)
+	}
+	return e, err
+}
+
+// version returns what is kept under a key.
+func (h *handler) version(ctx context.Context, f *proget.Feed, key string) (*proget.Version, error) {
+	p, err := h.services.Packages.Package(ctx, f, key)
+	if err != nil {
+		return nil, err
+	}
+	return p.Version(fixedVersion)
+}
+
+// file returns a file, or why there is none.
+func (h *handler) file(ctx context.Context, f *proget.Feed, p path) (*proget.Version, error) {
+	if p != "" {
+		v, err := h.version(ctx, f, p.key())
+		if err == nil || !isNotFound(err) {
+			return v, err
+		}
+	}
+	_, found, err := h.folder(ctx, f, p)
+	switch {
+	case err != nil:
+		return nil, err
+	case found || p == "":
+		return nil, isFolder(p)
+	}
+	return nil, proget.Errorf(proget.ErrNotFound, "There is no file %q in %s.", p, f.Name)
+}
+
+func isFolder(p path) error {
+	return proget.Errorf(proget.ErrInvalid, "%q is a folder, not a file.", "/"+p)
+}
+
+// folder returns a folder, if it is there.
+func (h *handler) folder(ctx context.Context, f *proget.Feed, p path) (e entry, found bool, err error) {
+	e = entry{path: p, dir: true}
+	e.version, err = h.version(ctx, f, strings.ToLower(p.folder()))
+	if err == nil {
+		e.path = path(strings.TrimSuffix(e.version.Name, "/"))
+		return e, true, nil
+	}
+	if !isNotFound(err) {
+		return e, false, err
+	}
+	page, err := h.services.Packages.List(ctx, f, p.folderKey(), 1)
+	if err != nil || len(page) == 0 || !strings.HasPrefix(page[0].Key, p.folderKey()) {
+		return e, false, err
+	}
+	e.first = page[0].Versions[0]
+	e.path = path(strings.TrimSuffix(upTo(e.first.Name, strings.Count(p.folderKey(), "/")), "/"))
+	return e, true, nil
+}
+
+// checkPlace refuses a path that cannot have a file, or with dir a folder: because
+// it is the other of the two, or lies below a file.
+func (h *handler) checkPlace(ctx context.Context, f *proget.Feed, p path, dir bool) error {
+	if dir {
+		if _, err := h.version(ctx, f, p.key()); err == nil && p != "" {
+			return proget.Errorf(proget.ErrInvalid, "%q is a file, not a folder.", p)
+		} else if err != nil && !isNotFound(err) {
+			return err
+		}
+	} else if _, found, err := h.folder(ctx, f, p); err != nil {
+		return err
+	} else if found || p == "" {
+		return isFolder(p)
+	}
+	for parent := range p.above {
+		_, err := h.version(ctx, f, parent.key())
+		if err == nil {
+			return proget.Errorf(proget.ErrInvalid, "%q is a file, so nothing can be below it.", parent)
+		}
+		if !isNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk calls visit for what is in a folder, in the order of keys; recursive is
+// with what is in its folders, each of them before its contents. The folder itself
+// is not visited.
+func (h *handler) walk(ctx context.Context, f *proget.Feed, p path, recursive bool, visit func(entry) error) error {
+	w := &walk{prefix: p.folderKey(), depth: strings.Count(p.folderKey(), "/"), recursive: recursive, visit: visit}
+	for after := w.prefix; ; {
+		page, err := h.services.Packages.List(ctx, f, after, pageSize)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		for _, pkg := range page {
+			if !strings.HasPrefix(pkg.Key, w.prefix) {
+				return nil
+			}
+			if err := w.next(pkg); err != nil {
+				return err
+			}
+		}
+		after = w.resume(page[len(page)-1].Key)
+	}
+}
+
+// A walk is on its way through the keys below a folder.
+type walk struct {
+	prefix    string // of the keys
+	depth     int    // slashes in prefix
+	recursive bool
+	visit     func(entry) error
+
+	last   string // key
+	skip   string // the beginning of keys that do not count; "" for none
+	leaped bool   // the end of those was sought
+}
+
+// beyond is greater than all characters in a path, in UTF-8 as in UTF-16 where it
+// matters: see resume.
+const beyond = "\U0010FFFF"
+
+// resume returns the key after which the next page begins. It leaps over what does
+// not count. An engine that compares UTF-16 has some characters after the end that
+// was sought; those are paged through.
+func (w *walk) resume(key string) string {
+	if w.skip != "" && !w.leaped && strings.HasPrefix(key, w.skip) {
+		w.leaped = true
+		return w.skip + beyond
+	}
+	return key
+}
+
+// next takes the next package. Its folders that are new come first.
+func (w *walk) next(pkg *feed.Package) error {
+	key := pkg.Key
+	defer func() { w.last = key }()
+	if w.skip != "" && strings.HasPrefix(key, w.skip) {
+		return nil
+	}
+	v := pkg.Versions[0]
+	dirs := strings.Count(key[len(w.prefix):], "/")
+	if !w.recursive {
+		dirs = min(dirs, 1)
+	}
+	for i := range dirs {
+		dirKey := upTo(key, w.depth+i+1)
+		if strings.HasPrefix(w.last, dirKey) || dirKey == "/" {
+			continue
+		}
+		e := entry{path: path(strings.TrimSuffix(upTo(v.Name, w.depth+i+1), "/")), dir: true, first: v}
+		if key == dirKey {
+			e.version = v
+		}
+		if err := w.visit(e); err != nil {
+			return err
+		}
+		if !w.recursive {
+			w.skip, w.leaped = dirKey, false
+		}
+	}
+	if strings.HasSuffix(key, "/") || dirs > 0 && !w.recursive {
+		return nil
+	}
+	return w.visit(entry{path: path(v.Name), version: v})
+}
+
+// upTo returns a text up to its n-th slash.
+func upTo(text string, n int) string {
+	at := 0
+	for range n {
+		at += strings.IndexByte(text[at:], '/') + 1
+	}
+	return text[:at]
+}

@@ -1,0 +1,84 @@
+package feed
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// A Spool is a body that is kept in a feed's storage while a request is served,
+// for who must read it more than once or from its end, as archives are. It is an
+// upload that is never finished: what a process leaves of it when it is killed is
+// given up and freed like any other.
+type Spool struct {
+	Content
+	cancel func()
+}
+
+// NewSpool stores a body. It returns proget.ErrInvalid if the body is empty or
+// breaks off. The caller closes the spool.
+func NewSpool(ctx context.Context, s Services, f *proget.Feed, by proget.Principal, body io.Reader) (*Spool, error) {
+	ref := UploadRef{Feed: f, Scope: "spool", ID: rand.Text()}
+	if err := s.Uploads.Begin(ctx, ref, by); err != nil {
+		return nil, err
+	}
+	spool := &Spool{cancel: func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := s.Uploads.Cancel(ctx, ref); err != nil {
+			s.Logger.WarnContext(ctx, "a spooled body could not be given up; a job will do so", "feed", f.Name, "error", err)
+		}
+	}}
+	err := spool.fill(ctx, s, ref, body)
+	if err != nil {
+		spool.cancel()
+		return nil, err
+	}
+	return spool, nil
+}
+
+func (p *Spool) fill(ctx context.Context, s Services, ref UploadRef, body io.Reader) error {
+	in := &bodyReader{r: body}
+	size, err := s.Uploads.Append(ctx, ref, 0, in)
+	switch {
+	case in.err != nil && proget.Message(in.err) != "":
+		return in.err
+	case in.err != nil:
+		return uploadError(in.err)
+	case err != nil:
+		return err
+	case size == 0:
+		return proget.Errorf(proget.ErrInvalid, "The request has no body: send the file's bytes.")
+	}
+	file, err := s.Uploads.Held(ctx, ref)
+	if err != nil {
+		return err
+	}
+	p.Content, err = s.Files.Open(ctx, file)
+	return err
+}
+
+// Close frees what the spool keeps.
+func (p *Spool) Close() error {
+	defer p.cancel()
+	return p.Content.Close()
+}
+
+// bodyReader remembers whether it was the body that failed.
+type bodyReader struct {
+	r   io.Reader
+	err error
+}
+
+// Read implements [io.Reader].
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
+}

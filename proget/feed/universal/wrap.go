@@ -1,0 +1,212 @@
+package universal
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/internal/zipfile"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// maxExpanded bounds what a tgz archive expands to, in bytes.
+const maxExpanded = 10 << 30
+
+// wrap returns what writes the package that is to be made of an archive and what a
+// request says of it, or nil if the archive is that package as it is.
+func wrap(r io.ReaderAt, size int64, fields map[string]any) (func(io.Writer) error, error) {
+	start := make([]byte, 2)
+	if n, err := r.ReadAt(start, 0); err != nil && err != io.EOF {
+		return nil, err
+	} else if bytes.Equal(start[:n], []byte{0x1f, 0x8b}) {
+		text, err := newManifest(nil, fields)
+		if err != nil {
+			return nil, err
+		}
+		return func(w io.Writer) error {
+			in := &readError{ReaderAt: r}
+			err := wrapTar(w, text, io.NewSectionReader(in, 0, size))
+			return cmp.Or(in.err, err) // a broken disk is not the archive's fault
+		}, nil
+	}
+	if text, ending, err := manifestOf(feed.File{ReaderAt: r, Size: size}); err == nil {
+		if ending == vpackEnding || adds(text, fields) == nil {
+			return nil, nil
+		}
+		return rewrap(r, size, text, fields)
+	}
+	archive, err := open(r, size)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range archive.Names {
+		if strings.EqualFold(name, manifestName) { // a broken package is no content for another
+			_, err := archive.manifest()
+			return nil, err
+		}
+	}
+	text, err := newManifest(nil, fields)
+	if err != nil {
+		return nil, err
+	}
+	return func(w io.Writer) error { return archive.wrap(w, text, contentPrefix) }, nil
+}
+
+// adds returns those of the fields that a manifest does not have, nil for none.
+func adds(text []byte, fields map[string]any) map[string]any {
+	var whole map[string]any
+	if json.Unmarshal(text, &whole) != nil {
+		return nil
+	}
+	var more map[string]any
+	for key, value := range fields {
+		if key == "group" || key == "name" || key == "version" {
+			continue // they must agree, which is checked later
+		}
+		have, err := json.Marshal(whole[key])
+		want, err2 := json.Marshal(value)
+		if err == nil && err2 == nil && !bytes.Equal(have, want) {
+			if more == nil {
+				more = make(map[string]any)
+			}
+			more[key] = value
+		}
+	}
+	return more
+}
+
+// rewrap adds to the manifest of a package.
+func rewrap(r io.ReaderAt, size int64, text []byte, fields map[string]any) (func(io.Writer) error, error) {
+	if _, _, err := readJSON(text); err != nil {
+		return nil, err
+	}
+	text, err := newManifest(text, adds(text, fields))
+	if err != nil {
+		return nil, err
+	}
+	archive, err := open(r, size)
+	if err != nil {
+		return nil, err
+	}
+	return func(w io.Writer) error { return archive.wrap(w, text, "") }, nil
+}
+
+// newManifest returns a manifest with fields added, or one of them alone.
+func newManifest(text []byte, fields map[string]any) ([]byte, error) {
+	whole := make(map[string]any)
+	if text != nil {
+		if err := json.Unmarshal(text, &whole); err != nil {
+			return nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object.")
+		}
+	}
+	maps.Copy(whole, fields)
+	text, err := json.MarshalIndent(whole, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxManifest {
+		return nil, proget.Errorf(proget.ErrInvalid, "The package's metadata takes more than %d KiB.", maxManifest>>10)
+	}
+	if whole["name"] == nil || whole["version"] == nil {
+		return nil, proget.Errorf(proget.ErrInvalid, "The archive is no universal package, and the request does not say what to make of it: give name and version.")
+	}
+	_, _, err = readJSON(text)
+	return text, err
+}
+
+func writeManifest(out *zip.Writer, text []byte) error {
+	entry, err := out.Create(manifestName)
+	if err == nil {
+		_, err = entry.Write(text)
+	}
+	return err
+}
+
+// wrap writes a package with a manifest and the entries of the archive below a
+// folder, as they are compressed.
+func (a *upack) wrap(w io.Writer, text []byte, folder string) error {
+	out := zip.NewWriter(w)
+	if err := writeManifest(out, text); err != nil {
+		return err
+	}
+	for i, f := range a.File {
+		if folder == "" && strings.EqualFold(a.Names[i], manifestName) {
+			continue
+		}
+		if err := a.copyEntry(out, f, folder+a.Names[i]); err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}
+
+// wrapTar writes a package with a manifest and the files of a compressed tar
+// archive below package/.
+func wrapTar(w io.Writer, text []byte, archive io.Reader) error {
+	out := zip.NewWriter(w)
+	if err := writeManifest(out, text); err != nil {
+		return err
+	}
+	damaged := func(cause error) error {
+		return proget.WrapError(proget.ErrInvalid, cause, "The archive is damaged, or no tgz archive of up to %d bytes of content.", int64(maxExpanded))
+	}
+	z, err := gzip.NewReader(archive)
+	if err != nil {
+		return damaged(err)
+	}
+	all, claimed, seen := io.LimitReader(z, maxExpanded), int64(0), make(map[string]bool)
+	for in := tar.NewReader(all); ; {
+		header, err := in.Next()
+		if err == io.EOF {
+			if _, err := io.Copy(io.Discard, all); err != nil { // gzip's sum comes last
+				return damaged(err)
+			}
+			return out.Close()
+		}
+		if err != nil {
+			return damaged(err)
+		}
+		switch header.Typeflag {
+		case tar.TypeXGlobalHeader, tar.TypeDir:
+			continue
+		case tar.TypeReg:
+		default:
+			return proget.Errorf(proget.ErrInvalid, "%.100q in the archive is a link, a device or the like: a package has files alone.", header.Name)
+		}
+		name, err := cleanPath(strings.TrimPrefix(header.Name, "./"))
+		if err != nil {
+			return err
+		}
+		if claimed += header.Size; claimed > maxExpanded || header.Size > maxExpanded {
+			return damaged(nil)
+		}
+		if name == "" || strings.HasPrefix(header.Name, "/") || seen[name] || len(seen) >= zipfile.MaxEntries {
+			return proget.Errorf(proget.ErrInvalid, "The archive has the file %.100q twice, at an absolute path, without a name, or more than %d files.", header.Name, zipfile.MaxEntries)
+		}
+		seen[name] = true
+		if err := addTarFile(out, contentPrefix+name, header, in); err != nil {
+			return err
+		}
+	}
+}
+
+func addTarFile(out *zip.Writer, name string, header *tar.Header, content io.Reader) error {
+	h := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: header.ModTime.Truncate(time.Second)}
+	h.SetMode(header.FileInfo().Mode().Perm())
+	entry, err := out.CreateHeader(h)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(entry, content); err != nil {
+		return proget.WrapError(proget.ErrInvalid, err, "The archive is damaged at %.100q.", header.Name)
+	}
+	return nil
+}
