@@ -138,7 +138,7 @@ func (h *handler) list(w http.ResponseWriter, r *feed.Request) error {
 	if err != nil {
 		return err
 	}
-	return feed.ServeJSON(w, r, map[string]any{"total": hits.Total, "names": hits.Keys})
+	return feed.ServeJSON(w, r, feed.JSONType, map[string]any{"total": hits.Total, "names": hits.Keys})
 }
 
 // versions answers with a document that is kept until the package changes.

@@ -7,14 +7,17 @@ import (
 	"net/http"
 )
 
+// JSONType is the media type of JSON where a protocol has none of its own.
+const JSONType = "application/json; charset=utf-8"
+
 // ServeJSON answers a GET or HEAD with a value as JSON, with an ETag. What many
 // clients ask for is better kept, as Package.Document does.
-func ServeJSON(w http.ResponseWriter, r *Request, v any) error {
+func ServeJSON(w http.ResponseWriter, r *Request, contentType string, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode the answer: %w", err)
 	}
-	NewDocument("application/json; charset=utf-8", body).Serve(w, r.Request)
+	NewDocument(contentType, body).Serve(w, r.Request)
 	return nil
 }
 

@@ -15,7 +15,6 @@ package asset
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -70,15 +69,12 @@ func readData(v *proget.Version) (d data) {
 
 // writeError answers in plain text. ProGet's asset directories say 401 also to
 // who is known but not permitted.
-func writeError(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
+func writeError(w http.ResponseWriter, r *http.Request, status int, message string, err error) {
 	if status == http.StatusForbidden {
 		status = http.StatusUnauthorized
 		w.Header().Set("WWW-Authenticate", `Basic realm="ProGet", charset="UTF-8"`)
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, message+"\n") // an error means that the client went away
+	feed.WriteText(w, r, status, message, err)
 }
 
 func isNotFound(err error) bool { return errors.Is(err, proget.ErrNotFound) }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -68,15 +67,6 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 // "recursive=false)", and who asks for anything else means no.
 func flag(r *feed.Request, name string) bool {
 	return strings.EqualFold(strings.TrimRight(r.URL.Query().Get(name), ")"), "true")
-}
-
-func serveJSON(w http.ResponseWriter, r *feed.Request, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
-	}
-	feed.NewDocument(jsonType, body).Serve(w, r.Request)
-	return nil
 }
 
 func (h *handler) listFolder(w http.ResponseWriter, r *feed.Request, p path) error {

@@ -31,9 +31,9 @@ func (h *handler) whoami(w http.ResponseWriter, r *feed.Request, rt route) error
 	w.Header().Set("Cache-Control", "no-store")
 	name := r.Principal.String()
 	if rt.action == profile {
-		return serveJSON(w, r, map[string]any{"name": name, "email": "", "tfa": false})
+		return feed.ServeJSON(w, r, jsonType, map[string]any{"name": name, "email": "", "tfa": false})
 	}
-	return serveJSON(w, r, map[string]string{"username": name})
+	return feed.ServeJSON(w, r, jsonType, map[string]string{"username": name})
 }
 
 // noAdvisories is the answer to an audit where nothing is known against any

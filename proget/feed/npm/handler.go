@@ -50,25 +50,16 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	case whoami, profile:
 		return h.whoami(w, r, rt)
 	case root, ping:
-		return serveJSON(w, r, map[string]string{"db_name": r.Feed.Name})
+		return feed.ServeJSON(w, r, jsonType, map[string]string{"db_name": r.Feed.Name})
 	case logout: // who has forgotten a token cannot use it; it ends by itself
 		return done(w)
 	case auditBulk: // advisories by package; none are known here
-		return serveJSON(w, r, struct{}{})
+		return feed.ServeJSON(w, r, jsonType, struct{}{})
 	case auditFull:
-		return serveJSON(w, r, noAdvisories)
+		return feed.ServeJSON(w, r, jsonType, noAdvisories)
 	}
 	known := func(method string) bool { return parse(method, r.Path).action != unknown }
 	return feed.Unknown(w, r.Request, known, "the registry's address ends before the name of a package.")
-}
-
-func serveJSON(w http.ResponseWriter, r *feed.Request, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
-	}
-	feed.NewDocument(jsonType, body).Serve(w, r.Request)
-	return nil
 }
 
 // done says that a change was made.
@@ -131,7 +122,7 @@ func (h *handler) version(w http.ResponseWriter, r *feed.Request, rt route) erro
 	if err != nil {
 		return fmt.Errorf("render %s %s: %w", v.Name, v.Version, err)
 	}
-	return serveJSON(w, r, fields)
+	return feed.ServeJSON(w, r, jsonType, fields)
 }
 
 // tarballVersion returns the version whose tarball a request names.
@@ -332,7 +323,7 @@ func (h *handler) tags(w http.ResponseWriter, r *feed.Request, rt route) error {
 	if err != nil {
 		return err
 	}
-	return serveJSON(w, r, distTags(p))
+	return feed.ServeJSON(w, r, jsonType, distTags(p))
 }
 
 // putTag takes the version as a JSON string.

@@ -108,7 +108,7 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 		rank := 1 / float64(q.Skip+i+1) // best first is all that is known
 		objects = append(objects, found{describe(p), score{rank, map[string]float64{"quality": rank, "popularity": rank, "maintenance": rank}}, rank})
 	}
-	return serveJSON(w, r, map[string]any{"objects": objects, "total": hits.Total, "time": time.Now().UTC()})
+	return feed.ServeJSON(w, r, jsonType, map[string]any{"objects": objects, "total": hits.Total, "time": time.Now().UTC()})
 }
 
 func describe(p *feed.Package) foundPackage {

@@ -1,8 +1,6 @@
 package oci
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -71,16 +69,7 @@ func (h *handler) listTags(w http.ResponseWriter, r *feed.Request, rt route) err
 		return err
 	}
 	tags := page(w, r, slices.Sorted(maps.Keys(p.Tags)), limit)
-	return serveJSON(w, r, "application/json", map[string]any{"name": repository(r.Feed, rt.repo), "tags": append([]string{}, tags...)})
-}
-
-func serveJSON(w http.ResponseWriter, r *feed.Request, contentType string, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
-	}
-	feed.NewDocument(contentType, body).Serve(w, r.Request)
-	return nil
+	return feed.ServeJSON(w, r, "application/json", map[string]any{"name": repository(r.Feed, rt.repo), "tags": append([]string{}, tags...)})
 }
 
 // maxReferrers bounds one answer about referrers.
@@ -123,5 +112,5 @@ func (h *handler) listReferrers(w http.ResponseWriter, r *feed.Request, rt route
 		index.Manifests = append(index.Manifests, v1.Descriptor{
 			MediaType: d.MediaType, Digest: digest.Digest(v.Key), Size: v.Files[0].Size, ArtifactType: d.ArtifactType, Annotations: d.Annotations})
 	}
-	return serveJSON(w, r, v1.MediaTypeImageIndex, index)
+	return feed.ServeJSON(w, r, v1.MediaTypeImageIndex, index)
 }

@@ -57,7 +57,7 @@ func (h *rootHandler) catalog(w http.ResponseWriter, r *feed.Request) error {
 	if err != nil {
 		return err
 	}
-	return serveJSON(w, r, "application/json", map[string]any{"repositories": append([]string{}, page(w, r, names, limit)...)})
+	return feed.ServeJSON(w, r, "application/json", map[string]any{"repositories": append([]string{}, page(w, r, names, limit)...)})
 }
 
 // repositories returns up to limit names in order, after the one that the client

@@ -19,8 +19,6 @@ package pypi
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"net/mail"
 	"regexp"
 	"strings"
@@ -38,7 +36,7 @@ func New() feed.Type {
 		Inspect: inspect, Summary: summary, Install: install,
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s} },
 		Form:       &feed.Form{Accept: ".whl,.tar.gz,.zip", Hint: "A wheel or a source distribution, under the name with which it was built."},
-		WriteError: writeError,
+		WriteError: feed.WriteText,
 	}
 }
 
@@ -158,12 +156,4 @@ func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction 
 	}
 	what := " install " + version + " --index-url " + base + "/" + simplePath
 	return []feed.Instruction{{Tool: "pip", Command: "pip" + what}, {Tool: "uv", Command: "uv pip" + what}}
-}
-
-// writeError is plain text: twine shows it with --verbose, uv as it is.
-func writeError(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
-	w.Header().Set("Content-Type", textType)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, message+"\n") // an error means that the client went away
 }

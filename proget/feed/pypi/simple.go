@@ -24,7 +24,7 @@ func accept(w http.ResponseWriter, r *feed.Request) (serialization, bool) {
 	w.Header().Set("Vary", "Accept")
 	s, ok := negotiate(r.Request)
 	if !ok {
-		writeError(w, r.Request, http.StatusNotAcceptable, "The index is there as application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html and text/html; the header Accept names none of them.", nil)
+		feed.WriteText(w, r.Request, http.StatusNotAcceptable, "The index is there as application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html and text/html; the header Accept names none of them.", nil)
 	}
 	return s, ok
 }

@@ -1,9 +1,7 @@
 package universal
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,8 +10,6 @@ import (
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
-
-const jsonType = "application/json; charset=utf-8"
 
 // maxList bounds what one list holds.
 const maxList = 1000
@@ -134,15 +130,6 @@ func describeVersion(v *proget.Version) versionDocument {
 		Title: m.Title, Description: m.Description, Downloads: v.Downloads, Published: v.Published, Size: file.Size}
 }
 
-func serveJSON(w http.ResponseWriter, r *feed.Request, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
-	}
-	feed.NewDocument(jsonType, body).Serve(w, r.Request)
-	return nil
-}
-
 // count reads the bound that the client asks for.
 func count(r *feed.Request) (int, error) {
 	text := r.URL.Query().Get("count")
@@ -171,7 +158,7 @@ func (h *handler) packages(w http.ResponseWriter, r *feed.Request) error {
 		if err != nil {
 			return err
 		}
-		return serveJSON(w, r, describePackage(p))
+		return feed.ServeJSON(w, r, feed.JSONType, describePackage(p))
 	}
 	limit, err := count(r)
 	if err != nil {
@@ -187,7 +174,7 @@ func (h *handler) packages(w http.ResponseWriter, r *feed.Request) error {
 	if err != nil {
 		return err
 	}
-	return serveJSON(w, r, list)
+	return feed.ServeJSON(w, r, feed.JSONType, list)
 }
 
 func (h *handler) find(r *feed.Request, name string) (*feed.Package, error) {
@@ -223,13 +210,13 @@ func (h *handler) versions(w http.ResponseWriter, r *feed.Request) error {
 		if err != nil {
 			return err
 		}
-		return serveJSON(w, r, d)
+		return feed.ServeJSON(w, r, feed.JSONType, d)
 	}
 	list := []versionDocument{}
 	for i := len(p.Versions) - 1; i >= 0 && len(list) < limit; i-- {
 		list = append(list, describeVersion(p.Versions[i]))
 	}
-	return serveJSON(w, r, list)
+	return feed.ServeJSON(w, r, feed.JSONType, list)
 }
 
 // allVersions lists the versions of all packages, or of those of a group.
@@ -244,7 +231,7 @@ func (h *handler) allVersions(w http.ResponseWriter, r *feed.Request, limit int)
 	if err != nil {
 		return err
 	}
-	return serveJSON(w, r, list)
+	return feed.ServeJSON(w, r, feed.JSONType, list)
 }
 
 // each calls fn for the packages of the feed, or of the group that the query names,
@@ -301,7 +288,7 @@ func (h *handler) meta(w http.ResponseWriter, r *feed.Request) error {
 	if packages <= maxCounted {
 		answer["packageVersionCount"] = versions
 	}
-	return serveJSON(w, r, answer)
+	return feed.ServeJSON(w, r, feed.JSONType, answer)
 }
 
 func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
@@ -311,7 +298,7 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 	}
 	list := []packageDocument{}
 	if limit == 0 {
-		return serveJSON(w, r, list)
+		return feed.ServeJSON(w, r, feed.JSONType, list)
 	}
 	q := r.URL.Query()
 	hits, err := h.services.Search.Search(r.Context(), r.Feed, feed.Query{Text: q.Get("query") + q.Get("term"), Prerelease: true, Take: limit})
@@ -328,7 +315,7 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 		}
 		list = append(list, describePackage(p))
 	}
-	return serveJSON(w, r, list)
+	return feed.ServeJSON(w, r, feed.JSONType, list)
 }
 
 func (h *handler) remove(w http.ResponseWriter, r *feed.Request, rt route) error {

@@ -13,8 +13,6 @@ package universal
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -33,7 +31,7 @@ func New(opts *Options) feed.Type {
 		Inspect: inspect, Summary: summary, Install: install,
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s, fetcher} },
 		Form:       &feed.Form{Accept: upackEnding + "," + vpackEnding},
-		WriteError: writeError,
+		WriteError: feed.WriteText,
 	}
 }
 
@@ -81,10 +79,4 @@ func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction 
 func readManifest(v *proget.Version) (m manifest) {
 	_ = json.Unmarshal(v.Manifest, &m) // Inspect encoded it
 	return m
-}
-
-func writeError(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, message+"\n") // an error means that the client went away
 }
