@@ -52,6 +52,7 @@ func (c *config) types() []feed.Type {
 		universal.New(&universal.Options{FetchHosts: c.fetchHosts}), asset.New(),
 	}
 }
+}
 
 func main() {
 	err := run(os.Args[1:])

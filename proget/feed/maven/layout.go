@@ -170,7 +170,7 @@ func splitExtension(rest string) (classifier, extension string, ok bool) {
 			i = tar
 		}
 	}
-	if i <= 0 {
+	if i <= 0 || rest[0] == '.' {
 		return "", "", false
 	}
 	classifier, extension = rest[:i], rest[i+1:]

@@ -31,13 +31,23 @@ func New() feed.Type {
 	return feed.Type{
 		Name: "maven", Title: "Maven", Mount: "maven2", Mounts: []string{"maven"},
 		Algorithms: []proget.Algorithm{proget.SHA1, proget.MD5, proget.SHA512},
-		NameKey:    same, VersionKey: same, CompareVersions: compareVersions,
+		NameKey:    nameKey, VersionKey: same, CompareVersions: compareVersions,
 		Inspect: inspect, Summary: summary, Install: install,
 		Handler: func(s feed.Services) feed.Handler { return &handler{s} },
 		Form: &feed.Form{Accept: ".jar,.pom,.war,.aar,.module,.asc,.zip,.tar.gz", Path: "Folder",
 			Hint: "Name the folder by groupId, artifactId and version, as in com/acme/lib/1.0, and upload the POM, too."},
 		WriteError: writeError,
 	}
+}
+
+// nameKey leaves names as they are, and takes group/artifact, as ProGet's native
+// API joins the two, for group:artifact.
+func nameKey(name string) string {
+	i := strings.LastIndexByte(name, '/')
+	if i < 0 || strings.Contains(name, ":") {
+		return name
+	}
+	return coordinates{name[:i], name[i+1:]}.name()
 }
 
 func summary(v *proget.Version) feed.Summary {
