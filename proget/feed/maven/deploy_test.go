@@ -287,3 +287,30 @@ func TestBrowse(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, a.StatusCode)
 	require.Equal(t, "GET, HEAD, PUT, DELETE", a.Header.Get("Allow"))
 }
+
+// TestStatus: what is not listed is there for those who name it, and what is
+// blocked is not.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	for _, v := range []string{"1.0", "1.1", "1.2-SNAPSHOT"} {
+		c.put(201, file("com.acme:lib", v, ".jar"), pluginJar(t, "com.acme", "lib", "p"+v))
+	}
+	status := func(version, body string) {
+		a := feedtest.Do(t, feedtest.Request(t, http.MethodPost, c.URL+"/api/packages/maven/status?group=com.acme&name=lib&version="+version, []byte(body), "X-ApiKey", c.Key, "Content-Type", "application/json"))
+		require.Equal(t, http.StatusOK, a.StatusCode, string(a.Body))
+	}
+	status("1.1", `{"listed":false}`)
+	status("1.2-SNAPSHOT", `{"allow":false}`)
+	d := c.metadata("/com/acme/lib/")
+	require.Equal(t, []string{"1.0"}, d.Versioning.Versions)
+	require.Equal(t, "1.0 1.0", d.Versioning.Latest+" "+d.Versioning.Release)
+	require.Equal(t, "p1.0", c.metadata("/com/acme/").Plugins[0].Prefix)
+	require.Equal(t, []string{"../", "1.0/", "maven-metadata.xml"}, links(c.get("/com/acme/lib/")))
+	c.get(file("com.acme:lib", "1.1", ".jar"))
+	c.get("/com/acme/lib/1.1/")
+	c.missing(file("com.acme:lib", "1.2-SNAPSHOT", ".jar"), file("com.acme:lib", "1.2-SNAPSHOT", ".jar.sha1"), "/com/acme/lib/1.2-SNAPSHOT/maven-metadata.xml", "/com/acme/lib/1.2-SNAPSHOT/")
+	status("1.0", `{"listed":false}`)
+	c.missing("/com/acme/lib/maven-metadata.xml", "/com/acme/lib/maven-metadata.xml.md5", "/com/acme/maven-metadata.xml")
+	c.put(409, file("com.acme:lib", "1.1", ".jar"), string(pack(t)))
+}

@@ -40,7 +40,7 @@ func FuzzPath(f *testing.F) {
 				continue
 			}
 			d := loc.describe()
-			if strings.ContainsAny(loc.name()+loc.version+loc.file, "/\\\r\n\x00") || loc.path()+"/"+loc.version+"/"+loc.file != strings.Join(rt.segments, "/") || strings.Contains(d.Extension, "/") {
+			if strings.ContainsAny(loc.name()+loc.version+loc.file, "/\\\r\n\x00") || strings.Join(rt.segments, "/") != strings.ReplaceAll(loc.group, ".", "/")+"/"+loc.artifact+"/"+loc.version+"/"+loc.file || strings.Contains(d.Extension, "/") {
 				t.Fatalf("%q: %+v", path, loc)
 			}
 		}

@@ -75,7 +75,7 @@ func (h *handler) findFile(r *feed.Request, loc location) (*proget.Version, prog
 	}
 	name := loc.file
 	if d := loc.describe(); isSnapshot(loc.version) && d.Extension != "" && d.Timestamp == "" {
-		if f, ok := newestFiles(v)[d.key()]; ok {
+		if f, ok := newestFiles(v, strings.TrimPrefix(loc.file, loc.artifact+"-"+loc.version))[d.key()]; ok {
 			name = f.Name
 		}
 	}

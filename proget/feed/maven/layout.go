@@ -45,9 +45,6 @@ func splitName(name string) coordinates {
 	return coordinates{group, artifact}
 }
 
-// path is the package's folder within the feed.
-func (c coordinates) path() string { return strings.ReplaceAll(c.group, ".", "/") + "/" + c.artifact }
-
 // A location is what the path of a file says: the folders of the groupId, those of
 // artifactId and version, and the file's name, as the "Maven Repository Layout" has
 // it. Its version is the base version, which for a build of a snapshot ends in
@@ -149,6 +146,9 @@ func (loc location) describe() fileData {
 	return d
 }
 
+// signatures are what is added to a file's name for that of its signature.
+var signatures = []string{".asc", ".sigstore.json", ".sigstore"}
+
 // splitExtension reads what follows the version in a file's name: ".jar" or
 // "-sources.jar". Extensions of two parts are those of compressed tars, and those
 // of signatures.
@@ -160,23 +160,20 @@ func splitExtension(rest string) (classifier, extension string, ok bool) {
 	if !ok {
 		return "", "", false
 	}
-	rest, signed := strings.CutSuffix(rest, ".asc")
-	i := strings.LastIndexByte(rest, '.')
-	if i < 0 && signed {
-		return "", "", false
-	}
-	if i > 0 {
-		if tar := strings.LastIndexByte(rest[:i], '.'); tar > 0 && rest[tar:i] == ".tar" {
-			i = tar
+	signature := ""
+	for _, s := range signatures {
+		if signature == "" && strings.HasSuffix(rest, s) {
+			rest, signature = strings.TrimSuffix(rest, s), s
 		}
 	}
+	i := strings.LastIndexByte(rest, '.')
 	if i <= 0 || rest[0] == '.' {
 		return "", "", false
 	}
-	classifier, extension = rest[:i], rest[i+1:]
-	if signed {
-		extension += ".asc"
+	if packed, tar := strings.CutSuffix(rest[:i], ".tar"); tar && packed != "" {
+		i = len(packed)
 	}
+	classifier, extension = rest[:i], rest[i+1:]+signature
 	return classifier, extension, validExt.MatchString(extension)
 }
 

@@ -71,7 +71,7 @@ func stamp(t time.Time) string { return t.UTC().Format("20060102150405") }
 // shown reports whether a version is told of to those who do not name it.
 func shown(v *proget.Version) bool { return v.Status.Listed && !v.Status.Blocked }
 
-// artifactMetadata lists the versions of a package; nil if none is shown.
+// artifactMetadata lists the versions of a package.
 func artifactMetadata(p *feed.Package) *metadata {
 	c, all := splitName(p.Name), &versioning{}
 	var updated time.Time
@@ -87,9 +87,6 @@ func artifactMetadata(p *feed.Package) *metadata {
 		for _, f := range v.Files {
 			updated = later(updated, f.Added)
 		}
-	}
-	if all.Versions == nil {
-		return nil
 	}
 	all.LastUpdated = stamp(updated)
 	return &metadata{GroupID: c.group, ArtifactID: c.artifact, Versioning: all}
@@ -120,10 +117,14 @@ func (f snapshotFile) newer(than snapshotFile) int {
 	return cmp.Or(strings.Compare(f.Timestamp, than.Timestamp), cmp.Compare(f.Build, than.Build))
 }
 
-// newestFiles returns the newest file of each kind in a snapshot.
-func newestFiles(v *proget.Version) map[[2]string]snapshotFile {
+// newestFiles returns the newest file of each kind in a snapshot, of those whose
+// names end in a text.
+func newestFiles(v *proget.Version, suffix string) map[[2]string]snapshotFile {
 	builds, plain := make(map[[2]string]snapshotFile), make(map[[2]string]snapshotFile)
 	for _, stored := range v.Files {
+		if !strings.HasSuffix(stored.Name, suffix) {
+			continue
+		}
 		f := snapshotFile{stored, readFileData(stored)}
 		to := builds
 		if f.Timestamp == "" {
@@ -145,7 +146,7 @@ func newestFiles(v *proget.Version) map[[2]string]snapshotFile {
 func snapshotMetadata(v *proget.Version) *metadata {
 	c, all := splitName(v.Name), &versioning{Snapshot: &snapshot{}}
 	var updated time.Time
-	files := newestFiles(v)
+	files := newestFiles(v, "")
 	keys := slices.SortedFunc(maps.Keys(files), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
 	var newest snapshotFile
 	for _, key := range keys {
@@ -190,28 +191,31 @@ func (h *handler) metadata(w http.ResponseWriter, r *feed.Request, rt route) err
 	if err != nil {
 		return err
 	}
-	var of *metadata
-	if p != nil {
-		of = artifactMetadata(p)
-	}
 	switch {
-	case of == nil && plugins == nil:
+	case p == nil && plugins == nil:
 		return missing
 	case plugins == nil:
-		return serveMetadata(w, r, &p.Documents, rt.algorithm, "", func() *metadata { return of })
-	case of == nil:
-		of = &metadata{}
+		return serveMetadata(w, r, &p.Documents, rt.algorithm, "", func() *metadata { return artifactMetadata(p) })
 	}
-	of.Plugins = plugins
-	return serveMetadata(w, r, &feed.Documents{}, rt.algorithm, "", func() *metadata { return of })
+	return serveMetadata(w, r, new(feed.Documents), rt.algorithm, "", func() *metadata {
+		m := new(metadata)
+		if p != nil {
+			m = artifactMetadata(p)
+		}
+		m.Plugins = plugins
+		return m
+	})
 }
 
-// folderMetadata returns what a folder is as an artifact, and what it is as a group:
-// nil each if it is none.
+// folderMetadata returns the package with versions to be shown that a folder stands
+// for, and the plugins of the group that it stands for: nil each if there are none.
 func (h *handler) folderMetadata(r *feed.Request, in folder) (p *feed.Package, plugins []groupPlugin, err error) {
 	if c, ok := in.artifact(); ok {
 		if p, err = h.find(r, c); err != nil {
 			return nil, nil, err
+		}
+		if p != nil && p.Latest(shown) == nil {
+			p = nil
 		}
 	}
 	if group, ok := in.group(); ok {

@@ -128,6 +128,8 @@ func TestDescribe(t *testing.T) {
 		{"1.0", "lib-1.0-linux-2.17.so", fileData{Classifier: "linux-2.17", Extension: "so"}},
 		{"1.0", "lib-1.0-bin.tar.gz.asc", fileData{Classifier: "bin", Extension: "tar.gz.asc"}},
 		{"1.0", "lib-1.0-a.b.jar.asc", fileData{Classifier: "a.b", Extension: "jar.asc"}},
+		{"1.0", "lib-1.0-sources.jar.sigstore.json", fileData{Classifier: "sources", Extension: "jar.sigstore.json"}},
+		{"1.0", "lib-1.0.jar.sigstore.json", fileData{Extension: "jar.sigstore.json"}},
 		{"1.0-SNAPSHOT", "lib-1.0-SNAPSHOT-x.jar", fileData{Classifier: "x", Extension: "jar"}},
 		{"1.0-SNAPSHOT", "lib-1.0-20240131.120000-12-x.jar", fileData{Classifier: "x", Extension: "jar", Timestamp: "20240131.120000", Build: 12}},
 		{"SNAPSHOT", "lib-20240131.120000-1.jar", fileData{Extension: "jar", Timestamp: "20240131.120000", Build: 1}},
