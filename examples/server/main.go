@@ -52,7 +52,6 @@ func (c *config) types() []feed.Type {
 		universal.New(&universal.Options{FetchHosts: c.fetchHosts}), asset.New(),
 	}
 }
-}
 
 func main() {
 	err := run(os.Args[1:])

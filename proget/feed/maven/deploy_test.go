@@ -314,3 +314,25 @@ func TestStatus(t *testing.T) {
 	c.missing("/com/acme/lib/maven-metadata.xml", "/com/acme/lib/maven-metadata.xml.md5", "/com/acme/maven-metadata.xml")
 	c.put(409, file("com.acme:lib", "1.1", ".jar"), string(pack(t)))
 }
+
+// TestUpload: a file that comes by the native API or a form is what its path says.
+func TestUpload(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	upload := func(path, body string) feedtest.Answer {
+		return feedtest.Do(t, feedtest.Request(t, http.MethodPut, c.URL+"/api/packages/maven/upload/"+path, []byte(body), "X-ApiKey", c.Key))
+	}
+	jar := string(pack(t, "a", "b"))
+	require.Equal(t, http.StatusCreated, upload("com/acme/lib/1.0/lib-1.0.jar", jar).StatusCode)
+	require.Equal(t, jar, c.get("/com/acme/lib/1.0/lib-1.0.jar"))
+	for path, want := range map[string]string{
+		"lib-1.0.jar":                       "com/acme/lib/1.0/lib-1.0.jar",
+		"com/acme/lib/1.0/lib-1.0.jar.sha1": "made by the server",
+		"com/acme/lib/maven-metadata.xml":   "maven-metadata.xml",
+		"com/acme/lib/1.0/readme/x":         "publish that first",
+	} {
+		a := upload(path, jar)
+		require.Equal(t, 4, a.StatusCode/100, "%s: %s", path, a.Body)
+		require.Contains(t, string(a.Body), want, path)
+	}
+}

@@ -16,8 +16,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -36,7 +34,7 @@ func New() feed.Type {
 		Handler: func(s feed.Services) feed.Handler { return &handler{s} },
 		Form: &feed.Form{Accept: ".jar,.pom,.war,.aar,.module,.asc,.zip,.tar.gz", Path: "Folder",
 			Hint: "Name the folder by groupId, artifactId and version, as in com/acme/lib/1.0, and upload the POM, too."},
-		WriteError: writeError,
+		WriteError: feed.WriteText,
 	}
 }
 
@@ -106,11 +104,4 @@ func escape(text string) string {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(text)) // a strings.Builder does not fail
 	return b.String()
-}
-
-func writeError(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, message+"\n") // an error means that the client went away
 }
