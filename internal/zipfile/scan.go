@@ -28,7 +28,7 @@ func Scan(r io.ReaderAt, size int64, found func(name []byte)) (directory int64, 
 }
 
 func (d zipDirectory) scan(r io.ReaderAt, found func(name []byte)) error {
-	in := bufio.NewReader(io.NewSectionReader(r, d.end-int64(d.size), int64(d.size)))
+	in := bufio.NewReaderSize(io.NewSectionReader(r, d.end-int64(d.size), int64(d.size)), 1<<16) // a name fits
 	for entries := uint64(0); ; entries++ {
 		_, err := in.Peek(1)
 		if err == io.EOF && uint16(entries) == uint16(d.entries) { // old writers let the number overflow
@@ -55,12 +55,12 @@ func scanEntry(in *bufio.Reader, found func(name []byte)) error {
 		return ErrNotZip
 	}
 	length := func(at int) int { return int(binary.LittleEndian.Uint16(header[at:])) }
-	name := make([]byte, length(28))
-	if _, err := io.ReadFull(in, name); err != nil {
+	name, err := in.Peek(length(28))
+	if err != nil {
 		return truncated(err)
 	}
 	found(name)
-	_, err := in.Discard(length(30) + length(32)) // extra field and comment
+	_, err = in.Discard(len(name) + length(30) + length(32)) // extra field and comment
 	return truncated(err)
 }
 

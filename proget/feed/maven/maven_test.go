@@ -142,6 +142,7 @@ func refused(t testing.TB, base string) map[string]*http.Request {
 		"two versions":             pomOf(pom("com.acme", "lib", "1.0", "<version>2.0</version>")),
 		"two parents":              pomOf(pom("com.acme", "lib", "1.0", "<parent/><parent/>")),
 		"expression":               pomOf(pom("com.acme", "lib", "2.${x}", "")),
+		"long packaging":           pomOf(pom("com.acme", "lib", "1.0", "<packaging>"+strings.Repeat("x", 1001)+"</packaging>")),
 		"POM with a classifier":    put("com/acme/lib/1.0/lib-1.0-build.pom", "junk"),
 
 		"checksum of nothing":   put("com/acme/lib/1.0/lib-1.0.jar.sha1", strings.Repeat("a", 40)),

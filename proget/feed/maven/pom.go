@@ -17,10 +17,12 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Bounds of what a POM may say, in bytes and in elements within each other.
+// Bounds of a POM: in bytes, in elements within each other, and in bytes of what
+// lists show of it.
 const (
 	maxPOM   = 2 << 20
 	maxDepth = 100
+	maxLine  = 1000
 )
 
 // project is a POM as far as the server reads it; see "POM Reference". Elements
@@ -96,6 +98,11 @@ func readPOM(text []byte, loc location) (*pomData, error) {
 	}
 	if err := p.agree(loc); err != nil {
 		return nil, err
+	}
+	for element, text := range map[string]string{"name": p.Name, "packaging": p.Packaging, "url": p.URL} {
+		if len(text) > maxLine {
+			return nil, proget.Errorf(proget.ErrInvalid, "The POM's <%s> is longer than %d bytes.", element, maxLine)
+		}
 	}
 	return p.data(loc), nil
 }
