@@ -16,11 +16,10 @@ import (
 type Maven struct {
 	Folder string // where projects are
 
-	t    testing.TB
-	env  []string
-	feed string
-	user string
-	key  string
+	t           testing.TB
+	env         []string
+	feed        string
+	mvn, gradle string // the programs' paths
 }
 
 // mavenRepo is the repository of Debian's packages.
@@ -33,11 +32,10 @@ var mavenPlugins = []string{"compiler", "dependency", "deploy", "install", "jar"
 func FindMaven(t testing.TB, feed, user, key string) *Maven {
 	t.Helper()
 	const install = "run make deps"
-	Program(t, install, "mvn")
+	m := &Maven{Folder: t.TempDir(), t: t, feed: feed, mvn: Program(t, install, "mvn"), gradle: Program(t, install, "gradle")}
 	for _, name := range mavenPlugins {
 		Program(t, install, mavenRepo+"/org/apache/maven/plugins/maven-"+name+"-plugin/*/*.jar")
 	}
-	m := &Maven{Folder: t.TempDir(), t: t, feed: feed, user: user, key: key}
 	m.Write("settings.xml", fmt.Sprintf(`<settings>
   <pluginGroups><pluginGroup>com.acme</pluginGroup></pluginGroups>
   <servers><server><id>feed</id><username>%s</username><password>%s</password></server></servers>
@@ -114,14 +112,14 @@ func (m *Maven) Run(project, repo string, args ...string) string {
 // Try is Run for builds that may fail.
 func (m *Maven) Try(project, repo string, args ...string) (string, error) {
 	m.t.Helper()
-	return m.run(project, Program(m.t, "run make deps", "mvn"), append([]string{"-B", "-ntp", "-s", filepath.Join(m.Folder, "settings.xml"),
+	return m.run(project, m.mvn, append([]string{"-B", "-ntp", "-s", filepath.Join(m.Folder, "settings.xml"),
 		"-Dmaven.repo.local=" + filepath.Join(m.Folder, repo)}, args...)...)
 }
 
 // Gradle runs gradle in a project's folder, with a home of its own.
 func (m *Maven) Gradle(project string, args ...string) string {
 	m.t.Helper()
-	out, err := m.run(project, Program(m.t, "run make deps", "gradle"), append([]string{"--no-daemon", "-g", filepath.Join(m.Folder, "gradle")}, args...)...)
+	out, err := m.run(project, m.gradle, append([]string{"--no-daemon", "-g", filepath.Join(m.Folder, "gradle")}, args...)...)
 	if err != nil {
 		m.t.Fatalf("gradle %s: %v\n%s", strings.Join(args, " "), err, out)
 	}

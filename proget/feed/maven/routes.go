@@ -37,6 +37,9 @@ func parse(method, path string) route {
 	if segments[last] == "" {
 		return parseFolder(method, segments[:last])
 	}
+	if method == http.MethodDelete {
+		return parseFolder(method, segments)
+	}
 	var rt route
 	segments[last], rt.algorithm = cutChecksum(segments[last])
 	rt.segments = segments
@@ -56,8 +59,6 @@ func parse(method, path string) route {
 		default:
 			rt.action = putFile
 		}
-	case http.MethodDelete:
-		return parseFolder(method, segments)
 	default:
 		return route{}
 	}
