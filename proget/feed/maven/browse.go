@@ -193,26 +193,25 @@ func (f *finder) groups(in folder) error {
 		if !ok {
 			return nil
 		}
-		count := 0
-		err := f.artifacts(f.r, group, maxEntries, func(p *feed.Package) {
-			f.entries[splitName(p.Key).artifact+"/"] = entry{}
-			count++
-		})
+		artifacts, err := f.artifacts(f.r, group, maxEntries)
 		if err != nil {
 			return err
 		}
-		f.more = count == maxEntries
+		for _, artifact := range artifacts {
+			f.entries[artifact+"/"] = entry{}
+		}
+		f.more = len(artifacts) == maxEntries
 		group += "."
 	}
 	return f.subgroups(group)
 }
 
-// subgroups adds the folders below a prefix of groupIds. It asks for one package
-// of each, and for the next one that is in none of those.
+// subgroups adds the folders below a prefix of groupIds. It asks for one name in
+// each, and for the next one that is in none of those.
 func (f *finder) subgroups(prefix string) error {
 	after := prefix
 	for range maxEntries {
-		next, err := f.services.Packages.List(f.r.Context(), f.r.Feed, after, 1)
+		next, err := f.services.Packages.Names(f.r.Context(), f.r.Feed, after, 1)
 		if err != nil || len(next) == 0 {
 			return err
 		}

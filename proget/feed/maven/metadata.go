@@ -233,16 +233,33 @@ const maxGroup = 5000
 // plugins returns the plugins among the artifacts of a group, each by its newest
 // version that is one.
 func (h *handler) plugins(r *feed.Request, group string) ([]groupPlugin, error) {
+	artifacts, err := h.artifacts(r, group, maxGroup)
+	if err != nil {
+		return nil, err
+	}
 	var plugins []groupPlugin
-	err := h.artifacts(r, group, maxGroup, func(p *feed.Package) {
-		for _, v := range slices.Backward(p.Versions) {
-			if found := findPlugin(v); found != nil && shown(v) {
-				plugins = append(plugins, groupPlugin{Name: found.Name, Prefix: found.Prefix, ArtifactID: splitName(p.Name).artifact})
-				return
-			}
+	for _, artifact := range artifacts {
+		p, err := h.find(r, coordinates{group, artifact})
+		if err != nil {
+			return nil, err
 		}
-	})
-	return plugins, err
+		if p == nil {
+			continue // deleted meanwhile
+		}
+		if found := newestPlugin(p); found != nil {
+			plugins = append(plugins, groupPlugin{Name: found.Name, Prefix: found.Prefix, ArtifactID: artifact})
+		}
+	}
+	return plugins, nil
+}
+
+func newestPlugin(p *feed.Package) *plugin {
+	for _, v := range slices.Backward(p.Versions) {
+		if found := findPlugin(v); found != nil && shown(v) {
+			return found
+		}
+	}
+	return nil
 }
 
 func findPlugin(v *proget.Version) *plugin {
@@ -256,29 +273,28 @@ func findPlugin(v *proget.Version) *plugin {
 	return nil
 }
 
-// page is how many packages are read at a time.
-const page = 200
-
-// artifacts calls fn for the first packages of a group, at most limit.
-func (h *handler) artifacts(r *feed.Request, group string, limit int, fn func(*feed.Package)) error {
+// artifacts returns the first artifactIds of a group, at most limit.
+func (h *handler) artifacts(r *feed.Request, group string, limit int) ([]string, error) {
+	const page = 500
 	prefix := group + ":"
 	after, take := prefix, 1 // few folders are groups
-	for limit > 0 {
-		packages, err := h.services.Packages.List(r.Context(), r.Feed, after, min(take, limit))
-		if err != nil || len(packages) == 0 {
-			return err
+	var artifacts []string
+	for len(artifacts) < limit {
+		names, err := h.services.Packages.Names(r.Context(), r.Feed, after, min(take, limit-len(artifacts)))
+		if err != nil || len(names) == 0 {
+			return artifacts, err
 		}
-		for _, p := range packages {
-			if !strings.HasPrefix(p.Key, prefix) {
-				return nil
+		for _, name := range names {
+			artifact, ok := strings.CutPrefix(name.Key, prefix)
+			if !ok {
+				return artifacts, nil
 			}
-			fn(p)
-			after = p.Key
-			limit--
+			artifacts = append(artifacts, artifact)
+			after = name.Key
 		}
 		take = page
 	}
-	return nil
+	return artifacts, nil
 }
 
 // serveMetadata serves a document that is made once, or the checksum of what it
