@@ -27,6 +27,7 @@ import (
 	"github.com/proget-go/ha/election"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/asset"
+	"github.com/proget-go/ha/proget/feed/maven"
 	"github.com/proget-go/ha/proget/feed/npm"
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/feed/oci"
@@ -47,7 +48,7 @@ func services() []storage.Service {
 // types are the feed types this server knows.
 func (c *config) types() []feed.Type {
 	return []feed.Type{
-		nuget.New(nil), nuget.Chocolatey(nil), nuget.PowerShell(nil), npm.New(), pypi.New(), oci.New(),
+		nuget.New(nil), nuget.Chocolatey(nil), nuget.PowerShell(nil), maven.New(), npm.New(), pypi.New(), oci.New(),
 		universal.New(&universal.Options{FetchHosts: c.fetchHosts}), asset.New(),
 	}
 }

@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"indexing/search", "indexing/upkeep", "indexing/repoindex", "indexing/statistics"},
 	{"indexing/search/bleve", "indexing/search/snapshot"},
 	{"proget/feed", "proget/feed/nuget/internal/odata"},
-	{"proget/feed/nuget", "proget/feed/npm", "proget/feed/oci", "proget/feed/pypi", "proget/feed/universal", "proget/feed/asset", "proget/publish", "proget/upload", "proget/catalog", "proget/auth", "proget/cluster"},
+	{"proget/feed/nuget", "proget/feed/maven", "proget/feed/npm", "proget/feed/oci", "proget/feed/pypi", "proget/feed/universal", "proget/feed/asset", "proget/publish", "proget/upload", "proget/catalog", "proget/auth", "proget/cluster"},
 	{"indexing/retention"},
 	{"proget/admin"},
 	{"proget/web"},

@@ -1,0 +1,282 @@
+package maven
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+type handler struct{ services feed.Services }
+
+var _ feed.Handler = (*handler)(nil)
+
+// Task implements feed.Handler.
+func (h *handler) Task(r *feed.Request) proget.Task { return parse(r.Method, r.Path).task() }
+
+// ServeFeed implements feed.Handler.
+func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
+	rt := parse(r.Method, r.Path)
+	switch rt.action {
+	case browse:
+		return h.browse(w, r, rt.segments)
+	case getFile:
+		return h.file(w, r, rt)
+	case getMetadata:
+		return h.metadata(w, r, rt)
+	case putFile:
+		return h.putFile(w, r, rt)
+	case putChecksum:
+		return h.putChecksum(w, r, rt)
+	case putMetadata:
+		return h.putMetadata(w, r, rt)
+	case remove:
+		return h.remove(w, r, rt)
+	}
+	known := func(method string) bool { return parse(method, r.Path).action != unknown }
+	return feed.Unknown(w, r.Request, known, "files are at group/artifact/version/file below the feed's address.")
+}
+
+// find returns a package, or nil if there is none.
+func (h *handler) find(r *feed.Request, c coordinates) (*feed.Package, error) {
+	p, err := h.services.Packages.Package(r.Context(), r.Feed, c.name())
+	if errors.Is(err, proget.ErrNotFound) {
+		return nil, nil
+	}
+	return p, err
+}
+
+// findFile returns the file at a location. The name of a snapshot stands for its
+// newest build.
+func (h *handler) findFile(r *feed.Request, loc location) (*proget.Version, proget.File, error) {
+	missing := func(what string) error {
+		return proget.Errorf(proget.ErrNotFound, "There is no %.300s in feed %s.", what, r.Feed.Name)
+	}
+	p, err := h.find(r, loc.coordinates)
+	if err != nil {
+		return nil, proget.File{}, err
+	}
+	if p == nil {
+		return nil, proget.File{}, missing("artifact " + loc.name())
+	}
+	v, err := p.Version(loc.version)
+	if err != nil {
+		return nil, proget.File{}, err
+	}
+	if v.Status.Blocked {
+		return nil, proget.File{}, proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+	}
+	name := loc.file
+	if d := loc.describe(); isSnapshot(loc.version) && d.Extension != "" && d.Timestamp == "" {
+		if f, ok := newestFiles(v, strings.TrimPrefix(loc.file, loc.artifact+"-"+loc.version))[d.key()]; ok {
+			name = f.Name
+		}
+	}
+	for _, f := range v.Files {
+		if f.Name == name {
+			return v, f, nil
+		}
+	}
+	return nil, proget.File{}, missing("file " + loc.file)
+}
+
+// contentTypes are those of files by their last extension.
+var contentTypes = map[string]string{
+	"jar": "application/java-archive", "war": "application/java-archive", "ear": "application/java-archive", "aar": "application/java-archive",
+	"pom": "application/xml", "xml": "application/xml", "module": "application/vnd.org.gradle.module+json", "json": "application/json",
+	"zip": "application/zip", "gz": "application/gzip", "asc": "application/pgp-signature",
+}
+
+// file serves a file or its checksum; where there is none, the folder of that name.
+func (h *handler) file(w http.ResponseWriter, r *feed.Request, rt route) error {
+	loc, err := locate(rt.segments)
+	if err != nil {
+		return h.browse(w, r, rt.segments)
+	}
+	v, f, err := h.findFile(r, loc)
+	if errors.Is(err, proget.ErrNotFound) && rt.algorithm == "" {
+		return h.browseOr(w, r, rt.segments, err)
+	}
+	if err != nil {
+		return err
+	}
+	if rt.algorithm != "" {
+		feed.NewDocument("text/plain", []byte(f.Digests[rt.algorithm])).Serve(w, r.Request)
+		return nil
+	}
+	extension := f.Name[strings.LastIndexByte(f.Name, '.')+1:]
+	contentType := contentTypes[extension]
+	if contentType == "" {
+		contentType = "application/octet-stream"
+	}
+	for header, algorithm := range map[string]proget.Algorithm{"X-Checksum-Md5": proget.MD5, "X-Checksum-Sha1": proget.SHA1, "X-Checksum-Sha256": proget.SHA256, "X-Checksum-Sha512": proget.SHA512} {
+		w.Header().Set(header, f.Digests[algorithm]) // spares clients another request
+	}
+	return h.services.Files.Serve(w, r, counted(v, f, extension), f, contentType)
+}
+
+// counted returns the version that a download is counted for, as new as the file
+// is; nil for what is only loaded beside others: the POM of a jar, a signature.
+func counted(v *proget.Version, f proget.File, extension string) *proget.Version {
+	if extension == "asc" || extension == "pom" && readData(v).Packaging != "pom" {
+		return nil
+	}
+	asOf := *v
+	asOf.Published = f.Added
+	return &asOf
+}
+
+// errSame says that an upload is there already, byte for byte.
+var errSame = errors.New("the same file is there")
+
+// putFile takes a file. Clients send one again when they have not seen the answer.
+func (h *handler) putFile(w http.ResponseWriter, r *feed.Request, rt route) error {
+	if _, err := locate(rt.segments); err != nil { // before the bytes come
+		return err
+	}
+	body, err := feed.OpenBody(r.Request)
+	if err != nil {
+		return err
+	}
+	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: body, Size: body.Size,
+		Name: strings.Join(rt.segments, "/"), By: r.Principal, Replace: replace})
+	switch {
+	case body.Err() != nil:
+		return body.Err()
+	case errors.Is(err, errSame):
+		w.WriteHeader(http.StatusOK)
+		return nil
+	case err != nil:
+		return err
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// replace is feed.Upload's Replace: a file that is released, or a build of a
+// snapshot, stays what it is. That of a snapshot itself may change.
+func replace(old *proget.Version, m *feed.Manifest) error {
+	if old == nil {
+		return nil
+	}
+	f, d := old.Files[0], m.FileData.(*fileData)
+	switch {
+	case f.Name != m.FileName: // but for upper and lower case
+		return proget.ErrConflict
+	case f.Digests[proget.SHA256] == d.sha256:
+		return errSame
+	case isSnapshot(m.Version) && d.Timestamp == "":
+		return nil
+	}
+	return proget.ErrConflict
+}
+
+// maxChecksum bounds the file of a checksum, in bytes.
+const maxChecksum = 1 << 10
+
+// putChecksum compares a checksum with the file that arrived before it.
+func (h *handler) putChecksum(w http.ResponseWriter, r *feed.Request, rt route) error {
+	loc, err := locate(rt.segments)
+	if err != nil {
+		return err
+	}
+	sum, err := readChecksum(r.Body, rt.algorithm)
+	if err != nil {
+		return err
+	}
+	v, f, err := h.findFile(r, loc)
+	if err == nil && f.Name != loc.file { // the newest build of a snapshot in its place
+		err = proget.Errorf(proget.ErrNotFound, "There is no file %s.", loc.file)
+	}
+	if errors.Is(err, proget.ErrNotFound) {
+		return proget.WrapError(proget.ErrNotFound, err, "There is no file %s in %s %.100s that this checksum could be of: send that first.", loc.file, loc.name(), loc.version)
+	}
+	if err != nil {
+		return err
+	}
+	if sum != f.Digests[rt.algorithm] {
+		return proget.Errorf(proget.ErrConflict, "The %s of %s %s is %s, and not %s: it was changed on its way here. Delete the version and deploy it again.",
+			rt.algorithm, f.Name, v.Version, f.Digests[rt.algorithm], sum)
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// readChecksum reads a checksum as clients write it, alone, or as md5sum and its
+// like do, with the file's name.
+func readChecksum(body io.Reader, algorithm proget.Algorithm) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(body, maxChecksum+1))
+	if err != nil {
+		return "", proget.WrapError(proget.ErrInvalid, err, "The checksum did not arrive completely: send it again.")
+	}
+	hash, err := algorithm.New()
+	if err != nil {
+		return "", err
+	}
+	if len(text) <= maxChecksum {
+		for _, word := range bytes.Fields(text) {
+			if sum, err := hex.DecodeString(string(word)); err == nil && len(sum) == hash.Size() {
+				return hex.EncodeToString(sum), nil
+			}
+		}
+	}
+	return "", proget.Errorf(proget.ErrInvalid, "The body is no %s checksum: it has %d hexadecimal digits.", algorithm, 2*hash.Size())
+}
+
+// maxMetadata bounds what clients send as metadata, in bytes.
+const maxMetadata = 16 << 20
+
+// putMetadata looks at what a client sends as metadata, or its checksum, and lets it
+// be: it is made from what there is.
+func (h *handler) putMetadata(w http.ResponseWriter, r *feed.Request, rt route) error {
+	if rt.algorithm != "" {
+		if _, err := readChecksum(r.Body, rt.algorithm); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusCreated)
+		return nil
+	}
+	body := &io.LimitedReader{R: r.Body, N: maxMetadata + 1}
+	var doc struct {
+		XMLName xml.Name `xml:"metadata"`
+	}
+	err := decodeXML(body, &doc)
+	if body.N == 0 {
+		return proget.Errorf(proget.ErrTooLarge, "The metadata takes more than %d MiB.", maxMetadata>>20)
+	}
+	if err != nil {
+		return proget.WrapError(proget.ErrInvalid, err, "The metadata cannot be read: %s.", err)
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// remove deletes a version, which its folder names.
+func (h *handler) remove(w http.ResponseWriter, r *feed.Request, rt route) error {
+	c, version, ok := folder(rt.segments).version()
+	if !ok {
+		return proget.Errorf(proget.ErrInvalid, "Name the folder of the version to delete, as in com/acme/lib/1.0.")
+	}
+	err := h.services.Publisher.Delete(r.Context(), feed.Ref{Feed: r.Feed, NameKey: c.name(), VersionKey: version}, r.Principal)
+	if errors.Is(err, proget.ErrNotFound) {
+		return proget.WrapError(proget.ErrNotFound, err, "There is no version %.100s of %.300s in feed %s. Whole versions are deleted, by the name of their folder.", version, c.name(), r.Feed.Name)
+	}
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// readFileData decodes what Inspect stored of a file.
+func readFileData(f proget.File) (d fileData) {
+	_ = json.Unmarshal(f.Data, &d) // Inspect encoded it
+	return d
+}

@@ -1,0 +1,138 @@
+package maven
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/proget-go/ha/internal/zipfile"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// archives are the extensions of files that must be zip archives.
+var archives = map[string]bool{"jar": true, "war": true, "ear": true, "aar": true}
+
+// inspect is feed.Type's Inspect. What a file is follows from its path; what a
+// version is, from its POM.
+func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
+	loc, err := locate(strings.Split(strings.TrimPrefix(f.Name, "/"), "/"))
+	if err != nil {
+		return nil, err
+	}
+	if file, algorithm := cutChecksum(loc.file); algorithm != "" || file == metadataName {
+		return nil, proget.Errorf(proget.ErrInvalid, "%.100s is made by the server: upload the files themselves.", loc.file)
+	}
+	d := loc.describe()
+	d.sha256 = f.Digests[proget.SHA256]
+	m := &feed.Manifest{Name: loc.name(), Version: loc.version, Prerelease: isPrerelease(loc.version), Role: feed.Part, FileName: loc.file, FileData: &d}
+	switch {
+	case d.Extension == "":
+		m.Role = feed.Extra
+	case d.Extension == "pom":
+		data, err := inspectPOM(f, loc, d)
+		if err != nil {
+			return nil, err
+		}
+		if data != nil {
+			m.Data = data
+		}
+	case archives[d.Extension]:
+		if d.Plugin, err = inspectArchive(f, loc, d); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// inspectPOM returns what the version's own POM says. One with a classifier, such
+// as the one that Maven 4 was given to build with, need only be a document.
+func inspectPOM(f feed.File, loc location, d fileData) (*pomData, error) {
+	if f.Size > maxPOM {
+		return nil, proget.Errorf(proget.ErrInvalid, "The POM is larger than %d KiB.", maxPOM>>10)
+	}
+	text := make([]byte, f.Size)
+	if _, err := f.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if d.Classifier == "" {
+		return readPOM(text, loc)
+	}
+	if err := decodeXML(bytes.NewReader(text), new(struct{ XMLName xml.Name })); err != nil {
+		return nil, proget.WrapError(proget.ErrInvalid, err, "The POM cannot be read: %s.", err)
+	}
+	return nil, nil
+}
+
+// plugin is what a Maven plugin says of itself: mvn takes "acme:go" for the goal go
+// of the plugin whose prefix is acme.
+type plugin struct {
+	Prefix string `json:"prefix"`
+	Name   string `json:"name,omitempty"`
+}
+
+// descriptor is a plugin's description of itself, within its jar.
+const descriptor = "META-INF/maven/plugin.xml"
+
+// maxDescriptor bounds it, in bytes.
+const maxDescriptor = 8 << 20
+
+// inspectArchive checks that a file is a zip archive, and returns what the version's
+// own jar says of a plugin in it; nil if there is none.
+func inspectArchive(f feed.File, loc location, d fileData) (*plugin, error) {
+	entries, described := 0, false
+	directory, err := zipfile.Scan(f, f.Size, func(name []byte) {
+		entries++
+		described = described || string(name) == descriptor
+	})
+	switch {
+	case errors.Is(err, zipfile.ErrNotZip):
+		return nil, proget.WrapError(proget.ErrInvalid, err, "%.100s is no zip archive, or it is damaged.", loc.file)
+	case errors.Is(err, zipfile.ErrDirectoryTooLarge):
+		return nil, proget.WrapError(proget.ErrInvalid, err, "%.100s has a directory of more than %d MiB.", loc.file, zipfile.MaxScanned>>20)
+	case err != nil:
+		return nil, err
+	}
+	if !described || d.Extension != "jar" || d.Classifier != "" || entries > zipfile.MaxEntries || directory > zipfile.MaxDirectory {
+		return nil, nil
+	}
+	return readPlugin(f, loc), nil
+}
+
+// readPlugin reads a plugin's description. As with Maven, one that cannot be read
+// or is another plugin's, packed into this jar, says nothing.
+func readPlugin(f feed.File, loc location) *plugin {
+	z, err := zip.NewReader(f, f.Size)
+	if err != nil {
+		return nil
+	}
+	i := slices.IndexFunc(z.File, func(f *zip.File) bool { return f.Name == descriptor })
+	if i < 0 {
+		return nil
+	}
+	r, err := z.File[i].Open()
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	var said struct {
+		XMLName    xml.Name `xml:"plugin"`
+		Name       string   `xml:"name"`
+		GroupID    string   `xml:"groupId"`
+		ArtifactID string   `xml:"artifactId"`
+		GoalPrefix string   `xml:"goalPrefix"`
+	}
+	if err := decodeXML(io.LimitReader(r, maxDescriptor), &said); err != nil {
+		return nil
+	}
+	trim(&said.Name, &said.GroupID, &said.ArtifactID, &said.GoalPrefix)
+	if said.GroupID != loc.group || said.ArtifactID != loc.artifact || said.GoalPrefix == "" || len(said.GoalPrefix)+len(said.Name) > maxName {
+		return nil
+	}
+	return &plugin{Prefix: said.GoalPrefix, Name: said.Name}
+}

@@ -1,0 +1,324 @@
+package maven
+
+import (
+	"cmp"
+	"encoding/hex"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// metadata is maven-metadata.xml, as the "Maven Repository Metadata" reference
+// has it: plugins in the folder of a groupId, versions in that of an artifactId,
+// builds in that of a snapshot's version. A folder can be both of the former.
+type metadata struct {
+	XMLName      xml.Name      `xml:"metadata"`
+	ModelVersion string        `xml:"modelVersion,attr"`
+	GroupID      string        `xml:"groupId,omitempty"`
+	ArtifactID   string        `xml:"artifactId,omitempty"`
+	Version      string        `xml:"version,omitempty"`
+	Versioning   *versioning   `xml:"versioning"`
+	Plugins      []groupPlugin `xml:"plugins>plugin"`
+}
+
+type versioning struct {
+	Latest           string            `xml:"latest,omitempty"`
+	Release          string            `xml:"release,omitempty"`
+	Snapshot         *snapshot         `xml:"snapshot"`
+	Versions         []string          `xml:"versions>version"`
+	LastUpdated      string            `xml:"lastUpdated"`
+	SnapshotVersions []snapshotVersion `xml:"snapshotVersions>snapshotVersion"`
+}
+
+// snapshot is a snapshot's newest build.
+type snapshot struct {
+	Timestamp   string `xml:"timestamp,omitempty"`
+	BuildNumber int    `xml:"buildNumber"`
+}
+
+// snapshotVersion is the newest file of a kind.
+type snapshotVersion struct {
+	Classifier string `xml:"classifier,omitempty"`
+	Extension  string `xml:"extension"`
+	Value      string `xml:"value"`
+	Updated    string `xml:"updated"`
+}
+
+type groupPlugin struct {
+	Name       string `xml:"name,omitempty"`
+	Prefix     string `xml:"prefix"`
+	ArtifactID string `xml:"artifactId"`
+}
+
+func render(m *metadata) ([]byte, error) {
+	m.ModelVersion = "1.1.0"
+	body, err := xml.MarshalIndent(m, "", "  ")
+	return append([]byte(xml.Header), append(body, '\n')...), err
+}
+
+// stamp is a time as metadata has it, in UTC.
+func stamp(t time.Time) string { return t.UTC().Format("20060102150405") }
+
+// shown reports whether a version is told of to those who do not name it.
+func shown(v *proget.Version) bool { return v.Status.Listed && !v.Status.Blocked }
+
+// artifactMetadata lists the versions of a package.
+func artifactMetadata(p *feed.Package) *metadata {
+	c, all := splitName(p.Name), &versioning{}
+	var updated time.Time
+	for _, v := range p.Versions {
+		if !shown(v) {
+			continue
+		}
+		all.Versions = append(all.Versions, v.Version)
+		all.Latest = v.Version
+		if !isSnapshot(v.Version) {
+			all.Release = v.Version
+		}
+		for _, f := range v.Files {
+			updated = later(updated, f.Added)
+		}
+	}
+	all.LastUpdated = stamp(updated)
+	return &metadata{GroupID: c.group, ArtifactID: c.artifact, Versioning: all}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// snapshotFile is a file of a snapshot.
+type snapshotFile struct {
+	proget.File
+	fileData
+}
+
+// key is what files of a kind have in common through all builds.
+func (d fileData) key() [2]string { return [2]string{d.Classifier, d.Extension} }
+
+// newer compares two files of a kind. One without a build is as new as its bytes
+// are.
+func (f snapshotFile) newer(than snapshotFile) int {
+	if f.Timestamp == "" || than.Timestamp == "" {
+		return f.Added.Compare(than.Added)
+	}
+	return cmp.Or(strings.Compare(f.Timestamp, than.Timestamp), cmp.Compare(f.Build, than.Build))
+}
+
+// newestFiles returns the newest file of each kind in a snapshot, of those whose
+// names end in a text.
+func newestFiles(v *proget.Version, suffix string) map[[2]string]snapshotFile {
+	builds, plain := make(map[[2]string]snapshotFile), make(map[[2]string]snapshotFile)
+	for _, stored := range v.Files {
+		if !strings.HasSuffix(stored.Name, suffix) {
+			continue
+		}
+		f := snapshotFile{stored, readFileData(stored)}
+		to := builds
+		if f.Timestamp == "" {
+			to = plain
+		}
+		if known, ok := to[f.key()]; f.Extension != "" && (!ok || f.newer(known) > 0) {
+			to[f.key()] = f
+		}
+	}
+	for key, f := range plain { // at the end, since times and builds are no order together
+		if known, ok := builds[key]; !ok || f.newer(known) > 0 {
+			builds[key] = f
+		}
+	}
+	return builds
+}
+
+// snapshotMetadata tells where the newest files of a snapshot are.
+func snapshotMetadata(v *proget.Version) *metadata {
+	c, all := splitName(v.Name), &versioning{Snapshot: &snapshot{}}
+	var updated time.Time
+	files := newestFiles(v, "")
+	keys := slices.SortedFunc(maps.Keys(files), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
+	var newest snapshotFile
+	for _, key := range keys {
+		f := files[key]
+		updated = later(updated, f.Added)
+		sv := snapshotVersion{Classifier: f.Classifier, Extension: f.Extension, Value: v.Version, Updated: stamp(f.Added)}
+		if f.Timestamp != "" {
+			sv.Value = strings.TrimSuffix(v.Version, snapshotWord) + f.Timestamp + "-" + strconv.Itoa(f.Build)
+			sv.Updated = strings.ReplaceAll(f.Timestamp, ".", "")
+			if newest.Timestamp == "" || f.newer(newest) > 0 {
+				newest = f
+			}
+		}
+		all.SnapshotVersions = append(all.SnapshotVersions, sv)
+	}
+	all.Snapshot.Timestamp, all.Snapshot.BuildNumber, all.LastUpdated = newest.Timestamp, newest.Build, stamp(updated)
+	return &metadata{GroupID: c.group, ArtifactID: c.artifact, Version: v.Version, Versioning: all}
+}
+
+// metadata serves the metadata of a folder, or its checksum.
+func (h *handler) metadata(w http.ResponseWriter, r *feed.Request, rt route) error {
+	in := folder(rt.segments[:len(rt.segments)-1])
+	missing := proget.Errorf(proget.ErrNotFound, "There is nothing in feed %s that this metadata could be of.", r.Feed.Name)
+	if c, version, ok := in.version(); ok && isSnapshot(version) {
+		p, err := h.find(r, c)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			return missing
+		}
+		v, err := p.Version(version)
+		if err != nil {
+			return err
+		}
+		if v.Status.Blocked {
+			return missing
+		}
+		return serveMetadata(w, r, &p.Documents, rt.algorithm, version, func() *metadata { return snapshotMetadata(v) })
+	}
+	p, plugins, err := h.folderMetadata(r, in)
+	if err != nil {
+		return err
+	}
+	switch {
+	case p == nil && plugins == nil:
+		return missing
+	case plugins == nil:
+		return serveMetadata(w, r, &p.Documents, rt.algorithm, "", func() *metadata { return artifactMetadata(p) })
+	}
+	return serveMetadata(w, r, new(feed.Documents), rt.algorithm, "", func() *metadata {
+		m := new(metadata)
+		if p != nil {
+			m = artifactMetadata(p)
+		}
+		m.Plugins = plugins
+		return m
+	})
+}
+
+// folderMetadata returns the package with versions to be shown that a folder stands
+// for, and the plugins of the group that it stands for: nil each if there are none.
+func (h *handler) folderMetadata(r *feed.Request, in folder) (p *feed.Package, plugins []groupPlugin, err error) {
+	if c, ok := in.artifact(); ok {
+		if p, err = h.find(r, c); err != nil {
+			return nil, nil, err
+		}
+		if p != nil && p.Latest(shown) == nil {
+			p = nil
+		}
+	}
+	if group, ok := in.group(); ok {
+		plugins, err = h.plugins(r, group)
+		if p != nil && errors.Is(err, proget.ErrUnavailable) {
+			err = nil // the package is in memory, and rarely has plugins beside it
+		}
+	}
+	return p, plugins, err
+}
+
+// maxGroup bounds the artifacts of a group that are looked at for plugins.
+const maxGroup = 5000
+
+// plugins returns the plugins among the artifacts of a group, each by its newest
+// version that is one.
+func (h *handler) plugins(r *feed.Request, group string) ([]groupPlugin, error) {
+	artifacts, err := h.artifacts(r, group, maxGroup)
+	if err != nil {
+		return nil, err
+	}
+	var plugins []groupPlugin
+	for _, artifact := range artifacts {
+		p, err := h.find(r, coordinates{group, artifact})
+		if err != nil {
+			return nil, err
+		}
+		if p == nil {
+			continue // deleted meanwhile
+		}
+		if found := newestPlugin(p); found != nil {
+			plugins = append(plugins, groupPlugin{Name: found.Name, Prefix: found.Prefix, ArtifactID: artifact})
+		}
+	}
+	return plugins, nil
+}
+
+func newestPlugin(p *feed.Package) *plugin {
+	for _, v := range slices.Backward(p.Versions) {
+		if found := findPlugin(v); found != nil && shown(v) {
+			return found
+		}
+	}
+	return nil
+}
+
+func findPlugin(v *proget.Version) *plugin {
+	for _, f := range v.Files {
+		if strings.Contains(string(f.Data), `"plugin"`) { // few have one
+			if d := readFileData(f); d.Plugin != nil {
+				return d.Plugin
+			}
+		}
+	}
+	return nil
+}
+
+// artifacts returns the first artifactIds of a group, at most limit.
+func (h *handler) artifacts(r *feed.Request, group string, limit int) ([]string, error) {
+	const page = 500
+	prefix := group + ":"
+	after, take := prefix, 1 // few folders are groups
+	var artifacts []string
+	for len(artifacts) < limit {
+		names, err := h.services.Packages.Names(r.Context(), r.Feed, after, min(take, limit-len(artifacts)))
+		if err != nil || len(names) == 0 {
+			return artifacts, err
+		}
+		for _, name := range names {
+			artifact, ok := strings.CutPrefix(name.Key, prefix)
+			if !ok {
+				return artifacts, nil
+			}
+			artifacts = append(artifacts, artifact)
+			after = name.Key
+		}
+		take = page
+	}
+	return artifacts, nil
+}
+
+// serveMetadata serves a document that is made once, or the checksum of what it
+// serves.
+func serveMetadata(w http.ResponseWriter, r *feed.Request, kept *feed.Documents, algorithm proget.Algorithm, version string, make func() *metadata) error {
+	contentType := "application/xml"
+	if algorithm != "" {
+		contentType = "text/plain"
+	}
+	doc, err := kept.Document("metadata "+string(algorithm)+" "+version, contentType, func() ([]byte, error) {
+		body, err := render(make())
+		if err != nil || algorithm == "" {
+			return body, err
+		}
+		hash, err := algorithm.New()
+		if err != nil {
+			return nil, err
+		}
+		hash.Write(body) // a hash does not fail
+		return []byte(hex.EncodeToString(hash.Sum(nil))), nil
+	})
+	if err != nil {
+		return fmt.Errorf("render metadata: %w", err)
+	}
+	doc.Serve(w, r.Request)
+	return nil
+}
