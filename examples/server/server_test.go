@@ -178,9 +178,9 @@ func TestWrongUse(t *testing.T) {
 		"listen":            {args: []string{"-listen", "here"}, want: "localhost:8624"},
 		"port":              {args: []string{"-listen", ":99999"}, want: "localhost:8624"},
 		"negative time":     {args: []string{"-drain", "-1s"}, want: "-drain"},
-		"postgres URL":      {args: []string{"-listen", "127.0.0.1:0", "-db", "postgres://a:secret@:x/d", "-encryption-key", key}, want: "-db"},
-		"sqlserver URL":     {args: []string{"-listen", "127.0.0.1:0", "-db", "sqlserver://a:secret@:x?database=d", "-encryption-key", key}, want: "-db"},
-		"no SQLite file":    {args: []string{"-listen", "127.0.0.1:0", "-db", "sqlite:"}, want: "-db"},
+		"postgres URL":      {args: []string{"-db", "postgres://a:secret@:x/d", "-encryption-key", key}, want: "-db"},
+		"sqlserver URL":     {args: []string{"-db", "sqlserver://a:secret@:x?database=d", "-encryption-key", key}, want: "-db"},
+		"no SQLite file":    {args: []string{"-db", "sqlite:"}, want: "-db"},
 		"database":          {args: []string{"-db", "mysql://x"}, want: "postgres://"},
 		"key missing":       {args: []string{"-db", "postgres://localhost/x"}, want: "-encryption-key"},
 		"key short":         {args: []string{"-encryption-key", "abc"}, want: "-encryption-key"},
@@ -210,7 +210,7 @@ func TestWrongUse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cmd := command(t, tc.args...)
-			cmd.Env = append(cmd.Env, tc.env...)
+			cmd.Env = append(append(cmd.Env, "PROGET_LISTEN=127.0.0.1:0"), tc.env...) // whoever runs a server at the usual place
 			out, err := cmd.CombinedOutput()
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit, "%s", out)
