@@ -36,6 +36,7 @@ type rival struct {
 	key  string // in the place of a password; "" needs none
 	b    testing.TB
 
+	count atomic.Int64 // pieces of work so far
 	cpu   time.Duration
 	times []time.Duration
 }
@@ -71,55 +72,64 @@ func (r *rival) send(method, path string, body []byte, header ...string) (*http.
 // racers keep as many connections as there are clients.
 var racers = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}}
 
-// race has both do n pieces of work by some clients, in turns, and reports what a
-// second of the servers' processor time yields, and how long each piece took.
+// turn does n pieces of work by some clients.
+func (r *rival) turn(b *testing.B, clients, n int, measured bool, work func(n int64) error) {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var left atomic.Int64
+	left.Store(int64(n))
+	before := r.CPU(b)
+	for range clients {
+		all.Go(func() {
+			for left.Add(-1) >= 0 {
+				began := time.Now()
+				if err := work(r.count.Add(1)); err != nil {
+					b.Error(err)
+					return
+				}
+				if measured {
+					mu.Lock()
+					r.times = append(r.times, time.Since(began))
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	all.Wait()
+	if measured {
+		r.cpu += r.CPU(b) - before
+	}
+}
+
+// report tells what a second of the server's processor time yielded, and how long
+// each piece of work took.
+func (r *rival) report(b *testing.B, who string) {
+	b.ReportMetric(float64(len(r.times))/r.cpu.Seconds(), who+"ops/cpu-s")
+	slices.Sort(r.times)
+	b.ReportMetric(r.times[len(r.times)/2].Seconds()*1000, who+"p50-ms")
+	b.ReportMetric(r.times[len(r.times)*99/100].Seconds()*1000, who+"p99-ms")
+	b.ReportMetric(0, "ns/op") // of all that was done, which means nothing
+}
+
+// race has both do b.N pieces of work by some clients, in turns.
 func race(b *testing.B, clients int, ours, theirs *rival, work func(r *rival, n int64) error) {
 	b.Helper()
-	var count atomic.Int64
-	turn := func(r *rival, n int, measured bool) {
-		var all sync.WaitGroup
-		var mu sync.Mutex
-		var left atomic.Int64
-		left.Store(int64(n))
-		before := r.CPU(b)
-		for range clients {
-			all.Go(func() {
-				for left.Add(-1) >= 0 {
-					began := time.Now()
-					if err := work(r, count.Add(1)); err != nil {
-						b.Error(err)
-						return
-					}
-					if measured {
-						mu.Lock()
-						r.times = append(r.times, time.Since(began))
-						mu.Unlock()
-					}
-				}
-			})
-		}
-		all.Wait()
-		if measured {
-			r.cpu += r.CPU(b) - before
-		}
-	}
-	ours.cpu, theirs.cpu, ours.times, theirs.times = 0, 0, nil, nil
-	turn(ours, 4*clients, false) // warm
-	turn(theirs, 4*clients, false)
-	b.ResetTimer()
 	const turns = 10
-	for range turns {
-		turn(ours, (b.N+turns-1)/turns, true)
-		turn(theirs, (b.N+turns-1)/turns, true)
+	for turn := range turns + 1 { // the first warms up
+		n := (b.N + turns - 1) / turns
+		if turn == 0 {
+			n = 4 * clients
+		}
+		for _, r := range []*rival{ours, theirs} {
+			if turn == 0 {
+				r.cpu, r.times = 0, nil
+			}
+			r.turn(b, clients, n, turn > 0, func(n int64) error { return work(r, n) })
+		}
 	}
-	for r, who := range map[*rival]string{ours: "", theirs: "rival-"} {
-		b.ReportMetric(float64(len(r.times))/r.cpu.Seconds(), who+"ops/cpu-s")
-		slices.Sort(r.times)
-		b.ReportMetric(r.times[len(r.times)/2].Seconds()*1000, who+"p50-ms")
-		b.ReportMetric(r.times[len(r.times)*99/100].Seconds()*1000, who+"p99-ms")
-	}
+	ours.report(b, "")
+	theirs.report(b, "rival-")
 	b.ReportMetric(theirs.cpu.Seconds()/ours.cpu.Seconds(), "of-rival")
-	b.ReportMetric(0, "ns/op") // of the two together, which means nothing
 }
 
 func npmRivals(b *testing.B) (ours, theirs *rival) {

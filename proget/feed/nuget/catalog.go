@@ -197,8 +197,8 @@ func (c *catalogBuilder) addChanges(ctx context.Context, packages feed.Packages)
 	seen := make(map[version]bool)
 	for _, e := range c.Entries {
 		v := version{e.PackageKey, e.VersionKey}
-		if e.Change == proget.VersionMoved || v.key == "" || seen[v] {
-			continue
+		if e.Change == proget.VersionMoved || e.Change == proget.VersionEdited || v.key == "" || seen[v] {
+			continue // moved, or symbols joined it: the package is what it was
 		}
 		seen[v] = true
 		if err := c.addVersion(ctx, packages, v.id, v.key, e.At); err != nil {
