@@ -164,9 +164,7 @@ func (tx *Tx) findDeletedFiles(ctx context.Context, deletionID int64) (files []p
 		var added int64
 		err := rows.Scan(&f.Name, &f.Size, &sha256, &f.StorageID, &data, &names, &added)
 		f.Digests, f.Added = proget.Digests{proget.SHA256: sha256}, fromMicros(added)
-		if data != "" {
-			f.Data = []byte(data)
-		}
+		f.Data = rawOrNil(data)
 		files = append(files, f)
 		aliases = append(aliases, strings.FieldsFunc(names, func(r rune) bool { return r == '\n' }))
 		return err

@@ -35,7 +35,8 @@ func (s *Store) LoadPackage(ctx context.Context, feedID int64, nameKey string) (
 }
 
 // scanVersion adds a row, which is one file of one version with one of the
-// version's tags, to p. Rows of one file follow each other.
+// version's tags, to p. Rows of one file follow each other; only those of a
+// version's first file have its description, which may be large.
 func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 	var v proget.Version
 	var f proget.File
@@ -61,9 +62,7 @@ func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 	}
 	*lastFile = fileID
 	f.Digests, f.Added = proget.Digests{proget.SHA256: sha256}, fromMicros(added)
-	if data != "" {
-		f.Data = json.RawMessage(data)
-	}
+	f.Data = rawOrNil(data)
 	for algorithm, digest := range map[proget.Algorithm]sql.NullString{
 		proget.SHA1: sha1, proget.MD5: md5, proget.SHA512: sha512} {
 		if digest.Valid {
@@ -78,6 +77,14 @@ func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 	v.Files = []proget.File{f}
 	p.Versions = append(p.Versions, &v)
 	return nil
+}
+
+// rawOrNil is JSON that may be missing.
+func rawOrNil(text string) json.RawMessage {
+	if text == "" {
+		return nil
+	}
+	return json.RawMessage(text)
 }
 
 // ListPackageKeys returns up to limit name keys of a feed in order, beginning
@@ -166,9 +173,6 @@ type Upload struct {
 	// and the upload's takes its place.
 	Mend bool
 
-	// Aliases of the uploaded file are for the caller to set, too.
-	Aliases []string
-
 	asked int64 // by the database's clock
 }
 
@@ -195,15 +199,18 @@ func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f 
 // AddVersion returns proget.ErrNotFound. A version that exists gives a unique
 // violation, which leaves the store as proget.ErrConflict.
 //
-// known is what FindUpload found, or nil. It may be out of date: the transaction
+// aliases are those of the first file. known is what FindUpload found, or nil. It may be out of date: the transaction
 // fails then, and its repetition does not trust it.
-func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version, known *Upload) (created bool, err error) {
+func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version, aliases []string, known *Upload) (created bool, err error) {
 	trusted := known != nil && tx.attempt == 1
 	if trusted && known.PackageID != 0 {
 		v.PackageID = known.PackageID
 		err = tx.addVersion(ctx, v)
 	} else {
 		created, err = tx.addFirstVersion(ctx, feedID, nameKey, v)
+	}
+	if err != nil && tx.classify(err) == driver.Unique {
+		err = &versionExists{err}
 	}
 	if err != nil {
 		return false, err
@@ -215,9 +222,8 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 		}
 	}
 	for i := range v.Files {
-		var aliases []string
-		if known != nil && i == 0 {
-			aliases = known.Aliases
+		if i > 0 {
+			aliases = nil
 		}
 		v.Files[i].Added = v.Published
 		if err := tx.addFile(ctx, v.ID, &v.Files[i], aliases, trusted && known.Blob.ID == 0 && i == 0, known); err != nil {
@@ -230,7 +236,7 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 // JoinVersion adds a file to a version, which FindVersion has locked. It sets the
 // file's time and storage key as AddVersion does. A file of that name gives a
 // unique violation.
-func (tx *Tx) JoinVersion(ctx context.Context, v VersionRow, f *proget.File, known *Upload) error {
+func (tx *Tx) JoinVersion(ctx context.Context, v VersionRow, f *proget.File, aliases []string, known *Upload) error {
 	_, now, err := tx.ReadManifest(ctx, v.ID)
 	if err != nil {
 		return err
@@ -241,7 +247,7 @@ func (tx *Tx) JoinVersion(ctx context.Context, v VersionRow, f *proget.File, kno
 			return err
 		}
 	}
-	return tx.addFile(ctx, v.ID, f, known.Aliases, tx.attempt == 1 && known.Blob.ID == 0, known)
+	return tx.addFile(ctx, v.ID, f, aliases, tx.attempt == 1 && known.Blob.ID == 0, known)
 }
 
 // addAliases makes a file known by other names; file_alias is what package_file
@@ -288,7 +294,7 @@ func (tx *Tx) FindFile(ctx context.Context, versionID int64, name string) (proge
 	if errors.Is(err, sql.ErrNoRows) {
 		return f, proget.Errorf(proget.ErrNotFound, "There is no file %s.", name)
 	}
-	f.Digests, f.Data, f.Added = proget.Digests{proget.SHA256: sha256}, json.RawMessage(data), fromMicros(added)
+	f.Digests, f.Data, f.Added = proget.Digests{proget.SHA256: sha256}, rawOrNil(data), fromMicros(added)
 	return f, err
 }
 
@@ -303,8 +309,15 @@ func (tx *Tx) DeleteFile(ctx context.Context, versionID int64, name string) erro
 	return nil
 }
 
-// Conflicts reports whether an error is a unique violation.
-func (tx *Tx) Conflicts(err error) bool { return tx.classify(err) == driver.Unique }
+// ErrVersionExists is the error of AddVersion for a version that is there.
+var ErrVersionExists = errors.New("the version exists")
+
+// versionExists is ErrVersionExists that stays a unique violation to the store.
+type versionExists struct{ error }
+
+func (e *versionExists) Is(target error) bool { return target == ErrVersionExists }
+
+func (e *versionExists) Unwrap() error { return e.error }
 
 func versionArgs(v *proget.Version, more ...sql.NamedArg) []sql.NamedArg {
 	return append(more, arg("name", v.Name), arg("version", v.Version), arg("version_key", v.Key),

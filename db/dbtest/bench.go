@@ -88,7 +88,7 @@ func publishNext(ctx context.Context, s *db.Store, feedID, n int64) error {
 	}
 	ch := &db.Change{FeedID: feedID, Operation: fmt.Sprint("bench", n), Actor: "test", Kind: proget.VersionPublished, PackageKey: key, VersionKey: v.Key}
 	_, err = s.Change(ctx, ch, func(tx *db.Tx) error {
-		created, err := tx.AddVersion(ctx, feedID, key, v, known)
+		created, err := tx.AddVersion(ctx, feedID, key, v, nil, known)
 		ch.Packages, ch.Versions, ch.Bytes = 0, 1, v.Files[0].Size
 		if created {
 			ch.Packages = 1

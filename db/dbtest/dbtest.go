@@ -109,7 +109,7 @@ func publishKnown(ctx context.Context, s *db.Store, feedID int64, operation stri
 	ch := &db.Change{FeedID: feedID, Operation: operation, Actor: "test", Kind: proget.VersionPublished,
 		PackageKey: "acme.lib", VersionKey: v.Key}
 	return s.Change(ctx, ch, func(tx *db.Tx) error {
-		created, err := tx.AddVersion(ctx, feedID, "acme.lib", v, known)
+		created, err := tx.AddVersion(ctx, feedID, "acme.lib", v, nil, known)
 		ch.Packages, ch.Versions, ch.Bytes = 0, 1, v.Files[0].Size
 		if created {
 			ch.Packages = 1

@@ -21,11 +21,10 @@ func testFiles(t *testing.T, open Open) {
 			Digests: proget.Digests{proget.SHA256: digest}}
 		known, err := s.FindUpload(ctx, id, "acme.lib", f)
 		require.NoError(t, err)
-		known.Aliases = aliases
 		_, err = s.Change(ctx, &db.Change{FeedID: id, Operation: operation, Kind: proget.VersionEdited}, func(tx *db.Tx) error {
 			v, err := tx.FindVersion(ctx, id, "acme.lib", "1.0.1")
 			require.NoError(t, err)
-			return tx.JoinVersion(ctx, v, &f, known)
+			return tx.JoinVersion(ctx, v, &f, aliases, known)
 		})
 		return err
 	}

@@ -183,7 +183,7 @@ func testMarkWaits(t *testing.T, open Open) {
 	var marker errgroup.Group
 	ch := &db.Change{FeedID: id, Operation: "reuse", Actor: "test", Kind: proget.VersionPublished}
 	_, err = s.Change(ctx, ch, func(tx *db.Tx) error {
-		if _, err := tx.AddVersion(ctx, id, "acme.lib", again, nil); err != nil {
+		if _, err := tx.AddVersion(ctx, id, "acme.lib", again, nil, nil); err != nil {
 			return err
 		}
 		marker.Go(func() (err error) {

@@ -146,7 +146,7 @@ func testFindPackages(t *testing.T, open Open) {
 		v.Prerelease = prerelease
 		ch := &db.Change{FeedID: feed, Operation: fmt.Sprint(feed, key, n), Kind: proget.VersionPublished, PackageKey: key}
 		_, err := s.Change(ctx, ch, func(tx *db.Tx) error {
-			if _, err := tx.AddVersion(ctx, feed, key, v, nil); err != nil {
+			if _, err := tx.AddVersion(ctx, feed, key, v, nil, nil); err != nil {
 				return err
 			}
 			return tx.SetStatus(ctx, v.ID, proget.Status{Listed: listed})

@@ -1,6 +1,7 @@
 -- name: LoadPackage
 SELECT p.package_id, v.version_id, v.name, v.version, v.version_key, v.prerelease, v.listed, v.deprecated, v.blocked,
-       v.manifest, v.published, v.published_by, v.downloads,
+       CASE WHEN f.file_id = (SELECT MIN(o.file_id) FROM package_file o WHERE o.version_id = v.version_id) THEN v.manifest ELSE '' END,
+       v.published, v.published_by, v.downloads,
        f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_id, b.storage_key, f.file_id, f.data, f.added, COALESCE(t.tag, '')
 FROM package p
 JOIN package_version v ON v.package_id = p.package_id

@@ -83,38 +83,51 @@ func read(v *proget.Version) (h header) {
 
 type handler struct{ feed.Services }
 
-// Task implements feed.Handler: who writes publishes, or deletes.
-func (h *handler) Task(r *feed.Request) proget.Task {
-	switch r.Method {
-	case http.MethodPut:
-		return proget.TaskPublish
-	case http.MethodDelete:
-		return proget.TaskManage
+// parse tells what a request is about: "list" and "push" at the feed's own address,
+// "versions" at /{name}, "download" and "delete" at /{name}/{version}; or nothing.
+func parse(method, path string) (what, name, version string) {
+	name, version, deep := strings.Cut(path, "/")
+	version, err := url.PathUnescape(version)
+	switch get := method == http.MethodGet || method == http.MethodHead; {
+	case err != nil || deep && version == "" || strings.Contains(version, "/"):
+	case path == "" && get:
+		return "list", "", ""
+	case path == "" && method == http.MethodPut:
+		return "push", "", ""
+	case !deep && get:
+		return "versions", name, ""
+	case deep && get:
+		return "download", name, version
+	case deep && method == http.MethodDelete:
+		return "delete", name, version
 	}
-	return proget.TaskView
+	return "", "", ""
 }
 
-// ServeFeed implements feed.Handler: PUT of a script to the feed, GET of the feed
-// (?q=words to search), of /{name}, and of /{name}/{version}, which can be deleted.
+// Task implements feed.Handler.
+func (h *handler) Task(r *feed.Request) proget.Task {
+	what, _, _ := parse(r.Method, r.Path)
+	return map[string]proget.Task{"push": proget.TaskPublish, "delete": proget.TaskManage, "list": proget.TaskView,
+		"versions": proget.TaskView, "download": proget.TaskView, "": proget.TaskView}[what]
+}
+
+// ServeFeed implements feed.Handler.
 func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
-	name, version, _ := strings.Cut(r.Path, "/")
-	version, err := url.PathUnescape(version)
-	get := r.Method == http.MethodGet || r.Method == http.MethodHead
-	switch {
-	case err != nil:
-		return proget.WrapError(proget.ErrInvalid, err, "The address is not escaped as it should be.")
-	case name == "" && r.Method == http.MethodPut:
+	what, name, version := parse(r.Method, r.Path)
+	switch what {
+	case "push":
 		return h.push(w, r)
-	case name == "" && get:
+	case "list": // ?q=words to search
 		return h.list(w, r)
-	case version == "" && get:
+	case "versions":
 		return h.versions(w, r, name)
-	case version != "" && get:
+	case "download":
 		return h.download(w, r, name, version)
-	case version != "" && r.Method == http.MethodDelete:
+	case "delete":
 		return h.Publisher.Delete(r.Context(), feed.Ref{Feed: r.Feed, NameKey: strings.ToLower(name), VersionKey: version}, r.Principal)
 	}
-	return proget.Errorf(feed.ErrMethod, "Scripts are put to the feed's own address, and read or deleted at /name/version.")
+	known := func(method string) bool { what, _, _ := parse(method, r.Path); return what != "" }
+	return feed.Unknown(w, r.Request, known, "scripts are put to the feed's own address, and are at /name/version.")
 }
 
 func (h *handler) push(w http.ResponseWriter, r *feed.Request) error {

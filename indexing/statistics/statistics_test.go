@@ -28,7 +28,7 @@ func TestRollUp(t *testing.T) {
 	require.NoError(t, err)
 	v := &proget.Version{Name: "a", Version: "1", Key: "1", Manifest: []byte("{}"), Files: []proget.File{{Name: "f", StorageKey: "k", Digests: proget.Digests{proget.SHA256: "d"}}}}
 	_, err = s.Change(ctx, &db.Change{FeedID: f.ID, Operation: "publish"}, func(tx *db.Tx) error {
-		_, err := tx.AddVersion(ctx, f.ID, "a", v, nil)
+		_, err := tx.AddVersion(ctx, f.ID, "a", v, nil, nil)
 		return err
 	})
 	require.NoError(t, err)

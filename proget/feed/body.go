@@ -11,7 +11,7 @@ import (
 )
 
 // maxFields bounds the form fields on either side of a package, maxField the
-// bytes of one that is kept.
+// bytes of one before it.
 const (
 	maxFields = 16
 	maxField  = 4 << 10
@@ -27,8 +27,7 @@ type Body struct {
 	Name string // of the file, as the client called it; "" if it did not
 	Size int64  // what the file cannot exceed, by the request's length; 0 if unknown
 
-	// Fields are those of a form that come before the package, if they have at most
-	// 4 KiB.
+	// Fields are those of a form that come before the package.
 	Fields map[string]string
 
 	file io.Reader
@@ -115,9 +114,13 @@ func (b *Body) nextFile() (*multipart.Part, error) {
 		if err != nil {
 			return nil, uploadError(err)
 		}
-		if len(text) <= maxField {
-			b.Fields[part.FormName()] = string(text)
+		if b.file != nil {
+			continue // after the package
 		}
+		if len(text) > maxField {
+			return nil, proget.Errorf(proget.ErrInvalid, "The field %.60q of the form has more than %d bytes.", part.FormName(), maxField)
+		}
+		b.Fields[part.FormName()] = string(text)
 	}
 	return nil, proget.Errorf(proget.ErrInvalid, "The multipart body has more than %d fields beside the package.", maxFields)
 }

@@ -45,10 +45,13 @@ func (p *Package) Latest(ok func(*proget.Version) bool) *proget.Version {
 
 // Bytes returns roughly how much memory the package and its documents take.
 func (p *Package) Bytes() int64 {
-	const version = 1024 // a version without its manifest
+	const version, file = 512, 768 // without what the type keeps of them
 	size := p.Documents.Bytes()
 	for _, v := range p.Versions {
 		size += int64(len(v.Manifest)) + version
+		for _, f := range v.Files {
+			size += int64(len(f.Data)) + file
+		}
 	}
 	return size
 }

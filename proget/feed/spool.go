@@ -62,7 +62,7 @@ func (p *Spool) fill(ctx context.Context, s Services, ref UploadRef, body io.Rea
 	return err
 }
 
-// Close frees what the spool keeps.
+// Close gives up what the spool keeps; garbage collection frees it.
 func (p *Spool) Close() error {
 	defer p.cancel()
 	return p.Content.Close()

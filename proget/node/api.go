@@ -71,7 +71,7 @@ func (n *Node) native(serve func(w http.ResponseWriter, c *call) error) http.Han
 		return serve(w, &call{Request: r, id: id})
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n.answer(w, r, writeText, checked)
+		n.answer(w, r, feed.WriteText, checked)
 	})
 }
 

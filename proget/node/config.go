@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,6 +99,9 @@ func (c *Config) complete() error {
 	if c.DB == nil || c.Blobs == nil || c.Keys == nil || len(c.Feeds) == 0 {
 		return fmt.Errorf("a node needs DB, Blobs, Keys and at least one of Feeds")
 	}
+	if err := c.checkMounts(); err != nil {
+		return err
+	}
 	if c.Elect == nil {
 		c.Elect = dblease.New(c.DB)
 	}
@@ -132,6 +136,27 @@ func (c *Config) complete() error {
 		c.Logger = slog.Default()
 	}
 	return c.completeURLs()
+}
+
+// taken are first segments of URLs that no feed type can have.
+var taken = []string{"api", "health", "metrics", "feeds", "administration", "sign-in", "sign-out", "static", ""}
+
+// checkMounts finds what http.ServeMux would panic at, or pages would vanish
+// behind.
+func (c *Config) checkMounts() error {
+	roots := make(map[string]bool)
+	for _, t := range c.Feeds {
+		for _, mount := range append([]string{t.MountName()}, t.Mounts...) {
+			if slices.Contains(taken, mount) || strings.ContainsAny(mount, "/{} ") {
+				return fmt.Errorf("feed type %s cannot be mounted at /%s/", t.Name, mount)
+			}
+		}
+		if t.Root != nil && roots[t.MountName()] {
+			return fmt.Errorf("two feed types have a Root at /%s/", t.MountName())
+		}
+		roots[t.MountName()] = roots[t.MountName()] || t.Root != nil
+	}
+	return nil
 }
 
 func (c *Config) completeURLs() error {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // healthReport is ProGet's health document, whose required fields its clients
@@ -45,7 +47,7 @@ func (n *Node) health(w http.ResponseWriter, r *http.Request) {
 			text = *detail
 		}
 	}
-	writeText(w, r, code, text, nil)
+	feed.WriteText(w, r, code, text, nil)
 }
 
 func prefersText(accept string) bool {

@@ -19,7 +19,6 @@ import (
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
-	"github.com/proget-go/ha/proget/publish"
 )
 
 // newHandler mounts everything under its literal first segment: the standard
@@ -44,7 +43,10 @@ func (n *Node) newHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		r, _ = n.boundBody(w, r)
+		r, body := n.boundBody(w, r)
+		if body != nil { // a page that refuses it need not read it first
+			w = &refusing{ResponseWriter: w, refuse: func() { body.abandon(w, r) }}
+		}
 		pages.ServeHTTP(w, r)
 	})
 	h := ignoreBadRange(n.metrics.instrument(mux))
@@ -90,7 +92,7 @@ func (n *Node) unknown(mux *http.ServeMux) http.Handler {
 			_, pattern := mux.Handler(other)
 			return strings.Contains(pattern, " ") // "GET /path"
 		}
-		n.answer(w, r, writeText, func(w http.ResponseWriter, r *http.Request) error {
+		n.answer(w, r, feed.WriteText, func(w http.ResponseWriter, r *http.Request) error {
 			return feed.Unknown(w, r, known, "what is not a feed or a page is below /api/, /health and /metrics.")
 		})
 	})
@@ -121,7 +123,7 @@ func ignoreBadRange(next http.Handler) http.Handler {
 type feedHandler struct {
 	node  *Node
 	mount string
-	types []served // the first speaks for the mount where there is no feed
+	types []served // the first writes the errors: types that share a mount write them alike
 }
 
 // served is a feed type with its handler.
@@ -248,25 +250,15 @@ func (n *Node) guardWrite(task proget.Task) error {
 	if task.Rank() <= proget.TaskView.Rank() {
 		return nil
 	}
+	return n.guardChange()
+}
+
+// guardChange is guardWrite for what changes anything.
+func (n *Node) guardChange() error {
 	if problems := n.registry.Problems(); len(problems) > 0 {
 		return proget.Errorf(proget.ErrUnavailable, "This server cannot take changes now. %s", strings.Join(problems, " "))
 	}
 	return nil
-}
-
-// guarded is the publisher of the feed types. Some publish while they answer a
-// request that needs no permission to do so, and is not guarded as one that does.
-type guarded struct {
-	*publish.Publisher
-	node *Node
-}
-
-// Publish implements feed.Publisher.
-func (g guarded) Publish(ctx context.Context, u feed.Upload) (*proget.Version, error) {
-	if err := g.node.guardWrite(proget.TaskPublish); err != nil {
-		return nil, err
-	}
-	return g.Publisher.Publish(ctx, u)
 }
 
 // guardSession refuses a change that a browser was led to by another site.
@@ -398,6 +390,23 @@ func (b *idleReader) abandon(w http.ResponseWriter, r *http.Request) {
 	_ = b.conn.SetReadDeadline(time.Now().Add(linger)) // unsupported in tests only
 }
 
+// refusing lets a page's refusal be sent at once.
+type refusing struct {
+	http.ResponseWriter
+	refuse func()
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *refusing) WriteHeader(status int) {
+	if status >= http.StatusBadRequest || status == http.StatusSeeOther { // to sign in, or after all was read
+		w.refuse()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *refusing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 // kinds is the one table from kinds of error to HTTP statuses.
 var kinds = []struct {
 	kind   error
@@ -455,13 +464,4 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 		w.Header().Set("Retry-After", strconv.Itoa(2))
 	}
 	write(w, r, code, message, err)
-}
-
-// writeText is the error body of everything that has no protocol of its own:
-// ProGet's clients show it as it is.
-func writeText(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, message+"\n")
 }

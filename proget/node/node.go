@@ -72,7 +72,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.stores = storage.NewSet(cfg.Blobs, StorageURLs(cfg.DB))
 	n.indexes = repoindex.NewFiles(cfg.DB, n.stores)
 	n.files = catalog.NewFiles(n.stores, cfg.DB, cfg.Logger)
-	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
+	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger, Guard: n.guardChange})
 	n.uploads = upload.New(cfg.DB, n.stores, &upload.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
 	n.authority = auth.New(cfg.DB, cfg.Keys)
 	n.scheduler = &indexing.Scheduler{DB: cfg.DB, Office: Office, Tasks: tasks}
@@ -226,5 +226,5 @@ func (n *Node) warnings() []string { return n.registry.Warnings() }
 
 // services is what feed types see of the node.
 func (n *Node) services() feed.Services {
-	return feed.Services{Packages: n.catalog, Feeds: n, Publisher: guarded{n.publisher, n}, Search: n.searcher, Files: n.files, Uploads: n.uploads, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
+	return feed.Services{Packages: n.catalog, Feeds: n, Publisher: n.publisher, Search: n.searcher, Files: n.files, Uploads: n.uploads, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
 }

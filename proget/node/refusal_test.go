@@ -28,6 +28,8 @@ func TestRefusedBeforeBody(t *testing.T) {
 		"wrong key":       {upack, "Content-Length: 1000\r\nX-ApiKey: wrong\r\n", http.StatusUnauthorized},
 		"asks first":      {upack, "Content-Length: 1000\r\nExpect: 100-continue\r\n", http.StatusUnauthorized},
 		"native API":      {api, "Content-Length: 1000\r\n", http.StatusUnauthorized},
+		"a page":          {"POST /feeds/nuget/upload", "Content-Length: 1000\r\n", http.StatusSeeOther},
+		"a page, chunked": {"POST /feeds/nuget/upload", "Transfer-Encoding: chunked\r\n", http.StatusSeeOther},
 		"no such feed":    {"PUT /nuget/other/api/v2/package", "Content-Length: 1000\r\n", http.StatusNotFound},
 		"two names":       {upack + "/a/1.0.0?name=b", "Content-Length: 1000\r\nX-ApiKey: " + apiKey + "\r\n", http.StatusBadRequest},
 		"asks with a key": {upack + "/a/1.0.0?name=b", "Content-Length: 1000\r\nX-ApiKey: " + apiKey + "\r\nExpect: 100-continue\r\n", http.StatusBadRequest},
@@ -46,7 +48,9 @@ func TestRefusedBeforeBody(t *testing.T) {
 			require.True(t, resp.Close, "nobody will read the body")
 			text, err := io.ReadAll(resp.Body)
 			require.NoError(t, err)
-			require.Greater(t, len(text), 20, "a sentence")
+			if c.status != http.StatusSeeOther {
+				require.Greater(t, len(text), 20, "a sentence")
+			}
 		})
 	}
 }

@@ -134,11 +134,14 @@ func TestReplacePart(t *testing.T) {
 		require.Len(t, old.Files, 1)
 		require.JSONEq(t, "6", string(old.Files[0].Data))
 		require.JSONEq(t, `"two"`, string(old.Manifest))
-		m.FileData = "carried over"
+		m.FileData, m.Aliases = "carried over", []string{"new alias"}
 		return nil
 	}
 	_, err := p.Publish(ctx, u)
 	require.NoError(t, err)
+	_, _, file, err := in.db.FindAlias(ctx, in.feed.ID, "new alias")
+	require.NoError(t, err)
+	require.Equal(t, "one", file)
 	refused := proget.Errorf(proget.ErrInvalid, "no")
 	u = in.upload("a@1/two", strings.NewReader("never"))
 	u.Replace = func(*proget.Version, *feed.Manifest) error { return refused }
@@ -197,6 +200,9 @@ func TestAliasBounds(t *testing.T) {
 		"long":  func(m *feed.Manifest) { m.Aliases = []string{strings.Repeat("x", feed.MaxAlias+1)} },
 		"lines": func(m *feed.Manifest) { m.Aliases = []string{"a\nb"} },
 		"empty": func(m *feed.Manifest) { m.Aliases = []string{""} },
+		"twice": func(m *feed.Manifest) { m.Aliases = []string{"a", "b", "a"} },
+		"bytes": func(m *feed.Manifest) { m.Aliases = []string{"a\xff"} },
+		"zero":  func(m *feed.Manifest) { m.Aliases = []string{"a\x00"} },
 		"many":  func(m *feed.Manifest) { m.Aliases = make([]string, feed.MaxAliases+1) },
 	} {
 		u := in.upload("a@1/x", strings.NewReader("x"))
@@ -208,4 +214,46 @@ func TestAliasBounds(t *testing.T) {
 		require.ErrorIs(t, err, proget.ErrInvalid, name)
 	}
 	in.requireNothing(t)
+}
+
+// TestReplaceKeepsBlock: who may publish does not lift what an administrator has
+// blocked.
+func TestReplaceKeepsBlock(t *testing.T) {
+	t.Parallel()
+	ctx, in := t.Context(), newInstallation(t, "mem:")
+	p := in.publisher(t)
+	_, err := p.Publish(ctx, in.upload("a@1", strings.NewReader("first")))
+	require.NoError(t, err)
+	ref := feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}
+	require.NoError(t, p.SetStatus(ctx, ref, ann, func(s *proget.Status) { s.Blocked, s.Listed = true, false }))
+	u := in.upload("a@1", strings.NewReader("second"))
+	u.Replace = always
+	v, err := p.Publish(ctx, u)
+	require.NoError(t, err)
+	require.Equal(t, proget.Status{Listed: true, Blocked: true}, v.Status)
+	loaded, err := in.db.LoadPackage(ctx, in.feed.ID, "a")
+	require.NoError(t, err)
+	require.Equal(t, v.Status, loaded.Versions[0].Status)
+}
+
+// TestGuard: a server that must not change anything changes nothing.
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	ctx, in := t.Context(), newInstallation(t, "mem:")
+	_, err := in.publisher(t).Publish(ctx, in.upload("a@1", strings.NewReader("first")))
+	require.NoError(t, err)
+	unsure := proget.Errorf(proget.ErrUnavailable, "not now")
+	p := publish.New(in.store(t), storage.NewSet(in.blobs, nil), []feed.Type{plain()}, &publish.Options{Logger: dark, Guard: func() error { return unsure }})
+	ref := feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}
+	_, err = p.Publish(ctx, in.upload("a@2", strings.NewReader("second")))
+	require.ErrorIs(t, err, unsure)
+	require.ErrorIs(t, p.SetStatus(ctx, ref, ann, func(s *proget.Status) { s.Listed = false }), unsure)
+	require.ErrorIs(t, p.Edit(ctx, ref, ann, func(json.RawMessage) (any, error) { return 1, nil }), unsure)
+	require.ErrorIs(t, p.Tag(ctx, ref, "latest", ann), unsure)
+	require.ErrorIs(t, p.Untag(ctx, ref, "latest", ann), unsure)
+	require.ErrorIs(t, p.Delete(ctx, ref, ann), unsure)
+	_, err = p.Restore(ctx, in.feed, 1, ann)
+	require.ErrorIs(t, err, unsure)
+	require.Len(t, in.log(t), 1)
+	require.Len(t, in.objects(t), 1)
 }

@@ -34,12 +34,17 @@ type Publisher struct {
 	types   map[string]*feed.Type
 	maxSize int64
 	log     *slog.Logger
+	guard   func() error
 }
 
 // Options configure a Publisher. The zero value is ready to use.
 type Options struct {
 	MaxSize int64        // of a package file, in bytes; default 10 GiB
 	Logger  *slog.Logger // default: slog.Default()
+
+	// Guard may refuse all changes, before anything is stored, whichever door they
+	// come by: on a server that is not sure of its storage, for instance.
+	Guard func() error
 }
 
 // New returns a Publisher for feeds of the given types.
@@ -47,7 +52,7 @@ func New(store *db.Store, blobs *storage.Set, types []feed.Type, opts *Options) 
 	if opts == nil {
 		opts = &Options{}
 	}
-	p := &Publisher{db: store, blobs: blobs, types: make(map[string]*feed.Type), maxSize: opts.MaxSize, log: opts.Logger}
+	p := &Publisher{db: store, blobs: blobs, types: make(map[string]*feed.Type), maxSize: opts.MaxSize, log: opts.Logger, guard: opts.Guard}
 	for i := range types {
 		p.types[types[i].Name] = &types[i]
 	}
@@ -66,6 +71,9 @@ func New(store *db.Store, blobs *storage.Set, types []feed.Type, opts *Options) 
 func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Version, err error) {
 	ctx, end := tracing.Start(ctx, "publish", attribute.String("feed", u.Feed.Name))
 	defer func() { end(err) }()
+	if err := p.allowed(); err != nil {
+		return nil, err
+	}
 	t, ok := p.types[u.Feed.Type]
 	if !ok {
 		return nil, fmt.Errorf("feed %s has the unknown type %q", u.Feed.Name, u.Feed.Type)
@@ -86,6 +94,22 @@ func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Versi
 		r.discard(ctx, err)
 	}
 	return v, err
+}
+
+func (p *Publisher) allowed() error {
+	if p.guard == nil {
+		return nil
+	}
+	return p.guard()
+}
+
+// change makes a change that is no publication.
+func (p *Publisher) change(ctx context.Context, ch *db.Change, fn func(*db.Tx) error) error {
+	if err := p.allowed(); err != nil {
+		return err
+	}
+	_, err := p.db.Change(ctx, ch, fn)
+	return err
 }
 
 func (p *Publisher) store(ctx context.Context, blobs *storage.Store, t *feed.Type, u feed.Upload) (storage.Blob, error) {
@@ -142,7 +166,6 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 	if known.Mend, err = p.damaged(ctx, known.Blob); err != nil {
 		return nil, err
 	}
-	known.Aliases = m.Aliases
 	ch := change(r.ref, proget.VersionPublished, p.upload.By)
 	var v *proget.Version
 	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) (err error) {
@@ -239,7 +262,7 @@ func isOpen(err error) bool {
 
 // SetStatus changes the status of a version.
 func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(*proget.Status)) error {
-	_, err := p.db.Change(ctx, change(ref, proget.VersionStatus, by), func(tx *db.Tx) error {
+	err := p.change(ctx, change(ref, proget.VersionStatus, by), func(tx *db.Tx) error {
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
 		if err != nil {
 			return err
@@ -252,7 +275,7 @@ func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Princ
 
 // Edit changes a feed type's own description of a version.
 func (p *Publisher) Edit(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(data json.RawMessage) (any, error)) error {
-	_, err := p.db.Change(ctx, change(ref, proget.VersionEdited, by), func(tx *db.Tx) error {
+	err := p.change(ctx, change(ref, proget.VersionEdited, by), func(tx *db.Tx) error {
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
 		if err != nil {
 			return err
@@ -268,14 +291,14 @@ func (p *Publisher) Edit(ctx context.Context, ref feed.Ref, by proget.Principal,
 		if data, err = encode(edited); err != nil {
 			return err
 		}
-		return tx.SetManifest(ctx, v.ID, data)
+		return tx.SetManifest(ctx, v.ID, orNull(data))
 	})
 	return err
 }
 
 // Tag points a tag of the version's package at it.
 func (p *Publisher) Tag(ctx context.Context, ref feed.Ref, tag string, by proget.Principal) error {
-	_, err := p.db.Change(ctx, change(ref, proget.TagMoved, by), func(tx *db.Tx) error {
+	err := p.change(ctx, change(ref, proget.TagMoved, by), func(tx *db.Tx) error {
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
 		if err != nil {
 			return err
@@ -288,7 +311,7 @@ func (p *Publisher) Tag(ctx context.Context, ref feed.Ref, tag string, by proget
 // Untag removes a tag.
 func (p *Publisher) Untag(ctx context.Context, ref feed.Ref, tag string, by proget.Principal) error {
 	ref.VersionKey = ""
-	_, err := p.db.Change(ctx, change(ref, proget.TagDeleted, by), func(tx *db.Tx) error {
+	err := p.change(ctx, change(ref, proget.TagDeleted, by), func(tx *db.Tx) error {
 		return tx.DeleteTag(ctx, ref.Feed.ID, ref.NameKey, tag)
 	})
 	return err
@@ -303,7 +326,7 @@ func (p *Publisher) Delete(ctx context.Context, ref feed.Ref, by proget.Principa
 // returns, too. check runs in the transaction and sees the version locked.
 func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Principal, check func(*db.Tx, db.VersionRow) error) error {
 	ch := change(ref, proget.VersionDeleted, by)
-	_, err := p.db.Change(ctx, ch, func(tx *db.Tx) error {
+	err := p.change(ctx, ch, func(tx *db.Tx) error {
 		ch.Packages, ch.Versions, ch.Bytes = 0, 0, 0
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
 		if err == nil {
@@ -323,7 +346,7 @@ func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Princi
 func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int64, by proget.Principal) (*proget.Version, error) {
 	var v *proget.Version
 	ch := change(feed.Ref{Feed: f}, proget.VersionPublished, by)
-	_, err := p.db.Change(ctx, ch, func(tx *db.Tx) (err error) {
+	err := p.change(ctx, ch, func(tx *db.Tx) (err error) {
 		var created bool
 		v, ch.PackageKey, created, err = tx.RestoreVersion(ctx, f.ID, deletionID)
 		if err != nil {

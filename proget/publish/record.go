@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
@@ -35,10 +36,12 @@ func (p *recording) describe(m *feed.Manifest) (*record, error) {
 	if len(m.Aliases) > feed.MaxAliases {
 		return nil, proget.Errorf(proget.ErrInvalid, "The file has more than %d parts that are to be found by name.", feed.MaxAliases)
 	}
+	seen := make(map[string]bool)
 	for _, alias := range m.Aliases {
-		if alias == "" || len(alias) > feed.MaxAlias || strings.Contains(alias, "\n") {
-			return nil, proget.Errorf(proget.ErrInvalid, "The name %.60q of a part of the file is empty, has a line break, or is longer than %d bytes.", alias, feed.MaxAlias)
+		if alias == "" || len(alias) > feed.MaxAlias || strings.ContainsAny(alias, "\n\x00") || !utf8.ValidString(alias) || seen[alias] {
+			return nil, proget.Errorf(proget.ErrInvalid, "The name %.60q of a part of the file is empty, no text of one line, there twice, or longer than %d bytes.", alias, feed.MaxAlias)
 		}
+		seen[alias] = true
 	}
 	return r, nil
 }
@@ -56,6 +59,14 @@ func encode(v any) ([]byte, error) {
 		return nil, proget.Errorf(proget.ErrInvalid, "The package's manifest takes more than %d bytes.", feed.MaxManifest)
 	}
 	return data, nil
+}
+
+// orNull is the JSON of a description that may be missing.
+func orNull(data []byte) json.RawMessage {
+	if data == nil {
+		return json.RawMessage("null")
+	}
+	return data
 }
 
 // exists says what there is already, in a conflict.
@@ -94,7 +105,7 @@ func (e *entering) enter(ctx context.Context, r *record) (*proget.Version, error
 		return nil, err
 	}
 	v, err := e.begin(ctx, r)
-	if err != nil && e.tx.Conflicts(err) { // another has just begun it
+	if errors.Is(err, db.ErrVersionExists) { // another has just begun it
 		return nil, fmt.Errorf("begin the version: %w (%v)", db.ErrTryAgain, err)
 	}
 	return v, err
@@ -103,15 +114,12 @@ func (e *entering) enter(ctx context.Context, r *record) (*proget.Version, error
 // begin records a new version.
 func (e *entering) begin(ctx context.Context, r *record) (*proget.Version, error) {
 	v := &proget.Version{Name: r.Name, Version: r.Version, Key: r.ref.VersionKey, Prerelease: r.Prerelease,
-		Manifest: r.data, PublishedBy: e.upload.By.String(), Files: append([]proget.File{r.file}, r.Refers...)}
-	if v.Manifest == nil {
-		v.Manifest = json.RawMessage("null")
-	}
+		Manifest: orNull(r.data), PublishedBy: e.upload.By.String(), Files: append([]proget.File{r.file}, r.Refers...)}
 	e.ch.Versions++
 	for _, f := range v.Files {
 		e.ch.Bytes += f.Size
 	}
-	created, err := e.tx.AddVersion(ctx, r.ref.Feed.ID, r.ref.NameKey, v, e.known)
+	created, err := e.tx.AddVersion(ctx, r.ref.Feed.ID, r.ref.NameKey, v, r.Aliases, e.known)
 	if created {
 		e.ch.Packages++
 	}
@@ -144,7 +152,12 @@ func (e *entering) replace(ctx context.Context, r *record, present db.VersionRow
 		return nil, err
 	}
 	e.known.PackageID = 0 // it may be gone with its only version
-	return e.begin(ctx, r)
+	v, err := e.begin(ctx, r)
+	if err != nil || !old.Status.Blocked {
+		return v, err
+	}
+	v.Status.Blocked = true // who may publish may not lift that
+	return v, e.tx.SetStatus(ctx, v.ID, v.Status)
 }
 
 // join adds a file to a version. The result has that file alone.
@@ -159,7 +172,7 @@ func (e *entering) join(ctx context.Context, r *record, present db.VersionRow) (
 		}
 		file.Data = r.file.Data
 	}
-	if err := e.tx.JoinVersion(ctx, present, &file, e.known); err != nil {
+	if err := e.tx.JoinVersion(ctx, present, &file, r.Aliases, e.known); err != nil {
 		return nil, err
 	}
 	v.Files = []proget.File{file}

@@ -64,6 +64,11 @@ func TestArchives(t *testing.T) {
 		d.must(200, "POST", "import/flat-"+format+"?format="+format, d.must(200, "GET", "export/from?format="+format, ""))
 		require.Equal(t, []string{"a.txt", "b/", "empty/"}, cut(d.list("flat-"+format), "flat-"+format+"/"))
 	}
+	d.must(201, "PUT", "content/kk/x", "k")
+	kelvin := d.must(200, "GET", "export/%E2%84%AA%E2%84%AA?format=zip", "") // two letters that are kk in lower case, and longer
+	z, err := zip.NewReader(strings.NewReader(kelvin), int64(len(kelvin)))
+	require.NoError(t, err)
+	require.Equal(t, "x", z.File[0].Name)
 	archive := zipped(t, "a.txt", "new", "d.txt", "new")
 	require.Contains(t, d.must(200, "POST", "import/from?format=zip", archive), "1 files were imported; 1 ")
 	require.Equal(t, "content of from/a.txt", d.must(200, "GET", "content/from/a.txt", ""))

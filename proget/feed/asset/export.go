@@ -87,7 +87,8 @@ func (h *handler) exportFolder(w http.ResponseWriter, r *feed.Request, p path) e
 
 // export writes an item under its name below the folder p.
 func (h *handler) export(r *feed.Request, out archive, p path, e entry) error {
-	name := strings.TrimPrefix(string(e.path[len(p):]), "/")
+	folder := upTo(string(e.path), strings.Count(p.folderKey(), "/")) // as it was spelt when e was stored
+	name := string(e.path)[len(folder):]
 	if e.dir {
 		return out.folder(name+"/", e.describe("").Modified)
 	}

@@ -203,11 +203,7 @@ func (h *handler) newAssembly(ctx context.Context, r *feed.Request, v *proget.Ve
 // write writes the package. Any error fails the whole.
 func (a *assembly) write(w io.Writer) error {
 	a.out = zip.NewWriter(w)
-	entry, err := a.out.Create(manifestName)
-	if err == nil {
-		_, err = entry.Write(a.manifest)
-	}
-	if err != nil {
+	if err := writeManifest(a.out, a.manifest); err != nil {
 		return err
 	}
 	for _, res := range a.virtual.Contents {
@@ -389,7 +385,7 @@ func (a *assembly) addEntries(archive *upack, to string, res resource, meta bool
 	found := false
 	for i, f := range archive.File {
 		name := archive.Names[i]
-		rest, below := strings.CutPrefix(strings.ToLower(name), strings.ToLower(from)+"/")
+		below := strings.HasPrefix(strings.ToLower(name), strings.ToLower(from)+"/")
 		switch exact := strings.EqualFold(name, from); {
 		case strings.HasSuffix(name, "/"), !exact && (!below && from != "" || res.isFile()):
 			continue
@@ -401,7 +397,8 @@ func (a *assembly) addEntries(archive *upack, to string, res resource, meta bool
 		case from == "":
 			name = path.Join(to, name)
 		default:
-			name = path.Join(to, name[len(name)-len(rest):])
+			rest := strings.SplitN(name, "/", strings.Count(from, "/")+2) // by segments: letters differ in length from their lower case
+			name = path.Join(to, rest[len(rest)-1])
 		}
 		found = true
 		if meta && taken(name) {

@@ -292,6 +292,12 @@ func TestVirtual(t *testing.T) {
 	require.Equal(t, "c", w.must(200, "GET", "download-file/all?latest&path=package/c.txt", ""))
 	w.must(200, "GET", "download/all/1.0.0?contentOnly=tgz", "")
 
+	letters := strings.Repeat("Ⱥ", 20) // each is longer in lower case
+	w.must(201, "POST", "upload", string(archive(t, manifestName, `{"name":"letters","version":"1.0.0"}`, "package/"+letters, "l", "package/"+letters+"d/"+letters, "ll")))
+	w.must(201, "POST", "upload", `{"name":"of-letters","version":"1.0.0","contents":["letters:1.0.0",{"virtualPath":"x","source":{"name":"letters","version":"1.0.0","packagePath":"package/`+letters+`d"}}]}`, "Content-Type", "application/json")
+	made := w.content("download/of-letters/1.0.0")
+	require.Equal(t, []string{"l", "ll", "ll"}, []string{made["package/"+letters], made["package/"+letters+"d/"+letters], made["package/x/"+letters]})
+
 	many := `"v0:1.0.0"`
 	w.must(201, "POST", "upload", `{"name":"v0","version":"1.0.0","contents":["one:1.0.0"]}`)
 	for level := range maxNesting - 1 { // which would take for ever if each were made whenever it is named

@@ -37,6 +37,10 @@ function upload(event) {
   const began = performance.now();
   const request = new XMLHttpRequest();
   const megabytes = (bytes) => (bytes / 1e6).toFixed(1) + " MB";
+  const failed = (why) => {
+    line.lastElementChild.textContent = why;
+    form.querySelector("button").disabled = false;
+  };
   event.preventDefault();
   request.upload.onprogress = ({ loaded, total }) => {
     const rate = loaded / Math.max(performance.now() - began, 1) * 1000; // bytes a second
@@ -47,14 +51,12 @@ function upload(event) {
   };
   request.onload = () => {
     const next = new DOMParser().parseFromString(request.responseText, "text/html").getElementById("main");
-    if (request.status < 300 || !next) return location.assign(request.responseURL);
+    if (request.status < 300) return location.assign(request.responseURL);
+    if (!next) return failed(`The server answered ${request.status} ${request.statusText}.`); // it was a proxy in front
     document.getElementById("main").replaceChildren(...next.childNodes);
     enhance();
   };
-  request.onerror = () => {
-    line.lastElementChild.textContent = "The connection was lost. Upload the file again.";
-    form.querySelector("button").disabled = false;
-  };
+  request.onerror = () => failed("The connection was lost. Upload the file again.");
   request.open("POST", form.action);
   request.send(new FormData(form));
   form.querySelector("button").disabled = true;
