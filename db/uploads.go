@@ -119,7 +119,8 @@ func (s *Store) AppendPart(ctx context.Context, key string, part Part, sums stri
 }
 
 // PutPart records a part at any offset. It returns proget.ErrInvalid if it
-// overlaps another. It may be repeated.
+// overlaps another, and proget.ErrConflict if it has another's place and size. It
+// may be repeated.
 func (s *Store) PutPart(ctx context.Context, key string, part Part) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		if n, err := tx.run(ctx, "LockUpload", arg("upload_key", key)); err != nil {
@@ -130,10 +131,12 @@ func (s *Store) PutPart(ctx context.Context, key string, part Part) error {
 		if known, err := tx.hasPart(ctx, key, part); known || err != nil {
 			return err
 		}
-		var overlaps int64
-		err := tx.one(ctx, "CountOverlaps", []sql.NamedArg{arg("upload_key", key), arg("part_offset", part.Offset), arg("upto", part.Offset+part.Blob.Size)}, &overlaps)
-		if err == nil && overlaps > 0 {
-			err = proget.Errorf(proget.ErrInvalid, "A part of these bytes has arrived already.")
+		var overlaps, same int64
+		err := tx.one(ctx, "CountOverlaps", []sql.NamedArg{arg("upload_key", key), arg("part_offset", part.Offset), arg("upto", part.Offset+part.Blob.Size)}, &overlaps, &same)
+		if err == nil && same > 0 {
+			err = proget.Errorf(proget.ErrConflict, "This part has arrived already.")
+		} else if err == nil && overlaps > 0 {
+			err = proget.Errorf(proget.ErrInvalid, "The part overlaps one that has arrived: send the bytes that are missing, or begin again under another id.")
 		}
 		if err != nil {
 			return err
@@ -161,16 +164,20 @@ func (tx *Tx) insertPart(ctx context.Context, key string, part Part) error {
 	return err
 }
 
-// FinishPartial ends an upload whose bytes are those of f, in the object that f
-// names, and forgets its parts. fresh says that the object is not one of them,
-// and has no row yet. The blob is kept for a grace period, as if a version had
-// just ceased to refer to it. It may be repeated.
-func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, fresh bool) error {
+// FinishPartial makes f, in the object that it names, the only part of an upload
+// of the same bytes, with sums that say so. fresh says that the object is none of
+// the parts, and has no row yet. The upload stays until DeletePartial, so that who
+// is interrupted before a version refers to the blob finds it. It may be repeated.
+func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, fresh bool, sums string) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		if n, err := tx.run(ctx, "LockUpload", arg("upload_key", key)); err != nil {
 			return err
 		} else if n == 0 {
-			return tx.finished(ctx, f)
+			return noPartial()
+		}
+		part := Part{Blob: BlobRow{StorageID: f.StorageID, StorageKey: f.StorageKey}}
+		if done, err := tx.hasPart(ctx, key, part); err != nil || done && fresh { // by an earlier attempt
+			return err
 		}
 		at := []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey)}
 		if fresh {
@@ -185,21 +192,17 @@ func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, f
 		if err != nil {
 			return err
 		}
-		return tx.forgetPartial(ctx, key)
+		for _, name := range []string{"TouchParts", "DeleteParts"} {
+			if _, err := tx.run(ctx, name, arg("upload_key", key)); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.run(ctx, "InsertPart", append(at, arg("upload_key", key), arg("part_offset", 0))...); err != nil {
+			return err
+		}
+		_, err = tx.run(ctx, "EndUpload", arg("upload_key", key), arg("size", f.Size), arg("sums", sums))
+		return err
 	})
-}
-
-// finished returns nil if an earlier attempt has finished the upload.
-func (tx *Tx) finished(ctx context.Context, f *proget.File) error {
-	if tx.attempt == 1 {
-		return noPartial()
-	}
-	var n int64
-	err := tx.one(ctx, "HasBlob", []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey), arg("sha256", f.Digests[proget.SHA256])}, &n)
-	if err == nil && n == 0 {
-		err = noPartial()
-	}
-	return err
 }
 
 // DeletePartial gives an upload up. That it is gone is as good.

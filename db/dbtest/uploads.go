@@ -28,6 +28,7 @@ func testPartials(t *testing.T, open Open) {
 		require.ErrorIs(t, s.PutPart(ctx, "one", overlap), proget.ErrInvalid)
 	}
 	require.NoError(t, s.PutPart(ctx, "one", part(15, 5, "blobs/p3")))
+	require.ErrorIs(t, s.PutPart(ctx, "one", part(15, 5, "blobs/x")), proget.ErrConflict, "the same part again")
 	require.ErrorIs(t, s.PutPart(ctx, "none", part(15, 5, "blobs/p4")), proget.ErrNotFound)
 	p, parts, err := other.FindPartial(ctx, "one")
 	require.NoError(t, err)
@@ -40,19 +41,22 @@ func testPartials(t *testing.T, open Open) {
 	require.Zero(t, mark(t, s, -time.Minute), "parts are needed")
 
 	whole := &proget.File{Size: 20, StorageKey: "blobs/whole", Digests: proget.Digests{proget.SHA256: version(7).Files[0].Digests[proget.SHA256]}}
-	require.NoError(t, s.FinishPartial(ctx, "one", whole, true))
-	require.ErrorIs(t, s.FinishPartial(ctx, "one", whole, true), proget.ErrNotFound)
-	_, _, err = s.FindPartial(ctx, "one")
-	require.ErrorIs(t, err, proget.ErrNotFound)
+	require.NoError(t, s.FinishPartial(ctx, "one", whole, true, "sums of all"))
+	p, parts, err = other.FindPartial(ctx, "one")
+	require.NoError(t, err)
+	require.Equal(t, []any{int64(20), "sums of all", 1, "blobs/whole"}, []any{p.Size, p.Sums, len(parts), parts[0].Blob.StorageKey}, "it stays, with one part")
+	require.EqualValues(t, 3, mark(t, s, -time.Minute), "the former parts")
+	require.NoError(t, s.DeletePartial(ctx, "one"))
+	require.ErrorIs(t, s.FinishPartial(ctx, "one", whole, true, ""), proget.ErrNotFound)
 	b, err := s.FindBlob(ctx, 0, whole.Digests[proget.SHA256], 20)
 	require.NoError(t, err)
 	require.Equal(t, "blobs/whole", b.StorageKey)
-	require.EqualValues(t, 4, mark(t, s, -time.Minute), "the parts, and the whole as long as nobody uses it")
+	require.EqualValues(t, 1, mark(t, s, -time.Minute), "the whole, as long as nobody uses it")
 
 	require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: "two"}))
 	require.NoError(t, s.AppendPart(ctx, "two", part(0, 20, "blobs/q1"), "sums"))
 	whole.StorageKey = "blobs/q1"
-	require.NoError(t, s.FinishPartial(ctx, "two", whole, false))
+	require.NoError(t, s.FinishPartial(ctx, "two", whole, false, "sums of all"))
 	b, err = s.FindBlob(ctx, 0, whole.Digests[proget.SHA256], 20)
 	require.NoError(t, err)
 	require.Equal(t, "blobs/q1", b.StorageKey, "the only part is the whole")
@@ -67,7 +71,7 @@ func testPartials(t *testing.T, open Open) {
 	require.Zero(t, n)
 	n, err = s.PurgePartials(ctx, -time.Minute)
 	require.NoError(t, err)
-	require.EqualValues(t, 1, n)
+	require.EqualValues(t, 2, n, "one of them was finished, and nobody canceled it")
 }
 
 // testMoves: a file is made to refer to another storage's blob of the same bytes.

@@ -8,11 +8,14 @@ SELECT storage_id, size, sums, owner, touched FROM upload WHERE upload_key = @up
 -- name: AdvanceUpload
 UPDATE upload SET size = @size, sums = @sums, touched = @now WHERE upload_key = @upload_key AND size = @part_offset;
 
+-- name: EndUpload
+UPDATE upload SET size = @size, sums = @sums WHERE upload_key = @upload_key;
+
 -- name: LockUpload
 UPDATE upload SET touched = @now WHERE upload_key = @upload_key;
 
 -- name: CountOverlaps
-SELECT COUNT(*) FROM upload_part
+SELECT COUNT(*), COALESCE(SUM(CASE WHEN part_offset = @part_offset AND part_offset + size = @upto THEN 1 ELSE 0 END), 0) FROM upload_part
 WHERE upload_key = @upload_key AND part_offset < @upto AND part_offset + size > @part_offset;
 
 -- name: HasPart
@@ -43,9 +46,6 @@ UPDATE blob SET touched = @now WHERE blob_id IN (SELECT p.blob_id FROM upload_pa
 -- name: NameBlob
 UPDATE blob SET sha256 = @sha256, sha1 = @sha1, md5 = @md5, sha512 = @sha512, touched = @now
 WHERE storage_id = @storage_id AND storage_key = @storage_key AND marked IS NULL;
-
--- name: HasBlob
-SELECT COUNT(*) FROM blob WHERE storage_id = @storage_id AND storage_key = @storage_key AND sha256 = @sha256;
 
 -- name: HoldBlob
 INSERT INTO upload_part (upload_key, part_offset, size, blob_id)

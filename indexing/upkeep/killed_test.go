@@ -79,9 +79,12 @@ var operations = map[string]func(ctx context.Context, in *installation) error{
 				return err
 			}
 		}
-		b, err := u.Finish(ctx, r, nil)
+		b, err := u.Finish(ctx, r, -1, nil)
 		if err == nil {
 			_, err = in.publisher.Publish(ctx, feed.Upload{Feed: in.feed, Stored: &b, Name: "new", By: ann})
+		}
+		if err == nil || errors.Is(err, proget.ErrConflict) { // an earlier attempt was killed after that
+			err = errors.Join(err, u.Cancel(ctx, r))
 		}
 		return err
 	},

@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -131,19 +132,21 @@ type Uploads interface {
 
 	// Append takes the chunk that begins at offset, and returns how many bytes
 	// have arrived with it. A chunk that breaks off leaves nothing. OffsetError
-	// says that another chunk is due.
+	// says that another chunk is due, ErrFinished that none is.
 	Append(ctx context.Context, r UploadRef, offset int64, body io.Reader) (int64, error)
 
 	// PutPart takes the part of size bytes that begins at offset; parts come in any
 	// order. It returns proget.ErrInvalid if the part has another size or overlaps
-	// one that has arrived, and proget.ErrTooLarge if it has more bytes.
+	// one that has arrived, and proget.ErrTooLarge if it has more bytes. One that
+	// comes again is no error.
 	PutPart(ctx context.Context, r UploadRef, offset, size int64, body io.Reader) error
 
 	// Finish ends an upload and returns what was uploaded, for Upload.Stored or
-	// Hold, whichever comes within the grace period of garbage collection. want
-	// are digests that the client claims; if one differs, or a part is missing,
-	// it returns proget.ErrInvalid and the upload goes on.
-	Finish(ctx context.Context, r UploadRef, want proget.Digests) (storage.Blob, error)
+	// Hold. The upload stays, finished, until Cancel, which whoever has recorded it
+	// calls: one who is interrupted finishes it again. size and want are what the
+	// client claims, size -1 for nothing; if one differs, or a part is missing, it
+	// returns proget.ErrInvalid and the upload goes on.
+	Finish(ctx context.Context, r UploadRef, size int64, want proget.Digests) (storage.Blob, error)
 
 	// Hold keeps the stored file of that size and SHA-256 under a name for some
 	// time, whether or not a version refers to it. It returns proget.ErrNotFound
@@ -164,6 +167,9 @@ type UploadRef struct {
 	Scope string // the feed type's own, such as a repository's name
 	ID    string
 }
+
+// ErrFinished is the cause of a refused chunk for an upload that is finished.
+var ErrFinished = errors.New("the upload is finished")
 
 // An OffsetError says that a chunk does not follow the ones before it: it came
 // twice, too early, or while another was on its way.

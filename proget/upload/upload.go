@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/proget-go/ha/db"
@@ -103,6 +104,9 @@ func (u *Uploads) Append(ctx context.Context, r feed.UploadRef, offset int64, bo
 	if err != nil {
 		return 0, err
 	}
+	if _, done := finished(p); done {
+		return p.Size, proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload was finished already: it takes no more.")
+	}
 	if p.Size != offset {
 		return p.Size, &feed.OffsetError{Size: p.Size}
 	}
@@ -135,7 +139,7 @@ func (u *Uploads) Append(ctx context.Context, r feed.UploadRef, offset int64, bo
 
 // PutPart takes a part of size bytes that begins at offset, in any order. It
 // returns proget.ErrInvalid if it overlaps one that has arrived or has another
-// size.
+// size; one that comes again is no error, and the first counts.
 func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size int64, body io.Reader) error {
 	if offset < 0 || size <= 0 || offset > u.opts.MaxSize-size {
 		return proget.Errorf(proget.ErrInvalid, "A part has at least one byte, and the whole at most %d.", u.opts.MaxSize)
@@ -152,7 +156,12 @@ func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size in
 		u.discard(ctx, blobs, blob.Key)
 		return proget.Errorf(proget.ErrInvalid, "The part has %d bytes instead of %d.", blob.Size, size)
 	}
-	return u.recorded(ctx, blobs, blob.Key, u.db.PutPart(ctx, p.Key, part(p, offset, blob)))
+	err = u.db.PutPart(ctx, p.Key, part(p, offset, blob))
+	if errors.Is(err, proget.ErrConflict) { // it came before, and its answer was lost
+		u.discard(ctx, blobs, blob.Key)
+		return nil
+	}
+	return u.recorded(ctx, blobs, blob.Key, err)
 }
 
 func part(p *db.Partial, offset int64, b storage.Blob) db.Part {
@@ -193,40 +202,70 @@ func (u *Uploads) Cancel(ctx context.Context, r feed.UploadRef) error {
 	return u.db.DeletePartial(ctx, key(r))
 }
 
-// Finish ends an upload and returns what was uploaded, as one stored object. It
-// is kept for the grace period of garbage collection, within which
-// feed.Upload.Stored makes a package of it. want are digests that the client
-// claims; if one differs, or a part is missing, Finish returns proget.ErrInvalid
-// and the upload goes on.
-func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, want proget.Digests) (storage.Blob, error) {
+// Finish ends an upload and returns what was uploaded, as one stored object, for
+// feed.Upload.Stored or Hold. The upload stays, finished, until it is canceled:
+// who is interrupted finishes it again. size and want are what the client claims,
+// size -1 for nothing; if one differs, or a part is missing, Finish returns
+// proget.ErrInvalid and the upload goes on.
+func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want proget.Digests) (storage.Blob, error) {
 	p, parts, err := u.db.FindPartial(ctx, key(r))
 	if err != nil {
 		return storage.Blob{}, err
 	}
-	size, err := whole(parts)
+	total, err := whole(parts)
 	if err != nil {
 		return storage.Blob{}, err
+	}
+	if size >= 0 && size != total {
+		return storage.Blob{}, proget.Errorf(proget.ErrInvalid, "The upload has %d bytes so far, not %d: send those that are missing.", total, size)
 	}
 	blobs, err := u.blobs.Store(ctx, p.StorageID)
 	if err != nil {
 		return storage.Blob{}, err
 	}
-	blob, fresh, err := u.join(ctx, blobs, p, parts, size)
+	if digests, done := finished(p); done && len(parts) == 1 {
+		blob := storage.Blob{Key: parts[0].Blob.StorageKey, Size: total, Digests: digests}
+		if err := u.complete(ctx, blobs, parts, digests, want); err != nil {
+			return blob, err
+		}
+		return blob, compare(digests, want)
+	}
+	blob, fresh, err := u.join(ctx, blobs, p, parts, total)
 	if err != nil {
 		return storage.Blob{}, err
 	}
-	err = u.complete(ctx, blobs, parts, blob.Digests, want)
-	if err == nil {
+	if err = u.complete(ctx, blobs, parts, blob.Digests, want); err == nil {
 		err = compare(blob.Digests, want)
 	}
 	if err == nil {
-		f := &proget.File{Size: blob.Size, Digests: blob.Digests, StorageID: p.StorageID, StorageKey: blob.Key}
-		err = u.db.FinishPartial(ctx, p.Key, f, fresh)
+		err = u.end(ctx, p, blob, fresh)
 	}
 	if err != nil && fresh {
 		err = u.recorded(ctx, blobs, blob.Key, err)
 	}
 	return blob, err
+}
+
+// end records that an upload is finished.
+func (u *Uploads) end(ctx context.Context, p *db.Partial, blob storage.Blob, fresh bool) error {
+	text, err := json.Marshal(blob.Digests)
+	if err != nil {
+		return err
+	}
+	f := &proget.File{Size: blob.Size, Digests: blob.Digests, StorageID: p.StorageID, StorageKey: blob.Key}
+	return u.db.FinishPartial(ctx, p.Key, f, fresh, finishedMark+string(text))
+}
+
+// finishedMark begins the sums of an upload that is finished. Its digests follow.
+const finishedMark = "="
+
+// finished returns the digests of an upload that is finished.
+func finished(p *db.Partial) (digests proget.Digests, done bool) {
+	text, done := strings.CutPrefix(p.Sums, finishedMark)
+	if done {
+		_ = json.Unmarshal([]byte(text), &digests) // end encoded it
+	}
+	return digests, done
 }
 
 // whole returns the size of all parts together, which must leave no gap.

@@ -146,18 +146,28 @@ func TestChunksThroughManyServers(t *testing.T) {
 	require.NoError(t, err, "an empty chunk is none")
 	require.EqualValues(t, len(want), size)
 	wrong := digests(t, "other")
-	_, err = servers[1].Finish(t.Context(), r, wrong)
+	_, err = servers[1].Finish(t.Context(), r, -1, wrong)
 	require.ErrorIs(t, err, proget.ErrInvalid)
 	all := digests(t, want)
 	all[proget.MD5] = fmt.Sprintf("%x", md5.Sum([]byte(want))) // of which nothing was said before
-	b, err := servers[2].Finish(t.Context(), r, all)
+	b, err := servers[2].Finish(t.Context(), r, -1, all)
 	require.NoError(t, err)
 	require.Equal(t, all, b.Digests)
 	in.requireContent(t, b, want)
+	for _, s := range servers { // until somebody has made something of it
+		again, err := s.Finish(t.Context(), r, int64(len(want)), all)
+		require.NoError(t, err)
+		require.Equal(t, []any{b.Key, b.Size, b.Digests}, []any{again.Key, again.Size, again.Digests})
+		_, err = s.Append(t.Context(), r, b.Size, strings.NewReader("more"))
+		require.ErrorIs(t, err, feed.ErrFinished)
+		_, err = s.Finish(t.Context(), r, -1, wrong)
+		require.ErrorIs(t, err, proget.ErrInvalid)
+	}
+	require.NoError(t, servers[0].Cancel(t.Context(), r))
 	for _, s := range servers {
 		_, err = s.Size(t.Context(), r)
 		require.ErrorIs(t, err, proget.ErrNotFound)
-		_, err = s.Finish(t.Context(), r, nil)
+		_, err = s.Finish(t.Context(), r, -1, nil)
 		require.ErrorIs(t, err, proget.ErrNotFound)
 	}
 }
@@ -171,13 +181,13 @@ func TestOneChunk(t *testing.T) {
 	_, err := u.Append(t.Context(), r, 0, strings.NewReader("all of it"))
 	require.NoError(t, err)
 	before := in.objects(t)
-	b, err := u.Finish(t.Context(), r, nil)
+	b, err := u.Finish(t.Context(), r, -1, nil)
 	require.NoError(t, err)
 	require.Equal(t, []string{b.Key}, before)
 	require.Equal(t, before, in.objects(t))
 	in.requireContent(t, b, "all of it")
 	empty := in.begin(t, u)
-	b, err = u.Finish(t.Context(), empty, nil)
+	b, err = u.Finish(t.Context(), empty, -1, nil)
 	require.NoError(t, err)
 	in.requireContent(t, b, "")
 }
@@ -214,7 +224,7 @@ func TestWrongChunks(t *testing.T) {
 	require.Len(t, in.objects(t), 1)
 	_, err = u.Append(t.Context(), r, 5, strings.NewReader("rest"))
 	require.NoError(t, err)
-	b, err := u.Finish(t.Context(), r, nil)
+	b, err := u.Finish(t.Context(), r, -1, nil)
 	require.NoError(t, err)
 	in.requireContent(t, b, "firstrest")
 }
@@ -245,7 +255,7 @@ func TestSameChunkAtOnce(t *testing.T) {
 	all.Wait()
 	require.Equal(t, []int{1, 5}, []int{wins, refused})
 	require.Len(t, in.objects(t), 1)
-	b, err := first.Finish(t.Context(), r, nil)
+	b, err := first.Finish(t.Context(), r, -1, nil)
 	require.NoError(t, err)
 	require.NoError(t, in.blobs.Verify(t.Context(), b, nil))
 }
@@ -258,19 +268,23 @@ func TestParts(t *testing.T) {
 	r := in.begin(t, a)
 	require.NoError(t, a.PutPart(t.Context(), r, 10, 5, strings.NewReader("third")))
 	require.NoError(t, b.PutPart(t.Context(), r, 0, 4, strings.NewReader("one ")))
-	_, err := b.Finish(t.Context(), r, nil)
+	_, err := b.Finish(t.Context(), r, -1, nil)
 	require.ErrorIs(t, err, proget.ErrInvalid)
 	require.Contains(t, proget.Message(err), "from 4 to 9")
 	for _, wrong := range []struct {
 		offset, size int64
 		body         string
-	}{{9, 2, "xx"}, {10, 5, "third"}, {0, 100, strings.Repeat("x", 100)}, {4, 6, "short"}, {4, 6, "too long"}, {-1, 2, "xx"}, {4, 0, ""}, {90, 20, "x"}} {
+	}{{9, 2, "xx"}, {11, 5, "third"}, {0, 100, strings.Repeat("x", 100)}, {4, 6, "short"}, {4, 6, "too long"}, {-1, 2, "xx"}, {4, 0, ""}, {90, 20, "x"}} {
 		err := b.PutPart(t.Context(), r, wrong.offset, wrong.size, strings.NewReader(wrong.body))
 		require.True(t, errors.Is(err, proget.ErrInvalid) || errors.Is(err, proget.ErrTooLarge), "%+v: %v", wrong, err)
 	}
 	require.Len(t, in.objects(t), 2, "what was refused is gone")
+	require.NoError(t, b.PutPart(t.Context(), r, 10, 5, strings.NewReader("third")), "its answer was lost")
+	require.Len(t, in.objects(t), 2)
 	require.NoError(t, b.PutPart(t.Context(), r, 4, 6, strings.NewReader("second")))
-	blob, err := a.Finish(t.Context(), r, proget.Digests{proget.SHA256: digests(t, "one secondthird")[proget.SHA256]})
+	_, err = a.Finish(t.Context(), r, 20, nil)
+	require.ErrorIs(t, err, proget.ErrInvalid, "the last part is missing")
+	blob, err := a.Finish(t.Context(), r, -1, proget.Digests{proget.SHA256: digests(t, "one secondthird")[proget.SHA256]})
 	require.NoError(t, err)
 	in.requireContent(t, blob, "one secondthird")
 }
@@ -313,7 +327,7 @@ func TestPublishStored(t *testing.T) {
 	r := in.begin(t, u)
 	_, err := u.Append(t.Context(), r, 0, bytes.NewReader(make([]byte, 300_000)))
 	require.NoError(t, err)
-	b, err := u.Finish(t.Context(), r, nil)
+	b, err := u.Finish(t.Context(), r, -1, nil)
 	require.NoError(t, err)
 	v, err := p.Publish(t.Context(), feed.Upload{Feed: in.feed, Stored: &b, By: ann})
 	require.NoError(t, err)
@@ -333,7 +347,7 @@ func TestHold(t *testing.T) {
 	r := in.begin(t, u)
 	_, err := u.Append(t.Context(), r, 0, strings.NewReader("a layer"))
 	require.NoError(t, err)
-	b, err := u.Finish(t.Context(), r, nil)
+	b, err := u.Finish(t.Context(), r, -1, nil)
 	require.NoError(t, err)
 	name := feed.UploadRef{Feed: in.feed, Scope: "blobs", ID: "layer"}
 	_, err = u.Held(t.Context(), name)

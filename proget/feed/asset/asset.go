@@ -57,10 +57,13 @@ func summary(v *proget.Version) feed.Summary {
 func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction {
 	p := path(strings.TrimSuffix(v.Name, "/"))
 	if strings.HasSuffix(v.Name, "/") {
-		return []feed.Instruction{{Tool: "curl", Command: "curl " + base + "/dir/" + p.escape()}}
+		return []feed.Instruction{{Tool: "curl", Command: "curl " + quote(base+"/dir/"+p.escape())}}
 	}
-	return []feed.Instruction{{Tool: "curl", Command: "curl -O -J " + base + "/content/" + p.escape()}}
+	return []feed.Instruction{{Tool: "curl", Command: "curl -O -J " + quote(base+"/content/"+p.escape())}}
 }
+
+// quote makes a URL one word of a shell, whatever a publisher has put into it.
+func quote(url string) string { return "'" + strings.ReplaceAll(url, "'", "%27") + "'" }
 
 // readData decodes what is kept of an item.
 func readData(v *proget.Version) (d data) {

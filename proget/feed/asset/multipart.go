@@ -23,7 +23,7 @@ func partsOf(r *feed.Request, p path, id string) feed.UploadRef {
 }
 
 // totalsOf names an upload beside it, of which the only part is what the first
-// part said of the whole. It is never finished.
+// part said of the whole. It is never finished, and outlives the other.
 func totalsOf(r *feed.Request, p path, id string) feed.UploadRef {
 	return feed.UploadRef{Feed: r.Feed, Scope: "totals/" + p.key(), ID: id}
 }
@@ -170,24 +170,33 @@ func (h *handler) recall(r *feed.Request, ref feed.UploadRef) (t totals, err err
 }
 
 // complete makes the file of its parts. An upload of which bytes are missing goes
-// on, unless those are the last ones: then it must begin again.
+// on. What the first part said of the whole stays for as long as uploads are kept:
+// by it a completion is known whose answer was lost.
 func (h *handler) complete(r *feed.Request, p path, id string) error {
 	known, err := h.recall(r, totalsOf(r, p, id))
 	if isNotFound(err) {
-		return proget.Errorf(proget.ErrInvalid, "There is no upload %.60q to %q: it was completed, no part of it has come, or it was left alone for too long.", id, p)
+		return noUpload(p, id)
 	}
 	if err != nil {
 		return err
 	}
-	blob, err := h.services.Uploads.Finish(r.Context(), partsOf(r, p, id), nil)
+	ref := partsOf(r, p, id)
+	blob, err := h.services.Uploads.Finish(r.Context(), ref, known.Size, nil)
+	if isNotFound(err) {
+		if v, err := h.file(r.Context(), r.Feed, p); err == nil && v.Files[0].Size == known.Size {
+			return nil // it was completed
+		}
+		return noUpload(p, id)
+	}
 	if err != nil {
 		return err
-	}
-	if blob.Size != known.Size {
-		return proget.Errorf(proget.ErrInvalid, "The parts have %d bytes together, not %d: begin again.", blob.Size, known.Size)
 	}
 	if err := h.store(r, p, putContent, known.Type, feed.Upload{Stored: &blob}); err != nil {
 		return err
 	}
-	return h.services.Uploads.Cancel(r.Context(), totalsOf(r, p, id))
+	return h.services.Uploads.Cancel(r.Context(), ref)
+}
+
+func noUpload(p path, id string) error {
+	return proget.Errorf(proget.ErrInvalid, "There is no upload %.60q to %q: it was completed, no part of it has come, or it was left alone for too long. Begin again.", id, p)
 }

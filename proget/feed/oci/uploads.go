@@ -197,16 +197,19 @@ func (h *handler) finishUpload(w http.ResponseWriter, r *feed.Request, rt route)
 func (h *handler) finish(w http.ResponseWriter, r *feed.Request, repo, id string, d digest.Digest) error {
 	ref := upload(r.Feed, repo, id)
 	if r.ContentLength != 0 {
-		if _, err := h.appendChunk(r, repo, id); err != nil {
+		if _, err := h.appendChunk(r, repo, id); err != nil && !errors.Is(err, feed.ErrFinished) { // it came before, and its answer was lost
 			return err
 		}
 	}
-	blob, err := h.services.Uploads.Finish(r.Context(), ref, proget.Digests{proget.Algorithm(d.Algorithm()): d.Encoded()})
+	blob, err := h.services.Uploads.Finish(r.Context(), ref, -1, proget.Digests{proget.Algorithm(d.Algorithm()): d.Encoded()})
 	if errors.Is(err, proget.ErrInvalid) {
 		err = proget.WrapError(proget.ErrInvalid, digestInvalid, "%s", proget.Message(err))
 	}
 	if err == nil {
 		err = h.hold(r, repo, d, proget.File{Size: blob.Size, Digests: blob.Digests})
+	}
+	if err == nil {
+		err = h.services.Uploads.Cancel(r.Context(), ref)
 	}
 	if err != nil {
 		return err
