@@ -40,6 +40,10 @@ type Catalog struct {
 type Options struct {
 	MaxBytes int64         // memory for packages and documents, roughly; default 128 MiB
 	Patience time.Duration // how long a read waits for the database; default 3 s
+
+	// MaxAge is how old may be what no log tells of, such as counts of downloads;
+	// default 1 min.
+	MaxAge time.Duration
 }
 
 type key struct {
@@ -52,8 +56,10 @@ type entry struct {
 	ready chan struct{} // closed when pkg or err is set
 	pkg   *feed.Package
 	err   error
-	base  int64 // bytes of the package without its documents
-	cost  int64 // bytes that count at present
+	since time.Time
+	old   *feed.Package // served on if the load fails; nil for none
+	base  int64         // bytes of the package without its documents
+	cost  int64         // bytes that count at present
 }
 
 type feedList struct {
@@ -77,6 +83,9 @@ func New(store *db.Store, types []feed.Type, opts *Options) *Catalog {
 	}
 	if c.opts.Patience == 0 {
 		c.opts.Patience = 3 * time.Second
+	}
+	if c.opts.MaxAge == 0 {
+		c.opts.MaxAge = time.Minute
 	}
 	c.cache, _ = simplelru.NewLRU[key, *entry](1<<30, nil) // bounded by bytes, see shrink
 	return c
@@ -121,16 +130,31 @@ func (c *Catalog) Package(ctx context.Context, f *proget.Feed, nameKey string) (
 	k := key{f.ID, nameKey}
 	c.mu.Lock()
 	e, ok := c.cache.Get(k)
-	if ok {
+	if ok && !e.aged(c.opts.MaxAge) {
 		c.weigh(e)
 		c.mu.Unlock()
 		return e.wait(ctx)
 	}
-	e = &entry{ready: make(chan struct{})}
+	fresh := &entry{ready: make(chan struct{}), since: time.Now()}
+	if ok {
+		fresh.old = e.pkg
+		c.drop(k)
+	}
+	e = fresh
 	c.cache.Add(k, e)
 	c.mu.Unlock()
 	c.load(ctx, f, k, e)
 	return e.pkg, e.err
+}
+
+// aged reports whether a package that is loaded is older than that.
+func (e *entry) aged(than time.Duration) bool {
+	select {
+	case <-e.ready:
+		return e.pkg != nil && time.Since(e.since) > than
+	default:
+		return false
+	}
 }
 
 func (e *entry) wait(ctx context.Context) (*feed.Package, error) {
@@ -147,12 +171,23 @@ func (e *entry) wait(ctx context.Context) (*feed.Package, error) {
 	}
 }
 
+// renewal bounds the wait for a package that is in memory and merely aged.
+const renewal = 250 * time.Millisecond
+
 // load reads a package for all who wait for it: the caller that happened to be
 // first must not take it down with it.
 func (c *Catalog) load(ctx context.Context, f *proget.Feed, k key, e *entry) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Patience)
+	patience := c.opts.Patience
+	if e.old != nil { // nothing is known to have changed
+		patience = min(patience, renewal)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	e.pkg, e.err = c.read(ctx, f, k.name)
+	if e.err != nil && e.old != nil && !isNotFound(e.err) {
+		e.pkg, e.err = e.old, nil
+	}
+	e.old = nil
 	e.base = 200
 	if e.pkg != nil {
 		e.base += e.pkg.Bytes()

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -414,4 +415,25 @@ func TestUnknownType(t *testing.T) {
 	_, err := in.server(t, nil).Package(t.Context(), &proget.Feed{ID: in.feed.ID, Name: "x", Type: "unknown"}, "a")
 	require.ErrorContains(t, err, "unknown")
 	require.Empty(t, proget.Message(err))
+}
+
+// TestAged: what no log tells of is read again now and then, and what was there is
+// served on if that fails.
+func TestAged(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	s, ctx := in.server(t, &catalog.Options{MaxAge: time.Nanosecond}), t.Context()
+	_, err := in.publish(ctx, "a@1")
+	require.NoError(t, err)
+	p, err := s.read(ctx, "a")
+	require.NoError(t, err)
+	require.Zero(t, p.Versions[0].Downloads)
+	require.NoError(t, in.db.AddDownloads(ctx, time.Now(), map[int64]int64{p.Versions[0].ID: 3}))
+	p, err = s.Package(ctx, in.feed, "a")
+	require.NoError(t, err)
+	require.EqualValues(t, 3, p.Versions[0].Downloads)
+	require.NoError(t, s.store.Close())
+	again, err := s.Package(ctx, in.feed, "a")
+	require.NoError(t, err)
+	require.Same(t, p, again)
 }

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"strings"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -74,6 +75,17 @@ func (b *Body) Read(p []byte) (int, error) {
 		b.err = uploadError(err)
 	}
 	return n, b.err
+}
+
+// PathField is the field of a form that says where the package goes.
+const PathField = "path"
+
+// Path returns the package's name below the folder that a form names.
+func (b *Body) Path() string {
+	if folder := strings.Trim(b.Fields[PathField], "/ "); folder != "" {
+		return folder + "/" + b.Name
+	}
+	return b.Name
 }
 
 // Err returns why the package could not be read to its end, or nil. It tells

@@ -175,7 +175,7 @@ func (n *Node) uploadPackage(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	name := cmp.Or(c.PathValue("file"), body.Name)
+	name := cmp.Or(c.PathValue("file"), body.Path())
 	_, err = n.publisher.Publish(c.Context(), feed.Upload{Feed: c.feed, Body: body, Size: body.Size, Name: name, By: c.id.Principal})
 	if body.Err() != nil {
 		return body.Err()

@@ -2,14 +2,10 @@ package web
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
-
-// pathField is the form's field that says where a file goes.
-const pathField = "path"
 
 // uploadView is the data of upload.tmpl.
 type uploadView struct {
@@ -56,9 +52,9 @@ func (s *site) upload(v *visit) error {
 	v.client.Body = v.whole
 	body, err := feed.OpenBody(v.client)
 	if err == nil {
-		view.Path = body.Fields[pathField]
+		view.Path = body.Fields[feed.PathField]
 		var published *proget.Version
-		published, err = s.Publisher.Publish(v.client.Context(), feed.Upload{Feed: f, Body: body, Size: body.Size, Name: fileName(view.Path, body.Name), By: v.id.Principal})
+		published, err = s.Publisher.Publish(v.client.Context(), feed.Upload{Feed: f, Body: body, Size: body.Size, Name: body.Path(), By: v.id.Principal})
 		if body.Err() != nil {
 			err = body.Err()
 		}
@@ -71,12 +67,4 @@ func (s *site) upload(v *visit) error {
 		return s.renderUpload(v, view)
 	}
 	return err
-}
-
-// fileName joins the folder that a person has named and the file's own name.
-func fileName(folder, name string) string {
-	if folder = strings.Trim(folder, "/ "); folder == "" {
-		return name
-	}
-	return folder + "/" + name
 }
