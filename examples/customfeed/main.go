@@ -29,5 +29,7 @@ func main() {
 		log.Fatal(err)
 	}
 	go func() { log.Fatal(n.Run(ctx)) }()
-	log.Fatal(http.ListenAndServe(cmp.Or(os.Getenv("ADDRESS"), "localhost:8081"), n.Handler()))
+	address := cmp.Or(os.Getenv("ADDRESS"), "localhost:8081")
+	log.Printf("scripts are at http://%s/script/script/, in customfeed.db and the folder customfeed-packages", address)
+	log.Fatal(http.ListenAndServe(address, n.Handler()))
 }

@@ -118,6 +118,14 @@ type Handler interface {
 	ServeFeed(w http.ResponseWriter, r *Request) error
 }
 
+// A Vetter is a Handler that has something to say of uploads which come by the
+// page or the native API, before they are stored. Optional.
+type Vetter interface {
+	// Vet returns why a file of that name, as Upload.Name has it, cannot be
+	// published in the feed.
+	Vet(ctx context.Context, f *proget.Feed, name string) error
+}
+
 // A Request is a request to one feed.
 type Request struct {
 	*http.Request

@@ -176,6 +176,9 @@ func (n *Node) uploadPackage(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	name := cmp.Or(c.PathValue("file"), body.Path())
+	if err := n.vet(c.Context(), c.feed, name); err != nil {
+		return err
+	}
 	_, err = n.publisher.Publish(c.Context(), feed.Upload{Feed: c.feed, Body: body, Size: body.Size, Name: name, By: c.id.Principal})
 	if body.Err() != nil {
 		return body.Err()

@@ -64,6 +64,9 @@ func (n *Node) mountFeeds(mux *http.ServeMux) {
 	for i := range n.cfg.Feeds {
 		t := &n.cfg.Feeds[i]
 		s := served{t, t.Handler(services)}
+		if v, ok := s.handler.(feed.Vetter); ok {
+			n.vetters[t.Name] = v
+		}
 		for _, mount := range append([]string{t.MountName()}, t.Mounts...) {
 			if mounts[mount] == nil {
 				mounts[mount] = &feedHandler{node: n, mount: mount}
@@ -242,6 +245,14 @@ func (n *Node) Feed(r *http.Request, name string, task proget.Task) (*proget.Fee
 		return nil, err
 	}
 	return f, n.authority.Authorize(id, task, f)
+}
+
+// vet asks the feed's type about an upload that does not come by its protocol.
+func (n *Node) vet(ctx context.Context, f *proget.Feed, name string) error {
+	if v := n.vetters[f.Type]; v != nil {
+		return v.Vet(ctx, f, name)
+	}
+	return nil
 }
 
 // guardWrite refuses changes on a server that is not sure of belonging to the

@@ -46,6 +46,7 @@ type Node struct {
 	indexers  []*repoindex.Indexer
 	elector   *election.Elector
 	metrics   *metrics
+	vetters   map[string]feed.Vetter // by feed type
 	handler   http.Handler
 	tempDir   string // to be removed; "" if none was made
 
@@ -66,7 +67,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 			return nil, err
 		}
 	}
-	n := &Node{cfg: cfg}
+	n := &Node{cfg: cfg, vetters: make(map[string]feed.Vetter)}
 	n.serving, n.drain = context.WithCancel(context.WithoutCancel(ctx))
 	n.catalog = catalog.New(cfg.DB, cfg.Feeds, &catalog.Options{MaxBytes: cfg.CacheBytes})
 	n.stores = storage.NewSet(cfg.Blobs, StorageURLs(cfg.DB))

@@ -54,11 +54,7 @@ func (s *site) upload(v *visit) error {
 	if err == nil {
 		view.Path = body.Fields[feed.PathField]
 		var published *proget.Version
-		published, err = s.Publisher.Publish(v.client.Context(), feed.Upload{Feed: f, Body: body, Size: body.Size, Name: body.Path(), By: v.id.Principal})
-		if body.Err() != nil {
-			err = body.Err()
-		}
-		if err == nil {
+		if published, err = s.publish(v, f, body); err == nil {
 			return v.redirect(packageURL(f, published.Name, published.Version))
 		}
 	}
@@ -67,4 +63,18 @@ func (s *site) upload(v *visit) error {
 		return s.renderUpload(v, view)
 	}
 	return err
+}
+
+func (s *site) publish(v *visit, f *proget.Feed, body *feed.Body) (*proget.Version, error) {
+	ctx, name := v.client.Context(), body.Path()
+	if s.Vet != nil {
+		if err := s.Vet(ctx, f, name); err != nil {
+			return nil, err
+		}
+	}
+	published, err := s.Publisher.Publish(ctx, feed.Upload{Feed: f, Body: body, Size: body.Size, Name: name, By: v.id.Principal})
+	if body.Err() != nil {
+		return nil, body.Err()
+	}
+	return published, err
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // A Config says what the pages show and change. All fields are required but
-// Engine, Version and Logger.
+// Vet, Engine, Version and Logger.
 type Config struct {
 	Catalog   *catalog.Catalog
 	Search    feed.Search
@@ -40,6 +40,10 @@ type Config struct {
 
 	// Restore brings one of them back.
 	Restore func(ctx context.Context, f *proget.Feed, deletionID int64, by proget.Principal) (*proget.Version, error)
+
+	// Vet returns why a file of that name cannot be uploaded to a feed; nil asks
+	// nobody.
+	Vet func(ctx context.Context, f *proget.Feed, name string) error
 
 	// Sync waits until this process has applied everything that was committed
 	// before the call. An error means that the database cannot be reached and
@@ -101,7 +105,7 @@ func (c *Config) check() error {
 	parts := c.Catalog != nil && c.Search != nil && c.Publisher != nil && c.Files != nil && c.Authority != nil && c.Admin != nil && c.Cluster != nil
 	funcs := c.Stats != nil && c.Daily != nil && c.Deleted != nil && c.Restore != nil && c.Sync != nil && c.BaseURL != nil
 	if !parts || !funcs {
-		return errors.New("web: every field of Config but Types, Engine, Version and Logger must be set")
+		return errors.New("web: every field of Config but Types, Vet, Engine, Version and Logger must be set")
 	}
 	return nil
 }

@@ -7,10 +7,9 @@
 // was made, or about which something was said, is a package of its own, whose name
 // ends in a slash and whose file is empty, and stays until it is deleted.
 //
-// A path is either a file or a folder. That is checked before this API stores
-// anything, but without a lock, and not by the upload form nor the native API: "a"
-// and "a/b" can be there both. Then both are served and listed, and either can be
-// deleted.
+// A path is either a file or a folder. That is checked before anything is stored,
+// but without a lock: of two clients that at the same moment store "a" and "a/b",
+// both can succeed. Then both are served and listed, and either can be deleted.
 package asset
 
 import (

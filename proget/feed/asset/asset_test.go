@@ -1,8 +1,10 @@
 package asset_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -246,6 +248,43 @@ func TestFolders(t *testing.T) {
 }
 
 // TestManyItems: lists leap over what is in folders, whatever its names.
+// TestOtherDoors: what is uploaded on the page or through the native API goes where
+// it is said to, unless that is another's place.
+func TestOtherDoors(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	api := func(status int, path, file string) {
+		t.Helper()
+		a := feedtest.Do(t, feedtest.Request(t, "PUT", d.URL+"/api/packages/asset/upload/"+path, []byte(file), "X-ApiKey", d.Key))
+		require.Equal(t, status, a.StatusCode, "%s: %s", path, a.Body)
+	}
+	page := func(status int, folder, name string) {
+		t.Helper()
+		var body bytes.Buffer
+		form := multipart.NewWriter(&body)
+		require.NoError(t, form.WriteField("path", folder))
+		file, err := form.CreateFormFile("file", name)
+		require.NoError(t, err)
+		_, err = file.Write([]byte("by the page"))
+		require.NoError(t, err)
+		require.NoError(t, form.Close())
+		r := feedtest.Request(t, "POST", d.URL+"/feeds/asset/upload", body.Bytes(), "Content-Type", form.FormDataContentType())
+		r.SetBasicAuth("Admin", d.Password)
+		a := feedtest.Do(t, r)
+		require.Equal(t, status, a.StatusCode, string(a.Body))
+	}
+	api(201, "a/file.txt", "by the API")
+	page(303, "/a/b/", "other.txt")
+	require.Equal(t, []string{"a/", "a/b/", "a/b/other.txt", "a/file.txt"}, d.list("?recursive=true"))
+	for _, path := range []string{"a", "a/b", "a/file.txt/below"} {
+		api(400, path, "no place")
+	}
+	page(400, "a/file.txt", "below")
+	page(400, "a/../..", "x")
+	page(409, "a/b", "OTHER.txt")
+	require.Equal(t, "by the page", d.must(200, "GET", "content/a/b/other.txt", ""))
+}
+
 func TestManyItems(t *testing.T) {
 	t.Parallel()
 	d := start(t)

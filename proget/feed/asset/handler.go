@@ -25,6 +25,15 @@ func (h *handler) Task(r *feed.Request) proget.Task {
 	return a.task()
 }
 
+// Vet implements feed.Vetter.
+func (h *handler) Vet(ctx context.Context, f *proget.Feed, name string) error {
+	p, err := readPath(name)
+	if err != nil {
+		return err
+	}
+	return h.checkPlace(ctx, f, p, false)
+}
+
 // ServeFeed implements feed.Handler.
 func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	a, text := parse(r.Method, r.Path)
