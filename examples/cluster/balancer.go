@@ -41,6 +41,7 @@ defaults
     timeout server 1m
     timeout http-request 10s
     timeout queue 30s
+    timeout check 2s
     option redispatch 1
     option http-keep-alive
     option forwardfor
@@ -49,6 +50,8 @@ defaults
 frontend feeds
     bind {{.Listen}}
     http-request set-header X-Forwarded-Proto http
+    # If none seems ready, the checks are more likely wrong than all the nodes.
+    use_backend all if { nbsrv(nodes) eq 0 }
     default_backend nodes
 
 backend nodes
@@ -59,6 +62,12 @@ backend nodes
     retry-on conn-failure empty-response response-timeout 503
     http-request disable-l7-retry unless METH_GET or METH_HEAD
     default-server check inter 1s fastinter 250ms fall 2 rise 1 observe layer4 error-limit 2 on-error mark-down
+{{range .Nodes}}    server {{.Name}} {{.Host}}
+{{end}}
+backend all
+    balance roundrobin
+    retry-on conn-failure empty-response 503
+    http-request disable-l7-retry unless METH_GET or METH_HEAD
 {{range .Nodes}}    server {{.Name}} {{.Host}}
 {{end}}`))
 
@@ -139,7 +148,7 @@ func (b *balancer) answers(ctx context.Context) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// proxy sends each request to the next node that is ready.
+// proxy sends each request to the next node.
 type proxy struct {
 	nodes []target
 	ready []atomic.Bool
@@ -166,25 +175,30 @@ func (p *proxy) check(ctx context.Context) {
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	for range p.nodes {
-		i := int(p.next.Add(1) % uint64(len(p.nodes)))
-		if !p.ready[i].Load() {
-			continue
-		}
-		to := &url.URL{Scheme: "http", Host: p.nodes[i].Host}
-		reverse := &httputil.ReverseProxy{
-			Rewrite: func(pr *httputil.ProxyRequest) {
-				pr.SetURL(to)
-				pr.Out.Host = pr.In.Host
-				pr.SetXForwarded()
-			},
-			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-				p.ready[i].Store(false)
-				http.Error(w, "The node "+p.nodes[i].Name+" went away. Try again.", http.StatusBadGateway)
-			},
-		}
-		reverse.ServeHTTP(w, r)
-		return
+	i := p.pick()
+	to := &url.URL{Scheme: "http", Host: p.nodes[i].Host}
+	reverse := &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(to)
+			pr.Out.Host = pr.In.Host
+			pr.SetXForwarded()
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			p.ready[i].Store(false)
+			http.Error(w, "The node "+p.nodes[i].Name+" went away. Try again.", http.StatusBadGateway)
+		},
 	}
-	http.Error(w, "No node is ready. Try again shortly.", http.StatusServiceUnavailable)
+	reverse.ServeHTTP(w, r)
+}
+
+// pick returns the next node that is ready, and the next of all if none is: the
+// checks are more likely wrong than all the nodes.
+func (p *proxy) pick() int {
+	first, n := int(p.next.Add(1)%uint64(len(p.nodes))), len(p.nodes)
+	for i := range n {
+		if p.ready[(first+i)%n].Load() {
+			return (first + i) % n
+		}
+	}
+	return first
 }

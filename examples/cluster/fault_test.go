@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/internal/testenv"
@@ -181,9 +182,13 @@ func (l *load) check(t *testing.T, nodes []process) (lost, doubled, half int) {
 	t.Helper()
 	for _, n := range nodes {
 		var list struct{ Versions []string }
-		code, _, err := get(l.client, n.URL+"/nuget/nuget/v3/flatcontainer/faulty.lib/index.json", &list)
-		require.NoError(t, err)
-		require.Equal(t, http.StatusOK, code)
+		require.EventuallyWithT(t, func(t *assert.CollectT) { // a node that was cut off says so until it has caught up
+			list.Versions = nil
+			code, stale, err := get(l.client, n.URL+"/nuget/nuget/v3/flatcontainer/faulty.lib/index.json", &list)
+			assert.NoError(t, err)
+			assert.Equal(t, http.StatusOK, code)
+			assert.False(t, stale)
+		}, time.Minute, 50*time.Millisecond)
 		seen := make(map[string]int)
 		for _, v := range list.Versions {
 			seen[v]++
