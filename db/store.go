@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/proget-go/ha/db/driver"
@@ -24,6 +25,9 @@ type Store struct {
 	reading  bounds
 	changing bounds
 	prepared map[*sql.DB]*prepared // empty if the driver does not want it
+
+	dropping sync.Mutex
+	dropped  time.Time // when idle connections were given up last
 }
 
 // Options configure a Store. The zero value is ready to use.

@@ -265,12 +265,13 @@ func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context
 	defer cancel()
 	wait := 5 * time.Millisecond
 	for n := 1; ; n++ {
+		began := time.Now()
 		late, err := s.attempt(ctx, b, n, fn)
 		if err == nil || !s.again(err, late) {
 			return s.wrap(err)
 		}
-		if late || s.drv.Classify(err) == driver.Unavailable {
-			s.dropIdle()
+		if late && b.attempt >= frozen || s.drv.Classify(err) == driver.Unavailable {
+			s.dropIdle(began)
 		}
 		select {
 		case <-ctx.Done():
@@ -315,11 +316,22 @@ func (s *Store) again(err error, late bool) bool {
 	return false
 }
 
+// frozen is how long a server may take to answer before its connections are given
+// up. A busy one takes a second, too, and would be busier if all came back anew.
+const frozen = 5 * time.Second
+
 // dropIdle closes the connections that nobody uses. If one of them was found
 // dead, or ends at a server that is no longer the primary, the others are and
 // do, too: better all are made anew than that one operation after the other
-// finds out.
-func (s *Store) dropIdle() {
+// finds out. Those made since must be given time: an operation that began before
+// the last time says nothing of them.
+func (s *Store) dropIdle(began time.Time) {
+	s.dropping.Lock()
+	defer s.dropping.Unlock()
+	if began.Before(s.dropped) || time.Since(s.dropped) < frozen {
+		return
+	}
+	s.dropped = time.Now()
 	for _, pool := range s.pools.All() {
 		pool.SetMaxIdleConns(-1)
 		pool.SetMaxIdleConns(pool.Stats().MaxOpenConnections)

@@ -472,7 +472,7 @@ func (s server) sas(t *testing.T) {
 	t.Setenv("AZURE_STORAGE_SAS_TOKEN", testenv.AzuriteSAS(t))
 	t.Setenv("AZURE_STORAGE_KEY", "")
 	proxy := testenv.StartProxy(t, s.address)
-	store := s.open(t, proxy.Address, "sas")
+	store := s.open(t, proxy.Address(), "sas")
 	require.NotEmpty(t, account)
 	b, err := store.Put(t.Context(), strings.NewReader("hello"), nil)
 	require.NoError(t, err)

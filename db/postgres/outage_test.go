@@ -85,7 +85,7 @@ func TestFrozenServer(t *testing.T) {
 	t.Parallel()
 	server := testenv.StartPostgres(t)
 	proxy := testenv.StartProxy(t, server.Host())
-	url := strings.Replace(server.NewDatabase(t), server.Host(), proxy.Address+","+server.Host(), 1) + "&connect_timeout=1"
+	url := strings.Replace(server.NewDatabase(t), server.Host(), proxy.Address()+","+server.Host(), 1) + "&connect_timeout=1"
 	s, err := postgres.Open(t.Context(), url, &db.Options{Attempt: 3 * time.Second})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -175,4 +175,35 @@ func TestStandstill(t *testing.T) {
 	all, err := other.Settings(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []string{"still", "still"}, []string{all["key"], all["other"]})
+}
+
+// TestConnectionsBreak: while all connections break again and again, those who ask
+// wait; afterwards, nobody waits any more.
+func TestConnectionsBreak(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartPostgres(t)
+	proxy := testenv.StartProxy(t, server.Host())
+	store, err := postgres.Open(t.Context(), strings.Replace(server.NewDatabase(t), server.Host(), proxy.Address(), 1), nil)
+	require.NoError(t, err)
+	defer store.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var asking sync.WaitGroup
+	for range 20 {
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = store.Clock(ctx) // fails, or not
+			}
+		})
+	}
+	for range 15 {
+		proxy.Break()
+		time.Sleep(100 * time.Millisecond) // for them to come back
+	}
+	for range 20 {
+		_, err := store.Clock(t.Context())
+		require.NoError(t, err)
+	}
+	stop()
+	asking.Wait()
 }

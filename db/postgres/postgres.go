@@ -67,7 +67,7 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 			config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // needs no statements kept in the session
 		}
 	}
-	pool := stdlib.OpenDB(*config)
+	pool := sql.OpenDB(newDialer(stdlib.GetConnector(*config)))
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)

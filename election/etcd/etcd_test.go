@@ -260,7 +260,7 @@ func TestHungMember(t *testing.T) {
 	t.Parallel()
 	server := testenv.StartEtcd(t)
 	proxy := testenv.StartProxy(t, server.Address)
-	d, err := etcd.Open(t.Context(), etcd.Settings{Hosts: []string{server.Address, proxy.Address}, Prefix: "feeds"})
+	d, err := etcd.Open(t.Context(), etcd.Settings{Hosts: []string{server.Address, proxy.Address()}, Prefix: "feeds"})
 	require.NoError(t, err)
 	defer d.Close()
 	for range 10 { // both are connected
@@ -305,7 +305,7 @@ func TestLostAnswer(t *testing.T) {
 	server := testenv.StartEtcd(t)
 	proxy := testenv.StartProxy(t, server.Address)
 	direct := open(t, server, "feeds")
-	d, err := etcd.Open(t.Context(), etcd.Settings{Hosts: []string{proxy.Address}, Prefix: "feeds"})
+	d, err := etcd.Open(t.Context(), etcd.Settings{Hosts: []string{proxy.Address()}, Prefix: "feeds"})
 	require.NoError(t, err)
 	defer d.Close()
 	var last election.Lease

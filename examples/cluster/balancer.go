@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"text/template"
@@ -61,6 +60,7 @@ backend nodes
     # Reads are safe to repeat; of writes, only those that reached no node.
     retry-on conn-failure empty-response response-timeout 503
     http-request disable-l7-retry unless METH_GET or METH_HEAD
+    http-request set-timeout server 6s if METH_GET or METH_HEAD
     default-server check inter 1s fastinter 250ms fall 2 rise 1 observe layer4 error-limit 2 on-error mark-down
 {{range .Nodes}}    server {{.Name}} {{.Host}}
 {{end}}
@@ -79,7 +79,7 @@ func startBalancer(ctx context.Context, o options, nodes []*process) (*balancer,
 	var web []target
 	for _, n := range nodes {
 		if n.Role == "web" {
-			web = append(web, target{Name: n.Name, Host: strings.TrimPrefix(n.URL, "http://")})
+			web = append(web, target{Name: n.Name, Host: n.front})
 		}
 	}
 	if path, err := exec.LookPath("haproxy"); err == nil {
@@ -103,12 +103,11 @@ func startHAProxy(path, dir, listen string, nodes []target) (*balancer, error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("write %s: %w", config, err)
 	}
-	p, err := startProcess(exec.Command(path, "-db", "-f", config), filepath.Join(dir, "haproxy.log"))
-	if err != nil {
+	b := &balancer{kind: "HAProxy, configured by " + config}
+	b.Name, b.Role, b.URL = "load-balancer", "load balancer", "http://"+listen
+	if err := b.start(exec.Command(path, "-db", "-f", config), filepath.Join(dir, "haproxy.log")); err != nil {
 		return nil, fmt.Errorf("start HAProxy: %w", err)
 	}
-	b := &balancer{process: *p, kind: "HAProxy, configured by " + config}
-	b.Name, b.Role, b.URL = "load-balancer", "load balancer", "http://"+listen
 	return b, nil
 }
 

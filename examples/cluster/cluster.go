@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -59,6 +60,12 @@ type process struct {
 	URL  string `json:"url"`
 	PID  int    `json:"pid"`
 
+	address            string // on which it listens
+	front              string // to which the load balancer connects
+	server             string // binary
+	db, storage, elect string // URLs; "" for the server's own defaults
+	args, env          []string
+
 	cmd     *exec.Cmd
 	log     string
 	ended   chan struct{}
@@ -80,6 +87,10 @@ type cluster struct {
 	secrets  secrets
 	nodes    []*process
 	balancer *balancer
+
+	// prepare may change how a node is run that is about to start for the first
+	// time. nil changes nothing.
+	prepare func(*process) error
 }
 
 // description is the line that -json prints.
@@ -110,49 +121,66 @@ func (c *cluster) start(ctx context.Context) error {
 	return err
 }
 
-// startNode starts a process whose output goes to a file of its own.
 func (c *cluster) startNode(name, role string) error {
-	address, err := free("127.0.0.1:0")
+	p, err := c.newNode(name, role)
 	if err != nil {
 		return err
 	}
-	args := []string{"run", "-node", name, "-roles", role, "-listen", address, "-data", c.options.data}
-	if c.options.db != "" {
-		args = append(args, "-db", c.options.db)
+	c.nodes = append(c.nodes, p)
+	return c.run(p)
+}
+
+// newNode makes a node that does not run yet.
+func (c *cluster) newNode(name, role string) (*process, error) {
+	address, err := free("127.0.0.1:0")
+	if err != nil {
+		return nil, err
 	}
-	if c.options.storage != "" {
-		args = append(args, "-storage", c.options.storage)
+	p := &process{Name: name, Role: role, URL: "http://" + address, address: address, front: address,
+		server: c.options.server, db: c.options.db, storage: c.options.storage, elect: c.options.elect}
+	if c.prepare != nil {
+		err = c.prepare(p)
 	}
-	cmd := exec.Command(c.options.server, args...)
-	cmd.Env = append(os.Environ(),
+	return p, err
+}
+
+// run starts a node's process, whose output goes to a file of its own.
+func (c *cluster) run(p *process) error {
+	args := []string{"run", "-node", p.Name, "-roles", p.Role, "-listen", p.address, "-data", c.options.data}
+	for flag, value := range map[string]string{"-db": p.db, "-storage": p.storage, "-elect": p.elect} {
+		if value != "" {
+			args = append(args, flag, value)
+		}
+	}
+	cmd := exec.Command(p.server, append(args, p.args...)...)
+	cmd.Env = append(append(os.Environ(), p.env...),
 		"PROGET_ENCRYPTION_KEY="+c.secrets.EncryptionKey,
 		"PROGET_ADMIN_PASSWORD="+c.secrets.AdminPassword, "PROGET_API_KEY="+c.secrets.APIKey)
-	p, err := startProcess(cmd, filepath.Join(c.options.data, name+".log"))
-	if err != nil {
-		return fmt.Errorf("start node %s: %w", name, err)
+	if err := p.start(cmd, filepath.Join(c.options.data, p.Name+".log")); err != nil {
+		return fmt.Errorf("start node %s: %w", p.Name, err)
 	}
-	p.Name, p.Role, p.URL, p.state = name, role, "http://"+address, starting
-	c.nodes = append(c.nodes, p)
 	return nil
 }
 
-func startProcess(cmd *exec.Cmd, log string) (*process, error) {
+// start starts the process, whose output goes to a file.
+func (p *process) start(cmd *exec.Cmd, log string) error {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
 	endWithParent(cmd)
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	p := &process{PID: cmd.Process.Pid, cmd: cmd, log: log, ended: make(chan struct{})}
+	ended := make(chan struct{})
+	p.PID, p.cmd, p.log, p.ended, p.state = cmd.Process.Pid, cmd, log, ended, starting
 	go func() { // owned by stop, which waits for ended
 		_ = cmd.Wait() // its state says how it ended
-		close(p.ended)
+		close(ended)
 	}()
-	return p, nil
+	return nil
 }
 
 // Ports are chosen below those that systems give to connections, one of which
@@ -224,7 +252,7 @@ func (p *process) look(ctx context.Context) {
 
 // stop ends every process: in order first, by force after ten seconds.
 func (c *cluster) stop() {
-	all := c.nodes
+	all := slices.DeleteFunc(slices.Clone(c.nodes), func(p *process) bool { return p.cmd == nil }) // never started
 	if c.balancer != nil {
 		c.balancer.close()
 		if c.balancer.cmd != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/internal/netfault"
 	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget/auth"
 )
@@ -34,7 +35,7 @@ type indexingNode struct {
 	*testenv.Process
 	name, listen string
 	flags        []string
-	proxy        *testenv.Proxy // between the node and its database server; nil if there is none
+	proxy        *netfault.Proxy // between the node and its database server; nil if there is none
 }
 
 const rounds = 20 // of each fault
@@ -56,7 +57,7 @@ func startCandidates(t *testing.T, server *testenv.Postgres, flags ...string) *c
 		n := &indexingNode{name: name, listen: fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))}
 		if server != nil {
 			n.proxy = testenv.StartProxy(t, server.Host())
-			n.flags = []string{"-db", strings.Replace(database, server.Host(), n.proxy.Address, 1)}
+			n.flags = []string{"-db", strings.Replace(database, server.Host(), n.proxy.Address(), 1)}
 		}
 		c.nodes = append(c.nodes, n)
 		c.start(n)

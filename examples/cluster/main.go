@@ -3,7 +3,11 @@
 // one folder, behind a load balancer. It restarts nothing, so that ending a
 // process shows what happens.
 //
+// With -faults, it breaks everything itself, under load, and judges whether the
+// cluster kept its promises.
+//
 //	go run ./examples/cluster
+//	go run ./examples/cluster -faults
 //	go run ./examples/cluster -db 'postgres://…' -json
 package main
 
@@ -22,14 +26,22 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
 
 type options struct {
-	db, storage, data, server, listen string
-	web, index                        int
-	json                              bool
+	db, storage, elect, data, server, listen string
+	web, index                               int
+	json                                     bool
+
+	faults          bool
+	rounds, clients int
+	pause           time.Duration // of a client
+	only            []string      // parts of names of faults
+	inject          []string      // name=command
+	clocks          bool          // of nodes can jump
 }
 
 // The processes are to end with this one, which the kernel does when the thread
@@ -58,12 +70,25 @@ func parse(args []string) (o options, err error) {
 	set := flag.NewFlagSet("cluster", flag.ContinueOnError)
 	set.StringVar(&o.db, "db", "", "database `URL` shared by all nodes (default SQLite in the data folder)")
 	set.StringVar(&o.storage, "storage", "", "storage `URL` shared by all nodes (default a folder in the data folder)")
+	set.StringVar(&o.elect, "elect", "", "`elector` of the primary indexing node (default the database)")
 	set.StringVar(&o.data, "data", "proget-cluster", "`folder` for data, logs and the load balancer's configuration")
 	set.StringVar(&o.server, "server", "", "the server's `binary` (default: built from this module)")
 	set.StringVar(&o.listen, "listen", "127.0.0.1:0", "`address` of the load balancer")
 	set.IntVar(&o.web, "web", 3, "`number` of web nodes")
 	set.IntVar(&o.index, "index", 2, "`number` of indexing nodes")
 	set.BoolVar(&o.json, "json", false, "print one line of JSON once all are ready, instead of a table")
+	set.BoolVar(&o.faults, "faults", false, "put the cluster under load, have everything fail, judge what became of it, and end")
+	set.IntVar(&o.rounds, "rounds", 1, "`number` of times that each fault happens")
+	set.IntVar(&o.clients, "clients", 16, "`number` of clients of the load")
+	set.DurationVar(&o.pause, "pause", 50*time.Millisecond, "`time` that a client pauses between two operations")
+	set.Func("only", "only faults whose names have this `text`; may be repeated", func(text string) error { o.only = append(o.only, text); return nil })
+	set.Func("inject", "a fault of your own, as `name=command`, such as a failover of the database; may be repeated", func(text string) error {
+		if name, command, ok := strings.Cut(text, "="); !ok || name == "" || command == "" {
+			return errors.New("give name=command")
+		}
+		o.inject = append(o.inject, text)
+		return nil
+	})
 	set.SetOutput(io.Discard) // one clear line instead of the whole help
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -80,6 +105,9 @@ func parse(args []string) (o options, err error) {
 	if set.NArg() > 0 || o.web < 1 || o.index < 0 || o.web+o.index > 50 {
 		return o, errors.New("give flags only, and 1 to 50 nodes of which one at least is a web node")
 	}
+	if o.faults && (o.web < 2 || o.index < 2 || o.rounds < 1 || o.clients < 1 || o.clients > 256 || o.pause < 0) {
+		return o, errors.New("-faults needs two web nodes and two indexing nodes at least, one round at least, and 1 to 256 clients")
+	}
 	return o, nil
 }
 
@@ -91,14 +119,17 @@ func run(ctx context.Context, o options) (err error) {
 	if err := os.MkdirAll(o.data, 0o750); err != nil {
 		return err
 	}
+	s, err := loadSecrets(filepath.Join(o.data, "secrets.json"))
+	if err != nil {
+		return err
+	}
+	if o.faults {
+		return runFaults(ctx, o, s)
+	}
 	if o.server == "" {
 		if o.server, err = build(ctx, o.data); err != nil {
 			return err
 		}
-	}
-	s, err := loadSecrets(filepath.Join(o.data, "secrets.json"))
-	if err != nil {
-		return err
 	}
 	c := &cluster{options: o, secrets: s}
 	defer c.stop()

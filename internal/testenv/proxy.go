@@ -1,164 +1,18 @@
 package testenv
 
 import (
-	"net"
-	"sync"
 	"testing"
-	"time"
+
+	"github.com/proget-go/ha/internal/netfault"
 )
 
-// Proxy is a TCP proxy on the loopback address that does to connections what
-// networks do.
-type Proxy struct {
-	Address string
-
-	target   string
-	listener net.Listener
-	running  sync.WaitGroup
-
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	ended bool
-	gate  chan struct{} // nil while bytes get through; closed when they do again
-	delay time.Duration
-	lose  func(sent []byte) bool
-}
-
 // StartProxy starts a proxy to an address, which stops with the test.
-func StartProxy(t testing.TB, target string) *Proxy {
+func StartProxy(t testing.TB, target string) *netfault.Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := netfault.Listen(target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Address: l.Addr().String(), target: target, listener: l, conns: make(map[net.Conn]bool)}
-	p.running.Go(p.accept)
-	t.Cleanup(func() {
-		_ = l.Close()
-		p.mu.Lock()
-		p.ended = true // for what was held back until now
-		p.mu.Unlock()
-		p.Heal()
-		p.Break()
-		p.running.Wait()
-	})
+	t.Cleanup(p.Close)
 	return p
-}
-
-// Cut lets no byte through, in either direction, while connections stay open:
-// what a lost network looks like to both sides.
-func (p *Proxy) Cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.gate == nil {
-		p.gate = make(chan struct{})
-	}
-}
-
-// Heal lets bytes through again.
-func (p *Proxy) Heal() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.gate != nil {
-		close(p.gate)
-		p.gate = nil
-	}
-}
-
-// Break closes all connections.
-func (p *Proxy) Break() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for conn := range p.conns {
-		_ = conn.Close()
-	}
-}
-
-// Delay holds every piece back for a time.
-func (p *Proxy) Delay(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.delay = d
-}
-
-// LoseAnswer has a connection break after something the client sent was passed
-// on, and before it is answered, whenever lose says so.
-func (p *Proxy) LoseAnswer(lose func(sent []byte) bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.lose = lose
-}
-
-func (p *Proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		p.running.Go(func() { p.serve(client) })
-	}
-}
-
-func (p *Proxy) serve(client net.Conn) {
-	defer client.Close()
-	p.pass()
-	server, err := net.Dial("tcp", p.target)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	p.mu.Lock()
-	p.conns[client], p.conns[server] = true, true
-	ended := p.ended
-	p.mu.Unlock()
-	if ended {
-		return
-	}
-	var both sync.WaitGroup
-	both.Go(func() { p.pump(server, client, true) })
-	both.Go(func() { p.pump(client, server, false) })
-	both.Wait()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.conns, client)
-	delete(p.conns, server)
-}
-
-// pass waits until bytes may pass.
-func (p *Proxy) pass() {
-	p.mu.Lock()
-	gate, delay := p.gate, p.delay
-	p.mu.Unlock()
-	if gate != nil {
-		<-gate
-	}
-	time.Sleep(delay)
-}
-
-func (p *Proxy) pump(to, from net.Conn, requests bool) {
-	defer to.Close()
-	defer from.Close()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 {
-			p.pass()
-			lost := requests && p.loses(buf[:n])
-			if lost {
-				_ = from.Close() // first, so that no answer gets back
-			}
-			if _, err := to.Write(buf[:n]); err != nil || lost {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-func (p *Proxy) loses(sent []byte) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.lose != nil && p.lose(sent)
 }

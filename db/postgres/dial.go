@@ -1,0 +1,130 @@
+package postgres
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A dialer makes a pool's connections on its own time: an operation that cannot
+// wait any longer leaves, and the connection that it asked for is the next one's.
+// Otherwise, where connecting takes longer than operations may, as when all
+// clients of a busy server come back at once, none would ever have a connection,
+// and all of them would keep the server busy with attempts.
+type dialer struct {
+	sqldriver.Connector
+	ctx context.Context // of all attempts
+	end context.CancelFunc
+	all sync.WaitGroup
+
+	mu      sync.Mutex
+	waiting []chan dialed // who came first is first
+	dialing int
+	kept    []sqldriver.Conn // that nobody waits for any more
+}
+
+type dialed struct {
+	conn sqldriver.Conn
+	err  error
+}
+
+// dials bounds how many connections of a pool are made at once: a server forks a
+// process for each.
+const dials = 4
+
+// unclaimed is how long a connection is kept for somebody who wants it.
+const unclaimed = 5 * time.Second
+
+func newDialer(c sqldriver.Connector) *dialer {
+	d := &dialer{Connector: c}
+	d.ctx, d.end = context.WithCancel(context.Background())
+	return d
+}
+
+// Connect implements driver.Connector.
+func (d *dialer) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	w := make(chan dialed, 1)
+	d.join(w)
+	select {
+	case got := <-w:
+		return got.conn, got.err
+	case <-ctx.Done():
+		d.leave(w)
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (d *dialer) join(w chan dialed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.kept) > 0 {
+		w <- dialed{conn: d.kept[0]}
+		d.kept = d.kept[1:]
+		return
+	}
+	d.waiting = append(d.waiting, w)
+	d.start()
+}
+
+// leave gives up waiting, and hands on what has come meanwhile.
+func (d *dialer) leave(w chan dialed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if i := slices.Index(d.waiting, w); i >= 0 {
+		d.waiting = slices.Delete(d.waiting, i, i+1)
+		return
+	}
+	d.give(<-w)
+}
+
+// start makes as many attempts as there are who wait.
+func (d *dialer) start() {
+	for d.dialing < min(len(d.waiting), dials) {
+		d.dialing++
+		d.all.Go(d.dial)
+	}
+}
+
+func (d *dialer) dial() {
+	conn, err := d.Connector.Connect(d.ctx) // bounded by the configuration's connect_timeout
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dialing--
+	d.give(dialed{conn, err})
+	d.start()
+}
+
+func (d *dialer) give(got dialed) {
+	if len(d.waiting) > 0 {
+		d.waiting[0] <- got
+		d.waiting = d.waiting[1:]
+		return
+	}
+	if got.err != nil {
+		return
+	}
+	d.kept = append(d.kept, got.conn)
+	time.AfterFunc(unclaimed, func() { d.discard(got.conn) })
+}
+
+// discard closes a connection that was kept, if nobody has taken it.
+func (d *dialer) discard(conn sqldriver.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if i := slices.Index(d.kept, conn); i >= 0 {
+		d.kept = slices.Delete(d.kept, i, i+1)
+		_ = conn.Close() // nobody has used it
+	}
+}
+
+// Close ends what is under way. It implements io.Closer for sql.DB.
+func (d *dialer) Close() error {
+	d.end()
+	d.all.Wait()
+	for _, conn := range slices.Clone(d.kept) {
+		d.discard(conn)
+	}
+	return nil
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/proget-go/ha/examples/cluster/internal/history"
+	"github.com/proget-go/ha/examples/cluster/internal/load"
+	"github.com/proget-go/ha/examples/cluster/internal/report"
+	"github.com/proget-go/ha/examples/cluster/internal/variant"
+	"github.com/proget-go/ha/internal/netfault"
+)
+
+// errViolation says that something was wrong that must not be.
+var errViolation = errors.New("the cluster broke a promise")
+
+// suite is a run of the fault suite: a cluster, its load, and the faults.
+type suite struct {
+	*cluster
+	links   map[string]*links // by node
+	history *history.History
+	load    *load.Load
+	watch   *watch
+	spares  []*process // web nodes that the load balancer knows and that do not run
+	next    string     // the binary of the server's next version; "" if there is none
+	noNext  string     // why there is none
+	disk    *disk      // small, for storage; nil if there is none
+	noDisk  string     // why there is none
+	report  report.Report
+}
+
+// links are what is between a node and the others.
+type links struct {
+	db, storage, elect, front *netfault.Proxy // nil if there is no network there
+	folder                    string          // a symbolic link to the storage's folder; "" if storage is none
+	clock                     string          // a file with the seconds by which the node's clock is wrong; "" if it cannot jump
+}
+
+// runFaults runs a cluster under load and faults, and judges what its clients were
+// told.
+func runFaults(ctx context.Context, o options, key secrets) (err error) {
+	s := &suite{cluster: &cluster{options: o, secrets: key}, links: make(map[string]*links)}
+	s.prepare = s.link
+	defer s.close()
+	if err := s.buildVariants(ctx); err != nil {
+		return err
+	}
+	if s.disk, err = newDisk(filepath.Join(o.data, "small-disk")); err != nil {
+		s.noDisk = err.Error()
+	}
+	if err := s.start(ctx); err != nil {
+		return err
+	}
+	defer s.stop()
+	if err := s.awaitReady(ctx); err != nil {
+		return err
+	}
+	s.history = history.New()
+	var running sync.WaitGroup
+	defer running.Wait()
+	loading, endLoad := context.WithCancel(ctx)
+	defer endLoad()
+	watching, endWatch := context.WithCancel(ctx)
+	defer endWatch()
+	s.watch = newWatch(s.history.Now)
+	for _, n := range append(slices.Clone(s.nodes), s.spares...) {
+		running.Go(func() { s.watch.node(watching, n.Name, n.URL) })
+	}
+	var clients []*load.Client
+	for range o.clients {
+		clients = append(clients, s.client(s.balancer.URL))
+	}
+	s.load = load.New(s.history, clients, o.pause)
+	loaded := make(chan struct{})
+	running.Go(func() { defer close(loaded); s.load.Run(loading) })
+
+	err = s.torment(ctx)
+	endLoad()
+	<-loaded
+	s.report.End = s.history.Now()
+	if err == nil {
+		err = s.judge(ctx)
+	}
+	return err
+}
+
+func (s *suite) client(base string) *load.Client {
+	return load.NewClient(base, s.secrets.APIKey, s.secrets.AdminPassword)
+}
+
+func (s *suite) close() {
+	for _, l := range s.links {
+		for _, p := range []*netfault.Proxy{l.db, l.storage, l.elect, l.front} {
+			if p != nil {
+				p.Close()
+			}
+		}
+	}
+}
+
+// buildVariants compiles the server, if no binary is given, with a clock that can
+// jump, and its next version.
+func (s *suite) buildVariants(ctx context.Context) error {
+	root, err := variant.Root(ctx)
+	if err != nil {
+		s.noNext = "it is built from the source, with the go command"
+		if s.options.server == "" {
+			return err
+		}
+		return nil
+	}
+	var edits []variant.Edit
+	if s.options.server == "" {
+		if edits, err = variant.JumpingClock(root); err != nil {
+			return err
+		}
+		fmt.Fprintln(os.Stderr, "building the server …")
+		s.options.server, s.options.clocks = filepath.Join(s.options.data, "server.bin"), true
+		if err := variant.Build(ctx, s.options.server, edits...); err != nil {
+			return err
+		}
+	}
+	next, err := variant.Next(root)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stderr, "building its next version …")
+	s.next = filepath.Join(s.options.data, "server-next.bin")
+	return variant.Build(ctx, s.next, append(edits, next...)...)
+}
+
+// start starts the nodes and the load balancer, which knows two more web nodes.
+func (s *suite) start(ctx context.Context) error {
+	for i := range s.options.web {
+		if err := s.startNode(fmt.Sprintf("web-%d", i+1), "web"); err != nil {
+			return err
+		}
+	}
+	for i := range s.options.index {
+		if err := s.startNode(fmt.Sprintf("index-%d", i+1), "index"); err != nil {
+			return err
+		}
+	}
+	for i := range 2 {
+		p, err := s.newNode(fmt.Sprintf("web-%d", s.options.web+i+1), "web")
+		if err != nil {
+			return err
+		}
+		s.spares = append(s.spares, p)
+	}
+	var err error
+	s.balancer, err = startBalancer(ctx, s.options, append(slices.Clone(s.nodes), s.spares...))
+	return err
+}
+
+// link puts what can fail between a node that is to start and what it reaches.
+func (s *suite) link(p *process) (err error) {
+	l := &links{}
+	s.links[p.Name] = l
+	if l.db, p.db, err = through(p.db); err != nil {
+		return fmt.Errorf("-db: %w", err)
+	}
+	if l.elect, p.elect, err = through(p.elect); err != nil {
+		return fmt.Errorf("-elect: %w", err)
+	}
+	if err := s.linkStorage(l, p); err != nil {
+		return fmt.Errorf("-storage: %w", err)
+	}
+	if l.front, err = netfault.Listen(p.address); err != nil {
+		return err
+	}
+	p.front = l.front.Address()
+	if l.db != nil { // nodes of one machine, as on SQLite, have one clock
+		l.clock = filepath.Join(s.options.data, p.Name+".clock")
+		p.env = append(p.env, variant.ClockVariable+"="+l.clock)
+	}
+	return nil
+}
+
+// through returns a URL that leads through a proxy to where the given one leads. A
+// URL without one host and port is returned as it is.
+func through(text string) (*netfault.Proxy, string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Port() == "" || strings.Contains(u.Host, ",") {
+		return nil, text, nil //nolint:nilerr // the server says what is wrong with it
+	}
+	p, err := netfault.Listen(u.Host)
+	if err != nil {
+		return nil, "", err
+	}
+	u.Host = p.Address()
+	return p, u.String(), nil
+}
+
+// linkStorage gives a node a symbolic link of its own to a folder, or a proxy to
+// an object store that has an address of its own.
+func (s *suite) linkStorage(l *links, p *process) error {
+	folder, isFolder := strings.CutPrefix(p.storage, "file://")
+	if p.storage == "" {
+		isFolder, folder = true, filepath.Join(s.options.data, "packages")
+		if s.disk != nil {
+			folder = filepath.Join(s.disk.dir, "packages")
+		}
+		if err := os.MkdirAll(folder, 0o750); err != nil {
+			return err
+		}
+	}
+	if isFolder {
+		l.folder = filepath.Join(s.options.data, "storage-of-"+p.Name)
+		p.storage = "file://" + l.folder
+		_ = os.Remove(l.folder) // of a run before this one
+		return os.Symlink(folder, l.folder)
+	}
+	u, err := url.Parse(p.storage)
+	if err != nil {
+		return err
+	}
+	q := u.Query()
+	if q.Get("endpoint") == "" {
+		return nil
+	}
+	var endpoint string
+	if l.storage, endpoint, err = through(q.Get("endpoint")); err != nil {
+		return err
+	}
+	q.Set("endpoint", endpoint)
+	u.RawQuery = q.Encode()
+	p.storage = u.String()
+	return nil
+}
+
+// well waits until every node that runs is ready and one of them leads.
+func (s *suite) well(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	err := s.watch.await(ctx, func(nodes map[string]sight) bool {
+		leads := s.options.index == 0
+		for _, n := range s.nodes {
+			if !nodes[n.Name].ready {
+				return false
+			}
+			leads = leads || nodes[n.Name].primary
+		}
+		return leads
+	})
+	if err == nil {
+		return nil
+	}
+	for _, n := range s.nodes {
+		if n.exited() {
+			return fmt.Errorf("%s has ended: %s; its log is %s", n.Name, lastLine(n.log), n.log)
+		}
+	}
+	return fmt.Errorf("not every node is ready, or none leads, after %s; logs are in %s", within, s.options.data)
+}

@@ -1,0 +1,158 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/examples/cluster/internal/history"
+)
+
+// A Client is one of the clients of a cluster, with connections of its own.
+type Client struct {
+	Base   string // URL of the load balancer, or of a node
+	APIKey string // that may publish and manage
+
+	// Password is that of the user Admin.
+	Password string
+
+	http http.Client
+}
+
+// NewClient returns a client that waits for at most a minute for an answer.
+func NewClient(base, apiKey, password string) *Client {
+	return &Client{Base: base, APIKey: apiKey, Password: password, http: http.Client{
+		Transport: &http.Transport{MaxIdleConnsPerHost: 4, ResponseHeaderTimeout: time.Minute},
+		Timeout:   time.Minute,
+		// Where a sign-in leads to is nothing that it is asked for.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Close ends the client's connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// maxAnswer bounds what is read of an answer; nothing that the load stores or
+// asks for is as large.
+const maxAnswer = 8 << 20
+
+// An answer is what became of a request.
+type answer struct {
+	read   bool // the request was one
+	status int  // 0 if there was none
+	header http.Header
+	body   []byte
+	err    error
+}
+
+// do sends a request, with the key, and reads the whole answer.
+func (c *Client) do(ctx context.Context, method, path string, body []byte, header ...string) answer {
+	target := path
+	if !strings.HasPrefix(path, "http://") {
+		target = c.Base + path
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+	if err != nil {
+		return answer{err: err}
+	}
+	req.Header.Set("X-ApiKey", c.APIKey)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer resp.Body.Close()
+	a := answer{read: method == http.MethodGet, status: resp.StatusCode, header: resp.Header}
+	a.body, a.err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return a
+}
+
+func (c *Client) get(ctx context.Context, path string, header ...string) answer {
+	return c.do(ctx, http.MethodGet, path, nil, header...)
+}
+
+// json decodes the body of an answer that is a success.
+func (a *answer) json(into any) {
+	if a.err == nil && a.status == http.StatusOK {
+		if err := json.Unmarshal(a.body, into); err != nil {
+			a.status, a.body = -1, fmt.Appendf(nil, "not the JSON that was asked for: %v: %.200s", err, a.body)
+		}
+	}
+}
+
+// outcome says what an answer means. Those of a cluster in trouble are honest
+// if they say that it is: refused for now, no room, a node that went away.
+func (a *answer) outcome() history.Outcome {
+	switch {
+	case a.err != nil:
+		return history.Failed // there was no answer, or no whole one
+	case a.status >= 200 && a.status < 400:
+		if a.read && strings.HasPrefix(a.header.Get("Warning"), "111 ") { // what a change does is not stale
+			return history.Stale
+		}
+		return history.OK
+	case a.status == http.StatusConflict:
+		return history.Conflict
+	case a.status == http.StatusNotFound:
+		return history.Missing
+	case a.status == http.StatusBadGateway, a.status == http.StatusServiceUnavailable, a.status == http.StatusGatewayTimeout,
+		a.status == http.StatusInsufficientStorage, a.status == http.StatusTooManyRequests:
+		return history.Failed
+	}
+	return history.Wrong
+}
+
+// message is what the answer says, for people.
+func (a *answer) message() string {
+	if a.err != nil {
+		return a.err.Error()
+	}
+	return fmt.Sprintf("%.300s", strings.Join(strings.Fields(string(a.body)), " "))
+}
+
+// remove deletes a version by the native API.
+func (c *Client) remove(ctx context.Context, feed, name, version string) answer {
+	return c.do(ctx, http.MethodPost, "/api/packages/"+feed+"/delete?"+url.Values{"name": {name}, "version": {version}}.Encode(), nil)
+}
+
+// session signs in and returns the cookie of the session.
+func (c *Client) session(ctx context.Context) (cookie string, a answer) {
+	form := url.Values{"user": {"Admin"}, "password": {c.Password}, "return": {"/feeds"}}.Encode()
+	a = c.do(ctx, http.MethodPost, "/sign-in", []byte(form), "Content-Type", "application/x-www-form-urlencoded", "X-ApiKey", "")
+	cookie, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
+	return cookie, a
+}
+
+// signIn signs in, and asks for a page that only the user can see.
+func (c *Client) signIn(ctx context.Context) answer {
+	cookie, a := c.session(ctx)
+	if a.outcome() != history.OK {
+		return a
+	}
+	page := c.get(ctx, "/administration", "X-ApiKey", "", "Cookie", cookie) // perhaps by another node
+	if page.outcome() == history.OK && page.status != http.StatusOK {
+		return unreadable("the session is not known: %s", page.header.Get("Location"))
+	}
+	return page
+}
+
+// RunTask has a scheduled task run now, as its page does.
+func (c *Client) RunTask(ctx context.Context, name string) error {
+	cookie, a := c.session(ctx)
+	if a.outcome() == history.OK {
+		a = c.do(ctx, http.MethodPost, "/administration/scheduled-jobs/run", []byte(url.Values{"name": {name}}.Encode()),
+			"Content-Type", "application/x-www-form-urlencoded", "X-ApiKey", "", "Cookie", cookie)
+	}
+	if a.outcome() != history.OK && a.outcome() != history.Conflict {
+		return fmt.Errorf("run the task %s: %d %s", name, a.status, a.message())
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+// Package load is the clients of a cluster under test: they push, read, list,
+// tag, unlist, delete, search and sign in, through all feeds at once and often
+// the same packages, and report every answer to a history.
+package load
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/proget-go/ha/examples/cluster/internal/history"
+)
+
+// A Load is what clients do together. Its fields are not changed while Run runs.
+type Load struct {
+	History *history.History
+	Clients []*Client
+	Pause   time.Duration // of a client between two operations; 0 for none
+
+	protocols []protocol
+	mu        sync.Mutex
+	shelves   map[string]*shelf // by feed
+	packages  []Package
+}
+
+// A Package is one that was used.
+type Package struct{ Feed, Name string }
+
+// A shelf has the package of a feed that clients use at present.
+type shelf struct {
+	name string
+	used int // operations
+	open int // changes whose outcome is not known
+}
+
+// A package is put aside before the search for an order of its operations gets
+// long, which grows most with those whose outcome is not known.
+const (
+	maxUsed = 150
+	maxOpen = 4
+)
+
+// New returns a load for clients of a cluster with one feed of each type.
+func New(h *history.History, clients []*Client, pause time.Duration) *Load {
+	return &Load{History: h, Clients: clients, Pause: pause, protocols: protocols(), shelves: make(map[string]*shelf)}
+}
+
+// Run has every client work until ctx ends. What is under way then is finished.
+func (l *Load) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for number, c := range l.Clients {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				l.work(context.WithoutCancel(ctx), number, c)
+				wait(ctx, l.Pause)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// Packages are those that were used, oldest first.
+func (l *Load) Packages() []Package {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.packages[:len(l.packages):len(l.packages)]
+}
+
+// take returns the package of a feed to use now.
+func (l *Load) take(feed string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.shelves[feed]
+	if s == nil || s.used >= maxUsed || s.open >= maxOpen {
+		s = &shelf{name: fmt.Sprintf("lib%d", len(l.packages))}
+		l.shelves[feed] = s
+		l.packages = append(l.packages, Package{feed, s.name})
+	}
+	s.used++
+	return s.name
+}
+
+// report adds an operation to the history.
+func (l *Load) report(o history.Operation) {
+	l.mu.Lock()
+	if s := l.shelves[o.Feed]; s != nil && s.name == o.Package && o.Outcome == history.Failed {
+		s.open++
+	}
+	l.mu.Unlock()
+	l.History.Add(o)
+}
+
+// weights are how often clients do what, in all.
+var weights = []struct {
+	kind  history.Kind
+	share int
+}{{history.Push, 30}, {history.Read, 30}, {history.List, 20}, {history.Delete, 8}, {history.Unlist, 4}, {history.Tag, 4}, {history.Search, 3}, {history.SignIn, 1}}
+
+func choose() history.Kind {
+	n := rand.N(100)
+	for _, w := range weights {
+		if n -= w.share; n < 0 {
+			return w.kind
+		}
+	}
+	return history.List
+}
+
+// versions are few, so that clients meet.
+const versions = 5
+
+// work does one operation.
+func (l *Load) work(ctx context.Context, number int, c *Client) {
+	p := &l.protocols[rand.N(len(l.protocols))]
+	o := history.Operation{Client: number, Feed: p.feed, Kind: choose(), Key: fmt.Sprintf("1.%d.0", rand.N(versions))}
+	l.perform(ctx, c, p, &o, func() string { return l.take(p.feed) })
+	l.report(o)
+}
+
+// perform asks for an operation, or for a list if the feed's type has no such
+// operation, and says in o what came of it.
+func (l *Load) perform(ctx context.Context, c *Client, p *protocol, o *history.Operation, name func() string) {
+	ask, ok := l.request(c, p, o)
+	if !ok {
+		o.Kind = history.List
+		ask, _ = l.request(c, p, o)
+	}
+	switch {
+	case o.Kind == history.SignIn:
+		o.Feed, o.Key = "", ""
+	case o.Kind == history.Search:
+		o.Key = ""
+	default:
+		o.Package = name()
+		if o.Kind == history.List {
+			o.Key = ""
+		}
+	}
+	o.Call = l.History.Now()
+	a := ask(ctx)
+	o.Return = l.History.Now()
+	o.Status, o.Outcome = a.status, a.outcome()
+	if o.Outcome == history.OK || o.Outcome == history.Stale {
+		return
+	}
+	o.Message = a.message()
+	if o.Outcome == history.Missing && (o.Kind == history.Push || o.Kind == history.Put || o.Kind == history.Search) ||
+		o.Outcome == history.Conflict && o.Kind != history.Push {
+		o.Outcome = history.Wrong
+	}
+}
+
+// request returns how to ask for an operation.
+func (l *Load) request(c *Client, p *protocol, o *history.Operation) (ask func(ctx context.Context) answer, ok bool) {
+	switch o.Kind {
+	case history.Push:
+		if p.overwrites {
+			o.Kind = history.Put
+		}
+		return func(ctx context.Context) (a answer) {
+			o.Value.Digest, a = p.push(ctx, c, o.Package, o.Key)
+			return a
+		}, true
+	case history.Read:
+		return func(ctx context.Context) answer {
+			a := p.read(ctx, c, o.Package, o.Key)
+			if a.status == http.StatusOK {
+				o.Value.Digest = digestOf(a.body)
+			}
+			return a
+		}, true
+	case history.Delete:
+		if p.forgives {
+			o.Kind = history.Remove
+		}
+		return func(ctx context.Context) answer { return p.remove(ctx, c, o.Package, o.Key) }, true
+	case history.Unlist:
+		return func(ctx context.Context) answer { return p.unlist(ctx, c, o.Package, o.Key) }, p.unlist != nil
+	case history.Tag:
+		return func(ctx context.Context) answer {
+			o.Value.Digest, o.Key = o.Key, history.TagPrefix+"beta"
+			return p.tag(ctx, c, o.Package, "beta", o.Value.Digest)
+		}, p.tag != nil
+	case history.Search:
+		return func(ctx context.Context) answer {
+			_, a := p.search(ctx, c, "lib")
+			return a
+		}, p.search != nil
+	case history.SignIn:
+		return c.signIn, true
+	}
+	return func(ctx context.Context) answer {
+		l, a := p.list(ctx, c, o.Package)
+		o.Seen, o.Twice = l.sort()
+		return a
+	}, true
+}
+
+// sort says what a list has, and what it has twice.
+func (l listing) sort() (seen map[string]history.Entry, twice []string) {
+	seen = make(map[string]history.Entry)
+	for _, i := range l {
+		if _, again := seen[i.key]; again {
+			twice = append(twice, i.key)
+		}
+		seen[i.key] = i.Entry
+	}
+	return seen, twice
+}

@@ -1,0 +1,87 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/proget-go/ha/examples/cluster/internal/history"
+)
+
+// searchWithin is how long a search index may take to follow.
+const searchWithin = 30 * time.Second
+
+// Survey lists and reads by one node everything that packages have, once all
+// faults are over, and searches for each package. What it sees becomes part of
+// the history; what fails, although nothing is wrong any more, is returned, a
+// sentence each. progress, which may be nil, is told how many packages of how
+// many are done.
+func (l *Load) Survey(ctx context.Context, node string, c *Client, progress func(done, total int)) (problems []string) {
+	packages := l.Packages()
+	for done, used := range packages {
+		if ctx.Err() != nil {
+			return append(problems, "The survey of "+node+" was not finished.")
+		}
+		i := slices.IndexFunc(l.protocols, func(p protocol) bool { return p.feed == used.Feed })
+		s := &survey{l, node, c, &l.protocols[i], used.Name, nil}
+		s.look(ctx)
+		problems = append(problems, s.problems...)
+		if progress != nil {
+			progress(done+1, len(packages))
+		}
+	}
+	return problems
+}
+
+// A survey looks at one package.
+type survey struct {
+	*Load
+	node     string
+	client   *Client
+	protocol *protocol
+	name     string
+	problems []string
+}
+
+func (s *survey) look(ctx context.Context) {
+	list := s.do(ctx, history.List, "")
+	listed := false
+	for key, e := range list.Seen {
+		listed = listed || !e.Unlisted
+		if tag := len(key) > len(history.TagPrefix) && key[:len(history.TagPrefix)] == history.TagPrefix; !tag {
+			s.do(ctx, history.Read, key)
+		}
+	}
+	if s.protocol.search != nil && list.Outcome == history.OK {
+		s.seek(ctx, listed)
+	}
+}
+
+func (s *survey) do(ctx context.Context, kind history.Kind, key string) history.Operation {
+	o := history.Operation{Client: len(s.Clients), Feed: s.protocol.feed, Node: s.node, Kind: kind, Key: key}
+	s.perform(ctx, s.client, s.protocol, &o, func() string { return s.name })
+	s.History.Add(o)
+	if o.Outcome != history.OK {
+		s.problem("%s of %s in %s by %s is %s, although nothing is wrong any more: %d %s", kind, key, s.name, s.node, o.Outcome, o.Status, o.Message)
+	}
+	return o
+}
+
+func (s *survey) problem(format string, args ...any) {
+	s.problems = append(s.problems, fmt.Sprintf(format, args...))
+}
+
+// seek waits until the search index says what the lists do.
+func (s *survey) seek(ctx context.Context, there bool) {
+	for began := time.Now(); ; wait(ctx, 100*time.Millisecond) {
+		found, a := s.protocol.search(ctx, s.client, s.name)
+		if a.outcome() == history.OK && found == there {
+			return
+		}
+		if time.Since(began) > searchWithin {
+			s.problem("A search for %s in %s by %s finds it: %t, which is wrong. %d %s", s.name, s.protocol.feed, s.node, found, a.status, a.message())
+			return
+		}
+	}
+}

@@ -1,0 +1,182 @@
+// Package report tells people what a run of the fault suite showed: as a table,
+// and as a page with a drawn timeline.
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/proget-go/ha/examples/cluster/internal/history"
+)
+
+// A Report is what there is to tell.
+type Report struct {
+	Setting    string // what ran, in one line
+	Operations []history.Operation
+	Faults     []Fault
+	Skipped    []Skipped
+	Leads      []Lead
+	Verdict    history.Verdict
+	End        time.Duration // of the load
+}
+
+// A Fault is one that happened. Its times are since the beginning.
+type Fault struct {
+	Name     string
+	From, To time.Duration // until it was undone
+	Well     time.Duration // when all was well again; 0 if it never was
+	Failover time.Duration // until another led; 0 if nobody was to
+}
+
+// A Skipped fault could not be had here.
+type Skipped struct{ Name, Why string }
+
+// A Lead is a time for which a node said that it led.
+type Lead struct {
+	Node     string
+	From, To time.Duration
+}
+
+// failure is how an operation failed, for people.
+func failure(o *history.Operation) string {
+	if o.Status > 0 {
+		return fmt.Sprintf("status %d", o.Status)
+	}
+	switch {
+	case strings.Contains(o.Message, "Client.Timeout"), strings.Contains(o.Message, "timeout"):
+		return "no answer in a minute"
+	case strings.Contains(o.Message, "refused"):
+		return "connection refused"
+	}
+	return "connection broken"
+}
+
+// counts are of the operations of one kind.
+type counts struct {
+	all, ok, refused, stale int
+	failed                  map[string]int
+	longest                 time.Duration
+}
+
+// byKind counts what clients did while the load ran.
+func (r *Report) byKind() map[history.Kind]*counts {
+	all := make(map[history.Kind]*counts)
+	for i := range r.Operations {
+		o := &r.Operations[i]
+		if o.Node != "" {
+			continue // of the survey
+		}
+		c := all[o.Kind]
+		if c == nil {
+			c = &counts{failed: make(map[string]int)}
+			all[o.Kind] = c
+		}
+		c.all++
+		c.longest = max(c.longest, o.Return-o.Call)
+		switch o.Outcome {
+		case history.OK:
+			c.ok++
+		case history.Conflict, history.Missing:
+			c.refused++
+		case history.Stale:
+			c.stale++
+		default:
+			c.failed[failure(o)]++
+		}
+	}
+	return all
+}
+
+// stall returns the longest time between two moments in which no operation
+// succeeded.
+func (r *Report) stall(from, to time.Duration) (longest time.Duration) {
+	var times []time.Duration
+	for i := range r.Operations {
+		if o := &r.Operations[i]; o.Outcome == history.OK && o.Return >= from && o.Return < to {
+			times = append(times, o.Return)
+		}
+	}
+	slices.Sort(times)
+	for last := from; ; times = times[1:] {
+		if len(times) == 0 {
+			return max(longest, to-last)
+		}
+		longest, last = max(longest, times[0]-last), times[0]
+	}
+}
+
+// During counts the operations that returned within a time, and those of them that
+// failed.
+func (r *Report) During(from, to time.Duration) (all, failed int) {
+	for i := range r.Operations {
+		if o := &r.Operations[i]; o.Return >= from && o.Return < to {
+			all++
+			if o.Outcome == history.Failed || o.Outcome == history.Wrong {
+				failed++
+			}
+		}
+	}
+	return all, failed
+}
+
+// WriteTable writes the table.
+func (r *Report) WriteTable(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "OPERATION\tASKED\tDONE\tREFUSED\tSTALE\tFAILED\tLONGEST\tHOW THEY FAILED")
+	kinds := r.byKind()
+	for _, kind := range history.Kinds {
+		c := kinds[kind]
+		if c == nil {
+			continue
+		}
+		var how []string
+		failed := 0
+		for name, n := range c.failed {
+			how = append(how, fmt.Sprintf("%d %s", n, name))
+			failed += n
+		}
+		slices.Sort(how)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", kind, c.all, c.ok, c.refused, c.stale, failed, short(c.longest), strings.Join(how, ", "))
+	}
+	fmt.Fprintln(w, "\nFAULT\tAT\tFOR\tASKED\tFAILED\tLONGEST STALL\tANOTHER LED AFTER\tWELL AFTER")
+	for _, f := range r.Faults {
+		end := max(f.To, f.Well)
+		all, failed := r.During(f.From, end)
+		failover, well := "", "never"
+		if f.Failover > 0 {
+			failover = short(f.Failover)
+		}
+		if f.Well > 0 {
+			well = short(f.Well - f.To)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", f.Name, short(f.From), short(f.To-f.From), all, failed, short(r.stall(f.From, end)), failover, well)
+	}
+	for _, s := range r.Skipped {
+		fmt.Fprintf(w, "%s\tnot here: %s\n", s.Name, s.Why)
+	}
+	v := &r.Verdict
+	fmt.Fprintf(w, "\n%d packages checked, %d undecided. Lost %d, doubled %d, violations %d. Longest stall %s.\n",
+		v.Packages, v.Undecided, v.Lost, v.Doubled, len(v.Violations), short(r.stall(0, r.End)))
+	for _, violation := range v.Violations {
+		fmt.Fprintf(w, "VIOLATION: %s\n", violation.What)
+		if violation.Evidence != "" {
+			fmt.Fprintf(w, "  see %s\n", violation.Evidence)
+		}
+	}
+	return w.Flush()
+}
+
+// short is a time for people.
+func short(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d >= time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return fmt.Sprintf("%d ms", d.Milliseconds())
+}

@@ -1,0 +1,50 @@
+package main_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/internal/testenv"
+)
+
+var faultRounds = flag.String("fault-rounds", "1", "how often TestFaults has each fault happen")
+
+// faults runs the suite and returns what it printed.
+func faults(t *testing.T, args ...string) (out string, err error) {
+	t.Helper()
+	testenv.Program(t, "install HAProxy (Debian: apt-get install haproxy)", "haproxy", "/usr/sbin/haproxy")
+	bin, err := build()
+	require.NoError(t, err, bin)
+	dir := t.TempDir()
+	cmd := exec.Command(filepath.Join(bin, "cluster"), append([]string{"-faults", "-data", dir}, args...)...)
+	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin")
+	var text bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &text, &text, 5*time.Second
+	err = cmd.Run()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s", text.Bytes())
+			showLogs(t, dir)
+		}
+	})
+	page, missing := os.ReadFile(filepath.Join(dir, "faults.html"))
+	require.NoError(t, missing, text.String())
+	require.Contains(t, string(page), "<polyline")
+	return text.String(), err
+}
+
+// TestFaults has everything fail that can fail here, each once, under load. The
+// cluster keeps its promises.
+func TestFaults(t *testing.T) {
+	etcd := testenv.StartEtcd(t)
+	out, err := faults(t, "-db", testenv.StartPostgres(t).NewDatabase(t), "-elect", "etcd://"+etcd.Address+"/faults", "-rounds", *faultRounds)
+	t.Logf("%s", out)
+	require.NoError(t, err)
+}

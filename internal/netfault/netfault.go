@@ -1,0 +1,184 @@
+// Package netfault has a TCP proxy that does to connections what networks do:
+// it cuts them off, breaks them, and delays what they carry.
+package netfault
+
+import (
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+)
+
+// A Proxy passes connections on to one address. It is safe for concurrent use.
+type Proxy struct {
+	target   string
+	listener net.Listener
+	running  sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	ended bool
+	gate  chan struct{} // nil while bytes get through; closed when they do again
+	delay time.Duration
+	loss  float64
+	lose  func(sent []byte) bool
+}
+
+// Listen starts a proxy to an address, on a free port of the loopback address.
+func Listen(target string) (*Proxy, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{target: target, listener: l, conns: make(map[net.Conn]bool)}
+	p.running.Go(p.accept)
+	return p, nil
+}
+
+// Address is where the proxy listens, as host:port.
+func (p *Proxy) Address() string { return p.listener.Addr().String() }
+
+// Close ends all connections and waits for what the proxy has started.
+func (p *Proxy) Close() {
+	_ = p.listener.Close()
+	p.mu.Lock()
+	p.ended = true // for what was held back until now
+	p.delay, p.loss = 0, 0
+	p.mu.Unlock()
+	p.Heal()
+	p.Break()
+	p.running.Wait()
+}
+
+// Cut lets no byte through, in either direction, while connections stay open:
+// what a lost network looks like to both sides.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gate == nil {
+		p.gate = make(chan struct{})
+	}
+}
+
+// Heal lets bytes through again.
+func (p *Proxy) Heal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gate != nil {
+		close(p.gate)
+		p.gate = nil
+	}
+}
+
+// Break closes all connections.
+func (p *Proxy) Break() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.conns {
+		_ = conn.Close()
+	}
+}
+
+// Delay holds every piece back for a time.
+func (p *Proxy) Delay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
+// retransmission is the least time after which Linux sends again what was not
+// acknowledged (TCP_RTO_MIN).
+const retransmission = 200 * time.Millisecond
+
+// Lose has a share of all pieces, from 0 to 1, get lost. To those who speak TCP
+// they are late by the time until they are sent again, which doubles if that is
+// lost, too.
+func (p *Proxy) Lose(share float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.loss = share
+}
+
+// LoseAnswer has a connection break after something the client sent was passed
+// on, and before it is answered, whenever lose says so.
+func (p *Proxy) LoseAnswer(lose func(sent []byte) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lose = lose
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.running.Go(func() { p.serve(client) })
+	}
+}
+
+func (p *Proxy) serve(client net.Conn) {
+	defer client.Close()
+	p.pass()
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	p.mu.Lock()
+	p.conns[client], p.conns[server] = true, true
+	ended := p.ended
+	p.mu.Unlock()
+	if !ended {
+		var both sync.WaitGroup
+		both.Go(func() { p.pump(server, client, true) })
+		both.Go(func() { p.pump(client, server, false) })
+		both.Wait()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, client)
+	delete(p.conns, server)
+}
+
+// pass waits until bytes may pass.
+func (p *Proxy) pass() {
+	p.mu.Lock()
+	gate, wait, loss := p.gate, p.delay, p.loss
+	p.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	for again := retransmission; loss > 0 && rand.Float64() < loss; again *= 2 {
+		wait += again
+	}
+	time.Sleep(wait)
+}
+
+func (p *Proxy) pump(to, from net.Conn, requests bool) {
+	defer to.Close()
+	defer from.Close()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			p.pass()
+			lost := requests && p.loses(buf[:n])
+			if lost {
+				_ = from.Close() // first, so that no answer gets back
+			}
+			if _, err := to.Write(buf[:n]); err != nil || lost {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *Proxy) loses(sent []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lose != nil && p.lose(sent)
+}
