@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	sqldriver "database/sql/driver"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ type dialer struct {
 	mu      sync.Mutex
 	waiting []chan dialed // who came first is first
 	dialing int
+	rest    time.Duration    // of a place after the last failure
 	kept    []sqldriver.Conn // that nobody waits for any more
 }
 
@@ -89,11 +91,30 @@ func (d *dialer) start() {
 
 func (d *dialer) dial() {
 	conn, err := d.Connector.Connect(d.ctx) // bounded by the configuration's connect_timeout
+	rest := d.outcome(dialed{conn, err})
+	select {
+	case <-time.After(rest):
+	case <-d.ctx.Done():
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dialing--
-	d.give(dialed{conn, err})
 	d.start()
+}
+
+// outcome hands on what came of an attempt, and returns how long to wait with the
+// next in its place: attempts that failed wait in the server's queue, too, each
+// for a process that finds out that nobody is there any more.
+func (d *dialer) outcome(got dialed) (rest time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.give(got)
+	if got.err == nil {
+		d.rest = 0
+		return 0
+	}
+	d.rest = min(max(2*d.rest, 25*time.Millisecond), 500*time.Millisecond)
+	return d.rest/2 + rand.N(d.rest)
 }
 
 func (d *dialer) give(got dialed) {
