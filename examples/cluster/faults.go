@@ -128,6 +128,9 @@ func (s *suite) buildVariants(ctx context.Context) error {
 			return err
 		}
 	}
+	if !s.options.wants(rollingUpgrade) {
+		return nil
+	}
 	next, err := variant.Next(root)
 	if err != nil {
 		return err

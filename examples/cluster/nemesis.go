@@ -34,7 +34,14 @@ type fault struct {
 	inject func(ctx context.Context) (undo func(ctx context.Context) error, err error)
 }
 
-// longer than the lease of the primary, which is 5 s.
+const rollingUpgrade = "rolling upgrade to a newer schema"
+
+// wants reports whether a fault is to happen.
+func (o *options) wants(fault string) bool {
+	return len(o.only) == 0 || slices.ContainsFunc(o.only, func(part string) bool { return strings.Contains(fault, part) })
+}
+
+// beyondLease is longer than the lease of the primary, which is 5 s.
 const beyondLease = 8 * time.Second
 
 // faults are all there are, those that cannot be had here included.
@@ -63,7 +70,7 @@ func (s *suite) faults() []fault {
 		{name: "web node paused", hold: beyondLease, not: noPause, inject: s.paused("web")},
 		{name: "primary paused", hold: beyondLease, not: noPause, leader: true, within: ifNetworked, inject: s.paused("index")},
 		{name: "all nodes restarted in order", harmless: true, inject: s.restarted(false)},
-		{name: "rolling upgrade to a newer schema", not: s.noNext, harmless: true, inject: s.restarted(true)},
+		{name: rollingUpgrade, not: s.noNext, harmless: true, inject: s.restarted(true)},
 		{name: "two web nodes added and removed", hold: 3 * time.Second, harmless: true, inject: s.scaled},
 		{name: "web node cut off from the database", hold: beyondLease, not: noDB, inject: s.cut("web", db)},
 		{name: "primary cut off from the database", hold: beyondLease, not: noDB, leader: true, within: recovery, inject: s.cut("index", db)},
@@ -100,7 +107,7 @@ const recovery = 90 * time.Second
 func (s *suite) torment(ctx context.Context) error {
 	var todo []fault
 	for _, f := range s.faults() {
-		if len(s.options.only) > 0 && !slices.ContainsFunc(s.options.only, func(part string) bool { return strings.Contains(f.name, part) }) {
+		if !s.options.wants(f.name) {
 			continue
 		}
 		if f.not != "" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/examples/cluster/internal/variant"
 	"github.com/proget-go/ha/internal/testenv"
 )
 
@@ -47,4 +48,26 @@ func TestFaults(t *testing.T) {
 	out, err := faults(t, "-db", testenv.StartPostgres(t).NewDatabase(t), "-elect", "etcd://"+etcd.Address+"/faults", "-rounds", *faultRounds)
 	t.Logf("%s", out)
 	require.NoError(t, err)
+}
+
+// TestSuiteCatches: versions of the server that break a promise are caught.
+func TestSuiteCatches(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		said string
+	}{
+		"fence off":                         {[]string{"-only", "primary paused"}, "Two terms are interleaved"},
+		"log row outside the transaction":   {[]string{"-only", "web node killed"}, "fit no order of its operations"},
+		"acknowledged before it is on disk": {[]string{"-only", "web node killed", "-rounds", "3"}, "although nothing is wrong any more"},
+		"cache not invalidated":             {[]string{"-only", "web node killed"}, "fit no order of its operations"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := filepath.Join(t.TempDir(), "server")
+			require.NoError(t, variant.Build(t.Context(), server, variant.Broken[name]...))
+			out, err := faults(t, append(tc.args, "-server", server)...)
+			require.Error(t, err, out)
+			require.Contains(t, out, tc.said)
+			require.Contains(t, out, "the cluster broke a promise")
+		})
+	}
 }

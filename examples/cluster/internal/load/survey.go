@@ -9,6 +9,9 @@ import (
 	"github.com/proget-go/ha/examples/cluster/internal/history"
 )
 
+// maxProblems end a survey, each of which may have cost the time to wait for it.
+const maxProblems = 5
+
 // searchWithin is how long a search index may take to follow.
 const searchWithin = 30 * time.Second
 
@@ -20,8 +23,8 @@ const searchWithin = 30 * time.Second
 func (l *Load) Survey(ctx context.Context, node string, c *Client, progress func(done, total int)) (problems []string) {
 	packages := l.Packages()
 	for done, used := range packages {
-		if ctx.Err() != nil {
-			return append(problems, "The survey of "+node+" was not finished.")
+		if ctx.Err() != nil || len(problems) >= maxProblems {
+			return append(problems, "Not everything was looked at by "+node+".")
 		}
 		i := slices.IndexFunc(l.protocols, func(p protocol) bool { return p.feed == used.Feed })
 		s := &survey{l, node, c, &l.protocols[i], used.Name, nil}

@@ -1,0 +1,61 @@
+package variant
+
+// Broken are versions of the server that break a promise, by what they do wrong. A
+// suite that does not catch them proves nothing.
+var Broken = map[string][]Edit{
+	// A primary goes on when its lease is over, and its writes are not refused.
+	"fence off": {
+		{"db/leases.go", "if err != nil || n > 0 {\n\t\treturn err\n\t}\n\tvar seen", "if err != nil || n >= 0 {\n\t\treturn err\n\t}\n\tvar seen"},
+		{"election/elector.go", "case errors.Is(r.err, ErrLost):", "case false && errors.Is(r.err, ErrLost):"},
+		{"election/elector.go", "return e.stepDown(end, fmt.Errorf(\"%w: it could not be renewed in time\", ErrLost), done)\n", ""},
+	},
+
+	// A change becomes known to the other nodes a while after it was acknowledged.
+	"log row outside the transaction": {
+		{"db/log.go", "\t\tseq, err = tx.append(ctx, ch)\n\t\treturn err\n", `		go func() {
+			time.Sleep(300 * time.Millisecond)
+			_ = s.Tx(context.WithoutCancel(ctx), func(tx *Tx) error {
+				_, err := tx.append(context.WithoutCancel(ctx), ch)
+				return err
+			})
+		}()
+		return nil
+`},
+	},
+
+	// Of each four files, one is lost if the process is killed within seconds, as
+	// where a disk's power is cut before it has written what it was given.
+	"acknowledged before it is on disk": {
+		{"storage/share/writer.go", "\treturn w.b.do(w.ctx, func(root *os.Root) error { return w.b.sync(root, filepath.Dir(w.name)) })\n",
+			"\tif rand.Uint32()%4 == 0 {\n\t\tunwritten(filepath.Join(w.b.dir, w.name))\n\t}\n\treturn nil\n"},
+		{"storage/share/writer.go", "import (\n", "import (\n\trandv2 \"math/rand/v2\"\n"},
+		{"storage/share/writer.go", "rand.Uint32()%4", "randv2.Uint32()%4"},
+		{File: "storage/share/unwritten.go", New: `package share
+
+import (
+	"os/exec"
+	"time"
+)
+
+// unwritten has another process remove a file as soon as this one ends, unless
+// that is seconds later.
+func unwritten(path string) {
+	cmd := exec.Command("sh", "-c", "read x || rm -f \"$0\"", path)
+	alive, err := cmd.StdinPipe() // ends with this process
+	if err != nil || cmd.Start() != nil {
+		return
+	}
+	go func() {
+		time.Sleep(5 * time.Second)
+		_, _ = alive.Write([]byte("written\n"))
+		_ = cmd.Wait()
+	}()
+}
+`},
+	},
+
+	// What was read once is served as it was.
+	"cache not invalidated": {
+		{"proget/catalog/catalog.go", "c.drop(key{feedID, e.PackageKey})", "_ = e"},
+	},
+}
