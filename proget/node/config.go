@@ -146,6 +146,9 @@ var taken = []string{"api", "health", "metrics", "feeds", "administration", "sig
 func (c *Config) checkMounts() error {
 	roots := make(map[string]bool)
 	for _, t := range c.Feeds {
+		if len(t.Operations) == 0 {
+			return fmt.Errorf("feed type %s declares no operations", t.Name)
+		}
 		for _, mount := range append([]string{t.MountName()}, t.Mounts...) {
 			if slices.Contains(taken, mount) || strings.ContainsAny(mount, "/{} ") {
 				return fmt.Errorf("feed type %s cannot be mounted at /%s/", t.Name, mount)

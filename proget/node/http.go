@@ -21,10 +21,28 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
+// A router is a mux that knows what it was given.
+type router struct {
+	http.ServeMux
+	patterns []string
+}
+
+// Handle is http.ServeMux's.
+func (r *router) Handle(pattern string, h http.Handler) {
+	r.ServeMux.Handle(pattern, h)
+	r.patterns = append(r.patterns, pattern)
+}
+
+// HandleFunc is http.ServeMux's.
+func (r *router) HandleFunc(pattern string, serve func(http.ResponseWriter, *http.Request)) {
+	r.Handle(pattern, http.HandlerFunc(serve))
+}
+
 // newHandler mounts everything under its literal first segment: the standard
 // mux cannot tell /{type}/{feed}/{rest...} from /api/{rest...}.
 func (n *Node) newHandler() (http.Handler, error) {
-	mux := http.NewServeMux()
+	mux := new(router)
+	defer func() { n.patterns = append(n.patterns, mux.patterns...) }()
 	mux.HandleFunc("GET /health", n.health)
 	mux.HandleFunc("GET /health/json", n.healthJSON)
 	mux.HandleFunc("GET /health/live", n.live)
@@ -42,6 +60,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.patterns = pages.Patterns()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		r, body := n.boundBody(w, r)
 		if body != nil { // a page that refuses it need not read it first
@@ -58,7 +77,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 }
 
 // mountFeeds mounts the feed types, some of which share their mounts.
-func (n *Node) mountFeeds(mux *http.ServeMux) {
+func (n *Node) mountFeeds(mux *router) {
 	services := n.services()
 	mounts := make(map[string]*feedHandler)
 	for i := range n.cfg.Feeds {
@@ -87,7 +106,7 @@ func (n *Node) mountFeeds(mux *http.ServeMux) {
 }
 
 // unknown answers what no pattern with a method matches.
-func (n *Node) unknown(mux *http.ServeMux) http.Handler {
+func (n *Node) unknown(mux *router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		known := func(method string) bool {
 			other := r.WithContext(r.Context())
@@ -213,7 +232,10 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 		return err
 	}
 	req.Principal = id.Principal
-	task := t.handler.Task(req)
+	task, err := t.Operations.Task(t.handler.Operation(req))
+	if err != nil {
+		return err
+	}
 	if err := n.authority.Authorize(id, task, f); err != nil {
 		return err
 	}

@@ -48,7 +48,8 @@ type Node struct {
 	metrics   *metrics
 	vetters   map[string]feed.Vetter // by feed type
 	handler   http.Handler
-	tempDir   string // to be removed; "" if none was made
+	patterns  []string // of http.ServeMux, of all that handler serves
+	tempDir   string   // to be removed; "" if none was made
 
 	closeIndex func() error // nil if the index is another's
 
