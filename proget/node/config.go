@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"os"
 	"runtime"
@@ -63,6 +64,11 @@ type Config struct {
 	Address  string   // URL under which this node listens, for the cluster page
 	BaseURL  string   // URL under which clients reach the cluster; default: as each request says
 	CacheDir string   // for data of this node that may be lost; default: a temporary folder
+
+	// TrustedProxies are the load balancers and proxies in front whose
+	// X-Forwarded-For is believed; nil for none. Sign-ins that fail are counted by
+	// the client's address, which is the proxy's without this.
+	TrustedProxies []netip.Prefix
 
 	MaxUpload     int64         // bytes of a package file; default 10 GiB
 	CacheBytes    int64         // memory for packages and documents; default 128 MiB

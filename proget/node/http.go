@@ -450,6 +450,7 @@ var kinds = []struct {
 	{proget.ErrInvalid, http.StatusBadRequest},
 	{proget.ErrUnauthenticated, http.StatusUnauthorized},
 	{proget.ErrDenied, http.StatusForbidden},
+	{proget.ErrThrottled, http.StatusTooManyRequests},
 	{feed.ErrMethod, http.StatusMethodNotAllowed},
 	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge},
 	{proget.ErrNoSpace, http.StatusInsufficientStorage},
@@ -495,6 +496,8 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 		w.Header().Set("WWW-Authenticate", `Basic realm="ProGet", charset="UTF-8"`)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(2))
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", strconv.Itoa(auth.RetryAfter(err)))
 	}
 	write(w, r, code, message, err)
 }
