@@ -76,15 +76,16 @@ func delay(failures, free int64) time.Duration {
 // attempt is somebody's attempt to sign in.
 type attempt struct {
 	account, client string // what its failure counts against
-	known           string // the account from a client where it has signed in; "" if there is no such account
+	known           string // the account from this client, of which there is a row if it has signed in from there
 }
 
-func newAttempt(u db.User, unknown bool, name string, client netip.Addr) attempt {
-	from := bucket(client.String(), clientBuckets)
-	if unknown {
-		return attempt{account: fmt.Sprintf("nobody %d", bucket(strings.ToLower(name), nameBuckets)), client: fmt.Sprintf("client %d", from)}
+func newAttempt(u db.User, unknown bool, name string, from netip.Addr) attempt {
+	account := fmt.Sprintf("user %d", u.ID)
+	if unknown { // and has never signed in from anywhere, which is asked nevertheless
+		account = fmt.Sprintf("nobody %d", bucket(strings.ToLower(name), nameBuckets))
 	}
-	return attempt{account: fmt.Sprintf("user %d", u.ID), client: fmt.Sprintf("client %d", from), known: fmt.Sprintf("user %d client %d", u.ID, from)}
+	client := fmt.Sprintf("client %d", bucket(from.String(), clientBuckets))
+	return attempt{account, client, account + " " + client}
 }
 
 func bucket(text string, buckets uint32) uint32 {
@@ -102,11 +103,7 @@ type admission struct {
 // account has signed in from before, its owner is not slowed down by what others do
 // elsewhere.
 func (a *Authority) admit(ctx context.Context, at attempt) (*admission, error) {
-	subjects := []string{at.account, at.client}
-	if at.known != "" {
-		subjects = append(subjects, at.known)
-	}
-	past, err := a.db.FindSignIns(ctx, subjects...)
+	past, err := a.db.FindSignIns(ctx, at.account, at.client, at.known)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -73,6 +74,9 @@ type Config struct {
 	MaxUpload     int64         // bytes of a package file; default 10 GiB
 	CacheBytes    int64         // memory for packages and documents; default 128 MiB
 	UploadIdle    time.Duration // an upload that sends nothing for so long is ended; default 1 min
+	UploadRate    int64         // bytes a second, on average, that an upload must send after as long; default 1 KiB
+	DownloadIdle  time.Duration // an answer of which a client takes less than 256 KiB in so long is ended; default 1 min
+	MaxRequests   int           // served at once; those beyond are refused with 503; default 4096
 	Grace         time.Duration // how long the files of a deleted version are kept; default 24 h
 	StaleServers  time.Duration // how long a server may be silent before it is removed from the list; default 30 days
 	LogKept       time.Duration // how long the feeds' logs keep what every follower has seen; default 7 days
@@ -129,6 +133,9 @@ func (c *Config) complete() error {
 	if c.UploadIdle == 0 {
 		c.UploadIdle = time.Minute
 	}
+	c.DownloadIdle = cmp.Or(c.DownloadIdle, time.Minute)
+	c.UploadRate = cmp.Or(c.UploadRate, 1<<10)
+	c.MaxRequests = cmp.Or(c.MaxRequests, 4096)
 	if c.SnapshotEvery == 0 {
 		c.SnapshotEvery = time.Hour
 	}

@@ -52,7 +52,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 		mux.Handle(path, n.unknown(mux)) // before the pages, which take what is left
 	}
 	if !n.has(RoleWeb) {
-		return mux, nil
+		return n.guarded(mux), nil
 	}
 	n.mountFeeds(mux)
 	n.mountAPI(mux)
@@ -73,7 +73,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 		h = otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
 			otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced))
 	}
-	return n.searcher.admit(h), nil // outermost: what names a span asks the request which pattern matched
+	return n.guarded(n.searcher.admit(h)), nil // outermost: what names a span asks the request which pattern matched
 }
 
 // mountFeeds mounts the feed types, some of which share their mounts.
@@ -390,24 +390,30 @@ func (n *Node) boundBody(w http.ResponseWriter, r *http.Request) (*http.Request,
 	if r.Body == nil || r.Body == http.NoBody {
 		return r, nil
 	}
-	body := &idleReader{ReadCloser: r.Body, conn: http.NewResponseController(w), idle: n.cfg.UploadIdle}
+	body := &idleReader{ReadCloser: r.Body, conn: http.NewResponseController(w), idle: n.cfg.UploadIdle, rate: n.cfg.UploadRate}
 	r = r.WithContext(r.Context())
 	r.Body = body
 	return r, body
 }
 
-// idleReader ends an upload that stands still: it moves the connection's read
-// deadline ahead with every read.
+// idleReader ends an upload that stands still, or is so slow that its client does
+// not mean it to end: it moves the connection's read deadline ahead with every
+// read. What the server does between reads is not the client's time.
 type idleReader struct {
 	io.ReadCloser
 	conn  *http.ResponseController
 	idle  time.Duration
+	rate  int64 // bytes a second
+	pace  pace
 	ended bool // the body was read to its end
 }
 
 func (b *idleReader) Read(p []byte) (int, error) {
-	_ = b.conn.SetReadDeadline(time.Now().Add(b.idle)) // unsupported in tests only
+	began := time.Now()
+	_ = b.conn.SetReadDeadline(began.Add(b.pace.left(b.idle, b.rate))) // unsupported in tests only
 	n, err := b.ReadCloser.Read(p)
+	b.pace.spent += time.Since(began)
+	b.pace.bytes += int64(n)
 	b.ended = b.ended || err == io.EOF
 	return n, err
 }

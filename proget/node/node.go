@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -48,8 +49,9 @@ type Node struct {
 	metrics   *metrics
 	vetters   map[string]feed.Vetter // by feed type
 	handler   http.Handler
-	patterns  []string // of http.ServeMux, of all that handler serves
-	tempDir   string   // to be removed; "" if none was made
+	flying    atomic.Int64 // requests that are being served
+	patterns  []string     // of http.ServeMux, of all that handler serves
+	tempDir   string       // to be removed; "" if none was made
 
 	closeIndex func() error // nil if the index is another's
 
