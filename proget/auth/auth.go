@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/argon2id"
@@ -26,6 +27,10 @@ import (
 // hashing bounds how many passwords are hashed at once: each takes 19 MiB.
 const hashing = 2
 
+// waiting bounds how many sign-ins are looked at or wait for that, a second's worth:
+// they must not take up all that a server serves at once.
+const waiting = 64
+
 // kept bounds how many keys, users and checked passwords are kept in memory.
 const kept = 4096
 
@@ -36,8 +41,9 @@ type Authority struct {
 	ring    *Keyring
 	trusted []netip.Prefix // proxies
 
-	slots  *semaphore.Weighted
-	secret []byte // of this process; keys the memory of checked passwords
+	slots   *semaphore.Weighted
+	signing atomic.Int64 // sign-ins that are looked at, or wait for that
+	secret  []byte       // of this process; keys the memory of checked passwords
 
 	mu      sync.Mutex
 	current *memory
@@ -270,6 +276,10 @@ func (a *Authority) CheckPassword(r *http.Request, name, password string) (db.Us
 // that come too early included: else many attempts at the same moment would all
 // find that none has failed yet.
 func (a *Authority) compare(ctx context.Context, at attempt, u db.User, password string) error {
+	defer a.signing.Add(-1)
+	if a.signing.Add(1) > waiting {
+		return proget.Errorf(proget.ErrUnavailable, "Too many people are signing in. Try again shortly.")
+	}
 	if err := a.slots.Acquire(ctx, 1); err != nil {
 		return proget.WrapError(proget.ErrUnavailable, err, "Too many people are signing in. Try again shortly.")
 	}
