@@ -21,23 +21,6 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// A router is a mux that knows what it was given.
-type router struct {
-	http.ServeMux
-	patterns []string
-}
-
-// Handle is http.ServeMux's.
-func (r *router) Handle(pattern string, h http.Handler) {
-	r.ServeMux.Handle(pattern, h)
-	r.patterns = append(r.patterns, pattern)
-}
-
-// HandleFunc is http.ServeMux's.
-func (r *router) HandleFunc(pattern string, serve func(http.ResponseWriter, *http.Request)) {
-	r.Handle(pattern, http.HandlerFunc(serve))
-}
-
 // newHandler mounts everything under its literal first segment: the standard
 // mux cannot tell /{type}/{feed}/{rest...} from /api/{rest...}.
 func (n *Node) newHandler() (http.Handler, error) {

@@ -114,6 +114,7 @@ func (s *site) layout(v *visit, p page) layout {
 // changes that.
 func liveness(u *url.URL) (refresh bool, other string) {
 	q := u.Query()
+	q.Del("key") // see withoutKey
 	if refresh = q.Get(refreshSwitch) != "off"; refresh {
 		q.Set(refreshSwitch, "off")
 	} else {
