@@ -19,6 +19,7 @@ var (
 	ErrUnavailable     = errors.New("temporarily unavailable") // worth trying again soon
 	ErrNoSpace         = errors.New("insufficient storage")
 	ErrCanceled        = errors.New("canceled")
+	ErrThrottled       = errors.New("too many attempts")            // worth trying again after a while
 	ErrStale           = errors.New("superseded by a newer holder") // a fence or claim was lost
 )
 
@@ -62,7 +63,7 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Kind, e.Cause}
 }
 
-var kinds = []error{ErrNotFound, ErrConflict, ErrInvalid, ErrDenied, ErrUnauthenticated, ErrTooLarge, ErrUnavailable, ErrNoSpace, ErrStale}
+var kinds = []error{ErrNotFound, ErrConflict, ErrInvalid, ErrDenied, ErrUnauthenticated, ErrTooLarge, ErrUnavailable, ErrNoSpace, ErrThrottled, ErrStale}
 
 // Message returns the text of err that is safe to show, or "" if err has none.
 func Message(err error) string {

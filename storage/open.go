@@ -81,7 +81,7 @@ func openPlain(u *url.URL, services []Service) (*blob.Bucket, error) {
 		// The MD5 that memblob would compute is of no use here.
 		return memblob.OpenBucket(&memblob.Options{NoMD5: true}), nil
 	}
-	return nil, proget.Errorf(proget.ErrInvalid, "%q: there is no driver for such a URL; use %s", u.Redacted(), accepted(services))
+	return nil, proget.Errorf(proget.ErrInvalid, "%q: there is no driver for such a URL; use %s", u.Scheme+":", accepted(services))
 }
 
 // accepted names the URLs that this program understands.
@@ -98,7 +98,7 @@ func folderOf(u *url.URL, windows bool) (string, error) {
 	path, local := u.Path, u.Host == "" || u.Host == "localhost"
 	switch {
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return "", proget.Errorf(proget.ErrInvalid, "%q: a file URL has nothing but a path", u.Redacted())
+		return "", proget.Errorf(proget.ErrInvalid, "%q: a file URL has nothing but a path", u.Scheme+"://"+u.Host+u.Path)
 	case u.Opaque != "" || path == "" || path == "/":
 		return "", proget.Errorf(proget.ErrInvalid, "%q: write file:///folder with an absolute path", u.Redacted())
 	case windows && !local:

@@ -110,7 +110,7 @@ func cutPrefix(u *url.URL) (string, *url.URL, error) {
 		return "", nil, proget.Errorf(proget.ErrInvalid, "the part of the storage URL after ? is not key=value&key=value")
 	}
 	if u.Host == "" || u.User != nil || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
-		return "", nil, proget.Errorf(proget.ErrInvalid, "%q: write %s://bucket, and a folder in it as ?prefix=folder/", u.Redacted(), u.Scheme)
+		return "", nil, proget.Errorf(proget.ErrInvalid, "%q: write %s://bucket, and a folder in it as ?prefix=folder/", u.Scheme+"://"+u.Host, u.Scheme)
 	}
 	prefix := query.Get("prefix")
 	if prefix != "" && !prefixForm.MatchString(prefix) {

@@ -56,6 +56,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Feeds":          testFeeds,
 		"DeleteFeed":     testDeleteFeed,
 		"Settings":       testSettings,
+		"SignIns":        testSignIns,
 		"Nodes":          testNodes,
 		"Lease":          testLease,
 		"Fence":          testFence,

@@ -19,7 +19,7 @@ type nextVersion struct {
 }
 
 func (n nextVersion) Files() fs.FS {
-	all := fstest.MapFS{"migrations/002_next.sql": {Data: []byte(n.migration)}}
+	all := fstest.MapFS{"migrations/003_next.sql": {Data: []byte(n.migration)}}
 	for _, pattern := range []string{"migrations/*.sql", "queries/*.sql"} {
 		names, _ := fs.Glob(files, pattern)
 		for _, name := range names {
@@ -57,7 +57,7 @@ func TestUpgrade(t *testing.T) {
 	require.NoError(t, open(db.Options{NoMigrate: true}))
 
 	broken := nextVersion{e, "ALTER TABLE feed ADD COLUMN icon TEXT; ALTER TABLE nowhere ADD COLUMN icon TEXT"}
-	require.ErrorContains(t, open(db.Options{}, broken), "002_next")
+	require.ErrorContains(t, open(db.Options{}, broken), "003_next")
 	require.NoError(t, open(db.Options{}), "the former version goes on")
 
 	mended := nextVersion{e, "ALTER TABLE feed ADD COLUMN icon TEXT"}

@@ -34,6 +34,7 @@ func scripts() feed.Type {
 		NameKey:         strings.ToLower,
 		VersionKey:      func(version string) string { return version },
 		CompareVersions: compare,
+		Operations:      operations,
 		Inspect:         inspect,
 		Summary:         func(v *proget.Version) feed.Summary { return feed.Summary{Description: read(v).Description} },
 		Install: func(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction {
@@ -83,9 +84,13 @@ func read(v *proget.Version) (h header) {
 
 type handler struct{ feed.Services }
 
+// operations are what clients can do, with the permission that each needs.
+var operations = feed.Operations{"push": proget.TaskPublish, "delete": proget.TaskManage,
+	"list": proget.TaskView, "versions": proget.TaskView, "download": proget.TaskView}
+
 // parse tells what a request is about: "list" and "push" at the feed's own address,
 // "versions" at /{name}, "download" and "delete" at /{name}/{version}; or nothing.
-func parse(method, path string) (what, name, version string) {
+func parse(method, path string) (what feed.Operation, name, version string) {
 	name, version, deep := strings.Cut(path, "/")
 	version, err := url.PathUnescape(version)
 	switch get := method == http.MethodGet || method == http.MethodHead; {
@@ -104,11 +109,10 @@ func parse(method, path string) (what, name, version string) {
 	return "", "", ""
 }
 
-// Task implements feed.Handler.
-func (h *handler) Task(r *feed.Request) proget.Task {
+// Operation implements feed.Handler.
+func (h *handler) Operation(r *feed.Request) feed.Operation {
 	what, _, _ := parse(r.Method, r.Path)
-	return map[string]proget.Task{"push": proget.TaskPublish, "delete": proget.TaskManage, "list": proget.TaskView,
-		"versions": proget.TaskView, "download": proget.TaskView, "": proget.TaskView}[what]
+	return what
 }
 
 // ServeFeed implements feed.Handler.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -48,6 +49,7 @@ type config struct {
 	data       string
 	maxUpload  int64
 	fetchHosts []string
+	proxies    []netip.Prefix
 	grace      time.Duration
 	stale      time.Duration
 	drain      time.Duration
@@ -122,7 +124,7 @@ Election (docs/election.md):
 // parse reads flags and environment.
 func parse(args []string) (config, error) {
 	cfg := config{}
-	var roles, maxUpload, fetchHosts string
+	var roles, maxUpload, fetchHosts, proxies string
 	set := flag.NewFlagSet("server", flag.ContinueOnError)
 	set.SetOutput(io.Discard) // one clear line instead of the whole help
 	text := func(p *string, name, value, help string) {
@@ -145,6 +147,7 @@ func parse(args []string) (config, error) {
 	text(&cfg.baseURL, "base-url", "", "`URL` under which clients reach the cluster (default: as each request says)")
 	text(&maxUpload, "max-upload", "10GB", "largest package `size` accepted")
 	text(&fetchHosts, "fetch-hosts", "", "`hosts` from which universal feeds may fetch files that clients name by URL, separated by commas; * for all, those that only this machine can reach included")
+	text(&proxies, "trusted-proxies", "", "`addresses` of the load balancers and proxies whose X-Forwarded-For is believed, separated by commas, as in 10.0.0.7,10.1.0.0/16")
 	set.DurationVar(&cfg.grace, "grace", 24*time.Hour, "how long the files of a deleted version are kept, so that it can be brought back")
 	set.DurationVar(&cfg.stale, "stale-servers", 30*24*time.Hour, "how long a server may be silent before a job removes it from the list")
 	set.DurationVar(&cfg.drain, "drain", 3*time.Second, "how long load balancers may take to notice, on SIGTERM, that this node stops")
@@ -166,6 +169,9 @@ func parse(args []string) (config, error) {
 		return cfg, usageError(fmt.Sprintf("what is %q? Flags come after the command and begin with -", set.Arg(0)))
 	}
 	if cfg.fetchHosts, err = parseHosts(fetchHosts); err != nil {
+		return cfg, err
+	}
+	if cfg.proxies, err = parseProxies(proxies); err != nil {
 		return cfg, err
 	}
 	return cfg, cfg.complete(roles, maxUpload)
@@ -353,35 +359,6 @@ func parseSize(text string) (int64, error) {
 		return 0, wrong
 	}
 	return n << shift, nil
-}
-
-// parseHosts reads host,host:port.
-func parseHosts(text string) (hosts []string, err error) {
-	for host := range strings.SplitSeq(text, ",") {
-		if host = strings.TrimSpace(host); strings.ContainsAny(host, "/@ ") {
-			return nil, usageError(fmt.Sprintf("-fetch-hosts %q: give hosts, with or without a port, as in downloads.example.com", host))
-		}
-		if host != "" {
-			hosts = append(hosts, host)
-		}
-	}
-	return hosts, nil
-}
-
-// parseFeeds reads name:type,name:type.
-func parseFeeds(text string) ([]*proget.Feed, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var feeds []*proget.Feed
-	for item := range strings.SplitSeq(text, ",") {
-		name, typ, ok := strings.Cut(strings.TrimSpace(item), ":")
-		if !ok {
-			return nil, usageError(fmt.Sprintf("PROGET_FEEDS: %q is not name:type", item))
-		}
-		feeds = append(feeds, &proget.Feed{Name: strings.TrimSpace(name), Type: typ})
-	}
-	return feeds, nil
 }
 
 // engine tells what kind of database -db names, or "".

@@ -238,7 +238,7 @@ func serve(ctx context.Context, cfg config) error {
 		defer beacon.Close()
 	}
 	n, err := node.New(ctx, node.Config{
-		DB: store, Blobs: blobs, Keys: keys, Feeds: cfg.types(), Name: cfg.node, Roles: cfg.roles, BaseURL: cfg.baseURL,
+		DB: store, Blobs: blobs, Keys: keys, Feeds: cfg.types(), Name: cfg.node, Roles: cfg.roles, BaseURL: cfg.baseURL, TrustedProxies: cfg.proxies,
 		Address: "http://" + cfg.reached(listener.Addr()), Elect: elector, Beacon: beacon,
 		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, Grace: cfg.grace, StaleServers: cfg.stale, Tracing: traces})
 	if err != nil {

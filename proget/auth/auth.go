@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -9,8 +10,10 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/argon2id"
@@ -21,21 +24,12 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// CookieName is the session cookie's name.
-const CookieName = "proget_session"
-
-// TokenLength is how long a token is good.
-const TokenLength = 30 * 24 * time.Hour
-
-// ExchangeLength is how long a token is good that was given for credentials: its
-// holder asks for another by itself.
-const ExchangeLength = time.Hour
-
-// SessionLength is how long a session lasts.
-const SessionLength = 7 * 24 * time.Hour
-
 // hashing bounds how many passwords are hashed at once: each takes 19 MiB.
 const hashing = 2
+
+// waiting bounds how many sign-ins are looked at or wait for that, a second's worth:
+// they must not take up all that a server serves at once.
+const waiting = 64
 
 // kept bounds how many keys, users and checked passwords are kept in memory.
 const kept = 4096
@@ -43,11 +37,13 @@ const kept = 4096
 // An Authority authenticates requests and decides what they may do. It is safe
 // for concurrent use.
 type Authority struct {
-	db   *db.Store
-	ring *Keyring
+	db      *db.Store
+	ring    *Keyring
+	trusted []netip.Prefix // proxies
 
-	slots  *semaphore.Weighted
-	secret []byte // of this process; keys the memory of checked passwords
+	slots   *semaphore.Weighted
+	signing atomic.Int64 // sign-ins that are looked at, or wait for that
+	secret  []byte       // of this process; keys the memory of checked passwords
 
 	mu      sync.Mutex
 	current *memory
@@ -66,11 +62,21 @@ type found[T any] struct {
 	err   error
 }
 
+// Options configure an Authority.
+type Options struct {
+	// TrustedProxies are the load balancers and proxies whose X-Forwarded-For is
+	// believed; nil for none.
+	TrustedProxies []netip.Prefix
+}
+
 // New returns an Authority over the accounts in a database.
-func New(store *db.Store, ring *Keyring) *Authority {
+func New(store *db.Store, ring *Keyring, opts *Options) *Authority {
+	if opts == nil {
+		opts = new(Options)
+	}
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails
-	a := &Authority{db: store, ring: ring, slots: semaphore.NewWeighted(hashing), secret: secret}
+	a := &Authority{db: store, ring: ring, trusted: opts.TrustedProxies, slots: semaphore.NewWeighted(hashing), secret: secret}
 	a.forget()
 	return a
 }
@@ -134,7 +140,7 @@ type Identity struct {
 // answer to the anonymous for their own.
 func (a *Authority) Authenticate(r *http.Request) (Identity, error) {
 	if key := apiKey(r); key != "" {
-		return a.byKeyOrPair(r.Context(), key)
+		return a.byKeyOrPair(r, key)
 	}
 	if header := r.Header.Get("Authorization"); header != "" {
 		return a.byHeader(r, header)
@@ -148,7 +154,7 @@ func (a *Authority) Authenticate(r *http.Request) (Identity, error) {
 // byHeader takes an Authorization header; names of schemes know no case.
 func (a *Authority) byHeader(r *http.Request, header string) (Identity, error) {
 	if name, password, ok := r.BasicAuth(); ok {
-		return a.byBasic(r.Context(), name, password)
+		return a.byBasic(r, name, password)
 	}
 	scheme, key, _ := strings.Cut(header, " ")
 	if strings.EqualFold(scheme, "Bearer") {
@@ -168,18 +174,18 @@ func apiKey(r *http.Request) string {
 }
 
 // byKeyOrPair takes an API key or the pseudo-key "user:password".
-func (a *Authority) byKeyOrPair(ctx context.Context, key string) (Identity, error) {
+func (a *Authority) byKeyOrPair(r *http.Request, key string) (Identity, error) {
 	if name, password, ok := strings.Cut(key, ":"); ok {
-		return a.byBasic(ctx, name, password)
+		return a.byBasic(r, name, password)
 	}
-	return a.byKey(ctx, key)
+	return a.byKey(r.Context(), key)
 }
 
-func (a *Authority) byBasic(ctx context.Context, name, password string) (Identity, error) {
+func (a *Authority) byBasic(r *http.Request, name, password string) (Identity, error) {
 	if name == "api" || name == "__token__" { // ProGet's word, and that of PyPI's clients
-		return a.byKey(ctx, password)
+		return a.byKey(r.Context(), password)
 	}
-	u, err := a.CheckPassword(ctx, name, password)
+	u, err := a.CheckPassword(r, name, password)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -242,9 +248,10 @@ var (
 
 // CheckPassword returns the account if the password is its own. A check that
 // succeeded is remembered until an account changes, since clients send the
-// password with every request and hashing it is costly on purpose.
-func (a *Authority) CheckPassword(ctx context.Context, name, password string) (db.User, error) {
-	m := a.memory()
+// password with every request and hashing it is costly on purpose. Any other
+// attempt may come too early: see ThrottledError.
+func (a *Authority) CheckPassword(r *http.Request, name, password string) (db.User, error) {
+	ctx, m := r.Context(), a.memory()
 	u, err := a.user(ctx, m, name)
 	unknown := errors.Is(err, proget.ErrNotFound)
 	if err != nil && !unknown {
@@ -256,20 +263,40 @@ func (a *Authority) CheckPassword(ctx context.Context, name, password string) (d
 	if _, ok := m.passwords.Get(proof); ok && !unknown {
 		return u, nil
 	}
-	hash := u.PasswordHash
-	if unknown {
-		hash = dummyHash // takes as long, so that names cannot be probed
-	}
-	if err := a.slots.Acquire(ctx, 1); err != nil {
-		return u, proget.WrapError(proget.ErrUnavailable, err, "Too many people are signing in. Try again shortly.")
-	}
-	match, err := argon2id.ComparePasswordAndHash(password, hash)
-	a.slots.Release(1)
-	if err != nil || !match || unknown {
-		return db.User{}, errSignIn
+	at := newAttempt(u, unknown, name, ClientAddress(r, a.trusted))
+	if err := a.compare(ctx, at, u, password); err != nil {
+		return db.User{}, err
 	}
 	m.passwords.Add(proof, true)
 	return u, nil
+}
+
+// compare compares a password with the account's. It takes as long if there is no
+// such account, so that names cannot be probed. Few are compared at once, those
+// that come too early included: else many attempts at the same moment would all
+// find that none has failed yet.
+func (a *Authority) compare(ctx context.Context, at attempt, u db.User, password string) error {
+	defer a.signing.Add(-1)
+	if a.signing.Add(1) > waiting {
+		return proget.Errorf(proget.ErrUnavailable, "Too many people are signing in. Try again shortly.")
+	}
+	if err := a.slots.Acquire(ctx, 1); err != nil {
+		return proget.WrapError(proget.ErrUnavailable, err, "Too many people are signing in. Try again shortly.")
+	}
+	defer a.slots.Release(1)
+	ad, err := a.admit(ctx, at)
+	if err != nil {
+		return err
+	}
+	match, err := argon2id.ComparePasswordAndHash(password, cmp.Or(u.PasswordHash, dummyHash))
+	if err == nil && match && u.PasswordHash != "" {
+		a.succeeded(ctx, ad)
+		return nil
+	}
+	if err := a.failed(ctx, ad); err != nil {
+		return err
+	}
+	return errSignIn
 }
 
 // dummyHash is the hash of a random password.
@@ -280,136 +307,6 @@ const dummyHash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$b2xkcm9
 // that a sign-in costs a server little more memory than a push.
 func HashPassword(password string) (string, error) {
 	return argon2id.CreateHash(password, &argon2id.Params{Memory: 19 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32})
-}
-
-// session is the inside of a cookie or a token: a user's, or, of a token, an API
-// key's or nobody's.
-type session struct {
-	User    string    `json:"u,omitempty"`
-	Epoch   int64     `json:"e,omitempty"`
-	Key     string    `json:"k,omitempty"` // the key's hash
-	Expires time.Time `json:"x"`
-}
-
-const sessionPurpose = "session"
-
-// SignIn checks a password and returns the session cookie, good on every node.
-func (a *Authority) SignIn(ctx context.Context, name, password string, secure bool) (*http.Cookie, error) {
-	u, err := a.CheckPassword(ctx, name, password)
-	if err != nil {
-		return nil, err
-	}
-	s := session{User: u.Name, Epoch: u.SessionEpoch, Expires: time.Now().Add(SessionLength)}
-	plain, err := json.Marshal(s)
-	if err != nil {
-		return nil, err
-	}
-	return &http.Cookie{Name: CookieName, Value: a.ring.Seal(sessionPurpose, plain), Path: "/", Expires: s.Expires,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure}, nil
-}
-
-// tokenPrefix tells a token from an API key.
-const tokenPrefix = "pgt_"
-
-const tokenPurpose = "token"
-
-// Token checks a password and returns what a program sends in the place of an
-// API key, good on every node. It can do what its user can, and ends with
-// TokenLength or when the user's password changes.
-func (a *Authority) Token(ctx context.Context, name, password string) (string, error) {
-	u, err := a.CheckPassword(ctx, name, password)
-	if err != nil {
-		return "", err
-	}
-	return a.seal(session{User: u.Name, Epoch: u.SessionEpoch, Expires: time.Now().Add(TokenLength)})
-}
-
-// Exchange returns a token for whoever sent the request, be that nobody. It can do
-// what the credentials can, and ends with them or with ExchangeLength.
-func (a *Authority) Exchange(r *http.Request) (token string, good time.Duration, err error) {
-	id, err := a.Authenticate(r)
-	if err != nil {
-		return "", 0, err
-	}
-	s := session{User: id.User, Expires: time.Now().Add(ExchangeLength)}
-	switch {
-	case id.key != nil:
-		s.Key = id.key.Hash
-	case id.User != "":
-		u, err := a.user(r.Context(), a.memory(), id.User)
-		if err != nil {
-			return "", 0, err
-		}
-		s.Epoch = u.SessionEpoch
-	}
-	token, err = a.seal(s)
-	return token, ExchangeLength, err
-}
-
-func (a *Authority) seal(s session) (string, error) {
-	plain, err := json.Marshal(s)
-	if err != nil {
-		return "", err
-	}
-	return tokenPrefix + a.ring.Seal(tokenPurpose, plain), nil
-}
-
-func (a *Authority) byToken(ctx context.Context, sealed string) (Identity, error) {
-	s, err := a.open(tokenPurpose, sealed)
-	switch {
-	case err != nil:
-		return Identity{}, errKey
-	case s.Key != "":
-		return a.byHash(ctx, s.Key)
-	case s.User == "":
-		return Identity{}, nil
-	}
-	u, err := a.holder(ctx, s)
-	if errors.Is(err, proget.ErrNotFound) {
-		return Identity{}, errKey
-	}
-	return Identity{Principal: proget.Principal{User: u.Name}}, err
-}
-
-// SignOut returns the cookie that ends a session in the browser.
-func SignOut() *http.Cookie {
-	return &http.Cookie{Name: CookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode}
-}
-
-// bySession treats a cookie that is no longer good as no cookie: pages then
-// offer to sign in.
-func (a *Authority) bySession(ctx context.Context, cookie string) (Identity, error) {
-	s, err := a.open(sessionPurpose, cookie)
-	if err != nil {
-		return Identity{}, nil
-	}
-	u, err := a.holder(ctx, s)
-	if errors.Is(err, proget.ErrNotFound) {
-		return Identity{}, nil
-	}
-	if err != nil {
-		return Identity{}, err
-	}
-	return Identity{Principal: proget.Principal{User: u.Name}, Session: true}, nil
-}
-
-// open returns what a cookie or a token says, or proget.ErrNotFound if it is none
-// or has ended.
-func (a *Authority) open(purpose, sealed string) (s session, err error) {
-	plain, err := a.ring.Open(purpose, sealed)
-	if err != nil || json.Unmarshal(plain, &s) != nil || time.Now().After(s.Expires) {
-		return s, errNoSession
-	}
-	return s, nil
-}
-
-// holder returns whose session it is, or proget.ErrNotFound if it has ended.
-func (a *Authority) holder(ctx context.Context, s session) (db.User, error) {
-	u, err := a.user(ctx, a.memory(), s.User)
-	if err == nil && u.SessionEpoch != s.Epoch {
-		return db.User{}, errNoSession
-	}
-	return u, err
 }
 
 // Authorize returns nil if the caller may do the task in the feed, or, with

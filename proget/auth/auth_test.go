@@ -60,7 +60,7 @@ func TestWhoMayWhat(t *testing.T) {
 	}))
 	keys, err := auth.ParseKeyring(auth.NewEncryptionKey())
 	require.NoError(t, err)
-	authority := auth.New(store, keys)
+	authority := auth.New(store, keys, nil)
 
 	for name, c := range map[string]struct {
 		prepare func(r *http.Request)
@@ -111,12 +111,12 @@ func TestWhoMayWhat(t *testing.T) {
 		require.ErrorIs(t, err, proget.ErrUnauthenticated)
 	}
 
-	cookie, err := authority.SignIn(t.Context(), "ANN", "password", true)
+	cookie, err := authority.SignIn(httptest.NewRequest("POST", "/sign-in", nil), "ANN", "password", true)
 	require.NoError(t, err)
 	require.True(t, cookie.HttpOnly && cookie.Secure)
 	r := httptest.NewRequest("GET", "/", nil)
 	r.AddCookie(cookie)
-	id, err := auth.New(store, keys).Authenticate(r) // another node
+	id, err := auth.New(store, keys, nil).Authenticate(r) // another node
 	require.NoError(t, err)
 	require.Equal(t, "Ann", id.User)
 	require.NoError(t, store.Tx(t.Context(), func(tx *db.Tx) error {

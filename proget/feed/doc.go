@@ -8,9 +8,9 @@
 //
 // The node resolves the feed, brings this process up to date with everything
 // that was committed before the request arrived, authenticates the caller,
-// asks [Handler.Task] what the request needs, checks that permission, and
-// only then calls [Handler.ServeFeed]. A handler therefore cannot forget a
-// permission check and need not think about staleness: whatever it reads
+// asks [Handler.Operation] what the request is for, checks the permission that
+// [Type.Operations] names for that, and only then calls [Handler.ServeFeed]. A
+// handler therefore cannot forget a permission check and need not think about staleness: whatever it reads
 // through [Services] is at least as new as the request. Errors are returned,
 // not written; the node logs them and answers in the type's own form through
 // [Type.WriteError].

@@ -218,8 +218,10 @@ type Indexes interface {
 // Tokens lets users sign in from a program.
 type Tokens interface {
 	// Token returns what the program sends from now on in the place of an API
-	// key, or proget.ErrUnauthenticated if the password is wrong.
-	Token(ctx context.Context, user, password string) (string, error)
+	// key, or proget.ErrUnauthenticated if the password is wrong, and
+	// proget.ErrThrottled, whatever it is, after too many that were. r is the
+	// request that brought them.
+	Token(r *http.Request, user, password string) (string, error)
 
 	// Exchange returns a token for whoever sent the request, be that nobody, and
 	// how long it is good.

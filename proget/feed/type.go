@@ -46,6 +46,10 @@ type Type struct {
 	// base is the feed's absolute URL.
 	Install func(base string, f *proget.Feed, v *proget.Version) []Instruction
 
+	// Operations are all that Handler serves: the server asks for the permission
+	// that they name, and refuses what is not among them.
+	Operations Operations
+
 	// Handler makes the protocol's handler.
 	Handler func(s Services) Handler
 
@@ -108,10 +112,10 @@ type Form struct {
 
 // A Handler serves a protocol.
 type Handler interface {
-	// Task returns the permission that the request needs. It is pure and is
-	// called before ServeFeed; a request the handler does not know needs
-	// proget.TaskView and is then answered with what Unknown returns.
-	Task(r *Request) proget.Task
+	// Operation returns what the request asks for, one of Type.Operations. It is
+	// pure and is called before ServeFeed; a request the handler does not know is
+	// "" and is then answered with what Unknown returns.
+	Operation(r *Request) Operation
 
 	// ServeFeed answers the request or returns an error before it has written
 	// anything.

@@ -18,7 +18,7 @@ import (
 // mountAPI mounts the native API, as far as it is needed to manage versions,
 // feeds and keys: what ProGet's own client sends, with the other methods that
 // its documentation names.
-func (n *Node) mountAPI(mux *http.ServeMux) {
+func (n *Node) mountAPI(mux *router) {
 	mux.Handle("POST /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("DELETE /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	for _, pattern := range []string{"PUT /api/packages/{feed}/upload", "POST /api/packages/{feed}/upload", "PUT /api/packages/{feed}/upload/{file...}", "POST /api/packages/{feed}/upload/{file...}"} {

@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"os"
 	"runtime"
@@ -64,9 +66,17 @@ type Config struct {
 	BaseURL  string   // URL under which clients reach the cluster; default: as each request says
 	CacheDir string   // for data of this node that may be lost; default: a temporary folder
 
+	// TrustedProxies are the load balancers and proxies in front whose
+	// X-Forwarded-For is believed; nil for none. Sign-ins that fail are counted by
+	// the client's address, which is the proxy's without this.
+	TrustedProxies []netip.Prefix
+
 	MaxUpload     int64         // bytes of a package file; default 10 GiB
 	CacheBytes    int64         // memory for packages and documents; default 128 MiB
 	UploadIdle    time.Duration // an upload that sends nothing for so long is ended; default 1 min
+	UploadRate    int64         // bytes a second, on average, that an upload must send after as long; default 1 KiB
+	DownloadIdle  time.Duration // an answer of which a client takes less than 256 KiB in so long is ended; default 1 min
+	MaxRequests   int           // served at once; those beyond are refused with 503; default 4096
 	Grace         time.Duration // how long the files of a deleted version are kept; default 24 h
 	StaleServers  time.Duration // how long a server may be silent before it is removed from the list; default 30 days
 	LogKept       time.Duration // how long the feeds' logs keep what every follower has seen; default 7 days
@@ -123,6 +133,9 @@ func (c *Config) complete() error {
 	if c.UploadIdle == 0 {
 		c.UploadIdle = time.Minute
 	}
+	c.DownloadIdle = cmp.Or(c.DownloadIdle, time.Minute)
+	c.UploadRate = cmp.Or(c.UploadRate, 1<<10)
+	c.MaxRequests = cmp.Or(c.MaxRequests, 4096)
 	if c.SnapshotEvery == 0 {
 		c.SnapshotEvery = time.Hour
 	}
@@ -146,6 +159,9 @@ var taken = []string{"api", "health", "metrics", "feeds", "administration", "sig
 func (c *Config) checkMounts() error {
 	roots := make(map[string]bool)
 	for _, t := range c.Feeds {
+		if len(t.Operations) == 0 {
+			return fmt.Errorf("feed type %s declares no operations", t.Name)
+		}
 		for _, mount := range append([]string{t.MountName()}, t.Mounts...) {
 			if slices.Contains(taken, mount) || strings.ContainsAny(mount, "/{} ") {
 				return fmt.Errorf("feed type %s cannot be mounted at /%s/", t.Name, mount)

@@ -6,6 +6,10 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
+// Patterns returns those of http.ServeMux under which anything is served, the
+// feeds' mounts included.
+func (n *Node) Patterns() []string { return n.patterns }
+
 // Duties returns the names of the primary's duties.
 func (n *Node) Duties() (names []string) {
 	for _, d := range n.duties() {

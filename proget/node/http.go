@@ -24,7 +24,8 @@ import (
 // newHandler mounts everything under its literal first segment: the standard
 // mux cannot tell /{type}/{feed}/{rest...} from /api/{rest...}.
 func (n *Node) newHandler() (http.Handler, error) {
-	mux := http.NewServeMux()
+	mux := new(router)
+	defer func() { n.patterns = append(n.patterns, mux.patterns...) }()
 	mux.HandleFunc("GET /health", n.health)
 	mux.HandleFunc("GET /health/json", n.healthJSON)
 	mux.HandleFunc("GET /health/live", n.live)
@@ -34,7 +35,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 		mux.Handle(path, n.unknown(mux)) // before the pages, which take what is left
 	}
 	if !n.has(RoleWeb) {
-		return mux, nil
+		return n.guarded(mux), nil
 	}
 	n.mountFeeds(mux)
 	n.mountAPI(mux)
@@ -42,6 +43,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.patterns = pages.Patterns()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		r, body := n.boundBody(w, r)
 		if body != nil { // a page that refuses it need not read it first
@@ -54,11 +56,11 @@ func (n *Node) newHandler() (http.Handler, error) {
 		h = otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
 			otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced))
 	}
-	return n.searcher.admit(h), nil // outermost: what names a span asks the request which pattern matched
+	return n.guarded(n.searcher.admit(h)), nil // outermost: what names a span asks the request which pattern matched
 }
 
 // mountFeeds mounts the feed types, some of which share their mounts.
-func (n *Node) mountFeeds(mux *http.ServeMux) {
+func (n *Node) mountFeeds(mux *router) {
 	services := n.services()
 	mounts := make(map[string]*feedHandler)
 	for i := range n.cfg.Feeds {
@@ -87,7 +89,7 @@ func (n *Node) mountFeeds(mux *http.ServeMux) {
 }
 
 // unknown answers what no pattern with a method matches.
-func (n *Node) unknown(mux *http.ServeMux) http.Handler {
+func (n *Node) unknown(mux *router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		known := func(method string) bool {
 			other := r.WithContext(r.Context())
@@ -213,7 +215,10 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 		return err
 	}
 	req.Principal = id.Principal
-	task := t.handler.Task(req)
+	task, err := t.Operations.Task(t.handler.Operation(req))
+	if err != nil {
+		return err
+	}
 	if err := n.authority.Authorize(id, task, f); err != nil {
 		return err
 	}
@@ -368,24 +373,30 @@ func (n *Node) boundBody(w http.ResponseWriter, r *http.Request) (*http.Request,
 	if r.Body == nil || r.Body == http.NoBody {
 		return r, nil
 	}
-	body := &idleReader{ReadCloser: r.Body, conn: http.NewResponseController(w), idle: n.cfg.UploadIdle}
+	body := &idleReader{ReadCloser: r.Body, conn: http.NewResponseController(w), idle: n.cfg.UploadIdle, rate: n.cfg.UploadRate}
 	r = r.WithContext(r.Context())
 	r.Body = body
 	return r, body
 }
 
-// idleReader ends an upload that stands still: it moves the connection's read
-// deadline ahead with every read.
+// idleReader ends an upload that stands still, or is so slow that its client does
+// not mean it to end: it moves the connection's read deadline ahead with every
+// read. What the server does between reads is not the client's time.
 type idleReader struct {
 	io.ReadCloser
 	conn  *http.ResponseController
 	idle  time.Duration
+	rate  int64 // bytes a second
+	pace  pace
 	ended bool // the body was read to its end
 }
 
 func (b *idleReader) Read(p []byte) (int, error) {
-	_ = b.conn.SetReadDeadline(time.Now().Add(b.idle)) // unsupported in tests only
+	began := time.Now()
+	_ = b.conn.SetReadDeadline(began.Add(b.pace.left(b.idle, b.rate))) // unsupported in tests only
 	n, err := b.ReadCloser.Read(p)
+	b.pace.spent += time.Since(began)
+	b.pace.bytes += int64(n)
 	b.ended = b.ended || err == io.EOF
 	return n, err
 }
@@ -428,6 +439,7 @@ var kinds = []struct {
 	{proget.ErrInvalid, http.StatusBadRequest},
 	{proget.ErrUnauthenticated, http.StatusUnauthorized},
 	{proget.ErrDenied, http.StatusForbidden},
+	{proget.ErrThrottled, http.StatusTooManyRequests},
 	{feed.ErrMethod, http.StatusMethodNotAllowed},
 	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge},
 	{proget.ErrNoSpace, http.StatusInsufficientStorage},
@@ -473,6 +485,8 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 		w.Header().Set("WWW-Authenticate", `Basic realm="ProGet", charset="UTF-8"`)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(2))
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", strconv.Itoa(auth.RetryAfter(err)))
 	}
 	write(w, r, code, message, err)
 }

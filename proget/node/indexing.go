@@ -178,7 +178,7 @@ func (n *Node) recordTerm(ctx context.Context, fence proget.Fence, round int) er
 }
 
 // releaseJobs lets jobs be claimed whose worker fell silent, or whose time has
-// come.
+// come, and now and then removes what is too old.
 func (n *Node) releaseJobs(ctx context.Context, fence proget.Fence, round int) error {
 	return n.cfg.DB.LeaderTx(ctx, Office, fence, func(tx *db.Tx) error {
 		if _, err := tx.ReleaseExpiredJobs(ctx); err != nil {
@@ -187,8 +187,10 @@ func (n *Node) releaseJobs(ctx context.Context, fence proget.Fence, round int) e
 		if _, err := tx.ReleaseDelayedJobs(ctx); err != nil || round%housekeeping != 0 {
 			return err
 		}
-		_, err := tx.DeleteFinishedJobs(ctx, jobsKept)
-		return err
+		if _, err := tx.DeleteFinishedJobs(ctx, jobsKept); err != nil {
+			return err
+		}
+		return tx.DeleteExpiredSignIns(ctx)
 	})
 }
 

@@ -35,6 +35,7 @@ func newMetrics(n *Node) *metrics {
 	}
 	m.registry.MustRegister(m.requests, m.duration, m.stale,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		gauge("proget_http_requests_in_flight", "Requests that are being served, those of probes left out.", func() float64 { return float64(n.flying.Load()) }),
 		gauge("proget_ready", "1 if the node takes traffic.", func() float64 { return truth(len(n.unready()) == 0) }),
 		counter("proget_damaged_files_total", "Times a file was found to be missing or damaged in storage when it was asked for.",
 			func() float64 { return float64(n.files.Damaged()) }),
@@ -86,7 +87,7 @@ func mount(path string) string {
 }
 
 // instrument counts and times requests.
-func (m *metrics) instrument(mux *http.ServeMux) http.Handler {
+func (m *metrics) instrument(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -48,7 +49,9 @@ type Node struct {
 	metrics   *metrics
 	vetters   map[string]feed.Vetter // by feed type
 	handler   http.Handler
-	tempDir   string // to be removed; "" if none was made
+	flying    atomic.Int64 // requests that are being served
+	patterns  []string     // of http.ServeMux, of all that handler serves
+	tempDir   string       // to be removed; "" if none was made
 
 	closeIndex func() error // nil if the index is another's
 
@@ -75,7 +78,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.files = catalog.NewFiles(n.stores, cfg.DB, cfg.Logger)
 	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger, Guard: n.guardChange})
 	n.uploads = upload.New(cfg.DB, n.stores, &upload.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
-	n.authority = auth.New(cfg.DB, cfg.Keys)
+	n.authority = auth.New(cfg.DB, cfg.Keys, &auth.Options{TrustedProxies: cfg.TrustedProxies})
 	n.scheduler = &indexing.Scheduler{DB: cfg.DB, Office: Office, Tasks: tasks}
 	n.admin = admin.New(cfg.DB, cfg.Feeds, n.scheduler, cfg.Logger)
 	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Interval: cfg.HeadSpacing, Logger: cfg.Logger}, n.catalog, n.authority)

@@ -60,6 +60,13 @@ func newWorld(t testing.TB) *world {
 // start starts a node that ends with the test.
 func (w *world) start(t testing.TB, name string, change ...func(*node.Config)) *httptest.Server {
 	t.Helper()
+	server, _ := w.startNode(t, name, change...)
+	return server
+}
+
+// startNode is start for who wants to know the node, too.
+func (w *world) startNode(t testing.TB, name string, change ...func(*node.Config)) (*httptest.Server, *node.Node) {
+	t.Helper()
 	store, err := sqlite.Open(t.Context(), w.database, nil)
 	require.NoError(t, err)
 	cfg := node.Config{DB: store, Blobs: w.blobs, Keys: w.keys, Feeds: []feed.Type{nuget.New(nil), universal.New(nil)}, Name: name,
@@ -80,7 +87,7 @@ func (w *world) start(t testing.TB, name string, change ...func(*node.Config)) *
 		require.NoError(t, n.Close())
 		require.NoError(t, store.Close())
 	})
-	return server
+	return server, n
 }
 
 // webOnly keeps a node from leading, and so from writing index files.

@@ -2,13 +2,12 @@ package node
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/proget-go/ha/proget/web"
 )
 
 // newPages makes the server-rendered pages.
-func (n *Node) newPages() (http.Handler, error) {
+func (n *Node) newPages() (*web.Pages, error) {
 	return web.New(web.Config{
 		Catalog: n.catalog, Search: n.searcher, Publisher: n.publisher, Files: n.files,
 		Authority: n.authority, Admin: n.admin, Cluster: n.registry, Types: n.cfg.Feeds,

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
 )
 
 //go:embed templates
@@ -113,6 +114,7 @@ func (s *site) layout(v *visit, p page) layout {
 // changes that.
 func liveness(u *url.URL) (refresh bool, other string) {
 	q := u.Query()
+	q.Del("key") // see withoutKey
 	if refresh = q.Get(refreshSwitch) != "off"; refresh {
 		q.Set(refreshSwitch, "off")
 	} else {
@@ -133,6 +135,7 @@ var kinds = []struct {
 	{proget.ErrUnauthenticated, http.StatusUnauthorized, "Please sign in"},
 	{proget.ErrDenied, http.StatusForbidden, "No permission"},
 	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge, "Too large"},
+	{proget.ErrThrottled, http.StatusTooManyRequests, "Too many attempts"},
 	{proget.ErrNoSpace, http.StatusInsufficientStorage, "Storage is full"},
 	{proget.ErrUnavailable, http.StatusServiceUnavailable, "Temporarily unavailable"},
 	{proget.ErrStale, http.StatusServiceUnavailable, "Temporarily unavailable"},
@@ -159,8 +162,11 @@ func (s *site) fail(v *visit, err error) {
 		log = s.Logger.ErrorContext
 	}
 	log(ctx, "a page could not be shown", "method", v.Method, "path", v.URL.Path, "status", e.Status, "error", err)
-	if e.Status == http.StatusServiceUnavailable {
+	switch e.Status {
+	case http.StatusServiceUnavailable:
 		v.w.Header().Set("Retry-After", "2")
+	case http.StatusTooManyRequests:
+		v.w.Header().Set("Retry-After", strconv.Itoa(auth.RetryAfter(err)))
 	}
 	if e.Status == http.StatusForbidden && !v.id.Anonymous() {
 		e.SignIn = signInURL(v.comeBack())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/proget-go/ha/proget"
@@ -41,10 +42,14 @@ func (s *site) signInForm(v *visit, status int, view signInView) error {
 func (s *site) signIn(v *visit) error {
 	view := signInView{User: v.PostFormValue("user"), Return: safeReturn(v.PostFormValue("return"))}
 	secure := strings.HasPrefix(s.BaseURL(v.client), "https:")
-	cookie, err := s.Authority.SignIn(v.Context(), view.User, v.PostFormValue("password"), secure)
-	if errors.Is(err, proget.ErrUnauthenticated) {
+	cookie, err := s.Authority.SignIn(v.Request, view.User, v.PostFormValue("password"), secure)
+	if throttled := errors.Is(err, proget.ErrThrottled); throttled || errors.Is(err, proget.ErrUnauthenticated) {
 		s.Logger.WarnContext(v.Context(), "a sign-in was refused", "user", v.PostFormValue("user"), "remote", v.RemoteAddr, "forwarded", v.Header.Get("X-Forwarded-For"))
 		view.Message = proget.Message(err)
+		if throttled {
+			v.w.Header().Set("Retry-After", strconv.Itoa(auth.RetryAfter(err)))
+			return s.signInForm(v, http.StatusTooManyRequests, view)
+		}
 		return s.signInForm(v, http.StatusUnauthorized, view)
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -35,6 +36,9 @@ func (s *site) createStorage(v *visit) error {
 	name, url := v.PostFormValue("name"), v.PostFormValue("url")
 	_, err := s.Cluster.AddStorage(v.Context(), name, url, v.id.Principal)
 	if r, ok := refused(err); ok {
+		if strings.Contains(url, "@") {
+			url = "" // there may be a password in it
+		}
 		return s.storages(v, storagesView{refusal: r, Name: name, URL: url})
 	}
 	if err != nil {

@@ -82,13 +82,24 @@ func (s *site) refuseForgery(r *http.Request) error {
 // a form cannot be sent again, the page it was on.
 func (v *visit) comeBack() string {
 	if v.Method == http.MethodGet || v.Method == http.MethodHead {
-		return v.URL.RequestURI()
+		return withoutKey(v.URL)
 	}
 	from, err := url.Parse(v.Referer())
 	if err != nil || from.Host != v.Host {
 		return "/feeds"
 	}
-	return from.RequestURI()
+	return withoutKey(from)
+}
+
+// withoutKey returns path and query of a page without the API key that it may have
+// been asked for with: pages do not repeat keys.
+func withoutKey(u *url.URL) string {
+	q := u.Query()
+	if !q.Has("key") {
+		return u.RequestURI()
+	}
+	q.Del("key")
+	return (&url.URL{Path: u.Path, RawQuery: q.Encode()}).RequestURI()
 }
 
 // redirect sends the visitor to another page of this site with GET.

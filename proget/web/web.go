@@ -73,9 +73,18 @@ type site struct {
 	guard  *http.CrossOriginProtection
 }
 
-// New returns the handler of the pages. It owns "/" and everything below that
-// nothing else takes.
-func New(c Config) (http.Handler, error) {
+// Pages serve all pages. They own "/" and everything below that nothing else
+// takes.
+type Pages struct {
+	http.Handler
+	patterns []string
+}
+
+// Patterns returns those of all pages, as http.ServeMux has them.
+func (p *Pages) Patterns() []string { return p.patterns }
+
+// New returns the pages.
+func New(c Config) (*Pages, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -94,11 +103,16 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET "+assetPath+"{file}", s.assets)
-	for _, r := range s.routes() {
-		mux.Handle(r.pattern, s.adapt(r.serve))
+	p := &Pages{Handler: withHeaders(mux)}
+	handle := func(pattern string, h http.Handler) {
+		mux.Handle(pattern, h)
+		p.patterns = append(p.patterns, pattern)
 	}
-	return withHeaders(mux), nil
+	handle("GET "+assetPath+"{file}", s.assets)
+	for _, r := range s.routes() {
+		handle(r.pattern, s.adapt(r.serve))
+	}
+	return p, nil
 }
 
 func (c *Config) check() error {
@@ -196,6 +210,7 @@ func withHeaders(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY") // for browsers that know no frame-ancestors
 		h.Set("Referrer-Policy", "same-origin")
 		next.ServeHTTP(w, r)
 	})

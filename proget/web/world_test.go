@@ -67,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	ring, err := auth.ParseKeyring(auth.NewEncryptionKey())
 	require.NoError(t, err)
 	types := []feed.Type{demoType()}
-	authority := auth.New(w.store, ring)
+	authority := auth.New(w.store, ring, nil)
 	w.catalog = catalog.New(w.store, types, nil)
 	w.publisher = publish.New(w.store, storage.NewSet(blobs, nil), types, &publish.Options{Logger: log})
 	w.registry = cluster.New(w.store, blobs, cluster.Options{Name: "web1", Roles: []string{"web"}, Fingerprints: ring.Fingerprints(),

@@ -50,7 +50,7 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 	opener := &azureblob.URLOpener{MakeClient: b.connect, ServiceURLOptions: *azureblob.NewDefaultServiceURLOptions()}
 	opened, err := opener.OpenBucketURL(ctx, u)
 	if err != nil {
-		return nil, proget.Errorf(proget.ErrInvalid, "%s: %v; set %s", u.Redacted(), err, credentials)
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: %v; set %s", u.Scheme+"://"+u.Host, err, credentials)
 	}
 	bucket := &storage.Bucket{Bucket: opened, Status: status}
 	if b.key != nil {

@@ -42,7 +42,7 @@ func open(ctx context.Context, u *url.URL) (*store.Bucket, error) {
 	opened, err := blob.OpenBucket(ctx, u.String())
 	if err != nil {
 		said := strings.TrimPrefix(err.Error(), "open bucket "+u.String()+": ")
-		return nil, proget.Errorf(proget.ErrInvalid, "%s: %s", u.Redacted(), said)
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: %s", u.Scheme+"://"+u.Host, said)
 	}
 	var client *storage.Client
 	if opened.As(&client) {

@@ -53,7 +53,7 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 	opened, err := opener.OpenBucketURL(ctx, u)
 	if err != nil {
 		said := strings.TrimPrefix(err.Error(), "open bucket "+u.String()+": ")
-		return nil, proget.Errorf(proget.ErrInvalid, "%s: %s", u.Redacted(), said)
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: %s", u.Scheme+"://"+u.Host, said)
 	}
 	if e := u.Query().Get("endpoint"); e != "" && !strings.HasPrefix(e, "http://") && !strings.HasPrefix(e, "https://") {
 		return nil, proget.Errorf(proget.ErrInvalid, "endpoint=%s: write https://host or http://host:port", e)
@@ -61,7 +61,7 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 	b := &bucket{name: u.Host, checksum: opener.Options.RequestChecksumCalculation}
 	opened.As(&b.client)
 	if b.client.Options().Region == "" {
-		return nil, proget.Errorf(proget.ErrInvalid, "%s: add region=… (any, if the endpoint is not Amazon's), or set AWS_REGION", u.Redacted())
+		return nil, proget.Errorf(proget.ErrInvalid, "%s: add region=… (any, if the endpoint is not Amazon's), or set AWS_REGION", u.Scheme+"://"+u.Host)
 	}
 	if _, err := b.client.Options().Credentials.Retrieve(ctx); err != nil {
 		return nil, proget.Errorf(proget.ErrUnavailable, "s3://%s: there are no credentials; set %s", b.name, credentials)

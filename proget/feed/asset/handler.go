@@ -19,10 +19,10 @@ type handler struct{ services feed.Services }
 
 var _ feed.Handler = (*handler)(nil)
 
-// Task implements feed.Handler.
-func (h *handler) Task(r *feed.Request) proget.Task {
+// Operation implements feed.Handler.
+func (h *handler) Operation(r *feed.Request) feed.Operation {
 	a, _ := parse(r.Method, r.Path)
-	return a.task()
+	return a
 }
 
 // Vet implements feed.Vetter.

@@ -6,26 +6,46 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // An action is what a request asks for.
-type action int
+type action = feed.Operation
 
 const (
-	unknown action = iota
-	getContent
-	createContent
-	putContent
-	replaceContent
-	deleteContent
-	listFolder
-	makeFolder
-	deleteItem
-	exportFolder
-	importArchive
-	getMetadata
-	setMetadata
+	unknown action = ""
+
+	getContent     action = "getContent"
+	createContent  action = "createContent"
+	putContent     action = "putContent"
+	replaceContent action = "replaceContent"
+	deleteContent  action = "deleteContent"
+	listFolder     action = "listFolder"
+	makeFolder     action = "makeFolder"
+	deleteItem     action = "deleteItem"
+	exportFolder   action = "exportFolder"
+	importArchive  action = "importArchive"
+	getMetadata    action = "getMetadata"
+	setMetadata    action = "setMetadata"
 )
+
+// operations are the actions, with the permission that each needs.
+var operations = feed.Operations{
+	getContent:   proget.TaskView,
+	listFolder:   proget.TaskView,
+	exportFolder: proget.TaskView,
+	getMetadata:  proget.TaskView,
+
+	createContent:  proget.TaskPublish,
+	putContent:     proget.TaskPublish,
+	replaceContent: proget.TaskPublish,
+	makeFolder:     proget.TaskPublish,
+	importArchive:  proget.TaskPublish,
+	setMetadata:    proget.TaskPublish,
+
+	deleteContent: proget.TaskManage,
+	deleteItem:    proget.TaskManage,
+}
 
 // routes are the actions by method and the first segment of the path.
 var routes = map[string]map[string]action{
@@ -46,14 +66,4 @@ func parse(method, escaped string) (a action, text string) {
 		return unknown, ""
 	}
 	return routes[first][method], text
-}
-
-func (a action) task() proget.Task {
-	switch a {
-	case createContent, putContent, replaceContent, makeFolder, importArchive, setMetadata:
-		return proget.TaskPublish
-	case deleteContent, deleteItem:
-		return proget.TaskManage
-	}
-	return proget.TaskView
 }

@@ -4,21 +4,36 @@ import (
 	"net/http"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // An action is what a request asks for.
-type action int
+type action = feed.Operation
 
 const (
-	unknown action = iota
-	browse
-	getFile
-	getMetadata
-	putFile
-	putChecksum
-	putMetadata
-	remove
+	unknown action = ""
+
+	browse      action = "browse"
+	getFile     action = "getFile"
+	getMetadata action = "getMetadata"
+	putFile     action = "putFile"
+	putChecksum action = "putChecksum"
+	putMetadata action = "putMetadata"
+	remove      action = "remove"
 )
+
+// operations are the actions, with the permission that each needs.
+var operations = feed.Operations{
+	browse:      proget.TaskView,
+	getFile:     proget.TaskView,
+	getMetadata: proget.TaskView,
+
+	putFile:     proget.TaskPublish,
+	putChecksum: proget.TaskPublish,
+	putMetadata: proget.TaskPublish,
+
+	remove: proget.TaskManage,
+}
 
 // A route is a parsed request.
 type route struct {
@@ -73,14 +88,4 @@ func parseFolder(method string, segments []string) route {
 		return route{action: remove, segments: segments}
 	}
 	return route{}
-}
-
-func (rt route) task() proget.Task {
-	switch rt.action {
-	case putFile, putChecksum, putMetadata:
-		return proget.TaskPublish
-	case remove:
-		return proget.TaskManage
-	}
-	return proget.TaskView
 }

@@ -17,7 +17,7 @@ func (h *handler) login(w http.ResponseWriter, r *feed.Request, rt route) error 
 	if err != nil || json.Unmarshal(text, &body) != nil || body.Name != rt.arg {
 		return proget.WrapError(proget.ErrInvalid, err, "The body does not name the user and the password.")
 	}
-	token, err := h.services.Tokens.Token(r.Context(), body.Name, body.Password)
+	token, err := h.services.Tokens.Token(r.Request, body.Name, body.Password)
 	if err != nil {
 		return err
 	}

@@ -6,47 +6,60 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // An action is what a request asks for.
-type action int
+type action = feed.Operation
 
 const (
-	unknown action = iota
-	root
-	ping
-	whoami
-	profile
-	login
-	logout
-	search
-	auditBulk
-	auditFull
-	getPackage
-	getVersion
-	getTarball
-	putPackage
-	editPackage
-	deletePackage
-	deleteTarball
-	getTags
-	putTag
-	deleteTag
+	unknown action = ""
+
+	root          action = "root"
+	ping          action = "ping"
+	whoami        action = "whoami"
+	profile       action = "profile"
+	login         action = "login"
+	logout        action = "logout"
+	search        action = "search"
+	auditBulk     action = "auditBulk"
+	auditFull     action = "auditFull"
+	getPackage    action = "getPackage"
+	getVersion    action = "getVersion"
+	getTarball    action = "getTarball"
+	putPackage    action = "putPackage"
+	editPackage   action = "editPackage"
+	deletePackage action = "deletePackage"
+	deleteTarball action = "deleteTarball"
+	getTags       action = "getTags"
+	putTag        action = "putTag"
+	deleteTag     action = "deleteTag"
 )
 
-// tasks are the permissions that actions need; what is not here needs
-// proget.TaskView.
-var tasks = map[action]proget.Task{
-	ping: proget.TaskNone, login: proget.TaskNone, logout: proget.TaskNone,
-	putPackage: proget.TaskPublish, putTag: proget.TaskPublish, deleteTag: proget.TaskPublish,
-	editPackage: proget.TaskManage, deletePackage: proget.TaskManage, deleteTarball: proget.TaskManage,
-}
+// operations are the actions, with the permission that each needs.
+var operations = feed.Operations{
+	root:       proget.TaskView,
+	whoami:     proget.TaskView,
+	profile:    proget.TaskView,
+	search:     proget.TaskView,
+	auditBulk:  proget.TaskView,
+	auditFull:  proget.TaskView,
+	getPackage: proget.TaskView,
+	getVersion: proget.TaskView,
+	getTarball: proget.TaskView,
+	getTags:    proget.TaskView,
 
-func (rt route) task() proget.Task {
-	if task, ok := tasks[rt.action]; ok {
-		return task
-	}
-	return proget.TaskView
+	ping:   proget.TaskNone,
+	login:  proget.TaskNone,
+	logout: proget.TaskNone,
+
+	putPackage: proget.TaskPublish,
+	putTag:     proget.TaskPublish,
+	deleteTag:  proget.TaskPublish,
+
+	editPackage:   proget.TaskManage,
+	deletePackage: proget.TaskManage,
+	deleteTarball: proget.TaskManage,
 }
 
 // A route is a parsed request.

@@ -70,8 +70,10 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if req.Base == "" {
 		req.Base = "http://" + r.Host + "/nuget/main"
 	}
+	task, err := w.typ.Operations.Task(w.handler.Operation(req))
+	require.NoError(w.t, err)
 	w.mu.Lock()
-	w.tasks = append(w.tasks, w.handler.Task(req))
+	w.tasks = append(w.tasks, task)
 	w.mu.Unlock()
 	if err := w.handler.ServeFeed(rw, req); err != nil {
 		w.typ.WriteError(rw, r, status(err), message(err), err)

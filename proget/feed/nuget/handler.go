@@ -25,9 +25,9 @@ type handler struct {
 
 var _ feed.Handler = (*handler)(nil)
 
-// Task implements feed.Handler.
-func (h *handler) Task(r *feed.Request) proget.Task {
-	return parseRequest(r.Mount, r.Method, r.Path).task()
+// Operation implements feed.Handler.
+func (h *handler) Operation(r *feed.Request) feed.Operation {
+	return parseRequest(r.Mount, r.Method, r.Path).action
 }
 
 // ServeFeed implements feed.Handler.

@@ -51,6 +51,7 @@ func engine(opts *Options) feed.Type {
 		NameKey:         nameKey,
 		VersionKey:      versionKey,
 		CompareVersions: compareVersions,
+		Operations:      operations,
 		Inspect:         inspect,
 		Summary:         summary,
 		Modern:          needsSemVer2,

@@ -7,39 +7,71 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // An action is what a request asks for.
-type action int
+type action = feed.Operation
 
 // The actions. The zero value stands for a URL that means nothing.
 const (
-	unknown action = iota
-	serviceIndex
-	contentVersions
-	contentPackage
-	contentNuspec
-	contentReadme
-	contentIcon
-	contentLicense
-	registrationIndex
-	registrationPage
-	registrationLeaf
-	catalogFile
-	searchPackages
-	autocomplete
-	v2Service
-	v2Metadata
-	v2Packages
-	v2Find
-	v2Search
-	v2Updates
-	v2Entry
-	pushPackage
-	unlistVersion
-	relistVersion
-	symbolFile
+	unknown action = ""
+
+	serviceIndex      action = "serviceIndex"
+	contentVersions   action = "contentVersions"
+	contentPackage    action = "contentPackage"
+	contentNuspec     action = "contentNuspec"
+	contentReadme     action = "contentReadme"
+	contentIcon       action = "contentIcon"
+	contentLicense    action = "contentLicense"
+	registrationIndex action = "registrationIndex"
+	registrationPage  action = "registrationPage"
+	registrationLeaf  action = "registrationLeaf"
+	catalogFile       action = "catalogFile"
+	searchPackages    action = "searchPackages"
+	autocomplete      action = "autocomplete"
+	v2Service         action = "v2Service"
+	v2Metadata        action = "v2Metadata"
+	v2Packages        action = "v2Packages"
+	v2Find            action = "v2Find"
+	v2Search          action = "v2Search"
+	v2Updates         action = "v2Updates"
+	v2Entry           action = "v2Entry"
+	pushPackage       action = "pushPackage"
+	unlistVersion     action = "unlistVersion"
+	relistVersion     action = "relistVersion"
+	symbolFile        action = "symbolFile"
 )
+
+// operations are the actions, with the permission that each needs.
+var operations = feed.Operations{
+	serviceIndex:      proget.TaskView,
+	contentVersions:   proget.TaskView,
+	contentPackage:    proget.TaskView,
+	contentNuspec:     proget.TaskView,
+	contentReadme:     proget.TaskView,
+	contentIcon:       proget.TaskView,
+	contentLicense:    proget.TaskView,
+	registrationIndex: proget.TaskView,
+	registrationPage:  proget.TaskView,
+	registrationLeaf:  proget.TaskView,
+	catalogFile:       proget.TaskView,
+	searchPackages:    proget.TaskView,
+	autocomplete:      proget.TaskView,
+	v2Service:         proget.TaskView,
+	v2Metadata:        proget.TaskView,
+	v2Packages:        proget.TaskView,
+	v2Find:            proget.TaskView,
+	v2Search:          proget.TaskView,
+	v2Updates:         proget.TaskView,
+	v2Entry:           proget.TaskView,
+	symbolFile:        proget.TaskView,
+
+	pushPackage: proget.TaskPublish,
+
+	unlistVersion: proget.TaskManage,
+	relistVersion: proget.TaskManage,
+}
 
 // A hive is a set of registrations, named by its folder in URLs. The protocol
 // has a third one, "gzipped", which any hive is for a client that accepts it.
@@ -61,17 +93,6 @@ type route struct {
 	upper   string
 	file    string // of the catalog
 	count   bool   // of a collection of version 2: only the number
-}
-
-// task returns the permission that the route needs.
-func (r route) task() proget.Task {
-	switch r.action {
-	case pushPackage:
-		return proget.TaskPublish
-	case unlistVersion, relistVersion:
-		return proget.TaskManage
-	}
-	return proget.TaskView
 }
 
 // parseRequest understands a request to a feed, or to its symbol server.

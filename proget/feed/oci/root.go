@@ -137,7 +137,7 @@ func challenge(base string, r *http.Request) string {
 		return header
 	}
 	actions := "pull"
-	switch rt.action.task() {
+	switch operations[rt.action] {
 	case proget.TaskPublish:
 		actions = "pull,push"
 	case proget.TaskManage:

@@ -9,26 +9,46 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // An action is what a request asks for.
-type action int
+type action = feed.Operation
 
 const (
-	unknown action = iota
-	getManifest
-	putManifest
-	deleteManifest
-	getBlob
-	deleteBlob
-	startUpload
-	uploadStatus
-	uploadChunk
-	finishUpload
-	cancelUpload
-	listTags
-	listReferrers
+	unknown action = ""
+
+	getManifest    action = "getManifest"
+	putManifest    action = "putManifest"
+	deleteManifest action = "deleteManifest"
+	getBlob        action = "getBlob"
+	deleteBlob     action = "deleteBlob"
+	startUpload    action = "startUpload"
+	uploadStatus   action = "uploadStatus"
+	uploadChunk    action = "uploadChunk"
+	finishUpload   action = "finishUpload"
+	cancelUpload   action = "cancelUpload"
+	listTags       action = "listTags"
+	listReferrers  action = "listReferrers"
 )
+
+// operations are the actions, with the permission that each needs.
+var operations = feed.Operations{
+	getManifest:   proget.TaskView,
+	getBlob:       proget.TaskView,
+	listTags:      proget.TaskView,
+	listReferrers: proget.TaskView,
+
+	putManifest:  proget.TaskPublish,
+	startUpload:  proget.TaskPublish,
+	uploadStatus: proget.TaskPublish,
+	uploadChunk:  proget.TaskPublish,
+	finishUpload: proget.TaskPublish,
+	cancelUpload: proget.TaskPublish,
+
+	deleteManifest: proget.TaskManage,
+	deleteBlob:     proget.TaskManage,
+}
 
 // routes are the ends of paths, below the repository's name, with their actions
 // by method; "*" stands for the argument.
@@ -42,21 +62,6 @@ var routes = []struct {
 	{[]string{"manifests", "*"}, map[string]action{http.MethodGet: getManifest, http.MethodPut: putManifest, http.MethodDelete: deleteManifest}},
 	{[]string{"tags", "list"}, map[string]action{http.MethodGet: listTags}},
 	{[]string{"referrers", "*"}, map[string]action{http.MethodGet: listReferrers}},
-}
-
-// tasks are the permissions that actions need; what is not here needs
-// proget.TaskView.
-var tasks = map[action]proget.Task{
-	putManifest: proget.TaskPublish, startUpload: proget.TaskPublish, uploadStatus: proget.TaskPublish,
-	uploadChunk: proget.TaskPublish, finishUpload: proget.TaskPublish, cancelUpload: proget.TaskPublish,
-	deleteManifest: proget.TaskManage, deleteBlob: proget.TaskManage,
-}
-
-func (a action) task() proget.Task {
-	if task, ok := tasks[a]; ok {
-		return task
-	}
-	return proget.TaskView
 }
 
 // A route is a parsed request.

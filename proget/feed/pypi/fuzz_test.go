@@ -112,7 +112,7 @@ func FuzzRoutes(f *testing.F) {
 	f.Add("POST", "legacy/")
 	f.Fuzz(func(t *testing.T, method, path string) {
 		rt := parse(method, path)
-		if (rt.task() == proget.TaskPublish) != (rt.action == uploadForm || rt.action == uploadFile) || strings.Contains(rt.name+rt.arg, "/") {
+		if (operations[rt.action] == proget.TaskPublish) != (rt.action == uploadForm || rt.action == uploadFile) || strings.Contains(rt.name+rt.arg, "/") {
 			t.Fatalf("%s %s: %v", method, path, rt)
 		}
 	})

@@ -26,8 +26,8 @@ type handler struct{ services feed.Services }
 
 var _ feed.Handler = (*handler)(nil)
 
-// Task implements feed.Handler.
-func (h *handler) Task(r *feed.Request) proget.Task { return parse(r.Method, r.Path).task() }
+// Operation implements feed.Handler.
+func (h *handler) Operation(r *feed.Request) feed.Operation { return parse(r.Method, r.Path).action }
 
 // ServeFeed implements feed.Handler.
 func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {

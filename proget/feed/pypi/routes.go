@@ -6,21 +6,35 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // An action is what a request asks for.
-type action int
+type action = feed.Operation
 
 const (
-	unknown action = iota
-	home
-	listProjects
-	getProject
-	getFile
-	getJSON
-	uploadForm
-	uploadFile
+	unknown action = ""
+
+	home         action = "home"
+	listProjects action = "listProjects"
+	getProject   action = "getProject"
+	getFile      action = "getFile"
+	getJSON      action = "getJSON"
+	uploadForm   action = "uploadForm"
+	uploadFile   action = "uploadFile"
 )
+
+// operations are the actions, with the permission that each needs.
+var operations = feed.Operations{
+	home:         proget.TaskView,
+	listProjects: proget.TaskView,
+	getProject:   proget.TaskView,
+	getFile:      proget.TaskView,
+	getJSON:      proget.TaskView,
+
+	uploadForm: proget.TaskPublish,
+	uploadFile: proget.TaskPublish,
+}
 
 // A route is a parsed request.
 type route struct {
@@ -28,14 +42,6 @@ type route struct {
 	name   string // of the project, as the client writes it
 	arg    string // a file or a version; "" if the path names none
 	slash  bool   // the path ends with one
-}
-
-// task returns the permission that a request needs.
-func (rt route) task() proget.Task {
-	if rt.action == uploadForm || rt.action == uploadFile {
-		return proget.TaskPublish
-	}
-	return proget.TaskView
 }
 
 // The first segments of paths. A project of such a name has its JSON document

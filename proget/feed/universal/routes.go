@@ -6,24 +6,42 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // An action is what a request asks for.
-type action int
+type action = feed.Operation
 
 const (
-	unknown action = iota
-	listPackages
-	listVersions
-	download
-	downloadFile
-	upload
-	remove
-	meta
-	search
-	downloadVirtual
-	importPackage
+	unknown action = ""
+
+	listPackages    action = "listPackages"
+	listVersions    action = "listVersions"
+	download        action = "download"
+	downloadFile    action = "downloadFile"
+	upload          action = "upload"
+	remove          action = "remove"
+	meta            action = "meta"
+	search          action = "search"
+	downloadVirtual action = "downloadVirtual"
+	importPackage   action = "importPackage"
 )
+
+// operations are the actions, with the permission that each needs.
+var operations = feed.Operations{
+	listPackages:    proget.TaskView,
+	listVersions:    proget.TaskView,
+	download:        proget.TaskView,
+	downloadFile:    proget.TaskView,
+	meta:            proget.TaskView,
+	search:          proget.TaskView,
+	downloadVirtual: proget.TaskView,
+
+	upload:        proget.TaskPublish,
+	importPackage: proget.TaskPublish,
+
+	remove: proget.TaskManage,
+}
 
 // A route is a parsed request. Groups contain slashes, so paths are read from
 // the right.
@@ -76,14 +94,4 @@ func read(a action, rest string) route {
 
 func looksLikeVersion(s string) bool {
 	return s != "" && s[0] >= '0' && s[0] <= '9' && strings.Count(s, ".") >= 2
-}
-
-func (rt route) task() proget.Task {
-	switch rt.action {
-	case upload, importPackage:
-		return proget.TaskPublish
-	case remove:
-		return proget.TaskManage
-	}
-	return proget.TaskView
 }

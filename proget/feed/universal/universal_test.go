@@ -52,9 +52,9 @@ func TestParse(t *testing.T) {
 		method, path, _ := strings.Cut(request, " ")
 		require.Equal(t, want, parse(method, path), request)
 	}
-	require.Equal(t, proget.TaskPublish, parse("PUT", "upload").task())
-	require.Equal(t, proget.TaskManage, parse("DELETE", "delete/a/1.0.0").task())
-	require.Equal(t, proget.TaskView, parse("PUT", "nothing").task())
+	require.Equal(t, proget.TaskPublish, operations[parse("PUT", "upload").action])
+	require.Equal(t, proget.TaskManage, operations[parse("DELETE", "delete/a/1.0.0").action])
+	require.Empty(t, parse("PUT", "nothing").action)
 }
 
 func TestInspect(t *testing.T) {

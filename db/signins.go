@@ -1,0 +1,81 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// A SignIn is what is remembered of a subject's sign-ins: of an account, a client,
+// or both together.
+type SignIn struct {
+	Failures int64         // since the last success, or since the subject was forgotten
+	Age      time.Duration // of the last of them, by the database's clock
+}
+
+// FindSignIns returns what is remembered of each subject, by subject. Those of
+// which nothing is are not in the map.
+func (s *Store) FindSignIns(ctx context.Context, subjects ...string) (map[string]SignIn, error) {
+	var all map[string]SignIn
+	err := s.read(ctx, func(c *conn) error {
+		all = make(map[string]SignIn)
+		for _, subject := range subjects {
+			var found SignIn
+			var age int64
+			err := c.one(ctx, "FindSignIn", []sql.NamedArg{arg("subject", subject)}, &found.Failures, &age)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			found.Age = time.Duration(age) * time.Microsecond
+			all[subject] = found
+		}
+		return nil
+	})
+	return all, err
+}
+
+// CountSignInFailure counts a failure of a subject, which is forgotten if no other
+// follows for so long.
+func (s *Store) CountSignInFailure(ctx context.Context, subject string, kept time.Duration) error {
+	return s.putSignIn(ctx, subject, 1, kept, func(tx *Tx, named ...sql.NamedArg) (int64, error) {
+		return tx.run(ctx, "CountSignInFailure", named...)
+	})
+}
+
+// ResetSignIn remembers for so long that a subject has signed in.
+func (s *Store) ResetSignIn(ctx context.Context, subject string, kept time.Duration) error {
+	return s.putSignIn(ctx, subject, 0, kept, func(tx *Tx, named ...sql.NamedArg) (int64, error) {
+		return tx.run(ctx, "ResetSignIn", named...)
+	})
+}
+
+// putSignIn updates the row of a subject, or inserts it. Of two that insert it at once, the
+// second comes again.
+func (s *Store) putSignIn(ctx context.Context, subject string, failures int64, kept time.Duration, update func(tx *Tx, named ...sql.NamedArg) (int64, error)) (err error) {
+	for range 2 {
+		err = s.Tx(ctx, func(tx *Tx) error {
+			named := []sql.NamedArg{arg("subject", subject), arg("kept", kept.Microseconds())}
+			n, err := update(tx, named...)
+			if err == nil && n == 0 {
+				_, err = tx.run(ctx, "InsertSignIn", append(named, arg("failures", failures))...)
+			}
+			return err
+		})
+		if !errors.Is(err, proget.ErrConflict) {
+			return err
+		}
+	}
+	return err
+}
+
+// DeleteExpiredSignIns removes what counts for nothing any more.
+func (tx *Tx) DeleteExpiredSignIns(ctx context.Context) error {
+	_, err := tx.run(ctx, "DeleteExpiredSignIns")
+	return err
+}

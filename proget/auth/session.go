@@ -1,0 +1,155 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
+)
+
+// CookieName is the session cookie's name.
+const CookieName = "proget_session"
+
+// TokenLength is how long a token is good.
+const TokenLength = 30 * 24 * time.Hour
+
+// ExchangeLength is how long a token is good that was given for credentials: its
+// holder asks for another by itself.
+const ExchangeLength = time.Hour
+
+// SessionLength is how long a session lasts.
+const SessionLength = 7 * 24 * time.Hour
+
+// session is the inside of a cookie or a token: a user's, or, of a token, an API
+// key's or nobody's.
+type session struct {
+	User    string    `json:"u,omitempty"`
+	Epoch   int64     `json:"e,omitempty"`
+	Key     string    `json:"k,omitempty"` // the key's hash
+	Expires time.Time `json:"x"`
+}
+
+const sessionPurpose = "session"
+
+// SignIn checks a password and returns the session cookie, good on every node.
+func (a *Authority) SignIn(r *http.Request, name, password string, secure bool) (*http.Cookie, error) {
+	u, err := a.CheckPassword(r, name, password)
+	if err != nil {
+		return nil, err
+	}
+	s := session{User: u.Name, Epoch: u.SessionEpoch, Expires: time.Now().Add(SessionLength)}
+	plain, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Cookie{Name: CookieName, Value: a.ring.Seal(sessionPurpose, plain), Path: "/", Expires: s.Expires,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure}, nil
+}
+
+// tokenPrefix tells a token from an API key.
+const tokenPrefix = "pgt_"
+
+const tokenPurpose = "token"
+
+// Token checks a password and returns what a program sends in the place of an
+// API key, good on every node. It can do what its user can, and ends with
+// TokenLength or when the user's password changes.
+func (a *Authority) Token(r *http.Request, name, password string) (string, error) {
+	u, err := a.CheckPassword(r, name, password)
+	if err != nil {
+		return "", err
+	}
+	return a.seal(session{User: u.Name, Epoch: u.SessionEpoch, Expires: time.Now().Add(TokenLength)})
+}
+
+// Exchange returns a token for whoever sent the request, be that nobody. It can do
+// what the credentials can, and ends with them or with ExchangeLength.
+func (a *Authority) Exchange(r *http.Request) (token string, good time.Duration, err error) {
+	id, err := a.Authenticate(r)
+	if err != nil {
+		return "", 0, err
+	}
+	s := session{User: id.User, Expires: time.Now().Add(ExchangeLength)}
+	switch {
+	case id.key != nil:
+		s.Key = id.key.Hash
+	case id.User != "":
+		u, err := a.user(r.Context(), a.memory(), id.User)
+		if err != nil {
+			return "", 0, err
+		}
+		s.Epoch = u.SessionEpoch
+	}
+	token, err = a.seal(s)
+	return token, ExchangeLength, err
+}
+
+func (a *Authority) seal(s session) (string, error) {
+	plain, err := json.Marshal(s)
+	if err != nil {
+		return "", err
+	}
+	return tokenPrefix + a.ring.Seal(tokenPurpose, plain), nil
+}
+
+func (a *Authority) byToken(ctx context.Context, sealed string) (Identity, error) {
+	s, err := a.open(tokenPurpose, sealed)
+	switch {
+	case err != nil:
+		return Identity{}, errKey
+	case s.Key != "":
+		return a.byHash(ctx, s.Key)
+	case s.User == "":
+		return Identity{}, nil
+	}
+	u, err := a.holder(ctx, s)
+	if errors.Is(err, proget.ErrNotFound) {
+		return Identity{}, errKey
+	}
+	return Identity{Principal: proget.Principal{User: u.Name}}, err
+}
+
+// SignOut returns the cookie that ends a session in the browser.
+func SignOut() *http.Cookie {
+	return &http.Cookie{Name: CookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+}
+
+// bySession treats a cookie that is no longer good as no cookie: pages then
+// offer to sign in.
+func (a *Authority) bySession(ctx context.Context, cookie string) (Identity, error) {
+	s, err := a.open(sessionPurpose, cookie)
+	if err != nil {
+		return Identity{}, nil
+	}
+	u, err := a.holder(ctx, s)
+	if errors.Is(err, proget.ErrNotFound) {
+		return Identity{}, nil
+	}
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{Principal: proget.Principal{User: u.Name}, Session: true}, nil
+}
+
+// open returns what a cookie or a token says, or proget.ErrNotFound if it is none
+// or has ended.
+func (a *Authority) open(purpose, sealed string) (s session, err error) {
+	plain, err := a.ring.Open(purpose, sealed)
+	if err != nil || json.Unmarshal(plain, &s) != nil || time.Now().After(s.Expires) {
+		return s, errNoSession
+	}
+	return s, nil
+}
+
+// holder returns whose session it is, or proget.ErrNotFound if it has ended.
+func (a *Authority) holder(ctx context.Context, s session) (db.User, error) {
+	u, err := a.user(ctx, a.memory(), s.User)
+	if err == nil && u.SessionEpoch != s.Epoch {
+		return db.User{}, errNoSession
+	}
+	return u, err
+}

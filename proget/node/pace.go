@@ -1,0 +1,121 @@
+package node
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// contentPolicy is the one of answers that set none of their own: whatever a
+// stranger has uploaded, a browser runs none of it where people are signed in.
+const contentPolicy = "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
+
+// guarded sets what every answer carries, lets no more requests in than the node
+// bears, and ends those whose client stands still.
+func (n *Node) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY") // for browsers that know no frame-ancestors
+		if !probe(r) {
+			defer n.flying.Add(-1)
+			if n.flying.Add(1) > int64(n.cfg.MaxRequests) {
+				n.refuseMore(w, r)
+				return
+			}
+		}
+		p := &pacedWriter{ResponseWriter: w, conn: http.NewResponseController(w), idle: n.cfg.DownloadIdle}
+		p.extend()
+		defer p.extend() // for what is still to be flushed
+		next.ServeHTTP(p, r)
+	})
+}
+
+// probe reports whether the request is one that load balancers or monitoring
+// make, which must not take a busy node for a dead one.
+func probe(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/health") || r.URL.Path == "/metrics"
+}
+
+// refuseMore answers before a request has cost anything, in the plainest form:
+// which protocol's it would be is not known yet.
+func (n *Node) refuseMore(w http.ResponseWriter, r *http.Request) {
+	n.answer(w, r, feed.WriteText, func(http.ResponseWriter, *http.Request) error {
+		return proget.Errorf(proget.ErrUnavailable, "This server has %d requests to serve at once, which is as many as it takes. Try again shortly.", n.cfg.MaxRequests)
+	})
+}
+
+// stretch is of how many bytes an answer a client may take as long as it may stand
+// still; so much is handed to the kernel at a time.
+const stretch = 256 << 10
+
+// pacedWriter ends an answer whose client does not take it: it moves the
+// connection's write deadline ahead with every stretch.
+type pacedWriter struct {
+	http.ResponseWriter
+	conn *http.ResponseController
+	idle time.Duration
+}
+
+func (w *pacedWriter) extend() {
+	_ = w.conn.SetWriteDeadline(time.Now().Add(w.idle)) // unsupported in tests only
+}
+
+// Write implements http.ResponseWriter.
+func (w *pacedWriter) Write(p []byte) (written int, err error) {
+	for {
+		w.extend()
+		n, err := w.ResponseWriter.Write(p[:min(len(p), stretch)])
+		written += n
+		if p = p[n:]; err != nil || len(p) == 0 {
+			return written, err
+		}
+	}
+}
+
+// ReadFrom implements io.ReaderFrom. The reader may be limited, but only once: the
+// kernel sends a file by itself to whom is given a file, or a limited one.
+func (w *pacedWriter) ReadFrom(src io.Reader) (sum int64, err error) {
+	to, ok := w.ResponseWriter.(io.ReaderFrom)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	whole, limited := src.(*io.LimitedReader)
+	for {
+		w.extend()
+		part := &io.LimitedReader{R: src, N: stretch}
+		if limited {
+			part.R, part.N = whole.R, min(whole.N, stretch)
+		}
+		asked := part.N
+		n, err := to.ReadFrom(part)
+		sum += n
+		if limited {
+			whole.N -= n
+		}
+		if err != nil || n < asked || limited && whole.N == 0 {
+			return sum, err
+		}
+	}
+}
+
+// Unwrap is for http.ResponseController.
+func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// pace is what a client still has of the time that it may keep a server waiting
+// for its body: so much at first, and more with every byte.
+type pace struct {
+	spent time.Duration
+	bytes int64
+}
+
+// left is how long the next read may wait.
+func (p *pace) left(idle time.Duration, rate int64) time.Duration {
+	earned := time.Duration(float64(p.bytes) / float64(rate) * float64(time.Second))
+	return min(idle, idle+earned-p.spent)
+}
