@@ -61,9 +61,9 @@ type Tail struct {
 // TailOptions configure a Tail. The zero value is ready to use.
 type TailOptions struct {
 	// Interval is the longest that the next question waits under load, that
-	// is, when more than a few calls shared the last one: more calls then share
-	// the next, and many nodes do not press on the database, which is busy with
-	// one node's questions a twentieth of the time. Default: 1 ms.
+	// is, when calls shared the last one: more calls then share the next, and
+	// many nodes do not press on the database, which is busy with one node's
+	// questions a twentieth of the time. Default: 1 ms.
 	Interval time.Duration
 
 	// Timeout bounds one question. Default: 2 s.
@@ -81,10 +81,6 @@ type question struct {
 	done    chan struct{}
 	err     error
 }
-
-// few callers are served sooner, and the database is not pressed, if their
-// questions do not wait for more to share them.
-const few = 4
 
 // NewTail returns a Tail that has read nothing yet.
 func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
@@ -181,7 +177,7 @@ func (t *Tail) ask() {
 		t.down = q.err
 		t.mu.Unlock()
 		close(q.done)
-		if q.callers > few {
+		if q.callers > 1 {
 			time.Sleep(min(t.opts.Interval, 19*took))
 		}
 	}

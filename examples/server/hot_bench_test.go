@@ -53,16 +53,16 @@ func BenchmarkHot(b *testing.B) {
 	})
 	b.Run("PostgreSQL", func(b *testing.B) {
 		pg := testenv.StartPostgres(b)
-		hot(b, "PostgreSQL", newContest(b, pg, start(b, "-db", pg.NewDatabase(b))), []int{1, 16, 64, 256}, false)
+		hot(b, "PostgreSQL", newContest(b, pg, start(b, "-db", pg.NewDatabase(b), "-encryption-key", key)), []int{1, 16, 64, 256}, false)
 	})
-	b.Run("PostgreSQL, 3 nodes", func(b *testing.B) {
+	b.Run("PostgreSQL, three nodes", func(b *testing.B) {
 		pg := testenv.StartPostgres(b)
-		shared := []string{"-db", pg.NewDatabase(b), "-storage", b.TempDir(), "-encryption-key", key, "-node"}
+		shared := []string{"-db", pg.NewDatabase(b), "-storage", "file://" + b.TempDir(), "-encryption-key", key, "-node"}
 		var nodes []*testenv.Process
 		for n := range 3 {
 			nodes = append(nodes, start(b, append(shared, fmt.Sprint("node", n))...))
 		}
-		hot(b, "PostgreSQL, 3 nodes", newContest(b, pg, nodes...), []int{16, 256}, false)
+		hot(b, "PostgreSQL, three nodes", newContest(b, pg, nodes...), []int{16, 256}, false)
 	})
 }
 
@@ -110,7 +110,7 @@ func BenchmarkDownload(b *testing.B) {
 		bytes       int64
 		connections int
 		target      float64
-	}{{"100KiB", 100 << 10, 16, .4}, {"100MiB", 100 << 20, 2, .9}} {
+	}{{"100KiB", 100 << 10, 16, .4}, {"100MiB", 100 << 20, 8, .9}} {
 		require.NoError(b, pushLarge(b.Context(), c.ours[0].URL, "file"+file.name, file.bytes))
 		b.Run(file.name, func(b *testing.B) {
 			ours, theirs := c.compare(b, question{path: "/upack/universal/download/file" + file.name + "/1.0.0"}, file.connections)

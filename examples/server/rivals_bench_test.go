@@ -149,7 +149,7 @@ func embedded(b *testing.B) *rival { return &rival{Process: start(b), key: apiKe
 
 func onPostgres(b *testing.B) *rival {
 	pg := testenv.StartPostgres(b)
-	return &rival{Process: start(b, "-db", pg.NewDatabase(b)), database: pg, key: apiKey, b: b}
+	return &rival{Process: start(b, "-db", pg.NewDatabase(b), "-encryption-key", key), database: pg, key: apiKey, b: b}
 }
 
 // noise is what nothing can compress.
