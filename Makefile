@@ -18,6 +18,6 @@ check: ## formatting, vet, staticcheck, known vulnerabilities, tidiness, other s
 
 bench: ## measure, beside nginx serving the same bytes, Verdaccio and the distribution registry
 	./scripts/install-bench-deps
-	go test -run '^$$' -bench . -benchtime 2s ./...
+	./scripts/bench
 
 .PHONY: help deps test check bench

@@ -114,7 +114,19 @@ func (s *Store) Close() error {
 	for _, pool := range s.pools.All() {
 		errs = append(errs, pool.Close())
 	}
+	if s.pools.Release != nil {
+		errs = append(errs, s.pools.Release())
+	}
 	return errors.Join(errs...)
+}
+
+// Stamp returns a state of the database: if two are equal, nothing was committed
+// between. ok is false if the engine cannot tell at almost no cost.
+func (s *Store) Stamp() (_ driver.Stamp, ok bool) {
+	if s.pools.Stamp == nil {
+		return driver.Stamp{}, false
+	}
+	return s.pools.Stamp()
 }
 
 // Ping asks the database for its clock: a read that needs no table.

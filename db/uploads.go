@@ -36,26 +36,37 @@ func (s *Store) CreatePartial(ctx context.Context, p *Partial) error {
 
 // HoldBlob keeps the blob of p's size and a digest as if it were an upload of one
 // part, for as long as uploads are kept. It returns proget.ErrNotFound if p's
-// storage has none. It may be repeated.
-func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
+// storage has none. Uploads that the blob came from are given up with the same
+// commit. It may be repeated.
+func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string, done ...string) error {
 	return s.Tx(ctx, func(tx *Tx) error {
-		identity := []sql.NamedArg{arg("sha256", sha256), arg("size", p.Size), arg("storage_id", p.StorageID)}
-		if n, err := tx.run(ctx, "TouchCopy", identity...); err != nil {
-			return err
-		} else if n == 0 {
-			return proget.Errorf(proget.ErrNotFound, "There is no file sha256:%s of %d bytes here.", sha256, p.Size)
+		err := tx.hold(ctx, p, sha256)
+		for _, key := range done {
+			if err == nil {
+				err = tx.forgetPartial(ctx, key)
+			}
 		}
-		n, err := tx.run(ctx, "LockUpload", arg("upload_key", p.Key))
-		if err != nil || n > 0 { // it is held already
-			return err
-		}
-		if _, err := tx.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID),
-			arg("size", p.Size), arg("sums", ""), arg("owner", p.Owner)); err != nil {
-			return err
-		}
-		_, err = tx.run(ctx, "HoldBlob", append(identity, arg("upload_key", p.Key))...)
 		return err
 	})
+}
+
+func (tx *Tx) hold(ctx context.Context, p *Partial, sha256 string) error {
+	identity := []sql.NamedArg{arg("sha256", sha256), arg("size", p.Size), arg("storage_id", p.StorageID)}
+	if n, err := tx.run(ctx, "TouchCopy", identity...); err != nil {
+		return err
+	} else if n == 0 {
+		return proget.Errorf(proget.ErrNotFound, "There is no file sha256:%s of %d bytes here.", sha256, p.Size)
+	}
+	n, err := tx.run(ctx, "LockUpload", arg("upload_key", p.Key))
+	if err != nil || n > 0 { // it is held already
+		return err
+	}
+	if _, err := tx.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID),
+		arg("size", p.Size), arg("sums", ""), arg("owner", p.Owner)); err != nil {
+		return err
+	}
+	_, err = tx.run(ctx, "HoldBlob", append(identity, arg("upload_key", p.Key))...)
+	return err
 }
 
 // FindPartial returns an upload with its parts in the order of their offsets, or

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/proget-go/ha/db/driver"
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/proget"
 )
@@ -20,6 +21,8 @@ func (n *names) Applied(_ int64, entries []proget.Entry) {
 
 // history is a log; a *db.Store is the real one.
 type history map[int64][]proget.Entry
+
+func (history) Stamp() (s driver.Stamp, ok bool) { return s, false }
 
 func (h history) Heads(context.Context) (map[int64]int64, error) {
 	heads := make(map[int64]int64)

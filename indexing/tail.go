@@ -4,15 +4,20 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/driver"
 	"github.com/proget-go/ha/internal/tracing"
 	"github.com/proget-go/ha/proget"
 )
 
 // A Log is where a Tail reads. *db.Store is one.
 type Log interface {
+	// Stamp, if ok, differs after every commit: while it does not, nothing needs
+	// to be asked.
+	Stamp() (s driver.Stamp, ok bool)
 	Heads(ctx context.Context) (map[int64]int64, error)
 	LogAfter(ctx context.Context, feedID, after int64, limit int) ([]proget.Entry, error)
 }
@@ -35,11 +40,14 @@ type Subscriber interface {
 //
 // Concurrent calls share one question to the database: each waits for a
 // question that is asked after it came, so the cost does not grow with the
-// number of requests.
+// number of requests. Where the engine can tell for nothing that there was no
+// commit, no question is asked.
 type Tail struct {
 	log         Log
 	subscribers []Subscriber
 	opts        TailOptions
+
+	current atomic.Pointer[driver.Stamp] // what was applied is at least as new; nil: unknown
 
 	mu      sync.Mutex
 	next    *question // waits to be asked; nil if nobody waits
@@ -53,9 +61,9 @@ type Tail struct {
 // TailOptions configure a Tail. The zero value is ready to use.
 type TailOptions struct {
 	// Interval is the longest that the next question waits under load, that
-	// is, when more than a few calls shared the last one: more calls then share
-	// the next, and many nodes do not press on the database, which is busy with
-	// one node's questions a twentieth of the time. Default: 1 ms.
+	// is, when calls shared the last one: more calls then share the next, and
+	// many nodes do not press on the database, which is busy with one node's
+	// questions a twentieth of the time. Default: 1 ms.
 	Interval time.Duration
 
 	// Timeout bounds one question. Default: 2 s.
@@ -73,10 +81,6 @@ type question struct {
 	done    chan struct{}
 	err     error
 }
-
-// few callers are served sooner, and the database is not pressed, if their
-// questions do not wait for more to share them.
-const few = 4
 
 // NewTail returns a Tail that has read nothing yet.
 func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
@@ -104,6 +108,11 @@ func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
 // stale. After a question failed, Sync says so almost at once until one
 // succeeds: those who can live with stale answers need not wait in line.
 func (t *Tail) Sync(ctx context.Context) (err error) {
+	if now, ok := t.log.Stamp(); ok {
+		if applied := t.current.Load(); applied != nil && *applied == now {
+			return nil
+		}
+	}
 	ctx, end := tracing.Start(ctx, "sync")
 	defer func() { end(err) }()
 	q, down := t.join()
@@ -168,7 +177,7 @@ func (t *Tail) ask() {
 		t.down = q.err
 		t.mu.Unlock()
 		close(q.done)
-		if q.callers > few {
+		if q.callers > 1 {
 			time.Sleep(min(t.opts.Interval, 19*took))
 		}
 	}
@@ -188,6 +197,7 @@ func (t *Tail) take() *question {
 func (t *Tail) catchUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), t.opts.Timeout)
 	defer cancel()
+	stamp, stamped := t.log.Stamp() // before the question: what is committed meanwhile has another
 	heads, err := t.log.Heads(ctx)
 	if err != nil {
 		return err
@@ -209,6 +219,9 @@ func (t *Tail) catchUp() error {
 	}
 	if moved {
 		t.advance(heads)
+	}
+	if stamped {
+		t.current.Store(&stamp)
 	}
 	return nil
 }

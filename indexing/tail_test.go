@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/db/driver"
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/proget"
 )
@@ -31,6 +32,8 @@ func (l *memLog) append(feed int64) int64 {
 	l.heads[feed]++
 	return l.heads[feed]
 }
+
+func (*memLog) Stamp() (s driver.Stamp, ok bool) { return s, false }
 
 func (l *memLog) Heads(ctx context.Context) (map[int64]int64, error) {
 	l.asked.Add(1)

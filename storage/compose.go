@@ -22,7 +22,7 @@ func (s *Store) Compose(ctx context.Context, parts []Blob) (Blob, error) {
 		keys[i] = part.Key
 		whole.Size += part.Size
 	}
-	whole.Key = newBlobKey()
+	whole.Key = s.keys.newBlob()
 	err := s.compose(ctx, whole.Key, keys, parts)
 	if err != nil && err != ErrUnsupported {
 		s.discard(ctx, whole.Key)

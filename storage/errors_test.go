@@ -112,7 +112,7 @@ func (e httpError) HTTPStatusCode() int { return int(e) }
 
 func TestSignedURL(t *testing.T) {
 	t.Parallel()
-	key := newBlobKey()
+	key := new(keys).newBlob()
 	u, err := New(blob.NewBucket(&faulty{}), nil).SignedURL(t.Context(), key, time.Minute, nil)
 	require.NoError(t, err)
 	require.Equal(t, "https://cdn.example/"+key+"?for=1m0s", u.String())

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"strings"
+	"sync"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -21,7 +22,8 @@ const (
 
 // # The layout of keys
 //
-//	blobs/3f/a2/3fa2…          what Put stored: 128 random bits in hex
+//	blobs/3f/a2/3fa2…          what Put stored: 128 random bits in hex, of which a
+//	                           hundred objects in a row share the first 16
 //	probes/node-web-1/91c0…    a probe of the node web-1
 //
 // Keys consist of lower-case letters, digits and hyphens, so that every file
@@ -39,9 +41,27 @@ const (
 // the handles that some NFS servers give out. The digest is in the blob's row,
 // and a check of the bytes has to read them anyway.
 
-// newBlobKey returns the key of an object that does not exist yet.
-func newBlobKey() string {
+// perFolder is how many objects of one store follow each other into a folder: to
+// make a folder durable costs as much as to make a file so, and there are 65,536.
+const perFolder = 100
+
+// keys makes the keys of one store.
+type keys struct {
+	mu     sync.Mutex
+	folder string // the first four digits
+	left   int    // how many more go there
+}
+
+// newBlob returns the key of an object that does not exist yet.
+func (k *keys) newBlob() string {
 	id := newID()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.left == 0 {
+		k.folder, k.left = id[:4], perFolder
+	}
+	k.left--
+	id = k.folder + id[4:]
 	return BlobPrefix + id[:2] + "/" + id[2:4] + "/" + id
 }
 

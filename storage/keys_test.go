@@ -11,8 +11,9 @@ import (
 func TestKeysPassTheirCheck(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
+	made := new(keys)
 	for range 1000 {
-		key := newBlobKey()
+		key := made.newBlob()
 		require.NoError(t, checkKey(key))
 		require.False(t, seen[key])
 		seen[key] = true
@@ -26,9 +27,10 @@ func TestKeysPassTheirCheck(t *testing.T) {
 // change others, and count the length of the whole path.
 func TestKeysAreNamesEverywhere(t *testing.T) {
 	t.Parallel()
-	keys := []string{newBlobKey()}
+	made := new(keys)
+	keys := []string{made.newBlob()}
 	for range 1000 {
-		keys = append(keys, newBlobKey())
+		keys = append(keys, made.newBlob())
 	}
 	for _, node := range []string{"", ".", "..", "con", "AUX", "nul.txt", "com1", "lpt9", "web.", "web ", " ", "a:b", `a\b`, "a~1", "ü☺", "\x00", strings.Repeat("x", 1000)} {
 		keys = append(keys, newProbeKey(node))

@@ -107,7 +107,7 @@ func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (_ Blob,
 	if err := s.checkRoom(ctx, opts.Size); err != nil {
 		return Blob{}, err
 	}
-	key := newBlobKey()
+	key := s.keys.newBlob()
 	if err := s.write(ctx, key, src, opts.ContentType); err != nil {
 		return Blob{}, err
 	}

@@ -123,6 +123,6 @@ func TestDisposition(t *testing.T) {
 func TestNamesNeedAService(t *testing.T) {
 	t.Parallel()
 	s := New(blob.NewBucket(&faulty{}), nil)
-	_, err := s.SignedURL(t.Context(), newBlobKey(), 0, &SignedURLOptions{FileName: "a.zip"})
+	_, err := s.SignedURL(t.Context(), new(keys).newBlob(), 0, &SignedURLOptions{FileName: "a.zip"})
 	require.ErrorIs(t, err, ErrUnsupported)
 }

@@ -41,6 +41,7 @@ type Store struct {
 	service bool   // an object store stands behind the bucket
 	prefix  string // of all keys, when talking to the service itself
 	opts    Options
+	keys    keys
 	buffers sync.Pool // of *[]byte, bufferSize long
 }
 

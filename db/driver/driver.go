@@ -40,7 +40,19 @@ type Pools struct {
 	// remembers them by itself, or is reached through a pooler that forgets them,
 	// leaves it false: closing a connection that holds one waits for the server.
 	Prepare bool
+
+	// Stamp, where an engine has such a thing at almost no cost, returns what
+	// differs after every commit of any process: if two are equal, nothing was
+	// committed between. ok is false while a commit is under way. nil: the
+	// database must be asked.
+	Stamp func() (s Stamp, ok bool)
+
+	// Release, if not nil, is called after the pools were closed.
+	Release func() error
 }
+
+// A Stamp is a state of the database.
+type Stamp [6]uint64
 
 // All returns each pool once.
 func (p Pools) All() []*sql.DB {

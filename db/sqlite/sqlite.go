@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -103,7 +104,13 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	if err != nil {
 		return driver.Pools{}, errors.Join(err, write.Close())
 	}
-	return driver.Pools{Write: write, Read: read, Prepare: true}, nil
+	pools := driver.Pools{Write: write, Read: read, Prepare: true}
+	if index, err := openWALIndex(e.path); err == nil {
+		pools.Stamp, pools.Release = index.Stamp, index.Close
+	} else {
+		slog.DebugContext(ctx, "commits are not seen in shared memory; the database is asked each time", "error", err)
+	}
+	return pools, nil
 }
 
 func (e engine) pool(options string, size int) (*sql.DB, error) {

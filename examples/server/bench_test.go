@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,13 +31,16 @@ import (
 // processor time: what a machine's noise and the client's own work leave
 // comparable.
 
-// contest is this server and an nginx that has copies of some of its answers.
+// contest is this server, of one or several nodes, and an nginx that has copies
+// of some of its answers.
 type contest struct {
-	ours, nginx *testenv.Process
-	root        string // of nginx
+	ours     []*testenv.Process
+	database *testenv.Postgres // nil: embedded
+	nginx    *testenv.Process
+	root     string // of nginx
 }
 
-func newContest(b *testing.B) *contest {
+func newContest(b *testing.B, database *testenv.Postgres, ours ...*testenv.Process) *contest {
 	b.Helper()
 	nginx := testenv.Program(b, "install nginx (Debian: apt-get install nginx-light)", "nginx", "/usr/sbin/nginx")
 	dir, port := b.TempDir(), testenv.FreePort(b)
@@ -49,132 +53,186 @@ http {
 	server { listen 127.0.0.1:%d; root www; }
 }`, port)
 	require.NoError(b, os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf), 0o600))
-	c := &contest{ours: start(b), root: filepath.Join(dir, "www")}
-	c.nginx = testenv.Start(b, fmt.Sprintf("http://127.0.0.1:%d", port), exec.Command(nginx, "-p", dir, "-c", "nginx.conf", "-e", "stderr"))
-	return c
+	return &contest{ours: ours, database: database, root: filepath.Join(dir, "www"),
+		nginx: testenv.Start(b, fmt.Sprintf("http://127.0.0.1:%d", port), exec.Command(nginx, "-p", dir, "-c", "nginx.conf", "-e", "stderr"))}
 }
 
-// copy lets nginx serve what this server answers.
-func (c *contest) copy(b *testing.B, path string) (name string) {
+// A question is what both are asked for.
+type question struct {
+	path      string
+	accept    string // the header; "" for none
+	unchanged bool   // with the ETag of each: the answer is 304
+}
+
+// copy lets nginx serve what this server answers, and returns the question to
+// nginx.
+func (c *contest) copy(b *testing.B, q question) question {
 	b.Helper()
-	resp, err := http.Get(c.ours.URL + path)
+	body, _ := fetch(b, c.ours[0].URL+q.path, q.accept)
+	name := fmt.Sprintf("copy%d", rand.Uint32())
+	require.NoError(b, os.WriteFile(filepath.Join(c.root, name), body, 0o600))
+	return question{path: "/" + name, unchanged: q.unchanged}
+}
+
+func fetch(b *testing.B, url, accept string) (body []byte, tag string) {
+	b.Helper()
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	require.NoError(b, err)
+	if accept != "" {
+		req.Header.Set("Accept", accept)
+	}
+	resp, err := racers.Do(req)
 	require.NoError(b, err)
 	defer resp.Body.Close()
-	require.Equal(b, http.StatusOK, resp.StatusCode, path)
-	f, err := os.Create(filepath.Join(c.root, fmt.Sprintf("copy%d", rand.Uint32())))
+	require.Equal(b, http.StatusOK, resp.StatusCode, url)
+	body, err = io.ReadAll(resp.Body)
 	require.NoError(b, err)
-	_, err = io.Copy(f, resp.Body)
-	require.NoError(b, errors.Join(err, f.Close()))
-	return "/" + filepath.Base(f.Name())
+	return body, resp.Header.Get("ETag")
 }
+
+// request is the question as it goes over the wire.
+func (q question) request(b *testing.B, base string) []byte {
+	b.Helper()
+	text := "GET " + q.path + " HTTP/1.1\r\nHost: " + strings.TrimPrefix(base, "http://") + "\r\n"
+	if q.accept != "" {
+		text += "Accept: " + q.accept + "\r\n"
+	}
+	if q.unchanged {
+		_, tag := fetch(b, base+q.path, q.accept)
+		text += "If-None-Match: " + tag + "\r\n"
+	}
+	return []byte(text + "\r\n")
+}
+
+// A score is what a server has answered.
+type score struct {
+	cpu      time.Duration
+	requests int64
+	bytes    int64
+	times    []time.Duration
+}
+
+func (s *score) perSecond() float64 { return float64(s.requests) / s.cpu.Seconds() }
+
+// quantile returns how long requests took, in milliseconds.
+func (s *score) quantile(q float64) float64 {
+	slices.Sort(s.times)
+	return s.times[int(float64(len(s.times)-1)*q)].Seconds() * 1000
+}
+
+// turn is how long one of them is asked before it is the other's turn.
+const turn, turns = 250 * time.Millisecond, 8
 
 // compare asks both for the same bytes, in turns, and reports what a second of
-// processor time yields: requests, or MiB if the answers are large.
-func (c *contest) compare(b *testing.B, path string, connections int, large bool) {
+// processor time yields, this server's database counted in.
+func (c *contest) compare(b *testing.B, q question, connections int) (ours, theirs score) {
 	b.Helper()
-	copied := c.copy(b, path)
-	var size int64
-	measure := func(p *testing.B, proc *testenv.Process, path string, n int) (cpu time.Duration) {
-		before := proc.CPU(p)
-		size = load(p, proc.URL, path, connections, n)
-		return proc.CPU(p) - before
+	copied := c.copy(b, q)
+	bases := make([]string, len(c.ours))
+	requests := make([][]byte, len(c.ours))
+	for i, p := range c.ours {
+		bases[i], requests[i] = p.URL, q.request(b, p.URL)
 	}
-	measure(b, c.ours, path, connections) // warm
-	measure(b, c.nginx, copied, connections)
-	b.ResetTimer()
-	var ours, theirs time.Duration
-	const turns = 10
-	n := (b.N + turns - 1) / turns
-	for range turns {
-		ours += measure(b, c.ours, path, n)
-		theirs += measure(b, c.nginx, copied, n)
+	copies := [][]byte{copied.request(b, c.nginx.URL)}
+	for i := range turns + 1 { // the first warms up
+		if i == 1 {
+			ours, theirs = score{}, score{}
+		}
+		before := c.cpu(b)
+		ours.load(b, bases, requests, connections)
+		ours.cpu += c.cpu(b) - before
+		before = c.nginx.CPU(b)
+		theirs.load(b, []string{c.nginx.URL}, copies, connections)
+		theirs.cpu += c.nginx.CPU(b) - before
 	}
-	unit, work := "requests/cpu-s", float64(n*turns)
-	if large {
-		unit, work = "MiB/cpu-s", work*float64(size)/(1<<20)
-	}
-	b.ReportMetric(work/ours.Seconds(), unit)
-	b.ReportMetric(work/theirs.Seconds(), "nginx-"+unit)
-	b.ReportMetric(theirs.Seconds()/ours.Seconds(), "of-nginx")
+	b.ReportMetric(ours.perSecond(), "requests/cpu-s")
+	b.ReportMetric(theirs.perSecond(), "nginx-requests/cpu-s")
+	b.ReportMetric(ours.perSecond()/theirs.perSecond(), "of-nginx")
+	b.ReportMetric(ours.quantile(.5), "p50-ms")
+	b.ReportMetric(ours.quantile(.99), "p99-ms")
+	b.ReportMetric(theirs.quantile(.5), "nginx-p50-ms")
+	b.ReportMetric(theirs.quantile(.99), "nginx-p99-ms")
+	b.ReportMetric(0, "ns/op") // of all that was done, which means nothing
+	return ours, theirs
 }
 
-// load sends n requests over some connections and returns the size of a body.
-func load(b *testing.B, base, path string, connections, n int) (size int64) {
+func (c *contest) cpu(b *testing.B) (sum time.Duration) {
+	for _, p := range c.ours {
+		sum += p.CPU(b)
+	}
+	if c.database != nil {
+		sum += c.database.CPU(b)
+	}
+	return sum
+}
+
+// load asks for the length of a turn, over connections that are shared out among
+// the servers.
+func (s *score) load(b *testing.B, bases []string, requests [][]byte, connections int) {
 	b.Helper()
-	address := strings.TrimPrefix(base, "http://")
-	request := []byte("GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\n\r\n")
+	parts := make([]score, connections)
+	end := time.Now().Add(turn)
 	var clients sync.WaitGroup
-	connections = min(connections, n)
-	for i := range connections {
-		share := n / connections
-		if i < n%connections {
-			share++
-		}
+	for i := range parts {
 		clients.Go(func() {
-			got, err := get(address, request, share)
-			if err != nil {
-				b.Errorf("%s%s: %v", base, path, err)
-			}
-			if i == 0 {
-				size = got
+			if err := parts[i].ask(strings.TrimPrefix(bases[i%len(bases)], "http://"), requests[i%len(bases)], end); err != nil {
+				b.Errorf("%s: %v", requests[i%len(bases)], err)
 			}
 		})
 	}
 	clients.Wait()
-	return size
+	for _, p := range parts {
+		s.requests, s.bytes, s.times = s.requests+p.requests, s.bytes+p.bytes, append(s.times, p.times...)
+	}
 }
 
-func get(address string, request []byte, n int) (size int64, err error) {
+// ask asks over one connection, at least once. It reads as little of the answers
+// as it can: the client's work must not be what is measured.
+func (s *score) ask(address string, request []byte, end time.Time) error {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer conn.Close()
 	r := bufio.NewReaderSize(conn, 64<<10)
-	for range n {
+	for first := true; first || time.Now().Before(end); first = false {
+		began := time.Now()
 		if _, err := conn.Write(request); err != nil {
-			return 0, err
+			return err
 		}
-		resp, err := http.ReadResponse(r, nil)
+		n, err := skim(r)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if size, err = io.Copy(io.Discard, resp.Body); err != nil {
-			return 0, err
-		}
-		if resp.StatusCode != http.StatusOK || size != resp.ContentLength {
-			return 0, fmt.Errorf("%s, %d bytes of %d", resp.Status, size, resp.ContentLength)
-		}
+		s.requests, s.bytes, s.times = s.requests+1, s.bytes+n, append(s.times, time.Since(began))
 	}
-	return size, nil
+	return nil
 }
 
-// BenchmarkRegistration asks for a document of 50 versions that is in memory.
-// Each request still waits for an answer of the database about what is new.
-func BenchmarkRegistration(b *testing.B) {
-	c := newContest(b)
-	for n := range 50 {
-		require.Equal(b, http.StatusCreated, push(b, c.ours.URL, testenv.Nupkg(b, "Acme.Lib", fmt.Sprintf("1.%d.0", n))))
+// skim reads an answer of 200 or 304 that says its length.
+func skim(r *bufio.Reader) (size int64, err error) {
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return 0, err
 	}
-	for _, connections := range []int{1, 16, 64, 256} {
-		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
-			c.compare(b, "/nuget/nuget/v3/registration/acme.lib/index.json", connections, false)
-		})
+	if !bytes.Contains(line, []byte(" 200 ")) && !bytes.Contains(line, []byte(" 304 ")) {
+		return 0, fmt.Errorf("answered %q", line)
 	}
-}
-
-// BenchmarkColdRegistration asks for each of many packages once.
-func BenchmarkColdRegistration(b *testing.B) {
-	p := start(b)
-	for n := range b.N {
-		require.Equal(b, http.StatusCreated, push(b, p.URL, testenv.Nupkg(b, fmt.Sprintf("Acme.Lib%d", n), "1.0.0")))
+	for {
+		if line, err = r.ReadSlice('\n'); err != nil {
+			return 0, err
+		}
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			break
+		}
+		if name, value, _ := bytes.Cut(line, []byte(": ")); string(name) == "Content-Length" {
+			if size, err = strconv.ParseInt(string(value), 10, 64); err != nil {
+				return 0, err
+			}
+		}
 	}
-	before := p.CPU(b)
-	b.ResetTimer()
-	for n := range b.N {
-		load(b, p.URL, fmt.Sprintf("/nuget/nuget/v3/registration/acme.lib%d/index.json", n), 1, 1)
-	}
-	b.ReportMetric(float64(b.N)/(p.CPU(b)-before).Seconds(), "requests/cpu-s")
+	return io.CopyN(io.Discard, r, size)
 }
 
 func BenchmarkPush(b *testing.B) {
@@ -184,21 +242,6 @@ func BenchmarkPush(b *testing.B) {
 		require.Equal(b, http.StatusCreated, push(b, p.URL, testenv.Nupkg(b, "Acme.Lib", fmt.Sprintf("1.%d.0", n))))
 	}
 	b.ReportMetric(float64(b.N)/(p.CPU(b)-before).Seconds(), "pushes/cpu-s")
-}
-
-func BenchmarkDownload(b *testing.B) {
-	c := newContest(b)
-	for _, size := range []struct {
-		name  string
-		bytes int64
-	}{{"100KiB", 100 << 10}, {"100MiB", 100 << 20}} {
-		name := "file" + size.name
-		require.NoError(b, pushLarge(b.Context(), c.ours.URL, name, size.bytes))
-		b.Run(size.name, func(b *testing.B) {
-			b.SetBytes(2 * size.bytes)
-			c.compare(b, "/upack/universal/download/"+strings.ToLower(name)+"/1.0.0", 16, true)
-		})
-	}
 }
 
 // pushLarge pushes a universal package whose bytes nothing can compress,

@@ -334,7 +334,7 @@ func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, si
 		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
 	g.Go(func() error { return n.Run(ctx) })
 	g.Go(func() error {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := node.Serve(server, l); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
 		}
 		return nil

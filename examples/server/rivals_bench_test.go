@@ -32,9 +32,10 @@ import (
 // A rival is one of the two servers of a race.
 type rival struct {
 	*testenv.Process
-	base string // of the feed or registry
-	key  string // in the place of a password; "" needs none
-	b    testing.TB
+	database *testenv.Postgres // nil: embedded, or none
+	base     string            // of the feed or registry
+	key      string            // in the place of a password; "" needs none
+	b        testing.TB
 
 	count atomic.Int64 // pieces of work so far
 	cpu   time.Duration
@@ -78,7 +79,7 @@ func (r *rival) turn(b *testing.B, clients, n int, measured bool, work func(n in
 	var mu sync.Mutex
 	var left atomic.Int64
 	left.Store(int64(n))
-	before := r.CPU(b)
+	before := r.used(b)
 	for range clients {
 		all.Go(func() {
 			for left.Add(-1) >= 0 {
@@ -97,8 +98,16 @@ func (r *rival) turn(b *testing.B, clients, n int, measured bool, work func(n in
 	}
 	all.Wait()
 	if measured {
-		r.cpu += r.CPU(b) - before
+		r.cpu += r.used(b) - before
 	}
+}
+
+// used is the processor time of the server and its database.
+func (r *rival) used(b *testing.B) time.Duration {
+	if r.database != nil {
+		return r.CPU(b) + r.database.CPU(b)
+	}
+	return r.CPU(b)
 }
 
 // report tells what a second of the server's processor time yielded, and how long
@@ -111,12 +120,13 @@ func (r *rival) report(b *testing.B, who string) {
 	b.ReportMetric(0, "ns/op") // of all that was done, which means nothing
 }
 
-// race has both do b.N pieces of work by some clients, in turns.
-func race(b *testing.B, clients int, ours, theirs *rival, work func(r *rival, n int64) error) {
+// race has both do so many pieces of work by some clients, in turns, and returns
+// how many times the rival's work this server does per second of processor time.
+func race(b *testing.B, clients, pieces int, ours, theirs *rival, work func(r *rival, n int64) error) (times float64) {
 	b.Helper()
 	const turns = 10
 	for turn := range turns + 1 { // the first warms up
-		n := (b.N + turns - 1) / turns
+		n := pieces / turns
 		if turn == 0 {
 			n = 4 * clients
 		}
@@ -130,11 +140,16 @@ func race(b *testing.B, clients int, ours, theirs *rival, work func(r *rival, n 
 	ours.report(b, "")
 	theirs.report(b, "rival-")
 	b.ReportMetric(theirs.cpu.Seconds()/ours.cpu.Seconds(), "of-rival")
+	return theirs.cpu.Seconds() / ours.cpu.Seconds()
 }
 
-func npmRivals(b *testing.B) (ours, theirs *rival) {
-	p, v := start(b), testenv.StartVerdaccio(b)
-	return &rival{Process: p, base: p.URL + "/npm/npm", key: apiKey, b: b}, &rival{Process: v, base: v.URL, b: b}
+// embedded starts this server on embedded defaults, and onPostgres on a
+// PostgreSQL of its own.
+func embedded(b *testing.B) *rival { return &rival{Process: start(b), key: apiKey, b: b} }
+
+func onPostgres(b *testing.B) *rival {
+	pg := testenv.StartPostgres(b)
+	return &rival{Process: start(b, "-db", pg.NewDatabase(b), "-encryption-key", key), database: pg, key: apiKey, b: b}
 }
 
 // noise is what nothing can compress.
@@ -167,12 +182,23 @@ func (r *rival) publishNPM(name, version string, size int, dependencies map[stri
 // BenchmarkNPM races with Verdaccio, which does not wait for its disk when it
 // publishes; this server does.
 func BenchmarkNPM(b *testing.B) {
-	ours, theirs := npmRivals(b)
+	theirs := &rival{Process: testenv.StartVerdaccio(b), b: b}
+	theirs.base = theirs.URL
+	b.Run("SQLite", func(b *testing.B) { npm(b, "SQLite", embedded(b), theirs, true) })
+	b.Run("PostgreSQL", func(b *testing.B) { npm(b, "PostgreSQL", onPostgres(b), theirs, false) })
+}
+
+func npm(b *testing.B, where string, ours, theirs *rival, all bool) {
+	ours.base = ours.URL + "/npm/npm"
 	b.Run("publish 100 KiB", func(b *testing.B) {
-		race(b, 8, ours, theirs, func(r *rival, n int64) error {
-			return r.publishNPM(fmt.Sprintf("new-%d-%d", b.N, n), "1.0.0", 100<<10, nil)
+		times := race(b, 8, 400, ours, theirs, func(r *rival, n int64) error {
+			return r.publishNPM(fmt.Sprintf("new-%s-%d", strings.ToLower(where), n), "1.0.0", 100<<10, nil)
 		})
+		testenv.Target(b, where+", npm publish of 100 KiB, 8 clients", times, "times Verdaccio", false, 3)
 	})
+	if !all {
+		return
+	}
 	for _, versions := range []int{10, 500} {
 		name := fmt.Sprintf("lib%d", versions)
 		for n := range versions {
@@ -182,7 +208,7 @@ func BenchmarkNPM(b *testing.B) {
 		}
 		for what, accept := range map[string]string{"packument": "application/json", "abbreviated": "application/vnd.npm.install-v1+json"} {
 			b.Run(fmt.Sprintf("%s of %d versions", what, versions), func(b *testing.B) {
-				race(b, 16, ours, theirs, func(r *rival, _ int64) error {
+				race(b, 16, 600, ours, theirs, func(r *rival, _ int64) error {
 					_, err := r.send(http.MethodGet, "/"+name, nil, "Accept", accept)
 					return err
 				})
@@ -196,7 +222,7 @@ func BenchmarkNPM(b *testing.B) {
 				require.NoError(b, r.publishNPM(fmt.Sprintf("cold%d-%d", b.N, n), "1.0.0", 1<<10, nil))
 			}
 		}
-		race(b, 16, ours, theirs, func(r *rival, n int64) error {
+		race(b, 16, 600, ours, theirs, func(r *rival, n int64) error {
 			_, err := r.send(http.MethodGet, fmt.Sprintf("/cold%d-%d", b.N, n%packages), nil)
 			return err
 		})
@@ -205,7 +231,7 @@ func BenchmarkNPM(b *testing.B) {
 		require.NoError(b, r.publishNPM("large", "1.0.0", 100<<10, nil))
 	}
 	b.Run("tarball of 100 KiB", func(b *testing.B) {
-		race(b, 16, ours, theirs, func(r *rival, _ int64) error {
+		race(b, 16, 600, ours, theirs, func(r *rival, _ int64) error {
 			_, err := r.send(http.MethodGet, "/large/-/large-1.0.0.tgz", nil)
 			return err
 		})
@@ -257,14 +283,23 @@ func (r *rival) pushImage(repo, tag string, seed int64, layers int) error {
 
 // BenchmarkOCI races with the distribution registry.
 func BenchmarkOCI(b *testing.B) {
-	p, d := start(b), testenv.StartDistribution(b)
-	ours := &rival{Process: p, base: p.URL + "/v2/docker", key: apiKey, b: b}
-	theirs := &rival{Process: d, base: d.URL + "/v2/docker", b: b}
+	theirs := &rival{Process: testenv.StartDistribution(b), b: b}
+	theirs.base = theirs.URL + "/v2/docker"
+	b.Run("SQLite", func(b *testing.B) { images(b, "SQLite", embedded(b), theirs, true) })
+	b.Run("PostgreSQL", func(b *testing.B) { images(b, "PostgreSQL", onPostgres(b), theirs, false) })
+}
+
+func images(b *testing.B, where string, ours, theirs *rival, all bool) {
+	ours.base = ours.URL + "/v2/docker"
 	b.Run("push of two layers", func(b *testing.B) {
-		race(b, 8, ours, theirs, func(r *rival, n int64) error {
-			return r.pushImage(fmt.Sprintf("new-%d/%d", b.N, n%50), fmt.Sprint(n), int64(b.N)<<32+n, 2)
+		times := race(b, 8, 200, ours, theirs, func(r *rival, n int64) error {
+			return r.pushImage(fmt.Sprintf("new-%s/%d", strings.ToLower(where), n%50), fmt.Sprint(n), int64(len(where))<<32+n, 2)
 		})
+		testenv.Target(b, where+", push of an image of two layers, 8 clients", times, "times the registry", false, 2)
 	})
+	if !all {
+		return
+	}
 	for _, tags := range []int{10, 500} {
 		repo := fmt.Sprintf("lib%d", tags)
 		for n := range tags {
@@ -273,7 +308,7 @@ func BenchmarkOCI(b *testing.B) {
 			}
 		}
 		b.Run(fmt.Sprintf("manifest of %d by tag", tags), func(b *testing.B) {
-			race(b, 16, ours, theirs, func(r *rival, n int64) error {
+			race(b, 16, 600, ours, theirs, func(r *rival, n int64) error {
 				_, err := r.send(http.MethodGet, fmt.Sprintf("/%s/manifests/%d", repo, n%int64(tags)), nil, "Accept", imageType)
 				return err
 			})
@@ -281,7 +316,7 @@ func BenchmarkOCI(b *testing.B) {
 	}
 	layer := digest.FromBytes(noise(0, 100<<10)).String()
 	b.Run("layer of 100 KiB", func(b *testing.B) {
-		race(b, 16, ours, theirs, func(r *rival, _ int64) error {
+		race(b, 16, 600, ours, theirs, func(r *rival, _ int64) error {
 			_, err := r.send(http.MethodGet, "/lib10/blobs/"+layer, nil)
 			return err
 		})

@@ -116,6 +116,40 @@ func (p *Postgres) own(t testing.TB) {
 	}
 }
 
+// CPU returns the processor time that the server and its connections have used.
+func (p *Postgres) CPU(t testing.TB) (sum time.Duration) {
+	t.Helper()
+	p.own(t)
+	onLinux(t)
+	text, err := os.ReadFile(filepath.Join(p.data(), "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	postmaster, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		own, ended, parent := times(t, string(stat))
+		switch {
+		case filepath.Base(filepath.Dir(name)) == first:
+			sum += own + ended
+		case parent == postmaster:
+			sum += own
+		}
+	}
+	return sum
+}
+
 // Stop stops the server as a crash would. The test starts it again.
 func (p *Postgres) Stop(t testing.TB) {
 	t.Helper()

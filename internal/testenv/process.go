@@ -101,29 +101,50 @@ func (p *Process) Log() string { return p.log.String() }
 // CPU returns the processor time that the process has used.
 func (p *Process) CPU(t testing.TB) time.Duration {
 	t.Helper()
-	if runtime.GOOS != "linux" {
-		t.Skip("processor time of another process is read on Linux only")
-	}
-	text := p.proc(t, "stat")
-	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	var ticks int64 // proc(5): utime and stime, of which there are 100 a second
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond
+	onLinux(t)
+	own, _, _ := times(t, p.proc(t, "stat"))
+	return own
 }
 
-// PeakMemory returns the largest resident size so far, in bytes.
-func (p *Process) PeakMemory(t testing.TB) int64 {
+func onLinux(t testing.TB) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		t.Skip("memory of another process is read on Linux only")
+		t.Skip("what another process uses is read on Linux only")
 	}
-	_, rest, _ := strings.Cut(p.proc(t, "status"), "VmHWM:")
+}
+
+// times reads proc(5)'s stat: utime and stime, the same of children that have
+// ended, each in ticks, of which there are 100 a second, and the parent.
+func times(t testing.TB, stat string) (own, ended time.Duration, parent int) {
+	t.Helper()
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	ticks := func(fields []string) (sum time.Duration) {
+		for _, f := range fields {
+			n, err := strconv.ParseInt(f, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += time.Duration(n) * 10 * time.Millisecond
+		}
+		return sum
+	}
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticks(fields[11:13]), ticks(fields[13:15]), parent
+}
+
+// Memory returns the resident size, in bytes.
+func (p *Process) Memory(t testing.TB) int64 { return p.status(t, "VmRSS:") }
+
+// PeakMemory returns the largest resident size so far, in bytes.
+func (p *Process) PeakMemory(t testing.TB) int64 { return p.status(t, "VmHWM:") }
+
+func (p *Process) status(t testing.TB, name string) int64 {
+	t.Helper()
+	onLinux(t)
+	_, rest, _ := strings.Cut(p.proc(t, "status"), name)
 	var kib int64
 	if _, err := fmt.Sscan(rest, &kib); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ type Files struct {
 	log   *slog.Logger
 
 	damaged atomic.Int64
+	small   *small
 
 	mu     sync.Mutex
 	counts map[int64]int64 // downloads not yet in the database, by version id
@@ -34,7 +35,7 @@ type Files struct {
 
 // NewFiles returns a Files over the storages.
 func NewFiles(blobs *storage.Set, store *db.Store, log *slog.Logger) *Files {
-	return &Files{blobs: blobs, db: store, log: log, counts: make(map[int64]int64)}
+	return &Files{blobs: blobs, db: store, log: log, small: newSmall(), counts: make(map[int64]int64)}
 }
 
 func isNotFound(err error) bool    { return errors.Is(err, proget.ErrNotFound) }
@@ -49,11 +50,15 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 			return err
 		}
 	}
-	content, err := whole(r.Context(), f, file, (*storage.Store).OpenBlob)
-	if err != nil {
-		return err
+	body := f.kept(r, file)
+	var content *storage.Reader
+	if body == nil {
+		var err error
+		if content, err = whole(r.Context(), f, file, (*storage.Store).OpenBlob); err != nil {
+			return err
+		}
+		defer content.Close()
 	}
-	defer content.Close()
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("ETag", `"`+file.Digests[proget.SHA256]+`"`)
@@ -65,6 +70,10 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 	var published time.Time
 	if v != nil {
 		published = v.Published
+	}
+	if body != nil {
+		serveKept(w, r.Request, published, body)
+		return nil
 	}
 	// ServeContent hands the kernel an *os.File, which is what Content is on a
 	// file share.

@@ -108,6 +108,33 @@ func TestServe(t *testing.T) {
 	require.EqualValues(t, 1, in.downloads(t, "päckage\r\nx: y"), "one was a download from the beginning to the end")
 }
 
+// TestServeAgain: a small file that was asked for before is answered from memory
+// and looks the same.
+func TestServeAgain(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	v, err := in.publish(t.Context(), "package@1.0")
+	require.NoError(t, err)
+	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark)
+	url := in.serve(t, files, v)
+	first, text := ask(t, "GET", url)
+	for range 3 {
+		again, body := ask(t, "GET", url)
+		require.Equal(t, text, body)
+		for name := range first.Header {
+			if name != "Date" {
+				require.Equal(t, first.Header[name], again.Header[name], name)
+			}
+		}
+		require.Equal(t, first.ContentLength, again.ContentLength)
+	}
+	part, body := ask(t, "GET", url, "Range", "bytes=3-5")
+	require.Equal(t, http.StatusPartialContent, part.StatusCode)
+	require.Equal(t, text[3:6], body)
+	stop(t, files)
+	require.EqualValues(t, 4, in.downloads(t, "package"))
+}
+
 // TestMissingFile: a hole in storage, or a file cut short, is the server's fault,
 // is not counted, and nothing is written before the error.
 func TestMissingFile(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/proget-go/ha/internal/cork"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -179,7 +180,7 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // an error means that the client went away
+		_ = cork.Write(w, r, body) // an error means that the client went away
 	}
 }
 

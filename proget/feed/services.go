@@ -150,8 +150,9 @@ type Uploads interface {
 
 	// Hold keeps the stored file of that size and SHA-256 under a name for some
 	// time, whether or not a version refers to it. It returns proget.ErrNotFound
-	// if there is none in the feed's storage.
-	Hold(ctx context.Context, r UploadRef, by proget.Principal, sha256 string, size int64) error
+	// if there is none in the feed's storage. The finished uploads that it came
+	// from end with the same commit.
+	Hold(ctx context.Context, r UploadRef, by proget.Principal, sha256 string, size int64, done ...UploadRef) error
 
 	// Held returns what is kept under a name, or proget.ErrNotFound.
 	Held(ctx context.Context, r UploadRef) (proget.File, error)

@@ -369,10 +369,15 @@ func readSums(p *db.Partial) (sums storage.Sums, err error) {
 
 // Hold keeps the stored file of that size and SHA-256 under a name for some
 // time, as if it had just been uploaded there, whether or not a version refers to
-// it. It returns proget.ErrNotFound if there is none in the feed's storage.
-func (u *Uploads) Hold(ctx context.Context, r feed.UploadRef, by proget.Principal, sha256 string, size int64) error {
+// it. It returns proget.ErrNotFound if there is none in the feed's storage. The
+// finished uploads that it came from end with the same commit.
+func (u *Uploads) Hold(ctx context.Context, r feed.UploadRef, by proget.Principal, sha256 string, size int64, done ...feed.UploadRef) error {
+	keys := make([]string, len(done))
+	for i, ref := range done {
+		keys[i] = key(ref)
+	}
 	p := &db.Partial{Key: key(r), StorageID: r.Feed.StorageID, Size: size, Owner: by.String()}
-	return u.db.HoldBlob(ctx, p, sha256)
+	return u.db.HoldBlob(ctx, p, sha256, keys...)
 }
 
 // Held returns what is kept under a name, or proget.ErrNotFound.

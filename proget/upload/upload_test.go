@@ -356,7 +356,12 @@ func TestHold(t *testing.T) {
 	for _, u := range []*upload.Uploads{u, other} {
 		require.NoError(t, u.Hold(t.Context(), name, ann, sum, b.Size))
 	}
-	require.ErrorIs(t, u.Hold(t.Context(), name, ann, sum, b.Size+1), proget.ErrNotFound)
+	require.ErrorIs(t, u.Hold(t.Context(), name, ann, sum, b.Size+1, r), proget.ErrNotFound)
+	_, err = u.Size(t.Context(), r)
+	require.NoError(t, err, "what was not held can be tried again")
+	require.NoError(t, u.Hold(t.Context(), name, ann, sum, b.Size, r))
+	_, err = u.Size(t.Context(), r)
+	require.ErrorIs(t, err, proget.ErrNotFound, "the upload is done")
 	c := upkeep.NewCollector(in.db, storage.NewSet(in.blobs, nil), &upkeep.CollectorOptions{Grace: -time.Minute, Logger: dark})
 	require.NoError(t, c.Work(t.Context(), new(proget.Job), new(indexing.Progress)))
 	f, err := other.Held(t.Context(), name)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/proget-go/ha/indexing/search"
 	"github.com/proget-go/ha/indexing/search/bleve"
+	"github.com/proget-go/ha/internal/testenv"
 )
 
 // BenchmarkSearch measures an index of 10,000 and 100,000 packages, and of as
@@ -129,6 +130,10 @@ func benchmarkQueries(b *testing.B, x search.Index, c *corpus, kind string) {
 	b.ReportMetric(float64(b.N)/(cpuTime(b)-cpu).Seconds(), "queries/cpu-s")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 	b.ReportMetric(float64(found)/100, "hits/query")
+	if len(c.documents) == 100_000 && b.N > 100 {
+		testenv.Target(b, "search among 100,000 names, "+kind+": p99", float64(took[len(took)*99/100].Microseconds())/1000, "ms", true, 20)
+		testenv.Target(b, "search among 100,000 names, "+kind+": queries", float64(b.N)/(cpuTime(b)-cpu).Seconds(), "a cpu-s", false, 1000)
+	}
 }
 
 // A corpus is packages whose names and descriptions use words as people do: a

@@ -85,8 +85,8 @@ func (h *handler) mount(w http.ResponseWriter, r *feed.Request, rt route, q url.
 	return true, nil
 }
 
-func (h *handler) hold(r *feed.Request, repo string, d digest.Digest, f proget.File) error {
-	return h.services.Uploads.Hold(r.Context(), held(r.Feed, repo, d), r.Principal, f.Digests[proget.SHA256], f.Size)
+func (h *handler) hold(r *feed.Request, repo string, d digest.Digest, f proget.File, done ...feed.UploadRef) error {
+	return h.services.Uploads.Hold(r.Context(), held(r.Feed, repo, d), r.Principal, f.Digests[proget.SHA256], f.Size, done...)
 }
 
 // created says where a blob is.
@@ -206,10 +206,7 @@ func (h *handler) finish(w http.ResponseWriter, r *feed.Request, repo, id string
 		err = proget.WrapError(proget.ErrInvalid, digestInvalid, "%s", proget.Message(err))
 	}
 	if err == nil {
-		err = h.hold(r, repo, d, proget.File{Size: blob.Size, Digests: blob.Digests})
-	}
-	if err == nil {
-		err = h.services.Uploads.Cancel(r.Context(), ref)
+		err = h.hold(r, repo, d, proget.File{Size: blob.Size, Digests: blob.Digests}, ref)
 	}
 	if err != nil {
 		return err

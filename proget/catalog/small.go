@@ -1,0 +1,115 @@
+package catalog
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/proget-go/ha/internal/cork"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/storage"
+)
+
+const (
+	smallFile  = 256 << 10 // bytes; larger ones the kernel sends for less
+	smallBytes = 32 << 20  // of all that are kept
+	smallSeen  = 8192      // names, with or without their bytes
+)
+
+// small keeps files that are small and were asked for before: to open one costs
+// more than to send it. Objects never change and no key is used twice, so what is
+// kept stays true; its digest was checked.
+type small struct {
+	mu    sync.Mutex
+	files *simplelru.LRU[object, []byte] // nil: was asked for once
+	bytes int
+}
+
+type object struct {
+	storage int64
+	key     string
+}
+
+func newSmall() *small {
+	s := &small{}
+	s.files, _ = simplelru.NewLRU(smallSeen, func(_ object, body []byte) { s.bytes -= len(body) }) // the size is valid
+	return s
+}
+
+// get returns a file's bytes if they are kept; again says that it was asked for
+// before.
+func (s *small) get(of object) (body []byte, again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	body, again = s.files.Get(of)
+	if !again {
+		s.files.Add(of, nil)
+	}
+	return body, again
+}
+
+func (s *small) keep(of object, body []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files.Remove(of)
+	s.files.Add(of, body)
+	s.bytes += len(body)
+	for s.bytes > smallBytes {
+		s.files.RemoveOldest()
+	}
+}
+
+// wantsAll reports whether a request wants all of a file, whatever it has.
+func wantsAll(r *http.Request) bool {
+	for _, name := range []string{"Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	return r.Method == http.MethodGet
+}
+
+// kept returns the bytes of a small file that was asked for before.
+func (f *Files) kept(r *feed.Request, file proget.File) []byte {
+	if file.Size > smallFile || file.Size == 0 || !wantsAll(r.Request) {
+		return nil
+	}
+	of := object{file.StorageID, file.StorageKey}
+	body, again := f.small.get(of)
+	if body != nil || !again {
+		return body
+	}
+	content, err := whole(r.Context(), f, file, (*storage.Store).OpenBlob)
+	if err != nil {
+		return nil // whoever opens it next tells what is wrong
+	}
+	defer content.Close()
+	body = make([]byte, file.Size)
+	if _, err := io.ReadFull(content, body); err != nil {
+		return nil
+	}
+	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != file.Digests[proget.SHA256] {
+		return nil
+	}
+	f.small.keep(of, body)
+	return body
+}
+
+// serveKept is http.ServeContent for a request that wants all.
+func serveKept(w http.ResponseWriter, r *http.Request, published time.Time, body []byte) {
+	h := w.Header()
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if !published.IsZero() {
+		h.Set("Last-Modified", published.UTC().Format(http.TimeFormat))
+	}
+	w.WriteHeader(http.StatusOK)
+	_ = cork.Write(w, r, body) // an error means that the client went away
+}
