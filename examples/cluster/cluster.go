@@ -146,7 +146,7 @@ func (c *cluster) newNode(name, role string) (*process, error) {
 
 // run starts a node's process, whose output goes to a file of its own.
 func (c *cluster) run(p *process) error {
-	args := []string{"run", "-node", p.Name, "-roles", p.Role, "-listen", p.address, "-data", c.options.data}
+	args := []string{"run", "-node", p.Name, "-roles", p.Role, "-listen", p.address, "-data", c.options.data, "-trusted-proxies", "127.0.0.1"}
 	for flag, value := range map[string]string{"-db": p.db, "-storage": p.storage, "-elect": p.elect} {
 		if value != "" {
 			args = append(args, flag, value)

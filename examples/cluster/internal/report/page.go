@@ -48,6 +48,7 @@ type series struct{ Class, Name, Points string }
 type band struct {
 	X, Width, Label float64
 	LabelY          int
+	Anchor          string // of the label: start, or end where there is no room on the right
 	Name, Title     string
 	Height          int
 }
@@ -110,8 +111,12 @@ func (d *drawing) draw(x func(time.Duration) float64, end time.Duration) {
 	d.Height = y + 30
 	for i, f := range d.Faults {
 		to := max(f.To, f.Well)
-		d.Bands = append(d.Bands, band{X: x(f.From), Width: max(1, x(to)-x(f.From)), Label: x(f.From), LabelY: 12 + 16*i, Name: f.Name, Height: y,
-			Title: fmt.Sprintf("%s, from %s to %s", f.Name, short(f.From), short(to))})
+		b := band{X: x(f.From), Width: max(1, x(to)-x(f.From)), Label: x(f.From), LabelY: 12 + 16*i, Anchor: "start", Name: f.Name, Height: y,
+			Title: fmt.Sprintf("%s, from %s to %s", f.Name, short(f.From), short(to))}
+		if b.Label > left+0.75*width {
+			b.Label, b.Anchor = x(to), "end"
+		}
+		d.Bands = append(d.Bands, b)
 	}
 	step := 10 * time.Second
 	for end/step > 12 {
