@@ -62,6 +62,7 @@ func TestSuiteCatches(t *testing.T) {
 		"cache not invalidated":             {[]string{"-only", "web node killed"}, "fit no order of its operations"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := filepath.Join(t.TempDir(), "server")
 			require.NoError(t, variant.Build(t.Context(), server, variant.Broken[name]...))
 			out, err := faults(t, append(tc.args, "-server", server)...)
