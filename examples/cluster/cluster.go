@@ -106,6 +106,14 @@ func (c *cluster) describe() description {
 }
 
 func (c *cluster) start(ctx context.Context) error {
+	err := c.startNodes()
+	if err == nil {
+		c.balancer, err = startBalancer(ctx, c.options, c.nodes)
+	}
+	return err
+}
+
+func (c *cluster) startNodes() error {
 	for i := range c.options.web {
 		if err := c.startNode(fmt.Sprintf("web-%d", i+1), "web"); err != nil {
 			return err
@@ -116,9 +124,7 @@ func (c *cluster) start(ctx context.Context) error {
 			return err
 		}
 	}
-	var err error
-	c.balancer, err = startBalancer(ctx, c.options, c.nodes)
-	return err
+	return nil
 }
 
 func (c *cluster) startNode(name, role string) error {

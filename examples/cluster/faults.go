@@ -45,8 +45,12 @@ type links struct {
 }
 
 // runFaults runs a cluster under load and faults, and judges what its clients were
-// told.
+// told. Each run has a folder of its own.
 func runFaults(ctx context.Context, o options, key secrets) (err error) {
+	o.data = filepath.Join(o.data, "faults-"+time.Now().Format("20060102-150405"))
+	if err := os.MkdirAll(o.data, 0o750); err != nil {
+		return err
+	}
 	s := &suite{cluster: &cluster{options: o, secrets: key}, links: make(map[string]*links)}
 	s.prepare = s.link
 	defer s.close()
@@ -56,39 +60,44 @@ func runFaults(ctx context.Context, o options, key secrets) (err error) {
 	if s.disk, err = newDisk(filepath.Join(o.data, "small-disk")); err != nil {
 		s.noDisk = err.Error()
 	}
+	defer s.stop()
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	defer s.stop()
 	if err := s.awaitReady(ctx); err != nil {
 		return err
 	}
 	s.history = history.New()
-	var running sync.WaitGroup
-	defer running.Wait()
-	loading, endLoad := context.WithCancel(ctx)
-	defer endLoad()
-	watching, endWatch := context.WithCancel(ctx)
-	defer endWatch()
 	s.watch = newWatch(s.history.Now)
-	for _, n := range append(slices.Clone(s.nodes), s.spares...) {
-		running.Go(func() { s.watch.node(watching, n.Name, n.URL) })
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	seen, end := context.WithCancel(ctx)
+	defer end()
+	for _, n := range slices.Concat(s.nodes, s.spares) {
+		watching.Go(func() { s.watch.node(seen, n.Name, n.URL) })
 	}
-	var clients []*load.Client
-	for range o.clients {
-		clients = append(clients, s.client(s.balancer.URL))
+	if err := s.underLoad(ctx, s.torment); err != nil {
+		return err
 	}
-	s.load = load.New(s.history, clients, o.pause)
-	loaded := make(chan struct{})
-	running.Go(func() { defer close(loaded); s.load.Run(loading) })
+	return s.judge(ctx)
+}
 
-	err = s.torment(ctx)
-	endLoad()
-	<-loaded
-	s.report.End = s.history.Now()
-	if err == nil {
-		err = s.judge(ctx)
+// underLoad does something while clients work.
+func (s *suite) underLoad(ctx context.Context, do func(context.Context) error) error {
+	var clients []*load.Client
+	for range s.options.clients {
+		c := s.client(s.balancer.URL)
+		defer c.Close()
+		clients = append(clients, c)
 	}
+	s.load = load.New(s.history, clients, s.options.pause)
+	loading, end := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { s.load.Run(loading) })
+	err := do(ctx)
+	end()
+	running.Wait()
+	s.report.End = s.history.Now()
 	return err
 }
 
@@ -142,15 +151,8 @@ func (s *suite) buildVariants(ctx context.Context) error {
 
 // start starts the nodes and the load balancer, which knows two more web nodes.
 func (s *suite) start(ctx context.Context) error {
-	for i := range s.options.web {
-		if err := s.startNode(fmt.Sprintf("web-%d", i+1), "web"); err != nil {
-			return err
-		}
-	}
-	for i := range s.options.index {
-		if err := s.startNode(fmt.Sprintf("index-%d", i+1), "index"); err != nil {
-			return err
-		}
+	if err := s.startNodes(); err != nil {
+		return err
 	}
 	for i := range 2 {
 		p, err := s.newNode(fmt.Sprintf("web-%d", s.options.web+i+1), "web")
@@ -160,7 +162,7 @@ func (s *suite) start(ctx context.Context) error {
 		s.spares = append(s.spares, p)
 	}
 	var err error
-	s.balancer, err = startBalancer(ctx, s.options, append(slices.Clone(s.nodes), s.spares...))
+	s.balancer, err = startBalancer(ctx, s.options, slices.Concat(s.nodes, s.spares))
 	return err
 }
 

@@ -41,6 +41,8 @@ func TestCannotStart(t *testing.T) {
 	}{
 		"unknown flag":      {[]string{"-colour"}, 2, "-colour"},
 		"no web node":       {[]string{"-web", "0"}, 2, "web node"},
+		"faults, too small": {[]string{"-faults"}, 2, "-faults needs two web nodes"},
+		"faults, injected":  {[]string{"-inject", "failover"}, 2, "name=command"},
 		"listen":            {[]string{"-listen", "here"}, 2, "-listen"},
 		"port in use":       {[]string{"-listen", taken.Addr().String()}, 1, "-listen"},
 		"database":          {[]string{"-db", "mysql://x"}, 1, "web-1 ended at its start: proget: -db: use sqlite:FILE"},

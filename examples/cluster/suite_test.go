@@ -32,13 +32,22 @@ func faults(t *testing.T, args ...string) (out string, err error) {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("%s", text.Bytes())
-			showLogs(t, dir)
+			for _, of := range runs(dir) {
+				showLogs(t, of)
+			}
 		}
 	})
-	page, missing := os.ReadFile(filepath.Join(dir, "faults.html"))
+	require.Len(t, runs(dir), 1, text.String())
+	page, missing := os.ReadFile(filepath.Join(runs(dir)[0], "faults.html"))
 	require.NoError(t, missing, text.String())
 	require.Contains(t, string(page), "<polyline")
 	return text.String(), err
+}
+
+// runs are the folders of runs of the suite.
+func runs(dir string) []string {
+	found, _ := filepath.Glob(filepath.Join(dir, "faults-*")) // the pattern is valid
+	return found
 }
 
 // TestFaults has everything fail that can fail here, each once, under load. The
