@@ -31,7 +31,7 @@ func Backup(ctx context.Context, path, to string) error {
 	if err := vacuumInto(ctx, path, partial); err != nil {
 		return fmt.Errorf("copy the database to %s: %w", partial, err)
 	}
-	if err := sync(partial); err != nil {
+	if err := flush(partial); err != nil {
 		return err
 	}
 	return os.Rename(partial, to)
@@ -47,7 +47,7 @@ func vacuumInto(ctx context.Context, path, to string) error {
 	return err
 }
 
-func sync(path string) error {
+func flush(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err

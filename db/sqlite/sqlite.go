@@ -16,9 +16,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	sqlite3 "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -97,7 +99,7 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	if err != nil {
 		return driver.Pools{}, err
 	}
-	if err := write.PingContext(ctx); err != nil { // creates the file before readers need it
+	if err := e.begin(ctx, write); err != nil { // before readers need the file
 		return driver.Pools{}, errors.Join(err, write.Close())
 	}
 	read, err := e.pool("_pragma=query_only(1)", readers)
@@ -111,6 +113,26 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 		slog.DebugContext(ctx, "commits are not seen in shared memory; the database is asked each time", "error", err)
 	}
 	return pools, nil
+}
+
+// atStart bounds how long opening waits for other processes.
+const atStart = 30 * time.Second
+
+// begin makes the first connection, which makes an empty file a database with a
+// write-ahead log. For that the engine needs the file for itself, and does not wait
+// where several processes begin at once, whatever busy_timeout says.
+func (e engine) begin(ctx context.Context, pool *sql.DB) error {
+	for until := time.Now().Add(atStart); ; {
+		err := pool.PingContext(ctx)
+		if err == nil || e.Classify(err) != driver.Retry || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-time.After(10*time.Millisecond + rand.N(50*time.Millisecond)):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func (e engine) pool(options string, size int) (*sql.DB, error) {

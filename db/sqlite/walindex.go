@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -27,6 +28,9 @@ type walIndex struct {
 	tls  *libc.TLS
 	db   uintptr // *sqlite3
 	head unsafe.Pointer
+
+	mu     sync.RWMutex // the memory is there until closed
+	closed bool
 }
 
 // walVersion begins an index as we know it.
@@ -88,6 +92,11 @@ func at[T any](address uintptr) *T { return *(**T)(unsafe.Pointer(&address)) }
 
 // Stamp implements driver.Pools.Stamp.
 func (w *walIndex) Stamp() (s driver.Stamp, ok bool) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.closed {
+		return s, false
+	}
 	words := (*[2 * len(s)]uint64)(w.head)
 	for i := range s {
 		s[i] = atomic.LoadUint64(&words[i])
@@ -100,8 +109,14 @@ func (w *walIndex) Stamp() (s driver.Stamp, ok bool) {
 	return s, true
 }
 
-// Close implements io.Closer.
+// Close implements io.Closer. A second one does nothing.
 func (w *walIndex) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil
+	}
+	w.closed = true
 	defer w.tls.Close()
 	if rc := lib.Xsqlite3_close(w.tls, w.db); rc != lib.SQLITE_OK {
 		return fmt.Errorf("close the database: code %d", rc)

@@ -60,7 +60,6 @@ backend nodes
     # Reads are safe to repeat; of writes, only those that reached no node.
     retry-on conn-failure empty-response response-timeout 503
     http-request disable-l7-retry unless METH_GET or METH_HEAD
-    http-request set-timeout server 6s if METH_GET or METH_HEAD
     default-server check inter 1s fastinter 250ms fall 2 rise 1 observe layer4 error-limit 2 on-error mark-down
 {{range .Nodes}}    server {{.Name}} {{.Host}}
 {{end}}

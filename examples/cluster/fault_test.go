@@ -75,6 +75,7 @@ type load struct {
 	mu           sync.Mutex
 	acknowledged []string // versions
 	unknown      []string // versions whose push got no clear answer
+	why          []string // it was not clear
 	refused      map[int]int
 	readFailures int // reads of one's own push that gave a wrong answer or none
 	putOff       int // or were told to ask again: 503, or a warning that the answer is old
@@ -115,6 +116,7 @@ func (l *load) record(version string, status int, err error, took time.Duration)
 		l.acknowledged = append(l.acknowledged, version)
 	case err != nil || status >= 500:
 		l.unknown = append(l.unknown, version)
+		l.why = append(l.why, fmt.Sprintf("%s: status %d, error %v", version, status, err))
 	default:
 		l.refused[status]++
 	}
