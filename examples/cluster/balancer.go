@@ -39,6 +39,7 @@ defaults
     timeout client 1m
     timeout server 1m
     timeout http-request 10s
+    timeout http-keep-alive 2m
     timeout queue 30s
     timeout check 2s
     option redispatch 1
@@ -60,6 +61,7 @@ backend nodes
     # Reads are safe to repeat; of writes, only those that reached no node.
     retry-on conn-failure empty-response response-timeout 503
     http-request disable-l7-retry unless METH_GET or METH_HEAD
+    http-request set-timeout server 6s if METH_GET or METH_HEAD
     default-server check inter 1s fastinter 250ms fall 2 rise 1 observe layer4 error-limit 2 on-error mark-down
 {{range .Nodes}}    server {{.Name}} {{.Host}}
 {{end}}

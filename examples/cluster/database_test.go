@@ -147,7 +147,7 @@ func TestLostAnswers(t *testing.T) {
 	require.Positive(t, lost.Load())
 	require.Zero(t, missing+doubled+half)
 	require.Empty(t, l.refused, "no false conflict")
-	require.Empty(t, l.why, "every outcome was found out")
+	require.Empty(t, l.undecided, "every outcome was found out")
 }
 
 // TestBadNetwork: between the nodes and the database, everything is late, nothing

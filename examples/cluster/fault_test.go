@@ -75,7 +75,7 @@ type load struct {
 	mu           sync.Mutex
 	acknowledged []string // versions
 	unknown      []string // versions whose push got no clear answer
-	why          []string // it was not clear
+	undecided    []string // of them, those whose answer says that it is not known
 	refused      map[int]int
 	readFailures int // reads of one's own push that gave a wrong answer or none
 	putOff       int // or were told to ask again: 503, or a warning that the answer is old
@@ -114,9 +114,11 @@ func (l *load) record(version string, status int, err error, took time.Duration)
 	switch {
 	case err == nil && status == http.StatusCreated:
 		l.acknowledged = append(l.acknowledged, version)
-	case err != nil || status >= 500:
+	case err != nil: // the load balancer may end a connection between two requests
 		l.unknown = append(l.unknown, version)
-		l.why = append(l.why, fmt.Sprintf("%s: status %d, error %v", version, status, err))
+	case status >= 500:
+		l.unknown = append(l.unknown, version)
+		l.undecided = append(l.undecided, fmt.Sprintf("%s: status %d", version, status))
 	default:
 		l.refused[status]++
 	}
