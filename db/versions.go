@@ -200,10 +200,11 @@ func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f 
 // violation, which leaves the store as proget.ErrConflict.
 //
 // aliases are those of the first file. known is what FindUpload found, or nil. It may be out of date: the transaction
-// fails then, and its repetition does not trust it.
+// fails then, and its repetition does not trust it. Where ids are used again, as by SQLite, its package's is not trusted: that may be
+// another package by now.
 func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version, aliases []string, known *Upload) (created bool, err error) {
 	trusted := known != nil && tx.attempt == 1
-	if trusted && known.PackageID != 0 {
+	if trusted && known.PackageID != 0 && !tx.reuses {
 		v.PackageID = known.PackageID
 		err = tx.addVersion(ctx, v)
 	} else {
