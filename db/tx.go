@@ -35,7 +35,6 @@ type Tx struct {
 	conn
 	attempt  int // 1 for the first run of the closure
 	classify func(error) driver.Kind
-	reuses   bool // ids of deleted rows
 }
 
 // bind returns a query and its arguments in the engine's own form.
@@ -181,7 +180,7 @@ func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) (unkno
 	defer func() { _ = sqlTx.Rollback() }() // does nothing after a commit
 	c := s.conn(ctx, s.pools.Write)
 	c.exec, c.tx = sqlTx, sqlTx
-	if err := fn(&Tx{conn: c, attempt: attempt, classify: s.drv.Classify, reuses: s.pools.ReusesIDs}); err != nil {
+	if err := fn(&Tx{conn: c, attempt: attempt, classify: s.drv.Classify}); err != nil {
 		return false, err
 	}
 	err = sqlTx.Commit()

@@ -200,11 +200,11 @@ func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f 
 // violation, which leaves the store as proget.ErrConflict.
 //
 // aliases are those of the first file. known is what FindUpload found, or nil. It may be out of date: the transaction
-// fails then, and its repetition does not trust it. Where ids are used again, as by SQLite, its package's is not trusted: that may be
-// another package by now.
+// fails then, and its repetition does not trust it. No
+// engine gives an id to another package.
 func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version, aliases []string, known *Upload) (created bool, err error) {
 	trusted := known != nil && tx.attempt == 1
-	if trusted && known.PackageID != 0 && !tx.reuses {
+	if trusted && known.PackageID != 0 {
 		v.PackageID = known.PackageID
 		err = tx.addVersion(ctx, v)
 	} else {

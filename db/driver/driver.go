@@ -41,10 +41,6 @@ type Pools struct {
 	// leaves it false: closing a connection that holds one waits for the server.
 	Prepare bool
 
-	// ReusesIDs says that a new row may get the id of a deleted one, so that an id
-	// that was read before a transaction says nothing within it.
-	ReusesIDs bool
-
 	// Stamp, where an engine has such a thing at almost no cost, returns what
 	// differs after every commit of any process: if two are equal, nothing was
 	// committed between. ok is false while a commit is under way. nil: the

@@ -106,7 +106,7 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	if err != nil {
 		return driver.Pools{}, errors.Join(err, write.Close())
 	}
-	pools := driver.Pools{Write: write, Read: read, Prepare: true, ReusesIDs: true}
+	pools := driver.Pools{Write: write, Read: read, Prepare: true}
 	if index, err := openWALIndex(e.path); err == nil {
 		pools.Stamp, pools.Release = index.Stamp, index.Close
 	} else {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -19,9 +18,6 @@ import (
 	"github.com/proget-go/ha/internal/netfault"
 )
 
-// errViolation says that something was wrong that must not be.
-var errViolation = errors.New("the cluster broke a promise")
-
 // suite is a run of the fault suite: a cluster, its load, and the faults.
 type suite struct {
 	*cluster
@@ -30,6 +26,7 @@ type suite struct {
 	load    *load.Load
 	watch   *watch
 	spares  []*process // web nodes that the load balancer knows and that do not run
+	clocks  bool       // of nodes can jump
 	next    string     // the binary of the server's next version; "" if there is none
 	noNext  string     // why there is none
 	disk    *disk      // small, for storage; nil if there is none
@@ -132,7 +129,7 @@ func (s *suite) buildVariants(ctx context.Context) error {
 			return err
 		}
 		fmt.Fprintln(os.Stderr, "building the server …")
-		s.options.server, s.options.clocks = filepath.Join(s.options.data, "server.bin"), true
+		s.options.server, s.clocks = filepath.Join(s.options.data, "server.bin"), true
 		if err := variant.Build(ctx, s.options.server, edits...); err != nil {
 			return err
 		}
@@ -195,7 +192,7 @@ func (s *suite) link(p *process) (err error) {
 func through(text string) (*netfault.Proxy, string, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Port() == "" || strings.Contains(u.Host, ",") {
-		return nil, text, nil //nolint:nilerr // the server says what is wrong with it
+		return nil, text, nil // the server says what is wrong with it
 	}
 	p, err := netfault.Listen(u.Host)
 	if err != nil {

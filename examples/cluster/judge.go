@@ -25,7 +25,7 @@ func (s *suite) violate(format string, args ...any) {
 }
 
 // judge looks at everything once all faults are over, checks the history, and
-// writes the report. It returns errViolation if something is wrong.
+// writes the report. It returns an error if a promise was broken.
 func (s *suite) judge(ctx context.Context) error {
 	if err := s.well(ctx, recovery); err != nil {
 		s.violate("At the end: %v.", err)
@@ -240,7 +240,7 @@ func (s *suite) publish() error {
 	}
 	fmt.Printf("\nTimeline %s\nHistory  %s\n", page, operations)
 	if n := len(s.report.Verdict.Violations); n > 0 {
-		return fmt.Errorf("%w, %d times; see the lines above, the history and the nodes' logs in %s", errViolation, n, s.options.data)
+		return fmt.Errorf("the cluster broke a promise, %d times; see the lines above, the history and the nodes' logs in %s", n, s.options.data)
 	}
 	return nil
 }

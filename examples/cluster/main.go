@@ -41,7 +41,6 @@ type options struct {
 	pause           time.Duration // of a client
 	only            []string      // parts of names of faults
 	inject          []string      // name=command
-	clocks          bool          // of nodes can jump
 }
 
 // The processes are to end with this one, which the kernel does when the thread

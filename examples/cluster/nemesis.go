@@ -377,7 +377,7 @@ func (s *suite) noClocks() string {
 	if s.links[s.nodes[0].Name].clock == "" {
 		return "nodes of one machine have one clock; give -db the URL of a database server"
 	}
-	if s.options.clocks {
+	if s.clocks {
 		return ""
 	}
 	return "the server's binary was given, so its clock is this machine's"

@@ -35,8 +35,8 @@ func TestStatements(t *testing.T) {
 		want string
 	}{
 		{"first version", push("a@1", "one"), "FindUpload BEGIN InsertFirstVersion InsertBlob AppendLog COMMIT"},
-		{"next version", push("a@2", "two"), "FindUpload BEGIN InsertFirstVersion InsertBlob AppendLog COMMIT"},
-		{"bytes that are there", push("a@3", "two"), "FindUpload BEGIN InsertFirstVersion ReuseBlob AppendLog COMMIT"},
+		{"next version", push("a@2", "two"), "FindUpload BEGIN InsertVersion InsertBlob AppendLog COMMIT"},
+		{"bytes that are there", push("a@3", "two"), "FindUpload BEGIN InsertVersion ReuseBlob AppendLog COMMIT"},
 		{"read", func(ctx context.Context) error {
 			_, err := in.db.LoadPackage(ctx, in.feed.ID, "a")
 			return err

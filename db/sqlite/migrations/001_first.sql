@@ -1,4 +1,6 @@
 -- Times are microseconds since 1970-01-01 UTC by the database's clock; flags are 0 or 1.
+-- Where an id is remembered beyond a transaction, AUTOINCREMENT keeps it from being
+-- given to another row once its own is deleted.
 -- Key columns hold a feed type's normal form and are compared byte by byte.
 
 -- Where objects are kept. Row 0 is the storage that every server is started with;
@@ -14,7 +16,7 @@ CREATE TABLE storage (
 );
 
 CREATE TABLE feed (
-    feed_id     INTEGER PRIMARY KEY,
+    feed_id     INTEGER PRIMARY KEY AUTOINCREMENT,
     name        TEXT    NOT NULL,
     name_key    TEXT    NOT NULL,
     feed_type   TEXT    NOT NULL,
@@ -57,14 +59,14 @@ CREATE TABLE feed_stats (
 );
 
 CREATE TABLE package (
-    package_id INTEGER PRIMARY KEY,
+    package_id INTEGER PRIMARY KEY AUTOINCREMENT,
     feed_id    INTEGER NOT NULL REFERENCES feed (feed_id),
     name_key   TEXT    NOT NULL,
     CONSTRAINT package_name UNIQUE (feed_id, name_key)
 );
 
 CREATE TABLE package_version (
-    version_id   INTEGER PRIMARY KEY AUTOINCREMENT, -- an id is kept by what can be brought back
+    version_id   INTEGER PRIMARY KEY AUTOINCREMENT,
     package_id   INTEGER NOT NULL REFERENCES package (package_id),
     name         TEXT    NOT NULL,
     version      TEXT    NOT NULL,
@@ -101,7 +103,7 @@ CREATE TABLE download_day (
 ) WITHOUT ROWID;
 
 CREATE TABLE blob (
-    blob_id     INTEGER PRIMARY KEY,
+    blob_id     INTEGER PRIMARY KEY AUTOINCREMENT,
     sha256      TEXT    NOT NULL,
     sha1        TEXT,
     md5         TEXT,
@@ -200,14 +202,14 @@ CREATE INDEX deleted_file_version ON deleted_file (version_id);
 
 -- Which versions of a feed are deleted by themselves. conditions is JSON.
 CREATE TABLE retention_rule (
-    rule_id    INTEGER PRIMARY KEY AUTOINCREMENT, -- a form that was shown before a change must not name another rule
+    rule_id    INTEGER PRIMARY KEY AUTOINCREMENT,
     feed_id    INTEGER NOT NULL REFERENCES feed (feed_id),
     conditions TEXT    NOT NULL
 );
 CREATE INDEX retention_rule_feed ON retention_rule (feed_id);
 
 CREATE TABLE user_account (
-    user_id       INTEGER PRIMARY KEY,
+    user_id       INTEGER PRIMARY KEY AUTOINCREMENT,
     name          TEXT    NOT NULL,
     name_key      TEXT    NOT NULL,
     password_hash TEXT    NOT NULL,
@@ -217,7 +219,7 @@ CREATE TABLE user_account (
 );
 
 CREATE TABLE api_key (
-    key_id   INTEGER PRIMARY KEY,
+    key_id   INTEGER PRIMARY KEY AUTOINCREMENT,
     name     TEXT    NOT NULL,
     key_hash TEXT    NOT NULL,
     feed_id  INTEGER REFERENCES feed (feed_id),

@@ -44,12 +44,35 @@ func docker() protocol {
 			return l, a.none()
 		},
 		read: func(ctx context.Context, c *Client, name, key string) answer {
-			return c.get(ctx, base+name+"/manifests/"+key, "Accept", manifestType)
+			a := c.get(ctx, base+name+"/manifests/"+key, "Accept", manifestType)
+			if a.outcome() != history.OK {
+				return a
+			}
+			if layer := c.layer(ctx, base+name, a.body); layer.outcome() != history.OK {
+				return layer
+			}
+			return a
 		},
 		remove: func(ctx context.Context, c *Client, name, key string) answer {
 			return c.do(ctx, http.MethodDelete, base+name+"/manifests/"+key, nil)
 		},
 	}
+}
+
+// layer downloads the layer of a manifest, and compares its digest.
+func (c *Client) layer(ctx context.Context, repo string, manifest []byte) answer {
+	var m struct{ Layers []struct{ Digest string } }
+	if err := json.Unmarshal(manifest, &m); err != nil || len(m.Layers) != 1 {
+		return unreadable("not the manifest that was pushed: %s", manifest)
+	}
+	a := c.get(ctx, repo+"/blobs/"+m.Layers[0].Digest)
+	switch {
+	case a.outcome() == history.Missing:
+		return unreadable("the layer %s of a manifest is missing", m.Layers[0].Digest)
+	case a.outcome() == history.OK && "sha256:"+digestOf(a.body) != m.Layers[0].Digest:
+		return unreadable("the layer %s has other bytes", m.Layers[0].Digest)
+	}
+	return a
 }
 
 // uploadBlob uploads a blob as the distribution specification's "Pushing a blob in
