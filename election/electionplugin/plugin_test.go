@@ -220,9 +220,12 @@ func TestHang(t *testing.T) {
 	if err := exec.Command("kill", "-STOP", l.Holder).Run(); err != nil {
 		t.Skip("processes cannot be stopped here: ", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	_, err = p.Current(ctx, "office")
+	require.Eventually(t, func() bool { // the signal is sent, but not yet obeyed by all threads
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, err = p.Current(ctx, "office")
+		return err != nil
+	}, time.Minute, time.Millisecond)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	began := time.Now()
 	require.NoError(t, p.Close())
