@@ -14,12 +14,13 @@ import (
 )
 
 // A migration brings the schema from version-1 to version. Migrations only
-// ever move forward and, within a release, only add: the previous version's
-// nodes go on working on the new schema.
+// ever move forward. Its first line, "-- oldest: N", says which software goes on
+// working on the new schema, and may start on it: that which knows version N, or
+// a later one. As long as migrations only add, N stays as it is.
 type migration struct {
-	version int64
-	name    string
-	text    string
+	version, oldest int64
+	name            string
+	text            string
 }
 
 // migrations reads migrations/NNN_name.sql in order.
@@ -40,7 +41,11 @@ func (s *Store) migrations() ([]migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, migration{version, name, string(text)})
+		m := migration{version: version, name: name, text: string(text)}
+		if _, err := fmt.Sscanf(m.text, "-- oldest: %d\n", &m.oldest); err != nil || m.oldest < 1 || m.oldest > version {
+			return nil, fmt.Errorf("migration %s of %s: its first line is to name the oldest schema version whose software works on it", name, s.drv.Name())
+		}
+		all = append(all, m)
 	}
 	return all, nil
 }
@@ -52,16 +57,18 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	if err != nil {
 		return err
 	}
-	current, err := s.schemaVersion(ctx)
+	current, oldest, err := s.schemaVersion(ctx)
 	if err != nil {
 		return fmt.Errorf("read the schema's version: %w", err)
 	}
 	needed := int64(len(all))
-	if current > needed {
+	switch {
+	case oldest > needed:
 		return proget.Errorf(proget.ErrInvalid,
-			"The database has schema version %d, made by a newer version of this software, which knows versions up to %d: upgrade this node.", current, needed)
-	}
-	if current < needed && !migrate {
+			"The database has schema version %d, made by a newer version of this software, on which none works that knows less than %d; this one knows %d: upgrade this node.", current, oldest, needed)
+	case current >= needed:
+		return nil
+	case !migrate:
 		return proget.Errorf(proget.ErrInvalid,
 			"The database has schema version %d and this version needs %d: run the upgradedb command with an account that may change the schema.", current, needed)
 	}
@@ -73,15 +80,17 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	return nil
 }
 
-func (s *Store) schemaVersion(ctx context.Context) (version int64, err error) {
+// schemaVersion returns the schema's version, and the oldest whose software works
+// on it.
+func (s *Store) schemaVersion(ctx context.Context) (version, oldest int64, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		var exists int64
 		if err := c.one(ctx, "HasSchemaVersion", nil, &exists); err != nil || exists == 0 {
 			return err
 		}
-		return c.one(ctx, "SchemaVersion", nil, &version)
+		return c.one(ctx, "SchemaVersion", nil, &version, &oldest)
 	})
-	return version, err
+	return version, oldest, err
 }
 
 // migrate applies one migration in one transaction, under the engine's lock.
@@ -95,14 +104,14 @@ func (s *Store) migrate(ctx context.Context, m migration) error {
 				return err
 			}
 		}
-		var current int64
-		if err := tx.one(ctx, "SchemaVersion", nil, &current); err != nil || current >= m.version {
+		var current, oldest int64
+		if err := tx.one(ctx, "SchemaVersion", nil, &current, &oldest); err != nil || current >= m.version {
 			return err
 		}
 		if _, err := tx.exec.ExecContext(ctx, m.text); err != nil {
 			return err
 		}
-		_, err := tx.run(ctx, "InsertSchemaVersion", arg("version", m.version), arg("name", m.name))
+		_, err := tx.run(ctx, "InsertSchemaVersion", arg("version", m.version), arg("name", m.name), arg("oldest", m.oldest))
 		return err
 	})
 	if err != nil && s.drv.Classify(err) == driver.Denied {

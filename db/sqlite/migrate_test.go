@@ -32,7 +32,8 @@ func (n nextVersion) Files() fs.FS {
 
 // TestUpgrade: a migration that breaks off leaves the schema as it was, for the
 // nodes of the former version and for the next attempt; once it is done, a node
-// that starts in the former version says that it is too old.
+// of the former version can start again, unless the migration says otherwise: then
+// it says that it is too old.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	e := engine{filepath.Join(t.TempDir(), "test.db")}
@@ -56,13 +57,20 @@ func TestUpgrade(t *testing.T) {
 	require.NoError(t, open(db.Options{}))
 	require.NoError(t, open(db.Options{NoMigrate: true}))
 
-	broken := nextVersion{e, "ALTER TABLE feed ADD COLUMN icon TEXT; ALTER TABLE nowhere ADD COLUMN icon TEXT"}
+	broken := nextVersion{e, "-- oldest: 2\nALTER TABLE feed ADD COLUMN icon TEXT; ALTER TABLE nowhere ADD COLUMN icon TEXT"}
 	require.ErrorContains(t, open(db.Options{}, broken), "003_next")
 	require.NoError(t, open(db.Options{}), "the former version goes on")
 
-	mended := nextVersion{e, "ALTER TABLE feed ADD COLUMN icon TEXT"}
+	unsaid := nextVersion{e, "ALTER TABLE feed ADD COLUMN icon TEXT"}
+	require.ErrorContains(t, open(db.Options{}, unsaid), "003_next")
+
+	mended := nextVersion{e, "-- oldest: 2\nALTER TABLE feed ADD COLUMN icon TEXT"}
 	require.NoError(t, open(db.Options{}, mended))
 	require.NoError(t, open(db.Options{}, mended))
+	require.NoError(t, open(db.Options{}), "the former version still works")
+
+	e.path = filepath.Join(t.TempDir(), "test.db")
+	require.NoError(t, open(db.Options{}, nextVersion{e, "-- oldest: 3\nALTER TABLE feed ADD COLUMN icon TEXT"}))
 	err = open(db.Options{})
 	require.ErrorIs(t, err, proget.ErrInvalid)
 	require.Contains(t, err.Error(), "newer version")

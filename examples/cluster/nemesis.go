@@ -69,8 +69,8 @@ func (s *suite) faults() []fault {
 		{name: "primary killed", hold: 3 * time.Second, leader: true, within: recovery, inject: s.killed("index")},
 		{name: "web node paused", hold: beyondLease, not: noPause, inject: s.paused("web")},
 		{name: "primary paused", hold: beyondLease, not: noPause, leader: true, within: ifNetworked, inject: s.paused("index")},
-		{name: "all nodes restarted in order", harmless: true, inject: s.restarted(false)},
-		{name: rollingUpgrade, not: s.noNext, harmless: true, inject: s.restarted(true)},
+		{name: "all nodes restarted in order", harmless: true, inject: s.restarted},
+		{name: rollingUpgrade, not: s.noNext, harmless: true, inject: s.upgraded},
 		{name: "two web nodes added and removed", hold: 3 * time.Second, harmless: true, inject: s.scaled},
 		{name: "web node cut off from the database", hold: beyondLease, not: noDB, inject: s.cut("web", db)},
 		{name: "primary cut off from the database", hold: beyondLease, not: noDB, leader: true, within: recovery, inject: s.cut("index", db)},
@@ -259,25 +259,44 @@ func (s *suite) paused(role string) injection {
 	}
 }
 
-// restarted restarts one node after the other, perhaps as the next version.
-func (s *suite) restarted(upgrade bool) injection {
-	return func(ctx context.Context) (func(context.Context) error, error) {
-		for _, n := range s.nodes {
-			if upgrade {
-				n.server = s.next
-			}
-			if err := s.end(ctx, n); err != nil {
-				return nil, err
-			}
-			if err := s.run(n); err != nil {
-				return nil, err
-			}
-			if err := s.inTraffic(ctx, n); err != nil {
-				return nil, err
-			}
+// restarted restarts one node after the other.
+func (s *suite) restarted(ctx context.Context) (func(context.Context) error, error) {
+	for _, n := range s.nodes {
+		if err := s.restart(ctx, n, n.server); err != nil {
+			return nil, err
 		}
-		return func(context.Context) error { return nil }, nil
 	}
+	return func(context.Context) error { return nil }, nil
+}
+
+// upgraded restarts one node after the other as the next version. Once the first
+// has changed the schema, one of the former version must be able to start, too.
+func (s *suite) upgraded(ctx context.Context) (func(context.Context) error, error) {
+	last := s.nodes[len(s.nodes)-1]
+	for i, n := range s.nodes {
+		if err := s.restart(ctx, n, s.next); err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			continue
+		}
+		if err := s.restart(ctx, last, last.server); err != nil {
+			return nil, err
+		}
+	}
+	return func(context.Context) error { return nil }, nil
+}
+
+// restart restarts a node, perhaps as another version, and waits until it is back.
+func (s *suite) restart(ctx context.Context, n *process, server string) error {
+	n.server = server
+	if err := s.end(ctx, n); err != nil {
+		return err
+	}
+	if err := s.run(n); err != nil {
+		return err
+	}
+	return s.inTraffic(ctx, n)
 }
 
 // noticing is how long the load balancer may take to notice that a node is ready.

@@ -1,3 +1,5 @@
+-- oldest: 1
+
 -- Times are microseconds since 1970-01-01 UTC by the database's clock; flags are 0 or 1.
 -- Key columns hold a feed type's normal form and are compared byte by byte.
 

@@ -2,7 +2,7 @@
 SELECT pg_advisory_xact_lock(8624);
 
 -- name: CreateSchemaVersion
-CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied BIGINT NOT NULL, oldest BIGINT NOT NULL);
 
 -- name: HasSchemaVersion
 SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'schema_version';

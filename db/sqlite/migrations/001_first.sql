@@ -1,3 +1,5 @@
+-- oldest: 1
+
 -- Times are microseconds since 1970-01-01 UTC by the database's clock; flags are 0 or 1.
 -- Where an id is remembered beyond a transaction, AUTOINCREMENT keeps it from being
 -- given to another row once its own is deleted.

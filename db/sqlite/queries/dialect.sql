@@ -2,7 +2,7 @@
 SELECT 1;
 
 -- name: CreateSchemaVersion
-CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied INTEGER NOT NULL, oldest INTEGER NOT NULL);
 
 -- name: HasSchemaVersion
 SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version';

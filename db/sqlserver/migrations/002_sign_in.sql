@@ -1,3 +1,5 @@
+-- oldest: 1
+
 -- What is remembered of sign-ins with passwords, by what was counted: an account, a
 -- client, or both together. Rows that have expired count for nothing.
 CREATE TABLE sign_in (

@@ -3,7 +3,7 @@ EXEC sp_getapplock @Resource = 'proget-ha-migrations', @LockMode = 'Exclusive', 
 
 -- name: CreateSchemaVersion
 IF OBJECT_ID('schema_version') IS NULL
-    CREATE TABLE schema_version (version BIGINT NOT NULL PRIMARY KEY, name NVARCHAR(200) NOT NULL, applied BIGINT NOT NULL);
+    CREATE TABLE schema_version (version BIGINT NOT NULL PRIMARY KEY, name NVARCHAR(200) NOT NULL, applied BIGINT NOT NULL, oldest BIGINT NOT NULL);
 
 -- name: HasSchemaVersion
 SELECT CASE WHEN OBJECT_ID('schema_version') IS NULL THEN 0 ELSE 1 END;

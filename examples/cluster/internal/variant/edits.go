@@ -19,7 +19,7 @@ func Next(root string) ([]Edit, error) {
 		if err != nil {
 			return nil, err
 		}
-		edits = append(edits, Edit{File: fmt.Sprintf("%s/%03d_next.sql", dir, len(present)+1), New: nextSchema[engine]})
+		edits = append(edits, Edit{File: fmt.Sprintf("%s/%03d_next.sql", dir, len(present)+1), New: fmt.Sprintf("-- oldest: %d\n", len(present)) + nextSchema[engine]})
 	}
 	return edits, nil
 }
