@@ -36,42 +36,49 @@ func (s *Store) CreatePartial(ctx context.Context, p *Partial) error {
 
 // HoldBlob keeps the blob of p's size and a digest as if it were an upload of one
 // part, for as long as uploads are kept. It returns proget.ErrNotFound if p's
-// storage has none. Uploads that the blob came from are given up with the same
-// commit. It may be repeated.
-func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string, done ...string) error {
+// storage has none. It may be repeated.
+func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 	return s.Tx(ctx, func(tx *Tx) error {
-		err := tx.hold(ctx, p, sha256)
-		for _, key := range done {
-			if err == nil {
-				err = tx.forgetPartial(ctx, key)
-			}
+		known, err := tx.lockUpload(ctx, p.Key)
+		if err != nil {
+			return err
 		}
-		return err
+		n, err := tx.run(ctx, "TouchCopy", arg("sha256", sha256), arg("size", p.Size), arg("storage_id", p.StorageID))
+		if err == nil && n == 0 {
+			err = proget.Errorf(proget.ErrNotFound, "There is no file sha256:%s of %d bytes here.", sha256, p.Size)
+		}
+		if err != nil || known {
+			return err
+		}
+		return tx.hold(ctx, p, sha256)
 	})
 }
 
+// hold makes a blob that is there the only part of a new upload.
 func (tx *Tx) hold(ctx context.Context, p *Partial, sha256 string) error {
-	identity := []sql.NamedArg{arg("sha256", sha256), arg("size", p.Size), arg("storage_id", p.StorageID)}
-	if n, err := tx.run(ctx, "TouchCopy", identity...); err != nil {
-		return err
-	} else if n == 0 {
-		return proget.Errorf(proget.ErrNotFound, "There is no file sha256:%s of %d bytes here.", sha256, p.Size)
-	}
-	n, err := tx.run(ctx, "LockUpload", arg("upload_key", p.Key))
-	if err != nil || n > 0 { // it is held already
+	named := []sql.NamedArg{arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", p.Size)}
+	if _, err := tx.run(ctx, "InsertUpload", append(named, arg("sums", ""), arg("owner", p.Owner))...); err != nil {
 		return err
 	}
-	if _, err := tx.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID),
-		arg("size", p.Size), arg("sums", ""), arg("owner", p.Owner)); err != nil {
-		return err
-	}
-	_, err = tx.run(ctx, "HoldBlob", append(identity, arg("upload_key", p.Key))...)
+	_, err := tx.run(ctx, "HoldBlob", append(named, arg("sha256", sha256))...)
 	return err
 }
 
-// FindPartial returns an upload with its parts in the order of their offsets, or
+// lockUpload locks an upload, and reports whether there is one.
+func (tx *Tx) lockUpload(ctx context.Context, key string) (known bool, err error) {
+	n, err := tx.run(ctx, "LockUpload", arg("upload_key", key))
+	return n > 0, err
+}
+
+// FindPartial returns an upload, or proget.ErrNotFound.
+func (s *Store) FindPartial(ctx context.Context, key string) (*Partial, error) {
+	p := &Partial{Key: key}
+	return p, s.read(ctx, func(c *conn) error { return c.findPartial(ctx, p) })
+}
+
+// LoadPartial returns an upload with its parts in the order of their offsets, or
 // proget.ErrNotFound.
-func (s *Store) FindPartial(ctx context.Context, key string) (*Partial, []Part, error) {
+func (s *Store) LoadPartial(ctx context.Context, key string) (*Partial, []Part, error) {
 	p := &Partial{Key: key}
 	var parts []Part
 	err := s.read(ctx, func(c *conn) error {
@@ -108,7 +115,7 @@ func noPartial() error {
 
 // AppendPart records a part that follows those before it, and the sums of the
 // whole with it. It returns proget.ErrStale if the upload is not at the part's
-// offset any more. It may be repeated.
+// offset any more, and proget.ErrInvalid if it has MaxParts. It may be repeated.
 func (s *Store) AppendPart(ctx context.Context, key string, part Part, sums string) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		n, err := tx.run(ctx, "AdvanceUpload", arg("upload_key", key), arg("part_offset", part.Offset),
@@ -130,13 +137,13 @@ func (s *Store) AppendPart(ctx context.Context, key string, part Part, sums stri
 }
 
 // PutPart records a part at any offset. It returns proget.ErrInvalid if it
-// overlaps another, and proget.ErrConflict if it has another's place and size. It
+// overlaps another or the upload has MaxParts, and proget.ErrConflict if it has another's place and size. It
 // may be repeated.
 func (s *Store) PutPart(ctx context.Context, key string, part Part) error {
 	return s.Tx(ctx, func(tx *Tx) error {
-		if n, err := tx.run(ctx, "LockUpload", arg("upload_key", key)); err != nil {
+		if known, err := tx.lockUpload(ctx, key); err != nil {
 			return err
-		} else if n == 0 {
+		} else if !known {
 			return noPartial()
 		}
 		if known, err := tx.hasPart(ctx, key, part); known || err != nil {
@@ -165,13 +172,20 @@ func (tx *Tx) hasPart(ctx context.Context, key string, part Part) (bool, error) 
 	return n > 0, err
 }
 
+// MaxParts bounds the parts of one upload. What joins them in storage, and each of
+// them as an object there, costs something.
+const MaxParts = 10_000
+
 // insertPart enters the part's object as a blob without a digest.
 func (tx *Tx) insertPart(ctx context.Context, key string, part Part) error {
 	at := []sql.NamedArg{arg("storage_id", part.Blob.StorageID), arg("storage_key", part.Blob.StorageKey)}
 	if _, err := tx.run(ctx, "AdoptObject", append(at, arg("sha256", ""), arg("size", part.Blob.Size))...); err != nil {
 		return err
 	}
-	_, err := tx.run(ctx, "InsertPart", append(at, arg("upload_key", key), arg("part_offset", part.Offset))...)
+	n, err := tx.run(ctx, "InsertPart", append(at, arg("upload_key", key), arg("part_offset", part.Offset), arg("max_parts", MaxParts))...)
+	if err == nil && n == 0 {
+		err = proget.Errorf(proget.ErrInvalid, "The upload has %d parts, which is as many as it may have: begin again with larger ones.", MaxParts)
+	}
 	return err
 }
 
@@ -181,26 +195,16 @@ func (tx *Tx) insertPart(ctx context.Context, key string, part Part) error {
 // is interrupted before a version refers to the blob finds it. It may be repeated.
 func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, fresh bool, sums string) error {
 	return s.Tx(ctx, func(tx *Tx) error {
-		if n, err := tx.run(ctx, "LockUpload", arg("upload_key", key)); err != nil {
+		if known, err := tx.lockUpload(ctx, key); err != nil {
 			return err
-		} else if n == 0 {
+		} else if !known {
 			return noPartial()
 		}
 		part := Part{Blob: BlobRow{StorageID: f.StorageID, StorageKey: f.StorageKey}}
 		if done, err := tx.hasPart(ctx, key, part); err != nil || done && fresh { // by an earlier attempt
 			return err
 		}
-		at := []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey)}
-		if fresh {
-			if _, err := tx.run(ctx, "AdoptObject", append(at, arg("sha256", ""), arg("size", f.Size))...); err != nil {
-				return err
-			}
-		}
-		n, err := tx.run(ctx, "NameBlob", append(at, digestArgs(f)...)...)
-		if err == nil && n == 0 {
-			err = noPartial()
-		}
-		if err != nil {
+		if err := tx.nameBlob(ctx, f, fresh); err != nil {
 			return err
 		}
 		for _, name := range []string{"TouchParts", "DeleteParts"} {
@@ -208,20 +212,68 @@ func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, f
 				return err
 			}
 		}
-		if _, err := tx.run(ctx, "InsertPart", append(at, arg("upload_key", key), arg("part_offset", 0))...); err != nil {
+		if _, err := tx.run(ctx, "InsertPart", arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey),
+			arg("upload_key", key), arg("part_offset", 0), arg("max_parts", MaxParts)); err != nil {
 			return err
 		}
-		_, err = tx.run(ctx, "EndUpload", arg("upload_key", key), arg("size", f.Size), arg("sums", sums))
+		_, err := tx.run(ctx, "EndUpload", arg("upload_key", key), arg("size", f.Size), arg("sums", sums))
 		return err
 	})
 }
 
-// DeletePartial gives an upload up. That it is gone is as good.
-func (s *Store) DeletePartial(ctx context.Context, key string) error {
-	return s.Tx(ctx, func(tx *Tx) error { return tx.forgetPartial(ctx, key) })
+// KeepPartial is FinishPartial, HoldBlob of the same bytes as p, and DeletePartial,
+// in one transaction. If the upload is gone, by an earlier attempt or another
+// client's, it returns proget.ErrNotFound.
+func (s *Store) KeepPartial(ctx context.Context, key string, f *proget.File, fresh bool, p *Partial) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		var known [2]bool
+		for i, key := range []string{key, p.Key} {
+			var err error
+			if known[i], err = tx.lockUpload(ctx, key); err != nil {
+				return err
+			}
+		}
+		if !known[0] {
+			return noPartial()
+		}
+		if err := tx.nameBlob(ctx, f, fresh); err != nil {
+			return err
+		}
+		if err := tx.forgetPartial(ctx, key); err != nil || known[1] {
+			return err
+		}
+		return tx.hold(ctx, p, f.Digests[proget.SHA256])
+	})
 }
 
-// forgetPartial leaves the parts to garbage collection.
+// nameBlob records the digests of the blob that is f's object, which has no row yet
+// if it is fresh.
+func (tx *Tx) nameBlob(ctx context.Context, f *proget.File, fresh bool) error {
+	at := []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey)}
+	if fresh {
+		if _, err := tx.run(ctx, "AdoptObject", append(at, arg("sha256", ""), arg("size", f.Size))...); err != nil {
+			return err
+		}
+	}
+	n, err := tx.run(ctx, "NameBlob", append(at, digestArgs(f)...)...)
+	if err == nil && n == 0 {
+		err = noPartial()
+	}
+	return err
+}
+
+// DeletePartial gives an upload up. That it is gone is as good.
+func (s *Store) DeletePartial(ctx context.Context, key string) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		known, err := tx.lockUpload(ctx, key)
+		if err != nil || !known {
+			return err
+		}
+		return tx.forgetPartial(ctx, key)
+	})
+}
+
+// forgetPartial leaves the parts of an upload that is locked to garbage collection.
 func (tx *Tx) forgetPartial(ctx context.Context, key string) error {
 	for _, name := range []string{"TouchParts", "DeleteParts", "DeleteUpload"} {
 		if _, err := tx.run(ctx, name, arg("upload_key", key)); err != nil {
@@ -248,6 +300,9 @@ func (s *Store) PurgePartials(ctx context.Context, olderThan time.Duration) (n i
 		}
 		n = int64(len(keys))
 		for _, key := range keys {
+			if _, err := tx.lockUpload(ctx, key); err != nil {
+				return err
+			}
 			if err := tx.forgetPartial(ctx, key); err != nil {
 				return err
 			}

@@ -92,8 +92,7 @@ type PutOptions struct {
 // little memory whatever the size. When it returns nil, the object is durable.
 //
 // When it fails, be it for r, for ctx or for the bucket, it removes what it
-// wrote. An error of r is part of the returned error's chain and is not taken
-// for one of storage.
+// wrote. An error of r is a [SourceError] in the returned error's chain.
 func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (_ Blob, err error) {
 	ctx, end := tracing.Start(ctx, "put object")
 	defer func() { end(err) }()
@@ -221,6 +220,16 @@ func (s *Store) putError(ctx context.Context, src *source, err error) error {
 	return s.wrapWrite(ctx, err, "put object")
 }
 
+// A SourceError says that it was not storage that failed, but the reader that was
+// to be stored.
+type SourceError struct{ Err error }
+
+// Error implements error.
+func (e *SourceError) Error() string { return e.Err.Error() }
+
+// Unwrap is for [errors.Is].
+func (e *SourceError) Unwrap() error { return e.Err }
+
 // source is an upload on its way in.
 type source struct {
 	r      io.Reader
@@ -253,6 +262,9 @@ func (s *source) fill(ctx context.Context, buf []byte) (n int, err error) {
 		var m int
 		m, err = s.r.Read(buf[n:])
 		n += m
+		if err != nil && err != io.EOF {
+			err = &SourceError{err}
+		}
 	}
 	s.size += int64(n)
 	if s.max > 0 && s.size > s.max {

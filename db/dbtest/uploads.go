@@ -30,7 +30,7 @@ func testPartials(t *testing.T, open Open) {
 	require.NoError(t, s.PutPart(ctx, "one", part(15, 5, "blobs/p3")))
 	require.ErrorIs(t, s.PutPart(ctx, "one", part(15, 5, "blobs/x")), proget.ErrConflict, "the same part again")
 	require.ErrorIs(t, s.PutPart(ctx, "none", part(15, 5, "blobs/p4")), proget.ErrNotFound)
-	p, parts, err := other.FindPartial(ctx, "one")
+	p, parts, err := other.LoadPartial(ctx, "one")
 	require.NoError(t, err)
 	require.Equal(t, []any{int64(15), "sums 2", "ann"}, []any{p.Size, p.Sums, p.Owner})
 	var at []any
@@ -42,7 +42,7 @@ func testPartials(t *testing.T, open Open) {
 
 	whole := &proget.File{Size: 20, StorageKey: "blobs/whole", Digests: proget.Digests{proget.SHA256: version(7).Files[0].Digests[proget.SHA256]}}
 	require.NoError(t, s.FinishPartial(ctx, "one", whole, true, "sums of all"))
-	p, parts, err = other.FindPartial(ctx, "one")
+	p, parts, err = other.LoadPartial(ctx, "one")
 	require.NoError(t, err)
 	require.Equal(t, []any{int64(20), "sums of all", 1, "blobs/whole"}, []any{p.Size, p.Sums, len(parts), parts[0].Blob.StorageKey}, "it stays, with one part")
 	require.EqualValues(t, 3, mark(t, s, -time.Minute), "the former parts")
@@ -60,6 +60,28 @@ func testPartials(t *testing.T, open Open) {
 	b, err = s.FindBlob(ctx, 0, whole.Digests[proget.SHA256], 20)
 	require.NoError(t, err)
 	require.Equal(t, "blobs/q1", b.StorageKey, "the only part is the whole")
+
+	keep := func(key string, fresh bool) error {
+		return s.KeepPartial(ctx, key, whole, fresh, &db.Partial{Key: "kept", Size: 20, Owner: "ann"})
+	}
+	for _, key := range []string{"kept 1", "kept 2"} {
+		require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: key}))
+		whole.StorageKey = "blobs/" + key
+		require.NoError(t, s.AppendPart(ctx, key, part(0, 20, "blobs/"+key), "sums"))
+		require.NoError(t, keep(key, false))
+		require.ErrorIs(t, keep(key, false), proget.ErrNotFound, "it is gone")
+		_, err = s.FindPartial(ctx, key)
+		require.ErrorIs(t, err, proget.ErrNotFound)
+		p, parts, err = other.LoadPartial(ctx, "kept")
+		require.NoError(t, err)
+		require.Equal(t, []any{int64(20), "ann", 1, "blobs/q1"}, []any{p.Size, p.Owner, len(parts), parts[0].Blob.StorageKey}, "the oldest of the same bytes")
+	}
+	require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: "kept 3"}))
+	require.NoError(t, s.AppendPart(ctx, "kept 3", part(0, 19, "blobs/k1"), "sums"))
+	require.NoError(t, s.AppendPart(ctx, "kept 3", part(19, 1, "blobs/k2"), "sums"))
+	whole.StorageKey = "blobs/fresh"
+	require.NoError(t, keep("kept 3", true))
+	require.NoError(t, s.DeletePartial(ctx, "kept"))
 
 	for _, key := range []string{"three", "four"} {
 		require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: key}))
@@ -173,7 +195,7 @@ func testHold(t *testing.T, open Open) {
 	require.NoError(t, s.HoldBlob(ctx, held("two", 100), sum))
 	require.NoError(t, remove(ctx, s, id, "delete", "1.0.1"))
 	require.Zero(t, mark(t, s, 0))
-	_, parts, err := s.FindPartial(ctx, "one")
+	_, parts, err := s.LoadPartial(ctx, "one")
 	require.NoError(t, err)
 	require.Len(t, parts, 1)
 	require.Equal(t, []any{sum, int64(100), "blobs/1"}, []any{parts[0].Blob.SHA256, parts[0].Blob.Size, parts[0].Blob.StorageKey})

@@ -144,8 +144,11 @@ func (d *dialer) discard(conn sqldriver.Conn) {
 func (d *dialer) Close() error {
 	d.end()
 	d.all.Wait()
-	for _, conn := range slices.Clone(d.kept) {
-		d.discard(conn)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, conn := range d.kept {
+		_ = conn.Close() // nobody has used it
 	}
+	d.kept = nil
 	return nil
 }

@@ -25,7 +25,8 @@ WHERE p.upload_key = @upload_key AND b.storage_id = @storage_id AND b.storage_ke
 
 -- name: InsertPart
 INSERT INTO upload_part (upload_key, part_offset, size, blob_id)
-SELECT @upload_key, @part_offset, b.size, b.blob_id FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
+SELECT @upload_key, @part_offset, b.size, b.blob_id FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key
+AND (SELECT COUNT(*) FROM upload_part p WHERE p.upload_key = @upload_key) < @max_parts;
 
 -- name: ListParts
 SELECT p.part_offset, b.blob_id, b.sha256, b.size, b.storage_id, b.storage_key

@@ -22,7 +22,8 @@ import (
 type balancer struct {
 	process
 	kind   string
-	server *http.Server
+	server *http.Server // of the small proxy
+	stop   context.CancelFunc
 	done   sync.WaitGroup
 }
 
@@ -122,6 +123,7 @@ func startProxy(ctx context.Context, listen string, nodes []target) (*balancer, 
 	b := &balancer{kind: "a small proxy of this program, for evaluation only: install HAProxy for more"}
 	b.Name, b.Role, b.URL, b.PID = "load-balancer", "load balancer", "http://"+l.Addr().String(), os.Getpid()
 	b.server = &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
+	ctx, b.stop = context.WithCancel(ctx)
 	b.done.Go(func() { p.check(ctx) })
 	b.done.Go(func() { _ = b.server.Serve(l) }) // ends with close
 	return b, nil
@@ -129,14 +131,21 @@ func startProxy(ctx context.Context, listen string, nodes []target) (*balancer, 
 
 func (b *balancer) close() {
 	if b.server != nil {
+		b.stop()
 		_ = b.server.Close() // nothing is left to save
+		b.done.Wait()
 	}
 }
 
 func (b *balancer) answers(ctx context.Context) bool {
+	return isReady(ctx, b.URL)
+}
+
+// isReady reports whether a server says within a second that it is.
+func isReady(ctx context.Context, base string) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.URL+"/health/ready", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/health/ready", nil)
 	if err != nil {
 		return false
 	}
@@ -157,15 +166,9 @@ type proxy struct {
 
 // check asks every node twice a second whether it is ready, until ctx ends.
 func (p *proxy) check(ctx context.Context) {
-	client := &http.Client{Timeout: time.Second}
 	for ctx.Err() == nil {
 		for i, n := range p.nodes {
-			resp, err := client.Get("http://" + n.Host + "/health/ready")
-			ok := err == nil && resp.StatusCode == http.StatusOK
-			if err == nil {
-				_ = resp.Body.Close()
-			}
-			p.ready[i].Store(ok)
+			p.ready[i].Store(isReady(ctx, "http://"+n.Host))
 		}
 		select {
 		case <-time.After(500 * time.Millisecond):

@@ -51,8 +51,23 @@ func (s *suite) judge(ctx context.Context) error {
 	verdict.Violations = append(s.report.Verdict.Violations, verdict.Violations...)
 	s.report.Verdict = verdict
 	s.report.Operations = s.history.Operations()
+	s.unnoticed()
 	s.report.Leads = s.watch.history()
 	return s.publish()
+}
+
+// unnoticed checks the faults that no client may notice. What began during one may
+// fail in the next.
+func (s *suite) unnoticed() {
+	for i := range s.report.Faults {
+		f, next := &s.report.Faults[i], s.report.End
+		if i+1 < len(s.report.Faults) {
+			next = s.report.Faults[i+1].From
+		}
+		if all, failed := s.report.During(f, next); f.Harmless && failed > 0 {
+			s.violate("%d of %d operations failed during %q, which no client may notice.", failed, all, f.Name)
+		}
+	}
 }
 
 func (s *suite) survey(ctx context.Context, n *process) {
@@ -248,6 +263,9 @@ func (s *suite) publish() error {
 	fmt.Printf("\nTimeline %s\nHistory  %s\n", page, operations)
 	if n := len(s.report.Verdict.Violations); n > 0 {
 		return fmt.Errorf("the cluster broke a promise, %d times; see the lines above, the history and the nodes' logs in %s", n, s.options.data)
+	}
+	if n := s.report.Verdict.Undecided; n > 0 {
+		return fmt.Errorf("for %d packages, no order of their operations was found or refuted within %s: try again with fewer clients", n, history.UndecidedAfter)
 	}
 	return nil
 }

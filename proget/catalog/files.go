@@ -50,10 +50,12 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 			return err
 		}
 	}
-	body := f.kept(r, file)
+	body, err := f.kept(r, file)
+	if err != nil {
+		return err
+	}
 	var content *storage.Reader
 	if body == nil {
-		var err error
 		if content, err = whole(r.Context(), f, file, (*storage.Store).OpenBlob); err != nil {
 			return err
 		}
@@ -64,7 +66,7 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 	h.Set("ETag", `"`+file.Digests[proget.SHA256]+`"`)
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Method == http.MethodGet && r.Header.Get("Range") == "" && r.Header.Get("If-None-Match") == "" {
+	if counts(r.Request) {
 		f.Count(v)
 	}
 	var published time.Time
@@ -84,6 +86,12 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 	return nil
 }
 
+// counts reports whether a request is a download: neither a part of one nor a
+// question whether there is anything new.
+func counts(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.Header.Get("Range") == "" && r.Header.Get("If-None-Match") == ""
+}
+
 // urlTTL is how long a client may take to follow a redirect. A download that has
 // begun goes on.
 const urlTTL = 5 * time.Minute
@@ -101,7 +109,7 @@ func (f *Files) redirect(w http.ResponseWriter, r *feed.Request, v *proget.Versi
 	if err != nil {
 		return false, err
 	}
-	if r.Method == http.MethodGet {
+	if counts(r.Request) {
 		f.Count(v)
 	}
 	w.Header().Set("Cache-Control", "no-store") // the URL expires
@@ -109,10 +117,12 @@ func (f *Files) redirect(w http.ResponseWriter, r *feed.Request, v *proget.Versi
 	return true, nil
 }
 
-// tell tells the administrator that a file is missing or damaged.
-func (f *Files) tell(ctx context.Context, file proget.File, key string, err error) {
+// refuse tells the administrator that a file is missing or damaged, and returns
+// what to tell the client.
+func (f *Files) refuse(ctx context.Context, file proget.File, err error) error {
 	f.damaged.Add(1)
-	f.log.ErrorContext(ctx, "a file is missing or damaged in storage", "file", file.Name, "key", key, "error", err)
+	f.log.ErrorContext(ctx, "a file is missing or damaged in storage", "file", file.Name, "key", file.StorageKey, "error", err)
+	return proget.WrapError(proget.ErrUnavailable, err, "The file %s is missing or damaged in the server's storage; its administrator has been told.", file.Name)
 }
 
 // broke notes a response that ended short of its length, which is all that the
@@ -168,8 +178,7 @@ func whole[R sizer](ctx context.Context, f *Files, file proget.File, opener func
 			return content, nil
 		}
 	}
-	f.tell(ctx, file, file.StorageKey, err)
-	return content, proget.WrapError(proget.ErrUnavailable, err, "The file %s is missing or damaged in the server's storage; its administrator has been told.", file.Name)
+	return content, f.refuse(ctx, file, err)
 }
 
 func sized[R sizer](ctx context.Context, file proget.File, key string, open func(context.Context, string) (R, error)) (none R, err error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -159,6 +160,22 @@ func TestMissingFile(t *testing.T) {
 	}
 	stop(t, files)
 	require.Zero(t, in.downloads(t, "a"))
+}
+
+// TestDamagedSmallFile: the bytes of a small file are checked before they are kept
+// in memory, and never served if they are others.
+func TestDamagedSmallFile(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	v, err := in.publish(t.Context(), "a@1")
+	require.NoError(t, err)
+	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark)
+	url := in.serve(t, files, v)
+	ask(t, "GET", url)
+	v.Files[0].Digests = proget.Digests{proget.SHA256: strings.Repeat("0", 64)} // as the database has it
+	again, _ := ask(t, "GET", url)
+	require.Equal(t, http.StatusInternalServerError, again.StatusCode, "as in.serve answers every error")
+	require.EqualValues(t, 1, files.Damaged())
 }
 
 // TestReplacedFile: a server that knows a file's former object, which went

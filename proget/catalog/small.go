@@ -3,6 +3,8 @@ package catalog
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -76,30 +78,34 @@ func wantsAll(r *http.Request) bool {
 	return r.Method == http.MethodGet
 }
 
-// kept returns the bytes of a small file that was asked for before.
-func (f *Files) kept(r *feed.Request, file proget.File) []byte {
+// kept returns the bytes of a small file that was asked for before, or nil.
+func (f *Files) kept(r *feed.Request, file proget.File) ([]byte, error) {
 	if file.Size > smallFile || file.Size == 0 || !wantsAll(r.Request) {
-		return nil
+		return nil, nil
 	}
 	of := object{file.StorageID, file.StorageKey}
 	body, again := f.small.get(of)
 	if body != nil || !again {
-		return body
+		return body, nil
 	}
 	content, err := whole(r.Context(), f, file, (*storage.Store).OpenBlob)
 	if err != nil {
-		return nil // whoever opens it next tells what is wrong
+		return nil, err
 	}
 	defer content.Close()
 	body = make([]byte, file.Size)
-	if _, err := io.ReadFull(content, body); err != nil {
-		return nil
+	_, err = io.ReadFull(content, body)
+	if sum := sha256.Sum256(body); err == nil && hex.EncodeToString(sum[:]) != file.Digests[proget.SHA256] {
+		err = fmt.Errorf("%w: its SHA-256 is %x", storage.ErrDamaged, sum)
 	}
-	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != file.Digests[proget.SHA256] {
-		return nil
+	switch {
+	case errors.Is(err, storage.ErrDamaged):
+		return nil, f.refuse(r.Context(), file, err)
+	case err != nil:
+		return nil, nil // to be served, and told of, like any other
 	}
 	f.small.keep(of, body)
-	return body
+	return body, nil
 }
 
 // serveKept is http.ServeContent for a request that wants all.

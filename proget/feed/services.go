@@ -130,8 +130,8 @@ type Uploads interface {
 	// Size returns how many bytes have arrived in order, or proget.ErrNotFound.
 	Size(ctx context.Context, r UploadRef) (int64, error)
 
-	// Append takes the chunk that begins at offset, and returns how many bytes
-	// have arrived with it. A chunk that breaks off leaves nothing. OffsetError
+	// Append takes the chunk that begins at offset, or the next if that is -1, and
+	// returns how many bytes have arrived with it. A chunk that breaks off leaves nothing. OffsetError
 	// says that another chunk is due, ErrFinished that none is.
 	Append(ctx context.Context, r UploadRef, offset int64, body io.Reader) (int64, error)
 
@@ -141,18 +141,22 @@ type Uploads interface {
 	// comes again is no error.
 	PutPart(ctx context.Context, r UploadRef, offset, size int64, body io.Reader) error
 
-	// Finish ends an upload and returns what was uploaded, for Upload.Stored or
-	// Hold. The upload stays, finished, until Cancel, which whoever has recorded it
+	// Finish ends an upload and returns what was uploaded, for Upload.Stored. The
+	// upload stays, finished, until Cancel, which whoever has recorded it
 	// calls: one who is interrupted finishes it again. size and want are what the
 	// client claims, size -1 for nothing; if one differs, or a part is missing, it
 	// returns proget.ErrInvalid and the upload goes on.
 	Finish(ctx context.Context, r UploadRef, size int64, want proget.Digests) (storage.Blob, error)
 
+	// Keep ends an upload and holds what was uploaded under the name as, in one
+	// commit: the upload is gone then. If the digests that the client claims differ,
+	// or a part is missing, it returns proget.ErrInvalid and the upload goes on.
+	Keep(ctx context.Context, r, as UploadRef, by proget.Principal, want proget.Digests) error
+
 	// Hold keeps the stored file of that size and SHA-256 under a name for some
 	// time, whether or not a version refers to it. It returns proget.ErrNotFound
-	// if there is none in the feed's storage. The finished uploads that it came
-	// from end with the same commit.
-	Hold(ctx context.Context, r UploadRef, by proget.Principal, sha256 string, size int64, done ...UploadRef) error
+	// if there is none in the feed's storage.
+	Hold(ctx context.Context, r UploadRef, by proget.Principal, sha256 string, size int64) error
 
 	// Held returns what is kept under a name, or proget.ErrNotFound.
 	Held(ctx context.Context, r UploadRef) (proget.File, error)

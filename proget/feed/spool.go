@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
 )
 
 // A Spool is a body that is kept in a feed's storage while a request is served,
@@ -42,13 +43,13 @@ func NewSpool(ctx context.Context, s Services, f *proget.Feed, by proget.Princip
 }
 
 func (p *Spool) fill(ctx context.Context, s Services, ref UploadRef, body io.Reader) error {
-	in := &bodyReader{r: body}
-	size, err := s.Uploads.Append(ctx, ref, 0, in)
+	size, err := s.Uploads.Append(ctx, ref, 0, body)
+	source, broke := errors.AsType[*storage.SourceError](err)
 	switch {
-	case in.err != nil && proget.Message(in.err) != "":
-		return in.err
-	case in.err != nil:
-		return uploadError(in.err)
+	case broke && proget.Message(source.Err) != "":
+		return source.Err
+	case broke:
+		return uploadError(source.Err)
 	case err != nil:
 		return err
 	case size == 0:
@@ -66,19 +67,4 @@ func (p *Spool) fill(ctx context.Context, s Services, ref UploadRef, body io.Rea
 func (p *Spool) Close() error {
 	defer p.cancel()
 	return p.Content.Close()
-}
-
-// bodyReader remembers whether it was the body that failed.
-type bodyReader struct {
-	r   io.Reader
-	err error
-}
-
-// Read implements [io.Reader].
-func (b *bodyReader) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.err = err
-	}
-	return n, err
 }

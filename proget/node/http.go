@@ -104,9 +104,7 @@ func (n *Node) unknown(mux *router) http.Handler {
 }
 
 // traced leaves out what probes and scrapers ask all the time.
-func traced(r *http.Request) bool {
-	return !strings.HasPrefix(r.URL.Path, "/health") && r.URL.Path != "/metrics"
-}
+func traced(r *http.Request) bool { return !probe(r) }
 
 // byteRange matches a Range header that is well-formed, in the unit of bytes.
 var byteRange = regexp.MustCompile(`^bytes=[ \t]*(\d+-\d*|-\d+)([ \t]*,[ \t]*(\d+-\d*|-\d+))*[ \t]*$`)
@@ -392,6 +390,9 @@ type idleReader struct {
 }
 
 func (b *idleReader) Read(p []byte) (int, error) {
+	if b.ended { // a deadline set from here on would be the next request's, and end this one's context
+		return 0, io.EOF
+	}
 	began := time.Now()
 	_ = b.conn.SetReadDeadline(began.Add(b.pace.left(b.idle, b.rate))) // unsupported in tests only
 	n, err := b.ReadCloser.Read(p)

@@ -39,7 +39,7 @@ func (n *Node) guarded(next http.Handler) http.Handler {
 // probe reports whether the request is one that load balancers or monitoring
 // make, which must not take a busy node for a dead one.
 func probe(r *http.Request) bool {
-	return strings.HasPrefix(r.URL.Path, "/health") || r.URL.Path == "/metrics"
+	return r.URL.Path == "/health" || strings.HasPrefix(r.URL.Path, "/health/") || r.URL.Path == "/metrics"
 }
 
 // refuseMore answers before a request has cost anything, in the plainest form:

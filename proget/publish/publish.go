@@ -14,7 +14,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -67,7 +66,8 @@ func New(store *db.Store, blobs *storage.Set, types []feed.Type, opts *Options) 
 
 // Publish stores a package file and records its version. When it returns nil,
 // the version is durable and visible through every node; otherwise nothing has
-// changed and the stored object is gone again.
+// changed and the stored object is gone again, unless the error is
+// proget.ErrUnavailable: then the database has not said what became of it.
 func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Version, err error) {
 	ctx, end := tracing.Start(ctx, "publish", attribute.String("feed", u.Feed.Name))
 	defer func() { end(err) }()
@@ -113,31 +113,16 @@ func (p *Publisher) change(ctx context.Context, ch *db.Change, fn func(*db.Tx) e
 }
 
 func (p *Publisher) store(ctx context.Context, blobs *storage.Store, t *feed.Type, u feed.Upload) (storage.Blob, error) {
-	body := &sourceReader{r: u.Body}
-	blob, err := blobs.Put(ctx, body, &storage.PutOptions{Algorithms: t.Algorithms, MaxSize: p.maxSize, Size: u.Size})
+	blob, err := blobs.Put(ctx, u.Body, &storage.PutOptions{Algorithms: t.Algorithms, MaxSize: p.maxSize, Size: u.Size})
 	switch {
 	case errors.Is(err, proget.ErrTooLarge):
 		return blob, proget.WrapError(proget.ErrTooLarge, err, "The package is larger than the %d bytes this server accepts.", p.maxSize)
-	case body.err != nil:
-		return blob, proget.WrapError(proget.ErrInvalid, body.err, "The upload ended before the package was complete: send it again.")
+	case errors.As(err, new(*storage.SourceError)):
+		return blob, proget.WrapError(proget.ErrInvalid, err, "The upload ended before the package was complete: send it again.")
 	case err != nil:
 		return blob, fmt.Errorf("store the upload: %w", err)
 	}
 	return blob, nil
-}
-
-// sourceReader remembers whether it was the client that failed.
-type sourceReader struct {
-	r   io.Reader
-	err error
-}
-
-func (s *sourceReader) Read(b []byte) (int, error) {
-	n, err := s.r.Read(b)
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
 }
 
 // recording is an upload that is stored and about to be recorded.
@@ -262,7 +247,7 @@ func isOpen(err error) bool {
 
 // SetStatus changes the status of a version.
 func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(*proget.Status)) error {
-	err := p.change(ctx, change(ref, proget.VersionStatus, by), func(tx *db.Tx) error {
+	return p.change(ctx, change(ref, proget.VersionStatus, by), func(tx *db.Tx) error {
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
 		if err != nil {
 			return err
@@ -270,12 +255,11 @@ func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Princ
 		edit(&v.Status)
 		return tx.SetStatus(ctx, v.ID, v.Status)
 	})
-	return err
 }
 
 // Edit changes a feed type's own description of a version.
 func (p *Publisher) Edit(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(data json.RawMessage) (any, error)) error {
-	err := p.change(ctx, change(ref, proget.VersionEdited, by), func(tx *db.Tx) error {
+	return p.change(ctx, change(ref, proget.VersionEdited, by), func(tx *db.Tx) error {
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
 		if err != nil {
 			return err
@@ -293,28 +277,25 @@ func (p *Publisher) Edit(ctx context.Context, ref feed.Ref, by proget.Principal,
 		}
 		return tx.SetManifest(ctx, v.ID, orNull(data))
 	})
-	return err
 }
 
 // Tag points a tag of the version's package at it.
 func (p *Publisher) Tag(ctx context.Context, ref feed.Ref, tag string, by proget.Principal) error {
-	err := p.change(ctx, change(ref, proget.TagMoved, by), func(tx *db.Tx) error {
+	return p.change(ctx, change(ref, proget.TagMoved, by), func(tx *db.Tx) error {
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
 		if err != nil {
 			return err
 		}
 		return tx.SetTag(ctx, v.PackageID, tag, v.ID)
 	})
-	return err
 }
 
 // Untag removes a tag.
 func (p *Publisher) Untag(ctx context.Context, ref feed.Ref, tag string, by proget.Principal) error {
 	ref.VersionKey = ""
-	err := p.change(ctx, change(ref, proget.TagDeleted, by), func(tx *db.Tx) error {
+	return p.change(ctx, change(ref, proget.TagDeleted, by), func(tx *db.Tx) error {
 		return tx.DeleteTag(ctx, ref.Feed.ID, ref.NameKey, tag)
 	})
-	return err
 }
 
 // Delete removes a version.
@@ -326,7 +307,7 @@ func (p *Publisher) Delete(ctx context.Context, ref feed.Ref, by proget.Principa
 // returns, too. check runs in the transaction and sees the version locked.
 func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Principal, check func(*db.Tx, db.VersionRow) error) error {
 	ch := change(ref, proget.VersionDeleted, by)
-	err := p.change(ctx, ch, func(tx *db.Tx) error {
+	return p.change(ctx, ch, func(tx *db.Tx) error {
 		ch.Packages, ch.Versions, ch.Bytes = 0, 0, 0
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
 		if err == nil {
@@ -337,7 +318,6 @@ func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Princi
 		}
 		return remove(ctx, tx, v, ch)
 	})
-	return err
 }
 
 // Restore brings a deleted version back, as long as garbage collection has not

@@ -89,20 +89,23 @@ func (u *Uploads) Begin(ctx context.Context, r feed.UploadRef, by proget.Princip
 
 // Size returns how many bytes have arrived in order, or proget.ErrNotFound.
 func (u *Uploads) Size(ctx context.Context, r feed.UploadRef) (int64, error) {
-	p, _, err := u.db.FindPartial(ctx, key(r))
+	p, err := u.db.FindPartial(ctx, key(r))
 	if err != nil {
 		return 0, err
 	}
 	return p.Size, nil
 }
 
-// Append takes the chunk that begins at offset, and returns how many bytes have
-// arrived with it. A chunk that breaks off leaves nothing: the client asks for
+// Append takes the chunk that begins at offset, or the next if that is -1, and
+// returns how many bytes have arrived with it. A chunk that breaks off leaves nothing: the client asks for
 // the size and sends it again. feed.OffsetError says that another chunk is due.
 func (u *Uploads) Append(ctx context.Context, r feed.UploadRef, offset int64, body io.Reader) (size int64, err error) {
-	p, _, err := u.db.FindPartial(ctx, key(r))
+	p, err := u.db.FindPartial(ctx, key(r))
 	if err != nil {
 		return 0, err
+	}
+	if offset == -1 {
+		offset = p.Size
 	}
 	if _, done := finished(p); done {
 		return p.Size, proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload was finished already: it takes no more.")
@@ -114,9 +117,13 @@ func (u *Uploads) Append(ctx context.Context, r feed.UploadRef, offset int64, bo
 	if err != nil {
 		return 0, err
 	}
-	blobs, blob, err := u.put(ctx, p, body, &storage.PutOptions{Algorithms: slices.Collect(maps.Keys(sums)), After: sums, MaxSize: u.opts.MaxSize - offset})
+	blobs, blob, err := u.put(ctx, p, body, &storage.PutOptions{Algorithms: slices.Collect(maps.Keys(sums)), After: sums, MaxSize: max(u.opts.MaxSize-offset, 1)})
 	if err != nil {
 		return offset, err
+	}
+	if offset+blob.Size > u.opts.MaxSize { // 0 would have been no limit
+		u.discard(ctx, blobs, blob.Key)
+		return offset, tooLarge(nil)
 	}
 	if blob.Size == 0 { // some clients send an empty chunk at the end
 		return offset, blobs.Delete(ctx, blob.Key)
@@ -144,7 +151,7 @@ func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size in
 	if offset < 0 || size <= 0 || offset > u.opts.MaxSize-size {
 		return proget.Errorf(proget.ErrInvalid, "A part has at least one byte, and the whole at most %d.", u.opts.MaxSize)
 	}
-	p, _, err := u.db.FindPartial(ctx, key(r))
+	p, err := u.db.FindPartial(ctx, key(r))
 	if err != nil {
 		return err
 	}
@@ -174,10 +181,17 @@ func (u *Uploads) put(ctx context.Context, p *db.Partial, body io.Reader, opts *
 		return nil, storage.Blob{}, err
 	}
 	blob, err := blobs.Put(ctx, body, opts)
-	if errors.Is(err, proget.ErrTooLarge) {
-		err = proget.WrapError(proget.ErrTooLarge, err, "The upload is larger than it may be, or than was announced.")
+	switch {
+	case errors.Is(err, proget.ErrTooLarge):
+		err = tooLarge(err)
+	case errors.As(err, new(*storage.SourceError)):
+		err = proget.WrapError(proget.ErrInvalid, err, "The upload ended before this part of it was complete: send the part again.")
 	}
 	return blobs, blob, err
+}
+
+func tooLarge(err error) error {
+	return proget.WrapError(proget.ErrTooLarge, err, "The upload is larger than it may be, or than was announced.")
 }
 
 // recorded removes a part's object if it was not recorded for certain to be
@@ -203,12 +217,30 @@ func (u *Uploads) Cancel(ctx context.Context, r feed.UploadRef) error {
 }
 
 // Finish ends an upload and returns what was uploaded, as one stored object, for
-// feed.Upload.Stored or Hold. The upload stays, finished, until it is canceled:
+// feed.Upload.Stored. The upload stays, finished, until it is canceled:
 // who is interrupted finishes it again. size and want are what the client claims,
 // size -1 for nothing; if one differs, or a part is missing, Finish returns
 // proget.ErrInvalid and the upload goes on.
 func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want proget.Digests) (storage.Blob, error) {
-	p, parts, err := u.db.FindPartial(ctx, key(r))
+	return u.finish(ctx, r, size, want, u.end)
+}
+
+// Keep ends an upload and holds what was uploaded under the name as, in one commit:
+// the upload is gone then. want is what the client claims; if it differs, or a part
+// is missing, Keep returns proget.ErrInvalid and the upload goes on.
+func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Principal, want proget.Digests) error {
+	_, err := u.finish(ctx, r, -1, want, func(ctx context.Context, p *db.Partial, f *proget.File, fresh bool) error {
+		name := &db.Partial{Key: key(as), StorageID: f.StorageID, Size: f.Size, Owner: by.String()}
+		return u.db.KeepPartial(ctx, p.Key, f, fresh, name)
+	})
+	return err
+}
+
+// finish ends an upload; record records what it makes of it, in an object that has
+// no row yet if it is fresh.
+func (u *Uploads) finish(ctx context.Context, r feed.UploadRef, size int64, want proget.Digests,
+	record func(ctx context.Context, p *db.Partial, f *proget.File, fresh bool) error) (storage.Blob, error) {
+	p, parts, err := u.db.LoadPartial(ctx, key(r))
 	if err != nil {
 		return storage.Blob{}, err
 	}
@@ -223,13 +255,6 @@ func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want
 	if err != nil {
 		return storage.Blob{}, err
 	}
-	if digests, done := finished(p); done && len(parts) == 1 {
-		blob := storage.Blob{Key: parts[0].Blob.StorageKey, Size: total, Digests: digests}
-		if err := u.complete(ctx, blobs, parts, digests, want); err != nil {
-			return blob, err
-		}
-		return blob, compare(digests, want)
-	}
 	blob, fresh, err := u.join(ctx, blobs, p, parts, total)
 	if err != nil {
 		return storage.Blob{}, err
@@ -238,7 +263,7 @@ func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want
 		err = compare(blob.Digests, want)
 	}
 	if err == nil {
-		err = u.end(ctx, p, blob, fresh)
+		err = record(ctx, p, &proget.File{Size: blob.Size, Digests: blob.Digests, StorageID: p.StorageID, StorageKey: blob.Key}, fresh)
 	}
 	if err != nil && fresh {
 		err = u.recorded(ctx, blobs, blob.Key, err)
@@ -247,12 +272,14 @@ func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want
 }
 
 // end records that an upload is finished.
-func (u *Uploads) end(ctx context.Context, p *db.Partial, blob storage.Blob, fresh bool) error {
-	text, err := json.Marshal(blob.Digests)
+func (u *Uploads) end(ctx context.Context, p *db.Partial, f *proget.File, fresh bool) error {
+	if _, done := finished(p); done {
+		return nil
+	}
+	text, err := json.Marshal(f.Digests)
 	if err != nil {
 		return err
 	}
-	f := &proget.File{Size: blob.Size, Digests: blob.Digests, StorageID: p.StorageID, StorageKey: blob.Key}
 	return u.db.FinishPartial(ctx, p.Key, f, fresh, finishedMark+string(text))
 }
 
@@ -310,6 +337,9 @@ func compare(have, want proget.Digests) error {
 
 // join returns the object that holds all parts: the only one, or a fresh one.
 func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial, parts []db.Part, size int64) (b storage.Blob, fresh bool, err error) {
+	if digests, done := finished(p); done && len(parts) == 1 {
+		return storage.Blob{Key: parts[0].Blob.StorageKey, Size: size, Digests: digests}, false, nil
+	}
 	if len(parts) == 1 && p.Size == size { // it came in order: its digests are known
 		digests, err := u.digests(p)
 		return storage.Blob{Key: parts[0].Blob.StorageKey, Size: size, Digests: digests}, false, err
@@ -369,20 +399,15 @@ func readSums(p *db.Partial) (sums storage.Sums, err error) {
 
 // Hold keeps the stored file of that size and SHA-256 under a name for some
 // time, as if it had just been uploaded there, whether or not a version refers to
-// it. It returns proget.ErrNotFound if there is none in the feed's storage. The
-// finished uploads that it came from end with the same commit.
-func (u *Uploads) Hold(ctx context.Context, r feed.UploadRef, by proget.Principal, sha256 string, size int64, done ...feed.UploadRef) error {
-	keys := make([]string, len(done))
-	for i, ref := range done {
-		keys[i] = key(ref)
-	}
+// it. It returns proget.ErrNotFound if there is none in the feed's storage.
+func (u *Uploads) Hold(ctx context.Context, r feed.UploadRef, by proget.Principal, sha256 string, size int64) error {
 	p := &db.Partial{Key: key(r), StorageID: r.Feed.StorageID, Size: size, Owner: by.String()}
-	return u.db.HoldBlob(ctx, p, sha256, keys...)
+	return u.db.HoldBlob(ctx, p, sha256)
 }
 
 // Held returns what is kept under a name, or proget.ErrNotFound.
 func (u *Uploads) Held(ctx context.Context, r feed.UploadRef) (proget.File, error) {
-	_, parts, err := u.db.FindPartial(ctx, key(r))
+	_, parts, err := u.db.LoadPartial(ctx, key(r))
 	if err != nil {
 		return proget.File{}, err
 	}

@@ -201,7 +201,7 @@ func TestWrongChunks(t *testing.T) {
 	r := in.begin(t, u)
 	_, err := u.Append(t.Context(), r, 0, strings.NewReader("first"))
 	require.NoError(t, err)
-	for _, offset := range []int64{0, 3, 6, -1} {
+	for _, offset := range []int64{0, 3, 6} {
 		size, err := u.Append(t.Context(), r, offset, strings.NewReader("again"))
 		wrong, ok := errors.AsType[*feed.OffsetError](err)
 		require.True(t, ok, "%v", err)
@@ -211,6 +211,7 @@ func TestWrongChunks(t *testing.T) {
 	}
 	_, err = u.Append(t.Context(), r, 5, io.MultiReader(strings.NewReader("ha"), iotest.ErrReader(io.ErrUnexpectedEOF)))
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.ErrorIs(t, err, proget.ErrInvalid, "it is the client who broke off")
 	_, err = u.Append(t.Context(), r, 5, strings.NewReader("too long"))
 	require.ErrorIs(t, err, proget.ErrTooLarge)
 	for name, other := range map[string]feed.UploadRef{
@@ -222,11 +223,18 @@ func TestWrongChunks(t *testing.T) {
 		require.ErrorIs(t, err, proget.ErrNotFound, name)
 	}
 	require.Len(t, in.objects(t), 1)
-	_, err = u.Append(t.Context(), r, 5, strings.NewReader("rest"))
+	size, err := u.Append(t.Context(), r, -1, strings.NewReader(" rest"))
 	require.NoError(t, err)
+	require.EqualValues(t, 10, size)
+	_, err = u.Append(t.Context(), r, 10, strings.NewReader("x"))
+	require.ErrorIs(t, err, proget.ErrTooLarge, "the last chunk ended where the upload must")
+	size, err = u.Append(t.Context(), r, 10, strings.NewReader(""))
+	require.NoError(t, err)
+	require.EqualValues(t, 10, size)
 	b, err := u.Finish(t.Context(), r, -1, nil)
 	require.NoError(t, err)
-	in.requireContent(t, b, "firstrest")
+	in.requireContent(t, b, "first rest")
+	require.Len(t, in.objects(t), 3, "two parts and the whole")
 }
 
 // TestSameChunkAtOnce: of several servers that take the same chunk at the same
@@ -347,21 +355,19 @@ func TestHold(t *testing.T) {
 	r := in.begin(t, u)
 	_, err := u.Append(t.Context(), r, 0, strings.NewReader("a layer"))
 	require.NoError(t, err)
-	b, err := u.Finish(t.Context(), r, -1, nil)
-	require.NoError(t, err)
 	name := feed.UploadRef{Feed: in.feed, Scope: "blobs", ID: "layer"}
 	_, err = u.Held(t.Context(), name)
 	require.ErrorIs(t, err, proget.ErrNotFound)
-	sum := b.Digests[proget.SHA256]
+	sum := digests(t, "a layer")[proget.SHA256]
+	require.ErrorIs(t, other.Keep(t.Context(), r, name, ann, digests(t, "another")), proget.ErrInvalid)
+	b, err := u.Finish(t.Context(), r, -1, nil)
+	require.NoError(t, err, "what was not kept can be tried again")
+	require.NoError(t, other.Keep(t.Context(), r, name, ann, digests(t, "a layer")), "whoever finished it may have been interrupted")
+	require.ErrorIs(t, u.Keep(t.Context(), r, name, ann, nil), proget.ErrNotFound, "the upload is done")
 	for _, u := range []*upload.Uploads{u, other} {
 		require.NoError(t, u.Hold(t.Context(), name, ann, sum, b.Size))
 	}
-	require.ErrorIs(t, u.Hold(t.Context(), name, ann, sum, b.Size+1, r), proget.ErrNotFound)
-	_, err = u.Size(t.Context(), r)
-	require.NoError(t, err, "what was not held can be tried again")
-	require.NoError(t, u.Hold(t.Context(), name, ann, sum, b.Size, r))
-	_, err = u.Size(t.Context(), r)
-	require.ErrorIs(t, err, proget.ErrNotFound, "the upload is done")
+	require.ErrorIs(t, u.Hold(t.Context(), name, ann, sum, b.Size+1), proget.ErrNotFound)
 	c := upkeep.NewCollector(in.db, storage.NewSet(in.blobs, nil), &upkeep.CollectorOptions{Grace: -time.Minute, Logger: dark})
 	require.NoError(t, c.Work(t.Context(), new(proget.Job), new(indexing.Progress)))
 	f, err := other.Held(t.Context(), name)

@@ -93,24 +93,16 @@ func (h *handler) listReferrers(w http.ResponseWriter, r *feed.Request, rt route
 	if artifactType != "" {
 		w.Header().Set("OCI-Filters-Applied", "artifactType")
 	}
-	last := r.URL.Query().Get("last")
+	found := make(map[string]v1.Descriptor)
 	for _, v := range versions {
-		if last != "" { // of the page before
-			if v.Key == last {
-				last = ""
-			}
-			continue
-		}
 		d := readData(v)
-		if d.Subject != subject || artifactType != "" && d.ArtifactType != artifactType {
-			continue
+		if d.Subject == subject && (artifactType == "" || d.ArtifactType == artifactType) {
+			found[v.Key] = v1.Descriptor{
+				MediaType: d.MediaType, Digest: digest.Digest(v.Key), Size: v.Files[0].Size, ArtifactType: d.ArtifactType, Annotations: d.Annotations}
 		}
-		if len(index.Manifests) == maxReferrers {
-			link(w, r, index.Manifests[maxReferrers-1].Digest.String(), maxReferrers)
-			break
-		}
-		index.Manifests = append(index.Manifests, v1.Descriptor{
-			MediaType: d.MediaType, Digest: digest.Digest(v.Key), Size: v.Files[0].Size, ArtifactType: d.ArtifactType, Annotations: d.Annotations})
+	}
+	for _, key := range page(w, r, slices.Sorted(maps.Keys(found)), maxReferrers) {
+		index.Manifests = append(index.Manifests, found[key])
 	}
 	return feed.ServeJSON(w, r, v1.MediaTypeImageIndex, index)
 }

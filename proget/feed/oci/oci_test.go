@@ -257,6 +257,28 @@ func (r registry) pages(address string) (bodies []string) {
 	return nil
 }
 
+// TestManyFeeds: the repositories of all feeds are in one order, whatever the feeds
+// are called.
+func TestManyFeeds(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for _, name := range []string{"docker-a", "docker.b"} {
+		req := feedtest.Request(t, http.MethodPost, r.URL+"/api/management/feeds/create", []byte(`{"name":"`+name+`","feedType":"docker"}`))
+		req.SetBasicAuth("Admin", r.Password)
+		require.Equal(t, http.StatusOK, feedtest.Do(t, req).StatusCode)
+	}
+	all := []string{"docker-a/r", "docker.b/r", "docker/r", "docker/s"}
+	for _, name := range all {
+		r.do(http.StatusCreated, http.MethodPut, r.URL+"/v2/"+name+"/manifests/1", string(index("x")), "Content-Type", indexType)
+	}
+	var pages []string
+	for _, name := range all {
+		pages = append(pages, `{"repositories":["`+name+`"]}`)
+	}
+	require.Equal(t, pages, r.pages(r.URL+"/v2/_catalog?n=1"))
+	require.Equal(t, pages[2:], r.pages(r.URL+"/v2/_catalog?n=1&last=docker.zzz"))
+}
+
 // TestReferrers: what names a manifest as its subject is listed, before and after
 // that is there, with its annotations.
 func TestReferrers(t *testing.T) {
@@ -277,6 +299,8 @@ func TestReferrers(t *testing.T) {
 	require.Equal(t, "artifactType", a.Header.Get("OCI-Filters-Applied"))
 	require.Contains(t, string(a.Body), `"annotations":{"k":"b"},"artifactType":"application/b"`)
 	require.Equal(t, 1, strings.Count(string(a.Body), `"digest"`))
+	require.Equal(t, 2, strings.Count(string(r.do(http.StatusOK, http.MethodGet, "app/referrers/"+subject+"?last=sha256:0", "").Body), `"digest"`), "after one that is gone")
+	require.Zero(t, strings.Count(string(r.do(http.StatusOK, http.MethodGet, "app/referrers/"+subject+"?last=sha256:g", "").Body), `"digest"`))
 }
 
 // TestTokens: clients are sent to the token service, which gives everybody a

@@ -63,15 +63,16 @@ func (h *rootHandler) catalog(w http.ResponseWriter, r *feed.Request) error {
 // repositories returns up to limit names in order, after the one that the client
 // had last.
 func (h *rootHandler) repositories(r *feed.Request, limit int) ([]string, error) {
-	lastFeed, lastRepo, _ := strings.Cut(r.URL.Query().Get("last"), "/")
-	slices.SortFunc(r.Feeds, func(a, b *proget.Feed) int { return strings.Compare(a.Name, b.Name) })
+	last := r.URL.Query().Get("last")
+	prefix := func(f *proget.Feed) string { return f.Name + "/" } // "-" and "." sort before the slash
+	slices.SortFunc(r.Feeds, func(a, b *proget.Feed) int { return strings.Compare(prefix(a), prefix(b)) })
 	var names []string
 	for _, f := range r.Feeds {
-		after := ""
-		if f.Name == lastFeed {
-			after = lastRepo
+		after, found := strings.CutPrefix(last, prefix(f))
+		if !found {
+			after = ""
 		}
-		if f.Name < lastFeed || len(names) >= limit {
+		if !found && prefix(f) < last || len(names) >= limit {
 			continue
 		}
 		packages, err := h.services.Packages.Names(r.Context(), f, after, limit-len(names))
@@ -82,7 +83,6 @@ func (h *rootHandler) repositories(r *feed.Request, limit int) ([]string, error)
 			names = append(names, repository(f, p.Key))
 		}
 	}
-	slices.Sort(names)
 	return names, nil
 }
 

@@ -73,7 +73,7 @@ func (h *handler) mount(w http.ResponseWriter, r *feed.Request, rt route, q url.
 	}
 	f, err := h.blob(r, repo, d)
 	if err == nil {
-		err = h.hold(r, rt.repo, d, f)
+		err = h.services.Uploads.Hold(r.Context(), held(r.Feed, rt.repo, d), r.Principal, f.Digests[proget.SHA256], f.Size)
 	}
 	if isNotFound(err) {
 		return false, nil
@@ -83,10 +83,6 @@ func (h *handler) mount(w http.ResponseWriter, r *feed.Request, rt route, q url.
 	}
 	created(w, r, rt.repo, d)
 	return true, nil
-}
-
-func (h *handler) hold(r *feed.Request, repo string, d digest.Digest, f proget.File, done ...feed.UploadRef) error {
-	return h.services.Uploads.Hold(r.Context(), held(r.Feed, repo, d), r.Principal, f.Digests[proget.SHA256], f.Size, done...)
 }
 
 // created says where a blob is.
@@ -147,15 +143,11 @@ func outOfOrder(w http.ResponseWriter, r *feed.Request, rt route, err error) err
 // appendChunk takes the body of a request as the next chunk. Docker's clients
 // send a blob as one chunk without saying where it begins.
 func (h *handler) appendChunk(r *feed.Request, repo, id string) (size int64, err error) {
-	ref := upload(r.Feed, repo, id)
 	from, err := contentRange(r)
-	if err == nil && from < 0 {
-		from, err = h.services.Uploads.Size(r.Context(), ref)
-	}
 	if err != nil {
 		return 0, err
 	}
-	return h.services.Uploads.Append(r.Context(), ref, from, r.Body)
+	return h.services.Uploads.Append(r.Context(), upload(r.Feed, repo, id), from, r.Body)
 }
 
 // contentRange returns where a chunk begins, or -1 if it does not say. It is
@@ -195,18 +187,15 @@ func (h *handler) finishUpload(w http.ResponseWriter, r *feed.Request, rt route)
 
 // finish takes the last chunk, if there is one, and then the whole for a blob.
 func (h *handler) finish(w http.ResponseWriter, r *feed.Request, repo, id string, d digest.Digest) error {
-	ref := upload(r.Feed, repo, id)
 	if r.ContentLength != 0 {
 		if _, err := h.appendChunk(r, repo, id); err != nil && !errors.Is(err, feed.ErrFinished) { // it came before, and its answer was lost
 			return err
 		}
 	}
-	blob, err := h.services.Uploads.Finish(r.Context(), ref, -1, proget.Digests{proget.Algorithm(d.Algorithm()): d.Encoded()})
+	err := h.services.Uploads.Keep(r.Context(), upload(r.Feed, repo, id), held(r.Feed, repo, d), r.Principal,
+		proget.Digests{proget.Algorithm(d.Algorithm()): d.Encoded()})
 	if errors.Is(err, proget.ErrInvalid) {
 		err = proget.WrapError(proget.ErrInvalid, digestInvalid, "%s", proget.Message(err))
-	}
-	if err == nil {
-		err = h.hold(r, repo, d, proget.File{Size: blob.Size, Digests: blob.Digests}, ref)
 	}
 	if err != nil {
 		return err

@@ -28,8 +28,8 @@ type Verdict struct {
 	Violations []Violation
 }
 
-// undecidedAfter bounds the search for an order of one package's operations.
-const undecidedAfter = 20 * time.Second
+// UndecidedAfter bounds the search for an order of one package's operations.
+const UndecidedAfter = time.Minute
 
 // Check judges all that was added. It writes what shows a violation into a
 // folder. progress, which may be nil, is told how many packages of how many are
@@ -65,7 +65,7 @@ func (v *Verdict) violate(format string, args ...any) {
 
 func (v *Verdict) check(name string, all []*Operation, dir string) error {
 	v.count(name, all)
-	result, info := porcupine.CheckOperationsVerbose(model, operations(all), undecidedAfter)
+	result, info := porcupine.CheckOperationsVerbose(model, operations(all), UndecidedAfter)
 	switch result {
 	case porcupine.Unknown:
 		v.Undecided++

@@ -45,7 +45,7 @@ const maxAnswer = 8 << 20
 // An answer is what became of a request.
 type answer struct {
 	read   bool // the request was one
-	status int  // 0 if there was none
+	status int  // 0 if there was none, or no whole answer; -1 if it made no sense
 	header http.Header
 	body   []byte
 	err    error
@@ -71,7 +71,9 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, heade
 	}
 	defer resp.Body.Close()
 	a := answer{read: method == http.MethodGet, status: resp.StatusCode, header: resp.Header}
-	a.body, a.err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if a.body, a.err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); a.err != nil {
+		a.status = 0
+	}
 	return a
 }
 

@@ -93,7 +93,7 @@ func (l *Load) take(feed string) string {
 // report adds an operation to the history.
 func (l *Load) report(o history.Operation) {
 	l.mu.Lock()
-	if s := l.shelves[o.Feed]; s != nil && s.name == o.Package && o.Outcome == history.Failed {
+	if s := l.shelves[o.Feed]; s != nil && s.name == o.Package && o.Outcome == history.Failed && o.Kind != history.Read && o.Kind != history.List {
 		s.open++
 	}
 	l.mu.Unlock()

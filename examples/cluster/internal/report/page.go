@@ -110,7 +110,7 @@ func (d *drawing) draw(x func(time.Duration) float64, end time.Duration) {
 	y = d.drawLeads(x, y)
 	d.Height = y + 30
 	for i, f := range d.Faults {
-		to := max(f.To, f.Well)
+		to := f.End()
 		b := band{X: x(f.From), Width: max(1, x(to)-x(f.From)), Label: x(f.From), LabelY: 12 + 16*i, Anchor: "start", Name: f.Name, Height: y,
 			Title: fmt.Sprintf("%s, from %s to %s", f.Name, short(f.From), short(to))}
 		if b.Label > left+0.75*width {

@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -30,7 +31,11 @@ type Fault struct {
 	From, To time.Duration // until it was undone
 	Well     time.Duration // when all was well again; 0 if it never was
 	Failover time.Duration // until another led; 0 if nobody was to
+	Harmless bool          // no client may notice it
 }
+
+// End is when the fault was over, and all well again if it ever was.
+func (f *Fault) End() time.Duration { return max(f.To, f.Well) }
 
 // A Skipped fault could not be had here.
 type Skipped struct{ Name, Why string }
@@ -51,6 +56,8 @@ func failure(o *history.Operation) string {
 		return "no answer in a minute"
 	case strings.Contains(o.Message, "refused"):
 		return "connection refused"
+	case o.Status < 0:
+		return "unreadable answer"
 	}
 	return "connection broken"
 }
@@ -109,11 +116,11 @@ func (r *Report) stall(from, to time.Duration) (longest time.Duration) {
 	}
 }
 
-// During counts the operations that returned within a time, and those of them that
-// failed.
-func (r *Report) During(from, to time.Duration) (all, failed int) {
+// During counts the operations that began during a fault and ended before a time,
+// and those of them that failed.
+func (r *Report) During(f *Fault, before time.Duration) (all, failed int) {
 	for i := range r.Operations {
-		if o := &r.Operations[i]; o.Return >= from && o.Return < to {
+		if o := &r.Operations[i]; o.Call >= f.From && o.Call < f.End() && o.Return < before {
 			all++
 			if o.Outcome == history.Failed || o.Outcome == history.Wrong {
 				failed++
@@ -143,9 +150,9 @@ func (r *Report) WriteTable(out io.Writer) error {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", kind, c.all, c.ok, c.refused, c.stale, failed, short(c.longest), strings.Join(how, ", "))
 	}
 	fmt.Fprintln(w, "\nFAULT\tAT\tFOR\tASKED\tFAILED\tLONGEST STALL\tANOTHER LED AFTER\tWELL AFTER")
-	for _, f := range r.Faults {
-		end := max(f.To, f.Well)
-		all, failed := r.During(f.From, end)
+	for i := range r.Faults {
+		f := &r.Faults[i]
+		all, failed := r.During(f, math.MaxInt64)
 		failover, well := "", "never"
 		if f.Failover > 0 {
 			failover = short(f.Failover)
@@ -153,7 +160,7 @@ func (r *Report) WriteTable(out io.Writer) error {
 		if f.Well > 0 {
 			well = short(f.Well - f.To)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", f.Name, short(f.From), short(f.To-f.From), all, failed, short(r.stall(f.From, end)), failover, well)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", f.Name, short(f.From), short(f.To-f.From), all, failed, short(r.stall(f.From, f.End())), failover, well)
 	}
 	for _, s := range r.Skipped {
 		fmt.Fprintf(w, "%s\tnot here: %s\n", s.Name, s.Why)
