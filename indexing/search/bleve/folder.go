@@ -14,6 +14,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/blevesearch/bleve/v2"
 	"github.com/blevesearch/bleve/v2/index/scorch"
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // CopyTo writes a consistent copy of the index into an empty or new folder
@@ -81,6 +83,9 @@ func check(path string) error {
 	if string(written) != Format {
 		return fmt.Errorf("the index has format %.20q, not %q", written, Format)
 	}
+	if err := checkRoot(filepath.Join(path, "store", "root.bolt")); err != nil {
+		return err
+	}
 	segments, err := filepath.Glob(filepath.Join(path, "store", "*.zap"))
 	if err != nil {
 		return err
@@ -91,6 +96,29 @@ func check(path string) error {
 		}
 	}
 	return nil
+}
+
+// checkRoot tells whether the file that names the segments was cut short. A
+// background task of the library would read beyond its end, and never be seen again.
+func checkRoot(path string) error {
+	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTime})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return errInUse
+	}
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return db.View(func(tx *bbolt.Tx) error {
+		if tx.Size() > info.Size() {
+			return fmt.Errorf("%s has %d bytes instead of %d", path, info.Size(), tx.Size())
+		}
+		return nil
+	})
 }
 
 // checkSegment compares a segment with the checksum at its end.

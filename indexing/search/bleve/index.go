@@ -93,8 +93,10 @@ var (
 	errMoved = errors.New("the feed is at another position")
 )
 
-// config bounds the wait for a process that is about to end.
-func config() map[string]any { return map[string]any{"bolt_timeout": "2s"} }
+// lockTime bounds the wait for a process that is about to end.
+const lockTime = 2 * time.Second
+
+func config() map[string]any { return map[string]any{"bolt_timeout": lockTime.String()} }
 
 // open opens what is there, if nothing seems wrong with it.
 func (x *Index) open() (err error) {
