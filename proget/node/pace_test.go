@@ -21,11 +21,11 @@ import (
 
 const stallFor = time.Second
 
-// impatient is a node that waits for nobody for long.
-func impatient(t *testing.T) *httptest.Server {
+// impatient is a node that waits for nobody for longer than idle.
+func impatient(t *testing.T, idle time.Duration) *httptest.Server {
 	return newWorld(t).start(t, "a", webOnly, func(c *node.Config) {
 		c.Feeds = []feed.Type{asset.New()}
-		c.UploadIdle, c.DownloadIdle, c.UploadRate, c.MaxRequests = stallFor, stallFor, 1<<20, 3
+		c.UploadIdle, c.DownloadIdle, c.UploadRate, c.MaxRequests = idle, idle, 1<<20, 3
 	})
 }
 
@@ -58,7 +58,7 @@ func inFlight(t *testing.T, server *httptest.Server, want int) {
 // sends just enough not to.
 func TestSlowUpload(t *testing.T) {
 	t.Parallel()
-	server := impatient(t)
+	server := impatient(t, stallFor)
 	still := dial(t, server, upload("still", 1000)+"x")
 	trickle := dial(t, server, upload("trickle", 1<<30))
 	go func() {
@@ -81,13 +81,17 @@ func TestSlowUpload(t *testing.T) {
 }
 
 // TestSlowDownload: a client that takes nothing of an answer keeps no server
-// waiting; one that does gets all of it, however long that takes.
+// waiting; one that does gets all of it, though that takes longer than a server waits.
 func TestSlowDownload(t *testing.T) {
 	t.Parallel()
-	server := impatient(t)
 	file := bytes.Repeat([]byte("0123456789abcdef"), 4<<20) // more than the kernel keeps for a connection
-	resp, text := ask(t, "PUT", server.URL+"/endpoints/asset/content/large", file, "X-ApiKey", apiKey)
-	require.Equal(t, http.StatusCreated, resp.StatusCode, text)
+	start := func(idle time.Duration) *httptest.Server {
+		server := impatient(t, idle)
+		resp, text := ask(t, "PUT", server.URL+"/endpoints/asset/content/large", file, "X-ApiKey", apiKey)
+		require.Equal(t, http.StatusCreated, resp.StatusCode, text)
+		return server
+	}
+	server := start(stallFor)
 	conn := dial(t, server, "GET /endpoints/asset/content/large HTTP/1.1\r\nHost: feeds\r\n\r\n")
 	inFlight(t, server, 1)
 	inFlight(t, server, 0)
@@ -97,24 +101,28 @@ func TestSlowDownload(t *testing.T) {
 	require.Error(t, err, "it was cut off")
 	require.Less(t, n, int64(len(file)))
 
-	conn = dial(t, server, "GET /endpoints/asset/content/large HTTP/1.1\r\nHost: feeds\r\nConnection: close\r\n\r\n")
+	const idle = 8 * time.Second // a crowded machine takes its time, too
+	conn = dial(t, start(idle), "GET /endpoints/asset/content/large HTTP/1.1\r\nHost: feeds\r\nConnection: close\r\n\r\n")
 	resp, err = http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
-	got, err := io.ReadAll(&reluctant{resp.Body, 0})
+	began := time.Now()
+	got, err := io.ReadAll(&reluctant{resp.Body, idle / 4, 0})
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(file, got))
+	require.Greater(t, time.Since(began), idle)
 }
 
-// reluctant stops now and then, for less than a server waits.
+// reluctant stops now and then.
 type reluctant struct {
 	io.Reader
-	read int
+	pause time.Duration
+	read  int
 }
 
 func (r *reluctant) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	if before := r.read; before>>23 != (before+n)>>23 { // each 8 MiB
-		time.Sleep(stallFor / 20)
+		time.Sleep(r.pause)
 	}
 	r.read += n
 	return n, err
