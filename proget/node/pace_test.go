@@ -106,6 +106,7 @@ func TestSlowDownload(t *testing.T) {
 	resp, err = http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	began := time.Now()
+	require.NoError(t, conn.SetDeadline(began.Add(time.Minute)))
 	got, err := io.ReadAll(&reluctant{resp.Body, idle / 4, 0})
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(file, got))
