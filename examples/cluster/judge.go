@@ -264,6 +264,9 @@ func (s *suite) publish() error {
 	if n := len(s.report.Verdict.Violations); n > 0 {
 		return fmt.Errorf("the cluster broke a promise, %d times; see the lines above, the history and the nodes' logs in %s", n, s.options.data)
 	}
+	for _, binary := range []string{"server.bin", "server-next.bin"} { // each has a hundred megabytes, and nothing is to be found out
+		_ = os.Remove(filepath.Join(s.options.data, binary))
+	}
 	if n := s.report.Verdict.Undecided; n > 0 {
 		return fmt.Errorf("for %d packages, no order of their operations was found or refuted within %s: try again with fewer clients", n, history.UndecidedAfter)
 	}

@@ -80,7 +80,7 @@ func parse(args []string) (o options, err error) {
 	set.IntVar(&o.rounds, "rounds", 1, "`number` of times that each fault happens")
 	set.IntVar(&o.clients, "clients", 16, "`number` of clients of the load")
 	set.DurationVar(&o.pause, "pause", 50*time.Millisecond, "`time` that a client pauses between two operations")
-	set.Func("only", "only faults whose names have this `text`; may be repeated", func(text string) error { o.only = append(o.only, text); return nil })
+	set.Func("only", "only faults whose names have this `text`, as docs/faults.md lists them; may be repeated", func(text string) error { o.only = append(o.only, text); return nil })
 	set.Func("inject", "a fault of your own, as `name=command`, such as a failover of the database; may be repeated", func(text string) error {
 		if name, command, ok := strings.Cut(text, "="); !ok || name == "" || command == "" {
 			return errors.New("give name=command")
@@ -100,6 +100,15 @@ func parse(args []string) (o options, err error) {
 	_, port, err := net.SplitHostPort(o.listen)
 	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 		return o, fmt.Errorf("-listen %q: give host:port, as in 127.0.0.1:8624", o.listen)
+	}
+	alone := map[string]bool{"only": true, "rounds": true, "clients": true, "pause": true, "inject": true}
+	set.Visit(func(f *flag.Flag) {
+		if alone[f.Name] && !o.faults {
+			err = fmt.Errorf("-%s means nothing without -faults", f.Name)
+		}
+	})
+	if err != nil {
+		return o, err
 	}
 	if set.NArg() > 0 || o.web < 1 || o.index < 0 || o.web+o.index > 50 {
 		return o, errors.New("give flags only, and 1 to 50 nodes of which one at least is a web node")

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,7 +108,13 @@ const recovery = 90 * time.Second
 // torment has every fault happen, in a random order, as often as there are rounds.
 func (s *suite) torment(ctx context.Context) error {
 	var todo []fault
-	for _, f := range s.faults() {
+	all := s.faults()
+	for _, text := range s.options.only {
+		if !slices.ContainsFunc(all, func(f fault) bool { return strings.Contains(f.name, text) }) {
+			return fmt.Errorf("-only %q: there is no such fault; there are %s", text, names(all))
+		}
+	}
+	for _, f := range all {
 		if !s.options.wants(f.name) {
 			continue
 		}
@@ -130,6 +137,14 @@ func (s *suite) torment(ctx context.Context) error {
 		}
 	}
 	return sleep(ctx, calm)
+}
+
+func names(all []fault) string {
+	var names []string
+	for _, f := range all {
+		names = append(names, strconv.Quote(f.name))
+	}
+	return strings.Join(names, ", ")
 }
 
 // suffer has one fault happen and waits until all is well again.
@@ -191,7 +206,7 @@ func (s *suite) failover(ctx context.Context, led string, from, within time.Dura
 func (s *suite) tell(f fault, seen report.Fault) {
 	s.report.Operations = s.history.Operations()
 	all, failed := s.report.During(&seen, math.MaxInt64)
-	line := fmt.Sprintf("%d operations, %d failed", all, failed)
+	line := fmt.Sprintf("%d operations ended, %d of them failed", all, failed)
 	switch {
 	case seen.Failover > 0:
 		line += fmt.Sprintf(", another led after %.1f s", seen.Failover.Seconds())

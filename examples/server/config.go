@@ -48,6 +48,7 @@ type config struct {
 	baseURL    string
 	data       string
 	maxUpload  int64
+	cache      int64
 	fetchHosts []string
 	proxies    []netip.Prefix
 	grace      time.Duration
@@ -124,7 +125,7 @@ Election (docs/election.md):
 // parse reads flags and environment.
 func parse(args []string) (config, error) {
 	cfg := config{}
-	var roles, maxUpload, fetchHosts, proxies string
+	var roles, maxUpload, cache, fetchHosts, proxies string
 	set := flag.NewFlagSet("server", flag.ContinueOnError)
 	set.SetOutput(io.Discard) // one clear line instead of the whole help
 	text := func(p *string, name, value, help string) {
@@ -142,10 +143,11 @@ func parse(args []string) (config, error) {
 	text(&cfg.data, "data", "proget-data", "`folder` for the embedded database, storage and what this node may lose")
 	text(&cfg.db, "db", "", "database `URL` (default sqlite:proget.db in the data folder)")
 	text(&cfg.storage, "storage", "", "storage `URL` (default the folder packages in the data folder)")
-	text(&cfg.keys, "encryption-key", "", "32 hexadecimal `digits`, the same on every node; several, separated by commas, to change it")
+	text(&cfg.keys, "encryption-key", "", "32 or 64 hexadecimal `digits`, the same on every node; several, separated by commas, to change it")
 	text(&cfg.node, "node", host, "`name` of this node, unique in the cluster")
 	text(&cfg.baseURL, "base-url", "", "`URL` under which clients reach the cluster (default: as each request says)")
 	text(&maxUpload, "max-upload", "10GB", "largest package `size` accepted")
+	text(&cache, "cache", "48MB", "`size` of the memory for packages and documents")
 	text(&fetchHosts, "fetch-hosts", "", "`hosts` from which universal feeds may fetch files that clients name by URL, separated by commas; * for all, those that only this machine can reach included")
 	text(&proxies, "trusted-proxies", "", "`addresses` of the load balancers and proxies whose X-Forwarded-For is believed, separated by commas, as in 10.0.0.7,10.1.0.0/16")
 	set.DurationVar(&cfg.grace, "grace", 24*time.Hour, "how long the files of a deleted version are kept, so that it can be brought back")
@@ -174,7 +176,13 @@ func parse(args []string) (config, error) {
 	if cfg.proxies, err = parseProxies(proxies); err != nil {
 		return cfg, err
 	}
-	return cfg, cfg.complete(roles, maxUpload)
+	if cfg.maxUpload, err = parseSize("max-upload", maxUpload); err != nil {
+		return cfg, err
+	}
+	if cfg.cache, err = parseSize("cache", cache); err != nil {
+		return cfg, err
+	}
+	return cfg, cfg.complete(roles)
 }
 
 func printFlags(set *flag.FlagSet) {
@@ -222,7 +230,7 @@ func secret(name string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-func (c *config) complete(roles, maxUpload string) (err error) {
+func (c *config) complete(roles string) (err error) {
 	for name, p := range map[string]*string{
 		"PROGET_DB": &c.db, "PROGET_ENCRYPTION_KEY": &c.keys, "PROGET_ELECT": &c.elect,
 		"PROGET_ADMIN_PASSWORD": &c.adminPassword, "PROGET_API_KEY": &c.apiKey} {
@@ -250,9 +258,6 @@ func (c *config) complete(roles, maxUpload string) (err error) {
 	}
 	if c.storage == "" {
 		c.storage = (&url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(filepath.Join(c.data, "packages")), "/")}).String()
-	}
-	if c.maxUpload, err = parseSize(maxUpload); err != nil {
-		return err
 	}
 	if c.feeds, err = parseFeeds(os.Getenv("PROGET_FEEDS")); err != nil {
 		return err
@@ -347,8 +352,8 @@ func isHostPort(address string) bool {
 var size = regexp.MustCompile(`^(\d+)([KMGT]?)B?$`)
 
 // parseSize reads 500MB, 10GB or a number of bytes.
-func parseSize(text string) (int64, error) {
-	wrong := usageError(fmt.Sprintf("-max-upload %q: give a size, as in 500MB or 10GB", text))
+func parseSize(name, text string) (int64, error) {
+	wrong := usageError(fmt.Sprintf("-%s %q: give a size, as in 500MB or 10GB", name, text))
 	m := size.FindStringSubmatch(strings.ToUpper(strings.ReplaceAll(text, " ", "")))
 	if m == nil {
 		return 0, wrong

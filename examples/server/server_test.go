@@ -389,6 +389,9 @@ func TestDatabaseOutage(t *testing.T) {
 
 	postgres.Stop(t)
 	require.Equal(t, http.StatusInternalServerError, status(p.URL+"/health"))
+	require.Equal(t, http.StatusServiceUnavailable, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "2.0.0")))
+	stored := make(chan int, 1)
+	go func() { stored <- putAsset(t, p.URL) }() // its type looks for what is there before it stores anything
 	require.Equal(t, http.StatusOK, status(p.URL+"/nuget/nuget/v3/index.json"), "nobody asked for it before")
 	require.Equal(t, http.StatusOK, status(p.URL+"/health/ready"), "all nodes would be unready, and they do answer")
 	resp, err := http.Get(known)
@@ -406,12 +409,26 @@ func TestDatabaseOutage(t *testing.T) {
 	require.NotContains(t, string(text), "127.0.0.1", "nothing internal is shown")
 	require.Equal(t, http.StatusServiceUnavailable, status(p.URL+"/nuget/nuget/v3/flatcontainer/acme.lib/2.0.0/acme.lib.2.0.0.nupkg"),
 		"what is not known may have been published elsewhere")
-	require.Equal(t, http.StatusServiceUnavailable, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "2.0.0")))
 
 	postgres.Start(t)
+	require.Equal(t, http.StatusCreated, <-stored, "a change waits for longer than a read")
 	require.Eventually(t, func() bool { return status(p.URL+"/health") == http.StatusOK }, waitLong, waitStep)
 	require.Equal(t, http.StatusCreated, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "3.0.0")))
 	require.Equal(t, http.StatusOK, status(p.URL+"/nuget/nuget/v3/flatcontainer/acme.lib/3.0.0/acme.lib.3.0.0.nupkg"))
+}
+
+func putAsset(t *testing.T, base string) int {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, base+"/endpoints/asset/content/file", strings.NewReader("text"))
+	if !assert.NoError(t, err) {
+		return 0
+	}
+	req.Header.Set("X-ApiKey", apiKey)
+	resp, err := http.DefaultClient.Do(req)
+	if !assert.NoError(t, err) {
+		return 0
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
 }
 
 // TestTracesAreSent: a collector named in the environment gets what happened,

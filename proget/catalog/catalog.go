@@ -58,7 +58,6 @@ type entry struct {
 	err   error
 	since time.Time
 	old   *feed.Package // served on if the load fails; nil for none
-	base  int64         // bytes of the package without its documents
 	cost  int64         // bytes that count at present
 }
 
@@ -79,7 +78,7 @@ func New(store *db.Store, types []feed.Type, opts *Options) *Catalog {
 		c.opts = *opts
 	}
 	if c.opts.MaxBytes == 0 {
-		c.opts.MaxBytes = 128 << 20
+		c.opts.MaxBytes = 48 << 20
 	}
 	if c.opts.Patience == 0 {
 		c.opts.Patience = 3 * time.Second
@@ -131,7 +130,6 @@ func (c *Catalog) Package(ctx context.Context, f *proget.Feed, nameKey string) (
 	c.mu.Lock()
 	e, ok := c.cache.Get(k)
 	if ok && !e.aged(c.opts.MaxAge) {
-		c.weigh(e)
 		c.mu.Unlock()
 		return e.wait(ctx)
 	}
@@ -184,14 +182,13 @@ func (c *Catalog) load(ctx context.Context, f *proget.Feed, k key, e *entry) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	e.pkg, e.err = c.read(ctx, f, k.name)
+	if e.pkg != nil {
+		e.pkg.Grown = func() { c.grown(k) }
+	}
 	if e.err != nil && e.old != nil && !isNotFound(e.err) {
 		e.pkg, e.err = e.old, nil
 	}
 	e.old = nil
-	e.base = 200
-	if e.pkg != nil {
-		e.base += e.pkg.Bytes()
-	}
 	close(e.ready)
 
 	c.mu.Lock()
@@ -219,17 +216,25 @@ func (c *Catalog) read(ctx context.Context, f *proget.Feed, nameKey string) (*fe
 	return &feed.Package{Package: p}, nil
 }
 
-// weigh brings an entry's cost up to date, since documents join a package
-// later, and makes room.
+// grown makes room for a document that has joined a package.
+func (c *Catalog) grown(k key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.cache.Peek(k); ok {
+		c.weigh(e)
+	}
+}
+
+// weigh brings an entry's cost up to date, and makes room.
 func (c *Catalog) weigh(e *entry) {
 	select {
 	case <-e.ready:
 	default:
 		return
 	}
-	cost := e.base
+	cost := int64(200)
 	if e.pkg != nil {
-		cost += e.pkg.Documents.Bytes()
+		cost += e.pkg.Bytes()
 	}
 	c.bytes += cost - e.cost
 	e.cost = cost

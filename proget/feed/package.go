@@ -60,6 +60,8 @@ func (p *Package) Bytes() int64 {
 // Documents keeps a bounded number of rendered documents. The zero value is
 // ready to use, by several goroutines at once.
 type Documents struct {
+	Grown func() // if not nil, is called when another document was kept
+
 	mu   sync.Mutex
 	docs map[string]*Document
 	size int64
@@ -89,16 +91,23 @@ func (c *Documents) Document(key, contentType string, render func() ([]byte, err
 }
 
 func (c *Documents) keep(key string, d *Document) {
+	if c.add(key, d) && c.Grown != nil {
+		c.Grown()
+	}
+}
+
+func (c *Documents) add(key string, d *Document) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.docs) >= maxDocuments || c.docs[key] != nil {
-		return
+		return false
 	}
 	if c.docs == nil {
 		c.docs = make(map[string]*Document)
 	}
 	c.docs[key] = d
-	c.size += int64(len(d.body) + len(d.gzipped))
+	c.size += int64(cap(d.body) + len(d.gzipped))
+	return true
 }
 
 // Bytes returns how much memory the kept documents take.
@@ -125,6 +134,9 @@ const minGzip = 512
 
 // NewDocument prepares a response body. The body must not change afterwards.
 func NewDocument(contentType string, body []byte) *Document {
+	if len(body)+len(body)/4 < cap(body) { // it may be kept for long
+		body = bytes.Clone(body)
+	}
 	sum := sha256.Sum256(body)
 	return &Document{
 		contentType: contentType,

@@ -223,7 +223,36 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 	if err := n.guardWrite(task); err != nil {
 		return err
 	}
+	if stale && task.Rank() > proget.TaskView.Rank() {
+		if err := n.refresh(w, r); err != nil {
+			return err
+		}
+		stale = false
+	}
 	return t.handler.ServeFeed(w, req)
+}
+
+// longestChange is how long a change is tried where the database does not answer.
+const longestChange = 45 * time.Second
+
+// refresh waits until memory is as new as a request that could not be brought up to
+// date at once: what a change builds upon must not be old, and whoever makes it need
+// not notice a failover.
+func (n *Node) refresh(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), longestChange)
+	defer cancel()
+	for {
+		err := n.tail.Sync(ctx)
+		if err == nil {
+			w.Header().Del("Warning")
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return proget.WrapError(proget.ErrUnavailable, err, "The database did not answer in time. Try again shortly.")
+		}
+	}
 }
 
 // authenticate tells who a request is from. If memory is stale, a question to
