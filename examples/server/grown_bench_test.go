@@ -52,7 +52,7 @@ func BenchmarkGrown(b *testing.B) {
 		require.NoError(b, os.CopyFS(at, os.DirFS(data)))
 		grow(b, at, versions)
 		folders[i] = at
-		p := start(b, "-data", at, "-roles", "web")
+		p := start(b, "-data", at, "-roles", "web", "-cache", "1MB") // else the small feed is in memory, and the others are not
 		settle(b, p)
 		rivals[i] = &rival{Process: p, base: p.URL + "/nuget/nuget", key: apiKey, b: b}
 	}

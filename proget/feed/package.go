@@ -75,19 +75,28 @@ const maxDocuments = 256
 // yet. A key must name everything that the rendering depends on beside what
 // the documents belong to, above all the base URL.
 func (c *Documents) Document(key, contentType string, render func() ([]byte, error)) (*Document, error) {
+	return c.Kept(key, func() (*Document, error) {
+		body, err := render()
+		if err != nil {
+			return nil, err
+		}
+		return NewDocument(contentType, body), nil
+	})
+}
+
+// Kept is Document for one that is made in a way of its own.
+func (c *Documents) Kept(key string, make func() (*Document, error)) (*Document, error) {
 	c.mu.Lock()
 	d := c.docs[key]
 	c.mu.Unlock()
 	if d != nil {
 		return d, nil
 	}
-	body, err := render()
-	if err != nil {
-		return nil, err
+	d, err := make()
+	if err == nil {
+		c.keep(key, d)
 	}
-	d = NewDocument(contentType, body)
-	c.keep(key, d)
-	return d, nil
+	return d, err
 }
 
 func (c *Documents) keep(key string, d *Document) {
@@ -144,6 +153,12 @@ func NewDocument(contentType string, body []byte) *Document {
 		gzipped:     compress(body),
 		tag:         base64.RawURLEncoding.EncodeToString(sum[:16]),
 	}
+}
+
+// Verbatim prepares a response body that is sent as it is, never compressed, with an
+// ETag that its protocol has for it.
+func Verbatim(contentType string, body []byte, tag string) *Document {
+	return &Document{contentType: contentType, body: body, tag: tag}
 }
 
 func compress(body []byte) []byte {

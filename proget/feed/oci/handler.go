@@ -76,10 +76,10 @@ func (h *handler) find(r *feed.Request, repo string) (*feed.Package, error) {
 }
 
 // findManifest returns a manifest by its digest or by a tag.
-func (h *handler) findManifest(r *feed.Request, rt route) (*proget.Version, error) {
+func (h *handler) findManifest(r *feed.Request, rt route) (*feed.Package, *proget.Version, error) {
 	p, err := h.find(r, rt.repo)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	key := rt.arg
 	if tagged, ok := p.Tags[rt.arg]; ok {
@@ -89,29 +89,32 @@ func (h *handler) findManifest(r *feed.Request, rt route) (*proget.Version, erro
 	if errors.Is(err, proget.ErrNotFound) {
 		err = proget.WrapError(proget.ErrNotFound, manifestUnknown, "%s has no manifest %.150s.", repository(r.Feed, rt.repo), rt.arg)
 	}
-	return v, err
+	return p, v, err
 }
 
 func (h *handler) getManifest(w http.ResponseWriter, r *feed.Request, rt route) error {
-	v, err := h.findManifest(r, rt)
+	p, v, err := h.findManifest(r, rt)
 	if err != nil {
 		return err
 	}
 	if v.Status.Blocked {
 		return proget.WrapError(proget.ErrDenied, denied, "The manifest %s is blocked.", v.Version)
 	}
-	d := readData(v)
 	w.Header().Set("Docker-Content-Digest", v.Key)
-	if d.Body == "" {
-		return h.services.Files.Serve(w, r, v, v.Files[0], d.MediaType)
+	if v.Files[0].Size > maxKept {
+		return h.services.Files.Serve(w, r, v, v.Files[0], readData(v).MediaType)
 	}
-	w.Header().Set("Content-Type", d.MediaType)
-	w.Header().Set("ETag", `"`+v.Key+`"`)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	doc, err := p.Kept(v.Key, func() (*feed.Document, error) {
+		d := readData(v)
+		return feed.Verbatim(d.MediaType, []byte(d.Body), v.Key), nil
+	})
+	if err != nil {
+		return err
+	}
 	if r.Method == http.MethodGet && r.Header.Get("If-None-Match") == "" {
 		h.services.Files.Count(v)
 	}
-	http.ServeContent(w, r.Request, "", v.Published, strings.NewReader(d.Body))
+	doc.Serve(w, r.Request)
 	return nil
 }
 

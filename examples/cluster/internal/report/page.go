@@ -105,7 +105,7 @@ func (d *drawing) draw(x func(time.Duration) float64, end time.Duration) {
 	y += plotHeight + 30
 	half, most := func(s second) float64 { return s.quantile(0.5) }, func(s second) float64 { return s.quantile(0.99) }
 	top = add("milliseconds until answered", " ms", half, most)
-	d.Plots[1].Series = []series{rate(half, "ok", "median")(top, y), rate(most, "failed", "99 of 100")(top, y)}
+	d.Plots[1].Series = []series{rate(half, "ok", "median")(top, y), rate(most, "slow", "99 of 100")(top, y)}
 	y += plotHeight + 30
 	y = d.drawLeads(x, y)
 	d.Height = y + 30
