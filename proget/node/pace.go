@@ -30,7 +30,6 @@ func (n *Node) guarded(next http.Handler) http.Handler {
 			}
 		}
 		p := &pacedWriter{ResponseWriter: w, conn: http.NewResponseController(w), idle: n.cfg.DownloadIdle}
-		p.extend()
 		defer p.extend() // for what is still to be flushed
 		next.ServeHTTP(p, r)
 	})
@@ -58,12 +57,26 @@ const stretch = 256 << 10
 // connection's write deadline ahead with every stretch.
 type pacedWriter struct {
 	http.ResponseWriter
-	conn *http.ResponseController
-	idle time.Duration
+	conn  *http.ResponseController
+	idle  time.Duration
+	moved time.Time // when the deadline was moved last
 }
 
+// extend moves the deadline, unless that was done just now: it costs as much as a
+// small answer's other parts.
 func (w *pacedWriter) extend() {
-	_ = w.conn.SetWriteDeadline(time.Now().Add(w.idle)) // unsupported in tests only
+	now := time.Now()
+	if now.Sub(w.moved) < w.idle/20 {
+		return
+	}
+	w.moved = now
+	_ = w.conn.SetWriteDeadline(now.Add(w.idle)) // unsupported in tests only
+}
+
+// FlushError is for http.ResponseController.
+func (w *pacedWriter) FlushError() error {
+	w.extend()
+	return w.conn.Flush()
 }
 
 // Write implements http.ResponseWriter.
