@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/proget-go/ha/db/driver"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -57,10 +58,14 @@ func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 // hold makes a blob that is there the only part of a new upload.
 func (tx *Tx) hold(ctx context.Context, p *Partial, sha256 string) error {
 	named := []sql.NamedArg{arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", p.Size)}
-	if _, err := tx.run(ctx, "InsertUpload", append(named, arg("sums", ""), arg("owner", p.Owner))...); err != nil {
+	_, err := tx.run(ctx, "InsertUpload", append(named, arg("sums", ""), arg("owner", p.Owner))...)
+	if err != nil && tx.classify(err) == driver.Unique {
+		return ErrTryAgain // another has just begun to hold it
+	}
+	if err != nil {
 		return err
 	}
-	_, err := tx.run(ctx, "HoldBlob", append(named, arg("sha256", sha256))...)
+	_, err = tx.run(ctx, "HoldBlob", append(named, arg("sha256", sha256))...)
 	return err
 }
 

@@ -42,6 +42,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Storages":       testStorages,
 		"Partials":       testPartials,
 		"Hold":           testHold,
+		"HoldAtOnce":     testHoldAtOnce,
 		"Moves":          testMoves,
 		"ReplaceObject":  testReplaceObject,
 		"LogOrder":       testLogOrder,

@@ -1,10 +1,12 @@
 package dbtest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
@@ -94,6 +96,38 @@ func testPartials(t *testing.T, open Open) {
 	n, err = s.PurgePartials(ctx, -time.Minute)
 	require.NoError(t, err)
 	require.EqualValues(t, 2, n, "one of them was finished, and nobody canceled it")
+}
+
+// testHoldAtOnce: of several who push or mount the same bytes under one name at the
+// same moment, all succeed, and the name holds them once.
+func testHoldAtOnce(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	const clients, rounds = 6, 10
+	f := func(key string) *proget.File {
+		return &proget.File{Size: 20, StorageKey: "blobs/" + key, Digests: proget.Digests{proget.SHA256: version(7).Files[0].Digests[proget.SHA256]}}
+	}
+	stores := make([]*db.Store, clients)
+	for n := range stores {
+		stores[n] = open(t)
+	}
+	for round := range rounds {
+		name := &db.Partial{Key: fmt.Sprint("held ", round), Size: 20, Owner: "ann"}
+		var all errgroup.Group
+		for n, other := range stores {
+			key := fmt.Sprintf("upload %d %d", round, n)
+			require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: key}))
+			require.NoError(t, s.AppendPart(ctx, key, db.Part{Blob: db.BlobRow{Size: 20, StorageKey: "blobs/" + key}}, "sums"))
+			all.Go(func() error { return other.KeepPartial(ctx, key, f(key), false, name) })
+			if round > 0 {
+				mounted := &db.Partial{Key: fmt.Sprint("mounted ", round), Size: 20}
+				all.Go(func() error { return other.HoldBlob(ctx, mounted, f("").Digests[proget.SHA256]) })
+			}
+		}
+		require.NoError(t, all.Wait())
+		_, parts, err := s.LoadPartial(ctx, name.Key)
+		require.NoError(t, err)
+		require.Len(t, parts, 1)
+	}
 }
 
 // testMoves: a file is made to refer to another storage's blob of the same bytes.
