@@ -147,6 +147,9 @@ func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 
 func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
+// Patience is how long a change is tried again.
+func (s *Store) Patience() time.Duration { return s.changing.patience }
+
 // wrap turns an engine's error into one of proget's kinds where it has one.
 func (s *Store) wrap(err error) error {
 	if err == nil {

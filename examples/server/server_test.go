@@ -390,8 +390,11 @@ func TestDatabaseOutage(t *testing.T) {
 	postgres.Stop(t)
 	require.Equal(t, http.StatusInternalServerError, status(p.URL+"/health"))
 	require.Equal(t, http.StatusServiceUnavailable, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "2.0.0")))
-	stored := make(chan int, 1)
-	go func() { stored <- putAsset(t, p.URL) }() // its type looks for what is there before it stores anything
+	stored, removed := make(chan int, 1), make(chan int, 1)
+	go func() { // its type looks for what is there before it stores anything
+		stored <- change(t, http.MethodPut, p.URL+"/endpoints/asset/content/file", "text")
+	}()
+	go func() { removed <- change(t, http.MethodDelete, p.URL+"/nuget/nuget/api/v2/package/Nothing/1.0.0", "") }()
 	require.Equal(t, http.StatusOK, status(p.URL+"/nuget/nuget/v3/index.json"), "nobody asked for it before")
 	require.Equal(t, http.StatusOK, status(p.URL+"/health/ready"), "all nodes would be unready, and they do answer")
 	resp, err := http.Get(known)
@@ -412,13 +415,15 @@ func TestDatabaseOutage(t *testing.T) {
 
 	postgres.Start(t)
 	require.Equal(t, http.StatusCreated, <-stored, "a change waits for longer than a read")
+	require.Equal(t, http.StatusNotFound, <-removed, "what is not there is known again")
 	require.Eventually(t, func() bool { return status(p.URL+"/health") == http.StatusOK }, waitLong, waitStep)
 	require.Equal(t, http.StatusCreated, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "3.0.0")))
 	require.Equal(t, http.StatusOK, status(p.URL+"/nuget/nuget/v3/flatcontainer/acme.lib/3.0.0/acme.lib.3.0.0.nupkg"))
 }
 
-func putAsset(t *testing.T, base string) int {
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, base+"/endpoints/asset/content/file", strings.NewReader("text"))
+// change sends a change with the key, and returns the status of its answer.
+func change(t *testing.T, method, url, body string) int {
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if !assert.NoError(t, err) {
 		return 0
 	}

@@ -193,9 +193,11 @@ func (h *rootHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) {
 	n := h.node
 	stale := n.sync(w, r)
-	if stale {
-		defer func() { err = doubt(err) }()
-	}
+	defer func() {
+		if stale {
+			err = doubt(err)
+		}
+	}()
 	f, err := n.catalog.Feed(r.Context(), r.PathValue("feed"))
 	if err != nil {
 		return err
@@ -232,14 +234,11 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) 
 	return t.handler.ServeFeed(w, req)
 }
 
-// longestChange is how long a change is tried where the database does not answer.
-const longestChange = 45 * time.Second
-
 // refresh waits until memory is as new as a request that could not be brought up to
 // date at once: what a change builds upon must not be old, and whoever makes it need
 // not notice a failover.
 func (n *Node) refresh(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), longestChange)
+	ctx, cancel := context.WithTimeout(r.Context(), n.cfg.DB.Patience())
 	defer cancel()
 	for {
 		err := n.tail.Sync(ctx)

@@ -62,8 +62,8 @@ type pacedWriter struct {
 	moved time.Time // when the deadline was moved last
 }
 
-// extend moves the deadline, unless that was done just now: it costs as much as a
-// small answer's other parts.
+// extend moves the deadline, unless that was done just now: it is not free, and a
+// small answer would do it for nothing.
 func (w *pacedWriter) extend() {
 	now := time.Now()
 	if now.Sub(w.moved) < w.idle/20 {
