@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -235,6 +236,29 @@ func TestWrongChunks(t *testing.T) {
 	require.NoError(t, err)
 	in.requireContent(t, b, "first rest")
 	require.Len(t, in.objects(t), 3, "two parts and the whole")
+}
+
+// TestManyParts: an upload has so many parts and no more, in order or not, and one
+// that is refused leaves nothing in storage.
+func TestManyParts(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	u := in.server(t, upload.Options{})
+	r := in.begin(t, u)
+	_, err := u.Append(t.Context(), r, 0, strings.NewReader("x"))
+	require.NoError(t, err)
+	raw, err := sql.Open("sqlite", in.path)
+	require.NoError(t, err)
+	defer raw.Close()
+	_, err = raw.ExecContext(t.Context(), fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		INSERT INTO upload_part (upload_key, part_offset, size, blob_id) SELECT upload_key, 1000 + i, 1, blob_id FROM upload_part, n`, db.MaxParts-2))
+	require.NoError(t, err)
+	_, err = u.Append(t.Context(), r, 1, strings.NewReader("y"))
+	require.NoError(t, err, "the last that it may have")
+	_, err = u.Append(t.Context(), r, 2, strings.NewReader("z"))
+	require.ErrorIs(t, err, proget.ErrInvalid)
+	require.ErrorIs(t, u.PutPart(t.Context(), r, 100, 1, strings.NewReader("z")), proget.ErrInvalid)
+	require.Len(t, in.objects(t), 2)
 }
 
 // TestSameChunkAtOnce: of several servers that take the same chunk at the same
