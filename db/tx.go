@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -233,6 +234,15 @@ func (s *Store) readOld(ctx context.Context, fn func(*conn) error) error {
 // write runs a single statement that is harmless to repeat.
 func (s *Store) write(ctx context.Context, fn func(*conn) error) error {
 	return s.on(ctx, s.pools.Write, s.changing, fn)
+}
+
+// atomically runs fn, which changes things by one query, in a transaction. If that
+// is one statement for the engine, it is one by itself: that saves two round trips.
+func (s *Store) atomically(ctx context.Context, name string, fn func(*conn) error) error {
+	if !strings.Contains(s.queries[name].text, ";") { // no literal of ours has one
+		return s.write(ctx, fn)
+	}
+	return s.Tx(ctx, func(tx *Tx) error { return fn(&tx.conn) })
 }
 
 // bounds limit one operation.

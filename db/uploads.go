@@ -51,21 +51,20 @@ func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 		if err != nil || known {
 			return err
 		}
-		return tx.hold(ctx, p, sha256)
+		if err := tx.beginHold(ctx, p); err != nil {
+			return err
+		}
+		_, err = tx.run(ctx, "HoldBlob", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", p.Size), arg("sha256", sha256))
+		return err
 	})
 }
 
-// hold makes a blob that is there the only part of a new upload.
-func (tx *Tx) hold(ctx context.Context, p *Partial, sha256 string) error {
-	named := []sql.NamedArg{arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", p.Size)}
-	_, err := tx.run(ctx, "InsertUpload", append(named, arg("sums", ""), arg("owner", p.Owner))...)
+// beginHold begins an upload that is to have one part.
+func (tx *Tx) beginHold(ctx context.Context, p *Partial) error {
+	_, err := tx.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", p.Size), arg("sums", ""), arg("owner", p.Owner))
 	if err != nil && tx.classify(err) == driver.Unique {
 		return ErrTryAgain // another has just begun to hold it
 	}
-	if err != nil {
-		return err
-	}
-	_, err = tx.run(ctx, "HoldBlob", append(named, arg("sha256", sha256))...)
 	return err
 }
 
@@ -102,6 +101,20 @@ func (s *Store) LoadPartial(ctx context.Context, key string) (*Partial, []Part, 
 		return nil, nil, err
 	}
 	return p, parts, nil
+}
+
+// FindHeld returns the blob that HoldBlob, KeepPartial or KeepWhole has kept under a
+// key, or proget.ErrNotFound.
+func (s *Store) FindHeld(ctx context.Context, key string) (BlobRow, error) {
+	var b BlobRow
+	err := s.read(ctx, func(c *conn) error {
+		err := c.one(ctx, "FindHeld", []sql.NamedArg{arg("upload_key", key)}, b.fields()...)
+		if errors.Is(err, sql.ErrNoRows) {
+			return proget.Errorf(proget.ErrNotFound, "There is no such file.")
+		}
+		return err
+	})
+	return b, err
 }
 
 func (c *conn) findPartial(ctx context.Context, p *Partial) error {
@@ -187,7 +200,13 @@ func (tx *Tx) insertPart(ctx context.Context, key string, part Part) error {
 	if _, err := tx.run(ctx, "AdoptObject", append(at, arg("sha256", ""), arg("size", part.Blob.Size))...); err != nil {
 		return err
 	}
-	n, err := tx.run(ctx, "InsertPart", append(at, arg("upload_key", key), arg("part_offset", part.Offset), arg("max_parts", MaxParts))...)
+	return tx.addPart(ctx, key, part)
+}
+
+// addPart makes a blob a part.
+func (tx *Tx) addPart(ctx context.Context, key string, part Part) error {
+	n, err := tx.run(ctx, "InsertPart", arg("storage_id", part.Blob.StorageID), arg("storage_key", part.Blob.StorageKey),
+		arg("upload_key", key), arg("part_offset", part.Offset), arg("max_parts", MaxParts))
 	if err == nil && n == 0 {
 		err = proget.Errorf(proget.ErrInvalid, "The upload has %d parts, which is as many as it may have: begin again with larger ones.", MaxParts)
 	}
@@ -217,8 +236,7 @@ func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, f
 				return err
 			}
 		}
-		if _, err := tx.run(ctx, "InsertPart", arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey),
-			arg("upload_key", key), arg("part_offset", 0), arg("max_parts", MaxParts)); err != nil {
+		if err := tx.addPart(ctx, key, part); err != nil {
 			return err
 		}
 		_, err := tx.run(ctx, "EndUpload", arg("upload_key", key), arg("size", f.Size), arg("sums", sums))
@@ -226,9 +244,10 @@ func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, f
 	})
 }
 
-// KeepPartial is FinishPartial, HoldBlob of the same bytes as p, and DeletePartial,
-// in one transaction. If the upload is gone, by an earlier attempt or another
-// client's, it returns proget.ErrNotFound.
+// KeepPartial is FinishPartial, holding that blob as p unless p is held already, and
+// DeletePartial, in one transaction. If the upload is gone, by an earlier attempt or
+// another client's, it returns proget.ErrNotFound, except that an earlier attempt has
+// succeeded if f, being fresh, has a row.
 func (s *Store) KeepPartial(ctx context.Context, key string, f *proget.File, fresh bool, p *Partial) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		var known [2]bool
@@ -239,7 +258,7 @@ func (s *Store) KeepPartial(ctx context.Context, key string, f *proget.File, fre
 			}
 		}
 		if !known[0] {
-			return noPartial()
+			return tx.keptBefore(ctx, f, fresh)
 		}
 		if err := tx.nameBlob(ctx, f, fresh); err != nil {
 			return err
@@ -247,7 +266,39 @@ func (s *Store) KeepPartial(ctx context.Context, key string, f *proget.File, fre
 		if err := tx.forgetPartial(ctx, key); err != nil || known[1] {
 			return err
 		}
-		return tx.hold(ctx, p, f.Digests[proget.SHA256])
+		if err := tx.beginHold(ctx, p); err != nil {
+			return err
+		}
+		return tx.addPart(ctx, p.Key, Part{Blob: BlobRow{StorageID: f.StorageID, StorageKey: f.StorageKey}})
+	})
+}
+
+// keptBefore tells an upload that an earlier attempt has kept from one that is not
+// there.
+func (tx *Tx) keptBefore(ctx context.Context, f *proget.File, fresh bool) error {
+	var rows int64
+	err := tx.one(ctx, "CountObject", []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey)}, &rows)
+	if err == nil && (!fresh || rows == 0) {
+		err = noPartial()
+	}
+	return err
+}
+
+// KeepWhole is KeepPartial of an upload of which nothing has arrived before f, whose
+// object has no row yet: most come that way. It returns proget.ErrStale if something
+// has arrived.
+func (s *Store) KeepWhole(ctx context.Context, key string, f *proget.File, p *Partial) error {
+	args := append(digestArgs(f), arg("upload_key", key), arg("size", f.Size), arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey),
+		arg("name", p.Key), arg("owner", p.Owner))
+	return s.atomically(ctx, "KeepWhole", func(c *conn) error {
+		var kept int64
+		if err := c.one(ctx, "KeepWhole", args, &kept); err != nil || kept > 0 {
+			return err
+		}
+		if err := c.findPartial(ctx, &Partial{Key: key}); err != nil {
+			return err
+		}
+		return proget.Errorf(proget.ErrStale, "something has arrived of the upload")
 	})
 }
 

@@ -41,6 +41,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"MarkWaits":      testMarkWaits,
 		"Storages":       testStorages,
 		"Partials":       testPartials,
+		"KeepWhole":      testKeepWhole,
 		"Hold":           testHold,
 		"HoldAtOnce":     testHoldAtOnce,
 		"Moves":          testMoves,

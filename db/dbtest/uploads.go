@@ -76,13 +76,14 @@ func testPartials(t *testing.T, open Open) {
 		require.ErrorIs(t, err, proget.ErrNotFound)
 		p, parts, err = other.LoadPartial(ctx, "kept")
 		require.NoError(t, err)
-		require.Equal(t, []any{int64(20), "ann", 1, "blobs/q1"}, []any{p.Size, p.Owner, len(parts), parts[0].Blob.StorageKey}, "the oldest of the same bytes")
+		require.Equal(t, []any{int64(20), "ann", 1, "blobs/kept 1"}, []any{p.Size, p.Owner, len(parts), parts[0].Blob.StorageKey}, "who is first")
 	}
 	require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: "kept 3"}))
 	require.NoError(t, s.AppendPart(ctx, "kept 3", part(0, 19, "blobs/k1"), "sums"))
 	require.NoError(t, s.AppendPart(ctx, "kept 3", part(19, 1, "blobs/k2"), "sums"))
 	whole.StorageKey = "blobs/fresh"
 	require.NoError(t, keep("kept 3", true))
+	require.NoError(t, keep("kept 3", true), "the outcome of the commit was lost")
 	require.NoError(t, s.DeletePartial(ctx, "kept"))
 
 	for _, key := range []string{"three", "four"} {
@@ -96,6 +97,43 @@ func testPartials(t *testing.T, open Open) {
 	n, err = s.PurgePartials(ctx, -time.Minute)
 	require.NoError(t, err)
 	require.EqualValues(t, 2, n, "one of them was finished, and nobody canceled it")
+}
+
+// testKeepWhole: what comes at once is a blob that is held at once.
+func testKeepWhole(t *testing.T, open Open) {
+	s, other, ctx := open(t), open(t), t.Context()
+	f := &proget.File{Size: 20, Digests: version(7).Files[0].Digests}
+	keep := func(s *db.Store, key, object string) error {
+		f.StorageKey = "blobs/" + object
+		return s.KeepWhole(ctx, key, f, &db.Partial{Key: "kept", Owner: "ann"})
+	}
+	require.ErrorIs(t, keep(s, "one", "1"), proget.ErrNotFound)
+	for _, key := range []string{"one", "two", "parts"} {
+		require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: key}))
+	}
+	for _, object := range []string{"1", "2"} {
+		for range 2 {
+			require.NoError(t, keep(other, map[string]string{"1": "one", "2": "two"}[object], object), "it may be repeated")
+		}
+		b, err := s.FindHeld(ctx, "kept")
+		require.NoError(t, err)
+		require.Equal(t, []any{"blobs/1", int64(20), f.Digests[proget.SHA256]}, []any{b.StorageKey, b.Size, b.SHA256}, "who is first")
+	}
+	require.ErrorIs(t, keep(s, "one", "3"), proget.ErrNotFound, "it is gone")
+	p, err := s.FindPartial(ctx, "kept")
+	require.NoError(t, err)
+	require.Equal(t, []any{int64(20), "ann"}, []any{p.Size, p.Owner})
+	require.EqualValues(t, 1, mark(t, s, -time.Minute), "whom nobody needs")
+
+	require.NoError(t, s.PutPart(ctx, "parts", db.Part{Offset: 5, Blob: db.BlobRow{Size: 5, StorageKey: "blobs/apart"}}))
+	require.ErrorIs(t, keep(s, "parts", "3"), proget.ErrStale)
+	require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: "begun"}))
+	require.NoError(t, s.AppendPart(ctx, "begun", db.Part{Blob: db.BlobRow{Size: 5, StorageKey: "blobs/begun"}}, "sums"))
+	require.ErrorIs(t, keep(s, "begun", "3"), proget.ErrStale)
+	for _, key := range []string{"none", "parts"} {
+		_, err = s.FindHeld(ctx, key)
+		require.ErrorIs(t, err, proget.ErrNotFound)
+	}
 }
 
 // testHoldAtOnce: of several who push or mount the same bytes under one name at the
@@ -118,6 +156,9 @@ func testHoldAtOnce(t *testing.T, open Open) {
 			require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: key}))
 			require.NoError(t, s.AppendPart(ctx, key, db.Part{Blob: db.BlobRow{Size: 20, StorageKey: "blobs/" + key}}, "sums"))
 			all.Go(func() error { return other.KeepPartial(ctx, key, f(key), false, name) })
+			atOnce := "whole " + key
+			require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: atOnce}))
+			all.Go(func() error { return other.KeepWhole(ctx, atOnce, f(atOnce), name) })
 			if round > 0 {
 				mounted := &db.Partial{Key: fmt.Sprint("mounted ", round), Size: 20}
 				all.Go(func() error { return other.HoldBlob(ctx, mounted, f("").Digests[proget.SHA256]) })

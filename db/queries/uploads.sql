@@ -35,6 +35,13 @@ JOIN blob b ON b.blob_id = p.blob_id
 WHERE p.upload_key = @upload_key
 ORDER BY p.part_offset;
 
+-- name: FindHeld
+SELECT b.blob_id, b.sha256, b.size, b.storage_id, b.storage_key
+FROM upload_part p
+JOIN upload u ON u.upload_key = p.upload_key AND u.size = p.size
+JOIN blob b ON b.blob_id = p.blob_id
+WHERE p.upload_key = @upload_key AND p.part_offset = 0;
+
 -- name: DeleteParts
 DELETE FROM upload_part WHERE upload_key = @upload_key;
 

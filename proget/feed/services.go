@@ -149,9 +149,10 @@ type Uploads interface {
 	Finish(ctx context.Context, r UploadRef, size int64, want proget.Digests) (storage.Blob, error)
 
 	// Keep ends an upload and holds what was uploaded under the name as, in one
-	// commit: the upload is gone then. If the digests that the client claims differ,
-	// or a part is missing, it returns proget.ErrInvalid and the upload goes on.
-	Keep(ctx context.Context, r, as UploadRef, by proget.Principal, want proget.Digests) error
+	// commit: the upload is gone then. last, if it is not nil, is taken before as
+	// Append does. If the digests that the client claims differ, or a part is missing,
+	// Keep returns proget.ErrInvalid and the upload goes on.
+	Keep(ctx context.Context, r, as UploadRef, by proget.Principal, want proget.Digests, offset int64, last io.Reader) error
 
 	// Hold keeps the stored file of that size and SHA-256 under a name for some
 	// time, whether or not a version refers to it. It returns proget.ErrNotFound
@@ -175,6 +176,10 @@ type UploadRef struct {
 
 // ErrFinished is the cause of a refused chunk for an upload that is finished.
 var ErrFinished = errors.New("the upload is finished")
+
+// ErrDigest is the cause of the refusal of an upload that does not have the digest
+// which the client claims.
+var ErrDigest = errors.New("the digest differs")
 
 // An OffsetError says that a chunk does not follow the ones before it: it came
 // twice, too early, or while another was on its way.

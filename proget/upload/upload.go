@@ -104,44 +104,59 @@ func (u *Uploads) Append(ctx context.Context, r feed.UploadRef, offset int64, bo
 	if err != nil {
 		return 0, err
 	}
-	if offset == -1 {
-		offset = p.Size
-	}
-	if _, done := finished(p); done {
-		return p.Size, proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload was finished already: it takes no more.")
-	}
-	if p.Size != offset {
-		return p.Size, &feed.OffsetError{Size: p.Size}
-	}
-	sums, err := readSums(p)
-	if err != nil {
-		return 0, err
-	}
-	blobs, blob, err := u.put(ctx, p, body, &storage.PutOptions{Algorithms: slices.Collect(maps.Keys(sums)), After: sums, MaxSize: max(u.opts.MaxSize-offset, 1)})
-	if err != nil {
-		return offset, err
-	}
-	if offset+blob.Size > u.opts.MaxSize { // 0 would have been no limit
-		u.discard(ctx, blobs, blob.Key)
-		return offset, tooLarge(nil)
-	}
-	if blob.Size == 0 { // some clients send an empty chunk at the end
-		return offset, blobs.Delete(ctx, blob.Key)
+	return u.append(ctx, p, offset, body)
+}
+
+func (u *Uploads) append(ctx context.Context, p *db.Partial, offset int64, body io.Reader) (size int64, err error) {
+	blobs, blob, err := u.putChunk(ctx, p, offset, body, nil)
+	if err != nil || blob.Size == 0 { // some clients send an empty chunk at the end
+		return p.Size, err
 	}
 	text, err := json.Marshal(blob.Sums)
 	if err != nil {
-		return offset, err
+		return p.Size, err
 	}
-	err = u.db.AppendPart(ctx, p.Key, part(p, offset, blob), string(text))
-	if errors.Is(err, proget.ErrStale) { // another chunk was faster
+	err = u.db.AppendPart(ctx, p.Key, part(p, p.Size, blob), string(text))
+	if errors.Is(err, proget.ErrStale) {
 		u.discard(ctx, blobs, blob.Key)
-		size, err := u.Size(ctx, r)
-		if err != nil {
-			return 0, err
-		}
-		return size, &feed.OffsetError{Size: size}
+		return u.overtaken(ctx, p)
 	}
-	return offset + blob.Size, u.recorded(ctx, blobs, blob.Key, err)
+	return p.Size + blob.Size, u.recorded(ctx, blobs, blob.Key, err)
+}
+
+// putChunk stores the chunk of an upload that begins at offset, or at -1 for the
+// next, unless it is empty. Digests of the algorithms beside are wanted, too.
+func (u *Uploads) putChunk(ctx context.Context, p *db.Partial, offset int64, body io.Reader, beside proget.Digests) (*storage.Store, storage.Blob, error) {
+	if _, done := finished(p); done {
+		return nil, storage.Blob{}, proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload was finished already: it takes no more.")
+	}
+	if offset != -1 && offset != p.Size {
+		return nil, storage.Blob{}, &feed.OffsetError{Size: p.Size}
+	}
+	sums, err := readSums(p)
+	if err != nil {
+		return nil, storage.Blob{}, err
+	}
+	algorithms := slices.Concat(slices.Collect(maps.Keys(sums)), slices.Collect(maps.Keys(beside)))
+	blobs, blob, err := u.put(ctx, p, body, &storage.PutOptions{Algorithms: algorithms, After: sums, MaxSize: max(u.opts.MaxSize-p.Size, 1)})
+	switch {
+	case err != nil:
+	case p.Size+blob.Size > u.opts.MaxSize: // 0 would have been no limit
+		u.discard(ctx, blobs, blob.Key)
+		err = tooLarge(nil)
+	case blob.Size == 0:
+		err = blobs.Delete(ctx, blob.Key)
+	}
+	return blobs, blob, err
+}
+
+// overtaken tells the client whose chunk another was faster than.
+func (u *Uploads) overtaken(ctx context.Context, p *db.Partial) (size int64, err error) {
+	p, err = u.db.FindPartial(ctx, p.Key)
+	if err != nil {
+		return 0, err
+	}
+	return p.Size, &feed.OffsetError{Size: p.Size}
 }
 
 // PutPart takes a part of size bytes that begins at offset, in any order. It
@@ -226,14 +241,58 @@ func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want
 }
 
 // Keep ends an upload and holds what was uploaded under the name as, in one commit:
-// the upload is gone then. want is what the client claims; if it differs, or a part
-// is missing, Keep returns proget.ErrInvalid and the upload goes on.
-func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Principal, want proget.Digests) error {
-	_, err := u.finish(ctx, r, -1, want, func(ctx context.Context, p *db.Partial, f *proget.File, fresh bool) error {
-		name := &db.Partial{Key: key(as), StorageID: f.StorageID, Size: f.Size, Owner: by.String()}
-		return u.db.KeepPartial(ctx, p.Key, f, fresh, name)
+// the upload is gone then. last, if it is not nil, is the chunk that begins at offset,
+// and taken before as Append does; what comes as one such chunk costs the least. want
+// is what the client claims; if it differs, or a part is missing, Keep returns
+// proget.ErrInvalid and the upload goes on, without a chunk that was the only one.
+func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Principal, want proget.Digests, offset int64, last io.Reader) error {
+	p, err := u.db.FindPartial(ctx, key(r))
+	if err != nil {
+		return err
+	}
+	held := &db.Partial{Key: key(as), StorageID: p.StorageID, Owner: by.String()}
+	if last != nil && p.Size == 0 {
+		if empty, err := u.keepWhole(ctx, p, held, want, offset, last); !empty {
+			return err
+		}
+	} else if last != nil {
+		if _, err := u.append(ctx, p, offset, last); err != nil && !errors.Is(err, feed.ErrFinished) { // it came before, and its answer was lost
+			return err
+		}
+	}
+	_, err = u.finish(ctx, r, -1, want, func(ctx context.Context, p *db.Partial, f *proget.File, fresh bool) error {
+		held.Size = f.Size
+		return u.db.KeepPartial(ctx, p.Key, f, fresh, held)
 	})
 	return err
+}
+
+// keepWhole keeps an upload that comes as one chunk, unless that is empty.
+func (u *Uploads) keepWhole(ctx context.Context, p, held *db.Partial, want proget.Digests, offset int64, body io.Reader) (empty bool, err error) {
+	for algorithm := range want {
+		if _, err := algorithm.New(); err != nil {
+			return false, unknownAlgorithm(algorithm, err)
+		}
+	}
+	blobs, blob, err := u.putChunk(ctx, p, offset, body, want)
+	if err != nil || blob.Size == 0 {
+		return err == nil, err
+	}
+	if err := compare(blob.Digests, want); err != nil {
+		u.discard(ctx, blobs, blob.Key)
+		return false, err
+	}
+	err = u.db.KeepWhole(ctx, p.Key, &proget.File{Size: blob.Size, Digests: blob.Digests, StorageID: p.StorageID, StorageKey: blob.Key}, held)
+	if errors.Is(err, proget.ErrStale) {
+		u.discard(ctx, blobs, blob.Key)
+		_, err = u.overtaken(ctx, p)
+		return false, err
+	}
+	return false, u.recorded(ctx, blobs, blob.Key, err)
+}
+
+func unknownAlgorithm(a proget.Algorithm, err error) error {
+	return proget.WrapError(proget.ErrInvalid, err, "The digest algorithm %.40q is not known here.", a)
 }
 
 // finish ends an upload; record records what it makes of it, in an object that has
@@ -315,7 +374,7 @@ func (u *Uploads) complete(ctx context.Context, blobs *storage.Store, parts []db
 		}
 		h, err := algorithm.New()
 		if err != nil {
-			return proget.WrapError(proget.ErrInvalid, err, "The digest algorithm %.40q is not known here.", algorithm)
+			return unknownAlgorithm(algorithm, err)
 		}
 		if _, err := io.Copy(h, &joined{ctx: ctx, blobs: blobs, parts: parts}); err != nil {
 			return fmt.Errorf("read the parts of an upload: %w", err)
@@ -329,7 +388,7 @@ func (u *Uploads) complete(ctx context.Context, blobs *storage.Store, parts []db
 func compare(have, want proget.Digests) error {
 	for algorithm, digest := range want {
 		if have[algorithm] != digest {
-			return proget.Errorf(proget.ErrInvalid, "The digest of what was uploaded is %s %s, not %.128s.", algorithm, have[algorithm], digest)
+			return proget.WrapError(proget.ErrInvalid, feed.ErrDigest, "The digest of what was uploaded is %s %s, not %.128s.", algorithm, have[algorithm], digest)
 		}
 	}
 	return nil
@@ -407,14 +466,10 @@ func (u *Uploads) Hold(ctx context.Context, r feed.UploadRef, by proget.Principa
 
 // Held returns what is kept under a name, or proget.ErrNotFound.
 func (u *Uploads) Held(ctx context.Context, r feed.UploadRef) (proget.File, error) {
-	_, parts, err := u.db.LoadPartial(ctx, key(r))
+	b, err := u.db.FindHeld(ctx, key(r))
 	if err != nil {
 		return proget.File{}, err
 	}
-	if len(parts) != 1 {
-		return proget.File{}, proget.Errorf(proget.ErrNotFound, "There is no such file.")
-	}
-	b := parts[0].Blob
 	return proget.File{Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}, StorageID: b.StorageID, StorageKey: b.StorageKey}, nil
 }
 

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/md5"
 	"crypto/rand"
+	"crypto/sha512"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -370,6 +372,45 @@ func TestPublishStored(t *testing.T) {
 	require.Equal(t, []string{b.Key}, in.objects(t), "a refused second version does not take it away")
 }
 
+// TestKeepWhole: what comes as one chunk with the end is kept at once, or leaves
+// nothing; what has begun goes on with it.
+func TestKeepWhole(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	u := in.server(t, upload.Options{MaxSize: 20})
+	name := feed.UploadRef{Feed: in.feed, Scope: "blobs", ID: "layer"}
+	keep := func(r feed.UploadRef, offset int64, body io.Reader) error {
+		want := digests(t, "a layer")
+		want[proget.SHA512] = sha512Of("a layer") // nobody said at the beginning that it would be asked for
+		return u.Keep(t.Context(), r, name, ann, want, offset, body)
+	}
+	r := in.begin(t, u)
+	require.ErrorIs(t, keep(r, -1, strings.NewReader("another")), feed.ErrDigest)
+	require.ErrorIs(t, keep(r, -1, strings.NewReader("longer than an upload may be")), proget.ErrTooLarge)
+	require.ErrorIs(t, keep(r, -1, iotest.ErrReader(io.ErrUnexpectedEOF)), proget.ErrInvalid)
+	var offset *feed.OffsetError
+	require.ErrorAs(t, keep(r, 5, strings.NewReader("a layer")), &offset)
+	require.ErrorIs(t, u.Keep(t.Context(), r, name, ann, proget.Digests{"md4": "00"}, 0, strings.NewReader("a layer")), proget.ErrInvalid)
+	require.Empty(t, in.objects(t))
+	require.NoError(t, keep(r, 0, strings.NewReader("a layer")))
+	require.ErrorIs(t, keep(r, 0, strings.NewReader("a layer")), proget.ErrNotFound, "the upload is done")
+	f, err := u.Held(t.Context(), name)
+	require.NoError(t, err)
+	require.Equal(t, []string{f.StorageKey}, in.objects(t))
+	in.requireContent(t, storage.Blob{Key: f.StorageKey, Size: f.Size, Digests: f.Digests}, "a layer")
+
+	begun := in.begin(t, u)
+	_, err = u.Append(t.Context(), begun, 0, strings.NewReader("a la"))
+	require.NoError(t, err)
+	require.ErrorAs(t, keep(begun, 0, strings.NewReader("a layer")), &offset)
+	require.NoError(t, keep(begun, 4, strings.NewReader("yer")))
+}
+
+func sha512Of(text string) string {
+	sum := sha512.Sum512([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
 // TestHold: what was uploaded is kept under a name, without a version, until that
 // is given up; a name that keeps it twice keeps it once.
 func TestHold(t *testing.T) {
@@ -383,11 +424,11 @@ func TestHold(t *testing.T) {
 	_, err = u.Held(t.Context(), name)
 	require.ErrorIs(t, err, proget.ErrNotFound)
 	sum := digests(t, "a layer")[proget.SHA256]
-	require.ErrorIs(t, other.Keep(t.Context(), r, name, ann, digests(t, "another")), proget.ErrInvalid)
+	require.ErrorIs(t, other.Keep(t.Context(), r, name, ann, digests(t, "another"), 0, nil), proget.ErrInvalid)
 	b, err := u.Finish(t.Context(), r, -1, nil)
 	require.NoError(t, err, "what was not kept can be tried again")
-	require.NoError(t, other.Keep(t.Context(), r, name, ann, digests(t, "a layer")), "whoever finished it may have been interrupted")
-	require.ErrorIs(t, u.Keep(t.Context(), r, name, ann, nil), proget.ErrNotFound, "the upload is done")
+	require.NoError(t, other.Keep(t.Context(), r, name, ann, digests(t, "a layer"), 0, nil), "whoever finished it may have been interrupted")
+	require.ErrorIs(t, u.Keep(t.Context(), r, name, ann, nil, 0, nil), proget.ErrNotFound, "the upload is done")
 	for _, u := range []*upload.Uploads{u, other} {
 		require.NoError(t, u.Hold(t.Context(), name, ann, sum, b.Size))
 	}

@@ -173,3 +173,24 @@ JOIN blob b ON b.blob_id = i.blob_id
 WHERE i.feed_id = @feed_id AND i.kind = @kind AND i.name > @after AND i.since <= @generation AND i.until > @generation
 ORDER BY i.name
 LIMIT @limit;
+
+-- name: KeepWhole
+WITH gone AS (
+    DELETE FROM upload u
+    WHERE u.upload_key = @upload_key AND u.size = 0
+      AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.upload_key = @upload_key)
+    RETURNING u.upload_key
+), made AS (
+    INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
+    SELECT @sha256, @sha1, @md5, @sha512, @size, @storage_id, @storage_key, @now, @now FROM gone
+    RETURNING blob_id, size, storage_id
+), held AS (
+    INSERT INTO upload (upload_key, storage_id, size, sums, owner, created, touched)
+    SELECT @name, made.storage_id, made.size, '', @owner, @now, @now FROM made
+    ON CONFLICT (upload_key) DO UPDATE SET touched = EXCLUDED.touched
+), part AS (
+    INSERT INTO upload_part (upload_key, part_offset, size, blob_id)
+    SELECT @name, 0, made.size, made.blob_id FROM made
+    ON CONFLICT (upload_key, part_offset) DO NOTHING
+)
+SELECT (SELECT COUNT(*) FROM made) + (SELECT COUNT(*) FROM blob WHERE storage_id = @storage_id AND storage_key = @storage_key);

@@ -165,3 +165,21 @@ JOIN blob b ON b.blob_id = i.blob_id
 WHERE i.feed_id = @feed_id AND i.kind = @kind AND i.name > @after AND i.since <= @generation AND i.until > @generation
 ORDER BY i.name
 LIMIT @limit;
+
+-- name: KeepWhole
+INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
+SELECT @sha256, @sha1, @md5, @sha512, @size, @storage_id, @storage_key, @now, @now
+FROM upload u
+WHERE u.upload_key = @upload_key AND u.size = 0
+  AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.upload_key = @upload_key);
+DELETE FROM upload
+WHERE upload_key = @upload_key AND EXISTS (SELECT 1 FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key);
+INSERT INTO upload (upload_key, storage_id, size, sums, owner, created, touched)
+SELECT @name, b.storage_id, b.size, '', @owner, @now, @now FROM blob b
+WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key
+ON CONFLICT (upload_key) DO UPDATE SET touched = excluded.touched;
+INSERT INTO upload_part (upload_key, part_offset, size, blob_id)
+SELECT @name, 0, b.size, b.blob_id FROM blob b
+WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key
+ON CONFLICT (upload_key, part_offset) DO NOTHING;
+SELECT COUNT(*) FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;

@@ -163,3 +163,24 @@ FROM index_file i
 JOIN blob b ON b.blob_id = i.blob_id
 WHERE i.feed_id = @feed_id AND i.kind = @kind AND i.name > @after AND i.since <= @generation AND i.until > @generation
 ORDER BY i.name;
+
+-- name: KeepWhole
+SET NOCOUNT ON;
+INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
+SELECT @sha256, @sha1, @md5, @sha512, @size, @storage_id, @storage_key, @now, @now
+FROM upload u WITH (UPDLOCK, HOLDLOCK)
+WHERE u.upload_key = @upload_key AND u.size = 0
+  AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.upload_key = @upload_key);
+IF @@ROWCOUNT > 0
+BEGIN
+    DELETE FROM upload WHERE upload_key = @upload_key;
+    UPDATE upload WITH (UPDLOCK, HOLDLOCK) SET touched = @now WHERE upload_key = @name;
+    IF @@ROWCOUNT = 0
+    BEGIN
+        INSERT INTO upload (upload_key, storage_id, size, sums, owner, created, touched)
+        VALUES (@name, @storage_id, @size, '', @owner, @now, @now);
+        INSERT INTO upload_part (upload_key, part_offset, size, blob_id)
+        SELECT @name, 0, b.size, b.blob_id FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
+    END
+END
+SELECT COUNT(*) FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -124,7 +125,11 @@ func (h *handler) cancelUpload(w http.ResponseWriter, r *feed.Request, rt route)
 }
 
 func (h *handler) uploadChunk(w http.ResponseWriter, r *feed.Request, rt route) error {
-	size, err := h.appendChunk(r, rt.repo, rt.arg)
+	from, err := contentRange(r)
+	if err != nil {
+		return err
+	}
+	size, err := h.services.Uploads.Append(r.Context(), upload(r.Feed, rt.repo, rt.arg), from, r.Body)
 	if err != nil {
 		return outOfOrder(w, r, rt, err)
 	}
@@ -140,18 +145,9 @@ func outOfOrder(w http.ResponseWriter, r *feed.Request, rt route, err error) err
 	return underWay(w, r, rt.repo, rt.arg, offset.Size, http.StatusRequestedRangeNotSatisfiable)
 }
 
-// appendChunk takes the body of a request as the next chunk. Docker's clients
-// send a blob as one chunk without saying where it begins.
-func (h *handler) appendChunk(r *feed.Request, repo, id string) (size int64, err error) {
-	from, err := contentRange(r)
-	if err != nil {
-		return 0, err
-	}
-	return h.services.Uploads.Append(r.Context(), upload(r.Feed, repo, id), from, r.Body)
-}
-
-// contentRange returns where a chunk begins, or -1 if it does not say. It is
-// checked against the chunk's length. Some clients write the unit before it.
+// contentRange returns where a chunk begins, or -1 if it does not say: Docker's
+// clients send a blob as one chunk without. It is checked against the chunk's length.
+// Some clients write the unit before it.
 func contentRange(r *feed.Request) (from int64, err error) {
 	text := r.Header.Get("Content-Range")
 	if text == "" {
@@ -187,14 +183,17 @@ func (h *handler) finishUpload(w http.ResponseWriter, r *feed.Request, rt route)
 
 // finish takes the last chunk, if there is one, and then the whole for a blob.
 func (h *handler) finish(w http.ResponseWriter, r *feed.Request, repo, id string, d digest.Digest) error {
-	if r.ContentLength != 0 {
-		if _, err := h.appendChunk(r, repo, id); err != nil && !errors.Is(err, feed.ErrFinished) { // it came before, and its answer was lost
-			return err
-		}
+	from, err := contentRange(r)
+	if err != nil {
+		return err
 	}
-	err := h.services.Uploads.Keep(r.Context(), upload(r.Feed, repo, id), held(r.Feed, repo, d), r.Principal,
-		proget.Digests{proget.Algorithm(d.Algorithm()): d.Encoded()})
-	if errors.Is(err, proget.ErrInvalid) {
+	var last io.Reader
+	if r.ContentLength != 0 {
+		last = r.Body
+	}
+	err = h.services.Uploads.Keep(r.Context(), upload(r.Feed, repo, id), held(r.Feed, repo, d), r.Principal,
+		proget.Digests{proget.Algorithm(d.Algorithm()): d.Encoded()}, from, last)
+	if errors.Is(err, feed.ErrDigest) {
 		err = proget.WrapError(proget.ErrInvalid, digestInvalid, "%s", proget.Message(err))
 	}
 	if err != nil {
