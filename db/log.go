@@ -28,31 +28,58 @@ type Change struct {
 // it is quick to give a connection up and to notice that a database is back.
 var asking = bounds{patience: 5 * time.Second, attempt: time.Second, wait: 50 * time.Millisecond, vital: true}
 
-// Heads returns the newest log position of every feed.
+// Heads returns the newest log position of every feed, in a map that nobody may
+// change.
 func (s *Store) Heads(ctx context.Context) (map[int64]int64, error) {
 	var heads map[int64]int64
-	err := s.retry(ctx, asking, func(ctx context.Context, _ int) error {
-		rows, err := s.askHeads(ctx)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		heads = make(map[int64]int64)
-		for rows.Next() {
-			var id, head int64
-			if err := rows.Scan(&id, &head); err != nil {
-				return err
-			}
-			heads[id] = head
-		}
-		return rows.Err()
+	err := s.retry(ctx, asking, func(ctx context.Context, _ int) (err error) {
+		heads, err = s.askHeads(ctx)
+		return err
 	})
 	return heads, err
 }
 
-func (s *Store) askHeads(ctx context.Context) (*sql.Rows, error) {
+// seen are the heads in one state of the database.
+type seen struct {
+	snapshot string
+	heads    map[int64]int64
+}
+
+// askHeads asks for the heads, or for less if that tells that they have not moved.
+func (s *Store) askHeads(ctx context.Context) (map[int64]int64, error) {
+	if s.pools.Snapshot == nil {
+		return s.queryHeads(ctx)
+	}
+	snapshot, err := s.pools.Snapshot(ctx) // before the query: what is committed meanwhile has another
+	if err != nil {
+		return nil, err
+	}
+	if last := s.seen.Load(); last != nil && last.snapshot == snapshot {
+		return last.heads, nil
+	}
+	heads, err := s.queryHeads(ctx)
+	if err == nil {
+		s.seen.Store(&seen{snapshot, heads})
+	}
+	return heads, err
+}
+
+func (s *Store) queryHeads(ctx context.Context) (map[int64]int64, error) {
 	c := s.conn(ctx, s.pools.Read)
-	return c.rows(ctx, "Heads", nil)
+	rows, err := c.rows(ctx, "Heads", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	heads := make(map[int64]int64)
+	for rows.Next() {
+		var id, head int64
+		if err := rows.Scan(&id, &head); err != nil {
+			return nil, err
+		}
+		heads[id] = head
+	}
+	return heads, rows.Err()
 }
 
 // LogAfter returns up to limit entries of a feed's log, beginning after a

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/proget-go/ha/db/driver"
@@ -25,6 +26,7 @@ type Store struct {
 	reading  bounds
 	changing bounds
 	prepared map[*sql.DB]*prepared // empty if the driver does not want it
+	seen     atomic.Pointer[seen]  // the newest heads; nil: not known
 
 	dropping sync.Mutex
 	dropped  time.Time // when idle connections were given up last

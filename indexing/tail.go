@@ -60,12 +60,6 @@ type Tail struct {
 
 // TailOptions configure a Tail. The zero value is ready to use.
 type TailOptions struct {
-	// Interval is the longest that the next question waits under load, that
-	// is, when calls shared the last one: more calls then share the next, and
-	// many nodes do not press on the database, which is busy with one node's
-	// questions a twentieth of the time. Default: 1 ms.
-	Interval time.Duration
-
 	// Timeout bounds one question. Default: 2 s.
 	Timeout time.Duration
 
@@ -77,9 +71,8 @@ type TailOptions struct {
 }
 
 type question struct {
-	callers int
-	done    chan struct{}
-	err     error
+	done chan struct{}
+	err  error
 }
 
 // NewTail returns a Tail that has read nothing yet.
@@ -87,9 +80,6 @@ func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
 	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), wakeup: make(chan struct{})}
 	if opts != nil {
 		t.opts = *opts
-	}
-	if t.opts.Interval == 0 {
-		t.opts.Interval = time.Millisecond
 	}
 	if t.opts.Timeout == 0 {
 		t.opts.Timeout = 2 * time.Second
@@ -115,10 +105,13 @@ func (t *Tail) Sync(ctx context.Context) (err error) {
 	}
 	ctx, end := tracing.Start(ctx, "sync")
 	defer func() { end(err) }()
-	q, down := t.join()
+	q, first, down := t.join()
 	var soon <-chan time.Time
-	if down != nil {
+	switch {
+	case down != nil:
 		soon = time.After(patienceWhenDown)
+	case first:
+		t.lead()
 	}
 	select {
 	case <-q.done:
@@ -151,36 +144,48 @@ func (t *Tail) Changed() <-chan struct{} {
 	return t.wakeup
 }
 
-// join returns the question that will be asked next, and the error of the
-// newest one that was answered.
-func (t *Tail) join() (*question, error) {
+// join returns the question that will be asked next, whether the caller is to ask it
+// by t.lead, and the error of the newest question that was answered.
+func (t *Tail) join() (q *question, first bool, down error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.next == nil {
 		t.next = &question{done: make(chan struct{})}
 	}
-	t.next.callers++
 	if !t.running {
 		t.running = true
+		if t.down != nil {
+			t.asking.Go(t.ask)
+		}
+		first = t.down == nil
+	}
+	return t.next, first, t.down
+}
+
+// lead asks one question in the goroutine of who came first, which saves starting
+// one where few ask. Those who came meanwhile have theirs asked by another.
+func (t *Tail) lead() {
+	t.answer(t.take())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.running = t.next != nil; t.running {
 		t.asking.Go(t.ask)
 	}
-	return t.next, t.down
 }
 
 // ask asks one question after the other until nobody waits.
 func (t *Tail) ask() {
 	for q := t.take(); q != nil; q = t.take() {
-		asked := time.Now()
-		q.err = t.catchUp()
-		took := time.Since(asked)
-		t.mu.Lock()
-		t.down = q.err
-		t.mu.Unlock()
-		close(q.done)
-		if q.callers > 1 {
-			time.Sleep(min(t.opts.Interval, 19*took))
-		}
+		t.answer(q)
 	}
+}
+
+func (t *Tail) answer(q *question) {
+	q.err = t.catchUp()
+	t.mu.Lock()
+	t.down = q.err
+	t.mu.Unlock()
+	close(q.done)
 }
 
 // take returns the question to ask now. From then on, callers wait for the one

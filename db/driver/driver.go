@@ -47,6 +47,11 @@ type Pools struct {
 	// database must be asked.
 	Stamp func() (s Stamp, ok bool)
 
+	// Snapshot, where an engine has such a thing for less than a query, asks the
+	// server for the name of what a query would see now: if two are equal, nothing was
+	// committed between. nil: there is only the query.
+	Snapshot func(ctx context.Context) (string, error)
+
 	// Release, if not nil, is called after the pools were closed.
 	Release func() error
 }

@@ -12,19 +12,27 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// direct reports whether connections end at the server itself: a pooler gives
-// another number for the session than the server does. If nobody answers, it is
-// safe to believe that one is there.
-func direct(ctx context.Context, config *pgx.ConnConfig) bool {
+// A server is what connections end at.
+type server struct {
+	direct  bool // not at a pooler
+	version string
+}
+
+// look asks what connections end at: a pooler gives another number for the session
+// than the server does. If nobody answers, it is safe to believe that one is there.
+func look(ctx context.Context, config *pgx.ConnConfig) server {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
 	if err != nil {
-		return false
+		return server{}
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing was changed
-	row, err := ask(ctx, conn, "SELECT pg_backend_pid()")
-	return err == nil && row[0] == strconv.FormatUint(uint64(conn.PID()), 10)
+	row, err := ask(ctx, conn, "SELECT pg_backend_pid(), version()")
+	if err != nil {
+		return server{}
+	}
+	return server{row[0] == strconv.FormatUint(uint64(conn.PID()), 10), row[1]}
 }
 
 // A history remembers the newest timeline that was seen of a cluster.

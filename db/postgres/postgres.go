@@ -59,9 +59,9 @@ func (engine) Now() string {
 }
 
 func (e engine) Open(ctx context.Context) (driver.Pools, error) {
-	config := e.config.Copy()
+	config, at := e.config.Copy(), look(ctx, e.config)
 	if config.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
-		if direct(ctx, config) {
+		if at.direct {
 			endIdle(config)
 		} else {
 			config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // needs no statements kept in the session
@@ -71,7 +71,11 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
-	return driver.Pools{Write: pool, Read: pool}, nil
+	pools := driver.Pools{Write: pool, Read: pool}
+	if at.direct && original.MatchString(at.version) {
+		pools.Snapshot = func(ctx context.Context) (string, error) { return snapshot(ctx, pool) }
+	}
+	return pools, nil
 }
 
 // standstill is how long a transaction may wait for its client's next statement,

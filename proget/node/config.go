@@ -83,7 +83,6 @@ type Config struct {
 	SnapshotEvery time.Duration // how old the cluster's copy of the search index may be; default 1 h
 	InspectRate   int64         // bytes a second that the check of stored files reads; default 50 MiB
 	JobsAtOnce    int           // jobs worked at the same time, beside one that reads much storage; default 2
-	HeadSpacing   time.Duration // longest between two questions for log positions under load; default 1 ms
 
 	Logger  *slog.Logger         // default: slog.Default()
 	Tracing trace.TracerProvider // for a trace of each request; nil for none

@@ -81,7 +81,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.authority = auth.New(cfg.DB, cfg.Keys, &auth.Options{TrustedProxies: cfg.TrustedProxies})
 	n.scheduler = &indexing.Scheduler{DB: cfg.DB, Office: Office, Tasks: tasks}
 	n.admin = admin.New(cfg.DB, cfg.Feeds, n.scheduler, cfg.Logger)
-	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Interval: cfg.HeadSpacing, Logger: cfg.Logger}, n.catalog, n.authority)
+	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Logger: cfg.Logger}, n.catalog, n.authority)
 	n.registry = cluster.New(cfg.DB, cfg.Blobs, cluster.Options{
 		Name: cfg.Name, Roles: cfg.Roles, Fingerprints: cfg.Keys.Fingerprints(), Version: Version(),
 		OS: operatingSystem(), Address: cfg.Address, Office: Office, Stores: n.stores, Logger: cfg.Logger, State: n.state})
