@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,8 +61,9 @@ http {
 // A question is what both are asked for.
 type question struct {
 	path      string
-	accept    string // the header; "" for none
-	unchanged bool   // with the ETag of each: the answer is 304
+	accept    string        // the header; "" for none
+	unchanged bool          // with the ETag of each: the answer is 304
+	turn      time.Duration // how long one of them is asked before it is the other's turn; default 250 ms
 }
 
 // copy lets nginx serve what this server answers, and returns the question to
@@ -120,8 +122,8 @@ func (s *score) quantile(q float64) float64 {
 	return s.times[int(float64(len(s.times)-1)*q)].Seconds() * 1000
 }
 
-// turn is how long one of them is asked before it is the other's turn.
-const turn, turns = 250 * time.Millisecond, 8
+// turns is how often each has its turn.
+const turns = 8
 
 // compare asks both for the same bytes, in turns, and reports what a second of
 // processor time yields, this server's database counted in.
@@ -139,10 +141,10 @@ func (c *contest) compare(b *testing.B, q question, connections int) (ours, thei
 			ours, theirs = score{}, score{}
 		}
 		before := c.cpu(b)
-		ours.load(b, bases, requests, connections)
+		ours.load(b, bases, requests, connections, cmp.Or(q.turn, 250*time.Millisecond))
 		ours.cpu += c.cpu(b) - before
 		before = c.nginx.CPU(b)
-		theirs.load(b, []string{c.nginx.URL}, copies, connections)
+		theirs.load(b, []string{c.nginx.URL}, copies, connections, cmp.Or(q.turn, 250*time.Millisecond))
 		theirs.cpu += c.nginx.CPU(b) - before
 	}
 	b.ReportMetric(ours.perSecond(), "requests/cpu-s")
@@ -166,9 +168,9 @@ func (c *contest) cpu(b *testing.B) (sum time.Duration) {
 	return sum
 }
 
-// load asks for the length of a turn, over connections that are shared out among
+// load asks for some time, over connections that are shared out among
 // the servers.
-func (s *score) load(b *testing.B, bases []string, requests [][]byte, connections int) {
+func (s *score) load(b *testing.B, bases []string, requests [][]byte, connections int, turn time.Duration) {
 	b.Helper()
 	parts := make([]score, connections)
 	end := time.Now().Add(turn)

@@ -109,11 +109,12 @@ func BenchmarkDownload(b *testing.B) {
 		name        string
 		bytes       int64
 		connections int
+		turn        time.Duration
 		target      float64
-	}{{"100KiB", 100 << 10, 16, .4}, {"100MiB", 100 << 20, 8, .9}} {
+	}{{"100KiB", 100 << 10, 16, 0, .4}, {"100MiB", 100 << 20, 8, 2 * time.Second, .9}} {
 		require.NoError(b, pushLarge(b.Context(), c.ours[0].URL, "file"+file.name, file.bytes))
 		b.Run(file.name, func(b *testing.B) {
-			ours, theirs := c.compare(b, question{path: "/upack/universal/download/file" + file.name + "/1.0.0"}, file.connections)
+			ours, theirs := c.compare(b, question{path: "/upack/universal/download/file" + file.name + "/1.0.0", turn: file.turn}, file.connections)
 			b.ReportMetric(float64(ours.bytes>>20)/ours.cpu.Seconds(), "MiB/cpu-s")
 			b.ReportMetric(float64(theirs.bytes>>20)/theirs.cpu.Seconds(), "nginx-MiB/cpu-s")
 			share(b, "download of "+file.name, ours, theirs, file.target)

@@ -75,7 +75,7 @@ type Config struct {
 	CacheBytes    int64         // memory for packages and documents; default 40 MiB
 	UploadIdle    time.Duration // an upload that sends nothing for so long is ended; default 1 min
 	UploadRate    int64         // bytes a second, on average, that an upload must send after as long; default 1 KiB
-	DownloadIdle  time.Duration // an answer of which a client takes less than 256 KiB in so long is ended; default 1 min
+	DownloadIdle  time.Duration // an answer of which a client takes less than 256 KiB in so long is ended, or 4 MiB if it was fast; default 1 min
 	MaxRequests   int           // served at once; those beyond are refused with 503; default 4096
 	Grace         time.Duration // how long the files of a deleted version are kept; default 24 h
 	StaleServers  time.Duration // how long a server may be silent before it is removed from the list; default 30 days

@@ -50,8 +50,10 @@ func (n *Node) refuseMore(w http.ResponseWriter, r *http.Request) {
 }
 
 // stretch is of how many bytes an answer a client may take as long as it may stand
-// still; so much is handed to the kernel at a time.
-const stretch = 256 << 10
+// still; so much is handed to the kernel at a time, and up to longest where the
+// kernel sends a file to a client that takes it so fast that it would have to become
+// hundreds of times slower to be taken for one that stands still.
+const stretch, longest = 256 << 10, 4 << 20
 
 // pacedWriter ends an answer whose client does not take it: it moves the
 // connection's write deadline ahead with every stretch.
@@ -99,14 +101,19 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (sum int64, err error) {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
 	whole, limited := src.(*io.LimitedReader)
-	for {
+	for next := int64(stretch); ; {
 		w.extend()
-		part := &io.LimitedReader{R: src, N: stretch}
+		part := &io.LimitedReader{R: src, N: next}
 		if limited {
-			part.R, part.N = whole.R, min(whole.N, stretch)
+			part.R, part.N = whole.R, min(whole.N, next)
 		}
-		asked := part.N
+		asked, began := part.N, time.Now()
 		n, err := to.ReadFrom(part)
+		if time.Since(began) < w.idle/1000 {
+			next = min(2*next, longest)
+		} else {
+			next = stretch
+		}
 		sum += n
 		if limited {
 			whole.N -= n
