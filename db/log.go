@@ -41,27 +41,21 @@ func (s *Store) Heads(ctx context.Context) (map[int64]int64, error) {
 
 // seen are the heads in one state of the database.
 type seen struct {
-	snapshot string
-	heads    map[int64]int64
+	state string
+	heads map[int64]int64
 }
 
-// askHeads asks for the heads, or for less if that tells that they have not moved.
 func (s *Store) askHeads(ctx context.Context) (map[int64]int64, error) {
-	if s.pools.Snapshot == nil {
+	if s.pools.Heads == nil {
 		return s.queryHeads(ctx)
 	}
-	snapshot, err := s.pools.Snapshot(ctx) // before the query: what is committed meanwhile has another
-	if err != nil {
-		return nil, err
+	last := s.seen.Load()
+	state, heads, err := s.pools.Heads(ctx, last.state)
+	if err != nil || heads == nil {
+		return last.heads, err
 	}
-	if last := s.seen.Load(); last != nil && last.snapshot == snapshot {
-		return last.heads, nil
-	}
-	heads, err := s.queryHeads(ctx)
-	if err == nil {
-		s.seen.Store(&seen{snapshot, heads})
-	}
-	return heads, err
+	s.seen.Store(&seen{state, heads})
+	return heads, nil
 }
 
 func (s *Store) queryHeads(ctx context.Context) (map[int64]int64, error) {

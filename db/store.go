@@ -26,7 +26,7 @@ type Store struct {
 	reading  bounds
 	changing bounds
 	prepared map[*sql.DB]*prepared // empty if the driver does not want it
-	seen     atomic.Pointer[seen]  // the newest heads; nil: not known
+	seen     atomic.Pointer[seen]  // the newest heads
 
 	dropping sync.Mutex
 	dropped  time.Time // when idle connections were given up last
@@ -66,6 +66,7 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.seen.Store(new(seen))
 	var err error
 	if s.queries, err = loadQueries(d); err != nil {
 		return nil, err

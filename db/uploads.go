@@ -40,15 +40,14 @@ func (s *Store) CreatePartial(ctx context.Context, p *Partial) error {
 // storage has none. It may be repeated.
 func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 	return s.Tx(ctx, func(tx *Tx) error {
-		known, err := tx.lockUpload(ctx, p.Key)
-		if err != nil {
-			return err
-		}
 		n, err := tx.run(ctx, "TouchCopy", arg("sha256", sha256), arg("size", p.Size), arg("storage_id", p.StorageID))
 		if err == nil && n == 0 {
 			err = proget.Errorf(proget.ErrNotFound, "There is no file sha256:%s of %d bytes here.", sha256, p.Size)
 		}
-		if err != nil || known {
+		if err != nil {
+			return err
+		}
+		if known, err := tx.lockUpload(ctx, p.Key); known || err != nil {
 			return err
 		}
 		if err := tx.beginHold(ctx, p); err != nil {

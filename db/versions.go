@@ -419,16 +419,10 @@ func (tx *Tx) SetStatus(ctx context.Context, versionID int64, st proget.Status) 
 	return err
 }
 
-// SetTag points a tag of a package at one of its versions.
+// SetTag points a tag of a package at one of its versions. Who sets several sets them
+// in their order, or two could wait for each other.
 func (tx *Tx) SetTag(ctx context.Context, packageID int64, tag string, versionID int64) error {
-	if _, err := tx.run(ctx, "LockPackage", arg("package_id", packageID)); err != nil {
-		return err // two that make the same tag come one after the other
-	}
-	named := []sql.NamedArg{arg("package_id", packageID), arg("tag", tag), arg("version_id", versionID)}
-	n, err := tx.run(ctx, "MoveTag", named...)
-	if err == nil && n == 0 {
-		_, err = tx.run(ctx, "InsertTag", named...)
-	}
+	_, err := tx.run(ctx, "SetTag", arg("package_id", packageID), arg("tag", tag), arg("version_id", versionID))
 	return err
 }
 

@@ -47,10 +47,11 @@ type Pools struct {
 	// database must be asked.
 	Stamp func() (s Stamp, ok bool)
 
-	// Snapshot, where an engine has such a thing for less than a query, asks the
-	// server for the name of what a query would see now: if two are equal, nothing was
-	// committed between. nil: there is only the query.
-	Snapshot func(ctx context.Context) (string, error)
+	// Heads, where an engine has such a thing for less than a query, returns the
+	// newest log position of every feed, and a name of the state of the database that
+	// they are of. In the state that the caller knows, they may be nil. nil: there is
+	// only the query.
+	Heads func(ctx context.Context, known string) (state string, heads map[int64]int64, err error)
 
 	// Release, if not nil, is called after the pools were closed.
 	Release func() error

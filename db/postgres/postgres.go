@@ -73,7 +73,7 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	pools := driver.Pools{Write: pool, Read: pool}
 	if at.direct && original.MatchString(at.version) {
-		pools.Snapshot = func(ctx context.Context) (string, error) { return snapshot(ctx, pool) }
+		pools.Heads = (&asker{pool: pool}).heads
 	}
 	return pools, nil
 }

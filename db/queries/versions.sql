@@ -11,17 +11,8 @@ LEFT JOIN package_tag t ON t.package_id = p.package_id AND t.version_id = v.vers
 WHERE p.feed_id = @feed_id AND p.name_key = @name_key
 ORDER BY v.version_id, f.file_id;
 
--- name: LockPackage
-UPDATE package SET name_key = name_key WHERE package_id = @package_id;
-
 -- name: FindPackage
 SELECT p.package_id FROM package p WHERE p.feed_id = @feed_id AND p.name_key = @name_key;
-
--- name: MoveTag
-UPDATE package_tag SET version_id = @version_id WHERE package_id = @package_id AND tag = @tag;
-
--- name: InsertTag
-INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id);
 
 -- name: DeleteTag
 DELETE FROM package_tag WHERE package_id = @package_id AND tag = @tag;

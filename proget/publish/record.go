@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -130,7 +131,7 @@ func (e *entering) begin(ctx context.Context, r *record) (*proget.Version, error
 }
 
 func (e *entering) tag(ctx context.Context, r *record, v *proget.Version) error {
-	for _, tag := range r.Tags {
+	for _, tag := range slices.Sorted(slices.Values(r.Tags)) {
 		if err := e.tx.SetTag(ctx, v.PackageID, tag, v.ID); err != nil {
 			return err
 		}

@@ -188,9 +188,14 @@ WITH gone AS (
     INSERT INTO upload (upload_key, storage_id, size, sums, owner, created, touched)
     SELECT @name, made.storage_id, made.size, '', @owner, @now, @now FROM made
     ON CONFLICT (upload_key) DO UPDATE SET touched = EXCLUDED.touched
-), part AS (
+    RETURNING upload_key
+), part AS ( -- after held, on whose row others wait
     INSERT INTO upload_part (upload_key, part_offset, size, blob_id)
-    SELECT @name, 0, made.size, made.blob_id FROM made
+    SELECT held.upload_key, 0, made.size, made.blob_id FROM made CROSS JOIN held
     ON CONFLICT (upload_key, part_offset) DO NOTHING
 )
 SELECT (SELECT COUNT(*) FROM made) + (SELECT COUNT(*) FROM blob WHERE storage_id = @storage_id AND storage_key = @storage_key);
+
+-- name: SetTag
+INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id)
+ON CONFLICT (package_id, tag) DO UPDATE SET version_id = EXCLUDED.version_id;

@@ -183,3 +183,7 @@ SELECT @name, 0, b.size, b.blob_id FROM blob b
 WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key
 ON CONFLICT (upload_key, part_offset) DO NOTHING;
 SELECT COUNT(*) FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
+
+-- name: SetTag
+INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id)
+ON CONFLICT (package_id, tag) DO UPDATE SET version_id = excluded.version_id;

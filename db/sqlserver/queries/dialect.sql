@@ -184,3 +184,8 @@ BEGIN
     END
 END
 SELECT COUNT(*) FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
+
+-- name: SetTag
+UPDATE package_tag WITH (UPDLOCK, HOLDLOCK) SET version_id = @version_id WHERE package_id = @package_id AND tag = @tag;
+IF @@ROWCOUNT = 0
+    INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id);

@@ -10,21 +10,15 @@ import (
 	"github.com/proget-go/ha/internal/testenv"
 )
 
-// TestSnapshot: while nothing is committed the snapshot stays, whatever is under
-// way; with every commit there is another.
-func TestSnapshot(t *testing.T) {
+// TestHeads: a commit of anybody is in the answer to the next question, and while
+// nothing is committed there is none, whatever is under way.
+func TestHeads(t *testing.T) {
 	t.Parallel()
 	config, err := pgx.ParseConfig(testenv.StartPostgres(t).NewDatabase(t))
 	require.NoError(t, err)
 	pools, err := engine{config}.Open(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pools.Write.Close()) })
-	require.NotNil(t, pools.Snapshot)
-	snapshot := func() string {
-		s, err := pools.Snapshot(t.Context())
-		require.NoError(t, err)
-		return s
-	}
 	other, err := pgx.ConnectConfig(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, other.Close(t.Context())) })
@@ -32,21 +26,22 @@ func TestSnapshot(t *testing.T) {
 		_, err := other.Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}
-	run("CREATE TABLE x (n BIGINT)")
-	seen := make(map[string]bool)
-	for range 20 {
+	state := ""
+	ask := func() (heads map[int64]int64) {
+		next, heads, err := pools.Heads(t.Context(), state)
+		require.NoError(t, err)
+		state = next
+		return heads
+	}
+	run("CREATE TABLE feed_head (feed_id BIGINT, head BIGINT)")
+	run("INSERT INTO feed_head VALUES (1, 0)")
+	for n := range int64(20) {
 		run("BEGIN")
-		run("INSERT INTO x VALUES (1)")
-		require.Eventually(t, func() bool { // the server's own work may commit something, too
-			before := snapshot()
-			return before == snapshot()
-		}, 10*time.Second, time.Millisecond)
-		before := snapshot()
+		run("UPDATE feed_head SET head = head + 1")
+		ask()
+		require.Eventually(t, func() bool { return ask() == nil }, 10*time.Second, time.Millisecond) // the server's own work may commit something, too
 		run("COMMIT")
-		after := snapshot()
-		require.NotEqual(t, before, after)
-		require.NotContains(t, seen, after)
-		seen[after] = true
+		require.Equal(t, map[int64]int64{1: n + 1}, ask())
 	}
 }
 
