@@ -147,7 +147,7 @@ func parse(args []string) (config, error) {
 	text(&cfg.node, "node", host, "`name` of this node, unique in the cluster")
 	text(&cfg.baseURL, "base-url", "", "`URL` under which clients reach the cluster (default: as each request says)")
 	text(&maxUpload, "max-upload", "10GB", "largest package `size` accepted")
-	text(&cache, "cache", "40MB", "`size` of the memory for packages and documents")
+	text(&cache, "cache", "32MB", "`size` of the memory for packages and documents")
 	text(&fetchHosts, "fetch-hosts", "", "`hosts` from which universal feeds may fetch files that clients name by URL, separated by commas; * for all, those that only this machine can reach included")
 	text(&proxies, "trusted-proxies", "", "`addresses` of the load balancers and proxies whose X-Forwarded-For is believed, separated by commas, as in 10.0.0.7,10.1.0.0/16")
 	set.DurationVar(&cfg.grace, "grace", 24*time.Hour, "how long the files of a deleted version are kept, so that it can be brought back")

@@ -38,7 +38,7 @@ type Catalog struct {
 
 // Options configure a Catalog. The zero value is ready to use.
 type Options struct {
-	MaxBytes int64         // memory for packages and documents, roughly; default 40 MiB
+	MaxBytes int64         // memory for packages and documents, roughly; default 32 MiB
 	Patience time.Duration // how long a read waits for the database; default 3 s
 
 	// MaxAge is how old may be what no log tells of, such as counts of downloads;
@@ -78,7 +78,7 @@ func New(store *db.Store, types []feed.Type, opts *Options) *Catalog {
 		c.opts = *opts
 	}
 	if c.opts.MaxBytes == 0 {
-		c.opts.MaxBytes = 40 << 20
+		c.opts.MaxBytes = 32 << 20
 	}
 	if c.opts.Patience == 0 {
 		c.opts.Patience = 3 * time.Second
