@@ -39,18 +39,27 @@ func (s *Store) CreatePartial(ctx context.Context, p *Partial) error {
 // part, for as long as uploads are kept. It returns proget.ErrNotFound if p's
 // storage has none. It may be repeated.
 func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
+	none := proget.Errorf(proget.ErrNotFound, "There is no file sha256:%s of %d bytes here.", sha256, p.Size)
 	return s.Tx(ctx, func(tx *Tx) error {
-		n, err := tx.run(ctx, "TouchCopy", arg("sha256", sha256), arg("size", p.Size), arg("storage_id", p.StorageID))
-		if err == nil && n == 0 {
-			err = proget.Errorf(proget.ErrNotFound, "There is no file sha256:%s of %d bytes here.", sha256, p.Size)
-		}
+		known, err := tx.lockUpload(ctx, p.Key)
 		if err != nil {
 			return err
 		}
-		if known, err := tx.lockUpload(ctx, p.Key); known || err != nil {
+		if known { // what it holds needs no other blob's row: who makes p waits for this one
+			b, err := tx.findHeld(ctx, p.Key)
+			if err == nil && (b.SHA256 != sha256 || b.Size != p.Size) {
+				err = none
+			}
 			return err
 		}
-		if err := tx.beginHold(ctx, p); err != nil {
+		n, err := tx.run(ctx, "TouchCopy", arg("sha256", sha256), arg("size", p.Size), arg("storage_id", p.StorageID))
+		if err == nil && n == 0 {
+			err = none
+		}
+		if err == nil {
+			err = tx.beginHold(ctx, p)
+		}
+		if err != nil {
 			return err
 		}
 		_, err = tx.run(ctx, "HoldBlob", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", p.Size), arg("sha256", sha256))
@@ -104,15 +113,19 @@ func (s *Store) LoadPartial(ctx context.Context, key string) (*Partial, []Part, 
 
 // FindHeld returns the blob that HoldBlob, KeepPartial or KeepWhole has kept under a
 // key, or proget.ErrNotFound.
-func (s *Store) FindHeld(ctx context.Context, key string) (BlobRow, error) {
-	var b BlobRow
-	err := s.read(ctx, func(c *conn) error {
-		err := c.one(ctx, "FindHeld", []sql.NamedArg{arg("upload_key", key)}, b.fields()...)
-		if errors.Is(err, sql.ErrNoRows) {
-			return proget.Errorf(proget.ErrNotFound, "There is no such file.")
-		}
+func (s *Store) FindHeld(ctx context.Context, key string) (b BlobRow, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		b, err = c.findHeld(ctx, key)
 		return err
 	})
+	return b, err
+}
+
+func (c *conn) findHeld(ctx context.Context, key string) (b BlobRow, err error) {
+	err = c.one(ctx, "FindHeld", []sql.NamedArg{arg("upload_key", key)}, b.fields()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = proget.Errorf(proget.ErrNotFound, "There is no such file.")
+	}
 	return b, err
 }
 
@@ -273,10 +286,11 @@ func (s *Store) KeepPartial(ctx context.Context, key string, f *proget.File, fre
 }
 
 // keptBefore tells an upload that an earlier attempt has kept from one that is not
-// there.
-func (tx *Tx) keptBefore(ctx context.Context, f *proget.File, fresh bool) error {
+// there. It is asked after the upload was found to be gone, by a statement of its own:
+// one that waited for the earlier attempt to end may not see what that has done.
+func (c *conn) keptBefore(ctx context.Context, f *proget.File, fresh bool) error {
 	var rows int64
-	err := tx.one(ctx, "CountObject", []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey)}, &rows)
+	err := c.one(ctx, "CountObject", []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey)}, &rows)
 	if err == nil && (!fresh || rows == 0) {
 		err = noPartial()
 	}
@@ -291,13 +305,21 @@ func (s *Store) KeepWhole(ctx context.Context, key string, f *proget.File, p *Pa
 		arg("name", p.Key), arg("owner", p.Owner))
 	return s.atomically(ctx, "KeepWhole", func(c *conn) error {
 		var kept int64
-		if err := c.one(ctx, "KeepWhole", args, &kept); err != nil || kept > 0 {
+		err := c.one(ctx, "KeepWhole", args, &kept)
+		if err != nil && s.drv.Classify(err) == driver.Unique {
+			return ErrTryAgain // another has just begun to hold it
+		}
+		if err != nil || kept > 0 {
 			return err
 		}
-		if err := c.findPartial(ctx, &Partial{Key: key}); err != nil {
-			return err
+		err = c.findPartial(ctx, &Partial{Key: key})
+		if errors.Is(err, proget.ErrNotFound) {
+			return c.keptBefore(ctx, f, true)
 		}
-		return proget.Errorf(proget.ErrStale, "something has arrived of the upload")
+		if err == nil {
+			err = proget.Errorf(proget.ErrStale, "something has arrived of the upload")
+		}
+		return err
 	})
 }
 
@@ -355,10 +377,11 @@ func (s *Store) PurgePartials(ctx context.Context, olderThan time.Duration) (n i
 		}
 		n = int64(len(keys))
 		for _, key := range keys {
-			if _, err := tx.lockUpload(ctx, key); err != nil {
-				return err
+			old, err := tx.run(ctx, "LockOldUpload", arg("upload_key", key), arg("older_than", olderThan.Microseconds()))
+			if err == nil && old > 0 { // nobody has touched it meanwhile
+				err = tx.forgetPartial(ctx, key)
 			}
-			if err := tx.forgetPartial(ctx, key); err != nil {
+			if err != nil {
 				return err
 			}
 		}

@@ -2,6 +2,7 @@ package indexing
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -96,7 +97,8 @@ func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
 // Sync waits until everything committed before the call is applied. An error
 // means that the database did not answer, and that what is in memory may be
 // stale. After a question failed, Sync says so almost at once until one
-// succeeds: those who can live with stale answers need not wait in line.
+// succeeds: those who can live with stale answers need not wait in line. Who asks for
+// all does not leave when its context ends, but when the question's time is up.
 func (t *Tail) Sync(ctx context.Context) (err error) {
 	if now, ok := t.log.Stamp(); ok {
 		if applied := t.current.Load(); applied != nil && *applied == now {
@@ -165,12 +167,14 @@ func (t *Tail) join() (q *question, first bool, down error) {
 // lead asks one question in the goroutine of who came first, which saves starting
 // one where few ask. Those who came meanwhile have theirs asked by another.
 func (t *Tail) lead() {
+	defer func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.running = t.next != nil; t.running {
+			t.asking.Go(t.ask)
+		}
+	}()
 	t.answer(t.take())
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.running = t.next != nil; t.running {
-		t.asking.Go(t.ask)
-	}
 }
 
 // ask asks one question after the other until nobody waits.
@@ -180,12 +184,19 @@ func (t *Tail) ask() {
 	}
 }
 
+// errUnanswered is why a question failed that ended in a panic, which a server of
+// HTTP survives: the others must not wait for ever.
+var errUnanswered = errors.New("what is new could not be applied")
+
 func (t *Tail) answer(q *question) {
+	q.err = errUnanswered
+	defer func() {
+		t.mu.Lock()
+		t.down = q.err
+		t.mu.Unlock()
+		close(q.done)
+	}()
 	q.err = t.catchUp()
-	t.mu.Lock()
-	t.down = q.err
-	t.mu.Unlock()
-	close(q.done)
 }
 
 // take returns the question to ask now. From then on, callers wait for the one

@@ -42,6 +42,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Storages":       testStorages,
 		"Partials":       testPartials,
 		"KeepWhole":      testKeepWhole,
+		"KeepTwice":      testKeepTwice,
 		"Hold":           testHold,
 		"HoldAtOnce":     testHoldAtOnce,
 		"Moves":          testMoves,

@@ -3,7 +3,9 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"sync/atomic"
 	"time"
@@ -44,6 +46,10 @@ func (a *asker) heads(ctx context.Context, known string) (state string, heads ma
 		state, heads, err = a.ask(context.WithoutCancel(ctx), conn, known)
 		return err
 	})
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() { // it is the context's that has passed: the connection is not known to be broken
+		<-ctx.Done()
+		err = context.Cause(ctx)
+	}
 	return state, heads, err
 }
 

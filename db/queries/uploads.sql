@@ -14,6 +14,9 @@ UPDATE upload SET size = @size, sums = @sums WHERE upload_key = @upload_key;
 -- name: LockUpload
 UPDATE upload SET touched = @now WHERE upload_key = @upload_key;
 
+-- name: LockOldUpload
+UPDATE upload SET size = size WHERE upload_key = @upload_key AND touched < @now - @older_than;
+
 -- name: CountOverlaps
 SELECT COUNT(*), COALESCE(SUM(CASE WHEN part_offset = @part_offset AND part_offset + size = @upto THEN 1 ELSE 0 END), 0) FROM upload_part
 WHERE upload_key = @upload_key AND part_offset < @upto AND part_offset + size > @part_offset;

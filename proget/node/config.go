@@ -72,7 +72,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 
 	MaxUpload     int64         // bytes of a package file; default 10 GiB
-	CacheBytes    int64         // memory for packages and documents; default 40 MiB
+	CacheBytes    int64         // memory for packages and documents; default 32 MiB
 	UploadIdle    time.Duration // an upload that sends nothing for so long is ended; default 1 min
 	UploadRate    int64         // bytes a second, on average, that an upload must send after as long; default 1 KiB
 	DownloadIdle  time.Duration // an answer of which a client takes less than 256 KiB in so long is ended, or 4 MiB if it was fast; default 1 min

@@ -50,10 +50,14 @@ func (n *Node) refuseMore(w http.ResponseWriter, r *http.Request) {
 }
 
 // stretch is of how many bytes an answer a client may take as long as it may stand
-// still; so much is handed to the kernel at a time, and up to longest where the
-// kernel sends a file to a client that takes it so fast that it would have to become
-// hundreds of times slower to be taken for one that stands still.
-const stretch, longest = 256 << 10, 4 << 20
+// still; so much is handed to the kernel at a time.
+const stretch = 256 << 10
+
+// Where the kernel sends a file, longStretch is handed over at a time to a client
+// that has taken warmUp, which is more than the buffers on the way hold, and is so
+// fast that it would have to become hundreds of times slower to be taken for one that
+// stands still.
+const longStretch, warmUp = 4 << 20, 16 << 20
 
 // pacedWriter ends an answer whose client does not take it: it moves the
 // connection's write deadline ahead with every stretch.
@@ -109,12 +113,11 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (sum int64, err error) {
 		}
 		asked, began := part.N, time.Now()
 		n, err := to.ReadFrom(part)
-		if time.Since(began) < w.idle/1000 {
-			next = min(2*next, longest)
-		} else {
-			next = stretch
-		}
 		sum += n
+		next = stretch
+		if rate := float64(n) / time.Since(began).Seconds(); sum > warmUp && rate*w.idle.Seconds() > 256*longStretch {
+			next = longStretch
+		}
 		if limited {
 			whole.N -= n
 		}

@@ -194,7 +194,7 @@ WITH gone AS (
     SELECT held.upload_key, 0, made.size, made.blob_id FROM made CROSS JOIN held
     ON CONFLICT (upload_key, part_offset) DO NOTHING
 )
-SELECT (SELECT COUNT(*) FROM made) + (SELECT COUNT(*) FROM blob WHERE storage_id = @storage_id AND storage_key = @storage_key);
+SELECT COUNT(*) FROM made;
 
 -- name: SetTag
 INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id)

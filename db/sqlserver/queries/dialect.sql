@@ -174,7 +174,7 @@ WHERE u.upload_key = @upload_key AND u.size = 0
 IF @@ROWCOUNT > 0
 BEGIN
     DELETE FROM upload WHERE upload_key = @upload_key;
-    UPDATE upload WITH (UPDLOCK, HOLDLOCK) SET touched = @now WHERE upload_key = @name;
+    UPDATE upload SET touched = @now WHERE upload_key = @name;
     IF @@ROWCOUNT = 0
     BEGIN
         INSERT INTO upload (upload_key, storage_id, size, sums, owner, created, touched)
@@ -186,6 +186,7 @@ END
 SELECT COUNT(*) FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
 
 -- name: SetTag
-UPDATE package_tag WITH (UPDLOCK, HOLDLOCK) SET version_id = @version_id WHERE package_id = @package_id AND tag = @tag;
+UPDATE package SET name_key = name_key WHERE package_id = @package_id;
+UPDATE package_tag SET version_id = @version_id WHERE package_id = @package_id AND tag = @tag;
 IF @@ROWCOUNT = 0
     INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id);

@@ -183,15 +183,16 @@ func (h *handler) finishUpload(w http.ResponseWriter, r *feed.Request, rt route)
 
 // finish takes the last chunk, if there is one, and then the whole for a blob.
 func (h *handler) finish(w http.ResponseWriter, r *feed.Request, repo, id string, d digest.Digest) error {
-	from, err := contentRange(r)
-	if err != nil {
-		return err
-	}
+	var from int64
 	var last io.Reader
 	if r.ContentLength != 0 {
+		var err error
+		if from, err = contentRange(r); err != nil {
+			return err
+		}
 		last = r.Body
 	}
-	err = h.services.Uploads.Keep(r.Context(), upload(r.Feed, repo, id), held(r.Feed, repo, d), r.Principal,
+	err := h.services.Uploads.Keep(r.Context(), upload(r.Feed, repo, id), held(r.Feed, repo, d), r.Principal,
 		proget.Digests{proget.Algorithm(d.Algorithm()): d.Encoded()}, from, last)
 	if errors.Is(err, feed.ErrDigest) {
 		err = proget.WrapError(proget.ErrInvalid, digestInvalid, "%s", proget.Message(err))
