@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 )
 
@@ -43,7 +42,7 @@ func (p *prepared) of(ctx context.Context, name string, q query) ([]*sql.Stmt, e
 		return known, nil
 	}
 	var fresh []*sql.Stmt
-	for text := range strings.SplitSeq(q.text, ";") { // no literal of ours has one
+	for _, text := range q.statements() {
 		st, err := p.pool.PrepareContext(ctx, text)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("prepare query %s: %w", name, err), closeAll(fresh))

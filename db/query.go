@@ -23,6 +23,9 @@ type query struct {
 	params []string // nil: arguments are passed by name
 }
 
+// statements are those that the query consists of: no literal of ours has a semicolon.
+func (q query) statements() []string { return strings.Split(q.text, ";") }
+
 var parameter = regexp.MustCompile(`(^|[^@\w])@([a-z][a-z0-9_]*)`)
 
 // Parameters returns the names of the @name parameters of a query in the order

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -239,7 +238,7 @@ func (s *Store) write(ctx context.Context, fn func(*conn) error) error {
 // atomically runs fn, which changes things by one query, in a transaction. If that
 // is one statement for the engine, it is one by itself: that saves two round trips.
 func (s *Store) atomically(ctx context.Context, name string, fn func(*conn) error) error {
-	if !strings.Contains(s.queries[name].text, ";") { // no literal of ours has one
+	if len(s.queries[name].statements()) == 1 {
 		return s.write(ctx, fn)
 	}
 	return s.Tx(ctx, func(tx *Tx) error { return fn(&tx.conn) })

@@ -45,9 +45,9 @@ func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 		if err != nil {
 			return err
 		}
-		if known { // what it holds needs no other blob's row: who makes p waits for this one
+		if known { // no blob is locked then: one who has locked it may be about to begin p, and wait for this transaction
 			b, err := tx.findHeld(ctx, p.Key)
-			if err == nil && (b.SHA256 != sha256 || b.Size != p.Size) {
+			if err == nil && (b.SHA256 != sha256 || b.Size != p.Size || b.StorageID != p.StorageID) {
 				err = none
 			}
 			return err

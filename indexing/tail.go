@@ -156,10 +156,9 @@ func (t *Tail) join() (q *question, first bool, down error) {
 	}
 	if !t.running {
 		t.running = true
-		if t.down != nil {
+		if first = t.down == nil; !first {
 			t.asking.Go(t.ask)
 		}
-		first = t.down == nil
 	}
 	return t.next, first, t.down
 }

@@ -139,13 +139,13 @@ func testKeepWhole(t *testing.T, open Open) {
 // testKeepTwice: who keeps an upload a second time while the first time is under way,
 // having given it up, learns that it is kept.
 func testKeepTwice(t *testing.T, open Open) {
-	s, ctx := open(t), t.Context()
+	stores, ctx := []*db.Store{open(t), open(t)}, t.Context()
 	for n := range 20 {
 		key := fmt.Sprint("upload ", n)
-		require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: key}))
+		require.NoError(t, stores[0].CreatePartial(ctx, &db.Partial{Key: key}))
 		f := &proget.File{Size: 20, StorageKey: "blobs/" + key, Digests: version(7).Files[0].Digests}
 		var both errgroup.Group
-		for _, s := range []*db.Store{s, open(t)} {
+		for _, s := range stores {
 			both.Go(func() error { return s.KeepWhole(ctx, key, f, &db.Partial{Key: "kept " + key}) })
 		}
 		require.NoError(t, both.Wait())

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
+	"os"
 	"regexp"
 	"sync/atomic"
 	"time"
@@ -46,7 +46,7 @@ func (a *asker) heads(ctx context.Context, known string) (state string, heads ma
 		state, heads, err = a.ask(context.WithoutCancel(ctx), conn, known)
 		return err
 	})
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() { // it is the context's that has passed: the connection is not known to be broken
+	if errors.Is(err, os.ErrDeadlineExceeded) { // the context's: the answer is late, and the server not known to be gone
 		<-ctx.Done()
 		err = context.Cause(ctx)
 	}

@@ -1,12 +1,14 @@
 package postgres
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/db/driver"
 	"github.com/proget-go/ha/internal/testenv"
 )
 
@@ -43,6 +45,32 @@ func TestHeads(t *testing.T) {
 		run("COMMIT")
 		require.Equal(t, map[int64]int64{1: n + 1}, ask())
 	}
+}
+
+// TestLateHeads: a question that is late says no more than that: the connections of
+// others are not taken for broken.
+func TestLateHeads(t *testing.T) {
+	t.Parallel()
+	config, err := pgx.ParseConfig(testenv.StartPostgres(t).NewDatabase(t))
+	require.NoError(t, err)
+	pools, err := engine{config}.Open(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, pools.Write.Close()) })
+	_, err = pools.Write.ExecContext(t.Context(), "CREATE TABLE feed_head (feed_id BIGINT, head BIGINT)")
+	require.NoError(t, err)
+	tx, err := pools.Write.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = tx.ExecContext(t.Context(), "LOCK TABLE feed_head")
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, _, err = pools.Heads(ctx, "")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, driver.Other, engine{}.Classify(err))
+	require.NoError(t, tx.Rollback())
+	_, heads, err := pools.Heads(t.Context(), "")
+	require.NoError(t, err)
+	require.Empty(t, heads)
 }
 
 // TestOriginal: relatives whose snapshots may tell of one server alone are told apart.

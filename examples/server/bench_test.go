@@ -129,7 +129,7 @@ const turns = 8
 // processor time yields, this server's database counted in.
 func (c *contest) compare(b *testing.B, q question, connections int) (ours, theirs score) {
 	b.Helper()
-	copied := c.copy(b, q)
+	copied, turn := c.copy(b, q), cmp.Or(q.turn, 250*time.Millisecond)
 	bases := make([]string, len(c.ours))
 	requests := make([][]byte, len(c.ours))
 	for i, p := range c.ours {
@@ -141,10 +141,10 @@ func (c *contest) compare(b *testing.B, q question, connections int) (ours, thei
 			ours, theirs = score{}, score{}
 		}
 		before := c.cpu(b)
-		ours.load(b, bases, requests, connections, cmp.Or(q.turn, 250*time.Millisecond))
+		ours.load(b, bases, requests, connections, turn)
 		ours.cpu += c.cpu(b) - before
 		before = c.nginx.CPU(b)
-		theirs.load(b, []string{c.nginx.URL}, copies, connections, cmp.Or(q.turn, 250*time.Millisecond))
+		theirs.load(b, []string{c.nginx.URL}, copies, connections, turn)
 		theirs.cpu += c.nginx.CPU(b) - before
 	}
 	b.ReportMetric(ours.perSecond(), "requests/cpu-s")

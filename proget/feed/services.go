@@ -149,8 +149,8 @@ type Uploads interface {
 	Finish(ctx context.Context, r UploadRef, size int64, want proget.Digests) (storage.Blob, error)
 
 	// Keep ends an upload and holds what was uploaded under the name as, in one
-	// commit: the upload is gone then. last, if it is not nil, is taken before as
-	// Append does. If the digests that the client claims differ, or a part is missing,
+	// commit: the upload is gone then. last, if it is not nil, is the chunk that
+	// begins at offset, and taken before as Append does. If the digests that the client claims differ, or a part is missing,
 	// Keep returns proget.ErrInvalid and the upload goes on.
 	Keep(ctx context.Context, r, as UploadRef, by proget.Principal, want proget.Digests, offset int64, last io.Reader) error
 

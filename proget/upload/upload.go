@@ -246,29 +246,37 @@ func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want
 // is what the client claims; if it differs, or a part is missing, Keep returns
 // proget.ErrInvalid and the upload goes on, without a chunk that was the only one.
 func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Principal, want proget.Digests, offset int64, last io.Reader) error {
-	p, err := u.db.FindPartial(ctx, key(r))
-	if err != nil {
-		return err
-	}
-	held := &db.Partial{Key: key(as), StorageID: p.StorageID, Owner: by.String()}
-	if last != nil && p.Size == 0 {
-		if empty, err := u.keepWhole(ctx, p, held, want, offset, last); !empty {
-			return err
-		}
-	} else if last != nil {
-		if _, err := u.append(ctx, p, offset, last); err != nil && !errors.Is(err, feed.ErrFinished) { // it came before, and its answer was lost
+	held := &db.Partial{Key: key(as), Owner: by.String()}
+	if last != nil {
+		if kept, err := u.keepLast(ctx, key(r), held, want, offset, last); kept || err != nil {
 			return err
 		}
 	}
-	_, err = u.finish(ctx, r, -1, want, func(ctx context.Context, p *db.Partial, f *proget.File, fresh bool) error {
-		held.Size = f.Size
+	_, err := u.finish(ctx, r, -1, want, func(ctx context.Context, p *db.Partial, f *proget.File, fresh bool) error {
+		held.StorageID, held.Size = f.StorageID, f.Size
 		return u.db.KeepPartial(ctx, p.Key, f, fresh, held)
 	})
 	return err
 }
 
+// keepLast takes the last chunk of an upload, and keeps that if it is the only one.
+func (u *Uploads) keepLast(ctx context.Context, key string, held *db.Partial, want proget.Digests, offset int64, body io.Reader) (kept bool, err error) {
+	p, err := u.db.FindPartial(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	if p.Size == 0 {
+		return u.keepWhole(ctx, p, held, want, offset, body)
+	}
+	_, err = u.append(ctx, p, offset, body)
+	if errors.Is(err, feed.ErrFinished) { // it came before, and its answer was lost
+		err = nil
+	}
+	return false, err
+}
+
 // keepWhole keeps an upload that comes as one chunk, unless that is empty.
-func (u *Uploads) keepWhole(ctx context.Context, p, held *db.Partial, want proget.Digests, offset int64, body io.Reader) (empty bool, err error) {
+func (u *Uploads) keepWhole(ctx context.Context, p, held *db.Partial, want proget.Digests, offset int64, body io.Reader) (kept bool, err error) {
 	for algorithm := range want {
 		if _, err := algorithm.New(); err != nil {
 			return false, unknownAlgorithm(algorithm, err)
@@ -276,7 +284,7 @@ func (u *Uploads) keepWhole(ctx context.Context, p, held *db.Partial, want proge
 	}
 	blobs, blob, err := u.putChunk(ctx, p, offset, body, want)
 	if err != nil || blob.Size == 0 {
-		return err == nil, err
+		return false, err
 	}
 	if err := compare(blob.Digests, want); err != nil {
 		u.discard(ctx, blobs, blob.Key)
@@ -288,7 +296,7 @@ func (u *Uploads) keepWhole(ctx context.Context, p, held *db.Partial, want proge
 		_, err = u.overtaken(ctx, p)
 		return false, err
 	}
-	return false, u.recorded(ctx, blobs, blob.Key, err)
+	return true, u.recorded(ctx, blobs, blob.Key, err)
 }
 
 func unknownAlgorithm(a proget.Algorithm, err error) error {
