@@ -331,17 +331,23 @@ func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, si
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
+	serving, stop := context.WithCancel(ctx)
 	server := &http.Server{Handler: n.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
 	g.Go(func() error { return n.Run(ctx) })
 	g.Go(func() error {
-		if err := node.Serve(server, l); !errors.Is(err, http.ErrServerClosed) {
+		defer cancel()
+		err := node.Serve(serving, server, l, cfg.shutdown)
+		switch {
+		case serving.Err() == nil:
 			return fmt.Errorf("serve: %w", err)
+		case err != nil:
+			slog.Warn("some requests did not finish in time and were cut off", "error", err)
 		}
 		return nil
 	})
 	g.Go(func() error {
-		defer cancel()
+		defer stop()
 		select {
 		case sig := <-signals:
 			n.Drain()
@@ -350,12 +356,6 @@ func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, si
 				pause(signals, cfg.drain)
 			}
 		case <-ctx.Done():
-		}
-		end, done := context.WithTimeout(context.WithoutCancel(ctx), cfg.shutdown)
-		defer done()
-		if err := server.Shutdown(end); err != nil {
-			slog.Warn("some requests did not finish in time and were cut off", "error", err)
-			return server.Close()
 		}
 		return nil
 	})

@@ -13,7 +13,6 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
-	"github.com/proget-go/ha/internal/cork"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/storage"
@@ -117,5 +116,5 @@ func serveKept(w http.ResponseWriter, r *http.Request, published time.Time, body
 		h.Set("Last-Modified", published.UTC().Format(http.TimeFormat))
 	}
 	w.WriteHeader(http.StatusOK)
-	_ = cork.Write(w, r, body) // an error means that the client went away
+	_, _ = w.Write(body) // an error means that the client went away
 }

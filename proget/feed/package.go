@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/proget-go/ha/internal/cork"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -207,7 +206,7 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_ = cork.Write(w, r, body) // an error means that the client went away
+		_, _ = w.Write(body) // an error means that the client went away
 	}
 }
 

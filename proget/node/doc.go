@@ -6,7 +6,9 @@
 //	n, err := node.New(ctx, node.Config{DB: store, Blobs: blobs, Keys: keys, Feeds: types})
 //	…
 //	go n.Run(ctx)
-//	http.ListenAndServe(addr, n.Handler())
+//	node.Serve(ctx, &http.Server{Handler: n.Handler()}, listener, grace)
+//
+// Any other way to serve n.Handler() works, too.
 //
 // Any number of such nodes on the same database and storage are one server.
 package node

@@ -24,6 +24,7 @@ import (
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/indexing/upkeep"
+	"github.com/proget-go/ha/internal/direct"
 	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
@@ -79,7 +80,9 @@ func (w *world) startNode(t testing.TB, name string, change ...func(*node.Config
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = n.Run(ctx) })
-	server := httptest.NewServer(n.Handler())
+	server := httptest.NewUnstartedServer(n.Handler())
+	server.Listener = direct.Listener(server.Config, server.Listener) // as node.Serve has it
+	server.Start()
 	t.Cleanup(func() {
 		server.Close()
 		cancel()

@@ -4,19 +4,18 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
 
-	"github.com/proget-go/ha/internal/cork"
+	"github.com/proget-go/ha/internal/direct"
 )
 
-// Serve is server.Serve for a server whose handler is a node's: documents leave
-// in one piece, which costs a fifth less. Any other way to serve works, too.
-func Serve(server *http.Server, l net.Listener) error {
-	inner := server.ConnContext
-	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		if inner != nil {
-			ctx = inner(ctx, c)
-		}
-		return cork.Context(ctx, c)
-	}
-	return server.Serve(cork.Listener{Listener: l})
+// Serve serves until ctx ends, and closes the listener. From then on no connection
+// is accepted, requests under way have the grace to finish, and what has not
+// finished is cut off, of which an error tells. The server, whose handler is a
+// node's, is used once.
+//
+// Any other way to serve a node's handler works, too. This one answers what has no
+// body at less cost; see package internal/direct.
+func Serve(ctx context.Context, server *http.Server, l net.Listener, grace time.Duration) error {
+	return direct.Serve(ctx, server, l, grace)
 }

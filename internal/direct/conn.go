@@ -1,0 +1,229 @@
+package direct
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// What net/http does with a connection.
+const (
+	fresh   = iota // is about to read the first request
+	idle           // is done with a request
+	waiting        // waits for the next one
+	busy           // reads or serves one
+)
+
+// Where a connection is.
+const (
+	theirs    = iota // with net/http
+	answering        // a request is answered here
+	between          // one was
+)
+
+// A conn answers simple requests while net/http waits in Read for the next one.
+//
+// That what is read begins a request is known by three things: net/http has said
+// that it is done with the former one, it has set one deadline since, which is that
+// for waiting, and it offers the whole of its buffer, so nothing is in it.
+type conn struct {
+	*net.TCPConn
+	of    *connections
+	ctx   context.Context
+	peer  string
+	phase atomic.Int32
+	whole int // size of net/http's buffer
+	watch watch
+
+	mu      sync.Mutex
+	with    int  // theirs, answering or between
+	closing bool // no further request is answered
+}
+
+// state follows http.Server's ConnState.
+func (c *conn) state(s http.ConnState) {
+	switch s {
+	case http.StateIdle:
+		c.phase.Store(idle)
+	case http.StateHijacked:
+		c.of.forget(c)
+	}
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	switch c.phase.Load() {
+	case idle:
+		c.phase.Store(waiting)
+	case waiting:
+		c.phase.Store(busy)
+	}
+	return c.TCPConn.SetReadDeadline(t)
+}
+
+// Read implements net.Conn. What it returns is not a simple request, or is in the
+// middle of one.
+func (c *conn) Read(p []byte) (int, error) {
+	phase := c.phase.Load()
+	if phase == busy { // by whichever goroutine
+		return c.TCPConn.Read(p)
+	}
+	c.phase.Store(busy)
+	if phase == fresh {
+		c.whole = len(p)
+	}
+	if phase == idle || len(p) < c.whole {
+		return c.TCPConn.Read(p)
+	}
+	n, err := c.TCPConn.Read(p)
+	for err == nil {
+		r, used := parse(p[:n])
+		if r == nil {
+			return n, c.handOver()
+		}
+		if n, err = c.serve(r, p, n, used); n == 0 && err == nil {
+			n, err = c.TCPConn.Read(p)
+		}
+	}
+	return n, err
+}
+
+// serve answers the request in p[:used], and moves what p has after it, n in all,
+// to the beginning. It returns how much that is.
+func (c *conn) serve(r *http.Request, p []byte, n, used int) (rest int, err error) {
+	if !c.begin() {
+		return 0, net.ErrClosed
+	}
+	defer func() { // even if the handler panics, which net/http tells of
+		if c.end() && err == nil {
+			err = io.EOF
+		}
+	}()
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	r = r.WithContext(ctx)
+	r.RemoteAddr = c.peer
+	w := newResponse(c, r)
+	if d := c.of.server.WriteTimeout; d > 0 {
+		_ = w.SetWriteDeadline(after(d)) // fails on a closed connection only
+	}
+	c.watch.start(p[n:], cancel)
+	came := 0
+	func() {
+		defer func() { came = c.watch.stop() }()
+		c.of.server.Handler.ServeHTTP(w, r)
+	}()
+	if err := w.finish(); err != nil {
+		return 0, err
+	}
+	return copy(p, p[used:n+came]), c.TCPConn.SetReadDeadline(after(c.of.idleTimeout()))
+}
+
+// heads are readers of what is in memory.
+var heads = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+// parse returns the request that p begins with and its length, or nil if it is not
+// a simple one.
+func parse(p []byte) (*http.Request, int) {
+	if !bytes.HasPrefix(p, []byte("GET /")) && !bytes.HasPrefix(p, []byte("HEAD /")) {
+		return nil, 0
+	}
+	from := bytes.NewReader(p)
+	head := heads.Get().(*bufio.Reader)
+	defer heads.Put(head)
+	head.Reset(from)
+	r, err := http.ReadRequest(head)
+	if err != nil || !simple(r) {
+		return nil, 0
+	}
+	return r, len(p) - from.Len() - head.Buffered()
+}
+
+// simple reports whether a request is served here. All others, and what is wrong
+// with them, are net/http's matter.
+func simple(r *http.Request) bool {
+	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.Body != http.NoBody || r.Close || r.Host == "" || !httpguts.ValidHostHeader(r.Host) {
+		return false
+	}
+	for name, values := range r.Header {
+		switch name {
+		case "Expect", "Upgrade":
+			return false
+		}
+		for _, v := range values {
+			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// begin is called before a request is answered.
+func (c *conn) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.with = answering
+	return !c.closing
+}
+
+// end reports whether the request was the last one.
+func (c *conn) end() (last bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.with = between
+	return c.closing
+}
+
+// last reports whether the request that is being answered is.
+func (c *conn) last() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+// handOver leaves a request to net/http, and gives it the time for a head whose
+// deadline it set before what was answered here.
+func (c *conn) handOver() error {
+	c.mu.Lock()
+	before := c.with
+	c.with = theirs
+	c.mu.Unlock()
+	if before == theirs {
+		return nil
+	}
+	return c.TCPConn.SetReadDeadline(after(c.of.headTimeout()))
+}
+
+// stop closes the connection as soon as it is idle here. net/http would, too, but
+// not before it has waited 5 s for the first request.
+func (c *conn) stop() {
+	c.mu.Lock()
+	ours := c.with != theirs
+	c.mu.Unlock()
+	if ours {
+		_ = c.Close()
+	}
+}
+
+// Close implements net.Conn. net/http takes a connection for idle while a request
+// is answered here, and closes it when it is shut down: the answer goes first.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	c.closing = true
+	now := c.with != answering
+	c.mu.Unlock()
+	if !now {
+		return nil // net/http closes again when Read has returned
+	}
+	c.of.forget(c)
+	return c.TCPConn.Close()
+}

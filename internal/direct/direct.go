@@ -1,0 +1,162 @@
+// Package direct answers simple requests where they are read: those of HTTP/1.1
+// without a body, whose head comes in one piece. All others net/http serves, on
+// the same connections, which are its own.
+//
+// For each request net/http has a goroutine read ahead, to learn of a client that
+// leaves, and wakes it again to stop it; and it sends a longer answer in pieces.
+// Where a document is in memory, that is most of what an answer costs. Here the
+// connection's goroutine asks the handler and writes what it answers in one piece,
+// and only a handler that takes long is watched over.
+package direct
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Serve serves until ctx ends, and closes the listener. From then on no connection
+// is accepted, requests under way have the grace to finish, and what has not
+// finished is cut off, of which an error tells. The server is used once.
+//
+// A handler cannot hijack the connection of a simple request, or send trailers.
+func Serve(ctx context.Context, server *http.Server, l net.Listener, grace time.Duration) error {
+	open := accept(server, l)
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(open) }()
+	select {
+	case err := <-failed:
+		return errors.Join(err, server.Close(), open.cut())
+	case <-ctx.Done():
+	}
+	end, done := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer done()
+	err := server.Shutdown(end)
+	<-failed // it was told to
+	select {
+	case <-open.gone:
+		return err
+	case <-end.Done():
+		return errors.Join(cmp.Or(err, end.Err()), server.Close(), open.cut())
+	}
+}
+
+// Listener is for a server that somebody else starts and stops, as
+// [net/http/httptest] does. It comes in place of l.
+func Listener(server *http.Server, l net.Listener) net.Listener { return accept(server, l) }
+
+// connections are those that were accepted and are open.
+type connections struct {
+	net.Listener
+	server *http.Server
+
+	mu       sync.Mutex
+	all      map[*conn]struct{}
+	stopping bool
+	gone     chan struct{} // closed when stopping and none is left
+	once     sync.Once
+}
+
+// accept adds what is needed here to the server's hooks.
+func accept(server *http.Server, l net.Listener) *connections {
+	o := &connections{Listener: l, server: server, all: make(map[*conn]struct{}), gone: make(chan struct{})}
+	connContext, connState := server.ConnContext, server.ConnState
+	server.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+		if connContext != nil {
+			ctx = connContext(ctx, nc)
+		}
+		if c, ok := nc.(*conn); ok {
+			c.ctx = context.WithValue(ctx, http.LocalAddrContextKey, c.LocalAddr())
+		}
+		return ctx
+	}
+	server.ConnState = func(nc net.Conn, state http.ConnState) {
+		if c, ok := nc.(*conn); ok {
+			c.state(state)
+		}
+		if connState != nil {
+			connState(nc, state)
+		}
+	}
+	server.RegisterOnShutdown(o.stop)
+	return o
+}
+
+// Accept implements net.Listener.
+func (o *connections) Accept() (net.Conn, error) {
+	nc, err := o.Listener.Accept()
+	tcp, ok := nc.(*net.TCPConn)
+	if err != nil || !ok {
+		return nc, err // over TLS, or another network
+	}
+	c := &conn{TCPConn: tcp, of: o, peer: tcp.RemoteAddr().String()}
+	c.watch.init(tcp)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all[c] = struct{}{}
+	return c, nil
+}
+
+// forget removes a connection that was closed or is another's.
+func (o *connections) forget(c *conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.all, c)
+	o.look()
+}
+
+// look is called with the lock held. A last connection may still come when none was
+// left.
+func (o *connections) look() {
+	if o.stopping && len(o.all) == 0 {
+		o.once.Do(func() { close(o.gone) })
+	}
+}
+
+// stop has all connections end that are not with net/http, which sees to its own.
+func (o *connections) stop() {
+	for _, c := range o.last() {
+		c.stop()
+	}
+}
+
+func (o *connections) last() []*conn {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stopping = true
+	o.look()
+	return slices.Collect(maps.Keys(o.all))
+}
+
+// cut ends all connections at once.
+func (o *connections) cut() error {
+	var errs []error
+	for _, c := range o.last() {
+		errs = append(errs, c.TCPConn.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// idleTimeout is how long a connection may wait for a request; 0 is without end.
+func (o *connections) idleTimeout() time.Duration {
+	return cmp.Or(o.server.IdleTimeout, o.server.ReadTimeout)
+}
+
+// headTimeout is how long a head may take to come; 0 is without end.
+func (o *connections) headTimeout() time.Duration {
+	return cmp.Or(o.server.ReadHeaderTimeout, o.server.ReadTimeout)
+}
+
+// after is the deadline of what may take so long.
+func after(d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}

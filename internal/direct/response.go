@@ -1,0 +1,221 @@
+package direct
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// holdable is how much of a body is gathered before it is sent.
+const holdable = 2 << 10
+
+// response answers a simple request. What net/http's does with a header, it does.
+type response struct {
+	c      *conn
+	r      *http.Request
+	header http.Header
+	status int // 0 until the handler has said it
+	*buffers
+	typed   bool // the head says what the body is
+	dated   bool
+	length  int64 // of the body, as the handler has declared, or -1
+	written int64 // of the body
+	sent    bool  // the head was
+	chunked bool
+	done    bool // the handler is
+	closing bool // the connection ends with this answer
+	timed   bool // there is a write deadline
+}
+
+// buffers are used again when an answer is finished.
+type buffers struct {
+	head []byte // as it is sent; what depends on the body comes last
+	held []byte // of the body, what was not sent
+}
+
+var free = sync.Pool{New: func() any { return new(buffers) }}
+
+func newResponse(c *conn, r *http.Request) *response {
+	return &response{c: c, r: r, header: make(http.Header), length: -1, buffers: free.Get().(*buffers)}
+}
+
+// Header implements http.ResponseWriter.
+func (w *response) Header() http.Header { return w.header }
+
+// SetReadDeadline is for http.ResponseController; there is nothing to be read.
+func (w *response) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline is for http.ResponseController.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	w.timed = true
+	return w.c.SetWriteDeadline(t)
+}
+
+// unwritten are the fields that finish the head, or that this writes by itself.
+var unwritten = map[string]bool{"Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Trailer": true}
+
+// WriteHeader implements http.ResponseWriter. Informational answers are not sent.
+func (w *response) WriteHeader(status int) {
+	if w.status != 0 || status < http.StatusOK {
+		return
+	}
+	w.status = status
+	w.head = append(w.head, "HTTP/1.1 "...)
+	w.head = strconv.AppendInt(w.head, int64(status), 10)
+	w.head = append(append(append(w.head, ' '), http.StatusText(status)...), "\r\n"...)
+	w.fields()
+	_, w.typed = w.header["Content-Type"]
+	w.typed = w.typed || w.header.Get("Content-Encoding") != "" || !w.hasBody()
+	_, w.dated = w.header["Date"]
+	w.closing = w.header.Get("Connection") == "close" || w.c.last()
+	if declared := w.header.Get("Content-Length"); declared != "" && w.hasBody() {
+		if n, err := strconv.ParseInt(declared, 10, 64); err == nil && n >= 0 {
+			w.length = n
+		}
+	}
+}
+
+// newlines end a field, and with it a head, too early.
+var newlines = strings.NewReplacer("\n", " ", "\r", " ")
+
+// fields appends the header to the head.
+func (w *response) fields() {
+	for name, values := range w.header {
+		if unwritten[name] || name == "Content-Type" && w.status == http.StatusNotModified || !httpguts.ValidHeaderFieldName(name) {
+			continue
+		}
+		for _, v := range values {
+			w.head = append(append(w.head, name...), ": "...)
+			w.head = append(append(w.head, textproto.TrimString(newlines.Replace(v))...), "\r\n"...)
+		}
+	}
+}
+
+// hasBody reports whether answers of the status have one; RFC 9110 section 6.4.1.
+func (w *response) hasBody() bool {
+	return w.status != http.StatusNoContent && w.status != http.StatusNotModified
+}
+
+// Write implements http.ResponseWriter.
+func (w *response) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if !w.hasBody() {
+		return 0, http.ErrBodyNotAllowed
+	}
+	w.written += int64(len(p))
+	if w.length >= 0 && w.written > w.length {
+		return 0, http.ErrContentLength
+	}
+	if w.written != w.length && len(w.held)+len(p) <= holdable {
+		w.held = append(w.held, p...)
+		return len(p), nil
+	}
+	if err := w.send(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// ReadFrom implements io.ReaderFrom: the kernel sends a file.
+func (w *response) ReadFrom(src io.Reader) (int64, error) {
+	w.WriteHeader(http.StatusOK)
+	if w.length < 0 || !w.typed || w.r.Method == http.MethodHead {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	if err := w.send(nil); err != nil {
+		return 0, err
+	}
+	n, err := w.c.TCPConn.ReadFrom(src)
+	w.written += n
+	return n, err
+}
+
+// FlushError is for http.ResponseController.
+func (w *response) FlushError() error {
+	w.WriteHeader(http.StatusOK)
+	return w.send(nil)
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() { _ = w.FlushError() } // the next Write tells of an error
+
+// send sends what is held and then p, behind the head if that was not sent.
+func (w *response) send(p []byte) error {
+	pieces := make(net.Buffers, 0, 6)
+	if !w.sent {
+		w.finishHead(p)
+		w.sent = true
+		pieces = append(pieces, w.head)
+	}
+	if n := len(w.held) + len(p); n > 0 && w.r.Method != http.MethodHead {
+		if w.chunked {
+			pieces = append(pieces, append(strconv.AppendInt(nil, int64(n), 16), "\r\n"...))
+		}
+		pieces = append(pieces, w.held, p)
+		if w.chunked {
+			pieces = append(pieces, []byte("\r\n"))
+		}
+	}
+	if w.chunked && w.done {
+		pieces = append(pieces, []byte("0\r\n\r\n"))
+	}
+	_, err := pieces.WriteTo(w.c.TCPConn)
+	w.held = w.held[:0]
+	return err
+}
+
+// finishHead adds what depends on the body, which begins with what is held and p.
+func (w *response) finishHead(p []byte) {
+	if !w.dated {
+		w.head = time.Now().UTC().AppendFormat(append(w.head, "Date: "...), http.TimeFormat+"\r\n")
+	}
+	if !w.typed && len(w.held)+len(p) > 0 {
+		sniffed := append(w.held[:len(w.held):len(w.held)], p[:min(len(p), 512)]...)
+		w.head = append(append(append(w.head, "Content-Type: "...), http.DetectContentType(sniffed)...), "\r\n"...)
+	}
+	switch {
+	case w.length >= 0:
+		w.head = strconv.AppendInt(append(w.head, "Content-Length: "...), w.length, 10)
+		w.head = append(w.head, "\r\n"...)
+	case w.hasBody() && w.r.Method != http.MethodHead:
+		w.chunked = true
+		w.head = append(w.head, "Transfer-Encoding: chunked\r\n"...)
+	}
+	if w.closing {
+		w.head = append(w.head, "Connection: close\r\n"...)
+	}
+	w.head = append(w.head, "\r\n"...)
+}
+
+// finish ends the answer. An error says that the connection has to end, too.
+func (w *response) finish() error {
+	w.WriteHeader(http.StatusOK)
+	if !w.sent && w.length < 0 && w.hasBody() && (w.written > 0 || w.r.Method != http.MethodHead) {
+		w.length = w.written // all of it is held
+	}
+	w.done = true
+	err := w.send(nil)
+	w.head = w.head[:0]
+	free.Put(w.buffers)
+	w.buffers = nil
+	if w.timed && err == nil {
+		err = w.c.SetWriteDeadline(time.Time{})
+	}
+	switch {
+	case err != nil:
+		return err
+	case w.closing, w.length >= 0 && w.written != w.length && w.r.Method != http.MethodHead:
+		return io.EOF
+	}
+	return nil
+}
