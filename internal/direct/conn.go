@@ -29,6 +29,9 @@ const (
 	between          // one was
 )
 
+// whole is the size of net/http's buffer.
+const whole = 4 << 10
+
 // A conn answers simple requests while net/http waits in Read for the next one.
 //
 // That what is read begins a request is known by three things: net/http has said
@@ -40,7 +43,6 @@ type conn struct {
 	ctx   context.Context
 	peer  string
 	phase atomic.Int32
-	whole int // size of net/http's buffer
 	watch watch
 
 	mu      sync.Mutex
@@ -77,10 +79,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		return c.TCPConn.Read(p)
 	}
 	c.phase.Store(busy)
-	if phase == fresh {
-		c.whole = len(p)
-	}
-	if phase == idle || len(p) < c.whole {
+	// A read timeout counts from before the first request until the end of its body,
+	// whatever is answered here before.
+	if phase == idle || len(p) != whole || phase == fresh && c.of.server.ReadTimeout > 0 {
 		return c.TCPConn.Read(p)
 	}
 	n, err := c.TCPConn.Read(p)
@@ -104,7 +105,7 @@ func (c *conn) serve(r *http.Request, p []byte, n, used int) (rest int, err erro
 	}
 	defer func() { // even if the handler panics, which net/http tells of
 		if c.end() && err == nil {
-			err = io.EOF
+			rest, err = 0, io.EOF
 		}
 	}()
 	ctx, cancel := context.WithCancel(c.ctx)
@@ -171,8 +172,11 @@ func simple(r *http.Request) bool {
 func (c *conn) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closing {
+		return false
+	}
 	c.with = answering
-	return !c.closing
+	return true
 }
 
 // end reports whether the request was the last one.
@@ -203,13 +207,15 @@ func (c *conn) handOver() error {
 	return c.TCPConn.SetReadDeadline(after(c.of.headTimeout()))
 }
 
-// stop closes the connection as soon as it is idle here. net/http would, too, but
-// not before it has waited 5 s for the first request.
+// stop has the connection end with the request that is being answered, at once if
+// there is none. net/http would, too, but takes a connection on which it has served
+// none for new, and waits 5 s for the first.
 func (c *conn) stop() {
 	c.mu.Lock()
-	ours := c.with != theirs
+	c.closing = true
+	now := c.with == between
 	c.mu.Unlock()
-	if ours {
+	if now {
 		_ = c.Close()
 	}
 }

@@ -25,7 +25,10 @@ import (
 // is accepted, requests under way have the grace to finish, and what has not
 // finished is cut off, of which an error tells. The server is used once.
 //
-// A handler cannot hijack the connection of a simple request, or send trailers.
+// In the answer to a simple request a handler cannot take over the connection or
+// send trailers, informational answers and transfer codings of its own; what else is
+// not as with net/http is that ConnState is not told of such requests, and that
+// SetKeepAlivesEnabled does not end their connections.
 func Serve(ctx context.Context, server *http.Server, l net.Listener, grace time.Duration) error {
 	open := accept(server, l)
 	failed := make(chan error, 1)
@@ -41,10 +44,12 @@ func Serve(ctx context.Context, server *http.Server, l net.Listener, grace time.
 	<-failed // it was told to
 	select {
 	case <-open.gone:
-		return err
 	case <-end.Done():
-		return errors.Join(cmp.Or(err, end.Err()), server.Close(), open.cut())
 	}
+	if end.Err() == nil {
+		return err
+	}
+	return errors.Join(end.Err(), server.Close(), open.cut())
 }
 
 // Listener is for a server that somebody else starts and stops, as
@@ -99,7 +104,7 @@ func (o *connections) Accept() (net.Conn, error) {
 	c.watch.init(tcp)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.all[c] = struct{}{}
+	o.all[c], c.closing = struct{}{}, o.stopping
 	return c, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -84,6 +85,13 @@ func handler(folder string) http.Handler {
 	})
 	mux.HandleFunc("/file", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, filepath.Join(folder, "file"))
+	})
+	mux.HandleFunc("/fails", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/x-own")
+		w.Header().Set("Content-Length", "10")
+		if _, err := io.Copy(w, iotest.ErrReader(io.ErrClosedPipe)); err != nil {
+			http.Error(w, "it failed", http.StatusBadGateway)
+		}
 	})
 	mux.HandleFunc("/status", func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Newline"] = []string{"a\r\nB: c", " d "}
@@ -174,10 +182,10 @@ func TestSame(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "file"), bytes.Repeat([]byte("<p>file"), 100_000), 0o600))
-	theirs := httptest.NewServer(handler(folder))
+	theirs := quiet(handler(folder))
 	defer theirs.Close()
 	ours := serve(t, &http.Server{Handler: handler(folder)})
-	requests := []string{"/echo", "/echo?a=b%20c", "/nothing", "/flushed", "/file", "/short", "/long", "/close", "/panic", "/missing", "/status?size=200",
+	requests := []string{"/echo", "/echo?a=b%20c", "/nothing", "/flushed", "/file", "/short", "/long", "/fails", "/close", "/panic", "/missing", "/status?size=200",
 		"/status?size=204", "/status?size=304", "/status?size=404", "/pieces?size=3", "/pieces?size=3000", "//echo", "/../echo"}
 	for _, size := range []int{0, 1, 511, 512, 4095, 4096, 4097, 5000, 300_000} {
 		requests = append(requests, fmt.Sprint("/whole?size=", size), fmt.Sprint("/declared?size=", size))
@@ -250,14 +258,20 @@ var seeds = []string{
 	"",
 }
 
+// quiet is net/http's server.
+func quiet(h http.Handler) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Start()
+	return s
+}
+
 // FuzzSame: no stream is read in another way than net/http reads it.
 func FuzzSame(f *testing.F) {
 	for _, s := range seeds {
 		f.Add([]byte(s))
 	}
-	theirs := httptest.NewUnstartedServer(handler(f.TempDir()))
-	theirs.Config.ErrorLog = log.New(io.Discard, "", 0)
-	theirs.Start()
+	theirs := quiet(handler(f.TempDir()))
 	f.Cleanup(theirs.Close)
 	ours := serve(f, &http.Server{Handler: handler(f.TempDir())})
 	f.Fuzz(func(t *testing.T, stream []byte) {
@@ -281,6 +295,13 @@ func exchange(t *testing.T, c io.Writer, r *bufio.Reader, part string) (status i
 // stream the pieces end that are sent.
 func TestTurns(t *testing.T) {
 	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		t.Run(fmt.Sprint("http2=", http2), func(t *testing.T) { testTurns(t, http2) })
+	}
+}
+
+func testTurns(t *testing.T, http2 bool) {
+	t.Parallel()
 	var mu sync.Mutex
 	var here []string // what net/http did not serve
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -292,6 +313,11 @@ func TestTurns(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprint(w, r.Method, " ", r.URL.Path, " ", string(body))
 	})}
+	if http2 {
+		server.Protocols = new(http.Protocols)
+		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetUnencryptedHTTP2(true)
+	}
 	served := func(path string) bool { mu.Lock(); defer mu.Unlock(); return slices.Contains(here, path) }
 	addr := serve(t, server)
 	const get, post = "GET /%d HTTP/1.1\r\nHost: a\r\n\r\n", "POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
@@ -301,9 +327,21 @@ func TestTurns(t *testing.T) {
 		_, got := exchange(t, c, r, part)
 		require.Equal(t, want, got)
 	}
+	// net/http reads ahead while its handler returns, so not the first request after
+	// one of its own must be one of ours.
+	back := func() {
+		t.Helper()
+		for n := 100; n < 1000; n++ {
+			ask(fmt.Sprintf(get, n), fmt.Sprintf("GET /%d ", n))
+			if served(fmt.Sprintf("/%d", n)) {
+				return
+			}
+		}
+		t.Fatal("the connection stays with net/http")
+	}
 	ask(fmt.Sprintf(get, 1), "GET /1 ")
 	ask(fmt.Sprintf(post, 2), "POST /2 abc")
-	ask(fmt.Sprintf(get, 3), "GET /3 ")
+	back()
 	// A head that is begun in the piece before.
 	ask(fmt.Sprintf(post, 4)+"GET /5 HTTP/1.1\r\n", "POST /4 abc")
 	ask("Host: a\r\n\r\n", "GET /5 ")
@@ -313,16 +351,18 @@ func TestTurns(t *testing.T) {
 	ask(fmt.Sprintf(post, 9)[20:]+fmt.Sprintf(get, 10), "POST /9 abc")
 	ask(fmt.Sprintf(get, 11), "GET /10 ")
 	ask("", "GET /11 ")
-	ask(fmt.Sprintf(get, 12), "GET /12 ")
-	require.True(t, served("/1") && served("/3") && served("/12"))
+	back()
+	require.Equal(t, !http2, served("/1")) // the first piece is looked at for the other protocol
 	require.False(t, served("/2") || served("/5"))
+	ask(strings.Replace(fmt.Sprintf(post, 13), "POST", "PUT", 1)+"XY", "PUT /13 abc") // which is not a POST's stray line end
+	ask(fmt.Sprintf(get, 14), "XYGET /14 ")
 
 	// What follows in the middle of a head is never taken for a request.
-	status, _ := exchange(t, c, r, fmt.Sprintf(post, 13)+"GET /14 HTTP/1.1\r\n")
+	status, _ := exchange(t, c, r, fmt.Sprintf(post, 15)+"GET /16 HTTP/1.1\r\n")
 	require.Equal(t, http.StatusOK, status)
-	status, _ = exchange(t, c, r, fmt.Sprintf(get, 15))
+	status, _ = exchange(t, c, r, fmt.Sprintf(get, 17))
 	require.Equal(t, http.StatusBadRequest, status)
-	require.False(t, served("/15"))
+	require.False(t, served("/17"))
 }
 
 // TestClientLeaves: a handler that takes long learns that its client has left, and
@@ -374,6 +414,7 @@ func TestStop(t *testing.T) {
 	})}, 4*time.Second) // less than net/http waits for a new connection's first request
 	idle, ri := dial(t, addr)
 	exchange(t, idle, ri, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+	early, re := dial(t, addr) // has asked for nothing yet
 	slow, rs := dial(t, addr)
 	_, err := io.WriteString(slow, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
 	require.NoError(t, err)
@@ -382,6 +423,10 @@ func TestStop(t *testing.T) {
 	go func() { ended <- stop() }()
 	_, err = ri.ReadByte()
 	require.ErrorIs(t, err, io.EOF)
+	_, err = io.WriteString(early, "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+	require.NoError(t, err)
+	_, err = re.ReadByte()
+	require.Error(t, err)
 	select {
 	case <-ended:
 		t.Fatal("stopped while a request was answered")
@@ -397,22 +442,80 @@ func TestStop(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
-// TestGrace: what does not finish in time is cut off, and told of.
+// TestGrace: what does not finish in time is cut off, and told of, whoever serves it.
 func TestGrace(t *testing.T) {
 	t.Parallel()
-	began, goOn := make(chan struct{}, 1), make(chan struct{})
-	addr, stop := start(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began <- struct{}{}
-		<-goOn
-	})}, 50*time.Millisecond)
+	for _, network := range []string{"tcp", "unix"} {
+		address := "127.0.0.1:0"
+		if network == "unix" {
+			address = filepath.Join(t.TempDir(), "socket")
+		}
+		l, err := net.Listen(network, address)
+		require.NoError(t, err)
+		began, goOn := make(chan struct{}, 1), make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- direct.Serve(ctx, &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				began <- struct{}{}
+				<-goOn
+			})}, l, 50*time.Millisecond)
+		}()
+		c, err := net.Dial(network, l.Addr().String())
+		require.NoError(t, err)
+		_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		require.NoError(t, err)
+		<-began
+		cancel()
+		require.ErrorIs(t, <-ended, context.DeadlineExceeded, network)
+		require.NoError(t, c.SetDeadline(time.Now().Add(waitLong)))
+		_, err = c.Read(make([]byte, 1))
+		require.Error(t, err)
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded, network)
+		close(goOn)
+		require.NoError(t, c.Close())
+	}
+}
+
+// TestBrokenOff: when a client has not taken an answer in time, nothing follows what
+// it has, even if the handler grants more time afterwards.
+func TestBrokenOff(t *testing.T) {
+	t.Parallel()
+	large := make([]byte, 64<<20) // more than the buffers on the way hold
+	failed := make(chan error, 1)
+	addr := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/declared" {
+			w.Header().Set("Content-Length", strconv.Itoa(len(large)))
+		}
+		control := http.NewResponseController(w)
+		require.NoError(t, control.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
+		_, err := w.Write(large)
+		require.NoError(t, control.SetWriteDeadline(time.Now().Add(waitLong)))
+		failed <- err
+	})})
+	for _, path := range []string{"/declared", "/chunked"} {
+		c, r := dial(t, addr)
+		_, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n", path)
+		require.NoError(t, err)
+		require.ErrorIs(t, <-failed, os.ErrDeadlineExceeded)
+		all, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.LessOrEqual(t, bytes.Count(all, []byte("HTTP/1.1 ")), 1) // none if even that took too long
+		require.False(t, bytes.HasSuffix(all, []byte("0\r\n\r\n")))
+		require.NoError(t, c.Close())
+	}
+}
+
+// TestReadTimeout: its time for a body is net/http's, which begins to count before a
+// connection's first request.
+func TestReadTimeout(t *testing.T) {
+	t.Parallel()
+	addr := serve(t, &http.Server{ReadTimeout: time.Hour, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, http.NewResponseController(w).EnableFullDuplex() != nil)
+	})})
 	c, r := dial(t, addr)
-	_, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	require.NoError(t, err)
-	<-began
-	require.ErrorIs(t, stop(), context.DeadlineExceeded)
-	_, err = r.ReadByte()
-	require.Error(t, err)
-	close(goOn)
+	_, here := exchange(t, c, r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	require.Equal(t, "false", here)
 }
 
 // TestDeadlines: a connection that is idle too long ends, as does one whose head

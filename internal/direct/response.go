@@ -1,6 +1,7 @@
 package direct
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -29,9 +30,10 @@ type response struct {
 	written int64 // of the body
 	sent    bool  // the head was
 	chunked bool
-	done    bool // the handler is
-	closing bool // the connection ends with this answer
-	timed   bool // there is a write deadline
+	done    bool  // the handler is
+	failed  error // why no more can be sent: what was sent last may not be whole
+	closing bool  // the connection ends with this answer
+	timed   bool  // there is a write deadline
 }
 
 // buffers are used again when an answer is finished.
@@ -63,6 +65,9 @@ var unwritten = map[string]bool{"Content-Length": true, "Transfer-Encoding": tru
 
 // WriteHeader implements http.ResponseWriter. Informational answers are not sent.
 func (w *response) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("%d is not a status of HTTP", status))
+	}
 	if w.status != 0 || status < http.StatusOK {
 		return
 	}
@@ -128,8 +133,7 @@ func (w *response) Write(p []byte) (int, error) {
 
 // ReadFrom implements io.ReaderFrom: the kernel sends a file.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	w.WriteHeader(http.StatusOK)
-	if w.length < 0 || !w.typed || w.r.Method == http.MethodHead {
+	if w.length < 0 || !w.typed || w.r.Method == http.MethodHead { // or nothing was said yet, and src may still fail
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
 	if err := w.send(nil); err != nil {
@@ -137,6 +141,7 @@ func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	}
 	n, err := w.c.TCPConn.ReadFrom(src)
 	w.written += n
+	w.failed = err
 	return n, err
 }
 
@@ -151,6 +156,9 @@ func (w *response) Flush() { _ = w.FlushError() } // the next Write tells of an 
 
 // send sends what is held and then p, behind the head if that was not sent.
 func (w *response) send(p []byte) error {
+	if w.failed != nil {
+		return w.failed
+	}
 	pieces := make(net.Buffers, 0, 6)
 	if !w.sent {
 		w.finishHead(p)
@@ -169,9 +177,9 @@ func (w *response) send(p []byte) error {
 	if w.chunked && w.done {
 		pieces = append(pieces, []byte("0\r\n\r\n"))
 	}
-	_, err := pieces.WriteTo(w.c.TCPConn)
+	_, w.failed = pieces.WriteTo(w.c.TCPConn)
 	w.held = w.held[:0]
-	return err
+	return w.failed
 }
 
 // finishHead adds what depends on the body, which begins with what is held and p.
