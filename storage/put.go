@@ -80,7 +80,9 @@ type PutOptions struct {
 
 	// Size is how many bytes are expected at most, as a request's
 	// Content-Length says; 0 means unknown. If storage has no room for so many,
-	// Put fails with [proget.ErrNoSpace] before it takes any.
+	// Put fails with [proget.ErrNoSpace] before it takes any; if they are more than
+	// twice MaxSize, so that no form or encoding around the upload explains it, with
+	// [proget.ErrTooLarge].
 	Size int64
 
 	// ContentType is kept where the bucket can, and is what a client sees that
@@ -102,6 +104,9 @@ func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (_ Blob,
 	src, err := newSource(r, opts)
 	if err != nil {
 		return Blob{}, fmt.Errorf("put object: %w", err)
+	}
+	if opts.MaxSize > 0 && opts.Size/2 > opts.MaxSize {
+		return Blob{}, errTooLarge(opts.MaxSize)
 	}
 	if err := s.checkRoom(ctx, opts.Size); err != nil {
 		return Blob{}, err
@@ -268,7 +273,7 @@ func (s *source) fill(ctx context.Context, buf []byte) (n int, err error) {
 	}
 	s.size += int64(n)
 	if s.max > 0 && s.size > s.max {
-		err = proget.Errorf(proget.ErrTooLarge, "the file is larger than the limit of %d bytes", s.max)
+		err = errTooLarge(s.max)
 	}
 	if err != nil && err != io.EOF {
 		s.err = err
@@ -300,4 +305,8 @@ func (s *source) digests() proget.Digests {
 		digests[algorithm] = hex.EncodeToString(h.Sum(nil))
 	}
 	return digests
+}
+
+func errTooLarge(limit int64) error {
+	return proget.Errorf(proget.ErrTooLarge, "the file is larger than the limit of %d bytes", limit)
 }

@@ -327,7 +327,7 @@ func greet(cfg config, url string, secrets *node.Secrets) {
 // serveNode serves until a signal, then in order: readiness turns 503, load
 // balancers get a moment to see it, requests in flight finish, and leadership
 // is handed over.
-func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, signals <-chan os.Signal) error {
+func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, signals chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
@@ -355,6 +355,8 @@ func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, si
 			if sig == syscall.SIGTERM {
 				pause(signals, cfg.drain)
 			}
+			signal.Stop(signals)
+			slog.Info("requests under way have their time to finish; another signal ends them", "time", cfg.shutdown.String())
 		case <-ctx.Done():
 		}
 		return nil

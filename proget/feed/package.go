@@ -178,7 +178,7 @@ func compress(body []byte) []byte {
 
 // Serve answers a GET or HEAD with the document. The compressed form has an
 // ETag of its own, as RFC 9110 section 8.8.3.3 asks; either satisfies
-// If-None-Match. Ranges are those of the plain form.
+// If-None-Match. Ranges are those of the plain form, and If-Match is about it.
 func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", d.contentType)
@@ -187,7 +187,7 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 		h.Set("Cache-Control", "no-cache") // may be kept, must be revalidated
 	}
 	body, tag := d.body, `"`+d.tag+`"`
-	if r.Header.Get("Range") != "" {
+	if r.Header.Get("Range") != "" || r.Header.Get("If-Match") != "" {
 		h.Set("ETag", tag)
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 		return

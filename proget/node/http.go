@@ -361,6 +361,9 @@ func (n *Node) baseURL(r *http.Request) string {
 	if forwarded := firstOf(r.Header.Get("X-Forwarded-Host")); validHost(forwarded) {
 		host = forwarded
 	}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && host == "" { // HTTP/1.0 needs none
+		host = local.String()
+	}
 	return scheme + "://" + host
 }
 
@@ -418,7 +421,7 @@ type idleReader struct {
 }
 
 func (b *idleReader) Read(p []byte) (int, error) {
-	if b.ended { // a deadline set from here on would be the next request's, and end this one's context
+	if b.ended { // a deadline would end the request's context now
 		return 0, io.EOF
 	}
 	began := time.Now()
@@ -426,7 +429,10 @@ func (b *idleReader) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.pace.spent += time.Since(began)
 	b.pace.bytes += int64(n)
-	b.ended = b.ended || err == io.EOF
+	if err == io.EOF {
+		b.ended = true
+		_ = b.conn.SetReadDeadline(time.Time{}) // or net/http, which waits for the client to leave now, takes it for gone
+	}
 	return n, err
 }
 

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"archive/zip"
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -205,6 +206,19 @@ func TestConditionalRequests(t *testing.T) {
 	require.Equal(t, "gzip", zipped.Header.Get("Content-Encoding"))
 	again, _ := ask(t, "GET", base+"/v3/registration/acme.lib/index.json", nil, "Accept-Encoding", "gzip", "If-None-Match", zipped.Header.Get("ETag"))
 	require.Equal(t, http.StatusNotModified, again.StatusCode)
+	other, _ := ask(t, "GET", base+"/v3/registration/acme.lib/index.json", nil, "If-Match", `"another"`)
+	require.Equal(t, http.StatusPreconditionFailed, other.StatusCode)
+}
+
+// TestNoHost: a client that names no host gets addresses at which it reaches the
+// server.
+func TestNoHost(t *testing.T) {
+	t.Parallel()
+	server := newWorld(t).start(t, "a", webOnly)
+	conn := dial(t, server, "GET /nuget/nuget/v3/index.json HTTP/1.0\r\n\r\n")
+	text, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"`+server.URL+`/nuget/nuget/v3`)
 }
 
 // TestRefusals: what cannot be accepted gets a 4xx with a sentence, leaves no
@@ -212,7 +226,8 @@ func TestConditionalRequests(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	root := w.start(t, "a", func(c *node.Config) { c.MaxUpload = 1 << 20 }).URL
+	server := w.start(t, "a", func(c *node.Config) { c.MaxUpload = 1 << 20 })
+	root := server.URL
 	push := root + "/nuget/nuget/api/v2/package"
 	good := testenv.Nupkg(t, "Acme.Lib", "1.0.0")
 	for name, c := range map[string]struct {
@@ -237,8 +252,12 @@ func TestRefusals(t *testing.T) {
 		require.Equal(t, c.status, resp.StatusCode, "%s: %s", name, text)
 		require.Greater(t, len(text), 20, "%s: a sentence, not %q", name, text)
 	}
+	declared := dial(t, server, fmt.Sprintf("PUT /nuget/nuget/api/v2/package HTTP/1.1\r\nHost: a\r\nX-NuGet-ApiKey: %s\r\nContent-Length: %d\r\n\r\n", apiKey, int64(1)<<50))
+	resp, err := http.ReadResponse(bufio.NewReader(declared), nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusRequestEntityTooLarge, resp.StatusCode, "before any of it has come")
 	require.Zero(t, w.files(t), "nothing is left behind")
-	resp, _ := ask(t, "GET", root+"/health/ready", nil)
+	resp, _ = ask(t, "GET", root+"/health/ready", nil)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 

@@ -29,7 +29,13 @@ func (n *Node) guarded(next http.Handler) http.Handler {
 				return
 			}
 		}
+		if n.serving.Err() != nil {
+			h.Set("Connection", "close") // the connection has no future here
+		}
 		p := &pacedWriter{ResponseWriter: w, conn: http.NewResponseController(w), idle: n.cfg.DownloadIdle}
+		if r.Body != http.NoBody { // what the handler does not read of it, net/http waits for
+			_ = p.conn.SetReadDeadline(time.Now().Add(n.cfg.UploadIdle)) // unsupported in tests only
+		}
 		defer p.extend() // for what is still to be flushed
 		next.ServeHTTP(p, r)
 	})

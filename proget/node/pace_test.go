@@ -80,6 +80,29 @@ func TestSlowUpload(t *testing.T) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
+// TestUnsentBody: a body that does not come keeps no connection, though nobody reads it.
+func TestUnsentBody(t *testing.T) {
+	t.Parallel()
+	server := impatient(t, stallFor)
+	for _, path := range []string{"/health", "/metrics", "/feeds", "/endpoints/asset/dir/", "/nothing"} {
+		conn := dial(t, server, "GET "+path+" HTTP/1.1\r\nHost: feeds\r\nContent-Length: 100\r\n\r\n")
+		_, err := io.Copy(io.Discard, conn)
+		require.NoError(t, err, path) // its end
+	}
+}
+
+// TestDrained: who is answered by a node that is about to stop is told to ask another.
+func TestDrained(t *testing.T) {
+	t.Parallel()
+	server, n := newWorld(t).startNode(t, "a", webOnly)
+	resp, _ := ask(t, "GET", server.URL+"/health/live", nil)
+	require.False(t, resp.Close)
+	n.Drain()
+	resp, _ = ask(t, "GET", server.URL+"/health/live", nil)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.True(t, resp.Close)
+}
+
 // TestSlowDownload: a client that takes nothing of an answer keeps no server
 // waiting; one that does gets all of it, though that takes longer than a server waits.
 func TestSlowDownload(t *testing.T) {
