@@ -129,7 +129,12 @@ func (c *conn) serve(r *http.Request, p []byte, n, used int) (rest int, err erro
 }
 
 // heads are readers of what is in memory.
-var heads = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+var heads = sync.Pool{New: func() any { return new(head) }}
+
+type head struct {
+	bytes.Reader
+	lines bufio.Reader
+}
 
 // parse returns the request that p begins with and its length, or nil if it is not
 // a simple one.
@@ -137,15 +142,15 @@ func parse(p []byte) (*http.Request, int) {
 	if !bytes.HasPrefix(p, []byte("GET /")) && !bytes.HasPrefix(p, []byte("HEAD /")) {
 		return nil, 0
 	}
-	from := bytes.NewReader(p)
-	head := heads.Get().(*bufio.Reader)
-	defer heads.Put(head)
-	head.Reset(from)
-	r, err := http.ReadRequest(head)
+	from := heads.Get().(*head)
+	defer heads.Put(from)
+	from.Reset(p)
+	from.lines.Reset(&from.Reader)
+	r, err := http.ReadRequest(&from.lines)
 	if err != nil || !simple(r) {
 		return nil, 0
 	}
-	return r, len(p) - from.Len() - head.Buffered()
+	return r, len(p) - from.Len() - from.lines.Buffered()
 }
 
 // simple reports whether a request is served here. All others, and what is wrong

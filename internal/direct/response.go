@@ -154,31 +154,39 @@ func (w *response) FlushError() error {
 // Flush implements http.Flusher.
 func (w *response) Flush() { _ = w.FlushError() } // the next Write tells of an error
 
-// send sends what is held and then p, behind the head if that was not sent.
+// send sends what is held and then p, behind the head if that was not sent. What is
+// small goes with it in one buffer.
 func (w *response) send(p []byte) error {
 	if w.failed != nil {
 		return w.failed
 	}
-	pieces := make(net.Buffers, 0, 6)
+	out, end := w.head[:0], ""
 	if !w.sent {
 		w.finishHead(p)
-		w.sent = true
-		pieces = append(pieces, w.head)
+		w.sent, out = true, w.head
 	}
+	var large []byte
 	if n := len(w.held) + len(p); n > 0 && w.r.Method != http.MethodHead {
 		if w.chunked {
-			pieces = append(pieces, append(strconv.AppendInt(nil, int64(n), 16), "\r\n"...))
+			out, end = append(strconv.AppendInt(out, int64(n), 16), "\r\n"...), "\r\n"
 		}
-		pieces = append(pieces, w.held, p)
-		if w.chunked {
-			pieces = append(pieces, []byte("\r\n"))
+		out = append(out, w.held...)
+		if len(p) > holdable {
+			large = p
+		} else {
+			out = append(out, p...)
 		}
 	}
 	if w.chunked && w.done {
-		pieces = append(pieces, []byte("0\r\n\r\n"))
+		end += "0\r\n\r\n"
 	}
-	_, w.failed = pieces.WriteTo(w.c.TCPConn)
-	w.held = w.held[:0]
+	w.held, w.head = w.held[:0], out[:0]
+	if large != nil {
+		pieces := net.Buffers{out, large, []byte(end)}
+		_, w.failed = pieces.WriteTo(w.c.TCPConn)
+	} else if out = append(out, end...); len(out) > 0 {
+		_, w.failed = w.c.TCPConn.Write(out)
+	}
 	return w.failed
 }
 
@@ -213,7 +221,6 @@ func (w *response) finish() error {
 	}
 	w.done = true
 	err := w.send(nil)
-	w.head = w.head[:0]
 	free.Put(w.buffers)
 	w.buffers = nil
 	if w.timed && err == nil {
