@@ -178,30 +178,35 @@ func compress(body []byte) []byte {
 
 // Serve answers a GET or HEAD with the document. The compressed form has an
 // ETag of its own, as RFC 9110 section 8.8.3.3 asks; either satisfies
-// If-None-Match. Ranges are those of the plain form, and If-Match is about it.
+// If-Match and If-None-Match. Ranges are those of the plain form.
 func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Type", d.contentType)
 	h.Add("Vary", "Accept-Encoding")
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-cache") // may be kept, must be revalidated
 	}
-	body, tag := d.body, `"`+d.tag+`"`
-	if r.Header.Get("Range") != "" || r.Header.Get("If-Match") != "" {
+	body, tag, encoding := d.body, `"`+d.tag+`"`, ""
+	if r.Header.Get("Range") != "" {
+		h.Set("Content-Type", d.contentType)
 		h.Set("ETag", tag)
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 		return
 	}
 	if d.gzipped != nil && acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		body, tag = d.gzipped, `"`+d.tag+`-gzip"`
-		h.Set("Content-Encoding", "gzip")
+		body, tag, encoding = d.gzipped, `"`+d.tag+`-gzip"`, "gzip"
 	}
 	h.Set("ETag", tag)
+	if match := r.Header.Get("If-Match"); match != "" && !d.matches(match) {
+		w.WriteHeader(http.StatusPreconditionFailed)
+		return
+	}
 	if noneMatch := r.Header.Get("If-None-Match"); noneMatch != "" && d.matches(noneMatch) {
-		h.Del("Content-Type")
-		h.Del("Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return
+	}
+	h.Set("Content-Type", d.contentType)
+	if encoding != "" {
+		h.Set("Content-Encoding", encoding)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
@@ -210,8 +215,8 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (d *Document) matches(noneMatch string) bool {
-	for tag := range strings.SplitSeq(noneMatch, ",") {
+func (d *Document) matches(list string) bool {
+	for tag := range strings.SplitSeq(list, ",") {
 		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
 		tag = strings.TrimSuffix(strings.Trim(tag, `"`), "-gzip")
 		if tag == d.tag || tag == "*" {
