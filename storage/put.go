@@ -80,9 +80,9 @@ type PutOptions struct {
 
 	// Size is how many bytes are expected at most, as a request's
 	// Content-Length says; 0 means unknown. If storage has no room for so many,
-	// Put fails with [proget.ErrNoSpace] before it takes any; if they are more than
-	// twice MaxSize, so that no form or encoding around the upload explains it, with
-	// [proget.ErrTooLarge].
+	// Put fails with [proget.ErrNoSpace] before it takes any; if they are so many
+	// more than twice MaxSize that no form or encoding around the upload explains it,
+	// with [proget.ErrTooLarge].
 	Size int64
 
 	// ContentType is kept where the bucket can, and is what a client sees that
@@ -105,7 +105,7 @@ func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (_ Blob,
 	if err != nil {
 		return Blob{}, fmt.Errorf("put object: %w", err)
 	}
-	if opts.MaxSize > 0 && opts.Size/2 > opts.MaxSize {
+	if opts.MaxSize > 0 && opts.Size/2-roomFrom > opts.MaxSize {
 		return Blob{}, errTooLarge(opts.MaxSize)
 	}
 	if err := s.checkRoom(ctx, opts.Size); err != nil {

@@ -12,15 +12,22 @@ import (
 	"github.com/proget-go/ha/internal/testenv"
 )
 
-// TestHeads: a commit of anybody is in the answer to the next question, and while
-// nothing is committed there is none, whatever is under way.
-func TestHeads(t *testing.T) {
-	t.Parallel()
+// openPools opens an empty database.
+func openPools(t *testing.T) (*pgx.ConnConfig, driver.Pools) {
+	t.Helper()
 	config, err := pgx.ParseConfig(testenv.StartPostgres(t).NewDatabase(t))
 	require.NoError(t, err)
 	pools, err := engine{config}.Open(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pools.Write.Close()) })
+	return config, pools
+}
+
+// TestHeads: a commit of anybody is in the answer to the next question, and while
+// nothing is committed there is none, whatever is under way.
+func TestHeads(t *testing.T) {
+	t.Parallel()
+	config, pools := openPools(t)
 	other, err := pgx.ConnectConfig(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, other.Close(t.Context())) })
@@ -51,12 +58,8 @@ func TestHeads(t *testing.T) {
 // others are not taken for broken.
 func TestLateHeads(t *testing.T) {
 	t.Parallel()
-	config, err := pgx.ParseConfig(testenv.StartPostgres(t).NewDatabase(t))
-	require.NoError(t, err)
-	pools, err := engine{config}.Open(t.Context())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, pools.Write.Close()) })
-	_, err = pools.Write.ExecContext(t.Context(), "CREATE TABLE feed_head (feed_id BIGINT, head BIGINT)")
+	_, pools := openPools(t)
+	_, err := pools.Write.ExecContext(t.Context(), "CREATE TABLE feed_head (feed_id BIGINT, head BIGINT)")
 	require.NoError(t, err)
 	tx, err := pools.Write.BeginTx(t.Context(), nil)
 	require.NoError(t, err)

@@ -23,7 +23,8 @@ import (
 
 // Serve serves until ctx ends, and closes the listener. From then on no connection
 // is accepted, requests under way have the grace to finish, and what has not
-// finished is cut off, of which an error tells. The server is used once.
+// finished is cut off, of which an error tells. The server is used once, and shut
+// down by ctx alone: its own Shutdown would cut off what is answered here.
 //
 // In the answer to a simple request a handler cannot take over the connection or
 // send trailers, informational answers and transfer codings of its own; what else is
@@ -126,12 +127,13 @@ func (o *connections) look() {
 
 // stop has all connections end that are not with net/http, which sees to its own.
 func (o *connections) stop() {
-	for _, c := range o.last() {
+	for _, c := range o.halt() {
 		c.stop()
 	}
 }
 
-func (o *connections) last() []*conn {
+// halt returns the connections; those that come later end by themselves.
+func (o *connections) halt() []*conn {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.stopping = true
@@ -142,7 +144,7 @@ func (o *connections) last() []*conn {
 // cut ends all connections at once.
 func (o *connections) cut() error {
 	var errs []error
-	for _, c := range o.last() {
+	for _, c := range o.halt() {
 		errs = append(errs, c.TCPConn.Close())
 	}
 	return errors.Join(errs...)

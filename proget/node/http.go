@@ -421,7 +421,7 @@ type idleReader struct {
 }
 
 func (b *idleReader) Read(p []byte) (int, error) {
-	if b.ended { // a deadline would end the request's context now
+	if b.ended { // a deadline set from here on would be the next request's, and end this one's context
 		return 0, io.EOF
 	}
 	began := time.Now()
@@ -429,10 +429,7 @@ func (b *idleReader) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.pace.spent += time.Since(began)
 	b.pace.bytes += int64(n)
-	if err == io.EOF {
-		b.ended = true
-		_ = b.conn.SetReadDeadline(time.Time{}) // or net/http, which waits for the client to leave now, takes it for gone
-	}
+	b.ended = b.ended || err == io.EOF
 	return n, err
 }
 
