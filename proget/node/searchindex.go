@@ -14,7 +14,7 @@ import (
 const (
 	indexBatch   = 1000                   // packages or log entries per update of the index
 	indexPause   = 250 * time.Millisecond // between looks at the logs when nobody asks
-	indexGather  = 200 * time.Millisecond // for which changes are gathered while nobody searches: each update costs a segment
+	indexGather  = time.Second            // for which changes are gathered while nobody searches: each update costs a segment
 	indexRetries = time.Second            // after an error
 )
 

@@ -98,14 +98,17 @@ func (b *bucket) step(step, name string) error {
 // do calls fn with the root folder, again from a fresh handle if the error may
 // pass by itself. fn must be safe to run again.
 func (b *bucket) do(ctx context.Context, fn func(root *os.Root) error) error {
-	return retry(ctx, b.wait, func() error {
-		root, err := os.OpenRoot(b.dir)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errRoot, err)
-		}
-		defer root.Close()
-		return fn(root)
-	})
+	return retry(ctx, b.wait, func() error { return b.in(fn) })
+}
+
+// in calls fn with the root folder.
+func (b *bucket) in(fn func(root *os.Root) error) error {
+	root, err := os.OpenRoot(b.dir)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRoot, err)
+	}
+	defer root.Close()
+	return fn(root)
 }
 
 // open opens the object's file for reading.

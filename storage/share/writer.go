@@ -45,6 +45,7 @@ type writer struct {
 	b          *bucket
 	ctx        context.Context // gocloud's contract: a canceled ctx aborts the write
 	name, temp string
+	folder     *os.Root // of the two; nil until it is needed
 	f          *os.File
 	written    int64
 	err        error // of a write that failed, after which Close must not succeed
@@ -65,24 +66,59 @@ func (b *bucket) newWriter(ctx context.Context, key string) (*writer, error) {
 
 // create opens the temporary file, after making the folder if it is missing.
 func (w *writer) create() error {
-	return w.b.do(w.ctx, func(root *os.Root) error {
-		err := w.createIn(root)
+	return w.do(w.ctx, func() error {
+		err := w.createIn()
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := w.b.makeFolders(root, filepath.Dir(w.name)); err != nil {
+		w.leave()
+		if err := w.b.in(func(root *os.Root) error { return w.b.makeFolders(root, filepath.Dir(w.name)) }); err != nil {
 			return err
 		}
-		return w.createIn(root)
+		return w.createIn()
 	})
 }
 
-func (w *writer) createIn(root *os.Root) (err error) {
+func (w *writer) createIn() (err error) {
 	if err := w.b.step("create", w.temp); err != nil {
 		return err
 	}
-	w.f, err = root.OpenFile(w.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err := w.enter(); err != nil {
+		return err
+	}
+	w.f, err = w.folder.OpenFile(filepath.Base(w.temp), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	return err
+}
+
+// do calls fn, again with a fresh handle of the folder if the error may pass by
+// itself.
+func (w *writer) do(ctx context.Context, fn func() error) error {
+	return retry(ctx, w.b.wait, func() error {
+		err := fn()
+		if err != nil {
+			w.leave()
+		}
+		return err
+	})
+}
+
+// enter opens the folder, once for all that is done there: finding the way to it
+// takes as long as the rest.
+func (w *writer) enter() error {
+	if w.folder != nil {
+		return nil
+	}
+	return w.b.in(func(root *os.Root) (err error) {
+		w.folder, err = root.OpenRoot(filepath.Dir(w.name))
+		return err
+	})
+}
+
+func (w *writer) leave() {
+	if w.folder != nil {
+		w.folder.Close()
+		w.folder = nil
+	}
 }
 
 // Write implements [driver.Writer].
@@ -102,16 +138,17 @@ func (w *writer) Write(p []byte) (n int, err error) {
 // the object may remain; it is complete, and its key is known to the caller
 // alone.
 func (w *writer) Close() error {
+	defer w.leave()
 	info, err := w.finish()
 	if err != nil {
 		w.abandon()
 		return err
 	}
-	if err := w.b.do(w.ctx, func(root *os.Root) error { return w.rename(root, info) }); err != nil {
+	if err := w.do(w.ctx, func() error { return w.rename(info) }); err != nil {
 		w.abandon()
 		return err
 	}
-	return w.b.do(w.ctx, func(root *os.Root) error { return w.b.sync(root, filepath.Dir(w.name)) })
+	return w.do(w.ctx, w.syncFolder)
 }
 
 // finish brings the bytes to the disk. NFS reports what it could not write at
@@ -139,26 +176,41 @@ func (w *writer) finish() (fs.FileInfo, error) {
 // rename gives the file its final name. When NFS loses the answer to a rename
 // and asks again, the second answer is that the temporary file is missing; it
 // then has the final name already.
-func (w *writer) rename(root *os.Root, written fs.FileInfo) error {
+func (w *writer) rename(written fs.FileInfo) error {
+	if err := w.enter(); err != nil {
+		return err
+	}
 	err := w.b.step("rename", w.name)
 	if err == nil {
-		err = root.Rename(w.temp, w.name)
+		err = w.folder.Rename(filepath.Base(w.temp), filepath.Base(w.name))
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if info, serr := root.Lstat(w.name); serr == nil && os.SameFile(info, written) {
+	if info, serr := w.folder.Lstat(filepath.Base(w.name)); serr == nil && os.SameFile(info, written) {
 		return nil
 	}
 	return err
 }
 
+// syncFolder makes the name durable.
+func (w *writer) syncFolder() error {
+	if err := w.enter(); err != nil {
+		return err
+	}
+	return w.b.sync(w.folder, ".", filepath.Dir(w.name))
+}
+
 // abandon removes the temporary file, also after ctx was canceled. If that
 // fails, a sweep removes it.
 func (w *writer) abandon() {
+	defer w.leave()
 	_ = w.f.Close() // it may be closed already
-	_ = w.b.do(context.WithoutCancel(w.ctx), func(root *os.Root) error {
-		return root.Remove(w.temp)
+	_ = w.do(context.WithoutCancel(w.ctx), func() error {
+		if err := w.enter(); err != nil {
+			return err
+		}
+		return w.folder.Remove(filepath.Base(w.temp))
 	})
 }
 
@@ -187,12 +239,13 @@ func (b *bucket) makeFolders(root *os.Root, dir string) error {
 	if err != nil {
 		return err
 	}
-	return b.sync(root, filepath.Dir(dir))
+	return b.sync(root, filepath.Dir(dir), filepath.Dir(dir))
 }
 
-// sync makes the names in the folder dir durable.
-func (b *bucket) sync(root *os.Root, dir string) error {
-	if err := b.step("sync folder", dir); err != nil {
+// sync makes the names in the folder dir of root durable, whose path in the
+// bucket is named to tests.
+func (b *bucket) sync(root *os.Root, dir, path string) error {
+	if err := b.step("sync folder", path); err != nil {
 		return err
 	}
 	f, err := root.Open(dir)

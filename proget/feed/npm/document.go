@@ -28,9 +28,8 @@ type document struct {
 	tarball string // the attachment's name; "" if there is none
 	length  int64  // of the tarball as the client says; -1 if it does not
 	read    int64  // of the tarball
-	text    *jsonText
-	content io.Reader // text decoded
-	err     error     // how reading ended
+	content *content
+	err     error // how reading ended
 }
 
 // errMalformed is why a document is refused that is not what clients send.
@@ -88,7 +87,7 @@ func (d *document) Read(p []byte) (int, error) {
 		err = d.afterTarball()
 	}
 	if err != nil && err != io.EOF {
-		if _, broken := errors.AsType[base64.CorruptInputError](err); broken || d.text.ended && err == io.ErrUnexpectedEOF {
+		if _, broken := errors.AsType[base64.CorruptInputError](err); broken {
 			err = proget.WrapError(proget.ErrInvalid, err, "The tarball in _attachments is not base64.")
 		}
 		err = d.refuse(err)
@@ -179,8 +178,7 @@ func (d *document) attachmentMember(name string) error {
 		if err := d.expect('"'); err != nil {
 			return err
 		}
-		d.text = &jsonText{in: d.in}
-		d.content = base64.NewDecoder(base64.StdEncoding, d.text)
+		d.content = &content{in: d.in}
 		return errTarball
 	}
 	value, err := d.value()
@@ -323,46 +321,78 @@ func (d *document) value() (json.RawMessage, error) {
 	return text.Bytes(), nil
 }
 
-// jsonText reads a JSON string without escapes, but for the one of a slash,
-// which some programs write. It ends at the closing quote.
-type jsonText struct {
-	in    *bufio.Reader
-	ended bool
+// A content reads the bytes that a JSON string has as base64. The string has no
+// escapes but the one of a slash, which some programs write, and no line ends, so
+// that, other than by base64.NewDecoder, it need not be searched for them.
+type content struct {
+	in      *bufio.Reader
+	ended   bool // by the closing quote
+	text    [4 << 10]byte
+	bytes   [3 << 10]byte
+	decoded []byte // of bytes: what is still to be read
 }
 
-func (s *jsonText) Read(p []byte) (int, error) {
-	if s.ended {
-		return 0, io.EOF
+func (c *content) Read(p []byte) (int, error) {
+	for len(c.decoded) == 0 {
+		if c.ended {
+			return 0, io.EOF
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
 	}
-	if len(p) == 0 {
-		return 0, nil
+	n := copy(p, c.decoded)
+	c.decoded = c.decoded[n:]
+	return n, nil
+}
+
+// fill decodes as much text as there is room for, which is a multiple of four.
+func (c *content) fill() error {
+	have := 0
+	for have < len(c.text) && !c.ended {
+		n, err := c.take(c.text[have:])
+		if err != nil {
+			return err
+		}
+		have += n
 	}
-	if _, err := s.in.Peek(1); err != nil {
+	n, err := base64.StdEncoding.Decode(c.bytes[:], c.text[:have])
+	c.decoded = c.bytes[:n]
+	return err
+}
+
+// take reads some text, none at its end.
+func (c *content) take(p []byte) (int, error) {
+	if _, err := c.in.Peek(1); err != nil {
 		return 0, err
 	}
-	next, _ := s.in.Peek(min(s.in.Buffered(), len(p))) // it is buffered
-	n := bytes.IndexAny(next, `"\`)
-	if n < 0 {
-		n = len(next)
-	}
-	if n > 0 {
-		copy(p, next[:n])
-		_, _ = s.in.Discard(n) // it is buffered
+	next, _ := c.in.Peek(min(c.in.Buffered(), len(p))) // it is buffered
+	next = before(before(next, '"'), '\\')
+	if n := copy(p, next); n > 0 {
+		_, _ = c.in.Discard(n) // it is buffered
 		return n, nil
 	}
-	if next[0] == '"' {
-		_, _ = s.in.Discard(1) // it is buffered
-		s.ended = true
-		return 0, io.EOF
+	if next, _ = c.in.Peek(1); next[0] == '"' {
+		_, _ = c.in.Discard(1) // it is buffered
+		c.ended = true
+		return 0, nil
 	}
-	escape, err := s.in.Peek(2)
+	escape, err := c.in.Peek(2)
 	if err != nil {
 		return 0, err
 	}
 	if string(escape) != `\/` {
 		return 0, proget.Errorf(proget.ErrInvalid, "The tarball in _attachments is not base64.")
 	}
-	_, _ = s.in.Discard(2) // it is buffered
+	_, _ = c.in.Discard(2) // it is buffered
 	p[0] = '/'
 	return 1, nil
+}
+
+// before returns what text has before c, or all of it.
+func before(text []byte, c byte) []byte {
+	if i := bytes.IndexByte(text, c); i >= 0 {
+		return text[:i]
+	}
+	return text
 }
