@@ -42,13 +42,17 @@ type Subscriber interface {
 // Concurrent calls share one question to the database: each waits for a
 // question that is asked after it came, so the cost does not grow with the
 // number of requests. Where the engine can tell for nothing that there was no
-// commit, no question is asked.
+// commit, no question is asked. SyncWithin is for readers who can live with what
+// was true a moment ago.
 type Tail struct {
 	log         Log
 	subscribers []Subscriber
 	opts        TailOptions
 
 	current atomic.Pointer[driver.Stamp] // what was applied is at least as new; nil: unknown
+
+	born           time.Time
+	asked, expired atomic.Int64 // ns since then: when the question was asked that was answered last, and when Expire was called
 
 	mu      sync.Mutex
 	next    *question // waits to be asked; nil if nobody waits
@@ -78,7 +82,9 @@ type question struct {
 
 // NewTail returns a Tail that has read nothing yet.
 func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
-	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), wakeup: make(chan struct{})}
+	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), wakeup: make(chan struct{}), born: time.Now()}
+	t.asked.Store(-1)
+	t.expired.Store(-1)
 	if opts != nil {
 		t.opts = *opts
 	}
@@ -124,6 +130,20 @@ func (t *Tail) Sync(ctx context.Context) (err error) {
 		return context.Cause(ctx)
 	}
 }
+
+// SyncWithin is Sync for who can live with what is as old as age: it asks nothing if
+// a question was asked since, and Expire not called.
+func (t *Tail) SyncWithin(ctx context.Context, age time.Duration) error {
+	asked := t.asked.Load()
+	if time.Since(t.born)-time.Duration(asked) < age && asked > t.expired.Load() {
+		return nil
+	}
+	return t.Sync(ctx)
+}
+
+// Expire makes the next SyncWithin ask, because of a change that was made here: who
+// made it expects to see it.
+func (t *Tail) Expire() { t.expired.Store(int64(time.Since(t.born))) }
 
 // patienceWhenDown is long enough for a question that is under way to meet a
 // database which has just come back.
@@ -213,6 +233,7 @@ func (t *Tail) catchUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), t.opts.Timeout)
 	defer cancel()
 	stamp, stamped := t.log.Stamp() // before the question: what is committed meanwhile has another
+	asked := time.Since(t.born)
 	heads, err := t.log.Heads(ctx)
 	if err != nil {
 		return err
@@ -238,6 +259,7 @@ func (t *Tail) catchUp() error {
 	if stamped {
 		t.current.Store(&stamp)
 	}
+	t.asked.Store(int64(asked))
 	return nil
 }
 

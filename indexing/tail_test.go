@@ -123,6 +123,46 @@ func TestQuestionsAreShared(t *testing.T) {
 	})
 }
 
+// TestStaleness: who can live with what is some seconds old asks only when it is
+// older, or when something was changed here since the question was asked.
+func TestStaleness(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &memLog{heads: map[int64]int64{1: 0}}
+		tail := indexing.NewTail(log, nil)
+		defer tail.Close()
+		read := func() int64 {
+			require.NoError(t, tail.SyncWithin(t.Context(), 5*time.Second))
+			return tail.Applied()[1]
+		}
+		require.Zero(t, read())
+		require.EqualValues(t, 1, log.asked.Load())
+		log.append(1)
+		time.Sleep(4 * time.Second)
+		require.Zero(t, read(), "still young enough")
+		time.Sleep(2 * time.Second)
+		require.EqualValues(t, 1, read(), "too old")
+		log.append(1)
+		tail.Expire()
+		time.Sleep(time.Millisecond)
+		require.EqualValues(t, 2, read(), "changed here")
+		log.append(1)
+		require.EqualValues(t, 2, read(), "asked since")
+		require.EqualValues(t, 3, log.asked.Load())
+
+		log.delay = 2 * time.Second // the next question is answered late
+		time.Sleep(6 * time.Second)
+		go func() {
+			time.Sleep(time.Second)
+			tail.Expire()
+		}()
+		require.EqualValues(t, 3, read())
+		log.append(1)
+		require.EqualValues(t, 4, read(), "changed here after it was asked")
+		require.EqualValues(t, 5, log.asked.Load())
+	})
+}
+
 func TestCompactedLogIsForgotten(t *testing.T) {
 	t.Parallel()
 	log := &memLog{heads: map[int64]int64{1: 5}}

@@ -53,6 +53,7 @@ type config struct {
 	proxies    []netip.Prefix
 	grace      time.Duration
 	stale      time.Duration
+	staleness  time.Duration
 	drain      time.Duration
 	shutdown   time.Duration
 	upgradeDB  bool
@@ -151,6 +152,7 @@ func parse(args []string) (config, error) {
 	text(&fetchHosts, "fetch-hosts", "", "`hosts` from which universal feeds may fetch files that clients name by URL, separated by commas; * for all, those that only this machine can reach included")
 	text(&proxies, "trusted-proxies", "", "`addresses` of the load balancers and proxies whose X-Forwarded-For is believed, separated by commas, as in 10.0.0.7,10.1.0.0/16")
 	set.DurationVar(&cfg.grace, "grace", 24*time.Hour, "how long the files of a deleted version are kept, so that it can be brought back")
+	set.DurationVar(&cfg.staleness, "staleness", 0, "how old what package clients read may be, which spares the database a question for each read; 0 for not at all")
 	set.DurationVar(&cfg.stale, "stale-servers", 30*24*time.Hour, "how long a server may be silent before a job removes it from the list")
 	set.DurationVar(&cfg.drain, "drain", 3*time.Second, "how long load balancers may take to notice, on SIGTERM, that this node stops")
 	set.DurationVar(&cfg.shutdown, "shutdown", 30*time.Second, "how long requests in flight may take to finish")
@@ -247,8 +249,8 @@ func (c *config) complete(roles string) (err error) {
 	if c.db == "" {
 		c.db = "sqlite:" + filepath.Join(c.data, "proget.db")
 	}
-	if c.drain < 0 || c.shutdown < 0 {
-		return usageError("-drain and -shutdown: a time cannot be negative")
+	if c.drain < 0 || c.shutdown < 0 || c.staleness < 0 {
+		return usageError("-drain, -shutdown and -staleness: a time cannot be negative")
 	}
 	if c.grace < time.Hour {
 		return usageError("-grace: give an hour or more; uploads under way need it")

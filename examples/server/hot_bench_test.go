@@ -57,13 +57,31 @@ func BenchmarkHot(b *testing.B) {
 	})
 	b.Run("PostgreSQL, three nodes", func(b *testing.B) {
 		pg := testenv.StartPostgres(b)
-		shared := []string{"-db", pg.NewDatabase(b), "-storage", "file://" + b.TempDir(), "-encryption-key", key, "-node"}
-		var nodes []*testenv.Process
-		for n := range 3 {
-			nodes = append(nodes, start(b, append(shared, fmt.Sprint("node", n))...))
-		}
-		hot(b, "PostgreSQL, three nodes", newContest(b, pg, nodes...), []int{16, 256}, false)
+		hot(b, "PostgreSQL, three nodes", newContest(b, pg, three(b, pg)...), []int{16, 256}, false)
 	})
+}
+
+// BenchmarkHotSomewhatOld asks for documents in memory, which may be as old as a tenth
+// of a second.
+func BenchmarkHotSomewhatOld(b *testing.B) {
+	const where = "PostgreSQL, 100 ms old"
+	b.Run("PostgreSQL", func(b *testing.B) {
+		pg := testenv.StartPostgres(b)
+		hot(b, where, newContest(b, pg, start(b, "-db", pg.NewDatabase(b), "-encryption-key", key, "-staleness", "100ms")), []int{1, 16}, false)
+	})
+	b.Run("PostgreSQL, three nodes", func(b *testing.B) {
+		pg := testenv.StartPostgres(b)
+		hot(b, where+", three nodes", newContest(b, pg, three(b, pg, "-staleness", "100ms")...), []int{16, 256}, false)
+	})
+}
+
+// three starts three nodes of one installation.
+func three(b *testing.B, pg *testenv.Postgres, flags ...string) (nodes []*testenv.Process) {
+	flags = append(flags, "-db", pg.NewDatabase(b), "-storage", "file://"+b.TempDir(), "-encryption-key", key)
+	for n := range 3 {
+		nodes = append(nodes, start(b, append(flags, "-node", fmt.Sprint("node", n))...))
+	}
+	return nodes
 }
 
 func hot(b *testing.B, where string, c *contest, connections []int, all bool) {

@@ -241,7 +241,7 @@ func serve(ctx context.Context, cfg config) error {
 	n, err := node.New(ctx, node.Config{
 		DB: store, Blobs: blobs, Keys: keys, Feeds: cfg.types(), Name: cfg.node, Roles: cfg.roles, BaseURL: cfg.baseURL, TrustedProxies: cfg.proxies,
 		Address: "http://" + cfg.reached(listener.Addr()), Elect: elector, Beacon: beacon,
-		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, CacheBytes: cfg.cache, Grace: cfg.grace, StaleServers: cfg.stale, Tracing: traces})
+		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, CacheBytes: cfg.cache, Grace: cfg.grace, Staleness: cfg.staleness, StaleServers: cfg.stale, Tracing: traces})
 	if err != nil {
 		return err
 	}

@@ -71,6 +71,14 @@ type Config struct {
 	// the client's address, which is the proxy's without this.
 	TrustedProxies []netip.Prefix
 
+	// Staleness is how old what package clients read may be. 0, the default, asks the
+	// database before each read is answered, so that nobody misses what was committed
+	// before. Otherwise one question does for all reads within that time: a new version
+	// or a permission taken away may go unnoticed for as long by a client that reads
+	// from another node than it was changed on. A refusal, as of what is not found,
+	// is always as new as the request, and so is everything that changes something.
+	Staleness time.Duration
+
 	MaxUpload     int64         // bytes of a package file; default 10 GiB
 	CacheBytes    int64         // memory for packages and documents; default 32 MiB
 	UploadIdle    time.Duration // an upload that sends nothing for so long is ended; default 1 min

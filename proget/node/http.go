@@ -51,12 +51,26 @@ func (n *Node) newHandler() (http.Handler, error) {
 		}
 		pages.ServeHTTP(w, r)
 	})
-	h := ignoreBadRange(n.metrics.instrument(mux))
+	h := ignoreBadRange(n.metrics.instrument(n.expiring(mux)))
 	if n.cfg.Tracing != nil {
 		h = otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
 			otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced))
 	}
 	return n.guarded(n.searcher.admit(h)), nil // outermost: what names a span asks the request which pattern matched
+}
+
+// expiring lets whoever changes something see it here, however old what is read may
+// be.
+func (n *Node) expiring(next http.Handler) http.Handler {
+	if n.cfg.Staleness == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !reads(r) {
+			defer n.tail.Expire()
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // mountFeeds mounts the feed types, some of which share their mounts.
@@ -190,9 +204,28 @@ func (h *rootHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) (err error) {
+// serve answers from what may be somewhat old, if that is allowed: at most by a
+// refusal that is given again from what is not.
+func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) error {
+	if n := h.node; reads(r) && n.cfg.Staleness > 0 && n.tail.SyncWithin(r.Context(), n.cfg.Staleness) == nil {
+		if err := h.serveFrom(w, r, false); !refused(err) {
+			return err
+		}
+	}
+	return h.serveFrom(w, r, h.node.sync(w, r))
+}
+
+// reads reports whether a request changes nothing.
+func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
+// refused reports whether a request failed for want of something that may have come
+// to be meanwhile: a package, a user, a permission.
+func refused(err error) bool {
+	return errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrDenied) || errors.Is(err, proget.ErrUnauthenticated)
+}
+
+func (h *feedHandler) serveFrom(w http.ResponseWriter, r *http.Request, stale bool) (err error) {
 	n := h.node
-	stale := n.sync(w, r)
 	defer func() {
 		if stale {
 			err = doubt(err)
@@ -257,7 +290,7 @@ func (n *Node) refresh(w http.ResponseWriter, r *http.Request) error {
 // authenticate tells who a request is from. If memory is stale, a question to
 // the database would wait for as long as a change may; a read may not.
 func (n *Node) authenticate(r *http.Request, stale bool) (auth.Identity, error) {
-	if !stale || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !stale || !reads(r) {
 		return n.authority.Authenticate(r)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)

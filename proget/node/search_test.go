@@ -25,12 +25,16 @@ import (
 
 // still makes a node that does nothing but answer: it has what a node has
 // before its index is built.
-func (w *world) still(t *testing.T, name string) *httptest.Server {
+func (w *world) still(t *testing.T, name string, change ...func(*node.Config)) *httptest.Server {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), w.database, nil)
 	require.NoError(t, err)
-	n, err := node.New(t.Context(), node.Config{DB: store, Blobs: w.blobs, Keys: w.keys, Feeds: []feed.Type{nuget.New(nil)}, Name: name,
-		CacheDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	cfg := node.Config{DB: store, Blobs: w.blobs, Keys: w.keys, Feeds: []feed.Type{nuget.New(nil)}, Name: name,
+		CacheDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+	for _, c := range change {
+		c(&cfg)
+	}
+	n, err := node.New(t.Context(), cfg)
 	require.NoError(t, err)
 	server := httptest.NewServer(n.Handler())
 	t.Cleanup(func() {
