@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -61,6 +62,7 @@ func Listener(server *http.Server, l net.Listener) net.Listener { return accept(
 type connections struct {
 	net.Listener
 	server *http.Server
+	last   atomic.Pointer[conn] // that was answered
 
 	mu       sync.Mutex
 	all      map[*conn]struct{}
@@ -114,6 +116,7 @@ func (o *connections) forget(c *conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.all, c)
+	o.last.CompareAndSwap(c, nil)
 	o.look()
 }
 

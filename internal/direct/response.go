@@ -56,7 +56,7 @@ func (w *response) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline is for http.ResponseController.
 func (w *response) SetWriteDeadline(t time.Time) error {
-	w.timed = true
+	w.timed, w.c.timed = true, true
 	return w.c.SetWriteDeadline(t)
 }
 
@@ -160,6 +160,11 @@ func (w *response) send(p []byte) error {
 	if w.failed != nil {
 		return w.failed
 	}
+	if !w.timed {
+		if w.failed = w.c.untime(); w.failed != nil {
+			return w.failed
+		}
+	}
 	out, end := w.head[:0], ""
 	if !w.sent {
 		w.finishHead(p)
@@ -223,9 +228,6 @@ func (w *response) finish() error {
 	err := w.send(nil)
 	free.Put(w.buffers)
 	w.buffers = nil
-	if w.timed && err == nil {
-		err = w.c.SetWriteDeadline(time.Time{})
-	}
 	switch {
 	case err != nil:
 		return err

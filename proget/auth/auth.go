@@ -163,12 +163,19 @@ func (a *Authority) byHeader(r *http.Request, header string) (Identity, error) {
 	return Identity{}, errScheme
 }
 
+// keyHeaders are spelt as net/http has them, which saves making that of another
+// spelling for each request.
+var keyHeaders = [...]string{"X-Apikey", "X-Nuget-Apikey"}
+
 // apiKey returns the key in the places where ProGet's clients put it.
 func apiKey(r *http.Request) string {
-	for _, name := range []string{"X-ApiKey", "X-NuGet-ApiKey"} {
+	for _, name := range keyHeaders {
 		if key := r.Header.Get(name); key != "" {
 			return key
 		}
+	}
+	if r.URL.RawQuery == "" {
+		return ""
 	}
 	return r.URL.Query().Get("key")
 }

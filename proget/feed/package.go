@@ -128,11 +128,20 @@ func (c *Documents) Bytes() int64 {
 // A Document is a rendered response with a strong ETag, ready to be sent plain
 // or compressed.
 type Document struct {
-	contentType string
-	body        []byte
-	gzipped     []byte // nil if compression does not pay
-	tag         string // the ETag's inside
+	body    []byte
+	gzipped []byte // nil if compression does not pay
+	tag     string // the ETag's inside
+
+	// Values of the header, which answers share, and replace but do not change.
+	contentType, etag, gzippedETag, length, gzippedLength []string
 }
+
+// The same for all documents.
+var (
+	revalidate = []string{"no-cache"} // may be kept, must be revalidated
+	byEncoding = []string{"Accept-Encoding"}
+	gzipCoding = []string{"gzip"}
+)
 
 // writers keeps compressors, whose tables are large.
 var writers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
@@ -146,18 +155,18 @@ func NewDocument(contentType string, body []byte) *Document {
 		body = bytes.Clone(body)
 	}
 	sum := sha256.Sum256(body)
-	return &Document{
-		contentType: contentType,
-		body:        body,
-		gzipped:     compress(body),
-		tag:         base64.RawURLEncoding.EncodeToString(sum[:16]),
-	}
+	return newDocument(contentType, body, compress(body), base64.RawURLEncoding.EncodeToString(sum[:16]))
+}
+
+func newDocument(contentType string, body, gzipped []byte, tag string) *Document {
+	return &Document{body, gzipped, tag, []string{contentType}, []string{`"` + tag + `"`}, []string{`"` + tag + `-gzip"`},
+		[]string{strconv.Itoa(len(body))}, []string{strconv.Itoa(len(gzipped))}}
 }
 
 // Verbatim prepares a response body that is sent as it is, never compressed, with an
 // ETag that its protocol has for it.
 func Verbatim(contentType string, body []byte, tag string) *Document {
-	return &Document{contentType: contentType, body: body, tag: tag}
+	return newDocument(contentType, body, nil, tag)
 }
 
 func compress(body []byte) []byte {
@@ -181,21 +190,25 @@ func compress(body []byte) []byte {
 // If-Match and If-None-Match. Ranges are those of the plain form.
 func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Add("Vary", "Accept-Encoding")
-	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "no-cache") // may be kept, must be revalidated
+	if h["Vary"] == nil {
+		h["Vary"] = byEncoding
+	} else {
+		h.Add("Vary", "Accept-Encoding")
 	}
-	body, tag, encoding := d.body, `"`+d.tag+`"`, ""
+	if h["Cache-Control"] == nil {
+		h["Cache-Control"] = revalidate
+	}
+	h["Etag"] = d.etag
 	if r.Header.Get("Range") != "" {
-		h.Set("Content-Type", d.contentType)
-		h.Set("ETag", tag)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+		h["Content-Type"] = d.contentType
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.body))
 		return
 	}
-	if d.gzipped != nil && acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		body, tag, encoding = d.gzipped, `"`+d.tag+`-gzip"`, "gzip"
+	body, length := d.body, d.length
+	zipped := d.gzipped != nil && acceptsGzip(r.Header.Get("Accept-Encoding"))
+	if zipped {
+		body, length, h["Etag"] = d.gzipped, d.gzippedLength, d.gzippedETag
 	}
-	h.Set("ETag", tag)
 	if match := r.Header.Get("If-Match"); match != "" && !d.matches(match) {
 		w.WriteHeader(http.StatusPreconditionFailed)
 		return
@@ -204,11 +217,10 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	h.Set("Content-Type", d.contentType)
-	if encoding != "" {
-		h.Set("Content-Encoding", encoding)
+	if zipped {
+		h["Content-Encoding"] = gzipCoding
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h["Content-Type"], h["Content-Length"] = d.contentType, length
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // an error means that the client went away

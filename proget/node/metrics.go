@@ -3,7 +3,6 @@ package node
 import (
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -96,10 +95,13 @@ func (m *metrics) instrument(mux http.Handler) http.Handler {
 		if r.Pattern != "" && r.Pattern != "/" { // only what the mux knows becomes a label
 			label = mount(r.URL.Path)
 		}
-		m.requests.WithLabelValues(label, method(r.Method), strconv.Itoa(rec.status/100)+"xx").Inc()
+		m.requests.WithLabelValues(label, method(r.Method), classes[rec.status/100%len(classes)]).Inc()
 		m.duration.WithLabelValues(label).Observe(time.Since(began).Seconds())
 	})
 }
+
+// classes of status.
+var classes = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
 func method(m string) string {
 	switch m {

@@ -10,18 +10,21 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// contentPolicy is the one of answers that set none of their own: whatever a
-// stranger has uploaded, a browser runs none of it where people are signed in.
-const contentPolicy = "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
+// What answers carry that set nothing else themselves: whatever a stranger has
+// uploaded, a browser runs none of it where people are signed in. The values are all
+// answers', and are replaced but not changed.
+var (
+	contentPolicy = []string{"default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"}
+	noSniffing    = []string{"nosniff"}
+	noFrames      = []string{"DENY"} // for browsers that know no frame-ancestors
+)
 
 // guarded sets what every answer carries, lets no more requests in than the node
 // bears, and ends those whose client stands still.
 func (n *Node) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", contentPolicy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY") // for browsers that know no frame-ancestors
+		h["Content-Security-Policy"], h["X-Content-Type-Options"], h["X-Frame-Options"] = contentPolicy, noSniffing, noFrames
 		if !probe(r) {
 			defer n.flying.Add(-1)
 			if n.flying.Add(1) > int64(n.cfg.MaxRequests) {
