@@ -71,16 +71,20 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if s.queries, err = loadQueries(d); err != nil {
 		return nil, err
 	}
-	if s.pools, err = d.Open(ctx); err != nil {
+	silence := time.AfterFunc(time.Second, func() {
+		s.log.Warn("the database has not answered yet; waiting for it", "engine", d.Name(), "longest", s.reading.patience)
+	})
+	defer silence.Stop()
+	err = s.retry(ctx, s.reading, func(ctx context.Context, _ int) (err error) {
+		s.pools, err = d.Open(ctx)
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.Name(), err)
 	}
 	if n := s.pools.Read.Stats().MaxOpenConnections; n > 2*reserved {
 		s.working = make(chan struct{}, n-reserved)
 	}
-	silence := time.AfterFunc(time.Second, func() {
-		s.log.Warn("the database has not answered yet; waiting for it", "engine", d.Name(), "longest", s.reading.patience)
-	})
-	defer silence.Stop()
 	if err := s.prepare(ctx, !opts.NoMigrate); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

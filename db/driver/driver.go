@@ -76,7 +76,8 @@ type Driver interface {
 	// Name is the engine's name for people: "PostgreSQL".
 	Name() string
 
-	// Open opens the pools. It need not reach the server.
+	// Open opens the pools. It need not reach the server; where it has to, and
+	// Classify calls its error Unavailable, it is called again. ctx ends with the call.
 	Open(ctx context.Context) (Pools, error)
 
 	// Files holds migrations/NNN_name.sql and queries/*.sql.

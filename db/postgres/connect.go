@@ -19,20 +19,24 @@ type server struct {
 }
 
 // look asks what connections end at: a pooler gives another number for the session
-// than the server does. If nobody answers, it is safe to believe that one is there.
-func look(ctx context.Context, config *pgx.ConnConfig) server {
+// than the server does. Of what does not know the question it is safe to believe that
+// it is one.
+func look(ctx context.Context, config *pgx.ConnConfig) (server, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
 	if err != nil {
-		return server{}
+		return server{}, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing was changed
 	row, err := ask(ctx, conn, "SELECT pg_backend_pid(), version()")
-	if err != nil {
-		return server{}
+	if errors.As(err, new(*pgconn.PgError)) {
+		return server{}, nil
 	}
-	return server{row[0] == strconv.FormatUint(uint64(conn.PID()), 10), row[1]}
+	if err != nil {
+		return server{}, err
+	}
+	return server{row[0] == strconv.FormatUint(uint64(conn.PID()), 10), row[1]}, nil
 }
 
 // A history remembers the newest timeline that was seen of a cluster.

@@ -2,12 +2,14 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/driver"
 	"github.com/proget-go/ha/internal/testenv"
 )
@@ -74,6 +76,36 @@ func TestLateHeads(t *testing.T) {
 	_, heads, err := pools.Heads(t.Context(), "")
 	require.NoError(t, err)
 	require.Empty(t, heads)
+}
+
+// TestLateServer: a server that comes later than its client is asked all the same
+// what it is.
+func TestLateServer(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartPostgres(t)
+	proxy := testenv.StartProxy(t, server.Host())
+	config, err := pgx.ParseConfig(strings.Replace(server.NewDatabase(t), server.Host(), proxy.Address(), 1))
+	require.NoError(t, err)
+	proxy.Cut()
+	back := time.AfterFunc(7*time.Second, proxy.Heal)
+	defer back.Stop()
+	e := &opened{engine: engine{config}}
+	store, err := db.Open(t.Context(), e, nil)
+	require.NoError(t, err)
+	defer store.Close()
+	require.NotNil(t, e.pools.Heads)
+}
+
+// opened remembers the pools.
+type opened struct {
+	engine
+	pools driver.Pools
+}
+
+func (o *opened) Open(ctx context.Context) (driver.Pools, error) {
+	var err error
+	o.pools, err = o.engine.Open(ctx)
+	return o.pools, err
 }
 
 // TestOriginal: relatives whose snapshots may tell of one server alone are told apart.

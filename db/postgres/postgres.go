@@ -59,7 +59,11 @@ func (engine) Now() string {
 }
 
 func (e engine) Open(ctx context.Context) (driver.Pools, error) {
-	config, at := e.config.Copy(), look(ctx, e.config)
+	config := e.config.Copy()
+	at, err := look(ctx, config)
+	if err != nil {
+		return driver.Pools{}, err
+	}
 	if config.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
 		if at.direct {
 			endIdle(config)
