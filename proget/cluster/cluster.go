@@ -116,6 +116,7 @@ type Registry struct {
 	started  time.Time // by the database's clock; zero before the first check
 	problems []string
 	warnings []string
+	full     bool          // the database had no room for the last heartbeat
 	changed  chan struct{} // closed when problems change
 
 	look    lookout
@@ -298,7 +299,11 @@ func (r *Registry) beat(ctx context.Context, look bool, wait time.Duration) erro
 	if err != nil {
 		return err
 	}
-	return r.db.BeatNode(ctx, db.Node{Name: r.opts.Name, Instance: r.instance, Started: started, Details: string(details)})
+	err = r.db.BeatNode(ctx, db.Node{Name: r.opts.Name, Instance: r.instance, Started: started, Details: string(details)})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.full = errors.Is(err, proget.ErrNoSpace)
+	return err
 }
 
 func (r *Registry) remember(self Self, started time.Time, clash string) {
@@ -320,6 +325,9 @@ func (r *Registry) remember(self Self, started time.Time, clash string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.full {
+		add(&warnings, "The database has no space left: nothing can be changed until there is room.")
+	}
 	if !slices.Equal(problems, r.problems) || !slices.Equal(warnings, r.warnings) {
 		r.opts.Logger.Warn("the server's checks have changed", "problems", problems, "warnings", warnings)
 	}

@@ -39,7 +39,13 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{path: filepath.Join(t.TempDir(), "test.db"), folder: filepath.Join(t.TempDir(), "packages")}
+	return newWorldIn(t, t.TempDir())
+}
+
+// newWorldIn has its database in a folder.
+func newWorldIn(t *testing.T, folder string) *world {
+	t.Helper()
+	w := &world{path: filepath.Join(folder, "test.db"), folder: filepath.Join(t.TempDir(), "packages")}
 	var err error
 	w.db, err = sqlite.Open(t.Context(), w.path, &db.Options{Logger: dark})
 	require.NoError(t, err)

@@ -16,36 +16,11 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// small mounts a file system of 8 MiB.
-func small(t *testing.T) (dir string) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		testenv.Missing(t, "a small file system", "run the test as root")
-	}
-	dir = t.TempDir()
-	for _, name := range []string{"mkfs.ext4", "mount", "umount"} {
-		testenv.Program(t, "apt-get install e2fsprogs mount", name)
-	}
-	image := filepath.Join(t.TempDir(), "image")
-	require.NoError(t, os.WriteFile(image, nil, 0o600))
-	require.NoError(t, os.Truncate(image, 8<<20))
-	out, err := exec.Command("mkfs.ext4", "-q", "-m", "0", image).CombinedOutput()
-	require.NoError(t, err, string(out))
-	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
-		testenv.Missing(t, "a loop device", "allow this system to mount one: "+string(out))
-	}
-	t.Cleanup(func() {
-		out, err := exec.Command("umount", dir).CombinedOutput()
-		require.NoError(t, err, string(out))
-	})
-	return dir
-}
-
 // TestFullFileSystem: an upload that has no room is refused before its bytes if
 // its size is known, and leaves nothing if it is not; one that has is taken.
 func TestFullFileSystem(t *testing.T) {
 	t.Parallel()
-	dir := small(t)
+	dir := testenv.SmallDisk(t)
 	s, err := storage.OpenFolder(filepath.Join(dir, "store"), nil)
 	require.NoError(t, err)
 	large := bytes.NewReader(make([]byte, 20<<20))
@@ -75,7 +50,7 @@ func TestFullFileSystem(t *testing.T) {
 // write says so, and is read as before.
 func TestReadOnlyFileSystem(t *testing.T) {
 	t.Parallel()
-	dir := small(t)
+	dir := testenv.SmallDisk(t)
 	s, err := storage.OpenFolder(filepath.Join(dir, "store"), nil)
 	require.NoError(t, err)
 	b, err := s.Put(t.Context(), strings.NewReader("hello"), nil)
