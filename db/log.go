@@ -105,6 +105,10 @@ func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([
 // and reports success, never a false conflict. If nobody can tell what became
 // of a commit, Change returns proget.ErrUnavailable.
 func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq int64, err error) {
+	defer func() {
+		s.changes.Add(1)
+		s.full.Store(errors.Is(err, proget.ErrNoSpace))
+	}()
 	attempts := 0
 	unknown, err := s.transact(ctx, s.changing, func(tx *Tx) error {
 		if attempts = tx.attempt; attempts > 1 {
@@ -124,6 +128,13 @@ func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq
 	}
 	return seq, err
 }
+
+// Changes counts the calls of Change that have come to their end, successful or not.
+func (s *Store) Changes() int64 { return s.changes.Load() }
+
+// Full reports whether the newest call of Change failed for lack of space in the
+// database.
+func (s *Store) Full() bool { return s.full.Load() }
 
 // settle looks whether an operation that seems to have failed was committed by
 // an earlier attempt. That may have become visible after the last attempt

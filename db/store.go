@@ -27,6 +27,8 @@ type Store struct {
 	changing bounds
 	prepared map[*sql.DB]*prepared // empty if the driver does not want it
 	seen     atomic.Pointer[seen]  // the newest heads
+	changes  atomic.Int64          // see Changes
+	full     atomic.Bool           // see Full
 
 	dropping sync.Mutex
 	dropped  time.Time // when idle connections were given up last
@@ -72,10 +74,10 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 		return nil, err
 	}
 	silence := time.AfterFunc(time.Second, func() {
-		s.log.Warn("the database has not answered yet; waiting for it", "engine", d.Name(), "longest", s.reading.patience)
+		s.log.Warn("the database has not answered yet; waiting for it", "engine", d.Name())
 	})
 	defer silence.Stop()
-	err = s.retry(ctx, s.reading, func(ctx context.Context, _ int) (err error) {
+	err = s.retry(ctx, s.reading, func(context.Context, int) (err error) { // how long one attempt takes is the driver's matter
 		s.pools, err = d.Open(ctx)
 		return err
 	})

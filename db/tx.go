@@ -191,7 +191,7 @@ func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) (unkno
 // transaction.
 func (s *Store) rolledBack(err error) bool {
 	switch s.drv.Classify(err) {
-	case driver.Unique, driver.ForeignKey, driver.Retry:
+	case driver.Unique, driver.ForeignKey, driver.Retry, driver.Full:
 		return true
 	}
 	return false

@@ -24,6 +24,8 @@ type history map[int64][]proget.Entry
 
 func (history) Stamp() (s driver.Stamp, ok bool) { return s, false }
 
+func (history) Changes() int64 { return 0 }
+
 func (h history) Heads(context.Context) (map[int64]int64, error) {
 	heads := make(map[int64]int64)
 	for feed, entries := range h {

@@ -21,6 +21,8 @@ type Log interface {
 	Stamp() (s driver.Stamp, ok bool)
 	Heads(ctx context.Context) (map[int64]int64, error)
 	LogAfter(ctx context.Context, feedID, after int64, limit int) ([]proget.Entry, error)
+	// Changes counts what was appended through this Log, or may have been.
+	Changes() int64
 }
 
 var _ Log = (*db.Store)(nil)
@@ -50,9 +52,7 @@ type Tail struct {
 	opts        TailOptions
 
 	current atomic.Pointer[driver.Stamp] // what was applied is at least as new; nil: unknown
-
-	born           time.Time
-	asked, expired atomic.Int64 // ns since then: when the question was asked that was answered last, and when Expire was called
+	newest  atomic.Pointer[answered]
 
 	mu      sync.Mutex
 	next    *question // waits to be asked; nil if nobody waits
@@ -75,6 +75,12 @@ type TailOptions struct {
 	Logger *slog.Logger // default: slog.Default()
 }
 
+// answered is the newest question that was.
+type answered struct {
+	asked   time.Time
+	changes int64 // that had been made through the log by then
+}
+
 type question struct {
 	done chan struct{}
 	err  error
@@ -82,9 +88,7 @@ type question struct {
 
 // NewTail returns a Tail that has read nothing yet.
 func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
-	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), wakeup: make(chan struct{}), born: time.Now()}
-	t.asked.Store(-1)
-	t.expired.Store(-1)
+	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), wakeup: make(chan struct{})}
 	if opts != nil {
 		t.opts = *opts
 	}
@@ -132,18 +136,14 @@ func (t *Tail) Sync(ctx context.Context) (err error) {
 }
 
 // SyncWithin is Sync for who can live with what is as old as age: it asks nothing if
-// a question was asked since, and Expire not called.
+// a question was asked since, and nothing changed through this log, which whoever
+// changed it expects to see.
 func (t *Tail) SyncWithin(ctx context.Context, age time.Duration) error {
-	asked := t.asked.Load()
-	if time.Since(t.born)-time.Duration(asked) < age && asked > t.expired.Load() {
+	if a := t.newest.Load(); a != nil && time.Since(a.asked) < age && a.changes == t.log.Changes() {
 		return nil
 	}
 	return t.Sync(ctx)
 }
-
-// Expire makes the next SyncWithin ask, because of a change that was made here: who
-// made it expects to see it.
-func (t *Tail) Expire() { t.expired.Store(int64(time.Since(t.born))) }
 
 // patienceWhenDown is long enough for a question that is under way to meet a
 // database which has just come back.
@@ -233,7 +233,7 @@ func (t *Tail) catchUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), t.opts.Timeout)
 	defer cancel()
 	stamp, stamped := t.log.Stamp() // before the question: what is committed meanwhile has another
-	asked := time.Since(t.born)
+	newest := &answered{time.Now(), t.log.Changes()}
 	heads, err := t.log.Heads(ctx)
 	if err != nil {
 		return err
@@ -259,7 +259,7 @@ func (t *Tail) catchUp() error {
 	if stamped {
 		t.current.Store(&stamp)
 	}
-	t.asked.Store(int64(asked))
+	t.newest.Store(newest)
 	return nil
 }
 

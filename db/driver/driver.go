@@ -77,7 +77,7 @@ type Driver interface {
 	Name() string
 
 	// Open opens the pools. It need not reach the server; where it has to, and
-	// Classify calls its error Unavailable, it is called again. ctx ends with the call.
+	// Classify calls its error Unavailable, it is called again for some time.
 	Open(ctx context.Context) (Pools, error)
 
 	// Files holds migrations/NNN_name.sql and queries/*.sql.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"strconv"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/proget-go/ha/db/driver"
 )
 
 // A server is what connections end at.
@@ -22,16 +25,19 @@ type server struct {
 // than the server does. Of what does not know the question it is safe to believe that
 // it is one.
 func look(ctx context.Context, config *pgx.ConnConfig) (server, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
+	conn, err := pgconn.ConnectConfig(ctx, &config.Config) // which bounds each host's time
 	if err != nil {
 		return server{}, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing was changed
-	row, err := ask(ctx, conn, "SELECT pg_backend_pid(), version()")
-	if errors.As(err, new(*pgconn.PgError)) {
+	patient, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	row, err := ask(patient, conn, "SELECT pg_backend_pid(), version()")
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && classifyCode(e.Code) == driver.Other {
 		return server{}, nil
+	}
+	if patient.Err() != nil {
+		return server{}, fmt.Errorf("%w: %w", sqldriver.ErrBadConn, err) // it stands still
 	}
 	if err != nil {
 		return server{}, err

@@ -540,3 +540,23 @@ func TestDeadlines(t *testing.T) {
 		}
 	}
 }
+
+// TestWriteDeadline: the deadline of one answer is not that of the next, whoever gives
+// it.
+func TestWriteDeadline(t *testing.T) {
+	t.Parallel()
+	const soon = 20 * time.Millisecond
+	addr := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/timed" {
+			require.NoError(t, http.NewResponseController(w).SetWriteDeadline(time.Now().Add(soon)))
+		}
+		fmt.Fprint(w, r.Method)
+	})})
+	for _, next := range []string{"GET", "DELETE"} {
+		c, r := dial(t, addr)
+		exchange(t, c, r, "GET /timed HTTP/1.1\r\nHost: a\r\n\r\n")
+		time.Sleep(2 * soon)
+		_, body := exchange(t, c, r, next+" / HTTP/1.1\r\nHost: a\r\n\r\n")
+		require.Equal(t, next, body)
+	}
+}

@@ -325,7 +325,7 @@ func (r *Registry) remember(self Self, started time.Time, clash string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.full {
+	if r.full || r.db.Full() {
 		add(&warnings, "The database has no space left: nothing can be changed until there is room.")
 	}
 	if !slices.Equal(problems, r.problems) || !slices.Equal(warnings, r.warnings) {

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
 )
@@ -36,9 +38,20 @@ func TestFullDatabase(t *testing.T) {
 	require.ErrorIs(t, a.Check(t.Context()), proget.ErrNoSpace)
 	require.Contains(t, strings.Join(a.Warnings(), " "), "database has no space left")
 	require.Empty(t, a.Problems())
+	change := func() error {
+		ch := &db.Change{FeedID: proget.SystemFeed, Kind: proget.SystemChanged, Operation: rand.Text()}
+		_, err := w.db.Change(t.Context(), ch, func(tx *db.Tx) error { return tx.SetSetting(t.Context(), "name", "value") })
+		return err
+	}
+	for range 3 {
+		require.ErrorIs(t, change(), proget.ErrNoSpace)
+	}
 
 	require.NoError(t, os.Remove(filler))
 	require.NoError(t, a.Check(t.Context()))
+	require.NoError(t, a.Check(t.Context()))
+	require.NotEmpty(t, a.Warnings(), "the newest change was refused")
+	require.NoError(t, change())
 	require.NoError(t, a.Check(t.Context()))
 	require.Empty(t, a.Warnings())
 }

@@ -114,7 +114,7 @@ func (c *Documents) add(key string, d *Document) bool {
 		c.docs = make(map[string]*Document)
 	}
 	c.docs[key] = d
-	c.size += int64(cap(d.body) + len(d.gzipped))
+	c.size += int64(cap(d.body)+len(d.gzipped)) + documentSize
 	return true
 }
 
@@ -149,6 +149,9 @@ var writers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 // minGzip is the size in bytes from which compression pays.
 const minGzip = 512
 
+// documentSize is about what a document takes beside its bytes.
+const documentSize = 500
+
 // NewDocument prepares a response body. The body must not change afterwards.
 func NewDocument(contentType string, body []byte) *Document {
 	if len(body)+len(body)/4 < cap(body) { // it may be kept for long
@@ -159,8 +162,12 @@ func NewDocument(contentType string, body []byte) *Document {
 }
 
 func newDocument(contentType string, body, gzipped []byte, tag string) *Document {
-	return &Document{body, gzipped, tag, []string{contentType}, []string{`"` + tag + `"`}, []string{`"` + tag + `-gzip"`},
-		[]string{strconv.Itoa(len(body))}, []string{strconv.Itoa(len(gzipped))}}
+	d := &Document{body: body, gzipped: gzipped, tag: tag}
+	d.contentType, d.etag, d.length = []string{contentType}, []string{`"` + tag + `"`}, []string{strconv.Itoa(len(body))}
+	if gzipped != nil {
+		d.gzippedETag, d.gzippedLength = []string{`"` + tag + `-gzip"`}, []string{strconv.Itoa(len(gzipped))}
+	}
+	return d
 }
 
 // Verbatim prepares a response body that is sent as it is, never compressed, with an

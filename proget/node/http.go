@@ -51,26 +51,12 @@ func (n *Node) newHandler() (http.Handler, error) {
 		}
 		pages.ServeHTTP(w, r)
 	})
-	h := ignoreBadRange(n.metrics.instrument(n.expiring(mux)))
+	h := ignoreBadRange(n.metrics.instrument(mux))
 	if n.cfg.Tracing != nil {
 		h = otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
 			otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced))
 	}
 	return n.guarded(n.searcher.admit(h)), nil // outermost: what names a span asks the request which pattern matched
-}
-
-// expiring lets whoever changes something see it here, however old what is read may
-// be.
-func (n *Node) expiring(next http.Handler) http.Handler {
-	if n.cfg.Staleness == 0 {
-		return next
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !reads(r) {
-			defer n.tail.Expire()
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // mountFeeds mounts the feed types, some of which share their mounts.
@@ -204,24 +190,38 @@ func (h *rootHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// serve answers from what may be somewhat old, if that is allowed: at most by a
-// refusal that is given again from what is not.
+// serve answers from what may be somewhat old, if that is allowed. What is refused
+// then may have come to be meanwhile: it is looked at again if anything has.
 func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) error {
-	if n := h.node; reads(r) && n.cfg.Staleness > 0 && n.tail.SyncWithin(r.Context(), n.cfg.Staleness) == nil {
-		if err := h.serveFrom(w, r, false); !refused(err) {
+	n := h.node
+	if n.cfg.Staleness == 0 || !reads(r) {
+		return h.serveFrom(w, r, n.sync(w, r))
+	}
+	moved := n.tail.Changed()
+	stale := n.fails(w, r, n.tail.SyncWithin(r.Context(), n.cfg.Staleness))
+	err := h.serveFrom(w, r, stale)
+	if stale || !refused(err) {
+		return err
+	}
+	if stale = n.sync(w, r); !stale {
+		select {
+		case <-moved:
+		default:
 			return err
 		}
 	}
-	return h.serveFrom(w, r, h.node.sync(w, r))
+	return h.serveFrom(w, r, stale)
 }
 
 // reads reports whether a request changes nothing.
 func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
 // refused reports whether a request failed for want of something that may have come
-// to be meanwhile: a package, a user, a permission.
+// to be meanwhile: a package, a user, a permission. Wrong credentials are counted, so
+// they are not tried twice.
 func refused(err error) bool {
-	return errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrDenied) || errors.Is(err, proget.ErrUnauthenticated)
+	return errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrDenied) ||
+		errors.Is(err, proget.ErrUnauthenticated) && !errors.Is(err, auth.ErrCredentials)
 }
 
 func (h *feedHandler) serveFrom(w http.ResponseWriter, r *http.Request, stale bool) (err error) {
@@ -352,7 +352,12 @@ func (n *Node) guardSession(r *http.Request, id auth.Identity) error {
 // the database cannot be asked, what is in memory is served with a warning, as
 // RFC 7234 section 5.5.2 describes it.
 func (n *Node) sync(w http.ResponseWriter, r *http.Request) (stale bool) {
-	err := n.tail.Sync(r.Context())
+	return n.fails(w, r, n.tail.Sync(r.Context()))
+}
+
+// fails reports whether memory could not be brought up to date, and says so in the
+// answer.
+func (n *Node) fails(w http.ResponseWriter, r *http.Request, err error) (stale bool) {
 	if err == nil || r.Context().Err() != nil {
 		return false
 	}

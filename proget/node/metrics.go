@@ -95,7 +95,7 @@ func (m *metrics) instrument(mux http.Handler) http.Handler {
 		if r.Pattern != "" && r.Pattern != "/" { // only what the mux knows becomes a label
 			label = mount(r.URL.Path)
 		}
-		m.requests.WithLabelValues(label, method(r.Method), classes[rec.status/100%len(classes)]).Inc()
+		m.requests.WithLabelValues(label, method(r.Method), classes[min(rec.status/100, 5)]).Inc()
 		m.duration.WithLabelValues(label).Observe(time.Since(began).Seconds())
 	})
 }

@@ -95,7 +95,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	n.handler = handler
-	if err := n.registry.Check(ctx); err != nil {
+	if err := n.registry.Check(ctx); err != nil && !errors.Is(err, proget.ErrNoSpace) { // which does not keep it from serving
 		return nil, errors.Join(fmt.Errorf("announce the node: %w", err), n.Close())
 	}
 	return n, nil

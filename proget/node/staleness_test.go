@@ -24,6 +24,7 @@ func TestStaleness(t *testing.T) {
 		return text
 	}
 	publish(t, a, "Acme.Lib", "1.0.0")
+	require.Contains(t, versions(a, "acme.lib"), "1.0.0")
 	require.Contains(t, versions(b, "acme.lib"), "1.0.0")
 	publish(t, a, "Acme.Lib", "2.0.0")
 	require.Contains(t, versions(a, "acme.lib"), "2.0.0", "it was published here")
@@ -34,10 +35,6 @@ func TestStaleness(t *testing.T) {
 	publish(t, a, "Acme.New", "1.0.0")
 	require.Contains(t, versions(b, "acme.new"), "1.0.0", "what is not found is asked for")
 
-	publish(t, a, "Acme.Lib", "3.0.0")
-	publish(t, b, "Acme.Other", "1.0.0")
-	require.Contains(t, versions(b, "acme.lib"), "3.0.0", "something else was changed here")
-
 	use := func(key string) int {
 		resp, _ := ask(t, "GET", b+"/nuget/nuget/v3/index.json", nil, "X-NuGet-ApiKey", key)
 		return resp.StatusCode
@@ -45,4 +42,9 @@ func TestStaleness(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, use("unknown"))
 	key, _ := newKey(t, a, `{"type":"Feed","displayName":"build","packagePermissions":["view"]}`)
 	require.Equal(t, http.StatusOK, use(key), "who is refused is asked for")
+
+	for range 5 { // as many as may fail before others have to wait
+		resp, _ := ask(t, "GET", b+"/nuget/nuget/v3/index.json", nil, "Authorization", "Basic QWRtaW46d3Jvbmc=")
+		require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "counted once")
+	}
 }

@@ -45,7 +45,7 @@ type writer struct {
 	b          *bucket
 	ctx        context.Context // gocloud's contract: a canceled ctx aborts the write
 	name, temp string
-	folder     *os.Root // of the two; nil until it is needed
+	folder     *os.Root // of the two, while something is done there
 	f          *os.File
 	written    int64
 	err        error // of a write that failed, after which Close must not succeed
@@ -66,6 +66,7 @@ func (b *bucket) newWriter(ctx context.Context, key string) (*writer, error) {
 
 // create opens the temporary file, after making the folder if it is missing.
 func (w *writer) create() error {
+	defer w.leave() // the share may be mounted anew while the bytes come: the name is for where it is then
 	return w.do(w.ctx, func() error {
 		err := w.createIn()
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -102,8 +103,8 @@ func (w *writer) do(ctx context.Context, fn func() error) error {
 	})
 }
 
-// enter opens the folder, once for all that is done there: finding the way to it
-// takes as long as the rest.
+// enter opens the folder, for all that is done there one after the other: finding
+// the way to it takes as long as that.
 func (w *writer) enter() error {
 	if w.folder != nil {
 		return nil
@@ -116,7 +117,7 @@ func (w *writer) enter() error {
 
 func (w *writer) leave() {
 	if w.folder != nil {
-		w.folder.Close()
+		_ = w.folder.Close()
 		w.folder = nil
 	}
 }

@@ -35,6 +35,8 @@ type document struct {
 // errMalformed is why a document is refused that is not what clients send.
 var errMalformed = proget.Errorf(proget.ErrInvalid, "The body is not the JSON document that npm publishes with.")
 
+var errNoBase64 = proget.Errorf(proget.ErrInvalid, "The tarball in _attachments is not base64.")
+
 // errEnd is the end of the body, told from that of the tarball within it.
 var errEnd = errors.New("the body has ended")
 
@@ -88,7 +90,7 @@ func (d *document) Read(p []byte) (int, error) {
 	}
 	if err != nil && err != io.EOF {
 		if _, broken := errors.AsType[base64.CorruptInputError](err); broken {
-			err = proget.WrapError(proget.ErrInvalid, err, "The tarball in _attachments is not base64.")
+			err = errNoBase64
 		}
 		err = d.refuse(err)
 	}
@@ -322,8 +324,8 @@ func (d *document) value() (json.RawMessage, error) {
 }
 
 // A content reads the bytes that a JSON string has as base64. The string has no
-// escapes but the one of a slash, which some programs write, and no line ends, so
-// that, other than by base64.NewDecoder, it need not be searched for them.
+// escapes but the one of a slash, which some programs write. Nor has it line ends,
+// which JSON does not allow: base64.NewDecoder would search it for them.
 type content struct {
 	in      *bufio.Reader
 	ended   bool // by the closing quote
@@ -358,6 +360,18 @@ func (c *content) fill() error {
 	}
 	n, err := base64.StdEncoding.Decode(c.bytes[:], c.text[:have])
 	c.decoded = c.bytes[:n]
+	if err == nil && n < len(c.bytes) && !c.ended { // it was padded
+		return c.end()
+	}
+	return err
+}
+
+// end expects the closing quote.
+func (c *content) end() error {
+	n, err := c.take(c.text[:1])
+	if err == nil && n > 0 {
+		err = errNoBase64
+	}
 	return err
 }
 
@@ -382,7 +396,7 @@ func (c *content) take(p []byte) (int, error) {
 		return 0, err
 	}
 	if string(escape) != `\/` {
-		return 0, proget.Errorf(proget.ErrInvalid, "The tarball in _attachments is not base64.")
+		return 0, errNoBase64
 	}
 	_, _ = c.in.Discard(2) // it is buffered
 	p[0] = '/'
