@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	sqlite3 "modernc.org/sqlite"
@@ -33,8 +34,9 @@ import (
 //go:embed migrations/*.sql queries/*.sql
 var files embed.FS
 
-// readers is the number of connections that read.
-const readers = 8
+// readers is the number of connections that read. Each keeps pages of its own: more
+// than there are processors find less in them, and take more memory.
+var readers = max(4, runtime.GOMAXPROCS(0))
 
 // Open opens the database file at path, creating it if need be, readable for
 // this user alone. Its folder must be there: a missing one is more likely a

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -245,6 +246,7 @@ func serve(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // what loading the search index took is not needed again
 	err = serveNode(ctx, cfg, n, listener, signals)
 	return errors.Join(err, n.Close())
 }

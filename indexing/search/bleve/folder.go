@@ -196,15 +196,15 @@ func (x *Index) load(text bleve.Index) error {
 		}
 		positions[feed] = int64(binary.BigEndian.Uint64(value))
 	}
-	loaded := make(map[listing][]string)
+	loaded := make(map[int64]*[shelves][]string)
 	for _, segment := range s.Segments() {
 		if err := loadSegment(segment, loaded); err != nil {
 			return err
 		}
 	}
 	t := make(table)
-	for l, keys := range loaded {
-		t.load(l, keys)
+	for feed, keys := range loaded {
+		t.load(feed, keys)
 	}
 	x.replace(t, positions)
 	return nil
@@ -212,7 +212,7 @@ func (x *Index) load(text bleve.Index) error {
 
 // loadSegment adds the keys of a segment to the lists they belong to. A key is
 // one string in all of them.
-func loadSegment(s *scorch.SegmentSnapshot, into map[listing][]string) error {
+func loadSegment(s *scorch.SegmentSnapshot, into map[int64]*[shelves][]string) error {
 	dictionary, err := s.Segment().Dictionary(shelfField)
 	if err != nil {
 		return err
@@ -225,8 +225,11 @@ func loadSegment(s *scorch.SegmentSnapshot, into map[listing][]string) error {
 		}
 		feed, number, ok := parseID(term.Term)
 		n, err := strconv.Atoi(number)
-		if !ok || err != nil {
+		if !ok || err != nil || n < 0 || n >= shelves {
 			return fmt.Errorf("the term %q is damaged", term.Term)
+		}
+		if into[feed] == nil {
+			into[feed] = new([shelves][]string)
 		}
 		list, err := dictionary.PostingsList([]byte(term.Term), nil, nil)
 		if err != nil {
@@ -236,7 +239,6 @@ func loadSegment(s *scorch.SegmentSnapshot, into map[listing][]string) error {
 		if s.Deleted() != nil {
 			docs = roaring.AndNot(docs, s.Deleted())
 		}
-		l := listing{feed, n}
 		for each := docs.Iterator(); each.HasNext(); {
 			doc := each.Next()
 			if keys[doc] == "" {
@@ -248,7 +250,7 @@ func loadSegment(s *scorch.SegmentSnapshot, into map[listing][]string) error {
 					return fmt.Errorf("the document id %q is damaged", id)
 				}
 			}
-			into[l] = append(into[l], keys[doc])
+			into[feed][n] = append(into[feed][n], keys[doc])
 		}
 	}
 	return nil

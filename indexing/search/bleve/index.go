@@ -226,7 +226,7 @@ func (x *Index) write(text bleve.Index, feed int64, changes []search.Change, pos
 // early counts for nothing.
 func (x *Index) Reset(ctx context.Context, feed int64) error {
 	x.mu.RLock()
-	keys := x.table.all(feed)
+	keys := x.table.keys(feed)
 	_, known := x.positions[feed]
 	x.mu.RUnlock()
 	if !known {
@@ -256,7 +256,7 @@ func (x *Index) forget(text bleve.Index, feed int64) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.positions, feed)
-	x.table.forget(feed)
+	delete(x.table, feed)
 	x.announce()
 	return nil
 }

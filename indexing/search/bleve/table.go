@@ -9,14 +9,16 @@ import (
 	"github.com/proget-go/ha/indexing/search"
 )
 
-// A table has the keys of all packages in memory, in order, once for each shelf
-// they are on. Plain lists and prefixes come from it, some hundred times quicker
-// than from the text: a tree knows how many keys are before any of its own.
-type table map[listing]*keys
+// A table has the keys of all packages in memory, in order. Plain lists and prefixes
+// come from it, some hundred times quicker than from the text: a tree knows how many
+// keys are before any of its own. Most packages are on all shelves, so what is kept of
+// a shelf is what is not on it.
+type table map[int64]*shelved
 
-type listing struct {
-	feed  int64
-	shelf int
+// shelved are the packages of a feed.
+type shelved struct {
+	all    *keys
+	hidden [shelves]*keys // of all, what each shelf does not have
 }
 
 type keys = btree.BTreeG[string]
@@ -25,66 +27,98 @@ func newKeys() *keys {
 	return btree.NewBTreeGOptions(func(a, b string) bool { return a < b }, btree.Options{NoLocks: true})
 }
 
-func (t table) keys(l listing) *keys {
-	if t[l] == nil {
-		t[l] = newKeys()
+func (t table) feed(id int64) *shelved {
+	if t[id] == nil {
+		t[id] = &shelved{all: newKeys()}
+		for n := range shelves {
+			t[id].hidden[n] = newKeys()
+		}
 	}
-	return t[l]
+	return t[id]
 }
 
 // set enters a package anew; a nil document takes it out.
 func (t table) set(feed int64, key string, d *search.Document) {
+	f := t.feed(feed)
+	put(f.all, key, d != nil)
 	for n := range shelves {
-		switch l := (listing{feed, n}); {
-		case d != nil && d.Visible(n&1 != 0, n&2 != 0):
-			t.keys(l).Set(key)
-		case t[l] != nil:
-			t[l].Delete(key)
+		put(f.hidden[n], key, d != nil && !d.Visible(n&1 != 0, n&2 != 0))
+	}
+}
+
+func put(into *keys, key string, in bool) {
+	if in {
+		into.Set(key)
+	} else {
+		into.Delete(key)
+	}
+}
+
+// load enters the keys of a feed, which are given as each shelf has them, and sorts
+// them.
+func (t table) load(feed int64, on *[shelves][]string) {
+	f := t.feed(feed)
+	for _, list := range on {
+		sort.Strings(list)
+	}
+	for _, key := range on[allShelf] {
+		f.all.Load(key)
+		for n := range shelves {
+			if len(on[n]) > 0 && on[n][0] == key {
+				on[n] = on[n][1:]
+			} else {
+				f.hidden[n].Load(key)
+			}
 		}
 	}
 }
 
-// load enters keys, which it sorts, on one shelf.
-func (t table) load(l listing, loaded []string) {
-	sort.Strings(loaded)
-	into := t.keys(l)
-	for _, key := range loaded {
-		into.Load(key)
-	}
-}
-
-func (t table) forget(feed int64) {
-	for n := range shelves {
-		delete(t, listing{feed, n})
-	}
-}
-
-// all returns the keys of a feed.
-func (t table) all(feed int64) []string {
-	if list := t[listing{feed, allShelf}]; list != nil {
-		return list.Items()
+// keys returns those of a feed.
+func (t table) keys(feed int64) []string {
+	if f := t[feed]; f != nil {
+		return f.all.Items()
 	}
 	return nil
 }
 
 // page returns the part of a list that a query asks for.
-func (t table) page(q search.Query) search.Hits {
-	list := t[listing{q.FeedID, shelf(q.Prerelease, q.Old)}]
-	if list == nil {
+func (t table) page(q search.Query) (hits search.Hits) {
+	f := t[q.FeedID]
+	if f == nil {
 		return search.Hits{}
 	}
-	prefix := strings.ToLower(q.NamePrefix)
-	first, end := 0, list.Len()
-	if prefix != "" {
-		first = rank(list, func(key string) bool { return key >= prefix })
-		end = rank(list, func(key string) bool { return key >= prefix && !strings.HasPrefix(key, prefix) })
+	hidden, prefix := f.hidden[shelf(q.Prerelease, q.Old)], strings.ToLower(q.NamePrefix)
+	first, end := beginning(f.all, prefix)
+	firstHidden, endHidden := beginning(hidden, prefix)
+	hits.Total = end - first - (endHidden - firstHidden)
+	// at returns where the nth key is that is not hidden.
+	at := func(n int) int {
+		return first + sort.Search(end-first, func(i int) bool {
+			key, _ := f.all.GetAt(first + i)
+			return i+1-(rank(hidden, func(other string) bool { return other > key })-firstHidden) > n
+		})
 	}
-	hits := search.Hits{Total: end - first}
-	for i := first + q.Skip; i < min(first+q.Skip+q.Take, end); i++ {
-		key, _ := list.GetAt(i)
+	where := at(q.Skip)
+	for n := q.Skip; n < min(q.Skip+q.Take, hits.Total); n++ {
+		key, _ := f.all.GetAt(where)
+		if _, is := hidden.Get(key); is {
+			where = at(n)
+			key, _ = f.all.GetAt(where)
+		}
 		hits.Keys = append(hits.Keys, key)
+		where++
 	}
 	return hits
+}
+
+// beginning returns the numbers of the first key that begins with prefix and of the first
+// beyond those.
+func beginning(list *keys, prefix string) (first, end int) {
+	if prefix == "" {
+		return 0, list.Len()
+	}
+	return rank(list, func(key string) bool { return key >= prefix }),
+		rank(list, func(key string) bool { return key >= prefix && !strings.HasPrefix(key, prefix) })
 }
 
 // rank returns the number of keys before those that are beyond.
