@@ -126,8 +126,14 @@ func stop(b *testing.B, p *testenv.Process) {
 	require.Zero(b, p.Wait(b), p.Log())
 }
 
-// grow adds versions to the database of a server that does not run.
+// grow adds versions to the database of a server that does not run, and takes its
+// search index away, which the log tells nothing of them.
 func grow(b *testing.B, data string, versions int) {
+	indexes, err := filepath.Glob(filepath.Join(data, "node-*"))
+	require.NoError(b, err)
+	for _, index := range indexes {
+		require.NoError(b, os.RemoveAll(index))
+	}
 	pool, err := sql.Open("sqlite", filepath.Join(data, "proget.db"))
 	require.NoError(b, err)
 	defer pool.Close()
