@@ -28,7 +28,7 @@ var Broken = map[string][]Edit{
 	// Of each four files, one is lost if the process is killed within seconds, as
 	// where a disk's power is cut before it has written what it was given.
 	"acknowledged before it is on disk": {
-		{"storage/share/writer.go", "\treturn w.b.do(w.ctx, func(root *os.Root) error { return w.b.sync(root, filepath.Dir(w.name)) })\n",
+		{"storage/share/writer.go", "\treturn w.do(w.ctx, w.syncFolder)\n",
 			"\tunwritten(filepath.Join(w.b.dir, w.name))\n\treturn nil\n"},
 		{File: "storage/share/unwritten.go", New: `package share
 
