@@ -96,10 +96,10 @@ func (c *conn) Read(p []byte) (int, error) {
 		if n, err = c.serve(r, p, n, used); err != nil {
 			break
 		}
-		c.yield()
 		if n == 0 {
 			n, err = c.TCPConn.Read(p)
 		}
+		c.yield()
 	}
 	return n, err
 }
@@ -108,7 +108,8 @@ func (c *conn) Read(p []byte) (int, error) {
 // none on others.
 const turns = 16
 
-// yield lets other connections have their turn. A client that is as fast as this
+// yield lets other connections have their turn, once its next request is
+// here: before that it changes nothing. A client that is as fast as this
 // server would otherwise be served until the scheduler took note of it, 10 ms later.
 // Where there is no other, yielding costs as much as a quarter of an answer.
 func (c *conn) yield() {
