@@ -107,7 +107,9 @@ func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([
 func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq int64, err error) {
 	defer func() {
 		s.changes.Add(1)
-		s.full.Store(errors.Is(err, proget.ErrNoSpace))
+		if full := errors.Is(err, proget.ErrNoSpace); full || err == nil { // another failure does not tell
+			s.full.Store(full)
+		}
 	}()
 	attempts := 0
 	unknown, err := s.transact(ctx, s.changing, func(tx *Tx) error {
@@ -132,8 +134,8 @@ func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq
 // Changes counts the calls of Change that have come to their end, successful or not.
 func (s *Store) Changes() int64 { return s.changes.Load() }
 
-// Full reports whether the newest call of Change failed for lack of space in the
-// database.
+// Full reports whether a call of Change failed for lack of space in the database, and
+// none has succeeded since.
 func (s *Store) Full() bool { return s.full.Load() }
 
 // settle looks whether an operation that seems to have failed was committed by

@@ -36,8 +36,8 @@ func look(ctx context.Context, config *pgx.ConnConfig) (server, error) {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && classifyCode(e.Code) == driver.Other {
 		return server{}, nil
 	}
-	if patient.Err() != nil {
-		return server{}, fmt.Errorf("%w: %w", sqldriver.ErrBadConn, err) // it stands still
+	if err != nil && patient.Err() != nil {
+		err = fmt.Errorf("%w: %w", sqldriver.ErrBadConn, err) // it stands still
 	}
 	if err != nil {
 		return server{}, err

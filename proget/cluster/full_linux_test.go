@@ -46,6 +46,10 @@ func TestFullDatabase(t *testing.T) {
 	for range 3 {
 		require.ErrorIs(t, change(), proget.ErrNoSpace)
 	}
+	ch := &db.Change{FeedID: proget.SystemFeed, Kind: proget.SystemChanged, Operation: rand.Text()}
+	_, err = w.db.Change(t.Context(), ch, func(*db.Tx) error { return proget.Errorf(proget.ErrConflict, "It exists.") })
+	require.ErrorIs(t, err, proget.ErrConflict)
+	require.True(t, w.db.Full(), "what fails for another reason does not tell")
 
 	require.NoError(t, os.Remove(filler))
 	require.NoError(t, a.Check(t.Context()))

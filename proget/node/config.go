@@ -77,8 +77,8 @@ type Config struct {
 	// or a permission taken away may go unnoticed for as long by a client that reads
 	// from another node than it was changed on. A refusal, as of what is not found,
 	// is always as new as the request, and so is everything that changes something;
-	// a list is not, nor that it is empty, nor that a password is wrong. A node with a search index asks a few times a
-	// second for that, so longer times change little.
+	// a list is not, nor that it is empty, nor that a password is wrong. A node with a
+	// search index asks a few times a second for that, so longer times change little.
 	Staleness time.Duration
 
 	MaxUpload     int64         // bytes of a package file; default 10 GiB

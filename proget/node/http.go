@@ -198,7 +198,7 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) error {
 		return h.serveFrom(w, r, n.sync(w, r))
 	}
 	moved := n.tail.Changed()
-	stale := n.fails(w, r, n.tail.SyncWithin(r.Context(), n.cfg.Staleness))
+	stale := n.outdated(w, r, n.tail.SyncWithin(r.Context(), n.cfg.Staleness))
 	err := h.serveFrom(w, r, stale)
 	if stale || !refused(err) {
 		return err
@@ -352,12 +352,12 @@ func (n *Node) guardSession(r *http.Request, id auth.Identity) error {
 // the database cannot be asked, what is in memory is served with a warning, as
 // RFC 7234 section 5.5.2 describes it.
 func (n *Node) sync(w http.ResponseWriter, r *http.Request) (stale bool) {
-	return n.fails(w, r, n.tail.Sync(r.Context()))
+	return n.outdated(w, r, n.tail.Sync(r.Context()))
 }
 
-// fails reports whether memory could not be brought up to date, and says so in the
-// answer.
-func (n *Node) fails(w http.ResponseWriter, r *http.Request, err error) (stale bool) {
+// outdated reports, by the error of a question, whether memory could not be brought up
+// to date, and says so in the answer.
+func (n *Node) outdated(w http.ResponseWriter, r *http.Request, err error) (stale bool) {
 	if err == nil || r.Context().Err() != nil {
 		return false
 	}

@@ -41,7 +41,7 @@ func TestStaleness(t *testing.T) {
 	}
 	require.Equal(t, http.StatusUnauthorized, use("unknown"))
 	key, _ := newKey(t, a, `{"type":"Feed","displayName":"build","packagePermissions":["view"]}`)
-	require.Equal(t, http.StatusOK, use(key), "who is refused is asked for")
+	require.Equal(t, http.StatusOK, use(key), "a key that memory does not have is asked for")
 
 	for range 5 { // as many as may fail before others have to wait
 		resp, _ := ask(t, "GET", b+"/nuget/nuget/v3/index.json", nil, "Authorization", "Basic QWRtaW46d3Jvbmc=")
