@@ -35,6 +35,35 @@ func (s *Store) CreatePartial(ctx context.Context, p *Partial) error {
 	})
 }
 
+// BeginPartial is CreatePartial of an upload that begins with its first part, at 0,
+// whose sums p has. It returns proget.ErrStale if there is an upload of this key. It
+// may be repeated.
+func (s *Store) BeginPartial(ctx context.Context, p *Partial, part Part) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		if tx.attempt > 1 {
+			switch err := tx.findPartial(ctx, &Partial{Key: p.Key}); {
+			case err == nil:
+				return tx.begun(ctx, p.Key, part)
+			case !errors.Is(err, proget.ErrNotFound):
+				return err
+			}
+		}
+		if err := tx.insertUpload(ctx, p, part.Blob.Size); err != nil {
+			return err
+		}
+		return tx.insertPart(ctx, p.Key, part)
+	})
+}
+
+// begun tells an earlier attempt's upload from another's.
+func (tx *Tx) begun(ctx context.Context, key string, part Part) error {
+	known, err := tx.hasPart(ctx, key, part)
+	if err == nil && !known {
+		err = proget.Errorf(proget.ErrStale, "the upload has begun")
+	}
+	return err
+}
+
 // HoldBlob keeps the blob of p's size and a digest as if it were an upload of one
 // part, for as long as uploads are kept. It returns proget.ErrNotFound if p's
 // storage has none. It may be repeated.
@@ -57,7 +86,7 @@ func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 			err = none
 		}
 		if err == nil {
-			err = tx.beginHold(ctx, p)
+			err = tx.insertUpload(ctx, p, p.Size)
 		}
 		if err != nil {
 			return err
@@ -67,11 +96,11 @@ func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 	})
 }
 
-// beginHold begins an upload that is to have one part.
-func (tx *Tx) beginHold(ctx context.Context, p *Partial) error {
-	_, err := tx.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", p.Size), arg("sums", ""), arg("owner", p.Owner))
+// insertUpload begins an upload that is to have one part of that size.
+func (tx *Tx) insertUpload(ctx context.Context, p *Partial, size int64) error {
+	_, err := tx.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", size), arg("sums", p.Sums), arg("owner", p.Owner))
 	if err != nil && tx.classify(err) == driver.Unique {
-		return ErrTryAgain // another has just begun to hold it
+		return ErrTryAgain // another has just begun it
 	}
 	return err
 }
@@ -278,7 +307,7 @@ func (s *Store) KeepPartial(ctx context.Context, key string, f *proget.File, fre
 		if err := tx.forgetPartial(ctx, key); err != nil || known[1] {
 			return err
 		}
-		if err := tx.beginHold(ctx, p); err != nil {
+		if err := tx.insertUpload(ctx, p, p.Size); err != nil {
 			return err
 		}
 		return tx.addPart(ctx, p.Key, Part{Blob: BlobRow{StorageID: f.StorageID, StorageKey: f.StorageKey}})
@@ -289,35 +318,39 @@ func (s *Store) KeepPartial(ctx context.Context, key string, f *proget.File, fre
 // there. It is asked after the upload was found to be gone, by a statement of its own:
 // one that waited for the earlier attempt to end may not see what that has done.
 func (c *conn) keptBefore(ctx context.Context, f *proget.File, fresh bool) error {
-	var rows int64
-	err := c.one(ctx, "CountObject", []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey)}, &rows)
-	if err == nil && (!fresh || rows == 0) {
+	kept, err := c.kept(ctx, f)
+	if err == nil && (!fresh || !kept) {
 		err = noPartial()
 	}
 	return err
 }
 
-// KeepWhole is KeepPartial of an upload of which nothing has arrived before f, whose
-// object has no row yet: most come that way. It returns proget.ErrStale if something
-// has arrived.
-func (s *Store) KeepWhole(ctx context.Context, key string, f *proget.File, p *Partial) error {
-	args := append(digestArgs(f), arg("upload_key", key), arg("size", f.Size), arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey),
+// kept reports whether a file is a blob in the object that it names, which garbage
+// collection may have entered as one to be deleted.
+func (c *conn) kept(ctx context.Context, f *proget.File) (bool, error) {
+	var rows int64
+	err := c.one(ctx, "CountKept", []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey), arg("sha256", f.Digests[proget.SHA256])}, &rows)
+	return rows > 0, err
+}
+
+// KeepWhole enters f, whose object has no row yet, as a blob, and holds that as p unless
+// p is held already: what is uploaded at once needs no upload of its own. It may be
+// repeated.
+func (s *Store) KeepWhole(ctx context.Context, f *proget.File, p *Partial) error {
+	args := append(digestArgs(f), arg("size", f.Size), arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey),
 		arg("name", p.Key), arg("owner", p.Owner))
 	return s.atomically(ctx, "KeepWhole", func(c *conn) error {
-		var kept int64
-		err := c.one(ctx, "KeepWhole", args, &kept)
+		var made int64
+		err := c.one(ctx, "KeepWhole", args, &made)
 		if err != nil && s.drv.Classify(err) == driver.Unique {
 			return ErrTryAgain // another has just begun to hold it
 		}
-		if err != nil || kept > 0 {
+		if err != nil || made > 0 {
 			return err
 		}
-		err = c.findPartial(ctx, &Partial{Key: key})
-		if errors.Is(err, proget.ErrNotFound) {
-			return c.keptBefore(ctx, f, true)
-		}
-		if err == nil {
-			err = proget.Errorf(proget.ErrStale, "something has arrived of the upload")
+		kept, err := c.kept(ctx, f) // by an earlier attempt, whose work the statement may not have seen
+		if err == nil && !kept {
+			err = proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded in time. Send it again.")
 		}
 		return err
 	})

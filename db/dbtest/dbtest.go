@@ -41,6 +41,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"MarkWaits":      testMarkWaits,
 		"Storages":       testStorages,
 		"Partials":       testPartials,
+		"Begin":          testBegin,
 		"KeepWhole":      testKeepWhole,
 		"KeepTwice":      testKeepTwice,
 		"Hold":           testHold,

@@ -55,8 +55,8 @@ ORDER BY blob_id;
 INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched)
 VALUES (@sha256, @size, @storage_id, @storage_key, @now, @now);
 
--- name: CountObject
-SELECT COUNT(*) FROM blob WHERE storage_id = @storage_id AND storage_key = @storage_key;
+-- name: CountKept
+SELECT COUNT(*) FROM blob WHERE storage_id = @storage_id AND storage_key = @storage_key AND sha256 = @sha256 AND marked IS NULL;
 
 -- name: LastFile
 SELECT COALESCE(MAX(file_id), 0) FROM package_file;

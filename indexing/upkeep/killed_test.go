@@ -60,7 +60,7 @@ var operations = map[string]func(ctx context.Context, in *installation) error{
 		return err
 	},
 	"push in chunks": func(ctx context.Context, in *installation) error {
-		u := upload.New(in.db, in.stores, &upload.Options{Logger: dark})
+		u := upload.New(in.db, in.stores, nil, &upload.Options{Logger: dark})
 		r := feed.UploadRef{Feed: in.feed, ID: "one"}
 		if err := u.Begin(ctx, r, ann); err != nil && !errors.Is(err, proget.ErrConflict) {
 			return err

@@ -127,6 +127,11 @@ type Uploads interface {
 	// name.
 	Begin(ctx context.Context, r UploadRef, by proget.Principal, algorithms ...proget.Algorithm) error
 
+	// Offer returns what, as UploadRef.Offer, lets an upload begin with its first
+	// bytes, at any server: nothing is written before. It is good for a day, and
+	// used up by nothing. by and algorithms are those of Begin.
+	Offer(r UploadRef, by proget.Principal, algorithms ...proget.Algorithm) (string, error)
+
 	// Size returns how many bytes have arrived in order, or proget.ErrNotFound.
 	Size(ctx context.Context, r UploadRef) (int64, error)
 
@@ -172,6 +177,7 @@ type UploadRef struct {
 	Feed  *proget.Feed
 	Scope string // the feed type's own, such as a repository's name
 	ID    string
+	Offer string // by which it may begin, or empty
 }
 
 // ErrFinished is the cause of a refused chunk for an upload that is finished.

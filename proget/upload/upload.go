@@ -28,6 +28,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/storage"
 )
@@ -37,6 +38,7 @@ import (
 type Uploads struct {
 	db    *db.Store
 	blobs *storage.Set
+	keys  *auth.Keyring
 	opts  Options
 }
 
@@ -46,9 +48,9 @@ type Options struct {
 	Logger  *slog.Logger // default: slog.Default()
 }
 
-// New returns the uploads of an installation.
-func New(store *db.Store, blobs *storage.Set, opts *Options) *Uploads {
-	u := &Uploads{db: store, blobs: blobs}
+// New returns the uploads of an installation, whose keys seal what is offered.
+func New(store *db.Store, blobs *storage.Set, keys *auth.Keyring, opts *Options) *Uploads {
+	u := &Uploads{db: store, blobs: blobs, keys: keys}
 	if opts != nil {
 		u.opts = *opts
 	}
@@ -72,24 +74,66 @@ func key(r feed.UploadRef) string {
 // beside SHA-256, if it comes in order. It returns proget.ErrConflict if there is
 // one of this name.
 func (u *Uploads) Begin(ctx context.Context, r feed.UploadRef, by proget.Principal, algorithms ...proget.Algorithm) error {
-	sums := storage.Sums{}
-	for _, a := range algorithms {
-		sums[a] = nil
-	}
-	text, err := json.Marshal(sums)
+	p, err := empty(r, by.String(), algorithms)
 	if err != nil {
 		return err
 	}
-	err = u.db.CreatePartial(ctx, &db.Partial{Key: key(r), StorageID: r.Feed.StorageID, Sums: string(text), Owner: by.String()})
+	err = u.db.CreatePartial(ctx, p)
 	if errors.Is(err, proget.ErrConflict) {
 		err = proget.WrapError(proget.ErrConflict, err, "There is an upload %.60q already.", r.ID)
 	}
 	return err
 }
 
+// empty returns an upload of which nothing has arrived.
+func empty(r feed.UploadRef, by string, algorithms []proget.Algorithm) (*db.Partial, error) {
+	sums := storage.Sums{}
+	for _, a := range algorithms {
+		sums[a] = nil
+	}
+	text, err := json.Marshal(sums)
+	return &db.Partial{Key: key(r), StorageID: r.Feed.StorageID, Sums: string(text), Owner: by}, err
+}
+
+// An offer is what Offer seals.
+type offer struct {
+	By         string             `json:"by"`
+	Made       int64              `json:"made"` // seconds since 1970
+	Algorithms []proget.Algorithm `json:"algorithms,omitempty"`
+}
+
+// offered is how long an offer is good for.
+const offered = 24 * time.Hour
+
+// Offer returns what, as feed.UploadRef.Offer, lets an upload begin with its first
+// bytes, at any server: nothing is written before.
+func (u *Uploads) Offer(r feed.UploadRef, by proget.Principal, algorithms ...proget.Algorithm) (string, error) {
+	text, err := json.Marshal(offer{by.String(), time.Now().Unix(), algorithms})
+	if err != nil {
+		return "", err
+	}
+	return u.keys.Seal("upload "+key(r), text), nil
+}
+
+// find returns an upload, and whether it has begun or is only offered, or
+// proget.ErrNotFound.
+func (u *Uploads) find(ctx context.Context, r feed.UploadRef) (p *db.Partial, begun bool, err error) {
+	p, err = u.db.FindPartial(ctx, key(r))
+	if !errors.Is(err, proget.ErrNotFound) || r.Offer == "" {
+		return p, true, err
+	}
+	text, sealed := u.keys.Open("upload "+key(r), r.Offer)
+	var o offer
+	if sealed != nil || json.Unmarshal(text, &o) != nil || time.Since(time.Unix(o.Made, 0)) > offered {
+		return nil, false, err
+	}
+	p, err = empty(r, o.By, o.Algorithms)
+	return p, false, err
+}
+
 // Size returns how many bytes have arrived in order, or proget.ErrNotFound.
 func (u *Uploads) Size(ctx context.Context, r feed.UploadRef) (int64, error) {
-	p, err := u.db.FindPartial(ctx, key(r))
+	p, _, err := u.find(ctx, r)
 	if err != nil {
 		return 0, err
 	}
@@ -100,54 +144,59 @@ func (u *Uploads) Size(ctx context.Context, r feed.UploadRef) (int64, error) {
 // returns how many bytes have arrived with it. A chunk that breaks off leaves nothing: the client asks for
 // the size and sends it again. feed.OffsetError says that another chunk is due.
 func (u *Uploads) Append(ctx context.Context, r feed.UploadRef, offset int64, body io.Reader) (size int64, err error) {
-	p, err := u.db.FindPartial(ctx, key(r))
+	p, begun, err := u.find(ctx, r)
 	if err != nil {
 		return 0, err
 	}
-	return u.append(ctx, p, offset, body)
+	return u.append(ctx, p, begun, offset, body)
 }
 
-func (u *Uploads) append(ctx context.Context, p *db.Partial, offset int64, body io.Reader) (size int64, err error) {
-	blobs, blob, err := u.putChunk(ctx, p, offset, body, nil)
-	if err != nil || blob.Size == 0 { // some clients send an empty chunk at the end
-		return p.Size, err
-	}
-	text, err := json.Marshal(blob.Sums)
+func (u *Uploads) append(ctx context.Context, p *db.Partial, begun bool, offset int64, body io.Reader) (size int64, err error) {
+	o, err := u.putChunk(ctx, p, offset, body, nil)
 	if err != nil {
 		return p.Size, err
 	}
-	err = u.db.AppendPart(ctx, p.Key, part(p, p.Size, blob), string(text))
+	if o.Size == 0 { // some clients send an empty chunk at the end
+		return p.Size, o.in.Delete(ctx, o.Key)
+	}
+	text, err := json.Marshal(o.Sums)
+	if err != nil {
+		return p.Size, err
+	}
+	err = o.record(ctx, func() error {
+		if begun {
+			return u.db.AppendPart(ctx, p.Key, o.part(p.Size), string(text))
+		}
+		first := *p
+		first.Sums = string(text)
+		return u.db.BeginPartial(ctx, &first, o.part(0))
+	})
 	if errors.Is(err, proget.ErrStale) {
-		u.discard(ctx, blobs, blob.Key)
 		return u.overtaken(ctx, p)
 	}
-	return p.Size + blob.Size, u.recorded(ctx, blobs, blob.Key, err)
+	return p.Size + o.Size, err
 }
 
 // putChunk stores the chunk of an upload that begins at offset, or at -1 for the
-// next, unless it is empty. Digests of the algorithms beside are wanted, too.
-func (u *Uploads) putChunk(ctx context.Context, p *db.Partial, offset int64, body io.Reader, beside proget.Digests) (*storage.Store, storage.Blob, error) {
+// next. Digests of the algorithms beside are wanted, too.
+func (u *Uploads) putChunk(ctx context.Context, p *db.Partial, offset int64, body io.Reader, beside proget.Digests) (*object, error) {
 	if _, done := finished(p); done {
-		return nil, storage.Blob{}, proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload was finished already: it takes no more.")
+		return nil, proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload was finished already: it takes no more.")
 	}
 	if offset != -1 && offset != p.Size {
-		return nil, storage.Blob{}, &feed.OffsetError{Size: p.Size}
+		return nil, &feed.OffsetError{Size: p.Size}
 	}
 	sums, err := readSums(p)
 	if err != nil {
-		return nil, storage.Blob{}, err
+		return nil, err
 	}
 	algorithms := slices.Concat(slices.Collect(maps.Keys(sums)), slices.Collect(maps.Keys(beside)))
-	blobs, blob, err := u.put(ctx, p, body, &storage.PutOptions{Algorithms: algorithms, After: sums, MaxSize: max(u.opts.MaxSize-p.Size, 1)})
-	switch {
-	case err != nil:
-	case p.Size+blob.Size > u.opts.MaxSize: // 0 would have been no limit
-		u.discard(ctx, blobs, blob.Key)
+	o, err := u.put(ctx, p, body, &storage.PutOptions{Algorithms: algorithms, After: sums, MaxSize: max(u.opts.MaxSize-p.Size, 1)})
+	if err == nil && p.Size+o.Size > u.opts.MaxSize { // 0 would have been no limit
+		o.discard(ctx)
 		err = tooLarge(nil)
-	case blob.Size == 0:
-		err = blobs.Delete(ctx, blob.Key)
 	}
-	return blobs, blob, err
+	return o, err
 }
 
 // overtaken tells the client whose chunk another was faster than.
@@ -170,30 +219,26 @@ func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size in
 	if err != nil {
 		return err
 	}
-	blobs, blob, err := u.put(ctx, p, body, &storage.PutOptions{MaxSize: size})
+	o, err := u.put(ctx, p, body, &storage.PutOptions{MaxSize: size})
 	if err != nil {
 		return err
 	}
-	if blob.Size != size {
-		u.discard(ctx, blobs, blob.Key)
-		return proget.Errorf(proget.ErrInvalid, "The part has %d bytes instead of %d.", blob.Size, size)
+	if o.Size != size {
+		o.discard(ctx)
+		return proget.Errorf(proget.ErrInvalid, "The part has %d bytes instead of %d.", o.Size, size)
 	}
-	err = u.db.PutPart(ctx, p.Key, part(p, offset, blob))
+	err = o.record(ctx, func() error { return u.db.PutPart(ctx, p.Key, o.part(offset)) })
 	if errors.Is(err, proget.ErrConflict) { // it came before, and its answer was lost
-		u.discard(ctx, blobs, blob.Key)
+		o.discard(ctx)
 		return nil
 	}
-	return u.recorded(ctx, blobs, blob.Key, err)
+	return err
 }
 
-func part(p *db.Partial, offset int64, b storage.Blob) db.Part {
-	return db.Part{Offset: offset, Blob: db.BlobRow{Size: b.Size, StorageID: p.StorageID, StorageKey: b.Key}}
-}
-
-func (u *Uploads) put(ctx context.Context, p *db.Partial, body io.Reader, opts *storage.PutOptions) (*storage.Store, storage.Blob, error) {
+func (u *Uploads) put(ctx context.Context, p *db.Partial, body io.Reader, opts *storage.PutOptions) (*object, error) {
 	blobs, err := u.blobs.Store(ctx, p.StorageID)
 	if err != nil {
-		return nil, storage.Blob{}, err
+		return nil, err
 	}
 	blob, err := blobs.Put(ctx, body, opts)
 	switch {
@@ -202,27 +247,57 @@ func (u *Uploads) put(ctx context.Context, p *db.Partial, body io.Reader, opts *
 	case errors.As(err, new(*storage.SourceError)):
 		err = proget.WrapError(proget.ErrInvalid, err, "The upload ended before this part of it was complete: send the part again.")
 	}
-	return blobs, blob, err
+	return u.object(blobs, p, blob), err
 }
 
 func tooLarge(err error) error {
 	return proget.WrapError(proget.ErrTooLarge, err, "The upload is larger than it may be, or than was announced.")
 }
 
-// recorded removes a part's object if it was not recorded for certain to be
-// refused. What stays is nobody's, and swept.
-func (u *Uploads) recorded(ctx context.Context, blobs *storage.Store, key string, err error) error {
-	if errors.Is(err, proget.ErrInvalid) || errors.Is(err, proget.ErrNotFound) {
-		u.discard(ctx, blobs, key)
+// An object is stored, and about to be recorded.
+type object struct {
+	storage.Blob
+	in        *storage.Store
+	storageID int64
+	stored    time.Time
+	known     bool // a row names it already
+	log       *slog.Logger
+}
+
+func (u *Uploads) object(in *storage.Store, p *db.Partial, b storage.Blob) *object {
+	return &object{Blob: b, in: in, storageID: p.StorageID, stored: time.Now(), log: u.opts.Logger}
+}
+
+// part is the object as the part that begins at offset.
+func (o *object) part(offset int64) db.Part {
+	return db.Part{Offset: offset, Blob: db.BlobRow{Size: o.Size, StorageID: o.storageID, StorageKey: o.Key}}
+}
+
+func (o *object) file() *proget.File {
+	return &proget.File{Size: o.Size, Digests: o.Digests, StorageID: o.storageID, StorageKey: o.Key}
+}
+
+// record has fn record what became of the object, and removes it if that was refused
+// for certain. What stays is nobody's, and swept.
+func (o *object) record(ctx context.Context, fn func() error) error {
+	if !o.known && time.Since(o.stored) > db.RecordWithin { // the process stood still: the object may be gone
+		return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
+	}
+	err := fn()
+	if errors.Is(err, proget.ErrInvalid) || errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrStale) {
+		o.discard(ctx)
 	}
 	return err
 }
 
-func (u *Uploads) discard(ctx context.Context, blobs *storage.Store, key string) {
+func (o *object) discard(ctx context.Context) {
+	if o.known {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := blobs.Delete(ctx, key); err != nil {
-		u.opts.Logger.WarnContext(ctx, "a part of an upload that was refused could not be removed; it is left to garbage collection", "key", key, "error", err)
+	if err := o.in.Delete(ctx, o.Key); err != nil {
+		o.log.WarnContext(ctx, "a part of an upload that was refused could not be removed; it is left to garbage collection", "key", o.Key, "error", err)
 	}
 }
 
@@ -237,76 +312,67 @@ func (u *Uploads) Cancel(ctx context.Context, r feed.UploadRef) error {
 // size -1 for nothing; if one differs, or a part is missing, Finish returns
 // proget.ErrInvalid and the upload goes on.
 func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want proget.Digests) (storage.Blob, error) {
-	return u.finish(ctx, r, size, want, u.end)
+	return u.finish(ctx, r, size, want, func(p *db.Partial, o *object) error { return u.end(ctx, p, o) })
 }
 
 // Keep ends an upload and holds what was uploaded under the name as, in one commit:
 // the upload is gone then. last, if it is not nil, is the chunk that begins at offset,
-// and taken before as Append does; what comes as one such chunk costs the least. want
-// is what the client claims; if it differs, or a part is missing, Keep returns
-// proget.ErrInvalid and the upload goes on, without a chunk that was the only one.
+// and taken before as Append does; what was offered and comes as one such chunk costs
+// the least. want is what the client claims; if it differs, or a part is missing, Keep
+// returns proget.ErrInvalid and the upload goes on, without a chunk that was the only
+// one.
 func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Principal, want proget.Digests, offset int64, last io.Reader) error {
 	held := &db.Partial{Key: key(as), Owner: by.String()}
+	p, begun, err := u.find(ctx, r)
+	if err != nil {
+		return err
+	}
+	if !begun {
+		return u.keepWhole(ctx, p, held, want, offset, last)
+	}
 	if last != nil {
-		if kept, err := u.keepLast(ctx, key(r), held, want, offset, last); kept || err != nil {
+		_, err := u.append(ctx, p, begun, offset, last)
+		if err != nil && !errors.Is(err, feed.ErrFinished) { // it came before, and its answer was lost
 			return err
 		}
 	}
-	_, err := u.finish(ctx, r, -1, want, func(ctx context.Context, p *db.Partial, f *proget.File, fresh bool) error {
-		held.StorageID, held.Size = f.StorageID, f.Size
-		return u.db.KeepPartial(ctx, p.Key, f, fresh, held)
+	_, err = u.finish(ctx, r, -1, want, func(p *db.Partial, o *object) error {
+		held.StorageID, held.Size = o.storageID, o.Size
+		return u.db.KeepPartial(ctx, p.Key, o.file(), !o.known, held)
 	})
 	return err
 }
 
-// keepLast takes the last chunk of an upload, and keeps that if it is the only one.
-func (u *Uploads) keepLast(ctx context.Context, key string, held *db.Partial, want proget.Digests, offset int64, body io.Reader) (kept bool, err error) {
-	p, err := u.db.FindPartial(ctx, key)
-	if err != nil {
-		return false, err
-	}
-	if p.Size == 0 {
-		return u.keepWhole(ctx, p, held, want, offset, body)
-	}
-	_, err = u.append(ctx, p, offset, body)
-	if errors.Is(err, feed.ErrFinished) { // it came before, and its answer was lost
-		err = nil
-	}
-	return false, err
-}
-
-// keepWhole keeps an upload that comes as one chunk, unless that is empty.
-func (u *Uploads) keepWhole(ctx context.Context, p, held *db.Partial, want proget.Digests, offset int64, body io.Reader) (kept bool, err error) {
+// keepWhole keeps an upload that comes as one chunk.
+func (u *Uploads) keepWhole(ctx context.Context, p, held *db.Partial, want proget.Digests, offset int64, body io.Reader) error {
 	for algorithm := range want {
 		if _, err := algorithm.New(); err != nil {
-			return false, unknownAlgorithm(algorithm, err)
+			return unknownAlgorithm(algorithm, err)
 		}
 	}
-	blobs, blob, err := u.putChunk(ctx, p, offset, body, want)
-	if err != nil || blob.Size == 0 {
-		return false, err
+	if body == nil {
+		body = strings.NewReader("")
 	}
-	if err := compare(blob.Digests, want); err != nil {
-		u.discard(ctx, blobs, blob.Key)
-		return false, err
+	o, err := u.putChunk(ctx, p, offset, body, want)
+	if err != nil {
+		return err
 	}
-	err = u.db.KeepWhole(ctx, p.Key, &proget.File{Size: blob.Size, Digests: blob.Digests, StorageID: p.StorageID, StorageKey: blob.Key}, held)
-	if errors.Is(err, proget.ErrStale) {
-		u.discard(ctx, blobs, blob.Key)
-		_, err = u.overtaken(ctx, p)
-		return false, err
+	if err = compare(o.Digests, want); err != nil && o.Size == 0 { // the whole may have come before, and its answer was lost
+		err = proget.WrapError(proget.ErrNotFound, err, "Nothing has arrived of the upload: send the file's bytes.")
 	}
-	return true, u.recorded(ctx, blobs, blob.Key, err)
+	if err != nil {
+		o.discard(ctx)
+		return err
+	}
+	return o.record(ctx, func() error { return u.db.KeepWhole(ctx, o.file(), held) })
 }
 
 func unknownAlgorithm(a proget.Algorithm, err error) error {
 	return proget.WrapError(proget.ErrInvalid, err, "The digest algorithm %.40q is not known here.", a)
 }
 
-// finish ends an upload; record records what it makes of it, in an object that has
-// no row yet if it is fresh.
-func (u *Uploads) finish(ctx context.Context, r feed.UploadRef, size int64, want proget.Digests,
-	record func(ctx context.Context, p *db.Partial, f *proget.File, fresh bool) error) (storage.Blob, error) {
+// finish ends an upload; record records what it makes of it.
+func (u *Uploads) finish(ctx context.Context, r feed.UploadRef, size int64, want proget.Digests, record func(p *db.Partial, o *object) error) (storage.Blob, error) {
 	p, parts, err := u.db.LoadPartial(ctx, key(r))
 	if err != nil {
 		return storage.Blob{}, err
@@ -322,32 +388,31 @@ func (u *Uploads) finish(ctx context.Context, r feed.UploadRef, size int64, want
 	if err != nil {
 		return storage.Blob{}, err
 	}
-	blob, fresh, err := u.join(ctx, blobs, p, parts, total)
+	o, err := u.join(ctx, blobs, p, parts, total)
 	if err != nil {
 		return storage.Blob{}, err
 	}
-	if err = u.complete(ctx, blobs, parts, blob.Digests, want); err == nil {
-		err = compare(blob.Digests, want)
-	}
-	if err == nil {
-		err = record(ctx, p, &proget.File{Size: blob.Size, Digests: blob.Digests, StorageID: p.StorageID, StorageKey: blob.Key}, fresh)
-	}
-	if err != nil && fresh {
-		err = u.recorded(ctx, blobs, blob.Key, err)
-	}
-	return blob, err
+	return o.Blob, o.record(ctx, func() error {
+		if err := u.complete(ctx, blobs, parts, o.Digests, want); err != nil {
+			return err
+		}
+		if err := compare(o.Digests, want); err != nil {
+			return err
+		}
+		return record(p, o)
+	})
 }
 
 // end records that an upload is finished.
-func (u *Uploads) end(ctx context.Context, p *db.Partial, f *proget.File, fresh bool) error {
+func (u *Uploads) end(ctx context.Context, p *db.Partial, o *object) error {
 	if _, done := finished(p); done {
 		return nil
 	}
-	text, err := json.Marshal(f.Digests)
+	text, err := json.Marshal(o.Digests)
 	if err != nil {
 		return err
 	}
-	return u.db.FinishPartial(ctx, p.Key, f, fresh, finishedMark+string(text))
+	return u.db.FinishPartial(ctx, p.Key, o.file(), !o.known, finishedMark+string(text))
 }
 
 // finishedMark begins the sums of an upload that is finished. Its digests follow.
@@ -402,59 +467,56 @@ func compare(have, want proget.Digests) error {
 	return nil
 }
 
-// join returns the object that holds all parts: the only one, or a fresh one.
-func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial, parts []db.Part, size int64) (b storage.Blob, fresh bool, err error) {
+// join returns the object that holds all parts: the only one, or another.
+func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial, parts []db.Part, size int64) (*object, error) {
+	only := func(digests proget.Digests) *object {
+		o := u.object(blobs, p, storage.Blob{Key: parts[0].Blob.StorageKey, Size: size, Digests: digests})
+		o.known = true
+		return o
+	}
 	if digests, done := finished(p); done && len(parts) == 1 {
-		return storage.Blob{Key: parts[0].Blob.StorageKey, Size: size, Digests: digests}, false, nil
+		return only(digests), nil
 	}
-	if len(parts) == 1 && p.Size == size { // it came in order: its digests are known
-		digests, err := u.digests(p)
-		return storage.Blob{Key: parts[0].Blob.StorageKey, Size: size, Digests: digests}, false, err
-	}
-	if len(parts) > 1 && p.Size == size { // so do they now
-		if b, err = u.compose(ctx, blobs, p, parts); !errors.Is(err, storage.ErrUnsupported) {
-			return b, err == nil, err
-		}
-	}
-	sums, err := readSums(p)
-	if err != nil {
-		return b, false, err
-	}
-	b, err = blobs.Put(ctx, &joined{ctx: ctx, blobs: blobs, parts: parts}, &storage.PutOptions{Algorithms: slices.Collect(maps.Keys(sums)), Size: size})
-	if err != nil {
-		return b, false, fmt.Errorf("join the parts of an upload: %w", err)
-	}
-	if p.Size != size || size == 0 { // what came in any order has no digests yet
-		return b, true, nil
-	}
-	digests, err := u.digests(p)
-	if err == nil && b.Digests[proget.SHA256] != digests[proget.SHA256] {
-		u.discard(ctx, blobs, b.Key)
-		err = proget.WrapError(proget.ErrUnavailable, storage.ErrDamaged, "Storage has not kept what was uploaded: begin again.")
-	}
-	return b, true, err
-}
-
-// compose has storage join the parts by itself.
-func (u *Uploads) compose(ctx context.Context, blobs *storage.Store, p *db.Partial, parts []db.Part) (storage.Blob, error) {
-	objects := make([]storage.Blob, len(parts))
-	for i, part := range parts {
-		objects[i] = storage.Blob{Key: part.Blob.StorageKey, Size: part.Blob.Size}
-	}
-	b, err := blobs.Compose(ctx, objects)
-	if err == nil {
-		b.Digests, err = u.digests(p)
-	}
-	return b, err
-}
-
-// digests returns those of the parts that came in order.
-func (u *Uploads) digests(p *db.Partial) (proget.Digests, error) {
 	sums, err := readSums(p)
 	if err != nil {
 		return nil, err
 	}
-	return sums.Digests()
+	var digests proget.Digests // what came in any order has none yet
+	if p.Size == size && size > 0 {
+		if digests, err = sums.Digests(); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case digests == nil:
+	case len(parts) == 1:
+		return only(digests), nil
+	default:
+		b, err := compose(ctx, blobs, parts)
+		if !errors.Is(err, storage.ErrUnsupported) {
+			b.Digests = digests
+			return u.object(blobs, p, b), err
+		}
+	}
+	b, err := blobs.Put(ctx, &joined{ctx: ctx, blobs: blobs, parts: parts}, &storage.PutOptions{Algorithms: slices.Collect(maps.Keys(sums)), Size: size})
+	if err != nil {
+		return nil, fmt.Errorf("join the parts of an upload: %w", err)
+	}
+	o := u.object(blobs, p, b)
+	if digests != nil && b.Digests[proget.SHA256] != digests[proget.SHA256] {
+		o.discard(ctx)
+		return nil, proget.WrapError(proget.ErrUnavailable, storage.ErrDamaged, "Storage has not kept what was uploaded: begin again.")
+	}
+	return o, nil
+}
+
+// compose has storage join the parts by itself.
+func compose(ctx context.Context, blobs *storage.Store, parts []db.Part) (storage.Blob, error) {
+	objects := make([]storage.Blob, len(parts))
+	for i, part := range parts {
+		objects[i] = storage.Blob{Key: part.Blob.StorageKey, Size: part.Blob.Size}
+	}
+	return blobs.Compose(ctx, objects)
 }
 
 func readSums(p *db.Partial) (sums storage.Sums, err error) {

@@ -15,17 +15,20 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/publish"
 	"github.com/proget-go/ha/proget/upload"
@@ -43,6 +46,7 @@ type installation struct {
 	path  string
 	blobs *storage.Store
 	db    *db.Store
+	keys  *auth.Keyring
 	feed  *proget.Feed
 }
 
@@ -50,6 +54,8 @@ func newInstallation(t *testing.T) *installation {
 	t.Helper()
 	in := &installation{path: filepath.Join(t.TempDir(), "test.db"), feed: &proget.Feed{Name: "main", Type: "plain", Active: true}}
 	var err error
+	in.keys, err = auth.ParseKeyring(auth.NewEncryptionKey())
+	require.NoError(t, err)
 	in.blobs, err = storage.OpenFolder(filepath.Join(t.TempDir(), "packages"), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = in.blobs.Close() })
@@ -72,7 +78,7 @@ func (in *installation) store(t *testing.T) *db.Store {
 func (in *installation) server(t *testing.T, opts upload.Options) *upload.Uploads {
 	t.Helper()
 	opts.Logger = dark
-	return upload.New(in.store(t), storage.NewSet(in.blobs, nil), &opts)
+	return upload.New(in.store(t), storage.NewSet(in.blobs, nil), in.keys, &opts)
 }
 
 // begin begins an upload.
@@ -80,6 +86,16 @@ func (in *installation) begin(t *testing.T, u *upload.Uploads, algorithms ...pro
 	t.Helper()
 	r := feed.UploadRef{Feed: in.feed, Scope: "repository", ID: rand.Text()}
 	require.NoError(t, u.Begin(t.Context(), r, ann, algorithms...))
+	return r
+}
+
+// offer offers an upload.
+func (in *installation) offer(t *testing.T, u *upload.Uploads, algorithms ...proget.Algorithm) feed.UploadRef {
+	t.Helper()
+	r := feed.UploadRef{Feed: in.feed, Scope: "repository", ID: rand.Text()}
+	var err error
+	r.Offer, err = u.Offer(r, ann, algorithms...)
+	require.NoError(t, err)
 	return r
 }
 
@@ -377,33 +393,94 @@ func TestPublishStored(t *testing.T) {
 func TestKeepWhole(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t)
-	u := in.server(t, upload.Options{MaxSize: 20})
+	u, other := in.server(t, upload.Options{MaxSize: 20}), in.server(t, upload.Options{MaxSize: 20})
 	name := feed.UploadRef{Feed: in.feed, Scope: "blobs", ID: "layer"}
 	keep := func(r feed.UploadRef, offset int64, body io.Reader) error {
 		want := digests(t, "a layer")
 		want[proget.SHA512] = sha512Of("a layer") // nobody said at the beginning that it would be asked for
-		return u.Keep(t.Context(), r, name, ann, want, offset, body)
+		return other.Keep(t.Context(), r, name, ann, want, offset, body)
 	}
-	r := in.begin(t, u)
+	r := in.offer(t, u)
 	require.ErrorIs(t, keep(r, -1, strings.NewReader("another")), feed.ErrDigest)
 	require.ErrorIs(t, keep(r, -1, strings.NewReader("longer than an upload may be")), proget.ErrTooLarge)
 	require.ErrorIs(t, keep(r, -1, iotest.ErrReader(io.ErrUnexpectedEOF)), proget.ErrInvalid)
 	var offset *feed.OffsetError
 	require.ErrorAs(t, keep(r, 5, strings.NewReader("a layer")), &offset)
 	require.ErrorIs(t, u.Keep(t.Context(), r, name, ann, proget.Digests{"md4": "00"}, 0, strings.NewReader("a layer")), proget.ErrInvalid)
+	require.ErrorIs(t, keep(r, 0, nil), proget.ErrNotFound, "nothing has come of it")
 	require.Empty(t, in.objects(t))
 	require.NoError(t, keep(r, 0, strings.NewReader("a layer")))
-	require.ErrorIs(t, keep(r, 0, strings.NewReader("a layer")), proget.ErrNotFound, "the upload is done")
 	f, err := u.Held(t.Context(), name)
 	require.NoError(t, err)
 	require.Equal(t, []string{f.StorageKey}, in.objects(t))
 	in.requireContent(t, storage.Blob{Key: f.StorageKey, Size: f.Size, Digests: f.Digests}, "a layer")
 
-	begun := in.begin(t, u)
-	_, err = u.Append(t.Context(), begun, 0, strings.NewReader("a la"))
+	require.NoError(t, keep(r, 0, strings.NewReader("a layer")), "its answer may have been lost")
+	again, err := u.Held(t.Context(), name)
 	require.NoError(t, err)
-	require.ErrorAs(t, keep(begun, 0, strings.NewReader("a layer")), &offset)
-	require.NoError(t, keep(begun, 4, strings.NewReader("yer")))
+	require.Equal(t, f, again)
+	require.NoError(t, u.Keep(t.Context(), in.offer(t, u), feed.UploadRef{Feed: in.feed, ID: "nothing"}, ann, digests(t, ""), -1, nil), "a file may be empty")
+
+	for _, begun := range []feed.UploadRef{in.begin(t, u), in.offer(t, u)} {
+		_, err = u.Append(t.Context(), begun, 0, strings.NewReader("a la"))
+		require.NoError(t, err)
+		require.ErrorAs(t, keep(begun, 0, strings.NewReader("a layer")), &offset)
+		require.NoError(t, keep(begun, 4, strings.NewReader("yer")))
+	}
+}
+
+// TestOffer: an upload that was offered begins with its first bytes, of those that
+// come at once by one; nothing is there before, and another's offer is none.
+func TestOffer(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	servers := []*upload.Uploads{in.server(t, upload.Options{}), in.server(t, upload.Options{})}
+	r := in.offer(t, servers[0], proget.SHA512)
+	size, err := servers[1].Size(t.Context(), r)
+	require.NoError(t, err)
+	require.Zero(t, size)
+	elsewhere := feed.UploadRef{Feed: r.Feed, Scope: "another", ID: r.ID, Offer: r.Offer}
+	for name, other := range map[string]feed.UploadRef{
+		"no offer":  {Feed: r.Feed, Scope: r.Scope, ID: r.ID},
+		"another's": elsewhere,
+		"no text":   {Feed: r.Feed, Scope: r.Scope, ID: r.ID, Offer: "." + r.Offer},
+	} {
+		_, err := servers[1].Size(t.Context(), other)
+		require.ErrorIs(t, err, proget.ErrNotFound, name)
+		_, err = servers[1].Append(t.Context(), other, 0, strings.NewReader("x"))
+		require.ErrorIs(t, err, proget.ErrNotFound, name)
+		require.ErrorIs(t, servers[1].Keep(t.Context(), other, elsewhere, ann, nil, 0, strings.NewReader("x")), proget.ErrNotFound, name)
+	}
+	_, err = servers[0].Append(t.Context(), r, 0, strings.NewReader(""))
+	require.NoError(t, err)
+	require.Empty(t, in.objects(t))
+	_, err = in.db.PurgePartials(t.Context(), -time.Hour)
+	require.NoError(t, err)
+
+	var began, late atomic.Int64
+	var all errgroup.Group
+	for n := range 6 {
+		all.Go(func() error {
+			size, err := servers[n%2].Append(t.Context(), r, 0, strings.NewReader("a la"))
+			switch _, overtaken := errors.AsType[*feed.OffsetError](err); {
+			case overtaken && size == 4:
+				late.Add(1)
+				return nil
+			case err == nil:
+				began.Add(1)
+			}
+			return err
+		})
+	}
+	require.NoError(t, all.Wait())
+	require.Equal(t, []int64{1, 5}, []int64{began.Load(), late.Load()})
+	require.Len(t, in.objects(t), 1)
+	r.Offer = ""
+	_, err = servers[0].Append(t.Context(), r, -1, strings.NewReader("yer"))
+	require.NoError(t, err)
+	b, err := servers[1].Finish(t.Context(), r, 7, proget.Digests{proget.SHA512: sha512Of("a layer")})
+	require.NoError(t, err)
+	in.requireContent(t, b, "a layer")
 }
 
 func sha512Of(text string) string {

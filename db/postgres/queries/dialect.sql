@@ -175,14 +175,10 @@ ORDER BY i.name
 LIMIT @limit;
 
 -- name: KeepWhole
-WITH gone AS (
-    DELETE FROM upload u
-    WHERE u.upload_key = @upload_key AND u.size = 0
-      AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.upload_key = @upload_key)
-    RETURNING u.upload_key
-), made AS (
+WITH made AS (
     INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
-    SELECT @sha256, @sha1, @md5, @sha512, @size, @storage_id, @storage_key, @now, @now FROM gone
+    VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_id, @storage_key, @now, @now)
+    ON CONFLICT (storage_id, storage_key) DO NOTHING
     RETURNING blob_id, size, storage_id
 ), held AS (
     INSERT INTO upload (upload_key, storage_id, size, sums, owner, created, touched)

@@ -168,21 +168,18 @@ LIMIT @limit;
 
 -- name: KeepWhole
 INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
-SELECT @sha256, @sha1, @md5, @sha512, @size, @storage_id, @storage_key, @now, @now
-FROM upload u
-WHERE u.upload_key = @upload_key AND u.size = 0
-  AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.upload_key = @upload_key);
-DELETE FROM upload
-WHERE upload_key = @upload_key AND EXISTS (SELECT 1 FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key);
+VALUES (@sha256, @sha1, @md5, @sha512, @size, @storage_id, @storage_key, @now, @now)
+ON CONFLICT (storage_id, storage_key) DO NOTHING;
 INSERT INTO upload (upload_key, storage_id, size, sums, owner, created, touched)
 SELECT @name, b.storage_id, b.size, '', @owner, @now, @now FROM blob b
-WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key
+WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key AND b.sha256 = @sha256 AND b.marked IS NULL
 ON CONFLICT (upload_key) DO UPDATE SET touched = excluded.touched;
 INSERT INTO upload_part (upload_key, part_offset, size, blob_id)
 SELECT @name, 0, b.size, b.blob_id FROM blob b
-WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key
+WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key AND b.sha256 = @sha256 AND b.marked IS NULL
 ON CONFLICT (upload_key, part_offset) DO NOTHING;
-SELECT COUNT(*) FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
+SELECT COUNT(*) FROM blob b
+WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key AND b.sha256 = @sha256 AND b.marked IS NULL;
 
 -- name: SetTag
 INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id)

@@ -168,12 +168,9 @@ ORDER BY i.name;
 SET NOCOUNT ON;
 INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
 SELECT @sha256, @sha1, @md5, @sha512, @size, @storage_id, @storage_key, @now, @now
-FROM upload u WITH (UPDLOCK, HOLDLOCK)
-WHERE u.upload_key = @upload_key AND u.size = 0
-  AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.upload_key = @upload_key);
+WHERE NOT EXISTS (SELECT 1 FROM blob WITH (UPDLOCK, HOLDLOCK) WHERE storage_id = @storage_id AND storage_key = @storage_key);
 IF @@ROWCOUNT > 0
 BEGIN
-    DELETE FROM upload WHERE upload_key = @upload_key;
     UPDATE upload SET touched = @now WHERE upload_key = @name;
     IF @@ROWCOUNT = 0
     BEGIN
@@ -183,7 +180,8 @@ BEGIN
         SELECT @name, 0, b.size, b.blob_id FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
     END
 END
-SELECT COUNT(*) FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
+SELECT COUNT(*) FROM blob b
+WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key AND b.sha256 = @sha256 AND b.marked IS NULL;
 
 -- name: SetTag
 UPDATE package SET name_key = name_key WHERE package_id = @package_id;

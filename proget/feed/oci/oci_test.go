@@ -158,6 +158,7 @@ func TestChunks(t *testing.T) {
 	r := start(t)
 	at := r.do(http.StatusAccepted, http.MethodPost, "app/blobs/uploads/", "").Header.Get("Location")
 	whole := ""
+	require.Equal(t, "0-0", r.do(http.StatusNoContent, http.MethodGet, at, "").Header.Get("Range"))
 	for n := range 7 {
 		chunk := strings.Repeat(fmt.Sprint(n), 10+n)
 		span := fmt.Sprintf("%d-%d", len(whole), len(whole)+len(chunk)-1)
@@ -165,7 +166,10 @@ func TestChunks(t *testing.T) {
 		whole += chunk
 		require.Equal(t, fmt.Sprintf("0-%d", len(whole)-1), a.Header.Get("Range"))
 		again := r.do(http.StatusRequestedRangeNotSatisfiable, http.MethodPatch, at, chunk, "Content-Range", span)
-		require.Equal(t, a.Header.Get("Range"), again.Header.Get("Range"))
+		for _, header := range []string{"Range", "Location"} {
+			require.Equal(t, a.Header.Get(header), again.Header.Get(header))
+		}
+		at = a.Header.Get("Location")
 	}
 	require.Equal(t, fmt.Sprintf("0-%d", len(whole)-1), r.do(http.StatusNoContent, http.MethodGet, at, "").Header.Get("Range"))
 	require.Equal(t, "SIZE_INVALID", code(t, r.do(http.StatusBadRequest, http.MethodPatch, at, "abc", "Content-Range", "91-99")))
@@ -179,8 +183,31 @@ func TestChunks(t *testing.T) {
 	require.Equal(t, "BLOB_UPLOAD_UNKNOWN", code(t, r.do(http.StatusNotFound, http.MethodGet, at, "")))
 
 	at = r.do(http.StatusAccepted, http.MethodPost, "app/blobs/uploads/", "").Header.Get("Location")
-	r.do(http.StatusNoContent, http.MethodDelete, at, "")
-	r.do(http.StatusNotFound, http.MethodDelete, at, "")
+	begun := r.do(http.StatusAccepted, http.MethodPatch, at, "abc").Header.Get("Location")
+	r.do(http.StatusNoContent, http.MethodDelete, begun, "")
+	r.do(http.StatusNotFound, http.MethodDelete, begun, "")
+	r.do(http.StatusNoContent, http.MethodDelete, at, "") // what has not begun is nowhere
+}
+
+// TestOneRequest: a blob that comes whole, at another node than was told of it, needs
+// nothing else; the address is the repository's.
+func TestOneRequest(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for _, blob := range []string{"a layer", ""} {
+		at := r.do(http.StatusAccepted, http.MethodPost, "app/blobs/uploads/", "").Header.Get("Location")
+		d := digest.FromString(blob).String()
+		elsewhere := strings.Replace(at, "/app/", "/other/", 1) + "?digest=" + d
+		require.Equal(t, "BLOB_UPLOAD_UNKNOWN", code(t, r.do(http.StatusNotFound, http.MethodPut, elsewhere, blob)))
+		require.Equal(t, "DIGEST_INVALID", code(t, r.do(http.StatusBadRequest, http.MethodPut, at+"?digest="+d, "another")))
+		for range 2 { // the first answer may have been lost
+			r.do(http.StatusCreated, http.MethodPut, at+"?digest="+d, blob)
+		}
+		require.Equal(t, blob, string(r.do(http.StatusOK, http.MethodGet, "app/blobs/"+d, "").Body))
+	}
+	at := r.do(http.StatusAccepted, http.MethodPost, "app/blobs/uploads/", "").Header.Get("Location")
+	require.Equal(t, "BLOB_UPLOAD_UNKNOWN", code(t, r.do(http.StatusNotFound, http.MethodPut, at+"?digest="+digest.FromString("never sent").String(), "")))
+	r.do(http.StatusCreated, http.MethodPut, at+"?digest="+digest.FromString("a layer").String(), "") // it is there
 }
 
 // TestRepositories: a blob is seen where it was pushed or mounted, and goes with

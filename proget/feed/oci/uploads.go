@@ -16,8 +16,11 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-func upload(f *proget.Feed, repo, id string) feed.UploadRef {
-	return feed.UploadRef{Feed: f, Scope: "uploads/" + repo, ID: id}
+// upload returns the upload that a path names: what nothing has come of carries its
+// offer, after a point.
+func upload(f *proget.Feed, repo, name string) feed.UploadRef {
+	id, offer, _ := strings.Cut(name, ".")
+	return feed.UploadRef{Feed: f, Scope: "uploads/" + repo, ID: id, Offer: offer}
 }
 
 // startUpload begins an upload, mounts a blob of another repository, or takes a
@@ -40,14 +43,14 @@ func (h *handler) startUpload(w http.ResponseWriter, r *feed.Request, rt route) 
 		}
 		algorithms, _ = beside256(whole.Algorithm().String())
 	}
-	id := rand.Text()
-	if err := h.services.Uploads.Begin(r.Context(), upload(r.Feed, rt.repo, id), r.Principal, algorithms...); err != nil {
+	ref := upload(r.Feed, rt.repo, rand.Text())
+	if ref.Offer, err = h.services.Uploads.Offer(ref, r.Principal, algorithms...); err != nil {
 		return err
 	}
 	if whole != "" {
-		return h.finish(w, r, rt.repo, id, whole)
+		return h.finish(w, r, rt.repo, ref, whole)
 	}
-	return underWay(w, r, rt.repo, id, 0, http.StatusAccepted)
+	return underWay(w, r, rt.repo, ref, 0, http.StatusAccepted)
 }
 
 // beside256 are the algorithms to use beside SHA-256, which is always.
@@ -93,23 +96,28 @@ func created(w http.ResponseWriter, r *feed.Request, repo string, d digest.Diges
 	w.WriteHeader(http.StatusCreated)
 }
 
-// underWay says how far an upload is.
-func underWay(w http.ResponseWriter, r *feed.Request, repo, id string, size int64, status int) error {
+// underWay says how far an upload is. What has begun needs its offer no more.
+func underWay(w http.ResponseWriter, r *feed.Request, repo string, ref feed.UploadRef, size int64, status int) error {
+	name := ref.ID
+	if size == 0 && ref.Offer != "" {
+		name += "." + ref.Offer
+	}
 	h := w.Header()
-	h.Set("Location", r.Base+"/"+repo+"/blobs/uploads/"+url.PathEscape(id))
+	h.Set("Location", r.Base+"/"+repo+"/blobs/uploads/"+url.PathEscape(name))
 	h.Set("Range", fmt.Sprintf("0-%d", max(size-1, 0)))
-	h.Set("Docker-Upload-UUID", id)
+	h.Set("Docker-Upload-UUID", ref.ID)
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	return nil
 }
 
 func (h *handler) uploadStatus(w http.ResponseWriter, r *feed.Request, rt route) error {
-	size, err := h.services.Uploads.Size(r.Context(), upload(r.Feed, rt.repo, rt.arg))
+	ref := upload(r.Feed, rt.repo, rt.arg)
+	size, err := h.services.Uploads.Size(r.Context(), ref)
 	if err != nil {
 		return err
 	}
-	return underWay(w, r, rt.repo, rt.arg, size, http.StatusNoContent)
+	return underWay(w, r, rt.repo, ref, size, http.StatusNoContent)
 }
 
 func (h *handler) cancelUpload(w http.ResponseWriter, r *feed.Request, rt route) error {
@@ -129,20 +137,21 @@ func (h *handler) uploadChunk(w http.ResponseWriter, r *feed.Request, rt route) 
 	if err != nil {
 		return err
 	}
-	size, err := h.services.Uploads.Append(r.Context(), upload(r.Feed, rt.repo, rt.arg), from, r.Body)
+	ref := upload(r.Feed, rt.repo, rt.arg)
+	size, err := h.services.Uploads.Append(r.Context(), ref, from, r.Body)
 	if err != nil {
-		return outOfOrder(w, r, rt, err)
+		return outOfOrder(w, r, rt.repo, ref, err)
 	}
-	return underWay(w, r, rt.repo, rt.arg, size, http.StatusAccepted)
+	return underWay(w, r, rt.repo, ref, size, http.StatusAccepted)
 }
 
 // outOfOrder answers a chunk that is not the next, and passes other errors on.
-func outOfOrder(w http.ResponseWriter, r *feed.Request, rt route, err error) error {
+func outOfOrder(w http.ResponseWriter, r *feed.Request, repo string, ref feed.UploadRef, err error) error {
 	offset, ok := errors.AsType[*feed.OffsetError](err)
 	if !ok {
 		return err
 	}
-	return underWay(w, r, rt.repo, rt.arg, offset.Size, http.StatusRequestedRangeNotSatisfiable)
+	return underWay(w, r, repo, ref, offset.Size, http.StatusRequestedRangeNotSatisfiable)
 }
 
 // contentRange returns where a chunk begins, or -1 if it does not say: Docker's
@@ -171,18 +180,19 @@ func (h *handler) finishUpload(w http.ResponseWriter, r *feed.Request, rt route)
 	if err != nil {
 		return err
 	}
-	err = h.finish(w, r, rt.repo, rt.arg, d)
+	ref := upload(r.Feed, rt.repo, rt.arg)
+	err = h.finish(w, r, rt.repo, ref, d)
 	if isNotFound(err) { // the answer to an earlier attempt may have been lost
 		if _, known := h.blob(r, rt.repo, d); known == nil {
 			created(w, r, rt.repo, d)
 			return nil
 		}
 	}
-	return outOfOrder(w, r, rt, err)
+	return outOfOrder(w, r, rt.repo, ref, err)
 }
 
 // finish takes the last chunk, if there is one, and then the whole for a blob.
-func (h *handler) finish(w http.ResponseWriter, r *feed.Request, repo, id string, d digest.Digest) error {
+func (h *handler) finish(w http.ResponseWriter, r *feed.Request, repo string, ref feed.UploadRef, d digest.Digest) error {
 	var from int64
 	var last io.Reader
 	if r.ContentLength != 0 {
@@ -192,7 +202,7 @@ func (h *handler) finish(w http.ResponseWriter, r *feed.Request, repo, id string
 		}
 		last = r.Body
 	}
-	err := h.services.Uploads.Keep(r.Context(), upload(r.Feed, repo, id), held(r.Feed, repo, d), r.Principal,
+	err := h.services.Uploads.Keep(r.Context(), ref, held(r.Feed, repo, d), r.Principal,
 		proget.Digests{proget.Algorithm(d.Algorithm()): d.Encoded()}, from, last)
 	if errors.Is(err, feed.ErrDigest) {
 		err = proget.WrapError(proget.ErrInvalid, digestInvalid, "%s", proget.Message(err))
