@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -47,8 +49,16 @@ func (c *conn) bind(name string, named []sql.NamedArg) (query, []any, error) {
 	if err != nil {
 		return q, nil, fmt.Errorf("query %s: %w", name, err)
 	}
+	for _, a := range named {
+		if text, ok := a.Value.(string); ok && !isText(text) {
+			return q, nil, proget.Errorf(proget.ErrInvalid, "What was sent, or asked for, has a zero byte or is not UTF-8.")
+		}
+	}
 	return q, args, nil
 }
+
+// isText reports whether every engine takes a text for one.
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // statements returns the statements that a query consists of, ready to run on the
 // transaction's connection if there is a transaction.

@@ -41,6 +41,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"MarkWaits":      testMarkWaits,
 		"Storages":       testStorages,
 		"Partials":       testPartials,
+		"Texts":          testTexts,
 		"Begin":          testBegin,
 		"KeepWhole":      testKeepWhole,
 		"KeepTwice":      testKeepTwice,
@@ -135,6 +136,20 @@ func testMigrate(t *testing.T, open Open) {
 }
 
 // testQueries runs what no other case does, on empty tables.
+// testTexts: what is no text for one engine is none for any.
+func testTexts(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	for _, text := range []string{"a\x00b", "\xff"} {
+		_, err := s.LoadPackage(ctx, 1, text)
+		require.ErrorIs(t, err, proget.ErrInvalid)
+		ch := &db.Change{FeedID: proget.SystemFeed, Operation: "create", Kind: proget.SystemChanged}
+		_, err = s.Change(ctx, ch, func(tx *db.Tx) error {
+			return tx.CreateFeed(ctx, &proget.Feed{Name: "a", Type: "t", Description: text})
+		})
+		require.ErrorIs(t, err, proget.ErrInvalid)
+	}
+}
+
 func testQueries(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	count, bytes, err := s.CountBlobs(ctx)

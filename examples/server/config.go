@@ -150,7 +150,7 @@ func parse(args []string) (config, error) {
 	text(&maxUpload, "max-upload", "10GB", "largest package `size` accepted")
 	text(&cache, "cache", "32MB", "`size` of the memory for packages and documents")
 	text(&fetchHosts, "fetch-hosts", "", "`hosts` from which universal feeds may fetch files that clients name by URL, separated by commas; * for all, those that only this machine can reach included")
-	text(&proxies, "trusted-proxies", "", "`addresses` of the load balancers and proxies whose X-Forwarded-For is believed, separated by commas, as in 10.0.0.7,10.1.0.0/16")
+	text(&proxies, "trusted-proxies", "", "`addresses` of the load balancers and proxies whose X-Forwarded headers are believed, separated by commas, as in 10.0.0.7,10.1.0.0/16")
 	set.DurationVar(&cfg.grace, "grace", 24*time.Hour, "how long the files of a deleted version are kept, so that it can be brought back")
 	set.DurationVar(&cfg.staleness, "staleness", 0, "how old what package clients read may be, which spares the database a question for each read; 0 for not at all")
 	set.DurationVar(&cfg.stale, "stale-servers", 30*24*time.Hour, "how long a server may be silent before a job removes it from the list")

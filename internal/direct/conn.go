@@ -94,7 +94,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			return n, c.handOver()
 		}
 		if n, err = c.serve(r, p, n, used); err != nil {
-			break
+			return 0, io.EOF // net/http would answer any other error, in the middle of an answer that broke off
 		}
 		if n == 0 {
 			n, err = c.TCPConn.Read(p)

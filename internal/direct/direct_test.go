@@ -506,6 +506,31 @@ func TestBrokenOff(t *testing.T) {
 	}
 }
 
+// TestShortAnswer: nothing follows the beginning of an answer whose source failed, on a
+// connection on which net/http has answered or not.
+func TestShortAnswer(t *testing.T) {
+	t.Parallel()
+	addr := serve(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.Copy(w, io.MultiReader(strings.NewReader(strings.Repeat("a", 900)), iotest.ErrReader(errors.New("damaged"))))
+		}
+	})})
+	for _, before := range []string{"", "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n"} {
+		c, r := dial(t, addr)
+		if before != "" {
+			status, _ := exchange(t, c, r, before)
+			require.Equal(t, http.StatusOK, status)
+		}
+		_, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		require.NoError(t, err)
+		all, err := io.ReadAll(r)
+		require.NoError(t, err)
+		_, body, _ := strings.Cut(string(all), "\r\n\r\n")
+		require.Equal(t, strings.Repeat("a", 900), body)
+	}
+}
+
 // TestReadTimeout: its time for a body is net/http's, which begins to count before a
 // connection's first request.
 func TestReadTimeout(t *testing.T) {

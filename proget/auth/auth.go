@@ -130,8 +130,9 @@ func (a *Authority) memory() *memory {
 // An Identity is an authenticated caller with the limits of how they came.
 type Identity struct {
 	proget.Principal
-	key     *db.Key // set if an API key was used
-	Session bool    // came by cookie: a browser, so that forms must be guarded
+	key     *db.Key   // set if an API key was used
+	expires time.Time // if a token was used
+	Session bool      // came by cookie: a browser, so that forms must be guarded
 }
 
 // Authenticate tells who a request is from. Without credentials that is the
@@ -237,7 +238,14 @@ func lookUp[T any](cache *lru.Cache[string, found[T]], key string, find func() (
 	return value, err
 }
 
+// longest bounds a user's name that is looked up, and kept, in bytes. No account's is
+// longer.
+const longest = 400
+
 func (a *Authority) user(ctx context.Context, m *memory, name string) (db.User, error) {
+	if len(name) > longest {
+		return db.User{}, proget.Errorf(proget.ErrNotFound, "There is no user whose name has %d bytes.", len(name))
+	}
 	return lookUp(m.users, strings.ToLower(name), func() (db.User, error) { return a.db.FindUser(ctx, name) })
 }
 

@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -38,6 +40,29 @@ func TestKeyring(t *testing.T) {
 		_, err := auth.ParseKeyring(wrong)
 		require.ErrorIs(t, err, proget.ErrInvalid, wrong)
 	}
+}
+
+// TestExchange: a token that was given for a token ends with it.
+func TestExchange(t *testing.T) {
+	t.Parallel()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	keys, err := auth.ParseKeyring(auth.NewEncryptionKey())
+	require.NoError(t, err)
+	a := auth.New(store, keys, nil)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	before := auth.ExchangeLength + time.Second
+	for range 3 {
+		token, good, err := a.Exchange(r)
+		require.NoError(t, err)
+		require.Less(t, good, before)
+		before = good
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	r.SetBasicAuth(strings.Repeat("a", 50_000), "password")
+	_, err = a.Authenticate(r)
+	require.ErrorIs(t, err, proget.ErrUnauthenticated)
 }
 
 // TestWhoMayWhat is the table of callers and tasks.

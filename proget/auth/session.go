@@ -67,13 +67,17 @@ func (a *Authority) Token(r *http.Request, name, password string) (string, error
 }
 
 // Exchange returns a token for whoever sent the request, be that nobody. It can do
-// what the credentials can, and ends with them or with ExchangeLength.
+// what the credentials can, and ends with them, a token among them, or with
+// ExchangeLength.
 func (a *Authority) Exchange(r *http.Request) (token string, good time.Duration, err error) {
 	id, err := a.Authenticate(r)
 	if err != nil {
 		return "", 0, err
 	}
 	s := session{User: id.User, Expires: time.Now().Add(ExchangeLength)}
+	if !id.expires.IsZero() && id.expires.Before(s.Expires) {
+		s.Expires = id.expires
+	}
 	switch {
 	case id.key != nil:
 		s.Key = id.key.Hash
@@ -85,7 +89,7 @@ func (a *Authority) Exchange(r *http.Request) (token string, good time.Duration,
 		s.Epoch = u.SessionEpoch
 	}
 	token, err = a.seal(s)
-	return token, ExchangeLength, err
+	return token, time.Until(s.Expires), err
 }
 
 func (a *Authority) seal(s session) (string, error) {
@@ -98,19 +102,22 @@ func (a *Authority) seal(s session) (string, error) {
 
 func (a *Authority) byToken(ctx context.Context, sealed string) (Identity, error) {
 	s, err := a.open(tokenPurpose, sealed)
+	if err != nil {
+		return Identity{}, errKey
+	}
+	id := Identity{expires: s.Expires}
 	switch {
-	case err != nil:
-		return Identity{}, errKey
 	case s.Key != "":
-		return a.byHash(ctx, s.Key)
-	case s.User == "":
-		return Identity{}, nil
+		id, err = a.byHash(ctx, s.Key)
+		id.expires = s.Expires
+	case s.User != "":
+		var u db.User
+		if u, err = a.holder(ctx, s); errors.Is(err, proget.ErrNotFound) {
+			err = errKey
+		}
+		id.User = u.Name
 	}
-	u, err := a.holder(ctx, s)
-	if errors.Is(err, proget.ErrNotFound) {
-		return Identity{}, errKey
-	}
-	return Identity{Principal: proget.Principal{User: u.Name}}, err
+	return id, err
 }
 
 // SignOut returns the cookie that ends a session in the browser.

@@ -181,6 +181,12 @@ func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return client
 }
 
+// Trusts reports whether the peer is one of the trusted proxies, or none is known, so
+// that what a request says of the address by which its client called may be believed.
+func Trusts(trusted []netip.Prefix, r *http.Request) bool {
+	return len(trusted) == 0 || contains(trusted, parseAddress(r.RemoteAddr))
+}
+
 // parseAddress reads an address with or without a port; the zero one if it is none.
 func parseAddress(text string) netip.Addr {
 	if host, _, err := net.SplitHostPort(text); err == nil {

@@ -126,6 +126,9 @@ func (c *Catalog) drop(k key) {
 // start a load of their own; those who wait for it came before and may be
 // given either state.
 func (c *Catalog) Package(ctx context.Context, f *proget.Feed, nameKey string) (*feed.Package, error) {
+	if len(nameKey) > longest {
+		return nil, proget.Errorf(proget.ErrNotFound, "There is no package whose name has %d bytes.", len(nameKey))
+	}
 	k := key{f.ID, nameKey}
 	c.mu.Lock()
 	e, ok := c.cache.Get(k)
@@ -144,6 +147,10 @@ func (c *Catalog) Package(ctx context.Context, f *proget.Feed, nameKey string) (
 	c.load(ctx, f, k, e)
 	return e.pkg, e.err
 }
+
+// longest bounds a name that is looked up, in bytes: no database keeps one of more
+// than 400 characters. What is not there is kept, too, by the name that a stranger chose.
+const longest = 4 * 400
 
 // aged reports whether a package that is loaded is older than that.
 func (e *entry) aged(than time.Duration) bool {
@@ -200,7 +207,7 @@ func (c *Catalog) load(ctx context.Context, f *proget.Feed, k key, e *entry) {
 		c.cache.Remove(k)
 		return
 	}
-	c.weigh(e)
+	c.weigh(k, e)
 }
 
 func (c *Catalog) read(ctx context.Context, f *proget.Feed, nameKey string) (*feed.Package, error) {
@@ -221,27 +228,38 @@ func (c *Catalog) grown(k key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.cache.Peek(k); ok {
-		c.weigh(e)
+		c.weigh(k, e)
 	}
 }
 
-// weigh brings an entry's cost up to date, and makes room.
-func (c *Catalog) weigh(e *entry) {
+// weigh brings an entry's cost up to date, and makes room. The last entry stays, with
+// those of its documents for which there is room.
+func (c *Catalog) weigh(k key, e *entry) {
 	select {
 	case <-e.ready:
 	default:
 		return
 	}
-	cost := int64(200)
+	c.count(k, e)
+	for c.bytes > c.opts.MaxBytes && c.cache.Len() > 1 {
+		_, old, _ := c.cache.RemoveOldest()
+		c.bytes -= old.cost
+	}
+	if k, last, ok := c.cache.GetOldest(); ok && c.bytes > c.opts.MaxBytes && last.pkg != nil {
+		last.pkg.Shrink(c.opts.MaxBytes)
+		c.count(k, last)
+	}
+}
+
+// count brings what is counted for an entry up to date. Its name is there twice if an
+// error tells it.
+func (c *Catalog) count(k key, e *entry) {
+	cost := int64(200 + 2*len(k.name))
 	if e.pkg != nil {
 		cost += e.pkg.Bytes()
 	}
 	c.bytes += cost - e.cost
 	e.cost = cost
-	for c.bytes > c.opts.MaxBytes && c.cache.Len() > 1 {
-		_, old, _ := c.cache.RemoveOldest()
-		c.bytes -= old.cost
-	}
 }
 
 // List returns up to limit packages in the order of their keys, beginning with

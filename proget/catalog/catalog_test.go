@@ -300,19 +300,57 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.Equal(t, []int{11, 10}, kept, "two of 20 kB each and something leave no room for a third")
 }
 
-// TestInventedHosts: a stranger who invents host names fills no memory.
+// TestInventedHosts: a stranger who invents host names fills no memory, and does not
+// keep out the documents of those who use the true one.
 func TestInventedHosts(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t)
 	_, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
-	p, err := in.server(t, nil).Package(t.Context(), in.feed, "a")
-	require.NoError(t, err)
-	for n := range 2000 {
-		_, err := p.Document(fmt.Sprint("host ", n), "text/plain", func() ([]byte, error) { return make([]byte, 100), nil })
+	for _, try := range []struct {
+		hosts, size int
+		bound       int64
+	}{
+		{600, 100, 256 * 1000},    // many are kept,
+		{50, 100_000, 1 << 20},    // few,
+		{4, 1_500_000, 1_600_000}, // and one for which there is no room
+	} {
+		p, err := in.server(t, &catalog.Options{MaxBytes: 1 << 20}).Package(t.Context(), in.feed, "a")
 		require.NoError(t, err)
+		made := 0
+		document := func(host string) {
+			_, err := p.Document(host, "text/plain", func() ([]byte, error) {
+				if host == "true" {
+					made++
+				}
+				return make([]byte, try.size), nil
+			})
+			require.NoError(t, err)
+		}
+		for n := range try.hosts {
+			document(fmt.Sprint("host ", n))
+			require.LessOrEqual(t, p.Documents.Bytes(), try.bound)
+			if n >= try.hosts/2 && try.hosts > 4 {
+				document("true")
+			}
+		}
+		require.LessOrEqual(t, made, 1)
 	}
-	require.LessOrEqual(t, p.Documents.Bytes(), int64(256*1000))
+}
+
+// TestInventedNames: a stranger who asks for long names fills no memory.
+func TestInventedNames(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	s := in.server(t, nil)
+	_, err := s.Package(t.Context(), in.feed, strings.Repeat("ä", 400))
+	require.ErrorIs(t, err, proget.ErrNotFound)
+	require.NoError(t, s.store.Close())
+	_, err = s.Package(t.Context(), in.feed, strings.Repeat("ä", 400))
+	require.ErrorIs(t, err, proget.ErrNotFound, "it was kept")
+	_, err = s.Package(t.Context(), in.feed, strings.Repeat("x", 60_000))
+	require.ErrorIs(t, err, proget.ErrNotFound, "nobody asked the database")
+	require.Less(t, len(proget.Message(err)), 200)
 }
 
 // TestFailuresAreNotKept: after an outage the next read asks again.

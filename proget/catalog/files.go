@@ -9,7 +9,9 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,8 +80,14 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 		return nil
 	}
 	// ServeContent hands the kernel an *os.File, which is what Content is on a
-	// file share.
-	http.ServeContent(w, r.Request, "", published, content.Content())
+	// file share. For several ranges it reads in a goroutine for which it does not wait:
+	// what is no file is sent whole then, as RFC 9110 section 14.2 allows.
+	req := r.Request
+	if _, file := content.Content().(*os.File); !file && strings.Contains(req.Header.Get("Range"), ",") {
+		req = req.Clone(req.Context())
+		req.Header.Del("Range")
+	}
+	http.ServeContent(w, req, "", published, content.Content())
 	if err := content.Err(); err != nil {
 		f.broke(r.Context(), file, err)
 	}

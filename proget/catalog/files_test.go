@@ -302,3 +302,21 @@ func TestDamagedOnTheWay(t *testing.T) {
 	_, some := ask(t, "GET", url, "Range", "bytes=0-9")
 	require.Equal(t, string(content[:10]), some, "a part cannot be checked")
 }
+
+// TestManyRanges: what is no file is sent whole to who asks for several parts, which
+// net/http would read beside the handler.
+func TestManyRanges(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	folder, err := storage.OpenFolder(t.TempDir(), nil)
+	require.NoError(t, err)
+	for status, blobs := range map[int]*storage.Store{http.StatusPartialContent: folder, http.StatusOK: storage.New(memblob.OpenBucket(nil), nil)} {
+		stored, err := blobs.Put(t.Context(), strings.NewReader("content"), nil)
+		require.NoError(t, err)
+		v := &proget.Version{Files: []proget.File{{Name: "f", Size: stored.Size, Digests: stored.Digests, StorageKey: stored.Key}}}
+		resp, body := ask(t, "GET", in.serve(t, catalog.NewFiles(storage.NewSet(blobs, nil), in.db, dark), v), "Range", "bytes=0-0,2-2")
+		require.Equal(t, status, resp.StatusCode)
+		require.Equal(t, status == http.StatusOK, body == "content")
+		require.NoError(t, blobs.Close())
+	}
+}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/proget-go/ha/proget"
 )
 
@@ -56,13 +58,13 @@ func (p *Package) Bytes() int64 {
 	return size
 }
 
-// Documents keeps a bounded number of rendered documents. The zero value is
-// ready to use, by several goroutines at once.
+// Documents keeps a bounded number of rendered documents, those that were asked for
+// last. The zero value is ready to use, by several goroutines at once.
 type Documents struct {
 	Grown func() // if not nil, is called when another document was kept
 
 	mu   sync.Mutex
-	docs map[string]*Document
+	docs *simplelru.LRU[string, *Document]
 	size int64
 }
 
@@ -85,10 +87,7 @@ func (c *Documents) Document(key, contentType string, render func() ([]byte, err
 
 // Kept is Document for one that is made in a way of its own.
 func (c *Documents) Kept(key string, make func() (*Document, error)) (*Document, error) {
-	c.mu.Lock()
-	d := c.docs[key]
-	c.mu.Unlock()
-	if d != nil {
+	if d := c.kept(key); d != nil {
 		return d, nil
 	}
 	d, err := make()
@@ -96,6 +95,15 @@ func (c *Documents) Kept(key string, make func() (*Document, error)) (*Document,
 		c.keep(key, d)
 	}
 	return d, err
+}
+
+func (c *Documents) kept(key string) (d *Document) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.docs != nil {
+		d, _ = c.docs.Get(key)
+	}
+	return d
 }
 
 func (c *Documents) keep(key string, d *Document) {
@@ -107,15 +115,25 @@ func (c *Documents) keep(key string, d *Document) {
 func (c *Documents) add(key string, d *Document) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.docs) >= maxDocuments || c.docs[key] != nil {
+	if c.docs == nil {
+		c.docs, _ = simplelru.NewLRU(maxDocuments, func(_ string, old *Document) { c.size -= old.bytes() }) // the size is valid
+	}
+	if c.docs.Contains(key) { // another was faster
 		return false
 	}
-	if c.docs == nil {
-		c.docs = make(map[string]*Document)
-	}
-	c.docs[key] = d
-	c.size += int64(cap(d.body)+len(d.gzipped)) + documentSize
+	c.docs.Add(key, d)
+	c.size += d.bytes()
 	return true
+}
+
+// Shrink forgets the documents that nobody has asked for longest, until those left take
+// no more than that many bytes, or one is left.
+func (c *Documents) Shrink(bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.docs != nil && c.size > bytes && c.docs.Len() > 1 {
+		c.docs.RemoveOldest()
+	}
 }
 
 // Bytes returns how much memory the kept documents take.
@@ -151,6 +169,8 @@ const minGzip = 512
 
 // documentSize is about what a document takes beside its bytes.
 const documentSize = 500
+
+func (d *Document) bytes() int64 { return int64(cap(d.body)+len(d.gzipped)) + documentSize }
 
 // NewDocument prepares a response body. The body must not change afterwards.
 func NewDocument(contentType string, body []byte) *Document {

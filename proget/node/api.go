@@ -78,7 +78,7 @@ func (n *Node) native(serve func(w http.ResponseWriter, c *call) error) http.Han
 // feedAPI is native for a call that does a task in a feed.
 func (n *Node) feedAPI(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
 	return n.native(func(w http.ResponseWriter, c *call) (err error) {
-		if c.feed, err = n.catalog.Feed(c.Context(), c.PathValue("feed")); err != nil {
+		if c.feed, err = n.openFeed(c.Request, c.id, c.PathValue("feed")); err != nil {
 			return err
 		}
 		if err := n.authority.Authorize(c.id, task, c.feed); err != nil {

@@ -68,7 +68,8 @@ type Config struct {
 
 	// TrustedProxies are the load balancers and proxies in front whose
 	// X-Forwarded-For is believed; nil for none. Sign-ins that fail are counted by
-	// the client's address, which is the proxy's without this.
+	// the client's address, which is the proxy's without this. X-Forwarded-Host and
+	// X-Forwarded-Proto are believed from them alone, or from anybody if there are none.
 	TrustedProxies []netip.Prefix
 
 	// Staleness is how old what package clients read may be. 0, the default, asks the

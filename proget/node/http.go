@@ -106,8 +106,9 @@ func (n *Node) unknown(mux *router) http.Handler {
 // traced leaves out what probes and scrapers ask all the time.
 func traced(r *http.Request) bool { return !probe(r) }
 
-// byteRange matches a Range header that is well-formed, in the unit of bytes.
-var byteRange = regexp.MustCompile(`^bytes=[ \t]*(\d+-\d*|-\d+)([ \t]*,[ \t]*(\d+-\d*|-\d+))*[ \t]*$`)
+// byteRange matches a Range header that is well-formed, in the unit of bytes, and asks
+// for any.
+var byteRange = regexp.MustCompile(`^bytes=[ \t]*(\d+-\d*|-0*[1-9]\d*)([ \t]*,[ \t]*(\d+-\d*|-0*[1-9]\d*))*[ \t]*$`)
 
 // ignoreBadRange drops a Range header that means nothing here, as RFC 9110
 // section 14.2 has it; http.ServeContent would answer 416.
@@ -231,15 +232,6 @@ func (h *feedHandler) serveFrom(w http.ResponseWriter, r *http.Request, stale bo
 			err = doubt(err)
 		}
 	}()
-	f, err := n.catalog.Feed(r.Context(), r.PathValue("feed"))
-	if err != nil {
-		return err
-	}
-	t, err := h.of(f)
-	if err != nil {
-		return err
-	}
-	req := &feed.Request{Request: r, Feed: f, Mount: h.mount, Base: t.URL(n.baseURL(r), f), Path: rest(r.URL.EscapedPath())}
 	id, err := n.authenticate(r, stale)
 	if err != nil {
 		return err
@@ -247,7 +239,15 @@ func (h *feedHandler) serveFrom(w http.ResponseWriter, r *http.Request, stale bo
 	if err := n.guardSession(r, id); err != nil {
 		return err
 	}
-	req.Principal = id.Principal
+	f, err := n.openFeed(r, id, r.PathValue("feed"))
+	if err != nil {
+		return err
+	}
+	t, err := h.of(f)
+	if err != nil {
+		return cmp.Or(n.authority.Authorize(id, proget.TaskView, f), err)
+	}
+	req := &feed.Request{Request: r, Feed: f, Mount: h.mount, Base: t.URL(n.baseURL(r), f), Path: rest(r.URL.EscapedPath()), Principal: id.Principal}
 	task, err := t.Operations.Task(t.handler.Operation(req))
 	if err != nil {
 		return err
@@ -265,6 +265,18 @@ func (h *feedHandler) serveFrom(w http.ResponseWriter, r *http.Request, stale bo
 		stale = false
 	}
 	return t.handler.ServeFeed(w, req)
+}
+
+// openFeed returns the feed that somebody asks for. That there is none of that name is
+// for those to know who may see all.
+func (n *Node) openFeed(r *http.Request, id auth.Identity, name string) (*proget.Feed, error) {
+	f, err := n.catalog.Feed(r.Context(), name)
+	if errors.Is(err, proget.ErrNotFound) {
+		if denied := n.authority.Authorize(id, proget.TaskView, nil); denied != nil {
+			return nil, denied
+		}
+	}
+	return f, err
 }
 
 // refresh waits until memory is as new as a request that could not be brought up to
@@ -300,11 +312,11 @@ func (n *Node) authenticate(r *http.Request, stale bool) (auth.Identity, error) 
 
 // Feed implements feed.Feeds.
 func (n *Node) Feed(r *http.Request, name string, task proget.Task) (*proget.Feed, error) {
-	f, err := n.catalog.Feed(r.Context(), name)
+	id, err := n.authority.Authenticate(r)
 	if err != nil {
 		return nil, err
 	}
-	id, err := n.authority.Authenticate(r)
+	f, err := n.openFeed(r, id, name)
 	if err != nil {
 		return nil, err
 	}
@@ -393,11 +405,13 @@ func (n *Node) baseURL(r *http.Request) string {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	if proto := firstOf(r.Header.Get("X-Forwarded-Proto")); proto == "http" || proto == "https" {
-		scheme = proto
-	}
-	if forwarded := firstOf(r.Header.Get("X-Forwarded-Host")); validHost(forwarded) {
-		host = forwarded
+	if auth.Trusts(n.cfg.TrustedProxies, r) {
+		if proto := firstOf(r.Header.Get("X-Forwarded-Proto")); proto == "http" || proto == "https" {
+			scheme = proto
+		}
+		if forwarded := firstOf(r.Header.Get("X-Forwarded-Host")); validHost.MatchString(forwarded) {
+			host = forwarded
+		}
 	}
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && host == "" { // HTTP/1.0 needs none
 		host = local.String()
@@ -410,16 +424,9 @@ func firstOf(list string) string {
 	return strings.TrimSpace(first)
 }
 
-// validHost reports whether a text is a host with an optional port and nothing
-// that could change the meaning of a URL or a document it is put into.
-func validHost(host string) bool {
-	if host == "" || len(host) > 255 {
-		return false
-	}
-	return !strings.ContainsFunc(host, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_:[]", r))
-	})
-}
+// validHost matches a host with an optional port and nothing that could change the
+// meaning of a URL or a document it is put into.
+var validHost = regexp.MustCompile(`^([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?$`)
 
 // linger is how long a client may go on sending a body that nobody reads.
 const linger = 5 * time.Second

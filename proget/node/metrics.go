@@ -72,9 +72,11 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// mounts bounds the values of the label: what is no mount of ours is "page".
-func mount(path string) string {
-	first, _, found := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+// mount is the label of what a pattern matches, such as "GET /api/feeds". The first
+// segment of a pattern is none that a client could choose.
+func mount(pattern string) string {
+	_, path, _ := strings.Cut(pattern, "/")
+	first, _, found := strings.Cut(path, "/")
 	if !found {
 		return "page"
 	}
@@ -91,10 +93,7 @@ func (m *metrics) instrument(mux http.Handler) http.Handler {
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		mux.ServeHTTP(rec, r)
-		label := "page"
-		if r.Pattern != "" && r.Pattern != "/" { // only what the mux knows becomes a label
-			label = mount(r.URL.Path)
-		}
+		label := mount(r.Pattern)
 		m.requests.WithLabelValues(label, method(r.Method), classes[min(rec.status/100, 5)]).Inc()
 		m.duration.WithLabelValues(label).Observe(time.Since(began).Seconds())
 	})

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -197,7 +198,7 @@ func TestConditionalRequests(t *testing.T) {
 			require.Equal(t, http.StatusOK, whole.StatusCode, header)
 			require.Equal(t, body, text)
 		}
-		for header, status := range map[string]int{"bytes=-1": 206, "bytes=0-1 , 3-": 206, "bytes=99999999-": 416} {
+		for header, status := range map[string]int{"bytes=-1": 206, "bytes=0-1 , 3-": 206, "bytes=99999999-": 416, "bytes=-0": 200, "bytes=0-1,-00": 200} {
 			part, _ := ask(t, "GET", url, nil, "Range", header, "Accept-Encoding", "identity")
 			require.Equal(t, status, part.StatusCode, header)
 		}
@@ -219,6 +220,55 @@ func TestNoHost(t *testing.T) {
 	text, err := io.ReadAll(conn)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"`+server.URL+`/nuget/nuget/v3`)
+}
+
+// TestBaseURL: addresses in answers are those by which the client called, as the
+// proxies that are named say, or anybody if none is.
+func TestBaseURL(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	open := w.start(t, "a", webOnly)
+	named := w.start(t, "b", webOnly, func(c *node.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32")} })
+	for host, told := range map[string]string{"packages.example:8443": "https://packages.example:8443/", "[2001:db8::1]": "https://[2001:db8::1]/", "": "https://127.0.0.1:",
+		"x:y]:[": "https://127.0.0.1:", "a:b:c": "https://127.0.0.1:", "a/b": "https://127.0.0.1:", "user@host": "https://127.0.0.1:", "a, b": "https://a/"} {
+		_, text := ask(t, "GET", open.URL+"/nuget/nuget/v3/index.json", nil, "X-Forwarded-Host", host, "X-Forwarded-Proto", "https")
+		require.Contains(t, text, `"`+told, host)
+		_, text = ask(t, "GET", named.URL+"/nuget/nuget/v3/index.json", nil, "X-Forwarded-Host", host, "X-Forwarded-Proto", "https")
+		require.Contains(t, text, `"`+named.URL+"/nuget/", host)
+	}
+}
+
+// TestUncleanPaths: a client is led to the path that it meant, with its escapes as they
+// were, and a path names nothing in metrics.
+func TestUncleanPaths(t *testing.T) {
+	t.Parallel()
+	server := newWorld(t).start(t, "a", webOnly)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for from, to := range map[string]string{"/npm/npm//@a%2fb": "/npm/npm/@a%2fb", "//npm/x/../npm/@a%2Fb/?a=%20b": "/npm/npm/@a%2Fb/?a=%20b", "//evil.example/%2f..": "/evil.example/%2f..",
+		"/invented/../npm/npm/x": "/npm/npm/x", "/%ff/../npm/npm/x": "/npm/npm/x", "/..": "/", "/nuget/nuget/.": "/nuget/nuget"} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+from, nil)
+		require.NoError(t, err)
+		resp, err := client.Do(req)
+		require.NoError(t, err, from)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, []any{http.StatusTemporaryRedirect, to}, []any{resp.StatusCode, resp.Header.Get("Location")}, from)
+	}
+	_, text := ask(t, "GET", server.URL+"/metrics", nil)
+	require.NotContains(t, text, "invented")
+}
+
+// TestHiddenFeeds: whether a feed exists, and of which type, is for those to know who
+// may view it, or all.
+func TestHiddenFeeds(t *testing.T) {
+	t.Parallel()
+	server := newWorld(t).start(t, "a", webOnly)
+	sendForm(t, server.URL+"/administration/user/revoke?subject=anonymous", "feed=")
+	for _, path := range []string{"/nuget/nuget/v3/index.json", "/nuget/none/v3/index.json", "/upack/nuget/packages", "/upack/none/packages", "/api/packages/nuget/deleted", "/api/packages/none/deleted"} {
+		resp, _ := ask(t, "GET", server.URL+path, nil)
+		require.Equal(t, http.StatusUnauthorized, resp.StatusCode, path)
+	}
+	resp, _ := ask(t, "GET", server.URL+"/nuget/none/v3/index.json", nil, "X-ApiKey", administrator)
+	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 }
 
 // TestRefusals: what cannot be accepted gets a 4xx with a sentence, leaves no

@@ -3,6 +3,7 @@ package node
 import (
 	"io"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -40,8 +41,22 @@ func (n *Node) guarded(next http.Handler) http.Handler {
 			_ = p.conn.SetReadDeadline(time.Now().Add(n.cfg.UploadIdle)) // unsupported in tests only
 		}
 		defer p.extend() // for what is still to be flushed
+		defer n.logPanic(r)
 		next.ServeHTTP(p, r)
 	})
+}
+
+// logPanic logs what made a handler panic, which ends the connection: a server's own
+// log of such errors is full of what clients do.
+func (n *Node) logPanic(r *http.Request) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause != http.ErrAbortHandler {
+		n.cfg.Logger.ErrorContext(r.Context(), "a request made the server panic", "method", r.Method, "path", r.URL.Path, "panic", cause, "stack", string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // probe reports whether the request is one that load balancers or monitoring

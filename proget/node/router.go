@@ -1,6 +1,10 @@
 package node
 
-import "net/http"
+import (
+	"net/http"
+	"path"
+	"strings"
+)
 
 // A router is a mux that knows what it was given.
 type router struct {
@@ -17,4 +21,28 @@ func (r *router) Handle(pattern string, h http.Handler) {
 // HandleFunc is http.ServeMux's.
 func (r *router) HandleFunc(pattern string, serve func(http.ResponseWriter, *http.Request)) {
 	r.Handle(pattern, http.HandlerFunc(serve))
+}
+
+// ServeHTTP is http.ServeMux's, which would redirect to a cleaned path whose escapes it
+// has escaped once more.
+func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if escaped := req.URL.EscapedPath(); strings.Contains(escaped, "//") || strings.Contains(escaped, "/.") {
+		if cleaned := clean(escaped); cleaned != escaped && req.Method != http.MethodConnect {
+			if req.URL.RawQuery != "" {
+				cleaned += "?" + req.URL.RawQuery
+			}
+			http.Redirect(w, req, cleaned, http.StatusTemporaryRedirect)
+			return
+		}
+	}
+	r.ServeMux.ServeHTTP(w, req)
+}
+
+// clean returns a path without empty and dotted segments.
+func clean(escaped string) string {
+	cleaned := path.Clean("/" + escaped)
+	if cleaned != "/" && strings.HasSuffix(escaped, "/") {
+		cleaned += "/"
+	}
+	return cleaned
 }

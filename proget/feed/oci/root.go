@@ -111,7 +111,7 @@ func (h *rootHandler) token(w http.ResponseWriter, r *feed.Request) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(map[string]any{ // an error means that the client went away
-		"token": token, "access_token": token, "expires_in": int(good.Seconds()), "issued_at": time.Now().UTC().Format(time.RFC3339)})
+		"token": token, "access_token": token, "expires_in": int(good.Round(time.Second).Seconds()), "issued_at": time.Now().UTC().Format(time.RFC3339)})
 	return nil
 }
 

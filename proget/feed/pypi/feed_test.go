@@ -89,8 +89,9 @@ func TestRedirects(t *testing.T) {
 	c.publish("a-b", "1", wheelName("a-b", "1"), wheel(t, "a-b", "1", metadata("a-b", "1")))
 	for from, to := range map[string]string{"": "simple/", "simple": "simple/", "simple/a-b": "simple/a-b/", "simple/A_B/": "simple/a-b/", "simple/a.-_b": "simple/a-b/", "simple/A?format=x": "simple/a/?format=x"} {
 		a := c.get(from)
-		require.Equal(t, http.StatusMovedPermanently, a.StatusCode, from)
+		require.Equal(t, http.StatusTemporaryRedirect, a.StatusCode, from)
 		require.Equal(t, c.Feed+"/"+to, a.Header.Get("Location"), from)
+		require.Equal(t, "no-store", a.Header.Get("Cache-Control"), "the host is as this client has called it")
 	}
 }
 

@@ -58,7 +58,8 @@ func redirect(w http.ResponseWriter, r *feed.Request, path string) error {
 	if r.URL.RawQuery != "" {
 		to += "?" + r.URL.RawQuery
 	}
-	http.Redirect(w, r.Request, to, http.StatusMovedPermanently)
+	w.Header().Set("Cache-Control", "no-store") // the base is as the client called it
+	http.Redirect(w, r.Request, to, http.StatusTemporaryRedirect)
 	return nil
 }
 
