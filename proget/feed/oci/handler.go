@@ -225,17 +225,12 @@ func (h *handler) tag(r *feed.Request, repo, key string, tags []string) error {
 	return nil
 }
 
-// refers returns the stored files that belong to a manifest: its blobs. Whatever
-// else it names must be in the repository, too, its subject excepted, which may
-// come later.
+// refers returns the stored files that belong to a manifest: its blobs. Whatever it
+// names must be in the repository, its subject excepted, which may come later.
 func (h *handler) refers(r *feed.Request, repo string, p *feed.Package, m *manifest) ([]proget.File, error) {
-	for _, d := range m.Manifests {
-		if p == nil || !hasVersion(p, d.Digest.String()) {
-			return nil, missing(d)
-		}
-	}
+	isManifest := func(d digest.Digest) bool { return p != nil && hasVersion(p, d.String()) }
 	var files []proget.File
-	for _, d := range m.blobs() {
+	for _, d := range m.blobs(isManifest) {
 		f, err := h.findBlob(r, repo, p, d.Digest)
 		if errors.Is(err, proget.ErrNotFound) {
 			return nil, missing(d)

@@ -141,11 +141,17 @@ func (m *manifest) descriptors() []v1.Descriptor {
 
 // blobs are the blobs that belong to the manifest, each once, in the order of
 // their digests: who pushes another manifest at the same time takes them in the
-// same order.
-func (m *manifest) blobs() []v1.Descriptor {
+// same order. What an index lists and is no manifest here is one, too, as in the
+// caches of BuildKit.
+func (m *manifest) blobs(isManifest func(digest.Digest) bool) []v1.Descriptor {
 	byDigest := make(map[digest.Digest]v1.Descriptor)
 	for _, d := range m.Layers {
 		if !isForeign(d) {
+			byDigest[d.Digest] = d
+		}
+	}
+	for _, d := range m.Manifests {
+		if !isManifest(d.Digest) {
 			byDigest[d.Digest] = d
 		}
 	}

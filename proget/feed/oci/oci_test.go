@@ -251,6 +251,33 @@ func TestRepositories(t *testing.T) {
 	r.do(http.StatusCreated, http.MethodPut, "app/manifests/1", manifest, "Content-Type", imageType)
 }
 
+// TestIndexOfBlobs: an index may list blobs, as BuildKit's caches do, and keeps them.
+func TestIndexOfBlobs(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	index := func(layers ...string) string {
+		var all []string
+		for _, layer := range layers {
+			all = append(all, fmt.Sprintf(`{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"%s","size":%d}`, digest.FromString(layer), len(layer)))
+		}
+		return `{"schemaVersion":2,"mediaType":"` + indexType + `","manifests":[` + strings.Join(all, ",") + `]}`
+	}
+	put := func(status int, body string) feedtest.Answer {
+		return r.do(status, http.MethodPut, "cache/manifests/main", body, "Content-Type", indexType)
+	}
+	r.push("cache", "one")
+	require.Equal(t, "MANIFEST_BLOB_UNKNOWN", code(t, put(http.StatusBadRequest, index("one", "two"))))
+	r.push("cache", "two")
+	put(http.StatusCreated, index("one", "two", "one"))
+	r.push("cache", "three")
+	put(http.StatusCreated, index("two", "three"))
+	for _, layer := range []string{"one", "two", "three"} {
+		blob := "cache/blobs/" + digest.FromString(layer).String()
+		require.Equal(t, layer, string(r.do(http.StatusOK, http.MethodGet, blob, "").Body))
+		require.Equal(t, "UNSUPPORTED", code(t, r.do(http.StatusMethodNotAllowed, http.MethodDelete, blob, "")), "an index names it")
+	}
+}
+
 // TestPages: long lists come in pages.
 func TestPages(t *testing.T) {
 	t.Parallel()
