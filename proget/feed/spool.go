@@ -24,7 +24,8 @@ type Spool struct {
 // breaks off. The caller closes the spool.
 func NewSpool(ctx context.Context, s Services, f *proget.Feed, by proget.Principal, body io.Reader) (*Spool, error) {
 	ref := UploadRef{Feed: f, Scope: "spool", ID: rand.Text()}
-	if err := s.Uploads.Begin(ctx, ref, by); err != nil {
+	var err error
+	if ref.Offer, err = s.Uploads.Offer(ref, by); err != nil {
 		return nil, err
 	}
 	spool := &Spool{cancel: func() {
@@ -34,8 +35,7 @@ func NewSpool(ctx context.Context, s Services, f *proget.Feed, by proget.Princip
 			s.Logger.WarnContext(ctx, "a spooled body could not be given up; a job will do so", "feed", f.Name, "error", err)
 		}
 	}}
-	err := spool.fill(ctx, s, ref, body)
-	if err != nil {
+	if err = spool.fill(ctx, s, ref, body); err != nil {
 		spool.cancel()
 		return nil, err
 	}
