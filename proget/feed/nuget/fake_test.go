@@ -258,14 +258,14 @@ func (w *world) Search(_ context.Context, _ *proget.Feed, q feed.Query) (feed.Hi
 			return v.Status.Listed && (q.Prerelease || !v.Prerelease) && (!q.Old || !needsSemVer2(v))
 		})
 		typed := func(name string) bool { return strings.EqualFold(name, q.Type) }
-		if found != nil && (q.Type == "" || slices.ContainsFunc(summary(found).Types, typed)) && strings.Contains(key, strings.ToLower(q.Text)) && strings.HasPrefix(key, strings.ToLower(q.NamePrefix)) {
+		if found != nil && (q.Type == "" || slices.ContainsFunc(summary(found).Types, typed)) && (q.Tag == "" || tagged(p, []string{q.Tag})) && strings.Contains(key, strings.ToLower(q.Text)) && strings.HasPrefix(key, strings.ToLower(q.NamePrefix)) {
 			keys = append(keys, key)
 		}
 	}
 	slices.Sort(keys)
 	hits := feed.Hits{Total: len(keys)}
 	keys = keys[min(q.Skip, len(keys)):]
-	hits.Keys = keys[:min(q.Take, len(keys))]
+	hits.Keys = keys[:min(q.Take, len(keys), maxHits)]
 	return hits, nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
+	"golang.org/x/sync/semaphore"
 )
 
 const jsonType = "application/json"
@@ -17,6 +18,7 @@ const jsonType = "application/json"
 type handler struct {
 	services   feed.Services
 	hardDelete bool
+	large      *semaphore.Weighted // answers of thousands of entries at once
 
 	// indexes keeps the service index of each base URL. It is no package; it
 	// has what is needed, bounds included.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
+	"golang.org/x/sync/semaphore"
 )
 
 // Options change how the feed type behaves. The zero value, and nil, behave as
@@ -57,7 +58,7 @@ func engine(opts *Options) feed.Type {
 		Modern:          needsSemVer2,
 		Form:            &feed.Form{Accept: ".nupkg,.snupkg"},
 		Handler: func(s feed.Services) feed.Handler {
-			return &handler{services: s, hardDelete: hardDelete}
+			return &handler{services: s, hardDelete: hardDelete, large: semaphore.NewWeighted(2)}
 		},
 		Index:      catalogOf,
 		WriteError: writeError,

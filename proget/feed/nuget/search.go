@@ -3,6 +3,7 @@ package nuget
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +18,8 @@ import (
 const (
 	defaultTake = 20
 	maxTake     = 100
+	maxHits     = 1000   // that the index gives at once
+	maxScanned  = 10_000 // packages that are looked at for one answer
 )
 
 type (
@@ -62,6 +65,7 @@ type (
 // A searchRequest is a search as the client asked for it.
 type searchRequest struct {
 	text        string
+	tags        []string // that the text asks for
 	packageType string
 	skip, take  int
 	prerelease  bool
@@ -118,6 +122,7 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 	if err != nil {
 		return err
 	}
+	s.text, s.tags = splitTerm(s.text)
 	matches, total, err := h.matches(r, s, s.query())
 	if err != nil {
 		return err
@@ -133,11 +138,48 @@ func serveJSON(w http.ResponseWriter, r *feed.Request, v any) error {
 	return serveDocument(w, r, nil, "", func() ([]byte, error) { return marshal(v) })
 }
 
-// query turns the text into the index's terms. Of nuget.org's fields, "id" is
-// understood here and "packageid" by matches.
+// splitTerm takes the tags that a search asks for, such as "tag:PSModule", out of
+// its words.
+func splitTerm(term string) (text string, tags []string) {
+	var words []string
+	for word := range strings.FieldsSeq(term) {
+		key, tag, _ := strings.Cut(word, ":")
+		if tag != "" && (strings.EqualFold(key, "tag") || strings.EqualFold(key, "tags")) {
+			tags = append(tags, tag)
+		} else {
+			words = append(words, word)
+		}
+	}
+	return strings.Join(words, " "), tags
+}
+
+// tagged reports whether a package has all of the tags. They are those that the
+// index knows it by: of its newest stable version, or the newest if none is.
+func tagged(p *feed.Package, tags []string) bool {
+	if len(tags) == 0 {
+		return true
+	}
+	v := p.Latest(func(v *proget.Version) bool { return v.Status.Listed && !v.Prerelease })
+	if v == nil {
+		v = p.Latest(func(v *proget.Version) bool { return v.Status.Listed })
+	}
+	if v == nil {
+		return false
+	}
+	has := summary(v).Tags
+	return !slices.ContainsFunc(tags, func(tag string) bool {
+		return !slices.ContainsFunc(has, func(each string) bool { return strings.EqualFold(each, tag) })
+	})
+}
+
+// query turns the text into the index's terms. Of nuget.org's fields, "tag" is
+// taken out before, "id" is understood here and "packageid" by matches.
 func (s searchRequest) query() feed.Query {
 	q := s.filter()
 	q.Text = s.text
+	if len(s.tags) > 0 {
+		q.Tag = s.tags[0]
+	}
 	if id, ok := s.field("id"); ok {
 		q.Text, q.NamePrefix = "", id
 	}
@@ -168,8 +210,13 @@ func (h *handler) matches(r *feed.Request, s searchRequest, q feed.Query) ([]mat
 	ctx := r.Context()
 	if id, ok := s.field("packageid"); ok {
 		found, err := h.load(ctx, r.Feed, s, []string{nameKey(id)})
-		found = slices.DeleteFunc(found, func(m match) bool { return s.packageType != "" && !m.latest.hasType(s.packageType) })
+		found = slices.DeleteFunc(found, func(m match) bool {
+			return s.packageType != "" && !m.latest.hasType(s.packageType) || !tagged(m.Package, s.tags)
+		})
 		return slicePage(found, s), len(found), err
+	}
+	if len(s.tags) > 1 {
+		return h.matchesTagged(ctx, r.Feed, s, q)
 	}
 	q.Skip, q.Take = s.skip, max(s.take, 1)
 	hits, err := h.services.Search.Search(ctx, r.Feed, q)
@@ -178,6 +225,48 @@ func (h *handler) matches(r *feed.Request, s searchRequest, q feed.Query) ([]mat
 	}
 	found, err := h.load(ctx, r.Feed, s, hits.Keys[:min(s.take, len(hits.Keys))])
 	return found, hits.Total, err
+}
+
+// matchesTagged is matches for several tags, of which the index takes one. The
+// number of all is asked for, so every package that has the first tag is read to
+// look for the others, whatever the page: a client that names the rarest first is
+// answered soonest.
+func (h *handler) matchesTagged(ctx context.Context, f *proget.Feed, s searchRequest, q feed.Query) ([]match, int, error) {
+	var found []match
+	q.Take = maxHits
+	for key, err := range h.hits(ctx, f, q) {
+		if err != nil {
+			return nil, 0, err
+		}
+		some, err := h.load(ctx, f, s, []string{key})
+		if err != nil {
+			return nil, 0, err
+		}
+		found = append(found, slices.DeleteFunc(some, func(m match) bool { return !tagged(m.Package, s.tags) })...)
+	}
+	return slicePage(found, s), len(found), nil
+}
+
+// hits returns the keys of all that a query finds, best first, but of no more than
+// may be looked at. The index is asked for q.Take of them at a time.
+func (h *handler) hits(ctx context.Context, f *proget.Feed, q feed.Query) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for asked := q; asked.Skip < maxScanned; asked.Skip += asked.Take {
+			hits, err := h.services.Search.Search(ctx, f, asked)
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, key := range hits.Keys {
+				if !yield(key, nil) {
+					return
+				}
+			}
+			if len(hits.Keys) < asked.Take {
+				return
+			}
+		}
+	}
 }
 
 func slicePage(found []match, s searchRequest) []match {

@@ -1,13 +1,18 @@
 package nuget
 
 import (
+	"encoding/json"
+	"encoding/xml"
 	"fmt"
+	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed/feedtest"
 )
 
 func ids(doc searchDocument) []string {
@@ -134,4 +139,61 @@ func TestSearchManyOfAType(t *testing.T) {
 	w.publish(simple(t, "Tool", "1.0", `<packageTypes><packageType name="DotnetTool"/></packageTypes>`))
 	doc := getJSON[searchDocument](w, "v3/search?packageType=DotnetTool&take=5")
 	require.Equal(t, []string{"Tool"}, ids(doc), "found behind the first page of the index")
+}
+
+// TestTagSearch: words of a search name tags, in both versions of the protocol,
+// whatever else has them in its text.
+func TestTagSearch(t *testing.T) {
+	t.Parallel()
+	c := feedtest.Start(t, PowerShell(nil))
+	push := func(id, version, tags string) {
+		file := simple(t, id, version, "<tags>"+tags+"</tags><title>PSModule PSFunction_Get-X</title>")
+		a := feedtest.Do(t, feedtest.Request(t, http.MethodPut, c.Feed+"/api/v2/package/", file, "X-NuGet-ApiKey", c.Key))
+		require.Equal(t, http.StatusCreated, a.StatusCode, string(a.Body))
+	}
+	push("Acme.One", "1.0.0", "PSModule PSFunction_Get-X")
+	push("Acme.Two", "1.0.0", "psmodule, other, psfunction_get-x")
+	push("Acme.Other", "1.0.0", "PSModule PSFunction_Get-XY")
+	push("Acme.Later", "1.0.0", "PSModule")
+	push("Acme.Later", "2.0.0-beta", "PSModule PSFunction_Get-X")
+	push("Zebra", "1.0.0-beta", "PSModule PSFunction_Get-X")
+	push("None", "1.0.0", "")
+	for term, want := range map[string]string{
+		"tag:PSModule":                        "Acme.Later Acme.One Acme.Other Acme.Two Zebra",
+		"tags:OTHER":                          "Acme.Two",
+		"tag:PSModule tag:PSFunction_Get-X":   "Acme.One Acme.Two Zebra",
+		"TAG:psfunction_get-x  Tags:psmodule": "Acme.One Acme.Two Zebra",
+		"tag:PSModule tag:PSFunction":         "",
+		"tag:psfunction_get-x acme":           "Acme.One Acme.Two",
+		"two tag:PSModule tag:other":          "Acme.Two",
+		"tag:nothing":                         "",
+	} {
+		var page atomPage
+		a := feedtest.Get(t, c.Feed+"/"+v2URL("v2/Search()", "searchTerm", "'"+term+"'", "includePrerelease", "true", "$filter", "IsAbsoluteLatestVersion", "$orderby", "Id", "$inlinecount", "allpages"))
+		require.NoError(t, xml.Unmarshal(a.Body, &page), string(a.Body))
+		var names []string
+		for _, e := range page.Entries {
+			names = append(names, e.property("Id"))
+		}
+		require.Equal(t, want, strings.Join(names, " "), term)
+		require.Equal(t, fmt.Sprint(len(names)), page.Count, term)
+
+		var doc searchDocument
+		a = feedtest.Get(t, c.Feed+"/"+v2URL("v3/search", "q", term, "prerelease", "true"))
+		require.NoError(t, json.Unmarshal(a.Body, &doc), string(a.Body))
+		require.ElementsMatch(t, strings.Fields(want), ids(doc), term)
+		require.Equal(t, len(names), doc.TotalHits, term)
+	}
+	for query, want := range map[string]string{
+		"q=tag:PSModule tag:PSFunction_Get-X&skip=1&take=1&prerelease=true": "3 [Acme.Two]",
+		"q=tag:PSModule tag:PSFunction_Get-X&take=0":                        "2 []",
+		"q=packageid:Acme.One tag:PSModule":                                 "1 [Acme.One]",
+		"q=packageid:Acme.One tag:other":                                    "0 []",
+		"q=id:Acme.T tag:psmodule":                                          "1 [Acme.Two]",
+	} {
+		var doc searchDocument
+		a := feedtest.Get(t, c.Feed+"/v3/search?"+strings.ReplaceAll(query, " ", "+"))
+		require.NoError(t, json.Unmarshal(a.Body, &doc), string(a.Body))
+		require.Equal(t, want, fmt.Sprint(doc.TotalHits, ids(doc)), query)
+	}
 }

@@ -3,6 +3,7 @@ package nuget
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,10 +22,9 @@ import (
 
 // Bounds of a query.
 const (
-	v2PageSize   = 100    // entries of one answer, as on nuget.org
-	v2MaxScanned = 10_000 // packages that are looked at for one answer
-	v2MaxHits    = 1000   // of a search that is to be sorted
-	v2MaxUpdates = 1000   // packages of one question for updates
+	v2PageSize   = 100  // entries of one answer, as on nuget.org
+	v2MaxTop     = 6000 // entries of one answer, if so many are asked for
+	v2MaxUpdates = 1000 // packages of one question for updates
 )
 
 // v2Sets are the collections that can be asked for.
@@ -94,7 +94,10 @@ func v2Text(value string) string {
 type v2Query struct {
 	filter     *odata.Filter
 	orders     []odata.Order
-	skip, top  int
+	skip, top  int      // of the whole collection
+	page       int      // entries of one answer
+	term       string   // of a search: its words
+	tags       []string // and the tags that it asks for
 	after      []string // id and version of the entry that ended the page before
 	counted    bool     // the number of all is asked for, too
 	semVer2    bool
@@ -113,10 +116,11 @@ func parseV2Query(q url.Values) (v2Query, error) {
 	if v.skip, err = count(q, "$skip", 0); err != nil {
 		return v, err
 	}
-	if v.top, err = count(q, "$top", v2PageSize); err != nil {
+	if v.top, err = count(q, "$top", math.MaxInt32); err != nil {
 		return v, err
 	}
-	v.top = min(v.top, v2PageSize)
+	v.term, v.tags = splitTerm(v.text("searchTerm"))
+	v.page = v.pageSize()
 	if token := q.Get("$skiptoken"); token != "" {
 		for part := range strings.SplitSeq(token, ",") {
 			v.after = append(v.after, v2Text(part))
@@ -131,6 +135,16 @@ func parseV2Query(q url.Values) (v2Query, error) {
 	return v, nil
 }
 
+// pageSize is what $top says, as there are clients that ask for thousands and do
+// not look for a next page. PSResourceGet asks for thousands by tag, too, but
+// then goes on by hundreds, and would show most of them twice.
+func (q v2Query) pageSize() int {
+	if q.top > v2MaxTop || len(q.tags) > 0 || q.filter.Uses("Tags") {
+		return min(q.top, v2PageSize)
+	}
+	return q.top
+}
+
 func (q v2Query) text(name string) string { return v2Text(q.parameters.Get(name)) }
 
 func (q v2Query) flag(name string) bool { return strings.EqualFold(q.text(name), "true") }
@@ -140,6 +154,12 @@ func (h *handler) v2List(w http.ResponseWriter, r *feed.Request, rt route) error
 	q, err := parseV2Query(r.URL.Query())
 	if err != nil {
 		return err
+	}
+	if q.page > v2PageSize { // it takes tens of megabytes to make, and to keep until it is sent
+		if err := h.large.Acquire(r.Context(), 1); err != nil {
+			return err
+		}
+		defer h.large.Release(1)
 	}
 	page, err := h.v2Page(r, rt, q)
 	if err != nil {
@@ -198,6 +218,9 @@ type v2Collection struct {
 
 // add takes up the versions of a package that the client may see and wants.
 func (c *v2Collection) add(p *feed.Package) error {
+	if !tagged(p, c.query.tags) {
+		return nil
+	}
 	entities, err := v2Entities(p, c.query.semVer2)
 	if err != nil {
 		return err
@@ -226,7 +249,7 @@ func (c *v2Collection) before(e *v2Entity) bool {
 // full reports whether there is enough for the page, and to know that there is
 // another.
 func (c *v2Collection) full() bool {
-	return !c.keepAll && len(c.found) > c.query.skip+c.query.top
+	return !c.keepAll && len(c.found) > c.query.skip+c.query.page
 }
 
 func (c *v2Collection) page() (*v2Page, error) {
@@ -235,8 +258,8 @@ func (c *v2Collection) page() (*v2Page, error) {
 	}
 	p := &v2Page{total: len(c.found)}
 	rest := c.found[min(c.query.skip, len(c.found)):]
-	p.entries = rest[:min(c.query.top, len(rest))]
-	p.more = len(rest) > len(p.entries) && c.query.top == v2PageSize
+	p.entries = rest[:min(c.query.page, len(rest))]
+	p.more = len(rest) > len(p.entries) && c.query.top > len(p.entries)
 	return p, nil
 }
 
@@ -298,25 +321,28 @@ func (h *handler) v2CollectAll(ctx context.Context, f *proget.Feed, c *v2Collect
 		if len(some) < v2PageSize {
 			return nil
 		}
-		if scanned += len(some); scanned >= v2MaxScanned {
+		if scanned += len(some); scanned >= maxScanned {
 			return proget.Errorf(proget.ErrInvalid, "This feed holds too many packages to be looked at one by one: ask Search(), name the packages, or leave $orderby out.")
 		}
 	}
 	return nil
 }
 
-// v2CollectHits takes up what the search index finds, best first.
+// v2CollectHits takes up what the search index finds, best first. Of several tags
+// the index takes one: what has it is read to look for the others.
 func (h *handler) v2CollectHits(ctx context.Context, f *proget.Feed, c *v2Collection) error {
-	asked := feed.Query{Text: c.query.text("searchTerm"), Prerelease: c.query.flag("includePrerelease"), Old: !c.query.semVer2, Take: v2MaxHits}
-	if !c.keepAll && (c.query.filter.Uses("IsLatestVersion") || c.query.filter.Uses("IsAbsoluteLatestVersion")) {
-		asked.Take = min(c.query.skip+c.query.top+1, v2MaxHits) // one entry of each
+	prerelease := c.query.flag("includePrerelease")
+	asked := feed.Query{Text: c.query.term, Prerelease: prerelease, Old: !c.query.semVer2, Take: maxHits}
+	if len(c.query.tags) > 0 {
+		asked.Tag = c.query.tags[0]
 	}
-	hits, err := h.services.Search.Search(ctx, f, asked)
-	if err != nil {
-		return err
+	if !c.keepAll && len(c.query.tags) < 2 && (c.query.filter.Uses("IsLatestVersion") || c.query.filter.Uses("IsAbsoluteLatestVersion")) {
+		asked.Take = min(c.query.skip+c.query.page+1, maxHits) // one entry of each
 	}
-	prerelease := asked.Prerelease
-	for _, key := range hits.Keys {
+	for key, err := range h.hits(ctx, f, asked) {
+		if err != nil || c.full() {
+			return err
+		}
 		before := len(c.found)
 		if err := h.v2Collect(ctx, f, c, []string{key}); err != nil {
 			return err

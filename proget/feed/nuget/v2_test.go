@@ -135,6 +135,41 @@ func TestV2Collections(t *testing.T) {
 	}
 }
 
+// TestV2Filter: names are compared without regard to case, versions as NuGet
+// orders them, as PSResourceGet takes for granted.
+func TestV2Filter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for _, v := range []string{"1.0", "2.0.0", "9.0.0", "10.0.0", "10.2.0", "10.3.0-Beta"} {
+		w.publish(simple(t, "PSMod", v))
+	}
+	w.publish(simple(t, "Other", "9.0.0"))
+	for filter, want := range map[string]string{
+		"Id eq 'psmod' and IsLatestVersion eq true":                             "10.2.0",
+		"Id eq 'PSMOD' and IsAbsoluteLatestVersion":                             "10.3.0-Beta",
+		"startswith(Id,'psm') and endswith(Id,'MOD') and Version lt '2'":        "1.0.0",
+		"substringof('smo',Id) and indexof(Id,'mod') eq 2 and Version eq '2.0'": "2.0.0",
+		"NormalizedVersion ge '9.0.0' and IsPrerelease eq false":                "9.0.0 10.0.0 10.2.0",
+		"NormalizedVersion ge '2.0.0' and NormalizedVersion le '10.0.0'":        "2.0.0 9.0.0 10.0.0",
+		"Version gt '10.2.0' and Version lt '10.3.0'":                           "10.3.0-Beta",
+		"Version eq '1.0'": "1.0.0",
+		"Version eq '1.0.0' or '1.0.0.0' eq NormalizedVersion":             "1.0.0",
+		"Version eq '10.3.0-beta+build'":                                   "10.3.0-Beta",
+		"Version eq 'latest' or Version eq null or Version eq 1":           "",
+		"startswith(Version,'10.') and endswith(tolower(Version),'-beta')": "10.3.0-Beta",
+	} {
+		page := w.ask("v2/FindPackagesById()", "id", "'psmod'", "$filter", filter, "$inlinecount", "allpages")
+		var versions []string
+		for _, e := range page.Entries {
+			versions = append(versions, e.property("Version"))
+		}
+		require.Equal(t, want, strings.Join(versions, " "), filter)
+		require.Equal(t, fmt.Sprint(len(versions)), page.Count, filter)
+	}
+	require.Equal(t, []string{"Other 9.0.0", "PSMod 9.0.0"}, w.ask("v2/Packages()", "$filter", "NormalizedVersion eq '9'").names())
+	require.Equal(t, []string{"PSMod 10.3.0-Beta", "PSMod 10.2.0"}, w.ask("v2/Packages()", "$orderby", "NormalizedVersion desc,Id", "$top", "2").names())
+}
+
 // TestV2Entry: an entry has what clients read, and the file is where it says.
 func TestV2Entry(t *testing.T) {
 	t.Parallel()
@@ -198,6 +233,55 @@ func TestV2Pages(t *testing.T) {
 	require.Empty(t, w.ask("v2/Packages()", "$top", "0").Entries)
 }
 
+// TestV2Top: $top is of the whole collection and may be large, whatever the size of
+// a page.
+func TestV2Top(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for n := range 1100 {
+		require.NoError(t, w.add(&proget.Version{Name: fmt.Sprintf("P%04d", n), Version: "1.0", Key: "1.0.0", Status: proget.Status{Listed: true},
+			Manifest: []byte(`{"id":"P","version":"1.0","tags":["a","b"]}`)}))
+	}
+	some := "startswith(Id,'P00') or startswith(Id,'P01') or startswith(Id,'P020')" // 210
+	for name, c := range map[string]struct {
+		path  string
+		pairs []string
+		want  []int // entries of each page
+	}{
+		"none":                      {"v2/Packages()", []string{"$filter", some}, []int{100, 100, 10}},
+		"a page":                    {"v2/Packages()", []string{"$filter", some, "$top", "100"}, []int{100}},
+		"more than a page":          {"v2/Packages()", []string{"$filter", some, "$top", "150"}, []int{150}},
+		"more than there are":       {"v2/Packages()", []string{"$filter", some, "$top", "6000"}, []int{210}},
+		"sorted":                    {"v2/Packages()", []string{"$filter", some, "$top", "150", "$orderby", "Id desc"}, []int{150}},
+		"too many at once":          {"v2/Packages()", []string{"$filter", some, "$top", "6099"}, []int{100, 110}},
+		"too many at once, sorted":  {"v2/Packages()", []string{"$filter", some, "$top", "6101", "$orderby", "Id desc"}, []int{100, 100, 10}},
+		"all, as PSResourceGet":     {"v2/Search()", []string{"$filter", "IsLatestVersion", "$inlinecount", "allpages", "$skip", "0", "$top", "6000"}, []int{1100}},
+		"all, found in pages":       {"v2/Search()", []string{"$filter", "IsLatestVersion", "$top", "1050"}, []int{1050}},
+		"by tag, as PSResourceGet":  {"v2/Search()", []string{"$filter", "IsLatestVersion and substringof('A', Tags) eq true", "$inlinecount", "allpages", "$top", "250"}, []int{100, 100, 50}},
+		"by tags, as PSResourceGet": {"v2/Search()", []string{"searchTerm", "'tag:A tag:B'", "$filter", "IsLatestVersion", "$skip", "900", "$top", "6000"}, []int{100, 100}},
+		"by a tag that is missing":  {"v2/Search()", []string{"searchTerm", "'tag:A tag:C'", "$filter", "IsLatestVersion", "$top", "6000"}, []int{0}},
+		"without any":               {"v2/Search()", []string{"$top", "0"}, []int{0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []int
+			seen := make(map[string]bool)
+			for link := v2URL(c.path, c.pairs...); link != ""; {
+				var page atomPage
+				require.NoError(t, xml.Unmarshal(w.get(link).Body.Bytes(), &page))
+				got = append(got, len(page.Entries))
+				for _, name := range page.names() {
+					require.False(t, seen[name], "%s twice", name)
+					seen[name] = true
+				}
+				link = strings.TrimPrefix(page.next(), w.base+"/")
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
+	require.Equal(t, "1100", w.ask("v2/Search()", "$filter", "IsLatestVersion", "$inlinecount", "allpages", "$top", "6000").Count)
+}
+
 // TestV2Documents: the service and its model, which old clients insist on.
 func TestV2Documents(t *testing.T) {
 	t.Parallel()
@@ -235,6 +319,7 @@ func TestV2Documents(t *testing.T) {
 		require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &doc))
 		require.Equal(t, "1", doc.D.Count)
 		require.Equal(t, "Zebra", doc.D.Results[0]["Id"])
+		require.Equal(t, "3.0.0", doc.D.Results[0]["Version"])
 		require.Equal(t, true, doc.D.Results[0]["IsLatestVersion"])
 		require.Contains(t, doc.D.Results[0]["Published"], "/Date(")
 	}

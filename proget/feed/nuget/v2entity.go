@@ -72,8 +72,12 @@ func orNull(s string) odata.Value {
 // v2Properties are the columns, as nuget.org's entity has them.
 var v2Properties = []v2Property{
 	{"Id", "Edm.String", func(e *v2Entity, _ links) odata.Value { return e.version.Name }},
-	{"Version", "Edm.String", func(e *v2Entity, _ links) odata.Value { return fullVersion(e.version.Version) }},
-	{"NormalizedVersion", "Edm.String", func(e *v2Entity, _ links) odata.Value { return e.normal() }},
+	{"Version", "Edm.String", func(e *v2Entity, _ links) odata.Value {
+		return versionText{fullVersion(e.version.Version), e.version.Key}
+	}},
+	{"NormalizedVersion", "Edm.String", func(e *v2Entity, _ links) odata.Value {
+		return versionText{e.normal(), e.version.Key}
+	}},
 	v2String("Authors", func(m *metadata) string { return m.Authors }),
 	v2String("Copyright", func(m *metadata) string { return m.Copyright }),
 	{"Created", "Edm.DateTime", func(e *v2Entity, _ links) odata.Value { return e.created() }},
@@ -123,14 +127,28 @@ func (e *v2Entity) property(name string) (odata.Value, bool) {
 	return nil, false
 }
 
-// compare orders two entities by a property, versions as NuGet does.
-func (e *v2Entity) compare(other *v2Entity, property string) (int, error) {
-	switch property {
-	case "Version", "NormalizedVersion":
-		return compareVersions(e.version.Key, other.version.Key), nil
-	case "Id":
-		return strings.Compare(e.pkg.Key, other.pkg.Key), nil
+// A versionText is a version as filters and orders see it: clients ask for ranges
+// of versions, and write the same one in several ways.
+type versionText struct{ text, key string }
+
+var _ odata.Ordered = versionText{}
+
+// String implements odata.Ordered.
+func (v versionText) String() string { return v.text }
+
+// Compare implements odata.Ordered by NuGet's order.
+func (v versionText) Compare(other odata.Value) (int, bool) {
+	switch other := other.(type) {
+	case versionText:
+		return compareVersions(v.key, other.key), true
+	case string:
+		return compareVersions(v.key, versionKey(other)), true
 	}
+	return 0, false
+}
+
+// compare orders two entities by a property.
+func (e *v2Entity) compare(other *v2Entity, property string) (int, error) {
 	a, known := e.property(property)
 	if !known {
 		return 0, proget.Errorf(proget.ErrInvalid, "There is no property %.60q to order by.", property)

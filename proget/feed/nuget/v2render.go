@@ -117,9 +117,13 @@ func v2Updated(page *v2Page) (newest time.Time) {
 }
 
 // v2Next is where the next page is. What a feed is listed by does not shift while
-// it is read; anything else is counted.
+// it is read; anything else is counted. $top is of all pages: what this one has
+// given is taken off.
 func v2Next(r *feed.Request, page *v2Page, q v2Query) string {
 	query := r.URL.Query()
+	if query.Get("$top") != "" {
+		query.Set("$top", strconv.Itoa(q.top-len(page.entries)))
+	}
 	last := page.entries[len(page.entries)-1]
 	if strings.Contains(r.Path, "Packages()") || strings.HasSuffix(r.Path, "Packages") {
 		if len(q.orders) == 0 {
@@ -196,6 +200,8 @@ func v2Literal(v odata.Value) string {
 		return strconv.FormatInt(int64(v), 10)
 	case time.Time:
 		return v.UTC().Format("2006-01-02T15:04:05.000")
+	case odata.Ordered:
+		return v.String()
 	}
 	return v.(string)
 }
@@ -229,6 +235,8 @@ func v2Object(e *v2Entity, base string) map[string]any {
 			o[p.name] = strconv.FormatInt(int64(v), 10)
 		case time.Time:
 			o[p.name] = "/Date(" + strconv.FormatInt(v.UnixMilli(), 10) + ")/"
+		case odata.Ordered:
+			o[p.name] = v.String()
 		default:
 			o[p.name] = v
 		}

@@ -2,6 +2,7 @@ package odata
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -72,7 +73,8 @@ func (b binary) eval(e Entity) (Value, error) {
 	return ok && order <= 0, nil
 }
 
-// functions are those of strings; null is as good as empty.
+// functions are those of strings; null is as good as empty. They look for text as
+// Compare compares it.
 var functions = map[string]struct {
 	args int
 	do   func(args []string) Value
@@ -80,12 +82,21 @@ var functions = map[string]struct {
 	"tolower":     {1, func(a []string) Value { return strings.ToLower(a[0]) }},
 	"toupper":     {1, func(a []string) Value { return strings.ToUpper(a[0]) }},
 	"trim":        {1, func(a []string) Value { return strings.TrimSpace(a[0]) }},
-	"length":      {1, func(a []string) Value { return float64(len([]rune(a[0]))) }},
+	"length":      {1, func(a []string) Value { return float64(utf8.RuneCountInString(a[0])) }},
 	"concat":      {2, func(a []string) Value { return a[0] + a[1] }},
-	"startswith":  {2, func(a []string) Value { return strings.HasPrefix(a[0], a[1]) }},
-	"endswith":    {2, func(a []string) Value { return strings.HasSuffix(a[0], a[1]) }},
-	"indexof":     {2, func(a []string) Value { return float64(strings.Index(a[0], a[1])) }},
-	"substringof": {2, func(a []string) Value { return strings.Contains(a[1], a[0]) }}, // what is looked for comes first
+	"startswith":  {2, func(a []string) Value { return strings.HasPrefix(fold(a[0]), fold(a[1])) }},
+	"endswith":    {2, func(a []string) Value { return strings.HasSuffix(fold(a[0]), fold(a[1])) }},
+	"indexof":     {2, func(a []string) Value { return indexOf(fold(a[0]), fold(a[1])) }},
+	"substringof": {2, func(a []string) Value { return strings.Contains(fold(a[1]), fold(a[0])) }}, // what is looked for comes first
+}
+
+// indexOf counts letters, as length does: their bytes may be others once folded.
+func indexOf(s, part string) Value {
+	before, _, found := strings.Cut(s, part)
+	if !found {
+		return -1.0
+	}
+	return float64(utf8.RuneCountInString(before))
 }
 
 func (c call) eval(e Entity) (Value, error) {
@@ -95,11 +106,15 @@ func (c call) eval(e Entity) (Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		text, ok := v.(string)
-		if !ok && v != nil {
+		switch v := v.(type) {
+		case string:
+			texts[i] = v
+		case Ordered:
+			texts[i] = v.String()
+		case nil:
+		default:
 			return nil, proget.Errorf(proget.ErrInvalid, "The function %s takes text.", c.name)
 		}
-		texts[i] = text
 	}
 	return functions[c.name].do(texts), nil
 }

@@ -23,8 +23,18 @@ const (
 )
 
 // A Value is what a property or an expression is: a string, a bool, a float64, a
-// time.Time, or nil for null.
+// time.Time, an Ordered, or nil for null.
 type Value any
+
+// An Ordered is text that has an order of its own, as versions have. Functions
+// see the text alone.
+type Ordered interface {
+	String() string
+
+	// Compare is the function Compare with the Ordered on the left; v is a string
+	// or another Ordered where it can be compared at all.
+	Compare(v Value) (int, bool)
+}
 
 // An Entity returns the value of a property, and whether there is such a one.
 type Entity func(property string) (Value, bool)
@@ -147,13 +157,20 @@ func ParseOrder(text string) ([]Order, error) {
 	return orders, nil
 }
 
-// Compare compares two values of one kind: negative if a comes first. It reports
-// false for values that cannot be compared.
+// Compare compares two values of one kind: negative if a comes first. Text is
+// compared without regard to case, as by the servers that clients know. It
+// reports false for values that cannot be compared.
 func Compare(a, b Value) (int, bool) {
 	switch a := a.(type) {
+	case Ordered:
+		return a.Compare(b)
 	case string:
-		if b, ok := b.(string); ok {
-			return strings.Compare(a, b), true
+		switch b := b.(type) {
+		case Ordered:
+			order, ok := b.Compare(a)
+			return -order, ok
+		case string:
+			return strings.Compare(fold(a), fold(b)), true
 		}
 	case float64:
 		if b, ok := b.(float64); ok {
@@ -172,6 +189,10 @@ func Compare(a, b Value) (int, bool) {
 	}
 	return 0, false
 }
+
+// fold makes texts that differ in case alone the same. It goes letter by letter
+// and knows no language: "ß" is not "SS", and order is that of small letters.
+func fold(s string) string { return strings.ToLower(s) }
 
 func rank(b bool) int {
 	if b {

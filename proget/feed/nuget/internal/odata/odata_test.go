@@ -1,6 +1,7 @@
 package odata
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -10,10 +11,25 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
+// A revision is text whose order is that of a number.
+type revision string
+
+func (r revision) String() string { return string(r) }
+
+func (r revision) Compare(v Value) (int, bool) {
+	switch v := v.(type) {
+	case revision:
+		return r.Compare(string(v))
+	case string:
+		return cmp.Or(cmp.Compare(len(r), len(v)), strings.Compare(string(r), v)), true
+	}
+	return 0, false
+}
+
 // entity is a package as the tests see it.
 func entity(property string) (Value, bool) {
 	v, ok := map[string]Value{
-		"Id": "Acme.Lib", "Version": "1.2.0", "Title": nil, "Tags": " one two ", "IsLatestVersion": true, "Listed": false,
+		"Id": "Acme.Lib", "Version": revision("10"), "Title": nil, "Owner": "ŻÓŁW \u212a2", "Tags": " one two ", "IsLatestVersion": true, "Listed": false,
 		"DownloadCount": 42.0, "Published": time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC),
 	}[property]
 	return v, ok
@@ -30,8 +46,20 @@ func TestMatch(t *testing.T) {
 		"not not Listed":            false,
 		"IsLatestVersion eq true":   true,
 		"Id eq 'Acme.Lib'":          true,
-		"Id eq 'acme.lib'":          false,
-		"tolower(Id) eq 'acme.lib'": true,
+		"Id eq 'acme.lib'":          true,
+		"Id ne 'ACME.LIB'":          false,
+		"'ACME.LIB' eq toupper(Id)": true,
+		"Id gt 'ACME.LIA' and Id lt 'acme.lic' and Id le 'ACME.LIB' and Id ge 'aCME.lib'": true,
+		"startswith(Id,'ACME') and endswith(Id,'LIB')":                                    true,
+		"substringof('ME.L',Id) and indexof(Id,'LIB') eq 5 and indexof(Id,'x') eq -1":     true,
+		"Owner eq 'żółw k2' and indexof(Owner,'2') eq 6":                                  true,
+		"tolower(Id) eq 'acme.lib'":                                                       true,
+		"Version gt '9'":                                                                  true,
+		"'9' lt Version and '11' gt Version":                                              true,
+		"Version eq '10' and Version eq Version and not (Version lt Version)":             true,
+		"Version gt 9 or Version eq null or null eq Version":                              false,
+		"Version ne null": true,
+		"startswith(Version,'1') and length(Version) eq 2":  true,
 		"((tolower(Id) eq 'acme.lib') and IsLatestVersion)": true,
 		"'Acme.Lib' eq Id":                                      true,
 		"Listed or IsLatestVersion and Listed":                  false,
