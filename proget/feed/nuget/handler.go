@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"net/url"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
-	"golang.org/x/sync/semaphore"
 )
 
 const jsonType = "application/json"

@@ -4,9 +4,10 @@ import (
 	"net/http"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
-	"golang.org/x/sync/semaphore"
 )
 
 // Options change how the feed type behaves. The zero value, and nil, behave as
