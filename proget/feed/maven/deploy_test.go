@@ -92,7 +92,6 @@ func TestReleasesStay(t *testing.T) {
 	c.put(201, at+".jar.sha1", strings.ToUpper(sum(t, "sha1", jar))+"  lib-1.0.jar\n")
 	c.put(201, at+".jar.md5", "MD5 (lib-1.0.jar) = "+sum(t, "md5", jar))
 	c.put(201, at+".jar.sha512", sum(t, "sha512", jar))
-	require.Contains(t, c.put(404, at+"-sources.jar.sha1", sum(t, "sha1", jar)), "send that first")
 	require.Contains(t, c.put(400, at+".jar.sha1", "abc"), "40 hexadecimal digits")
 
 	build := "/com/acme/lib/2.0-SNAPSHOT/lib-2.0-20240131.120000-1.jar"
@@ -125,7 +124,7 @@ func TestSnapshots(t *testing.T) {
 	require.Equal(t, sum(t, "sha1", jar(2)), c.get(dir+"lib-1.0-SNAPSHOT.jar.sha1"))
 	require.Equal(t, jar(11), c.get(dir+"lib-1.0-SNAPSHOT-sources.jar"))
 	c.missing(dir+"lib-1.0-SNAPSHOT.war", dir+"lib-1.0-20240131.130000-3.jar")
-	c.put(404, dir+"lib-1.0-SNAPSHOT.jar.sha1", sum(t, "sha1", jar(2))) // there is no such file itself
+	c.put(201, dir+"lib-1.0-SNAPSHOT.jar.sha1", sum(t, "sha1", jar(3))) // there is no such file itself
 
 	late := dir + "lib-1.0-20240130.235959-9"
 	c.deploy(late+".jar", jar(9))
@@ -148,6 +147,33 @@ func TestSnapshots(t *testing.T) {
 	c.deploy(third+".jar", jar(5))
 	now := feedtest.Get(t, c.Feed+dir+"lib-1.0-SNAPSHOT.jar", "If-None-Match", a.Header.Get("ETag"))
 	require.Equal(t, jar(5), string(now.Body))
+	c.put(200, dir+"lib-1.0-SNAPSHOT.jar", jar(4)) // the same again: its checksum is compared with it, and not with the newest build
+	c.put(201, dir+"lib-1.0-SNAPSHOT.jar.sha1", sum(t, "sha1", jar(4)))
+	c.put(409, dir+"lib-1.0-SNAPSHOT.jar.sha1", sum(t, "sha1", jar(5)))
+}
+
+// TestChecksumsFirst: some clients send files and checksums at once. A checksum that
+// comes first is dropped, and the file's own one is served.
+func TestChecksumsFirst(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	jar := string(pack(t, "A.class", "a"))
+	const at = "/com/acme/lib/1.0/lib-1.0"
+	for _, file := range []string{at + ".jar", at + "-sources.jar"} { // of no package, and of one that is there
+		for _, a := range algorithms {
+			c.put(201, file+"."+a, sum(t, a, jar))
+			c.missing(file, file+"."+a)
+		}
+		require.Contains(t, c.put(400, file+".sha1", "abc"), "40 hexadecimal digits")
+		c.put(201, file+".md5", sum(t, "md5", "another")) // nothing to compare it with
+		c.put(201, file, jar)
+		for _, a := range algorithms {
+			require.Equal(t, sum(t, a, jar), c.get(file+"."+a))
+			c.put(201, file+"."+a, sum(t, a, jar))
+			require.Contains(t, c.put(409, file+"."+a, sum(t, a, "another")), "changed on its way")
+		}
+	}
+	require.Equal(t, []string{"../", "lib-1.0-sources.jar", "lib-1.0.jar"}, links(c.get("/com/acme/lib/1.0/")))
 }
 
 // TestManyAtOnce: deployments of several versions, each through another node, and
@@ -204,6 +230,47 @@ func TestExtraFiles(t *testing.T) {
 	page := c.get("/com/acme/lib/1.0/")
 	require.Contains(t, page, "Read me &amp; Ü.txt")
 	require.Contains(t, page, "/com/acme/lib/1.0/Read%20me%20&amp;%20%C3%9C.txt")
+}
+
+// TestSbtPlugins: sbt leaves the versions of Scala and sbt out of the names of a plugin's
+// files, and of its POM, before sbt 1.9; later it sends them both ways.
+func TestSbtPlugins(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	jar, sources := string(pack(t, "A.class", "a")), string(pack(t, "A.scala", "a"))
+	const name = "sbt-foo_2.12_1.0"
+	legacy, suffixed := pom("com.acme", "sbt-foo", "1.0", "<name>Foo</name>"), pom("com.acme", name, "1.0", "<name>Foo</name>")
+	const at, proper = "/com/acme/" + name + "/1.0/sbt-foo-1.0", "/com/acme/" + name + "/1.0/" + name + "-1.0"
+	c.put(404, "/com/acme/"+name+"/1.0/sbt-bar-1.0.jar", jar)
+	c.put(404, "/com/acme/"+name+"/1.0/sbt-foo-2.0.jar", jar)
+	c.put(404, "/com/acme/foo_1_2/1.0/foo-1.0.jar", jar)
+	require.Contains(t, c.put(400, at+".pom", suffixed), "artifactId")
+	c.put(400, at+".jar", "junk")
+	c.missing("/com/acme/" + name + "/maven-metadata.xml")
+
+	c.deploy(at+".pom", legacy, at+".jar", jar, at+"-sources.jar", sources, at+".jar.asc", "signature")
+	c.put(200, at+".jar", jar)
+	c.put(409, at+".jar", sources)
+	require.Equal(t, []string{"1.0"}, c.metadata("/com/acme/"+name+"/").Versioning.Versions)
+	require.Equal(t, []string{"../", "sbt-foo-1.0-sources.jar", "sbt-foo-1.0.jar", "sbt-foo-1.0.jar.asc", "sbt-foo-1.0.pom"}, links(c.get("/com/acme/"+name+"/1.0/")))
+	c.deploy(proper+".pom", suffixed, proper+".jar", jar)
+	c.put(400, proper+".pom", legacy)
+	for path, text := range map[string]string{at + ".pom": legacy, at + ".jar": jar, at + "-sources.jar": sources, proper + ".pom": suffixed, proper + ".jar": jar} {
+		require.Equal(t, text, c.get(path))
+	}
+	require.Equal(t, http.StatusNoContent, c.do(http.MethodDelete, "/com/acme/"+name+"/1.0/", nil).StatusCode)
+	c.missing(at+".jar", proper+".jar", "/com/acme/"+name+"/maven-metadata.xml")
+
+	// A snapshot both ways, each of which stays what it is.
+	const dir = "/com/acme/" + name + "/2.0-SNAPSHOT/"
+	suffixed, legacy = pom("com.acme", name, "2.0-SNAPSHOT", ""), pom("com.acme", "sbt-foo", "2.0-SNAPSHOT", "")
+	c.deploy(dir+name+"-2.0-SNAPSHOT.pom", suffixed, dir+"sbt-foo-2.0-SNAPSHOT.pom", legacy)
+	for _, body := range []string{jar, sources} {
+		c.deploy(dir+"sbt-foo-2.0-SNAPSHOT.jar", body, dir+name+"-2.0-SNAPSHOT.jar", body)
+		require.Equal(t, []string{suffixed, body, legacy, body}, []string{c.get(dir + name + "-2.0-SNAPSHOT.pom"), c.get(dir + name + "-2.0-SNAPSHOT.jar"),
+			c.get(dir + "sbt-foo-2.0-SNAPSHOT.pom"), c.get(dir + "sbt-foo-2.0-SNAPSHOT.jar")})
+		require.Equal(t, map[string]string{":pom": "2.0-SNAPSHOT", ":jar": "2.0-SNAPSHOT"}, c.metadata(dir).values())
+	}
 }
 
 func pluginJar(t testing.TB, group, artifact, prefix string) string {

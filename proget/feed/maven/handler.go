@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/proget-go/ha/proget"
@@ -181,7 +182,8 @@ func replace(old *proget.Version, m *feed.Manifest) error {
 // maxChecksum bounds the file of a checksum, in bytes.
 const maxChecksum = 1 << 10
 
-// putChecksum compares a checksum with the file that arrived before it.
+// putChecksum compares a checksum with the file that arrived before it. One that comes
+// first is dropped, as the server makes its own: some clients send all at once.
 func (h *handler) putChecksum(w http.ResponseWriter, r *feed.Request, rt route) error {
 	loc, err := locate(rt.segments)
 	if err != nil {
@@ -191,22 +193,34 @@ func (h *handler) putChecksum(w http.ResponseWriter, r *feed.Request, rt route) 
 	if err != nil {
 		return err
 	}
-	v, f, err := h.findFile(r, loc)
-	if err == nil && f.Name != loc.file { // the newest build of a snapshot in its place
-		err = proget.Errorf(proget.ErrNotFound, "There is no file %s.", loc.file)
-	}
-	if errors.Is(err, proget.ErrNotFound) {
-		return proget.WrapError(proget.ErrNotFound, err, "There is no file %s in %s %.100s that this checksum could be of: send that first.", loc.file, loc.name(), loc.version)
-	}
+	f, err := h.storedFile(r, loc)
 	if err != nil {
 		return err
 	}
-	if sum != f.Digests[rt.algorithm] {
+	if f != nil && sum != f.Digests[rt.algorithm] {
 		return proget.Errorf(proget.ErrConflict, "The %s of %s %s is %s, and not %s: it was changed on its way here. Delete the version and deploy it again.",
-			rt.algorithm, f.Name, v.Version, f.Digests[rt.algorithm], sum)
+			rt.algorithm, f.Name, loc.version, f.Digests[rt.algorithm], sum)
 	}
 	w.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+// storedFile returns the file that is at a location itself, and does not only stand for
+// it as a snapshot's newest build does; nil if there is none.
+func (h *handler) storedFile(r *feed.Request, loc location) (*proget.File, error) {
+	p, err := h.find(r, loc.coordinates)
+	if p == nil || err != nil {
+		return nil, err
+	}
+	v, err := p.Version(loc.version)
+	if err != nil {
+		return nil, nil
+	}
+	i := slices.IndexFunc(v.Files, func(f proget.File) bool { return f.Name == loc.file })
+	if i < 0 {
+		return nil, nil
+	}
+	return &v.Files[i], nil
 }
 
 // readChecksum reads a checksum as clients write it, alone, or as md5sum and its

@@ -31,19 +31,24 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	d := loc.describe()
 	d.sha256 = f.Digests[proget.SHA256]
 	m := &feed.Manifest{Name: loc.name(), Version: loc.version, Prerelease: isPrerelease(loc.version), Role: feed.Part, FileName: loc.file, FileData: &d}
+	what := d // d says nothing of an sbt plugin's file, which is found by its name alone
+	if d.Extension == "" {
+		loc = loc.sbtPlugin()
+		what = loc.describe()
+	}
 	switch {
-	case d.Extension == "":
+	case what.Extension == "":
 		m.Role = feed.Extra
-	case d.Extension == "pom":
-		data, err := inspectPOM(f, loc, d)
+	case what.Extension == "pom":
+		data, err := inspectPOM(f, loc, what)
 		if err != nil {
 			return nil, err
 		}
 		if data != nil {
 			m.Data = data
 		}
-	case archives[d.Extension]:
-		if d.Plugin, err = inspectArchive(f, loc, d); err != nil {
+	case archives[what.Extension]:
+		if d.Plugin, err = inspectArchive(f, loc, what); err != nil {
 			return nil, err
 		}
 	}

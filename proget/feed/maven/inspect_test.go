@@ -80,6 +80,10 @@ func TestManifest(t *testing.T) {
 	m, err = inspectFile(t, "com/acme/lib/1.0/notes.txt", nil)
 	require.NoError(t, err)
 	require.Equal(t, feed.Extra, m.Role)
+	m, err = inspectFile(t, "com/acme/lib_2.12_1.0/1.0/lib-1.0.pom", []byte(whole))
+	require.NoError(t, err)
+	require.Equal(t, "com.acme & Lib ©", m.Data.(*pomData).Name)
+	require.Equal(t, []any{"com.acme:lib_2.12_1.0", feed.Part, &fileData{sha256: "x"}}, []any{m.Name, m.Role, m.FileData}, "an sbt plugin's")
 	for _, path := range []string{"", "/", "lib-1.0.jar", `com\acme\lib\1.0\lib-1.0.jar`, "com/acme/lib/1.0/lib-1.0.jar.md5", "com/acme/lib/1.0/", "com/acme/../1.0/x"} {
 		_, err := inspectFile(t, path, archive(t))
 		require.ErrorIs(t, err, proget.ErrInvalid, path)

@@ -31,6 +31,7 @@ var (
 	timestamped   = regexp.MustCompile(`^(.*-)?[0-9]{8}\.[0-9]{6}-[0-9]+$`)
 	build         = regexp.MustCompile(`^([0-9]{8}\.[0-9]{6})-([0-9]{1,9})([.-].*)$`)
 	validExt      = regexp.MustCompile(`^([A-Za-z]|7z)[0-9A-Za-z_.+-]*$`)
+	sbtVersions   = regexp.MustCompile(`_2\.[0-9.]+_[01]\.[0-9.]+$`) // of Scala and sbt
 )
 
 // coordinates name a package.
@@ -144,6 +145,14 @@ func (loc location) describe() fileData {
 		return fileData{}
 	}
 	return d
+}
+
+// sbtPlugin is the location as the names of an sbt plugin's files have it, and its POM:
+// until version 2 they leave out the versions of Scala and sbt that end the artifactId,
+// unless sbtPluginPublishLegacyMavenStyle is off. It differs for these alone.
+func (loc location) sbtPlugin() location {
+	loc.artifact = sbtVersions.ReplaceAllString(loc.artifact, "")
+	return loc
 }
 
 // signatures are what is added to a file's name for that of its signature.

@@ -3,6 +3,7 @@ package npm
 import (
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 )
 
@@ -25,16 +26,20 @@ func FuzzDocument(f *testing.F) {
 }
 
 // FuzzTarball: no file makes inspect panic, and what it accepts has a valid
-// name and a file name without a path.
+// name, a file name without a path, and a folder of commands that is within it.
 func FuzzTarball(f *testing.F) {
 	f.Add([]byte(`{"name":"a","version":"1.0.0","bin":"x","scripts":{"install":1}}`))
 	f.Add([]byte(`{"name":"@a/b","version":"v1.0.0-x+y","bundledDependencies":["c"]}`))
+	f.Add([]byte(`{"name":"a","version":"1.0.0","directories":{"bin":"..\\.:/b"}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		p, err := readPackageJSON(body)
 		if err != nil {
 			return
 		}
 		p.build()
+		if folder := p.binFolder(); folder != "" && (!strings.HasPrefix(folder, "/") || strings.Contains(folder, "/../")) {
+			t.Fatalf("%q", folder)
+		}
 		if checkName(p.name) != nil || bytes.ContainsAny([]byte(fileName(p.name, p.version)), "/\\\r\n") {
 			t.Fatalf("%q %q", p.name, p.version)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/proget-go/ha/proget"
@@ -307,6 +308,29 @@ func (h *handler) deletePackage(w http.ResponseWriter, r *feed.Request, rt route
 
 // maxTag is the longest tag, in bytes.
 const maxTag = 200
+
+// simpleRange is a range of versions as node-semver's range.bnf has it (simple), and
+// as its own expressions go beyond that: "~>", and any number of "v" and "=" before
+// the version.
+var simpleRange = regexp.MustCompile(`^([<>]?=?|~>?|\^)[v=]*` + xr + `(\.` + xr + `(\.` + xr + `(-` + prepart + `(\.` + prepart + `)*)?(\+` + buildid + `(\.` + buildid + `)*)?)?)?$`)
+
+// Parts of a version, as range.bnf calls them.
+const (
+	xr      = `(x|X|\*|0|[1-9][0-9]*)`
+	prepart = `(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`
+	buildid = `[0-9A-Za-z-]+`
+)
+
+// isRange reports whether a text without spaces is a version or a range of versions
+// to npm, whose rule for tags is semver.validRange.
+func isRange(text string) bool {
+	for simple := range strings.SplitSeq(text, "||") {
+		if simple != "" && !simpleRange.MatchString(simple) {
+			return false
+		}
+	}
+	return true
+}
 
 // checkTag refuses what could be taken for a version, as npm does, or could not
 // be part of an address.

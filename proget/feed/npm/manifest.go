@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -118,6 +119,27 @@ func (p *packageJSON) tidy() {
 		p.fields["bundleDependencies"] = list
 	}
 	delete(p.fields, "bundledDependencies")
+}
+
+// toSlash replaces what separates folders on other systems, as npm does.
+var toSlash = strings.NewReplacer(`\`, "/", ":", "/")
+
+// binFolder returns directories.bin between slashes: the folder of which every file
+// is a command, unless bin says which are. It is empty if there is none. See the
+// step binDir in lib/normalize.js of @npmcli/package-json.
+func (p *packageJSON) binFolder() string {
+	switch string(p.fields["bin"]) {
+	case "", "null", "false", "0", `""`:
+	default:
+		return ""
+	}
+	var directories map[string]any
+	_ = json.Unmarshal(p.fields["directories"], &directories) // what is no object has none
+	folder, _ := directories["bin"].(string)
+	if folder == "" {
+		return ""
+	}
+	return strings.TrimSuffix(path.Clean("/"+toSlash.Replace(folder)), "/") + "/"
 }
 
 func (p *packageJSON) set(name string, value any) {

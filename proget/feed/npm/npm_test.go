@@ -86,6 +86,10 @@ func refused(t testing.TB, base string) map[string]*http.Request {
 	whole := string(document(t, name, version, good, nil))
 	damaged := bytes.Clone(good)
 	damaged[len(damaged)-6] ^= 1 // of the sum
+	var manyFiles []string
+	for n := range 6000 {
+		manyFiles = append(manyFiles, fmt.Sprintf("package/bin/%d%s", n, strings.Repeat("x", 180)), "")
+	}
 	all := map[string]*http.Request{
 		"empty":                   raw(""),
 		"no JSON":                 raw("junk"),
@@ -131,6 +135,7 @@ func refused(t testing.TB, base string) map[string]*http.Request {
 		"null":               files("package/package.json", "null"),
 		"broken JSON":        files("package/package.json", `{"name":`),
 		"invalid UTF-8":      files("package/package.json", "{\"name\":\"acme-lib\",\"version\":\"1.2.3\",\"a\":\"\xff\"}"),
+		"giant bin folder":   files(append(manyFiles, "package/package.json", manifest(t, name, version, map[string]any{"directories": map[string]any{"bin": "bin"}}))...),
 		"NUL":                files("package/package.json", `{"name":"acme-lib","version":"1.2.3","a":"\u0000"}`),
 		"no version":         files("package/package.json", `{"name":"acme-lib"}`),
 		"long version":       files("package/package.json", manifest(t, name, "1.0.0-"+strings.Repeat("x", 300), nil)),
@@ -258,6 +263,33 @@ func TestPackuments(t *testing.T) {
 	}
 }
 
+// TestBinFolder: the files in the folder of directories.bin are commands, unless bin
+// says which are.
+func TestBinFolder(t *testing.T) {
+	t.Parallel()
+	c := &client{feedtest.Start(t, npm.New()), t}
+	all := map[string]any{"dirbin-cli": "bins/dirbin-cli", "other.js": "bins/deep/other.js"}
+	for n, tc := range []struct{ folder, bin, want any }{
+		{"bins", nil, all}, {"./bins/", nil, all}, {"/bins", "", all}, {`..\bins`, false, all},
+		{"bins/deep", nil, map[string]any{"other.js": "bins/deep/other.js"}},
+		{".", nil, map[string]any{"dirbin-cli": "bins/dirbin-cli", "other.js": "bins/deep/other.js", "package.json": "package.json", "binsters": "binsters"}},
+		{"bins/.hidden", nil, map[string]any{"secret": "bins/.hidden/secret"}},
+		{"bins", "cli.js", map[string]any{"dirbin": "cli.js"}}, {"bins", map[string]any{"a": "b"}, map[string]any{"a": "b"}}, {"bins", []any{"a"}, []any{"a"}},
+		{"bin", nil, nil}, {"bins/dirbin-cli", nil, nil}, {"", nil, nil}, {7, nil, nil}, {nil, nil, nil},
+	} {
+		version := fmt.Sprintf("1.0.%d", n)
+		file := testenv.Tarball(t, "package/bins/dirbin-cli", "#!/usr/bin/env node", "package/bins/.dot", "", "package/bins/.hidden/secret", "", "package/binsters", "",
+			"package/package.json", manifest(t, "dirbin", version, map[string]any{"directories": map[string]any{"bin": tc.folder}, "bin": tc.bin}), "package/bins/deep/other.js", "")
+		r := put(t, c.Feed, "dirbin", document(t, "dirbin", version, file, nil))
+		signIn(r, c.Key)
+		a := feedtest.Do(t, r)
+		require.Equal(t, http.StatusCreated, a.StatusCode, string(a.Body))
+		for _, accept := range []string{short, "application/json"} {
+			require.Equal(t, tc.want, at(c.object("dirbin", "Accept", accept), "versions", version, "bin"), "%v %v", tc.folder, tc.bin)
+		}
+	}
+}
+
 func TestTags(t *testing.T) {
 	t.Parallel()
 	c := &client{feedtest.Start(t, npm.New()), t}
@@ -288,6 +320,26 @@ func TestTags(t *testing.T) {
 	} {
 		require.Equal(t, bad.status, c.do(bad.method, bad.path, bad.body).StatusCode, "%s %s", bad.method, bad.path)
 	}
+}
+
+// TestTagNames: a tag is what npm's semver.validRange does not take for a version or a
+// range, whatever it begins with. The lists were compared with semver 7.8.5 of npm 11.
+func TestTagNames(t *testing.T) {
+	t.Parallel()
+	c := &client{feedtest.Start(t, npm.New()), t}
+	c.publish("lib", "1.0.0", nil, nil)
+	for status, tags := range map[int][]string{
+		http.StatusCreated: {"v12-lts", "v6-latest", "0.72-stable", "1-legacy", "18-legacy", "v5-next", "2.x-dev", "1.x-latest", "v1-0-stable", "2024-01-15", "v0.61-stable",
+			"1.2-beta", "1.2.3.4", "1.2.3_4", "1.2.3-beta..1", "01", "1.2.3-01", "x-1", "x1", "v", "beta", "||beta"},
+		http.StatusBadRequest: {"1", "1.2", "1.x", "v1.2.3", "=1.2.3", "1.2.3-beta.1", "1.2.3+build", "^1", "~1.2", ">=1", "1.2.x", "*", "x", "X", "1 - 2", "1.0.0 - 2.0.0", "1 || 2", "20240115", ">=1 <2",
+			"1||2", "||", "~>1", "=v1.2.3", "v=1", "<*", "^x", "*.*", "1.2.x-dev", "1.2.3-0", "1.2.3-0a.1--+0.a-b"},
+	} {
+		for _, tag := range tags {
+			require.Equal(t, status, c.do("PUT", "-/package/lib/dist-tags/"+url.PathEscape(tag), "1.0.0").StatusCode, tag)
+		}
+	}
+	c.publish("lib", "12.0.0", nil, func(d map[string]any) { d["dist-tags"] = map[string]string{"v12-lts": "12.0.0"} })
+	require.Equal(t, "12.0.0", c.object("lib/v12-lts")["version"])
 }
 
 // TestDeprecateAndUnpublish does what npm does, request by request.

@@ -8,17 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Masterminds/semver/v3"
-
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
-
-// isRange reports whether a text is a version or a range of versions.
-func isRange(text string) bool {
-	_, err := semver.NewConstraint(text)
-	return err == nil
-}
 
 // maxSearch is the largest page of a search.
 const maxSearch = 250

@@ -26,22 +26,21 @@ const (
 
 // inspect is feed.Type's Inspect.
 func inspect(ctx context.Context, f feed.File) (*feed.Manifest, error) {
-	source := &source{r: io.NewSectionReader(f, 0, f.Size), ctx: ctx}
 	t := new(tarball)
-	err := t.read(source)
-	switch {
-	case source.err != nil:
-		return nil, fmt.Errorf("read the tarball: %w", source.err)
-	case errors.Is(err, proget.ErrInvalid):
+	if err := t.read(ctx, f, t.look); err != nil {
 		return nil, err
-	case err != nil:
-		return nil, proget.WrapError(proget.ErrInvalid, err, "The file is no npm package: it is no gzipped tar archive, or it is damaged.")
-	case t.manifest == nil:
+	}
+	if t.manifest == nil {
 		return nil, proget.Errorf(proget.ErrInvalid, "The tarball has no package.json in its one folder: pack it with npm pack.")
 	}
 	p, err := readPackageJSON(t.manifest)
 	if err != nil {
 		return nil, err
+	}
+	if folder := p.binFolder(); folder != "" {
+		if err := p.fillBin(ctx, f, folder); err != nil {
+			return nil, err
+		}
 	}
 	if t.gyp {
 		p.build()
@@ -82,7 +81,22 @@ type tarball struct {
 	unpacked   int64
 }
 
-func (t *tarball) read(r io.Reader) error {
+// read reads a tarball to its end, and has every file in it looked at.
+func (t *tarball) read(ctx context.Context, f feed.File, look func(name string, size int64, r io.Reader) error) error {
+	source := &source{r: io.NewSectionReader(f, 0, f.Size), ctx: ctx}
+	err := t.walk(source, look)
+	switch {
+	case source.err != nil:
+		return fmt.Errorf("read the tarball: %w", source.err)
+	case err == nil, errors.Is(err, proget.ErrInvalid):
+		return err
+	}
+	return proget.WrapError(proget.ErrInvalid, err, "The file is no npm package: it is no gzipped tar archive, or it is damaged.")
+}
+
+// walk is read of the bytes. Clients drop the first folder of a path, whatever it is
+// called.
+func (t *tarball) walk(r io.Reader, look func(name string, size int64, r io.Reader) error) error {
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		return err
@@ -111,7 +125,8 @@ func (t *tarball) read(r io.Reader) error {
 		if h.Size < 0 || t.unpacked > maxUnpacked {
 			return proget.Errorf(proget.ErrInvalid, "The tarball unpacks to more than %d GiB.", maxUnpacked>>30)
 		}
-		if err := t.look(h, archive); err != nil {
+		_, name, _ := strings.Cut(path.Clean(h.Name), "/")
+		if err := look(name, h.Size, archive); err != nil {
 			return err
 		}
 	}
@@ -131,16 +146,14 @@ func checkPath(name string) error {
 	return nil
 }
 
-// look keeps what is of interest of a file. Clients drop the first folder of
-// its path, whatever it is called.
-func (t *tarball) look(h *tar.Header, r io.Reader) (err error) {
-	_, name, _ := strings.Cut(path.Clean(h.Name), "/")
+// look keeps what is of interest of a file.
+func (t *tarball) look(name string, size int64, r io.Reader) (err error) {
 	switch lower := strings.ToLower(name); {
 	case name == "package.json":
 		if t.manifest != nil {
 			return proget.Errorf(proget.ErrInvalid, "The tarball has more than one package.json.")
 		}
-		if h.Size > maxPackageJSON {
+		if size > maxPackageJSON {
 			return proget.Errorf(proget.ErrInvalid, "package.json is larger than %d KiB.", maxPackageJSON>>10)
 		}
 		t.manifest, err = io.ReadAll(r)
@@ -152,6 +165,27 @@ func (t *tarball) look(h *tar.Header, r io.Reader) (err error) {
 		var text []byte
 		text, err = io.ReadAll(io.LimitReader(r, maxReadme))
 		t.readme = strings.ReplaceAll(strings.ToValidUTF8(string(text), ""), "\x00", "")
+	}
+	return err
+}
+
+// fillBin makes commands of the files in a folder. Which folder that is may be told
+// after them, so the tarball is read once more.
+func (p *packageJSON) fillBin(ctx context.Context, f feed.File, folder string) error {
+	bin, held := make(map[string]string), 0
+	err := new(tarball).read(ctx, f, func(name string, _ int64, _ io.Reader) error {
+		file, ok := strings.CutPrefix("/"+name, folder)
+		if !ok || file == "" || strings.Contains("/"+file, "/.") { // nor does npm take what is hidden
+			return nil
+		}
+		if held += len(name); held > maxPackageJSON {
+			return proget.Errorf(proget.ErrInvalid, "The names of the files in directories.bin take more than %d KiB.", maxPackageJSON>>10)
+		}
+		bin[path.Base(file)] = name
+		return nil
+	})
+	if len(bin) > 0 {
+		p.set("bin", bin)
 	}
 	return err
 }

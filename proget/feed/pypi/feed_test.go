@@ -252,10 +252,45 @@ func TestUploads(t *testing.T) {
 	require.Equal(t, []string{"lib-1-py3-none-any.whl", "lib-2-py3-none-any.whl", "lib-3-py3-none-any.whl", "lib-4-py3-none-any.whl", "lib-5-py3-none-any.whl", "lib-6-py3-none-any.whl", "lib-7-py3-none-any.whl",
 		"lib-8-py3-none-any.whl", "lib-9-py3-none-any.whl", "lib-10.0.post1.tar.gz", "lib-11.zip", "lib-12-1-py2.py3-none-any.whl"}, names)
 
-	a := c.do(form("/legacy/", twine("1")))
-	require.Equal(t, http.StatusConflict, a.StatusCode)
-	require.True(t, strings.HasPrefix(string(a.Body), "File already exists"), string(a.Body))
 	require.Equal(t, http.StatusMethodNotAllowed, c.do(form("/simple/", twine("20"))).StatusCode, "uv says then that this is no upload URL")
+}
+
+// TestSameFile: to send a file again is no error and changes nothing, not even of one
+// that was yanked; to send another of its name is a conflict.
+func TestSameFile(t *testing.T) {
+	t.Parallel()
+	c := &client{feedtest.Start(t, pypi.New()), t}
+	s, w := sdist(t, "lib", "1.0", metadata("lib", "1.0")), wheel(t, "lib", "1.0", metadata("lib", "1.0"))
+	c.publish("lib", "1.0", "lib-1.0.tar.gz", s)
+	c.status("lib", "1.0", `{"deprecated":true,"deprecationReason":"broken"}`)
+	before := c.object("simple/lib/", "Accept", v1JSON)
+	c.publish("lib", "1.0", "lib-1.0.tar.gz", s)
+	put := func(name string, file []byte) feedtest.Answer {
+		return c.do(feedtest.Request(t, http.MethodPut, c.Feed+"/upload/"+name, file))
+	}
+	a := put("lib-1.0.tar.gz", s)
+	require.Equal(t, http.StatusOK, a.StatusCode)
+	require.Contains(t, string(a.Body), "there already")
+	require.Equal(t, before, c.object("simple/lib/", "Accept", v1JSON), "yanked as before")
+	require.Equal(t, "broken", at(before, "files", 0, "yanked"))
+	require.Equal(t, 1, c.Files(t))
+
+	c.publish("lib", "1.0", wheelName("lib", "1.0"), w) // the one that the first try did not come to
+	c.publish("lib", "1.0", wheelName("lib", "1.0"), w)
+	for name, file := range map[string][]byte{
+		wheelName("lib", "1.0"): wheel(t, "lib", "1.0", metadata("lib", "1.0", "Author: Ann")),
+		"lib-1.0.tar.gz":        sdist(t, "lib", "1.0", metadata("lib", "1.0", "Author: Ann")),
+		"LIB-1.0.tar.gz":        s, // a name that some file systems take for the same
+	} {
+		for _, a := range []feedtest.Answer{put(name, file), c.do(upload(t, c.Feed, twineFields("lib", "1.0", name, file)))} {
+			require.Equal(t, http.StatusConflict, a.StatusCode, name)
+			require.True(t, strings.HasPrefix(string(a.Body), "File already exists: lib 1.0 has the file "), string(a.Body))
+		}
+	}
+	c.status("lib", "1.0", `{"allow":false}`)
+	c.publish("lib", "1.0", "lib-1.0.tar.gz", s)
+	require.Empty(t, c.object("simple/lib/", "Accept", v1JSON)["files"], "blocked as before")
+	require.Equal(t, 2, c.Files(t))
 }
 
 // TestRealArchives: what tools of other times and places write.

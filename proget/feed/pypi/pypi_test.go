@@ -138,7 +138,7 @@ func normal(name string) string {
 
 func TestConformance(t *testing.T) {
 	feedtest.Run(t, feedtest.Suite{
-		Type: pypi.New(), Push: push, SignIn: signIn, Name: "acme-lib", Three: [3]string{"1.2.3", "1.10.0", "2.0.0rc1"},
+		Type: pypi.New(), Push: push, SignIn: signIn, Name: "acme-lib", Three: [3]string{"1.2.3", "1.10.0", "2.0.0rc1"}, Repeatable: true,
 		Documents: func(base, name string) []string {
 			project := base + "/simple/" + normal(name) + "/"
 			return []string{project, project + "?format=application/vnd.pypi.simple.v1%2Bjson", base + "/pypi/" + name + "/json"}
