@@ -37,7 +37,7 @@ func TestPyPI(t *testing.T) {
 	dir := filepath.Dir(wheel)
 	p.Run(dir, "twine", append([]string{"upload", "--disable-progress-bar"}, files...)...)
 	p.Run(dir, "twine", "upload", "--disable-progress-bar", wheel, sdist) // as a build that is run again does
-	otherSdist, other := p.Build("acme-tool", "1.0+local.1", "acme_tool", "description='Another.'")
+	otherSdist, other := p.Build("acme-tool", "1.0+local.1", "acme_tool", "url='https://example.com/other'")
 	out, err := p.Try(dir, "twine", "upload", "--verbose", "--disable-progress-bar", other)
 	require.Error(t, err, "other bytes: %s", out)
 	require.Contains(t, out, "409 Conflict")
