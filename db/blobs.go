@@ -48,9 +48,18 @@ func replacement(b BlobRow, key string) []sql.NamedArg {
 	return []sql.NamedArg{arg("blob_id", b.ID), arg("old_key", b.StorageKey), arg("storage_key", key)}
 }
 
+// Names reports whether a row names the object at a key.
+func (s *Store) Names(ctx context.Context, storageID int64, key string) (bool, error) {
+	var rows int64
+	err := s.read(ctx, func(c *conn) error {
+		return c.one(ctx, "CountObject", []sql.NamedArg{arg("storage_id", storageID), arg("storage_key", key)}, &rows)
+	})
+	return rows > 0, err
+}
+
 // ReplaceObject makes the object at key, in the storage of b, the one that holds
 // b's bytes. It reports false if another has taken the place of b.StorageKey
-// meanwhile, or b is marked.
+// meanwhile, or b is marked. It may be repeated.
 func (s *Store) ReplaceObject(ctx context.Context, b BlobRow, key string) (replaced bool, err error) {
 	err = s.Tx(ctx, func(tx *Tx) error {
 		n, err := tx.run(ctx, "ReplaceObject", replacement(b, key)...)

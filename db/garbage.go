@@ -174,7 +174,7 @@ func (tx *Tx) findDeletedFiles(ctx context.Context, deletionID int64) (files []p
 
 // restoreFile adds a file whose bytes should still be stored.
 func (tx *Tx) restoreFile(ctx context.Context, versionID int64, f *proget.File, aliases []string) error {
-	err := tx.one(ctx, "ReuseBlob", fileArgs(versionID, f, aliases), &f.StorageKey)
+	err := tx.one(ctx, "ReuseBlob", append(fileArgs(versionID, f, aliases), arg("object", "")), &f.StorageKey)
 	if errors.Is(err, sql.ErrNoRows) {
 		return proget.Errorf(proget.ErrNotFound, "The file %s of this version has been removed from storage for good.", f.Name)
 	}

@@ -165,9 +165,23 @@ func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (_ i
 // again when the engine says that this may succeed, until the context's
 // deadline: it must have no effect beside the transaction's.
 func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
-	_, err := s.transact(ctx, s.changing, fn)
+	unknown, err := s.transact(ctx, s.changing, fn)
+	if err != nil && unknown {
+		err = &uncertain{err}
+	}
 	return err
 }
+
+// ErrUncertain is what the error of Tx matches, beside what else it is, if an attempt
+// sent a commit and did not learn what became of it: what the last one met may be that
+// one's work.
+var ErrUncertain = errors.New("an earlier attempt may have been committed")
+
+type uncertain struct{ error }
+
+func (*uncertain) Is(target error) bool { return target == ErrUncertain }
+
+func (e *uncertain) Unwrap() error { return e.error }
 
 // transact is Tx. unknown reports whether one of the attempts sent a commit and
 // did not learn what became of it.

@@ -170,8 +170,9 @@ type Upload struct {
 	Blob      BlobRow // of the same bytes; its ID is 0 if there is none
 
 	// Mend is for the caller to set: the blob's object is missing or damaged,
-	// and the upload's takes its place.
-	Mend bool
+	// and the upload's takes its place. If the upload's is Stored, which is for the
+	// caller to set, too, it has a row of its own, to which the version refers instead.
+	Mend, Stored bool
 
 	asked int64 // by the database's clock
 }
@@ -217,7 +218,7 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 		return false, err
 	}
 	v.Status.Listed = true
-	if known != nil && known.Mend {
+	if known != nil && known.Mend && !known.Stored {
 		if err := tx.replaceObject(ctx, known.Blob, v.Files[0].StorageKey); err != nil {
 			return false, err
 		}
@@ -243,7 +244,7 @@ func (tx *Tx) JoinVersion(ctx context.Context, v VersionRow, f *proget.File, ali
 		return err
 	}
 	f.Added = now
-	if known.Mend {
+	if known.Mend && !known.Stored {
 		if err := tx.replaceObject(ctx, known.Blob, f.StorageKey); err != nil {
 			return err
 		}
@@ -350,8 +351,12 @@ func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, alia
 		window, asked = RecordWithin.Microseconds(), known.asked
 	}
 	args := fileArgs(versionID, f, aliases)
+	object := "" // any that has the bytes
+	if known != nil && known.Mend && known.Stored {
+		object = f.StorageKey
+	}
 	if !fresh {
-		err := tx.one(ctx, "ReuseBlob", args, &f.StorageKey)
+		err := tx.one(ctx, "ReuseBlob", append(args, arg("object", object)), &f.StorageKey)
 		if err == nil {
 			return tx.addAliases(ctx, versionID, f.Name, aliases)
 		}
@@ -400,7 +405,10 @@ func (tx *Tx) FindVersion(ctx context.Context, feedID int64, nameKey, versionKey
 	named := []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey), arg("version_key", versionKey)}
 	err := tx.one(ctx, "FindVersion", named, &v.ID)
 	if err == nil {
-		_, err = tx.run(ctx, "LockVersion", arg("version_id", v.ID))
+		var locked int64
+		if locked, err = tx.run(ctx, "LockVersion", arg("version_id", v.ID)); err == nil && locked == 0 {
+			err = ErrTryAgain // another has just deleted it, or put one in its place
+		}
 	}
 	if err == nil { // what was read before the lock may be another's past
 		err = tx.one(ctx, "ReadVersion", []sql.NamedArg{arg("version_id", v.ID)},

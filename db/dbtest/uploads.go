@@ -269,7 +269,8 @@ func testMoves(t *testing.T, open Open) {
 	require.EqualValues(t, 1, mark(t, s, -time.Minute), "where the first two were")
 }
 
-// testReplaceObject: another object takes the place of a blob's own, once.
+// testReplaceObject: another object takes the place of a blob's own, once, however
+// often that is said.
 func testReplaceObject(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	_, err := publish(ctx, s, newFeed(t, s, "main"), "one", version(1))
@@ -282,10 +283,13 @@ func testReplaceObject(t *testing.T, open Open) {
 	require.NoError(t, err)
 	require.Len(t, copies, 1)
 	require.Equal(t, "blobs/copy", copies[0].StorageKey)
-	for i, want := range []bool{true, false} {
-		replaced, err := s.ReplaceObject(ctx, b, "blobs/fresh")
+	for _, key := range []string{"blobs/fresh", "blobs/fresh", "blobs/late"} {
+		replaced, err := s.ReplaceObject(ctx, b, key)
 		require.NoError(t, err)
-		require.Equal(t, want, replaced, i)
+		require.Equal(t, key == "blobs/fresh", replaced, key)
+		named, err := s.Names(ctx, 0, key)
+		require.NoError(t, err)
+		require.Equal(t, replaced, named, key)
 	}
 }
 

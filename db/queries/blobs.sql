@@ -7,7 +7,7 @@ SELECT blob_id, sha256, size, storage_id, storage_key FROM blob
 WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL);
 
 -- name: ReplaceObject
-UPDATE blob SET storage_key = @storage_key WHERE blob_id = @blob_id AND storage_key = @old_key AND marked IS NULL;
+UPDATE blob SET storage_key = @storage_key WHERE blob_id = @blob_id AND storage_key IN (@old_key, @storage_key) AND marked IS NULL;
 
 -- name: BlobVersions
 SELECT fd.name, v.name, v.version
@@ -54,6 +54,9 @@ ORDER BY blob_id;
 -- name: AdoptObject
 INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched)
 VALUES (@sha256, @size, @storage_id, @storage_key, @now, @now);
+
+-- name: CountObject
+SELECT COUNT(*) FROM blob WHERE storage_id = @storage_id AND storage_key = @storage_key;
 
 -- name: CountKept
 SELECT COUNT(*) FROM blob WHERE storage_id = @storage_id AND storage_key = @storage_key AND sha256 = @sha256 AND marked IS NULL;

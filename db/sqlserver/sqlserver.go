@@ -94,9 +94,32 @@ func (engine) Now() string { return "DATEDIFF_BIG(MICROSECOND, '1970-01-01', SYS
 // Bind changes nothing: the engine knows @name parameters.
 func (engine) Bind(query string) (string, []string) { return query, nil }
 
-func (e engine) Open(context.Context) (driver.Pools, error) {
-	pool, replica := open(e.primary), open(e.replica)
-	return driver.Pools{Write: pool, Read: pool, Replica: replica}, nil
+func (e engine) Open(ctx context.Context) (driver.Pools, error) {
+	pool := open(e.primary)
+	if err := checkIsolation(ctx, pool); err != nil {
+		return driver.Pools{}, errors.Join(err, pool.Close())
+	}
+	return driver.Pools{Write: pool, Read: pool, Replica: open(e.replica)}, nil
+}
+
+// isolation asks whether each statement reads one state of the database, as Babelfish's
+// always do.
+const isolation = `SELECT CASE WHEN @@VERSION LIKE '%Babelfish%' THEN 1
+    ELSE (SELECT CAST(is_read_committed_snapshot_on AS INT) FROM sys.databases WHERE database_id = DB_ID()) END`
+
+// checkIsolation refuses a database whose readers wait for writers, all of them for one
+// that stands still, and then see a half of what was before and a half of what is.
+func checkIsolation(ctx context.Context, pool *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	var versioned sql.NullInt64
+	if err := pool.QueryRowContext(ctx, isolation).Scan(&versioned); err != nil {
+		return err
+	}
+	if versioned.Valid && versioned.Int64 == 0 {
+		return proget.Errorf(proget.ErrInvalid, "The database's readers wait for its writers. Switch that off, while nobody uses it: ALTER DATABASE … SET READ_COMMITTED_SNAPSHOT ON.")
+	}
+	return nil
 }
 
 func open(c *connector) *sql.DB {

@@ -38,8 +38,10 @@ func TestConformance(t *testing.T) {
 	t.Cleanup(func() { _ = base.Close() })
 	dbtest.Run(t, func(t *testing.T) dbtest.Open {
 		name := fmt.Sprintf("proget_test_%d", time.Now().UnixNano())
-		_, err := base.ExecContext(t.Context(), "CREATE DATABASE "+name)
-		require.NoError(t, err)
+		for _, statement := range []string{"CREATE DATABASE " + name, "ALTER DATABASE " + name + " SET READ_COMMITTED_SNAPSHOT ON"} {
+			_, err := base.ExecContext(t.Context(), statement)
+			require.NoError(t, err)
+		}
 		t.Cleanup(func() { _, _ = base.ExecContext(context.Background(), "DROP DATABASE "+name) })
 		separator := "?"
 		if strings.Contains(dsn, "?") {
@@ -77,7 +79,7 @@ func statements(t *testing.T) map[string]string {
 		require.NoError(t, err)
 		all[name] = string(text)
 	}
-	all["session"] = session
+	all["session"], all["isolation"] = session, isolation
 	return all
 }
 

@@ -155,7 +155,7 @@ func (i *Inspector) save(ctx context.Context, at inspection) error {
 }
 
 func (i *Inspector) inspect(ctx context.Context, b db.BlobRow, at *inspection, pace storage.Pace) error {
-	fault, err := i.verify(ctx, b, pace)
+	fault, err := verify(ctx, i.blobs, b, pace)
 	if err != nil {
 		return err
 	}
@@ -187,8 +187,8 @@ func (i *Inspector) inspect(ctx context.Context, b db.BlobRow, at *inspection, p
 }
 
 // verify returns what is wrong with a blob, or why that cannot be found out.
-func (i *Inspector) verify(ctx context.Context, b db.BlobRow, pace storage.Pace) (fault, err error) {
-	blobs, err := i.blobs.Store(ctx, b.StorageID)
+func verify(ctx context.Context, stores *storage.Set, b db.BlobRow, pace storage.Pace) (fault, err error) {
+	blobs, err := stores.Store(ctx, b.StorageID)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (i *Inspector) mend(ctx context.Context, b db.BlobRow, pace storage.Pace) (
 		return false, err
 	}
 	for _, c := range copies {
-		fault, err := i.verify(ctx, c, pace)
+		fault, err := verify(ctx, i.blobs, c, pace)
 		if err != nil || fault != nil {
 			continue // a copy that cannot be read does not help
 		}

@@ -80,8 +80,14 @@ func (m *Mover) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) e
 // move brings one file to where it belongs. That it is gone, or there already, is
 // as good.
 func (m *Mover) move(ctx context.Context, f db.MisplacedFile) error {
-	_, err := m.refer(ctx, f, "")
-	if !errors.Is(err, proget.ErrNotFound) {
+	there, fault, err := m.there(ctx, f)
+	if err != nil {
+		return err
+	}
+	if fault == nil {
+		_, err = m.refer(ctx, f, "")
+	}
+	if fault == nil && !errors.Is(err, proget.ErrNotFound) {
 		return err
 	}
 	fresh, err := copyBlob(ctx, m.blobs, f.Blob, f.StorageID)
@@ -91,15 +97,45 @@ func (m *Mover) move(ctx context.Context, f db.MisplacedFile) error {
 	if err != nil {
 		return err
 	}
+	if fault != nil {
+		if _, err := m.db.ReplaceObject(ctx, there, fresh.Key); err != nil {
+			return err
+		}
+		m.log.WarnContext(ctx, "a stored file was missing or damaged; a copy took its place", "key", there.StorageKey, "error", fault)
+	}
 	used, err := m.refer(ctx, f, fresh.Key)
 	if err != nil || used {
 		return err // if it is not known for certain whether the copy is used, and it is not, it is swept
 	}
-	target, err := m.blobs.Store(ctx, f.StorageID)
+	return m.discard(ctx, f.StorageID, fresh.Key)
+}
+
+// there returns the blob of a file's bytes in the storage where it belongs, if there is
+// one, and what is wrong with it: what the file refers to now is given up for it.
+func (m *Mover) there(ctx context.Context, f db.MisplacedFile) (b db.BlobRow, fault, err error) {
+	b, err = m.db.FindBlob(ctx, f.StorageID, f.Blob.SHA256, f.Blob.Size)
+	if errors.Is(err, proget.ErrNotFound) {
+		return b, nil, nil
+	}
+	if err != nil {
+		return b, nil, err
+	}
+	fault, err = verify(ctx, m.blobs, b, nil)
+	return b, fault, err
+}
+
+// discard deletes a copy, unless a row names it: an attempt to refer to it that seemed
+// to fail was committed then.
+func (m *Mover) discard(ctx context.Context, storageID int64, key string) error {
+	named, err := m.db.Names(ctx, storageID, key)
+	if err != nil || named {
+		return err
+	}
+	target, err := m.blobs.Store(ctx, storageID)
 	if err != nil {
 		return err
 	}
-	return target.Delete(ctx, fresh.Key)
+	return target.Delete(ctx, key)
 }
 
 // missed returns fault if the file still needs the blob that cannot be read.

@@ -151,15 +151,19 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 	if known.Mend, err = p.damaged(ctx, known.Blob); err != nil {
 		return nil, err
 	}
+	known.Stored = p.upload.Stored != nil
 	ch := change(r.ref, proget.VersionPublished, p.upload.By)
 	var v *proget.Version
-	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) (err error) {
+	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) error {
 		if time.Since(p.stored) > db.RecordWithin { // the process stood still: the object may be gone
 			return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
 		}
 		ch.Kind, ch.Packages, ch.Versions, ch.Bytes = proget.VersionPublished, 0, 0, 0
 		e := &entering{recording: p, tx: tx, known: known, ch: ch}
-		v, err = e.enter(ctx, r)
+		entered, err := e.enter(ctx, r)
+		if err == nil { // else an earlier attempt may have been committed after all
+			v = entered
+		}
 		return err
 	})
 	if errors.Is(err, proget.ErrConflict) {
@@ -326,12 +330,12 @@ func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Princi
 func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int64, by proget.Principal) (*proget.Version, error) {
 	var v *proget.Version
 	ch := change(feed.Ref{Feed: f}, proget.VersionPublished, by)
-	err := p.change(ctx, ch, func(tx *db.Tx) (err error) {
-		var created bool
-		v, ch.PackageKey, created, err = tx.RestoreVersion(ctx, f.ID, deletionID)
-		if err != nil {
+	err := p.change(ctx, ch, func(tx *db.Tx) error {
+		back, key, created, err := tx.RestoreVersion(ctx, f.ID, deletionID)
+		if err != nil { // an earlier attempt may have been committed after all
 			return err
 		}
+		v, ch.PackageKey = back, key
 		ch.VersionKey, ch.Packages, ch.Versions, ch.Bytes = v.Key, 0, 1, 0
 		for _, file := range v.Files {
 			ch.Bytes += file.Size

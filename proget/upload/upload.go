@@ -229,7 +229,9 @@ func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size in
 	}
 	err = o.record(ctx, func() error { return u.db.PutPart(ctx, p.Key, o.part(offset)) })
 	if errors.Is(err, proget.ErrConflict) { // it came before, and its answer was lost
-		o.discard(ctx)
+		if !errors.Is(err, db.ErrUncertain) {
+			o.discard(ctx)
+		}
 		return nil
 	}
 	return err
@@ -278,13 +280,15 @@ func (o *object) file() *proget.File {
 }
 
 // record has fn record what became of the object, and removes it if that was refused
-// for certain. What stays is nobody's, and swept.
+// for certain: what is not known to be nobody's is left to the sweep. An attempt that
+// was committed unnoticed may be why the next is refused.
 func (o *object) record(ctx context.Context, fn func() error) error {
 	if !o.known && time.Since(o.stored) > db.RecordWithin { // the process stood still: the object may be gone
 		return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
 	}
 	err := fn()
-	if errors.Is(err, proget.ErrInvalid) || errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrStale) {
+	refused := errors.Is(err, proget.ErrInvalid) || errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrStale)
+	if refused && !errors.Is(err, db.ErrUncertain) {
 		o.discard(ctx)
 	}
 	return err

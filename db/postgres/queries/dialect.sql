@@ -41,7 +41,8 @@ SELECT v.package_id, v.version_id, v.published, p.created FROM v JOIN p ON p.pac
 WITH reused AS (
     UPDATE blob
     SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
-    WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL)
+    WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL
+        AND (@object = '' OR b.storage_key = @object))
       AND marked IS NULL
     RETURNING blob_id, storage_key
 ), f AS (

@@ -37,13 +37,16 @@ WHERE p.feed_id = @feed_id AND p.name_key = @name_key AND v.version_key = @versi
 -- name: ReuseBlob
 UPDATE blob
 SET touched = @now, sha1 = COALESCE(sha1, @sha1), md5 = COALESCE(md5, @md5), sha512 = COALESCE(sha512, @sha512)
-WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL)
+WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL
+        AND (@object = '' OR b.storage_key = @object))
   AND marked IS NULL;
 INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, added)
 SELECT @version_id, b.blob_id, @file_name, @file_key, @data, @aliases, @added FROM blob b
-WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.storage_id = @storage_id AND o.marked IS NULL);
+WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.storage_id = @storage_id AND o.marked IS NULL
+        AND (@object = '' OR o.storage_key = @object));
 SELECT b.storage_key FROM blob b
-WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.storage_id = @storage_id AND o.marked IS NULL);
+WHERE b.blob_id = (SELECT MIN(o.blob_id) FROM blob o WHERE o.sha256 = @sha256 AND o.size = @size AND o.storage_id = @storage_id AND o.marked IS NULL
+        AND (@object = '' OR o.storage_key = @object));
 
 -- name: InsertBlob
 INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
