@@ -186,10 +186,6 @@ func backup(ctx context.Context, cfg config, file string) error {
 // serve runs a node until it is told to stop.
 func serve(ctx context.Context, cfg config) error {
 	defer spareMemory()()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
-
 	if err := os.MkdirAll(cfg.data, 0o750); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
@@ -247,6 +243,11 @@ func serve(ctx context.Context, cfg config) error {
 		return err
 	}
 	debug.FreeOSMemory() // what loading the search index took is not needed again
+
+	// Until here, a signal ends the process: nothing is under way that has to end in order.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
 	err = serveNode(ctx, cfg, n, listener, signals)
 	return errors.Join(err, n.Close())
 }

@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -108,6 +109,20 @@ func TestFirstStart(t *testing.T) {
 	second := run()
 	require.NotContains(t, second, "Password")
 	require.NotContains(t, second, "API key")
+}
+
+// TestStopWhileStarting: a server that still waits for its database ends at once.
+func TestStopWhileStarting(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and answers nothing
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = silent.Close() })
+	address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	p := testenv.Start(t, "http://"+address, command(t, "-listen", address, "-data", t.TempDir(), "-encryption-key", key, "-db", "postgres://user@"+silent.Addr().String()+"/x?sslmode=disable"))
+	require.Eventually(t, func() bool { return strings.Contains(p.Log(), "waiting for it") }, waitLong, waitStep)
+	p.Signal(t, syscall.SIGTERM)
+	p.Wait(t)
+	require.NotContains(t, p.Log(), "proget:", "it did not come to an end by itself")
 }
 
 // TestLostKey: a server does not make a new key for a database that has one,
