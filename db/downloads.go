@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/proget-go/ha/proget"
 )
 
 // AddDownloads adds counts of downloads on a day, keyed by version id. Versions
@@ -75,10 +77,16 @@ func (s *Store) LastCounted(ctx context.Context) (id int64, err error) {
 
 // RollUpDownloads adds the downloads on days of months before the one of a time
 // to the first of their month, for the versions with ids after one and up to
-// another. It returns how many days it did away with.
-func (s *Store) RollUpDownloads(ctx context.Context, before time.Time, after, upto int64) (days int64, err error) {
+// another. It returns how many days it did away with, or proget.ErrStale if the job's
+// claim is lost. The job's lock comes first: of two at once, such as a repetition and
+// the commit whose outcome was lost, the later must not sum days that the earlier has
+// added already.
+func (s *Store) RollUpDownloads(ctx context.Context, j *proget.Job, before time.Time, after, upto int64) (days int64, err error) {
 	named := []sql.NamedArg{arg("after", after), arg("upto", upto), arg("before", dayNumber(before)/100*100)}
 	err = s.Tx(ctx, func(tx *Tx) error {
+		if err := tx.HoldJob(ctx, j); err != nil {
+			return err
+		}
 		for _, name := range []string{"SumMonths", "InsertMonths"} {
 			if _, err := tx.run(ctx, name, named...); err != nil {
 				return err

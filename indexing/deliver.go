@@ -17,12 +17,12 @@ type Deliver func(ctx context.Context, entries []proget.Entry) error
 const deliveries = 100
 
 // NewCourier returns a follower that hands the entries of every log to deliver.
-// It begins with what happens after it was first seen. If deliver failed for as
-// long as the log is kept, the oldest entries are lost to it, which the sequence
-// numbers show.
+// It begins with what happens after it was first seen, which of a feed made since
+// is everything. If deliver failed for as long as the log is kept, the oldest
+// entries are lost to it, which the sequence numbers show.
 func NewCourier(name string, store *db.Store, office string, deliver Deliver) *Follower {
 	c := courier{store, deliver}
-	return &Follower{Name: name, DB: store, Office: office, Follow: c.follow, Rebuild: c.skip}
+	return &Follower{Name: name, DB: store, Office: office, Follow: c.follow, Rebuild: c.skip, fromNow: true}
 }
 
 type courier struct {
@@ -44,20 +44,19 @@ func (c courier) follow(ctx context.Context, feedID, after, upto int64) (Effect,
 	return at(entries[len(entries)-1].Seq), nil
 }
 
-// skip goes on where the log begins now; a new courier begins at its end.
+// skip goes on where the log begins now or, if nothing is left of it, at its end. That
+// is asked for first, so that what happens meanwhile is not passed over.
 func (c courier) skip(ctx context.Context, feedID, position int64) (Effect, error) {
-	if position > 0 {
-		entries, err := c.db.LogAfter(ctx, feedID, position, 1)
-		if err != nil {
-			return nil, err
-		}
-		if len(entries) > 0 {
-			return at(entries[0].Seq - 1), nil
-		}
-	}
 	heads, err := c.db.Heads(ctx)
 	if err != nil {
 		return nil, err
+	}
+	entries, err := c.db.LogAfter(ctx, feedID, position, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) > 0 {
+		return at(entries[0].Seq - 1), nil
 	}
 	return at(heads[feedID]), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
@@ -32,6 +33,8 @@ type Follower struct {
 	// that position, and when the log ends before it. If the effect leaves the
 	// position where it was, it was only a part of it, and Rebuild is asked again.
 	Rebuild func(ctx context.Context, feedID, position int64) (Effect, error)
+
+	fromNow bool // what happened before it was first seen does not concern it
 }
 
 // An Effect makes an effect in the database and returns the position in the log
@@ -46,6 +49,9 @@ const stretch = 5000
 // superseded. A feed that fails does not keep the others waiting.
 func (f *Follower) CatchUp(ctx context.Context, fence proget.Fence, heads map[int64]int64) error {
 	positions, err := f.DB.FollowerPositions(ctx, f.Name)
+	if err == nil && f.fromNow {
+		err = f.enter(ctx, fence, heads, positions)
+	}
 	if err != nil {
 		return fmt.Errorf("follower %s: %w", f.Name, err)
 	}
@@ -59,6 +65,37 @@ func (f *Follower) CatchUp(ctx context.Context, fence proget.Fence, heads map[in
 		failed = errors.Join(failed, err)
 	}
 	return failed
+}
+
+// enter records positions in the feeds that have none yet: in those that were there
+// before the follower, their heads; in those that came later, their beginning. A
+// follower is new if it is in no feed, and enters all at once, the system feed among
+// them, which is always there: so it is new once, also before there are other feeds.
+// A repetition after a commit whose outcome was lost is a conflict; the next call finds
+// the positions.
+func (f *Follower) enter(ctx context.Context, fence proget.Fence, heads, positions map[int64]int64) error {
+	entered := make(map[int64]int64)
+	for feed, head := range heads {
+		if _, known := positions[feed]; known {
+			continue
+		}
+		if entered[feed] = 0; len(positions) == 0 {
+			entered[feed] = head
+		}
+	}
+	if len(entered) == 0 {
+		return nil
+	}
+	err := f.DB.LeaderTx(ctx, f.Office, fence, func(tx *db.Tx) error {
+		for feed, at := range entered {
+			if err := tx.MoveFollower(ctx, f.Name, feed, 0, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	maps.Copy(positions, entered)
+	return err
 }
 
 func (f *Follower) catchUp(ctx context.Context, fence proget.Fence, feed, at, head int64, known bool) error {

@@ -143,3 +143,52 @@ func TestCourier(t *testing.T) {
 	require.NoError(t, catchUp(second))
 	require.Empty(t, got)
 }
+
+// TestCourierOfNewFeeds: of a feed that is made after the courier was first seen,
+// everything is delivered, whatever feeds there were then.
+func TestCourierOfNewFeeds(t *testing.T) {
+	t.Parallel()
+	for name, old := range map[string][]int{"none": nil, "an empty one": {0}, "several": {3, 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t)
+			fence := lead(t, s, "first")
+			var got []string
+			courier := indexing.NewCourier("hook", s, office, func(_ context.Context, entries []proget.Entry) error {
+				for _, e := range entries {
+					got = append(got, fmt.Sprintf("%d/%d", e.FeedID, e.Seq))
+				}
+				return nil
+			})
+			catchUp := func(feeds ...int64) []string {
+				t.Helper()
+				got = nil
+				known := heads(t, s, feeds...)
+				require.NoError(t, courier.CatchUp(t.Context(), fence, known))
+				positions, err := s.FollowerPositions(t.Context(), "hook")
+				require.NoError(t, err)
+				require.Subset(t, positions, known, "the log is kept for it")
+				return got
+			}
+			feeds := []int64{proget.SystemFeed}
+			for n, entries := range old {
+				feeds = append(feeds, newFeed(t, s, fmt.Sprint("old ", n), entries))
+			}
+			require.Empty(t, catchUp(feeds...), "what was before does not concern it")
+
+			quiet, busy := newFeed(t, s, "quiet", 0), newFeed(t, s, "busy", 2)
+			require.Equal(t, []string{fmt.Sprint(busy, "/1"), fmt.Sprint(busy, "/2")}, catchUp(quiet, busy))
+			require.Empty(t, catchUp(quiet, busy))
+			change(t, s, quiet, func(*db.Tx) error { return nil })
+			require.Equal(t, []string{fmt.Sprint(quiet, "/1")}, catchUp(quiet))
+			for n, entries := range old {
+				change(t, s, feeds[n+1], func(*db.Tx) error { return nil })
+				require.Equal(t, []string{fmt.Sprintf("%d/%d", feeds[n+1], entries+1)}, catchUp(feeds[n+1]))
+			}
+
+			late := newFeed(t, s, "late", 3)
+			compact(t, s, late, 1)
+			require.Equal(t, []string{fmt.Sprint(late, "/2"), fmt.Sprint(late, "/3")}, catchUp(late), "what the log has lost is missing")
+		})
+	}
+}

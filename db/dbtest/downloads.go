@@ -7,6 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/proget"
 )
 
 // testDownloads: downloads are counted by day, of all versions of a package, and
@@ -44,7 +47,8 @@ func testDownloads(t *testing.T, open Open) {
 	require.Equal(t, []int64{0, 0, 4}, daily())
 }
 
-// testRollUp: old days become months, and nothing is lost or counted twice.
+// testRollUp: old days become months, and nothing is lost or counted twice, also if it
+// is done by several at once.
 func testRollUp(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	id := newFeed(t, s, "main")
@@ -59,6 +63,8 @@ func testRollUp(t *testing.T, open Open) {
 	add := func(day time.Time, n int64) {
 		require.NoError(t, s.AddDownloads(ctx, day, map[int64]int64{v: n}))
 	}
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, db.NewJob{Kind: "k"}) }))
+	j := claimJob(t, s, "")
 	// Two months ago has a first day, the one before it has none, the last has both.
 	for day, n := range map[time.Time]int64{
 		month.AddDate(0, -3, 4): 1, month.AddDate(0, -3, 27): 2,
@@ -74,7 +80,7 @@ func testRollUp(t *testing.T, open Open) {
 		return all[0]
 	}
 	rollUp := func(after, upto int64) int64 {
-		n, err := s.RollUpDownloads(ctx, month.AddDate(0, -1, 20), after, upto)
+		n, err := s.RollUpDownloads(ctx, j, month.AddDate(0, -1, 20), after, upto)
 		require.NoError(t, err)
 		return n
 	}
@@ -91,4 +97,24 @@ func testRollUp(t *testing.T, open Open) {
 	add(month.AddDate(0, -3, 9), 4) // counts that came very late
 	require.EqualValues(t, 1, rollUp(0, v))
 	require.EqualValues(t, 7, at(month.AddDate(0, -3, 0)))
+
+	stores := []*db.Store{s, open(t), open(t), open(t)}
+	for n := int64(1); n <= 20; n++ {
+		add(month.AddDate(0, -3, 4), 1)
+		add(month.AddDate(0, -3, 9), 2)
+		var nodes errgroup.Group
+		for _, node := range stores { // as a repetition meets the commit whose outcome was lost
+			nodes.Go(func() error {
+				_, err := node.RollUpDownloads(ctx, j, month, 0, v)
+				return err
+			})
+		}
+		require.NoError(t, nodes.Wait())
+		require.EqualValues(t, 7+3*n, at(month.AddDate(0, -3, 0)))
+	}
+	add(month.AddDate(0, -3, 4), 1)
+	require.NoError(t, s.RetryJob(ctx, j, 0, false, ""))
+	_, err = s.RollUpDownloads(ctx, j, month, 0, v)
+	require.ErrorIs(t, err, proget.ErrStale, "another has the job")
+	require.EqualValues(t, 1, at(month.AddDate(0, -3, 4)))
 }

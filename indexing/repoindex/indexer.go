@@ -48,7 +48,7 @@ type Build struct {
 type Indexer struct {
 	*Files
 	index    Index
-	follower *indexing.Follower
+	follower indexing.Follower // but for Rebuild, which has to know the positions of a call
 	feeds    func(ctx context.Context) ([]*proget.Feed, error)
 
 	mu    sync.Mutex
@@ -59,7 +59,7 @@ type Indexer struct {
 // feeds that have the index.
 func NewIndexer(files *Files, office string, index Index, feeds func(ctx context.Context) ([]*proget.Feed, error)) *Indexer {
 	x := &Indexer{Files: files, index: index, feeds: feeds, built: make(map[int64]time.Time)}
-	x.follower = &indexing.Follower{Name: "index " + index.Kind, DB: files.db, Office: office, Follow: x.follow, Rebuild: x.rebuild}
+	x.follower = indexing.Follower{Name: "index " + index.Kind, DB: files.db, Office: office, Follow: x.follow}
 	return x
 }
 
@@ -79,7 +79,11 @@ func (x *Indexer) CatchUp(ctx context.Context, fence proget.Fence, heads map[int
 			due[f.ID] = head
 		}
 	}
-	return x.follower.CatchUp(ctx, fence, due)
+	follower := x.follower
+	follower.Rebuild = func(ctx context.Context, feedID, position int64) (indexing.Effect, error) {
+		return x.rebuild(ctx, feedID, position, due[feedID])
+	}
+	return follower.CatchUp(ctx, fence, due)
 }
 
 func (x *Indexer) due(feedID int64) bool {
@@ -138,7 +142,10 @@ func (x *Indexer) follow(ctx context.Context, feedID, after, upto int64) (indexi
 	return x.effect(ctx, feedID, generation, next, saved{State: next.State}, last)
 }
 
-func (x *Indexer) rebuild(ctx context.Context, feedID, position int64) (indexing.Effect, error) {
+// rebuild goes on with a rebuild or begins one, which takes up what the log has up
+// to head. It must not ask for a newer head: what is read of the feed may be as old
+// as this one, also if a former leader, who read later, began it.
+func (x *Indexer) rebuild(ctx context.Context, feedID, position, head int64) (indexing.Effect, error) {
 	generation, s, err := x.load(ctx, feedID)
 	if err != nil {
 		return nil, err
@@ -146,13 +153,12 @@ func (x *Indexer) rebuild(ctx context.Context, feedID, position int64) (indexing
 	begins := !s.Rebuilding
 	var next *Generation
 	if !begins {
+		s.From = min(s.From, head)
 		next, err = x.build(ctx, feedID, s.State, nil)
 		begins = errors.Is(err, ErrRebuild) // what was built so far cannot be gone on with
 	}
 	if begins {
-		if s, err = x.begin(ctx, feedID); err != nil {
-			return nil, err
-		}
+		s = saved{Rebuilding: true, From: head}
 		next, err = x.build(ctx, feedID, "", nil)
 	}
 	if err != nil {
@@ -167,12 +173,6 @@ func (x *Indexer) rebuild(ctx context.Context, feedID, position int64) (indexing
 		s, upto = saved{State: next.State}, s.From
 	}
 	return x.effect(ctx, feedID, generation, next, s, upto)
-}
-
-// begin is the state of a rebuild of what the feed holds now.
-func (x *Indexer) begin(ctx context.Context, feedID int64) (saved, error) {
-	heads, err := x.db.Heads(ctx)
-	return saved{Rebuilding: true, From: heads[feedID]}, err
 }
 
 func (x *Indexer) build(ctx context.Context, feedID int64, state string, entries []proget.Entry) (*Generation, error) {

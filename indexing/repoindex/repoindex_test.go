@@ -294,6 +294,40 @@ func TestIndexerGoesOn(t *testing.T) {
 	require.Equal(t, []string{"rebuild ", "rebuild 2 to go", "rebuild 1 to go"}, l.calls)
 }
 
+// TestRebuildMissesNothing: a rebuild takes up what the log had when the feed was last
+// read, not what was added since, which what it is built from need not show.
+func TestRebuildMissesNothing(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	l := &lister{in: in}
+	x, fence := l.indexer(0), in.lead(t, "first")
+	in.push(t, "a")
+	heads, err := in.db.Heads(t.Context())
+	require.NoError(t, err)
+	in.push(t, "b", "c")
+	require.NoError(t, x.CatchUp(t.Context(), fence, heads))
+	require.Equal(t, []string{"rebuild ", "rebuild 2 to go", "rebuild 1 to go"}, l.calls)
+	heads, err = in.db.Heads(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, x.CatchUp(t.Context(), fence, heads))
+	require.Equal(t, "add b c", l.calls[len(l.calls)-1])
+
+	in.push(t, "d")
+	heads, err = in.db.Heads(t.Context())
+	require.NoError(t, err)
+	in.push(t, "e")
+	present, err := in.db.FindIndex(t.Context(), in.feed.ID, "list")
+	require.NoError(t, err)
+	require.NoError(t, in.publish(t, present.Generation, &repoindex.Generation{State: `{"rebuilding": true, "from": 5, "state": "1 to go"}`}))
+	l.parts = 1
+	require.NoError(t, x.CatchUp(t.Context(), fence, heads))
+	require.Equal(t, "rebuild 1 to go", l.calls[len(l.calls)-1], "a former leader began it, who had read more")
+	heads, err = in.db.Heads(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, x.CatchUp(t.Context(), fence, heads))
+	require.Equal(t, "add e", l.calls[len(l.calls)-1])
+}
+
 // TestCoalesced: what happens in quick succession goes into one generation.
 func TestCoalesced(t *testing.T) {
 	t.Parallel()

@@ -30,7 +30,7 @@ func NewWorker(store *db.Store) *Worker { return &Worker{store} }
 func (*Worker) Kind() string { return Kind }
 
 // Work implements [indexing.Worker].
-func (w *Worker) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) error {
+func (w *Worker) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) error {
 	now, err := w.db.Clock(ctx)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (w *Worker) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) 
 	before := now.AddDate(0, 0, -daysKept)
 	var days int64
 	for after := int64(0); after < last; after += window {
-		n, err := w.db.RollUpDownloads(ctx, before, after, after+window)
+		n, err := w.db.RollUpDownloads(ctx, j, before, after, after+window)
 		if err != nil {
 			return err
 		}

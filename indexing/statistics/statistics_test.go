@@ -16,7 +16,7 @@ import (
 )
 
 // TestRollUp: the days of the last three months stay, those of older ones become
-// months.
+// months. Who has lost the job does nothing more.
 func TestRollUp(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -38,9 +38,15 @@ func TestRollUp(t *testing.T) {
 	for n := range days {
 		require.NoError(t, s.AddDownloads(ctx, today.AddDate(0, 0, -n), map[int64]int64{v.ID: 1}))
 	}
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, db.NewJob{Kind: statistics.Kind}) }))
+	j, err := s.ClaimJob(ctx, "w", "", time.Minute)
+	require.NoError(t, err)
+	former := *j
+	former.Attempt--
+	require.ErrorIs(t, statistics.NewWorker(s).Work(ctx, &former, new(indexing.Progress)), proget.ErrStale)
 	work := func() string {
 		p := new(indexing.Progress)
-		require.NoError(t, statistics.NewWorker(s).Work(ctx, &proget.Job{Kind: statistics.Kind}, p))
+		require.NoError(t, statistics.NewWorker(s).Work(ctx, j, p))
 		_, _, said := p.Get()
 		return said
 	}
