@@ -45,24 +45,27 @@ func (a *Administrator) change(ctx context.Context, by proget.Principal, fn func
 // MinSecret is the least number of characters of a password or key.
 const MinSecret = 8
 
+const maxSecret = 200 // characters, none of which takes more than four bytes
+
 // CheckPassword returns proget.ErrInvalid for what cannot be a password.
 func CheckPassword(password string) error {
-	if len(password) < MinSecret || len(password) > maxSecret {
+	if n := utf8.RuneCountInString(password); n < MinSecret || n > maxSecret {
 		return proget.Errorf(proget.ErrInvalid, "A password has at least %d characters and at most %d.", MinSecret, maxSecret)
 	}
 	return nil
 }
 
-const maxSecret = 200
-
 // CheckKey returns proget.ErrInvalid for what cannot be an API key: clients put
-// it into headers and take what holds a colon for a name and a password.
+// it into headers and take what holds a colon for a name and a password, and
+// servers take what begins like a token for one.
 func CheckKey(key string) error {
 	switch {
 	case len(key) < MinSecret || len(key) > maxSecret:
 		return proget.Errorf(proget.ErrInvalid, "An API key has at least %d characters and at most %d.", MinSecret, maxSecret)
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }):
 		return proget.Errorf(proget.ErrInvalid, "An API key holds no colon, no white space, and nothing but ASCII.")
+	case strings.HasPrefix(key, "pgt_"):
+		return proget.Errorf(proget.ErrInvalid, "An API key does not begin with pgt_: that is how tokens begin.")
 	}
 	return nil
 }

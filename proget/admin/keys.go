@@ -29,7 +29,7 @@ func (a *Administrator) CreateKey(ctx context.Context, k NewAPIKey, by proget.Pr
 	if text = k.Text; text == "" {
 		text = NewKey()
 	}
-	if err := cmp.Or(checkName(k.Name), CheckKey(text), checkScope(k.Task, k.Feed)); err != nil {
+	if err := cmp.Or(checkName(k.Name), CheckKey(text), checkScope(k.Task, k.Feed), checkExpiry(k.Expires)); err != nil {
 		return made, "", err
 	}
 	err = a.change(ctx, by, func(tx *db.Tx) error {
@@ -50,6 +50,15 @@ func (a *Administrator) CreateKey(ctx context.Context, k NewAPIKey, by proget.Pr
 		err = proget.WrapError(proget.ErrConflict, err, "This API key exists already.")
 	}
 	return made, text, err
+}
+
+// checkExpiry returns proget.ErrInvalid for a time that could not be told: years of
+// five digits are none in JSON, nor in every database.
+func checkExpiry(t time.Time) error {
+	if t.UTC().Year() >= 9999 {
+		return proget.Errorf(proget.ErrInvalid, "An API key expires before the year 9999, or never.")
+	}
+	return nil
 }
 
 // DeleteKey removes an API key, which no server takes from then on.

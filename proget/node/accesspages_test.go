@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/proget-go/ha/internal/testenv"
@@ -16,6 +17,11 @@ func apiRules(t *testing.T) []rule {
 		{"POST /api/packages/{feed}/upload", "POST " + packages + "nuget/upload", nupkg("2.0.1"), publishers, 0},
 		{"PUT /api/packages/{feed}/upload/{file...}", "PUT " + packages + "nuget/upload/a.nupkg", nupkg("2.0.2"), publishers, 0},
 		{"POST /api/packages/{feed}/upload/{file...}", "POST " + packages + "nuget/upload/a.nupkg", nupkg("2.0.3"), publishers, 0},
+		{"GET /api/packages/{feed}", "GET " + packages + "nuget", "", viewers, 0},
+		{"GET /api/packages/{feed}/latest", "GET " + packages + "nuget/latest", "", viewers, 0},
+		{"GET /api/packages/{feed}/versions", "GET " + packages + "nuget/versions?name=Acme.Lib", "", viewers, 0},
+		{"GET /api/packages/{feed}/download", "GET " + packages + "nuget/download" + one + "2.0.0", "", viewers, 0},
+		{"PUT /api/packages/{feed}/status", "PUT " + packages + "nuget/status" + one + "2.0.1", jsonBody + `{"listed":false}`, managers, 0},
 		{"POST /api/packages/{feed}/status", "POST " + packages + "nuget/status" + one + "2.0.0", jsonBody + `{"listed":false}`, managers, 0},
 		{"POST /api/packages/{feed}/delete", "POST " + packages + "nuget/delete" + one + "2.0.0", "", managers, 0},
 		{"DELETE /api/packages/{feed}/delete", "DELETE " + packages + "nuget/delete" + one + "2.0.1", "", managers, 0},
@@ -63,6 +69,11 @@ func pageRules() []rule {
 		{"POST /feeds/{feed}/delete", "POST " + feeds + "delete" + one + "2.0.2", formBody, managers, 0},
 		{"GET /feeds/{feed}/deleted", "GET " + feeds + "deleted", "", managers, 0},
 		{"POST /feeds/{feed}/deleted", "POST " + feeds + "deleted", formBody + "id=999", managers, http.StatusNotFound},
+	}
+	for _, form := range []string{"jobs/{job}/cancel", "scheduled-jobs/run", "cluster/remove", "cluster/step-down", "feeds/{feed}/delete", "feeds/{feed}/retention/delete",
+		"feeds/{feed}/retention/run", "keys/delete", "user/grant", "user/revoke", "user/password", "user/delete"} {
+		at := strings.NewReplacer("{job}", "999", "{feed}", "made").Replace(form)
+		rules = append(rules, rule{"GET /administration/" + form, "GET " + admin + at, "", strangers, http.StatusSeeOther})
 	}
 	for _, r := range []rule{
 		{"GET /administration", "GET /administration", "", 0, 0},

@@ -426,7 +426,7 @@ func TestBuildMetadata(t *testing.T) {
 }
 
 // TestForeignNode: a node with another key, or other storage, says so, takes no
-// traffic, and no package from those who ask it nevertheless.
+// traffic, and no package or other change from those who ask it nevertheless.
 func TestForeignNode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -442,6 +442,9 @@ func TestForeignNode(t *testing.T) {
 		require.Contains(t, text, reason)
 		resp, text = ask(t, "PUT", server.URL+"/nuget/nuget/api/v2/package", testenv.Nupkg(t, "Acme.Lib", "1.0.0"), "X-NuGet-ApiKey", apiKey)
 		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, "what it took would be lost")
+		require.Contains(t, text, reason)
+		resp, text = ask(t, "POST", server.URL+"/administration/create-feed", []byte("name=made&type=nuget"), "Content-Type", formType, "X-ApiKey", apiKey)
+		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, text)
 		require.Contains(t, text, reason)
 	}
 	require.Zero(t, other.files(t))

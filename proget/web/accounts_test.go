@@ -78,6 +78,7 @@ func TestKeyPages(t *testing.T) {
 		"is no name":             {"task", "view"},
 		"There is no task":       {"name", "x"},
 		"is no day":              {"name", "x", "task", "view", "expires", "tomorrow"},
+		"before the year 9999":   {"name", "x", "task", "view", "expires", "9999-12-31"},
 		"expired already":        {"name", "x", "task", "view", "expires", "2001-01-01"},
 		"There is no feed named": {"name", "x", "task", "view", "feed", "none"},
 		"name no feed":           {"name", "x", "task", "administer", "feed", "main"},

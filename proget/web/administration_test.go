@@ -63,7 +63,7 @@ func TestModes(t *testing.T) {
 	require.Contains(t, page, "Configure High Availability Mode")
 	require.Contains(t, page, "Service Status")
 	require.NotContains(t, page, "Indexing Cluster Health")
-	require.NotContains(t, page, "More Info")
+	require.Contains(t, page, "More Info", "there are problems, and several servers")
 
 	for path, name := range map[string]string{"/administration/load-balancing": "Load Balancing", "/administration/high-availability": "High Availability Mode"} {
 		page := admin.page(path)
@@ -87,6 +87,19 @@ func TestModes(t *testing.T) {
 
 	require.Equal(t, http.StatusSeeOther, admin.post("/administration/high-availability", "on", "false").Code)
 	require.Contains(t, admin.page("/administration"), "Service Status")
+}
+
+// TestOneServer: who runs a single server that is well need not know of clusters.
+func TestOneServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.server("alone", cluster.Self{Roles: []string{"web", "index"}, Term: 7, Ready: true}, 0)
+	admin := w.as("admin")
+	require.NotContains(t, admin.page("/administration"), "More Info")
+	w.server("gone", cluster.Self{Roles: []string{"web"}}, time.Hour)
+	page := admin.page("/administration")
+	require.Contains(t, page, "gone sent its last heartbeat")
+	require.Contains(t, page, `href="/administration/cluster">More Info</a>`)
 }
 
 func TestClusterStatus(t *testing.T) {
@@ -166,6 +179,8 @@ func TestTimeline(t *testing.T) {
 		"web2, " + time.Unix(60*(minute-2), 0).UTC().Format("15:04") + " UTC: 1,200 behind", `<text x="0" y="22">Primary</text>`} {
 		require.Contains(t, page, want)
 	}
+	w.server("web-of-the-second-data-centre", cluster.Self{Roles: []string{"web"}, Ready: true, Lags: cluster.Lags{Minute: minute, Peaks: []int64{3}}}, 0)
+	require.Contains(t, w.as("admin").page("/administration/cluster"), `>web-of-the-second-…<title>web-of-the-second-data-centre</title></text>`)
 	require.NotContains(t, page, "index1, term 1", "it ended more than an hour ago")
 	require.Equal(t, 3, strings.Count(page, "<title>web2, "), "a minute of which nothing is known is left out")
 }

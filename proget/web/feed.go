@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/proget-go/ha/proget"
@@ -30,6 +32,7 @@ type feedView struct {
 	Prerelease              bool
 	Total, First, Last      int // of the packages; numbered from 1
 	Packages                []packageRow
+	Held                    int64  // packages that the feed holds although none is shown, a moment ago
 	Previous, Next          string // URLs; "" if there is none
 	Upload                  string // URL of the form to upload a package; "" for who may not, or where there is none
 	Deleted                 string // URL of what was deleted; "" for who may not bring it back
@@ -38,7 +41,7 @@ type feedView struct {
 // packageRow is a package in the list.
 type packageRow struct {
 	Name, Version, Title, Summary, Authors, URL string
-	Prerelease, Deprecated                      bool
+	Prerelease, Deprecated, Unlisted            bool
 	Tags                                        []string
 	Downloads                                   int64
 	Published                                   time.Time
@@ -55,6 +58,9 @@ func (s *site) showFeed(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if err := s.offer(v, f, t, &view); err != nil {
+		return err
+	}
 	for _, key := range hits.Keys {
 		p, err := s.Catalog.Package(v.Context(), f, key)
 		if errors.Is(err, proget.ErrNotFound) {
@@ -66,8 +72,13 @@ func (s *site) showFeed(v *visit) error {
 		view.Packages = append(view.Packages, newPackageRow(f, t, p, view.Prerelease))
 	}
 	view.page(hits.Total, skip)
-	if err := s.offer(v, f, t, &view); err != nil {
-		return err
+	if view.Query != "" && skip == 0 {
+		if err := s.findUnlisted(v, f, t, &view); err != nil {
+			return err
+		}
+	}
+	if view.Query == "" && len(view.Packages) == 0 {
+		view.Held = s.totals(v)[f.ID].Packages
 	}
 	return s.render(v, http.StatusOK, page{name: "feed", title: f.Name, section: "feeds", view: view})
 }
@@ -88,6 +99,27 @@ func (s *site) offer(v *visit, f *proget.Feed, t *feed.Type, view *feedView) err
 	return err
 }
 
+// findUnlisted adds the package of exactly the name that is looked for if no
+// version of it is listed: searches leave it out, and who manages the feed could
+// not come back to what they have unlisted.
+func (s *site) findUnlisted(v *visit, f *proget.Feed, t *feed.Type, view *feedView) error {
+	if view.Deleted == "" || v.stale {
+		return nil
+	}
+	p, err := s.Catalog.Package(v.Context(), f, t.NameKey(strings.TrimSpace(view.Query)))
+	if errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrInvalid) { // it may be no name at all
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if p.Latest(func(v *proget.Version) bool { return v.Status.Listed }) == nil {
+		view.Packages = slices.Insert(view.Packages, 0, newPackageRow(f, t, p, view.Prerelease))
+		view.Total, view.Last = view.Total+1, view.Last+1
+	}
+	return nil
+}
+
 // newFeedView reads a feed page's query.
 func newFeedView(f *proget.Feed, t *feed.Type, q url.Values) (view feedView, skip int) {
 	view = feedView{Name: f.Name, Type: t.Title, Description: f.Description, URL: feedURL(f), Query: q.Get(textName), Prerelease: q.Has(preName)}
@@ -101,7 +133,7 @@ func newPackageRow(f *proget.Feed, t *feed.Type, p *feed.Package, prerelease boo
 	sum := t.Summary(shown)
 	row := packageRow{Name: shown.Name, Version: shown.Version, Title: sum.Title, Authors: excerpt(sum.Authors, 60),
 		Summary: excerpt(sum.Description, rowText), URL: packageURL(f, shown.Name, ""), Prerelease: shown.Prerelease,
-		Deprecated: shown.Status.Deprecated != "", Tags: sum.Tags[:min(len(sum.Tags), rowTags)], Published: shown.Published}
+		Deprecated: shown.Status.Deprecated != "", Unlisted: !shown.Status.Listed, Tags: sum.Tags[:min(len(sum.Tags), rowTags)], Published: shown.Published}
 	if prerelease {
 		row.URL = packageURL(f, shown.Name, shown.Version)
 	}

@@ -23,6 +23,8 @@ type taskRow struct {
 	indexing.Planned
 	Running  bool
 	Duration string // of the newest run
+	Entered  string // the expression as the form shows it
+	Ticked   bool   // the form's box "enabled"
 }
 
 func (s *site) showScheduled(v *visit) error {
@@ -37,17 +39,22 @@ func (s *site) scheduled(v *visit, r refusal) error {
 	if err != nil {
 		return err
 	}
+	entered := v.PostForm.Has("expression") // and refused: it is shown again, and the page stays as it is
 	view := scheduledView{refusal: r}
 	live := false
 	for _, p := range plan {
-		row := taskRow{Planned: p}
+		row := taskRow{Planned: p, Entered: p.Expression, Ticked: p.Enabled}
+		if entered && p.Name == v.PostFormValue("name") {
+			row.Entered, row.Ticked = v.PostFormValue("expression"), scheduleOn(v)
+			view.Message = p.Title + ": " + r.Message
+		}
 		if p.Last != nil {
 			row.Running, row.Duration = p.Last.Live(), formatDuration(p.Last.Duration())
 		}
 		live = live || row.Running
 		view.Tasks = append(view.Tasks, row)
 	}
-	return s.render(v, r.status, page{name: "scheduled-jobs", title: "Scheduled Jobs", section: "administration", wide: true, live: live, view: view})
+	return s.render(v, r.status, page{name: "scheduled-jobs", title: "Scheduled Jobs", section: "administration", wide: true, live: live && !entered, view: view})
 }
 
 // runTask has a task done now, or a preview of it.
@@ -63,9 +70,11 @@ func (s *site) scheduleTask(v *visit) error {
 	if err := s.administer(v); err != nil {
 		return err
 	}
-	enabled := v.PostFormValue("enabled") == "true" // a box that is not ticked is not sent
-	return s.changeTask(v, s.Admin.ScheduleTask(v.Context(), v.PostFormValue("name"), v.PostFormValue("expression"), enabled, v.id.Principal))
+	return s.changeTask(v, s.Admin.ScheduleTask(v.Context(), v.PostFormValue("name"), v.PostFormValue("expression"), scheduleOn(v), v.id.Principal))
 }
+
+// scheduleOn reads a box that is not sent unless it is ticked.
+func scheduleOn(v *visit) bool { return v.PostFormValue("enabled") == "true" }
 
 // changeTask answers after a change, or shows the page with what is wrong.
 func (s *site) changeTask(v *visit, err error) error {

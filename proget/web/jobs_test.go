@@ -40,7 +40,10 @@ func TestScheduledJobs(t *testing.T) {
 
 	wrong := admin.post(path, "name", "clean", "expression", "often <b>", "enabled", "true")
 	require.Equal(t, http.StatusBadRequest, wrong.Code)
-	require.Contains(t, wrong.Body.String(), "often &lt;b&gt;")
+	require.Contains(t, wrong.Body.String(), "Clean the attic: The schedule &#34;often &lt;b&gt;&#34; cannot be read")
+	require.Contains(t, wrong.Body.String(), `name="expression" value="often &lt;b&gt;"`)
+	require.Contains(t, wrong.Body.String(), "02:30 UTC", "nothing was changed")
+	require.NotContains(t, wrong.Body.String(), "http-equiv", "what was typed would be lost")
 	require.Contains(t, wrong.Body.String(), `role="alert"`)
 	require.Equal(t, http.StatusSeeOther, admin.post(path, "name", "clean", "expression", "@daily").Code)
 	page = admin.page(path)
@@ -64,6 +67,7 @@ func TestJobPage(t *testing.T) {
 	for _, shown := range []string{"running", "21 of 50 (42 %)", "&lt;b&gt;sweeping", "by ann", "index1, attempt 1", "first line", "&lt;i&gt;second", "Remaining", ">Cancel<", "http-equiv"} {
 		require.Contains(t, page, shown)
 	}
+	require.Regexp(t, `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC  first line`, page)
 	require.Less(t, strings.Index(page, "first line"), strings.Index(page, "&lt;i&gt;second"))
 
 	require.Equal(t, http.StatusSeeOther, admin.post("/administration/jobs/1/cancel").Code)

@@ -3,12 +3,14 @@ package web
 import (
 	"bytes"
 	"html/template"
+	"slices"
 	"strings"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/parser"
+	"github.com/yuin/goldmark/renderer/html"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
 )
@@ -19,21 +21,35 @@ const maxMarkdown = 256 << 10
 // markdown renders what a package's author wrote. Raw HTML is left out, which
 // goldmark does unless it is told that its source is trusted, and links lead
 // to http, https and mailto alone.
-func markdown(source string) (template.HTML, error) {
+func markdown(source string, options ...goldmark.Option) (template.HTML, error) {
 	if len(source) > maxMarkdown {
 		source = strings.ToValidUTF8(source[:maxMarkdown], "") + "\n\n…"
 	}
 	// Alignment as an attribute: the content policy allows no inline styles.
 	table := extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))
-	md := goldmark.New(
+	md := goldmark.New(append(options,
 		goldmark.WithExtensions(extension.Strikethrough, extension.Linkify, extension.TaskList, table),
 		goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(tamer{}, 1000))),
-	)
+	)...)
 	var b bytes.Buffer
 	if err := md.Convert([]byte(source), &b); err != nil {
 		return "", err
 	}
 	return template.HTML(b.String()), nil
+}
+
+// description is markdown for what is plain text as often: its lines remain lines,
+// and List<T> is text.
+func description(source string) (template.HTML, error) {
+	p := parser.NewParser(
+		parser.WithBlockParsers(without(parser.NewHTMLBlockParser(), parser.DefaultBlockParsers())...),
+		parser.WithInlineParsers(without(parser.NewRawHTMLParser(), parser.DefaultInlineParsers())...),
+		parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...))
+	return markdown(source, goldmark.WithParser(p), goldmark.WithRendererOptions(html.WithHardWraps()))
+}
+
+func without(one any, all []util.PrioritizedValue) []util.PrioritizedValue {
+	return slices.DeleteFunc(all, func(v util.PrioritizedValue) bool { return v.Value == one })
 }
 
 // tamer makes a document fit into a page.

@@ -161,7 +161,7 @@ func (view *packageView) describe(sum feed.Summary) (err error) {
 		view.Tags = append(view.Tags, tag{name, view.FeedURL + "?" + url.Values{textName: {name}}.Encode()})
 	}
 	view.Groups, view.Dependencies = groups(view.FeedURL, sum.Dependencies), len(sum.Dependencies)
-	if view.Description, err = markdown(sum.Description); err != nil {
+	if view.Description, err = description(sum.Description); err != nil {
 		return err
 	}
 	view.Readme, err = markdown(sum.Readme)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -59,7 +60,7 @@ func TestPackage(t *testing.T) {
 		"/feeds/main/download?name=@acme/core&file=passwd":  http.StatusNotFound,
 		"/feeds/main/delete?name=@acme/core&version=1.0":    http.StatusSeeOther,
 		"/feeds/main/package/extra":                         http.StatusNotFound,
-		"/feeds/main/package?name=%00%ff&version=%3Cscript": http.StatusNotFound,
+		"/feeds/main/package?name=%00%ff&version=%3Cscript": http.StatusBadRequest,
 	} {
 		require.Equal(t, status, b.get(path).Code, path)
 	}
@@ -129,6 +130,32 @@ func TestUnlistRelistDelete(t *testing.T) {
 	require.Contains(t, ann.page("/feeds/main"), "no packages yet")
 }
 
+// TestUnlistedPackage: who manages a feed finds by its name what no search finds.
+func TestUnlistedPackage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(w.main, demoPackage{Name: "Acme.Lib", Version: "1"})
+	w.publish(w.main, demoPackage{Name: "Acme.Lib.More", Version: "1"})
+	w.setStatus("acme.lib", "1", func(s *proget.Status) { s.Listed = false })
+	ann := w.as("ann")
+	page := ann.page("/feeds/main?q=acme.lib")
+	require.Contains(t, page, "2 packages found")
+	require.Contains(t, page, `name=Acme.Lib">Acme.Lib</a> <span class="number">1</span> <span class="badge warn">unlisted</span>`)
+	require.NotContains(t, ann.page("/feeds/main?q=acme"), "badge warn")
+	for _, other := range []string{"none", "%00%ff", strings.Repeat("%C3%A9", 150)} {
+		require.Contains(t, ann.page("/feeds/main?q="+other), "Nothing matches")
+		require.Contains(t, ann.page("/feeds/main?q="+other), "found by its exact name")
+	}
+	require.Contains(t, w.as("bob").page("/feeds/main?q=acme.lib"), "1 package found")
+
+	w.setStatus("acme.lib.more", "1", func(s *proget.Status) { s.Listed = false })
+	require.NoError(t, w.store.Tx(t.Context(), func(tx *db.Tx) error { return tx.AddFeedStats(t.Context(), w.main.ID, 0, 3) }))
+	page = w.browser().page("/feeds/main")
+	require.Contains(t, page, "they are unlisted, or prereleases only.")
+	require.NotContains(t, page, "no packages yet")
+	require.NotContains(t, page, "exact name", "it would not be")
+}
+
 // TestBringBack: what was deleted is listed for those who may delete, and comes
 // back.
 func TestBringBack(t *testing.T) {
@@ -192,6 +219,19 @@ func TestHostileText(t *testing.T) {
 	require.Contains(t, page, `href="https://ok.example"`)
 	require.Contains(t, page, `rel="nofollow noopener"`)
 	require.Contains(t, ann.get("/feeds/main/package?name="+name+"&version=9"+name).Body.String(), "&lt;script&gt;")
+}
+
+// TestDescription: a description is Markdown or plain text, of which nothing is lost.
+func TestDescription(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const text = "Extends List<T> and\nDictionary<string>, *fast*.\n\n<summary>\nFor a & b.\n</summary>\n\n<!-- note -->"
+	w.publish(w.main, demoPackage{Name: "p", Version: "1", Summary: feed.Summary{Description: text, Readme: "A <b>readme</b>"}})
+	page := w.browser().page("/feeds/main/package?name=p")
+	for _, want := range []string{"Extends List&lt;T&gt; and<br>\nDictionary&lt;string&gt;, <em>fast</em>.", "<p>&lt;summary&gt;<br>\nFor a &amp; b.<br>\n&lt;/summary&gt;</p>", "<p>&lt;!-- note --&gt;"} {
+		require.Contains(t, page, want)
+	}
+	require.NotContains(t, page, "&lt;b&gt;")
 }
 
 // TestDailyDownloads: the last days of a package are drawn, those of all its

@@ -16,7 +16,10 @@ type signInView struct {
 	User, Return, Message string
 }
 
-const signInPath = "/sign-in"
+const (
+	signInPath  = "/sign-in"
+	signOutPath = "/sign-out"
+)
 
 func signInURL(comeBack string) string {
 	return signInPath + "?" + url.Values{"return": {comeBack}}.Encode()

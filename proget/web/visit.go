@@ -38,7 +38,7 @@ func (s *site) adapt(serve func(*visit) error) http.Handler {
 			return
 		}
 		v.stale = s.Sync(r.Context()) != nil
-		if v.stale && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		if v.stale && v.reads() {
 			ctx, cancel := context.WithTimeout(r.Context(), stalePatience)
 			defer cancel()
 			v.Request = r.WithContext(ctx)
@@ -53,6 +53,10 @@ func (s *site) visit(v *visit, serve func(*visit) error) {
 		s.fail(v, err) // credentials that came with the request; signing in would not replace them
 		return
 	}
+	if err = s.guardChange(v); err != nil {
+		s.fail(v, err)
+		return
+	}
 	v.Body = http.MaxBytesReader(v.w, v.Body, maxForm)
 	err = serve(v)
 	if errors.Is(err, proget.ErrUnauthenticated) && v.id.Anonymous() {
@@ -62,6 +66,18 @@ func (s *site) visit(v *visit, serve func(*visit) error) {
 		s.fail(v, err)
 	}
 }
+
+// guardChange refuses what a server must not take that is not sure of belonging
+// to the cluster. It can still be read, and so signed in to.
+func (s *site) guardChange(v *visit) error {
+	if v.reads() || v.URL.Path == signInPath || v.URL.Path == signOutPath {
+		return nil
+	}
+	return s.GuardChange()
+}
+
+// reads reports whether the request changes nothing.
+func (v *visit) reads() bool { return v.Method == http.MethodGet || v.Method == http.MethodHead }
 
 // refuseForgery returns proget.ErrDenied for a change that a browser was led
 // to by another site. A form of this very site passes even if a proxy in front
@@ -81,7 +97,7 @@ func (s *site) refuseForgery(r *http.Request) error {
 // comeBack returns the page to return to after signing in: this one, or, since
 // a form cannot be sent again, the page it was on.
 func (v *visit) comeBack() string {
-	if v.Method == http.MethodGet || v.Method == http.MethodHead {
+	if v.reads() {
 		return withoutKey(v.URL)
 	}
 	from, err := url.Parse(v.Referer())

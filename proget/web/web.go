@@ -6,6 +6,8 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"path"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/admin"
@@ -49,6 +51,9 @@ type Config struct {
 	// before the call. An error means that the database cannot be reached and
 	// that what is in memory may be old.
 	Sync func(ctx context.Context) error
+
+	// GuardChange returns why this server must not take changes; nil if it may.
+	GuardChange func() error
 
 	// BaseURL returns the URL under which the visitor reaches the cluster,
 	// without a trailing slash.
@@ -117,7 +122,7 @@ func New(c Config) (*Pages, error) {
 
 func (c *Config) check() error {
 	parts := c.Catalog != nil && c.Search != nil && c.Publisher != nil && c.Files != nil && c.Authority != nil && c.Admin != nil && c.Cluster != nil
-	funcs := c.Stats != nil && c.Daily != nil && c.Deleted != nil && c.Restore != nil && c.Sync != nil && c.BaseURL != nil
+	funcs := c.Stats != nil && c.Daily != nil && c.Deleted != nil && c.Restore != nil && c.Sync != nil && c.GuardChange != nil && c.BaseURL != nil
 	if !parts || !funcs {
 		return errors.New("web: every field of Config but Types, Vet, Engine, Version and Logger must be set")
 	}
@@ -148,9 +153,9 @@ func (s *site) routes() []route {
 		{"GET /feeds/{feed}/deleted", s.showDeleted}, // ?before=
 		{"POST /feeds/{feed}/deleted", s.restore},
 
-		{"GET /sign-in", s.showSignIn}, // ?return=
-		{"POST /sign-in", s.signIn},
-		{"POST /sign-out", s.signOut},
+		{"GET " + signInPath, s.showSignIn}, // ?return=
+		{"POST " + signInPath, s.signIn},
+		{"POST " + signOutPath, s.signOut},
 
 		{"GET /administration", s.showAdministration},
 		{"GET /administration/jobs/{job}", s.showJob},
@@ -188,11 +193,31 @@ func (s *site) routes() []route {
 		{"POST /administration/user/password", s.setUserPassword}, // ?subject=
 		{"POST /administration/user/delete", s.deleteUser},        // ?subject=
 
+		// A form that is refused leaves its own address in the browser. Who loads that
+		// again is led to the page that the form is on.
+		{"GET /administration/jobs/{job}/cancel", s.above},
+		{"GET " + scheduledPath + "/run", s.above},
+		{"GET /administration/cluster/remove", s.above},
+		{"GET /administration/cluster/step-down", s.above},
+		{"GET /administration/feeds/{feed}/delete", s.above},
+		{"GET /administration/feeds/{feed}/retention/delete", s.above},
+		{"GET /administration/feeds/{feed}/retention/run", s.above},
+		{"GET /administration/keys/delete", s.above},
+		{"GET /administration/user/grant", s.above},    // ?subject=
+		{"GET /administration/user/revoke", s.above},   // ?subject=
+		{"GET /administration/user/password", s.above}, // ?subject=
+		{"GET /administration/user/delete", s.above},   // ?subject=
+
 		{"/", s.nowhere},
 	}
 }
 
 func (s *site) home(v *visit) error { return v.redirect("/feeds") }
+
+// above leads to the page that the address is below.
+func (s *site) above(v *visit) error {
+	return v.redirect(withoutKey(&url.URL{Path: path.Dir(v.URL.Path), RawQuery: v.URL.RawQuery}))
+}
 
 func (s *site) nowhere(*visit) error {
 	return proget.Errorf(proget.ErrNotFound, "There is no page at this address.")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/web"
 )
 
@@ -103,6 +104,47 @@ func TestForgedForms(t *testing.T) {
 	r := w.browser().form("/sign-in", "user", "ann", "password", password)
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	require.Equal(t, http.StatusForbidden, w.browser().do(r).Code)
+}
+
+// TestChangesAreGuarded: a server that must not take changes is read, and no more.
+func TestChangesAreGuarded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(w.main, demoPackage{Name: "p", Version: "1"})
+	w.closed = proget.Errorf(proget.ErrUnavailable, "This server has another key.")
+	admin := w.as("admin")
+	for path, fields := range map[string][]string{
+		"/administration/keys":                         {"name", "k", "task", "view"},
+		"/administration/high-availability":            {"on", "true"},
+		"/feeds/main/status?name=p&version=1":          {"listed", "false"},
+		"/feeds/main/delete?name=p&version=1":          nil,
+		"/administration/user/delete?subject=user:bob": nil,
+	} {
+		rec := admin.post(path, fields...)
+		require.Equal(t, http.StatusServiceUnavailable, rec.Code, path)
+		require.Contains(t, rec.Body.String(), "This server has another key.", path)
+	}
+	require.NotContains(t, admin.page("/feeds/main/package?name=p"), "List again")
+	require.Contains(t, admin.page("/administration/keys"), "There is no API key.")
+	require.Equal(t, http.StatusSeeOther, admin.post("/sign-out").Code)
+}
+
+// TestRefusedFormLoadedAgain: the address of a form leads to its page.
+func TestRefusedFormLoadedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(w.main, demoPackage{Name: "p", Version: "1"})
+	admin := w.as("admin")
+	require.Equal(t, http.StatusConflict, admin.post("/administration/feeds/main/delete").Code)
+	for from, to := range map[string]string{
+		"/administration/feeds/main/delete":                  "/administration/feeds/main",
+		"/administration/feeds/a%2fb/retention/run":          "/administration/feeds/a/b/retention",
+		"/administration/keys/delete":                        "/administration/keys",
+		"/administration/scheduled-jobs/run":                 "/administration/scheduled-jobs",
+		"/administration/user/grant?subject=user%3Aann&key=": "/administration/user?subject=user%3Aann",
+	} {
+		require.Equal(t, to, admin.get(from).Header().Get("Location"))
+	}
 }
 
 func TestErrors(t *testing.T) {

@@ -53,6 +53,7 @@ type world struct {
 	base   string // the site's URL
 	away   error  // what Sync returns
 	broken error  // what Deleted returns
+	closed error  // what GuardChange returns
 }
 
 func newWorld(t *testing.T) *world {
@@ -89,8 +90,9 @@ func newWorld(t *testing.T) *world {
 			}
 			return tail.Sync(ctx)
 		},
-		BaseURL: func(*http.Request) string { return w.base },
-		Engine:  w.store.Engine(), Version: "1.2.3", Logger: log,
+		GuardChange: func() error { return w.closed },
+		BaseURL:     func(*http.Request) string { return w.base },
+		Engine:      w.store.Engine(), Version: "1.2.3", Logger: log,
 	})
 	require.NoError(t, err)
 	w.populate()

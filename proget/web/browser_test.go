@@ -1,0 +1,45 @@
+package web_test
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/internal/testenv"
+	"github.com/proget-go/ha/proget/cluster"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// TestNarrowPages: nobody who reads on a telephone has to scroll sideways, whatever
+// is long, and a field is wide enough for what it holds.
+func TestNarrowPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := testenv.StartBrowser(t)
+	w.cluster()
+	now, err := w.store.Clock(t.Context())
+	require.NoError(t, err)
+	long := strings.Repeat("long_name_", 9)
+	w.server(long, cluster.Self{Roles: []string{"web"}, Ready: true, Lags: cluster.Lags{Minute: now.Unix() / 60, Peaks: []int64{3}}}, 0)
+	w.publish(w.main, demoPackage{Name: long, Version: "1.0-" + long, Summary: feed.Summary{Title: long, Description: long, Tags: []string{long}}})
+	w.working()
+	w.as("admin").post("/administration/keys", "name", long, "task", "view")
+	server := httptest.NewServer(w.handler)
+	defer server.Close()
+
+	b.Follow(chromedp.Navigate(server.URL + "/sign-in"))
+	b.Do(chromedp.SendKeys(chromedp.CSS("#user"), "admin"), chromedp.SendKeys(chromedp.CSS("#password"), password))
+	b.Follow(chromedp.Click(chromedp.CSS(".narrow button")))
+	b.Follow(chromedp.Navigate(server.URL + "/administration/scheduled-jobs"))
+	require.GreaterOrEqual(t, testenv.Evaluate[int](b, `document.querySelector("input[name=expression]").clientWidth`), 150)
+	b.Do(chromedp.EmulateViewport(400, 800))
+	for _, path := range []string{"/feeds", "/feeds/main", "/feeds/main/package?name=" + long, "/feeds/main/deleted", "/administration", "/administration/keys",
+		"/administration/users", "/administration/user?subject=user:ann", "/administration/storages", "/administration/scheduled-jobs", "/administration/jobs/1",
+		"/administration/cluster", "/administration/feeds/main", "/administration/feeds/main/retention"} {
+		b.Follow(chromedp.Navigate(server.URL + path))
+		require.LessOrEqual(t, testenv.Evaluate[int](b, `document.documentElement.scrollWidth`), 400, path)
+	}
+}
