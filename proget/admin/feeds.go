@@ -26,6 +26,7 @@ func (a *Administrator) CreateFeed(ctx context.Context, f *proget.Feed, by proge
 // nil leaves them.
 func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.Principal, edit func(*proget.Feed), rules EditRules) (*proget.Feed, error) {
 	var changed proget.Feed
+	var refused error // of the rules, in words of their own
 	err := a.change(ctx, by, func(tx *db.Tx) error {
 		f, err := tx.FindFeed(ctx, name)
 		if err != nil {
@@ -45,12 +46,15 @@ func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.P
 			}
 		}
 		if rules != nil {
-			if err := editRules(ctx, tx, f.ID, rules); err != nil {
-				return err
+			if refused = editRules(ctx, tx, f.ID, rules); refused != nil {
+				return refused
 			}
 		}
 		return tx.UpdateFeed(ctx, &changed)
 	}, "a feed was changed", "feed", name)
+	if refused != nil {
+		return &changed, err
+	}
 	return &changed, nameTaken(err, changed.Name)
 }
 

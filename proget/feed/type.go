@@ -1,10 +1,12 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/proget-go/ha/indexing/repoindex"
 	"github.com/proget-go/ha/proget"
@@ -18,6 +20,12 @@ type Type struct {
 	Mount      string             // first segment of its URLs, /{Mount}/{feed}/…; "" means Name
 	Start      string             // path below a feed's URL that its clients are given: "v3/index.json"; optional
 	Algorithms []proget.Algorithm // digests its clients ask for, beside SHA-256; optional
+
+	// Address returns what a feed's clients are given if that is no URL: the host and
+	// the feed, for Docker. base is the server's absolute URL. Optional.
+	Address func(base string, f *proget.Feed) string
+
+	Naming Naming // of its packages in the native API; optional
 
 	// NameKey and VersionKey return the normal form that decides identity, for
 	// text that a client sent. They accept anything: what is no valid name
@@ -87,8 +95,44 @@ func (t *Type) URL(base string, f *proget.Feed) string {
 	return base + "/" + t.MountName() + "/" + url.PathEscape(f.Name)
 }
 
-// StartURL returns the URL that the feed's clients are given.
+// A Naming is how package URLs and the native API name a type's packages.
+type Naming struct {
+	PURL      string // with which package URLs begin: "upack"; "" means the type's name
+	Separator string // between group and name: ":"; "" means "/"
+	Scope     string // with which groups begin: "@"; clients leave it out, or not
+
+	// Parted says that a version is made of files of equal rank. ProGet counts each as
+	// a package, and tells them apart by a qualifier.
+	Parted bool
+}
+
+// Join makes a package's name of a group, or "", and a name.
+func (n Naming) Join(group, name string) string {
+	if group == "" {
+		return name
+	}
+	return n.Scope + strings.TrimPrefix(group, n.Scope) + cmp.Or(n.Separator, "/") + name
+}
+
+// Split takes apart what Join makes.
+func (n Naming) Split(full string) (group, name string) {
+	separator := cmp.Or(n.Separator, "/")
+	i := strings.LastIndex(full, separator)
+	if i < 0 {
+		return "", full
+	}
+	return full[:i], full[i+len(separator):]
+}
+
+// PURLType is the word with which package URLs of the type's packages begin.
+func (t *Type) PURLType() string { return cmp.Or(t.Naming.PURL, t.Name) }
+
+// StartURL returns the URL that the feed's clients are given, or what they take in
+// its place.
 func (t *Type) StartURL(base string, f *proget.Feed) string {
+	if t.Address != nil {
+		return t.Address(base, f)
+	}
 	if t.Start == "" {
 		return t.URL(base, f)
 	}

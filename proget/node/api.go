@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,16 +16,22 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// mountAPI mounts the native API, as far as it is needed to manage versions,
-// feeds and keys: what ProGet's own client sends, with the other methods that
-// its documentation names.
+// mountAPI mounts the native API, as far as it is needed to list, fetch and manage
+// versions, and to manage feeds and keys: what ProGet's own client sends, with the
+// other methods that its documentation names. Packages are not audited, promoted
+// or repackaged, and what it calls their metadata is not told.
 func (n *Node) mountAPI(mux *router) {
+	mux.Handle("GET /api/packages/{feed}", n.feedAPI(proget.TaskView, n.tellPackages))
+	mux.Handle("GET /api/packages/{feed}/latest", n.feedAPI(proget.TaskView, n.listLatest))
+	mux.Handle("GET /api/packages/{feed}/versions", n.feedAPI(proget.TaskView, n.listVersions))
+	mux.Handle("GET /api/packages/{feed}/download", n.feedAPI(proget.TaskView, n.downloadPackage))
 	mux.Handle("POST /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	mux.Handle("DELETE /api/packages/{feed}/delete", n.api(proget.TaskManage, n.deletePackage))
 	for _, pattern := range []string{"PUT /api/packages/{feed}/upload", "POST /api/packages/{feed}/upload", "PUT /api/packages/{feed}/upload/{file...}", "POST /api/packages/{feed}/upload/{file...}"} {
 		mux.Handle(pattern, n.feedAPI(proget.TaskPublish, n.uploadPackage))
 	}
 	mux.Handle("POST /api/packages/{feed}/status", n.api(proget.TaskManage, n.packageStatus))
+	mux.Handle("PUT /api/packages/{feed}/status", n.api(proget.TaskManage, n.packageStatus))
 	mux.Handle("GET /api/packages/{feed}/deleted", n.feedAPI(proget.TaskManage, n.listDeleted))
 	mux.Handle("POST /api/packages/{feed}/restore", n.feedAPI(proget.TaskManage, n.restorePackage))
 	mux.Handle("GET /api/management/feeds/list", n.native(n.listFeeds))
@@ -91,10 +98,10 @@ func (n *Node) feedAPI(task proget.Task, serve func(w http.ResponseWriter, c *ca
 	})
 }
 
-// api is feedAPI for a call that names a version.
+// api is feedAPI for a call that changes the version which it names.
 func (n *Node) api(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
 	return n.feedAPI(task, func(w http.ResponseWriter, c *call) (err error) {
-		if c.ref, err = n.versionRef(c.Request, c.feed); err != nil {
+		if c.ref, err = n.versionRef(c); err != nil {
 			return err
 		}
 		return serve(w, c)
@@ -133,10 +140,12 @@ func readJSON(w http.ResponseWriter, c *call, into any) error {
 		d := json.NewDecoder(bytes.NewReader(field))
 		d.DisallowUnknownFields()
 		err = d.Decode(into)
-		unknown := err != nil && strings.HasPrefix(err.Error(), "json: unknown field ")
+		unknown, isUnknown := strings.CutPrefix(fmt.Sprint(err), "json: unknown field ")
 		switch {
-		case err == nil, unknown && slices.Contains([]string{"null", "false", `""`, "[]", "{}"}, string(value)):
-		case unknown:
+		case err == nil, isUnknown && slices.Contains([]string{"null", "false", `""`, "[]", "{}"}, string(value)):
+		case isUnknown && unknown != strconv.Quote(name):
+			return proget.WrapError(proget.ErrInvalid, err, "This server does not support %.60s in %.60q.", unknown, name)
+		case isUnknown:
 			return proget.WrapError(proget.ErrInvalid, err, "This server does not support %.60q.", name)
 		default:
 			return proget.WrapError(proget.ErrInvalid, err, "The field %.60q has a value of the wrong type.", name)
@@ -145,23 +154,21 @@ func readJSON(w http.ResponseWriter, c *call, into any) error {
 	return nil
 }
 
-// versionRef reads the version that the query names: name, version and, where
-// the type has groups, group.
-func (n *Node) versionRef(r *http.Request, f *proget.Feed) (feed.Ref, error) {
-	q := r.URL.Query()
-	name, version := q.Get("name"), q.Get("version")
-	if name == "" || version == "" {
-		return feed.Ref{}, proget.Errorf(proget.ErrInvalid, "Name the package: ?name=…&version=….")
+// versionRef reads the version that the query names, as a whole.
+func (n *Node) versionRef(c *call) (ref feed.Ref, err error) {
+	t, err := n.typeOf(c.feed)
+	if err != nil {
+		return ref, err
 	}
-	if group := q.Get("group"); group != "" {
-		name = group + "/" + name
+	id, err := readPackageID(c.URL.Query(), t)
+	if err != nil {
+		return ref, err
 	}
-	for i := range n.cfg.Feeds {
-		if t := &n.cfg.Feeds[i]; t.Name == f.Type {
-			return feed.Ref{Feed: f, NameKey: t.NameKey(name), VersionKey: t.VersionKey(version)}, nil
-		}
+	ref = feed.Ref{Feed: c.feed, NameKey: t.NameKey(id.name), VersionKey: t.VersionKey(id.version)}
+	if id.qualifier != "" {
+		err = n.vetQualifier(c.Context(), t, ref, id.qualifier)
 	}
-	return feed.Ref{}, proget.Errorf(proget.ErrNotFound, "This server does not serve feeds of type %s.", f.Type)
+	return ref, err
 }
 
 // uploadPackage takes a package file of whatever type; the path says what it is
@@ -186,7 +193,7 @@ func (n *Node) uploadPackage(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusCreated)
+	w.WriteHeader(http.StatusOK) // as ProGet's documentation has it
 	return nil
 }
 

@@ -37,6 +37,9 @@ func (n *Node) newFeedInfo(c *call, f *proget.Feed, rules []proget.RetentionRule
 	for i := range n.cfg.Feeds {
 		if t := &n.cfg.Feeds[i]; t.Name == f.Type {
 			info.EndpointURL = t.StartURL(n.baseURL(c.Request), f)
+			if t.Address != nil { // programs take this for a URL
+				info.EndpointURL = t.URL(n.baseURL(c.Request), f)
+			}
 		}
 	}
 	if f.Redirect {

@@ -86,7 +86,7 @@ func TestFeedManagement(t *testing.T) {
 	manage(t, http.StatusBadRequest, "POST", a+feeds+"/update/renamed", `{"feedType":"Universal"}`)
 	manage(t, http.StatusBadRequest, "POST", a+feeds+"/update/renamed", `{"active":""}`)
 	manage(t, http.StatusBadRequest, "POST", a+feeds+"/update/renamed", `{"alternateNames":["team"]}`)
-	manage(t, http.StatusConflict, "POST", a+feeds+"/update/renamed", `{"name":"Universal"}`)
+	require.Contains(t, manage(t, http.StatusConflict, "POST", a+feeds+"/update/renamed", `{"name":"Universal"}`), "The name Universal is taken")
 	manage(t, http.StatusNotFound, "POST", a+feeds+"/update/team", `{"active":true}`)
 
 	for n := range 2 {
@@ -312,7 +312,8 @@ func TestRetention(t *testing.T) {
 	}
 	require.NotContains(t, manage(t, http.StatusOK, "GET", b+get, ""), "retention")
 	manage(t, http.StatusOK, "POST", b+update, rule(`"keepPublishedWithinDays":3`))
-	manage(t, http.StatusConflict, "POST", b+update, rule(`"keepVersionsCount":1`))
+	require.Contains(t, manage(t, http.StatusConflict, "POST", b+update, rule(`"keepVersionsCount":1`)), "by age")
+	require.Contains(t, manage(t, http.StatusBadRequest, "POST", b+update, rule(`"foo":1`)), `"foo" in "retentionRules"`)
 	manage(t, http.StatusBadRequest, "POST", b+update, `{"retentionRulesEnabled":false}`)
 	manage(t, http.StatusOK, "POST", b+update, `{"retentionRules":[]}`)
 	text := manage(t, http.StatusOK, "POST", a+update, rule(`"deletePrereleaseVersions":false,"keepVersionsCount":2,"deleteCached":false,"sizeExclusive":false`))

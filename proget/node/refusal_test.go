@@ -81,7 +81,7 @@ func TestMethodNotAllowed(t *testing.T) {
 		"GET /upack/universal/upload":          "PUT, POST",
 		"GET /upack/universal/delete/a/1.0.0":  "POST, DELETE",
 		"GET /api/packages/nuget/delete":       "POST, DELETE",
-		"PUT /api/packages/nuget/status":       "POST",
+		"DELETE /api/packages/nuget/status":    "PUT, POST",
 		"POST /health":                         "GET, HEAD",
 		"DELETE /health/ready":                 "GET, HEAD",
 		"POST /metrics":                        "GET, HEAD",

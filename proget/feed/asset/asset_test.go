@@ -273,7 +273,7 @@ func TestOtherDoors(t *testing.T) {
 		a := feedtest.Do(t, r)
 		require.Equal(t, status, a.StatusCode, string(a.Body))
 	}
-	api(201, "a/file.txt", "by the API")
+	api(200, "a/file.txt", "by the API")
 	page(303, "/a/b/", "other.txt")
 	require.Equal(t, []string{"a/", "a/b/", "a/b/other.txt", "a/file.txt"}, d.list("?recursive=true"))
 	for _, path := range []string{"a", "a/b", "a/file.txt/below"} {

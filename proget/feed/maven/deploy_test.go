@@ -390,7 +390,7 @@ func TestUpload(t *testing.T) {
 		return feedtest.Do(t, feedtest.Request(t, http.MethodPut, c.URL+"/api/packages/maven/upload/"+path, []byte(body), "X-ApiKey", c.Key))
 	}
 	jar := string(pack(t, "a", "b"))
-	require.Equal(t, http.StatusCreated, upload("com/acme/lib/1.0/lib-1.0.jar", jar).StatusCode)
+	require.Equal(t, http.StatusOK, upload("com/acme/lib/1.0/lib-1.0.jar", jar).StatusCode)
 	require.Equal(t, jar, c.get("/com/acme/lib/1.0/lib-1.0.jar"))
 	for path, want := range map[string]string{
 		"lib-1.0.jar":                       "com/acme/lib/1.0/lib-1.0.jar",

@@ -30,6 +30,7 @@ func New() feed.Type {
 		Name: "maven", Title: "Maven", Mount: "maven2", Mounts: []string{"maven"},
 		Algorithms: []proget.Algorithm{proget.SHA1, proget.MD5, proget.SHA512},
 		NameKey:    nameKey, VersionKey: same, CompareVersions: compareVersions,
+		Naming:     feed.Naming{Separator: ":", Parted: true},
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,
 		Handler: func(s feed.Services) feed.Handler { return &handler{s} },

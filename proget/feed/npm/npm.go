@@ -28,6 +28,7 @@ func New() feed.Type {
 		Name: "npm", Title: "npm",
 		Algorithms: []proget.Algorithm{proget.SHA1, proget.SHA512},
 		NameKey:    func(name string) string { return name }, VersionKey: versionKey, CompareVersions: compareVersions,
+		Naming:     feed.Naming{Scope: "@"},
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install, Form: &feed.Form{Accept: ".tgz", Hint: "A tarball as npm pack makes it."},
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s} },

@@ -48,6 +48,7 @@ func engine(opts *Options) feed.Type {
 	hardDelete := opts.HardDelete
 	return feed.Type{
 		Mount:           "nuget",
+		Naming:          feed.Naming{PURL: "nuget"},
 		Mounts:          []string{symbolsMount},
 		Algorithms:      []proget.Algorithm{proget.SHA512},
 		NameKey:         nameKey,

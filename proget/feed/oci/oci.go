@@ -33,6 +33,7 @@ func New() feed.Type {
 	same := func(text string) string { return text }
 	return feed.Type{
 		Name: "docker", Title: "Docker", Mount: "v2",
+		Address:    address,
 		Algorithms: []proget.Algorithm{proget.SHA512},
 		NameKey:    same, VersionKey: same, CompareVersions: asPushed,
 		Operations: operations,
@@ -69,12 +70,18 @@ func summary(v *proget.Version) feed.Summary {
 	return s
 }
 
-func install(base string, f *proget.Feed, v *proget.Version) []feed.Instruction {
+// address is what the names of a feed's images begin with: clients know the scheme
+// and /v2/, and take lower-case letters only.
+func address(base string, f *proget.Feed) string {
 	host := base
 	if u, err := url.Parse(base); err == nil {
 		host = u.Host
 	}
-	image := host + "/" + strings.ToLower(f.Name) + "/" + v.Name + "@" + v.Version
+	return host + "/" + strings.ToLower(f.Name)
+}
+
+func install(base string, f *proget.Feed, v *proget.Version) []feed.Instruction {
+	image := address(base, f) + "/" + v.Name + "@" + v.Version
 	return []feed.Instruction{
 		{Tool: "Docker", Command: "docker pull " + image},
 		{Tool: "Podman", Command: "podman pull " + image},

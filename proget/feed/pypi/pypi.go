@@ -33,6 +33,7 @@ func New() feed.Type {
 		Name: "pypi", Title: "PyPI", Start: simplePath,
 		Algorithms: []proget.Algorithm{proget.MD5},
 		NameKey:    nameKey, VersionKey: versionKey, CompareVersions: compareVersions,
+		Naming:     feed.Naming{Parted: true},
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s} },

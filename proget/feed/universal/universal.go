@@ -28,6 +28,7 @@ func New(opts *Options) feed.Type {
 		Name: "universal", Title: "Universal", Mount: "upack",
 		Algorithms: []proget.Algorithm{proget.SHA1, proget.MD5, proget.SHA512},
 		NameKey:    strings.ToLower, VersionKey: versionKey, CompareVersions: compareVersions,
+		Naming:     feed.Naming{PURL: "upack"},
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s, fetcher} },

@@ -1,0 +1,361 @@
+package node
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// typeOf returns the type of a feed.
+func (n *Node) typeOf(f *proget.Feed) (*feed.Type, error) {
+	i := slices.IndexFunc(n.cfg.Feeds, func(t feed.Type) bool { return t.Name == f.Type })
+	if i < 0 {
+		return nil, proget.Errorf(proget.ErrNotFound, "This server does not serve feeds of type %s.", f.Type)
+	}
+	return &n.cfg.Feeds[i], nil
+}
+
+// A packageID is what a query says of a version.
+type packageID struct {
+	name, version string
+	qualifier     string // what tells a file from the others of its version: "file=lib-1.0.tar.gz"
+}
+
+// readPackageID reads a query: a package URL, or name, version and, where the type has
+// such, group and qualifier.
+func readPackageID(q url.Values, t *feed.Type) (id packageID, err error) {
+	if purl := q.Get("purl"); purl != "" {
+		return parsePURL(purl, t)
+	}
+	id = packageID{t.Naming.Join(q.Get("group"), q.Get("name")), q.Get("version"), q.Get("qualifier")}
+	if q.Get("name") == "" || id.version == "" {
+		return id, proget.Errorf(proget.ErrInvalid, "Name the package: ?name=…&version=… or ?purl=….")
+	}
+	return id, nil
+}
+
+// parsePURL reads pkg:type/group/name@version?qualifier, of which the query's own
+// escapes are gone already.
+func parsePURL(purl string, t *feed.Type) (id packageID, err error) {
+	invalid := func() (packageID, error) {
+		return id, proget.Errorf(proget.ErrInvalid, "%.200q is no package URL of a %s feed: use one as in pkg:%s/name@1.0.0.", purl, t.Title, t.PURLType())
+	}
+	rest, ok := strings.CutPrefix(purl, "pkg:"+t.PURLType()+"/")
+	rest, _, _ = strings.Cut(rest, "#")
+	rest, id.qualifier, _ = strings.Cut(rest, "?")
+	at := strings.LastIndexByte(rest, '@') // a scope of npm has one, too
+	if !ok || at < 1 {
+		return invalid()
+	}
+	full, err := url.PathUnescape(strings.Trim(rest[:at], "/"))
+	if err != nil {
+		return invalid()
+	}
+	if id.version, err = url.PathUnescape(rest[at+1:]); err != nil || id.version == "" {
+		return invalid()
+	}
+	i := strings.LastIndexByte(full, '/')
+	id.name = t.Naming.Join(full[:max(i, 0)], full[i+1:])
+	return id, nil
+}
+
+// formatPURL is a version's package URL.
+func formatPURL(t *feed.Type, v *proget.Version, qualifier string) string {
+	group, name := t.Naming.Split(v.Name)
+	path := append(strings.FieldsFunc(group, func(r rune) bool { return r == '/' }), name)
+	for i := range path {
+		path[i] = escapePURL(path[i])
+	}
+	purl := "pkg:" + t.PURLType() + "/" + strings.Join(path, "/") + "@" + escapePURL(v.Version)
+	if qualifier != "" {
+		purl += "?" + qualifier
+	}
+	return purl
+}
+
+func escapePURL(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
+
+// fileOf returns the file of a version that a qualifier names; without one, the
+// version's own, if there is but one that could be meant.
+func fileOf(t *feed.Type, v *proget.Version, qualifier string) (proget.File, error) {
+	switch {
+	case len(v.Files) == 0:
+		return proget.File{}, proget.Errorf(proget.ErrNotFound, "%s %s has no file.", v.Name, v.Version)
+	case qualifier == "" && t.Naming.Parted && len(v.Files) > 1:
+		return proget.File{}, proget.Errorf(proget.ErrInvalid, "%s %s has %d files. Say which: &qualifier=file%%3D….", v.Name, v.Version, len(v.Files))
+	case qualifier == "":
+		return v.Files[0], nil
+	}
+	q, err := url.ParseQuery(qualifier)
+	if err != nil || len(q) != 1 || q.Get("file") == "" {
+		return proget.File{}, proget.Errorf(proget.ErrInvalid, "The qualifier %.200q names no file of %s %s: use one as in file=%s, or none.", qualifier, v.Name, v.Version, v.Files[0].Name)
+	}
+	i := slices.IndexFunc(v.Files, func(file proget.File) bool { return strings.EqualFold(file.Name, q.Get("file")) })
+	if i < 0 {
+		return proget.File{}, proget.Errorf(proget.ErrNotFound, "%s %s has no file %.200s.", v.Name, v.Version, q.Get("file"))
+	}
+	return v.Files[i], nil
+}
+
+// vetQualifier refuses a call that means one file of several: a version is changed
+// and deleted as a whole, and a file that is gone from it could not be brought back.
+func (n *Node) vetQualifier(ctx context.Context, t *feed.Type, ref feed.Ref, qualifier string) error {
+	p, err := n.catalog.Package(ctx, ref.Feed, ref.NameKey)
+	if err != nil {
+		return err
+	}
+	v, err := p.Version(ref.VersionKey)
+	if err != nil {
+		return err
+	}
+	if _, err := fileOf(t, v, qualifier); err != nil {
+		return err
+	}
+	if len(v.Files) > 1 {
+		return proget.Errorf(proget.ErrInvalid, "%s %s has %d files, and this server changes and deletes a version as a whole, not a file of it. To have that, leave out the qualifier.", v.Name, v.Version, len(v.Files))
+	}
+	return nil
+}
+
+// tellPackages answers what ProGet's client asks of a feed first.
+func (n *Node) tellPackages(w http.ResponseWriter, c *call) error {
+	t, err := n.typeOf(c.feed)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, struct {
+		ID          int64  `json:"id"`
+		Name        string `json:"name"`
+		FeedType    string `json:"feedType"`
+		PackageType string `json:"packageType"`
+	}{c.feed.ID, c.feed.Name, c.feed.Type, t.PURLType()})
+	return nil
+}
+
+// versionInfo is a version in a list, or one of its files.
+type versionInfo struct {
+	PURL              string    `json:"purl"`
+	Group             string    `json:"group,omitempty"`
+	Name              string    `json:"name"`
+	Version           string    `json:"version"`
+	Qualifier         string    `json:"qualifier,omitempty"`
+	TotalDownloads    int64     `json:"totalDownloads"` // of all versions
+	Downloads         int64     `json:"downloads"`
+	Published         time.Time `json:"published"`
+	PublishedBy       string    `json:"publishedBy,omitempty"`
+	Size              int64     `json:"size"`
+	Listed            bool      `json:"listed"`
+	MD5               string    `json:"md5,omitempty"`
+	SHA1              string    `json:"sha1,omitempty"`
+	SHA256            string    `json:"sha256,omitempty"`
+	SHA512            string    `json:"sha512,omitempty"`
+	AllowDownload     *bool     `json:"allowDownload,omitempty"` // false, or absent
+	Deprecated        bool      `json:"deprecated"`
+	DeprecationReason string    `json:"deprecationReason,omitempty"`
+}
+
+func newVersionInfo(t *feed.Type, p *feed.Package, v *proget.Version, file proget.File) versionInfo {
+	info := versionInfo{Version: v.Version, Downloads: v.Downloads, Published: v.Published, PublishedBy: v.PublishedBy,
+		Size: file.Size, Listed: v.Status.Listed, Deprecated: v.Status.Deprecated != "", DeprecationReason: v.Status.Deprecated,
+		MD5: file.Digests[proget.MD5], SHA1: file.Digests[proget.SHA1], SHA256: file.Digests[proget.SHA256], SHA512: file.Digests[proget.SHA512]}
+	info.Group, info.Name = t.Naming.Split(v.Name)
+	if t.Naming.Parted {
+		info.Qualifier = "file=" + escapePURL(file.Name)
+	}
+	info.PURL = formatPURL(t, v, info.Qualifier)
+	if v.Status.Blocked {
+		info.AllowDownload = new(bool)
+	}
+	for _, each := range p.Versions {
+		info.TotalDownloads += each.Downloads
+	}
+	return info
+}
+
+// newest returns the newest version, or the newest stable one: one that people see
+// and may have before others; nil if there is none.
+func newest(p *feed.Package, stable bool) *proget.Version {
+	fits := func(v *proget.Version) bool { return !stable || !v.Prerelease }
+	return cmp.Or(p.Latest(func(v *proget.Version) bool { return fits(v) && v.Status.Listed && !v.Status.Blocked }), p.Latest(fits))
+}
+
+// listLatest lists the newest version of each package, or of the one that the query
+// names.
+func (n *Node) listLatest(w http.ResponseWriter, c *call) error {
+	t, err := n.typeOf(c.feed)
+	if err != nil {
+		return err
+	}
+	stable := strings.EqualFold(c.URL.Query().Get("stableOnly"), "true")
+	return n.listPackages(w, c, t, func(p *feed.Package) []*proget.Version {
+		if v := newest(p, stable); v != nil {
+			return []*proget.Version{v}
+		}
+		return nil
+	})
+}
+
+// listVersions lists versions, newest first: those of the package that the query
+// names, of a group, or of the feed.
+func (n *Node) listVersions(w http.ResponseWriter, c *call) error {
+	t, err := n.typeOf(c.feed)
+	if err != nil {
+		return err
+	}
+	version := c.URL.Query().Get("version")
+	return n.listPackages(w, c, t, func(p *feed.Package) (some []*proget.Version) {
+		for _, v := range slices.Backward(p.Versions) {
+			if version == "" || v.Key == t.VersionKey(version) {
+				some = append(some, v)
+			}
+		}
+		return some
+	})
+}
+
+// packagesPage bounds how many packages a list reads at a time.
+const packagesPage = 200
+
+// listPackages lists versions of the packages that the query asks for.
+func (n *Node) listPackages(w http.ResponseWriter, c *call, t *feed.Type, pick func(*feed.Package) []*proget.Version) error {
+	q := c.URL.Query()
+	if q.Get("name") != "" {
+		return n.listPackage(w, c, t, t.Naming.Join(q.Get("group"), q.Get("name")), pick)
+	}
+	page, err := n.catalog.List(c.Context(), c.feed, "", packagesPage)
+	if err != nil {
+		return err
+	}
+	list := newVersionList(w, t)
+	if c.Method == http.MethodHead {
+		return nil
+	}
+	group := strings.TrimPrefix(q.Get("group"), "@")
+	for len(page) > 0 {
+		for _, p := range page {
+			if in, _ := t.Naming.Split(p.Name); group == "" || strings.EqualFold(strings.TrimPrefix(in, "@"), group) {
+				list.add(p, pick(p))
+			}
+		}
+		if page, err = n.catalog.List(c.Context(), c.feed, page[len(page)-1].Key, packagesPage); err != nil {
+			n.cfg.Logger.WarnContext(c.Context(), "a list of packages was cut short", "feed", c.feed.Name, "error", err)
+			panic(http.ErrAbortHandler) // never a list that looks whole
+		}
+	}
+	list.end()
+	return nil
+}
+
+// listPackage lists versions of one package. That there is none of the name is no
+// error to ProGet's clients.
+func (n *Node) listPackage(w http.ResponseWriter, c *call, t *feed.Type, name string, pick func(*feed.Package) []*proget.Version) error {
+	p, err := n.catalog.Package(c.Context(), c.feed, t.NameKey(name))
+	if err != nil && !errors.Is(err, proget.ErrNotFound) {
+		return err
+	}
+	list := newVersionList(w, t)
+	if err == nil {
+		list.add(p, pick(p))
+	}
+	list.end()
+	return nil
+}
+
+// A versionList writes an array. That it cannot means that the client went away.
+type versionList struct {
+	out  *bufio.Writer
+	typ  *feed.Type
+	some bool
+}
+
+func newVersionList(w http.ResponseWriter, t *feed.Type) *versionList {
+	w.Header().Set("Content-Type", feed.JSONType)
+	w.Header().Set("Cache-Control", "no-store")
+	return &versionList{out: bufio.NewWriter(w), typ: t}
+}
+
+func (l *versionList) add(p *feed.Package, versions []*proget.Version) {
+	for _, v := range versions {
+		files := v.Files[:min(1, len(v.Files))]
+		if l.typ.Naming.Parted {
+			files = v.Files
+		}
+		for _, file := range files {
+			l.item(newVersionInfo(l.typ, p, v, file))
+		}
+	}
+}
+
+func (l *versionList) item(info versionInfo) {
+	before := byte('[')
+	if l.some {
+		before = ','
+	}
+	l.some = true
+	text, _ := json.Marshal(info) // of text, numbers and times of the database
+	_ = l.out.WriteByte(before)
+	_, _ = l.out.Write(text)
+}
+
+func (l *versionList) end() {
+	if !l.some {
+		_ = l.out.WriteByte('[')
+	}
+	_, _ = l.out.WriteString("]\n")
+	_ = l.out.Flush()
+}
+
+// downloadPackage sends the file of a version, or of the newest.
+func (n *Node) downloadPackage(w http.ResponseWriter, c *call) error {
+	t, err := n.typeOf(c.feed)
+	if err != nil {
+		return err
+	}
+	id, err := readPackageID(c.URL.Query(), t)
+	if err != nil {
+		return err
+	}
+	v, err := n.findVersion(c, t, id)
+	if err != nil {
+		return err
+	}
+	if v.Status.Blocked {
+		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+	}
+	file, err := fileOf(t, v, id.qualifier)
+	if err != nil {
+		return err
+	}
+	if strings.HasSuffix(file.Name, ".vpack") {
+		return proget.Errorf(proget.ErrInvalid, "%s %s is a virtual package, which is assembled below /upack/%s/download/ alone.", v.Name, v.Version, c.feed.Name)
+	}
+	return n.files.Serve(w, &feed.Request{Request: c.Request, Feed: c.feed, Principal: c.id.Principal}, v, file, "application/octet-stream")
+}
+
+// findVersion returns a version, be it named by the words for the newest.
+func (n *Node) findVersion(c *call, t *feed.Type, id packageID) (*proget.Version, error) {
+	p, err := n.catalog.Package(c.Context(), c.feed, t.NameKey(id.name))
+	if err != nil {
+		return nil, err
+	}
+	switch id.version {
+	case "latest", "latest-stable":
+		if v := newest(p, true); v != nil {
+			return v, nil
+		}
+		return nil, proget.Errorf(proget.ErrNotFound, "%s has no stable version.", p.Name)
+	case "latest-unstable":
+		return newest(p, false), nil
+	}
+	return p.Version(t.VersionKey(id.version))
+}
