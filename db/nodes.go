@@ -30,6 +30,17 @@ func (s *Store) BeatNode(ctx context.Context, n Node) error {
 	return err
 }
 
+// RenewNode is BeatNode for a process that is listed, and reports whether it is:
+// it may have been removed, or its name be another's by now.
+func (s *Store) RenewNode(ctx context.Context, n Node) (listed bool, err error) {
+	err = s.on(ctx, s.pools.Write, vital, func(c *conn) error {
+		rows, err := c.run(ctx, "RenewNode", arg("name", n.Name), arg("instance", n.Instance), arg("details", n.Details))
+		listed = rows > 0
+		return err
+	})
+	return listed, err
+}
+
 // ListNodes returns every node that was not removed, by name.
 func (s *Store) ListNodes(ctx context.Context) ([]Node, error) {
 	var nodes []Node

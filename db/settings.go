@@ -35,7 +35,14 @@ func (tx *Tx) Setting(ctx context.Context, name string) (value string, ok bool, 
 func (tx *Tx) SetSetting(ctx context.Context, name, value string) error {
 	n, err := tx.run(ctx, "UpdateSetting", arg("name", name), arg("value", value))
 	if err == nil && n == 0 {
-		_, err = tx.run(ctx, "InsertSetting", arg("name", name), arg("value", value))
+		err = tx.AddSetting(ctx, name, value)
 	}
+	return err
+}
+
+// AddSetting sets a setting that was never set. If it was, that is a unique violation,
+// which leaves the store as proget.ErrConflict: of several, the first decides.
+func (tx *Tx) AddSetting(ctx context.Context, name, value string) error {
+	_, err := tx.run(ctx, "InsertSetting", arg("name", name), arg("value", value))
 	return err
 }

@@ -107,6 +107,7 @@ func testSettings(t *testing.T, open Open) {
 	all, err := s.Settings(ctx)
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"name": "two"}, all)
+	require.ErrorIs(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.AddSetting(ctx, "name", "three") }), proget.ErrConflict)
 	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
 		_, ok, err := tx.Setting(ctx, "other")
 		require.False(t, ok)
@@ -126,6 +127,15 @@ func testNodes(t *testing.T, open Open) {
 	require.Equal(t, "i2", nodes[0].Instance)
 	require.True(t, began.Equal(nodes[0].Started))
 	require.Less(t, nodes[0].Age, time.Minute)
+	for instance, want := range map[string]bool{"i1": false, "i2": true} {
+		listed, err := s.RenewNode(ctx, db.Node{Name: "web-1", Instance: instance, Details: `{"b":2}`})
+		require.NoError(t, err)
+		require.Equal(t, want, listed, instance)
+	}
+	nodes, err = s.ListNodes(ctx)
+	require.NoError(t, err)
+	require.Equal(t, `{"b":2}`, nodes[0].Details)
+	require.True(t, began.Equal(nodes[0].Started))
 	remove := func(olderThan time.Duration) error {
 		return s.Tx(ctx, func(tx *db.Tx) error { return tx.RemoveNode(ctx, "web-1", olderThan) })
 	}

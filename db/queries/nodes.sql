@@ -6,6 +6,9 @@ UPDATE node
 SET instance = @instance, started = @started, heartbeat = @now, details = @details
 WHERE name = @name;
 
+-- name: RenewNode
+UPDATE node SET heartbeat = @now, details = @details WHERE name = @name AND instance = @instance;
+
 -- name: InsertNode
 INSERT INTO node (name, instance, started, heartbeat, details) VALUES (@name, @instance, @started, @now, @details);
 

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/proget-go/ha/db"
@@ -120,6 +121,7 @@ type Registry struct {
 	changed  chan struct{} // closed when problems change
 
 	look    lookout
+	listed  atomic.Bool   // a heartbeat of this process was written, and not seen to be gone since
 	hurried chan struct{} // holds one at most
 }
 
@@ -295,11 +297,7 @@ func (r *Registry) beat(ctx context.Context, look bool, wait time.Duration) erro
 	if clash != "" {
 		return nil // the name is the other's
 	}
-	details, err := json.Marshal(self)
-	if err != nil {
-		return err
-	}
-	err = r.db.BeatNode(ctx, db.Node{Name: r.opts.Name, Instance: r.instance, Started: started, Details: string(details)})
+	err = r.announce(ctx, self, started)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.full = errors.Is(err, proget.ErrNoSpace)
@@ -376,7 +374,10 @@ func (r *Registry) checkKey(ctx context.Context, members []node) (problem string
 		if err != nil || ok && current == first {
 			return err
 		}
-		if ok && !slices.Contains(r.opts.Fingerprints, current) {
+		if !ok {
+			return tx.AddSetting(ctx, settingKey, first)
+		}
+		if !slices.Contains(r.opts.Fingerprints, current) {
 			problem = fmt.Sprintf("The encryption key of this server (%s) is not the cluster's (%s): set the same PROGET_ENCRYPTION_KEY on every server.", first, current)
 			return nil
 		}

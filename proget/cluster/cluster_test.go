@@ -347,7 +347,7 @@ func TestUnreadableHeartbeat(t *testing.T) {
 // age makes a server's heartbeat old.
 func age(t *testing.T, w *world, name string) {
 	t.Helper()
-	raw, err := sql.Open("sqlite", "file:"+w.path)
+	raw, err := sql.Open("sqlite", "file:"+w.path+"?_pragma=busy_timeout(10000)") // servers may be writing
 	require.NoError(t, err)
 	defer raw.Close()
 	_, err = raw.ExecContext(t.Context(), "UPDATE node SET heartbeat = heartbeat - 60000000 WHERE name = ?", name)

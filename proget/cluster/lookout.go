@@ -1,10 +1,13 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/proget-go/ha/storage"
 )
 
 // lookTimeout ends a look at storage where storage heeds it.
@@ -18,6 +21,7 @@ type lookout struct {
 	newest finding
 	looked bool          // there is a newest finding
 	took   time.Duration // for the newest finding
+	void   storage.Probe // the one that was forgotten
 	began  time.Time     // the look under way
 	done   chan struct{} // closed when it ends; nil if none is under way
 	cancel context.CancelFunc
@@ -42,9 +46,22 @@ func (l *lookout) end(f finding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cancel()
+	if f.probe == l.void { // it was there when the look began
+		f.probe = storage.Probe{}
+	}
 	l.newest, l.looked, l.took = f, true, time.Since(l.began)
 	close(l.done)
 	l.done = nil
+}
+
+// forget has no look bring a probe again, not even one that is under way.
+func (l *lookout) forget(p storage.Probe) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.void = cmp.Or(p, l.void)
+	if l.newest.probe == p {
+		l.newest.probe = storage.Probe{}
+	}
 }
 
 func (l *lookout) last() finding {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/storage"
+	"github.com/proget-go/ha/storage/faulty"
 )
 
 // beat writes a heartbeat as a process of its own would that started long ago.
@@ -248,4 +250,156 @@ func TestModesAreLogged(t *testing.T) {
 		require.Equal(t, "ann", e.Actor)
 		require.Equal(t, proget.SystemChanged, e.Change)
 	}
+}
+
+// removePaused removes a server as if it had been silent, and running.
+func (w *world) removePaused(t *testing.T, by *cluster.Registry, name string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		age(t, w, name)
+		return by.Remove(t.Context(), name, proget.Principal{User: "ann"}) == nil
+	}, waitLong, time.Millisecond)
+}
+
+// beatUntil has a server that runs write heartbeats until another sees it so.
+func beatUntil(t *testing.T, r, other *cluster.Registry, name string, ok func(*cluster.Member) bool) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		m := member(t, other, name)
+		if m != nil && ok(m) {
+			return true
+		}
+		r.Hurry()
+		return false
+	}, waitLong, 10*time.Millisecond)
+}
+
+func listed(*cluster.Member) bool      { return true }
+func withProbe(m *cluster.Member) bool { return m.Probe.Key != "" }
+func noProbe(m *cluster.Member) bool   { return m.Probe.Key == "" }
+
+// TestRemovedComesBack: a server that was paused, and removed meanwhile, tells
+// the others of nothing in storage that was removed with it, although it has not
+// looked there yet. None of them is worse off for that.
+func TestRemovedComesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	paused, other := w.server(t, "paused"), w.server(t, "other")
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = paused.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	for range 3 {
+		beatUntil(t, paused, other, "paused", withProbe)
+		w.removePaused(t, other, "paused")
+		beatUntil(t, paused, other, "paused", listed)
+		require.NoError(t, other.Check(t.Context()))
+		require.Empty(t, other.Problems())
+		require.Empty(t, other.Warnings())
+	}
+	require.Empty(t, paused.Problems())
+}
+
+// TestRemoverIsLate: who removes a server deletes its probe a moment later, when
+// it may have looked again already. It leaves another then.
+func TestRemoverIsLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	paused, other := w.server(t, "paused"), w.server(t, "other")
+	before := member(t, other, "paused").Probe
+	age(t, w, "paused")
+	require.NoError(t, w.db.Tx(t.Context(), func(tx *db.Tx) error { return tx.RemoveNode(t.Context(), "paused", cluster.StaleAfter) }))
+	for range 3 {
+		require.NoError(t, paused.Check(t.Context()))
+		require.NotEqual(t, before, member(t, other, "paused").Probe)
+	}
+	require.NotEmpty(t, member(t, other, "paused").Probe.Key)
+	require.NoError(t, w.blobs.Delete(t.Context(), before.Key))
+	require.NoError(t, other.Check(t.Context()))
+	require.Empty(t, other.Problems())
+	require.Equal(t, 3, w.objects(t), "the cluster's and the servers' own")
+}
+
+// TestRemovedDuringLook: a look that found the probe in time brings it back no
+// more.
+func TestRemovedDuringLook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	faults, store := w.failing(t)
+	other, paused := w.server(t, "other"), w.serverOn(t, store, "paused", patient)
+	before := member(t, other, "paused").Probe
+	hold := make(chan struct{})
+	faults.Inject(faulty.Fault{Op: faulty.Open, Key: member(t, other, "other").Probe.Key, Wait: hold})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = paused.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	require.Eventually(t, func() bool { return faults.Fired() == 1 }, waitLong, time.Millisecond)
+	w.removePaused(t, other, "paused")
+	beatUntil(t, paused, other, "paused", noProbe)
+	close(hold)
+	beatUntil(t, paused, other, "paused", withProbe)
+	require.NotEqual(t, before, member(t, other, "paused").Probe)
+}
+
+// TestLostProbe: a server sees that what it left in storage is gone, before the
+// others believe that they have another storage.
+func TestLostProbe(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r, other := w.server(t, "a"), w.server(t, "other")
+	before := member(t, r, "a").Probe
+	require.NoError(t, w.blobs.Delete(t.Context(), before.Key))
+	require.NoError(t, r.Check(t.Context()))
+	require.NotEqual(t, before, member(t, r, "a").Probe)
+	require.NoError(t, other.Check(t.Context()))
+	require.Empty(t, other.Problems())
+	require.Empty(t, append(r.Problems(), r.Warnings()...))
+}
+
+// TestFirstOfOneNameLeaves: it takes along what it left in storage, which the
+// second one has found there, too.
+func TestFirstOfOneNameLeaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, second, other := w.server(t, "twin"), w.server(t, "twin"), w.server(t, "other")
+	for range 2 {
+		require.NoError(t, first.Check(t.Context())) // claims its name back
+	}
+	require.NotEmpty(t, member(t, other, "twin").Probe.Key)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = second.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	require.Eventually(t, func() bool { return len(second.Problems()) > 0 }, waitLong, time.Millisecond)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	require.NoError(t, first.Run(stopped))
+	beatUntil(t, second, other, "twin", listed)
+	require.NoError(t, other.Check(t.Context()))
+	require.Empty(t, other.Problems())
+}
+
+// TestLeavesMeanwhile: a server that stops in order while another looks for its
+// probe does not take that one out.
+func TestLeavesMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	faults, store := w.failing(t)
+	leaving, other := w.server(t, "leaving"), w.serverOn(t, store, "other", patient)
+	hold := make(chan struct{})
+	faults.Inject(faulty.Fault{Op: faulty.Open, Key: member(t, other, "leaving").Probe.Key, Wait: hold})
+	looked := make(chan error, 1)
+	go func() { looked <- other.Check(t.Context()) }()
+	require.Eventually(t, func() bool { return faults.Fired() == 1 }, waitLong, time.Millisecond)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	require.NoError(t, leaving.Run(stopped))
+	close(hold)
+	require.NoError(t, <-looked)
+	require.Empty(t, other.Problems())
+	require.Empty(t, other.Warnings())
 }

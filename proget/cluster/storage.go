@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
@@ -122,11 +124,42 @@ func (r *Registry) examineOne(ctx context.Context, st proget.Storage) error {
 }
 
 // leaveProbe sees to it that storage can be written, and holds what this server
-// leaves there for the others.
+// leaves there for the others: another if that is missing, which would make all
+// of them believe that they have another storage.
 func (r *Registry) leaveProbe(ctx context.Context, f *finding, members []node) error {
-	err := r.blobs.CheckWritable(ctx, r.opts.Name)
-	if err == nil && f.probe.Key == "" {
-		f.probe, err = r.probe(ctx, members)
+	if err := r.blobs.CheckWritable(ctx, r.opts.Name); err != nil {
+		return err
+	}
+	if f.probe.Key != "" {
+		if err := r.blobs.CheckProbe(ctx, f.probe); !errors.Is(err, storage.ErrNotShared) {
+			return err
+		}
+	}
+	var err error
+	f.probe, err = r.probe(ctx, members)
+	return err
+}
+
+// announce writes a heartbeat. A server that is listed no longer was paused, and
+// removed meanwhile: whoever did that deletes its probe, now or in a moment, so
+// that the others are told of none until a look has left another.
+func (r *Registry) announce(ctx context.Context, self Self, started time.Time) error {
+	details, err := json.Marshal(self)
+	if err != nil {
+		return err
+	}
+	n := db.Node{Name: r.opts.Name, Instance: r.instance, Started: started, Details: string(details)}
+	listed, err := r.db.RenewNode(ctx, n)
+	if err == nil && !listed && r.listed.Swap(false) {
+		r.look.forget(self.Probe)
+		self.Probe = storage.Probe{}
+		return r.announce(ctx, self, started)
+	}
+	if err == nil && !listed {
+		err = r.db.BeatNode(ctx, n)
+	}
+	if err == nil {
+		r.listed.Store(true)
 	}
 	return err
 }
@@ -147,10 +180,13 @@ func describe(err error) string {
 // readOthers looks for what the other servers have in storage.
 func (r *Registry) readOthers(ctx context.Context, members []node) (trouble string, err error) {
 	for _, m := range members {
-		if !m.Alive() || m.Name == r.opts.Name || m.Probe.Key == "" || m.Storage != "" {
+		if m.Name == r.opts.Name || !m.shows() {
 			continue
 		}
 		err := r.blobs.CheckProbe(ctx, m.Probe)
+		if errors.Is(err, storage.ErrNotShared) && r.outdated(ctx, m) {
+			continue
+		}
 		if errors.Is(err, storage.ErrNotShared) {
 			return fmt.Sprintf(storageUnread, m.Name), err
 		}
@@ -159,6 +195,19 @@ func (r *Registry) readOthers(ctx context.Context, members []node) (trouble stri
 		}
 	}
 	return "", nil
+}
+
+// shows reports whether a server says that the others find something of it in
+// storage.
+func (m *node) shows() bool { return m.Alive() && m.Probe.Key != "" && m.Storage == "" }
+
+// outdated reports whether a server has left, was removed, or has another probe
+// by now: its former one goes with that. Only the database can say so.
+func (r *Registry) outdated(ctx context.Context, m node) bool {
+	members, err := r.members(ctx)
+	return err == nil && !slices.ContainsFunc(members, func(now node) bool {
+		return now.Name == m.Name && now.Probe == m.Probe && now.shows()
+	})
 }
 
 // probe returns what this server has in storage for the others to find: what it
@@ -183,10 +232,7 @@ func (r *Registry) checkShared(ctx context.Context) error {
 		return err
 	}
 	if !found {
-		if err := r.shareProbe(ctx); err != nil {
-			return err
-		}
-		if probe, _, err = r.sharedProbe(ctx); err != nil { // another server may have been first
+		if probe, err = r.shareProbe(ctx); err != nil {
 			return err
 		}
 	}
@@ -209,28 +255,30 @@ func (r *Registry) sharedProbe(ctx context.Context) (probe storage.Probe, found 
 }
 
 // shareProbe makes this server's storage the cluster's, unless another was
-// first.
-func (r *Registry) shareProbe(ctx context.Context) error {
+// first, and returns the probe by which that is known. Who was first is read
+// afterwards: what an attempt meets may be the work of one before it, whose
+// answer was lost.
+func (r *Registry) shareProbe(ctx context.Context) (storage.Probe, error) {
 	probe, err := r.blobs.NewProbe(ctx, "cluster")
 	if err != nil {
-		return err
+		return probe, err
 	}
 	text, err := json.Marshal(probe)
 	if err != nil {
-		return err
+		return probe, err
 	}
-	lost := false
-	err = r.db.Tx(ctx, func(tx *db.Tx) (err error) {
-		if _, lost, err = tx.Setting(ctx, settingStorage); lost || err != nil {
+	err = r.db.Tx(ctx, func(tx *db.Tx) error {
+		if _, found, err := tx.Setting(ctx, settingStorage); found || err != nil {
 			return err
 		}
-		return tx.SetSetting(ctx, settingStorage, string(text))
+		return tx.AddSetting(ctx, settingStorage, string(text))
 	})
-	if lost || errors.Is(err, proget.ErrConflict) { // another server was first
-		return r.blobs.Delete(ctx, probe.Key)
+	if err != nil && !errors.Is(err, proget.ErrConflict) {
+		return probe, fmt.Errorf("%w: %w", errDatabase, err)
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errDatabase, err)
+	shared, found, err := r.sharedProbe(ctx)
+	if err == nil && found && shared != probe { // another server was first
+		err = r.blobs.Delete(ctx, probe.Key)
 	}
-	return nil
+	return shared, err
 }

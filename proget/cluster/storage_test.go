@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -212,13 +211,13 @@ func TestAddedStorage(t *testing.T) {
 		return func(o *cluster.Options) {
 			o.Slow = time.Minute
 			o.Stores = storage.NewSet(w.blobs, func(context.Context, int64) (string, error) {
-				return "file:///" + strings.TrimPrefix(filepath.ToSlash(*path), "/"), nil
+				return urlOf(*path), nil
 			})
 			t.Cleanup(func() { require.NoError(t, o.Stores.Close()) })
 		}
 	}
 	a := w.serverOn(t, w.blobs, "a", at(&folder))
-	st, err := a.AddStorage(t.Context(), " Archive ", "file:///"+strings.TrimPrefix(filepath.ToSlash(folder), "/"), proget.Principal{User: "ann"})
+	st, err := a.AddStorage(t.Context(), " Archive ", urlOf(folder), proget.Principal{User: "ann"})
 	require.NoError(t, err)
 	require.Equal(t, "Archive", st.Name)
 	require.NoError(t, a.Check(t.Context()))
@@ -236,4 +235,21 @@ func TestAddedStorage(t *testing.T) {
 	require.Empty(t, a.Problems())
 	require.Len(t, a.Warnings(), 1)
 	require.Contains(t, a.Warnings()[0], "Archive: Storage cannot be reached")
+}
+
+// TestRefusedStorage: one that was refused for certain is not marked, and can be
+// added under another name.
+func TestRefusedStorage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.server(t, "a")
+	by, folder := proget.Principal{User: "ann"}, t.TempDir()
+	add := func(name, sub string) error {
+		_, err := r.AddStorage(t.Context(), name, urlOf(filepath.Join(folder, sub)), by)
+		return err
+	}
+	require.NoError(t, add("Archive", "one"))
+	require.ErrorIs(t, add("archive", "two"), proget.ErrConflict)
+	require.NoError(t, add("Other", "two"))
+	require.ErrorIs(t, add("Third", "two"), proget.ErrInvalid, "it is in use")
 }

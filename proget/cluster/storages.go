@@ -25,7 +25,8 @@ func (r *Registry) Storages(ctx context.Context) ([]proget.Storage, error) {
 // written to first, and marked as this installation's, so that every server can
 // tell whether it sees the same one. It returns proget.ErrInvalid or
 // proget.ErrUnavailable, with what is wrong, for one that cannot be used, and
-// proget.ErrConflict if the name is taken.
+// proget.ErrConflict if the name is taken. After proget.ErrUnavailable it may have
+// been added nevertheless.
 func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.Principal) (*proget.Storage, error) {
 	st := &proget.Storage{Name: strings.TrimSpace(name), URL: strings.TrimSpace(url)}
 	if st.Name == "" || len(st.Name) > maxStorageName {
@@ -51,14 +52,21 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 		return nil, err
 	}
 	st.Probe = string(text)
-	err = r.change(ctx, by, func(tx *db.Tx) error { return tx.CreateStorage(ctx, st) })
-	if errors.Is(err, proget.ErrConflict) {
+	created := false // by an attempt that went on to its commit
+	err = r.change(ctx, by, func(tx *db.Tx) error {
+		err := tx.CreateStorage(ctx, st)
+		created = created || err == nil
+		return err
+	})
+	switch {
+	case err == nil:
+		return st, nil
+	case created && errors.Is(err, proget.ErrUnavailable): // if it was added, no server would know it without its mark
+		return nil, proget.WrapError(proget.ErrUnavailable, err, "The database did not say whether the storage was added. If it is not listed, delete %s from it before you try again.", probe.Key)
+	case errors.Is(err, proget.ErrConflict):
 		err = proget.WrapError(proget.ErrConflict, err, "There is a storage named %s already.", st.Name)
 	}
-	if err != nil {
-		return nil, errors.Join(err, blobs.Delete(ctx, probe.Key))
-	}
-	return st, nil
+	return nil, errors.Join(err, blobs.Delete(ctx, probe.Key))
 }
 
 // claim makes a storage this installation's, unless it is one's already.

@@ -116,7 +116,7 @@ func (first *FirstStart) fill(ctx context.Context, tx *db.Tx, hash string) error
 		}
 		return err
 	}
-	if err := tx.SetSetting(ctx, settingInitialized, "yes"); err != nil {
+	if err := tx.AddSetting(ctx, settingInitialized, "yes"); err != nil {
 		return err
 	}
 	if err := tx.CreateUser(ctx, AdminName, hash); err != nil {
