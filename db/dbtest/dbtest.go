@@ -135,7 +135,6 @@ func testMigrate(t *testing.T, open Open) {
 	require.Empty(t, feeds, "the system feed is not listed")
 }
 
-// testQueries runs what no other case does, on empty tables.
 // testTexts: what is no text for one engine is none for any.
 func testTexts(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
@@ -150,6 +149,7 @@ func testTexts(t *testing.T, open Open) {
 	}
 }
 
+// testQueries runs what no other case does, on empty tables.
 func testQueries(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	count, bytes, err := s.CountBlobs(ctx)

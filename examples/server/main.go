@@ -213,6 +213,11 @@ func serve(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer store.Close()
+
+	// Until here, a signal ends the process: nothing is under way that has to end in order.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
 	secrets, err := node.Initialize(ctx, store, cfg.types(), node.FirstStart{
 		Password: cfg.adminPassword, APIKey: cfg.apiKey, Feeds: cfg.feeds})
 	if err != nil {
@@ -243,11 +248,6 @@ func serve(ctx context.Context, cfg config) error {
 		return err
 	}
 	debug.FreeOSMemory() // what loading the search index took is not needed again
-
-	// Until here, a signal ends the process: nothing is under way that has to end in order.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
 	err = serveNode(ctx, cfg, n, listener, signals)
 	return errors.Join(err, n.Close())
 }

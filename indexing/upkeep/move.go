@@ -50,13 +50,17 @@ func (m *Mover) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) e
 	began := time.Now()
 	var moved amount
 	var failed int
+	whole := make(map[string]bool) // objects where files were moved to, which were looked at
 	for after := int64(0); after < last; after += moveWindow {
 		files, err := m.db.ListMisplaced(ctx, after, after+moveWindow)
 		if err != nil {
 			return err
 		}
 		for _, f := range files {
-			err := m.move(ctx, f)
+			if len(whole) >= moveWindow {
+				clear(whole)
+			}
+			err := m.move(ctx, f, whole)
 			if errors.Is(err, storage.ErrDamaged) || errors.Is(err, proget.ErrNotFound) {
 				failed++ // the others need not wait for it
 				m.log.ErrorContext(ctx, "a file cannot be moved to its feed's storage; check the stored files", "key", f.Blob.StorageKey, "error", err)
@@ -79,8 +83,8 @@ func (m *Mover) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) e
 
 // move brings one file to where it belongs. That it is gone, or there already, is
 // as good.
-func (m *Mover) move(ctx context.Context, f db.MisplacedFile) error {
-	there, fault, err := m.there(ctx, f)
+func (m *Mover) move(ctx context.Context, f db.MisplacedFile, whole map[string]bool) error {
+	there, fault, err := m.there(ctx, f, whole)
 	if err != nil {
 		return err
 	}
@@ -98,11 +102,15 @@ func (m *Mover) move(ctx context.Context, f db.MisplacedFile) error {
 		return err
 	}
 	if fault != nil {
-		if _, err := m.db.ReplaceObject(ctx, there, fresh.Key); err != nil {
+		replaced, err := m.db.ReplaceObject(ctx, there, fresh.Key)
+		if err != nil {
 			return err
 		}
-		m.log.WarnContext(ctx, "a stored file was missing or damaged; a copy took its place", "key", there.StorageKey, "error", fault)
+		if replaced {
+			m.log.WarnContext(ctx, "a stored file was missing or damaged; a copy took its place", "key", there.StorageKey, "error", fault)
+		}
 	}
+	whole[fresh.Key] = true
 	used, err := m.refer(ctx, f, fresh.Key)
 	if err != nil || used {
 		return err // if it is not known for certain whether the copy is used, and it is not, it is swept
@@ -111,16 +119,18 @@ func (m *Mover) move(ctx context.Context, f db.MisplacedFile) error {
 }
 
 // there returns the blob of a file's bytes in the storage where it belongs, if there is
-// one, and what is wrong with it: what the file refers to now is given up for it.
-func (m *Mover) there(ctx context.Context, f db.MisplacedFile) (b db.BlobRow, fault, err error) {
+// one, and what is wrong with it: what the file refers to now is given up for it. Many
+// files may refer to it, so what was whole a moment ago is not read again.
+func (m *Mover) there(ctx context.Context, f db.MisplacedFile, whole map[string]bool) (b db.BlobRow, fault, err error) {
 	b, err = m.db.FindBlob(ctx, f.StorageID, f.Blob.SHA256, f.Blob.Size)
 	if errors.Is(err, proget.ErrNotFound) {
 		return b, nil, nil
 	}
-	if err != nil {
+	if err != nil || whole[b.StorageKey] {
 		return b, nil, err
 	}
 	fault, err = verify(ctx, m.blobs, b, nil)
+	whole[b.StorageKey] = fault == nil && err == nil
 	return b, fault, err
 }
 

@@ -342,6 +342,16 @@ func (a *Authority) Authorize(id Identity, task proget.Task, f *proget.Feed) err
 	return proget.Errorf(proget.ErrDenied, "%s has no permission to %s here.", id.User, task)
 }
 
+// AuthorizeIn is Authorize in a feed, whose refusal does not tell those who may not view
+// the feed what they would do in it: that would be another if there were no such feed.
+func (a *Authority) AuthorizeIn(id Identity, task proget.Task, f *proget.Feed) error {
+	err := a.Authorize(id, task, f)
+	if err == nil {
+		return nil
+	}
+	return cmp.Or(a.Authorize(id, proget.TaskView, f), err)
+}
+
 func (a *Authority) allowed(id Identity, task proget.Task, f *proget.Feed) (bool, error) {
 	if task == proget.TaskNone {
 		return true, nil

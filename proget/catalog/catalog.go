@@ -126,7 +126,7 @@ func (c *Catalog) drop(k key) {
 // start a load of their own; those who wait for it came before and may be
 // given either state.
 func (c *Catalog) Package(ctx context.Context, f *proget.Feed, nameKey string) (*feed.Package, error) {
-	if len(nameKey) > longest {
+	if len(nameKey) > feed.MaxName { // what is not there is kept, too, by the name that a stranger chose
 		return nil, proget.Errorf(proget.ErrNotFound, "There is no package whose name has %d bytes.", len(nameKey))
 	}
 	k := key{f.ID, nameKey}
@@ -147,10 +147,6 @@ func (c *Catalog) Package(ctx context.Context, f *proget.Feed, nameKey string) (
 	c.load(ctx, f, k, e)
 	return e.pkg, e.err
 }
-
-// longest bounds a name that is looked up, in bytes: no database keeps one of more
-// than 400 characters. What is not there is kept, too, by the name that a stranger chose.
-const longest = 4 * 400
 
 // aged reports whether a package that is loaded is older than that.
 func (e *entry) aged(than time.Duration) bool {

@@ -42,6 +42,10 @@ type Type struct {
 	// proget.ErrInvalid and a sentence for its author.
 	Inspect func(ctx context.Context, f File) (*Manifest, error)
 
+	// Virtual reports a stored file that is no package: the handler makes one of it for
+	// whoever downloads it. Optional.
+	Virtual func(f proget.File) bool
+
 	// Summary tells what pages, search and the native API show of a version,
 	// out of the Data that Inspect returned.
 	Summary func(v *proget.Version) Summary
@@ -224,6 +228,9 @@ type Manifest struct {
 	Data       any           // the type's own description of the version; nil from a file that joins one leaves it as it is
 	FileData   any           // the type's own description of the file; nil for none
 }
+
+// MaxName bounds a package's name, in bytes: 400 characters, which every database keeps.
+const MaxName = 4 * 400
 
 // MaxAliases bounds the aliases of a file, MaxAlias the length of each in bytes.
 const (

@@ -88,7 +88,7 @@ func (n *Node) feedAPI(task proget.Task, serve func(w http.ResponseWriter, c *ca
 		if c.feed, err = n.openFeed(c.Request, c.id, c.PathValue("feed")); err != nil {
 			return err
 		}
-		if err := n.authority.Authorize(c.id, task, c.feed); err != nil {
+		if err := n.authority.AuthorizeIn(c.id, task, c.feed); err != nil {
 			return err
 		}
 		if err := n.guardWrite(task); err != nil {
@@ -174,8 +174,11 @@ func (n *Node) versionRef(c *call) (ref feed.Ref, err error) {
 // uploadPackage takes a package file of whatever type; the path says what it is
 // called, and where it goes in feeds that have folders.
 func (n *Node) uploadPackage(w http.ResponseWriter, c *call) error {
-	i := slices.IndexFunc(n.cfg.Feeds, func(t feed.Type) bool { return t.Name == c.feed.Type })
-	if i < 0 || n.cfg.Feeds[i].Form == nil {
+	t, err := n.typeOf(c.feed)
+	if err != nil {
+		return err
+	}
+	if t.Form == nil {
 		return proget.Errorf(proget.ErrInvalid, "Feed %s has the type %s, whose packages come from their clients only.", c.feed.Name, c.feed.Type)
 	}
 	body, err := feed.OpenBody(c.Request)

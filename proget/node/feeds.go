@@ -34,13 +34,12 @@ type feedInfo struct {
 func (n *Node) newFeedInfo(c *call, f *proget.Feed, rules []proget.RetentionRule) (feedInfo, error) {
 	info := feedInfo{Name: &f.Name, FeedType: &f.Type, Description: &f.Description, Active: &f.Active}
 	info.tellRules(rules)
-	for i := range n.cfg.Feeds {
-		if t := &n.cfg.Feeds[i]; t.Name == f.Type {
-			info.EndpointURL = t.StartURL(n.baseURL(c.Request), f)
-			if t.Address != nil { // programs take this for a URL
-				info.EndpointURL = t.URL(n.baseURL(c.Request), f)
-			}
-		}
+	switch t, err := n.typeOf(f); {
+	case err != nil: // it is not served here
+	case t.Address != nil: // programs take this for a URL
+		info.EndpointURL = t.URL(n.baseURL(c.Request), f)
+	default:
+		info.EndpointURL = t.StartURL(n.baseURL(c.Request), f)
 	}
 	if f.Redirect {
 		info.Redirect = &f.Redirect

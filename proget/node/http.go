@@ -252,7 +252,7 @@ func (h *feedHandler) serveFrom(w http.ResponseWriter, r *http.Request, stale bo
 	if err != nil {
 		return err
 	}
-	if err := n.authority.Authorize(id, task, f); err != nil {
+	if err := n.authority.AuthorizeIn(id, task, f); err != nil {
 		return err
 	}
 	if err := n.guardWrite(task); err != nil {
@@ -320,7 +320,7 @@ func (n *Node) Feed(r *http.Request, name string, task proget.Task) (*proget.Fee
 	if err != nil {
 		return nil, err
 	}
-	return f, n.authority.Authorize(id, task, f)
+	return f, n.authority.AuthorizeIn(id, task, f)
 }
 
 // vet asks the feed's type about an upload that does not come by its protocol.

@@ -267,6 +267,11 @@ func TestHiddenFeeds(t *testing.T) {
 		resp, _ := ask(t, "GET", server.URL+path, nil)
 		require.Equal(t, http.StatusUnauthorized, resp.StatusCode, path)
 	}
+	for _, path := range []string{"/api/packages/%s/delete?name=a&version=1", "/nuget/%s/api/v2/package"} { // for which other permissions are needed
+		_, hidden := ask(t, "POST", server.URL+fmt.Sprintf(path, "nuget"), nil)
+		_, none := ask(t, "POST", server.URL+fmt.Sprintf(path, "none"), nil)
+		require.Equal(t, none, hidden, path)
+	}
 	resp, _ := ask(t, "GET", server.URL+"/nuget/none/v3/index.json", nil, "X-ApiKey", administrator)
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -164,7 +166,7 @@ type versionInfo struct {
 	DeprecationReason string    `json:"deprecationReason,omitempty"`
 }
 
-func newVersionInfo(t *feed.Type, p *feed.Package, v *proget.Version, file proget.File) versionInfo {
+func newVersionInfo(t *feed.Type, v *proget.Version, file proget.File) versionInfo {
 	info := versionInfo{Version: v.Version, Downloads: v.Downloads, Published: v.Published, PublishedBy: v.PublishedBy,
 		Size: file.Size, Listed: v.Status.Listed, Deprecated: v.Status.Deprecated != "", DeprecationReason: v.Status.Deprecated,
 		MD5: file.Digests[proget.MD5], SHA1: file.Digests[proget.SHA1], SHA256: file.Digests[proget.SHA256], SHA512: file.Digests[proget.SHA512]}
@@ -175,9 +177,6 @@ func newVersionInfo(t *feed.Type, p *feed.Package, v *proget.Version, file proge
 	info.PURL = formatPURL(t, v, info.Qualifier)
 	if v.Status.Blocked {
 		info.AllowDownload = new(bool)
-	}
-	for _, each := range p.Versions {
-		info.TotalDownloads += each.Downloads
 	}
 	return info
 }
@@ -223,6 +222,20 @@ func (n *Node) listVersions(w http.ResponseWriter, c *call) error {
 	})
 }
 
+// lists bounds how many lists of whole feeds are made at once in the process: each reads
+// every package.
+var lists = semaphore.NewWeighted(2)
+
+// enterList waits for a place in lists, but not for as long as a list may take.
+func enterList(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := lists.Acquire(ctx, 1); err != nil {
+		return proget.WrapError(proget.ErrUnavailable, err, "This server makes as many lists of whole feeds as it can. Try again shortly, or name a package.")
+	}
+	return nil
+}
+
 // packagesPage bounds how many packages a list reads at a time.
 const packagesPage = 200
 
@@ -232,6 +245,10 @@ func (n *Node) listPackages(w http.ResponseWriter, c *call, t *feed.Type, pick f
 	if q.Get("name") != "" {
 		return n.listPackage(w, c, t, t.Naming.Join(q.Get("group"), q.Get("name")), pick)
 	}
+	if err := enterList(c.Context()); err != nil {
+		return err
+	}
+	defer lists.Release(1)
 	page, err := n.catalog.List(c.Context(), c.feed, "", packagesPage)
 	if err != nil {
 		return err
@@ -248,7 +265,9 @@ func (n *Node) listPackages(w http.ResponseWriter, c *call, t *feed.Type, pick f
 			}
 		}
 		if page, err = n.catalog.List(c.Context(), c.feed, page[len(page)-1].Key, packagesPage); err != nil {
-			n.cfg.Logger.WarnContext(c.Context(), "a list of packages was cut short", "feed", c.feed.Name, "error", err)
+			if c.Context().Err() == nil {
+				n.cfg.Logger.WarnContext(c.Context(), "a list of packages was cut short", "feed", c.feed.Name, "error", err)
+			}
 			panic(http.ErrAbortHandler) // never a list that looks whole
 		}
 	}
@@ -285,13 +304,19 @@ func newVersionList(w http.ResponseWriter, t *feed.Type) *versionList {
 }
 
 func (l *versionList) add(p *feed.Package, versions []*proget.Version) {
+	total := int64(0)
+	for _, v := range p.Versions {
+		total += v.Downloads
+	}
 	for _, v := range versions {
 		files := v.Files[:min(1, len(v.Files))]
 		if l.typ.Naming.Parted {
 			files = v.Files
 		}
 		for _, file := range files {
-			l.item(newVersionInfo(l.typ, p, v, file))
+			info := newVersionInfo(l.typ, v, file)
+			info.TotalDownloads = total
+			l.item(info)
 		}
 	}
 }
@@ -336,8 +361,8 @@ func (n *Node) downloadPackage(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasSuffix(file.Name, ".vpack") {
-		return proget.Errorf(proget.ErrInvalid, "%s %s is a virtual package, which is assembled below /upack/%s/download/ alone.", v.Name, v.Version, c.feed.Name)
+	if t.Virtual != nil && t.Virtual(file) {
+		return proget.Errorf(proget.ErrInvalid, "%s %s is a virtual package, which is made for each download: ask the feed itself for it.", v.Name, v.Version)
 	}
 	return n.files.Serve(w, &feed.Request{Request: c.Request, Feed: c.feed, Principal: c.id.Principal}, v, file, "application/octet-stream")
 }

@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"database/sql"
 	"strings"
 	"testing"
 	"time"
@@ -23,9 +24,9 @@ func onPostgres(t *testing.T) (*installation, *publish.Publisher, *testenv.LateC
 	t.Helper()
 	server := testenv.StartPostgres(t)
 	late := testenv.StartLateCommits(t, server.Host())
-	in := &installation{feed: &proget.Feed{Name: "main", Type: "plain", Active: true}}
+	in := &installation{path: server.NewDatabase(t), feed: &proget.Feed{Name: "main", Type: "plain", Active: true}}
 	var err error
-	in.db, err = postgres.Open(t.Context(), strings.Replace(server.NewDatabase(t), server.Host(), late.Host(), 1), &db.Options{Logger: dark})
+	in.db, err = postgres.Open(t.Context(), strings.Replace(in.path, server.Host(), late.Host(), 1), &db.Options{Logger: dark})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = in.db.Close() })
 	in.blobs, err = storage.Open(t.Context(), "mem:", nil)
@@ -80,7 +81,10 @@ func TestLateCommit(t *testing.T) {
 func TestReplaceMeanwhile(t *testing.T) {
 	t.Parallel()
 	in, p, _ := onPostgres(t)
-	_, err := p.Publish(t.Context(), in.upload("a@1", strings.NewReader("one")))
+	server, err := sql.Open("pgx", in.path)
+	require.NoError(t, err)
+	defer server.Close()
+	_, err = p.Publish(t.Context(), in.upload("a@1", strings.NewReader("one")))
 	require.NoError(t, err)
 	inside, goOn, replaced := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	u := in.upload("a@1", strings.NewReader("two"))
@@ -98,7 +102,12 @@ func TestReplaceMeanwhile(t *testing.T) {
 	go func() {
 		unlisted <- p.SetStatus(t.Context(), feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}, ann, func(st *proget.Status) { st.Listed = false })
 	}()
-	time.AfterFunc(300*time.Millisecond, func() { close(goOn) }) // when the other waits, most likely
+	waiting := func() (n int) {
+		_ = server.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&n)
+		return n
+	}
+	require.Eventually(t, func() bool { return waiting() > 0 }, 10*time.Second, 10*time.Millisecond)
+	close(goOn)
 	require.NoError(t, <-replaced)
 	require.NoError(t, <-unlisted)
 	pkg, err := in.db.LoadPackage(t.Context(), in.feed.ID, "a")

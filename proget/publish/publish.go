@@ -212,14 +212,18 @@ func (p *recording) inspect(ctx context.Context) (_ *feed.Manifest, err error) {
 // damaged reports whether a blob that has the upload's bytes by the database's
 // account lacks them in storage. The upload takes its place then, which mends
 // every version that refers to it; else the only good copy would be thrown away
-// as a second one.
+// as a second one. Bytes that came in parts have a row by now, and stay where they are.
 func (p *recording) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 	if b.ID == 0 || b.StorageKey == p.blob.Key {
 		return false, nil
 	}
 	fault := p.blobs.Verify(ctx, storage.Blob{Key: b.StorageKey, Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}}, nil)
 	if errors.Is(fault, proget.ErrNotFound) || errors.Is(fault, storage.ErrDamaged) {
-		p.log.WarnContext(ctx, "a stored file is missing or damaged; the same bytes, just uploaded, take its place", "key", b.StorageKey, "error", fault)
+		what := "take its place"
+		if p.upload.Stored != nil {
+			what = "are what the version refers to; a check of the stored files mends the others"
+		}
+		p.log.WarnContext(ctx, "a stored file is missing or damaged; the same bytes, just uploaded, "+what, "key", b.StorageKey, "error", fault)
 		return true, nil
 	}
 	if fault != nil {

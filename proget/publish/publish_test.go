@@ -409,8 +409,8 @@ func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t, "mem:")
 	p := in.publisher(t)
-	names := []string{"", ".", "../../../etc/passwd", `..\..\windows`, "/", "a/b", "c:nul", "a\x00b", "a\r\nSet-Cookie: x", "'; DROP TABLE package; --",
-		`"><script>alert(1)</script>`, "%s%n%2e%2e%2f", "@now", "日本語\u202egpj", strings.Repeat("x", 10_000)}
+	names := []string{"", ".", "../../../etc/passwd", `..\..\windows`, "/", "a/b", "c:nul", "a\r\nSet-Cookie: x", "'; DROP TABLE package; --",
+		`"><script>alert(1)</script>`, "%s%n%2e%2e%2f", "@now", "日本語\u202egpj", strings.Repeat("x", feed.MaxName)}
 	for _, name := range names {
 		v, err := p.Publish(t.Context(), in.upload(name+"@1", strings.NewReader(name)))
 		require.NoError(t, err, "%q", name)
@@ -420,6 +420,10 @@ func TestHostileNames(t *testing.T) {
 		require.Equal(t, name, loaded.Name)
 		require.Regexp(t, `^blobs/[0-9a-f/]+$`, v.Files[0].StorageKey, "no name is part of a key")
 		require.Equal(t, name, string(in.content(t, v.Files[0].StorageKey)))
+	}
+	for _, name := range []string{"a\x00b", "\xff", strings.Repeat("x", feed.MaxName+1)} { // which not every database keeps
+		_, err := p.Publish(t.Context(), in.upload(name+"@1", strings.NewReader(name)))
+		require.ErrorIs(t, err, proget.ErrInvalid, "%q", name)
 	}
 	require.Len(t, in.objects(t), len(names))
 }

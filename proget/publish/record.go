@@ -34,6 +34,9 @@ func (p *recording) describe(m *feed.Manifest) (*record, error) {
 	if r.file.Data, err = encode(m.FileData); err != nil {
 		return nil, err
 	}
+	if len(m.Name) > feed.MaxName {
+		return nil, proget.Errorf(proget.ErrInvalid, "The package's name has more than %d bytes.", feed.MaxName)
+	}
 	if len(m.Aliases) > feed.MaxAliases {
 		return nil, proget.Errorf(proget.ErrInvalid, "The file has more than %d parts that are to be found by name.", feed.MaxAliases)
 	}

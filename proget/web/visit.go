@@ -145,7 +145,7 @@ func (s *site) openFeed(v *visit, task proget.Task) (*proget.Feed, *feed.Type, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.Authority.Authorize(v.id, task, f); err != nil {
+	if err := s.Authority.AuthorizeIn(v.id, task, f); err != nil {
 		return nil, nil, err
 	}
 	t, ok := s.types[f.Type]

@@ -25,6 +25,8 @@ import (
 // A world is a server in memory with one feed: all of feed.Services, and an
 // http.Handler that treats requests as a node does.
 type world struct {
+	searches int // of the index
+
 	feed.Packages  // what NuGet's tests have no use for
 	feed.Publisher // likewise
 
@@ -252,6 +254,7 @@ func (w *world) edit(ref feed.Ref, change func(proget.Version) *proget.Version) 
 func (w *world) Search(_ context.Context, _ *proget.Feed, q feed.Query) (feed.Hits, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.searches++
 	var keys []string
 	for key, p := range w.packages {
 		found := p.Latest(func(v *proget.Version) bool {

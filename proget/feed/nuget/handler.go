@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -19,7 +17,6 @@ const jsonType = "application/json"
 type handler struct {
 	services   feed.Services
 	hardDelete bool
-	large      *semaphore.Weighted // answers of thousands of entries at once
 
 	// indexes keeps the service index of each base URL. It is no package; it
 	// has what is needed, bounds included.

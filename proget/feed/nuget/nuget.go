@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -60,7 +58,7 @@ func engine(opts *Options) feed.Type {
 		Modern:          needsSemVer2,
 		Form:            &feed.Form{Accept: ".nupkg,.snupkg"},
 		Handler: func(s feed.Services) feed.Handler {
-			return &handler{services: s, hardDelete: hardDelete, large: semaphore.NewWeighted(2)}
+			return &handler{services: s, hardDelete: hardDelete}
 		},
 		Index:      catalogOf,
 		WriteError: writeError,

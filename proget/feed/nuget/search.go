@@ -248,10 +248,11 @@ func (h *handler) matchesTagged(ctx context.Context, f *proget.Feed, s searchReq
 }
 
 // hits returns the keys of all that a query finds, best first, but of no more than
-// may be looked at. The index is asked for q.Take of them at a time.
+// may be looked at. The index is asked for q.Take of them, and then, if they were not
+// what was looked for, for as many as it gives at once.
 func (h *handler) hits(ctx context.Context, f *proget.Feed, q feed.Query) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for asked := q; asked.Skip < maxScanned; asked.Skip += asked.Take {
+		for asked := q; asked.Skip < maxScanned; asked.Skip, asked.Take = asked.Skip+asked.Take, maxHits {
 			hits, err := h.services.Search.Search(ctx, f, asked)
 			if err != nil {
 				yield("", err)

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
@@ -155,11 +158,11 @@ func (h *handler) v2List(w http.ResponseWriter, r *feed.Request, rt route) error
 	if err != nil {
 		return err
 	}
-	if q.page > v2PageSize { // it takes tens of megabytes to make, and to keep until it is sent
-		if err := h.large.Acquire(r.Context(), 1); err != nil {
+	if q.page > v2PageSize {
+		if err := enter(r.Context()); err != nil {
 			return err
 		}
-		defer h.large.Release(1)
+		defer large.Release(1)
 	}
 	page, err := h.v2Page(r, rt, q)
 	if err != nil {
@@ -169,6 +172,20 @@ func (h *handler) v2List(w http.ResponseWriter, r *feed.Request, rt route) error
 		return serveText(w, r, strconv.Itoa(page.total))
 	}
 	return serveV2(w, r, page, q)
+}
+
+// large bounds the answers of thousands of entries in the process: each takes tens of
+// megabytes to make, and to keep until it is sent.
+var large = semaphore.NewWeighted(2)
+
+// enter waits for a place in large, but not for as long as a slow client may take.
+func enter(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := large.Acquire(ctx, 1); err != nil {
+		return proget.WrapError(proget.ErrUnavailable, err, "This server makes as many answers of more than %d entries as it can. Try again shortly, or ask for fewer.", v2PageSize)
+	}
+	return nil
 }
 
 // serveText serves plain text.

@@ -280,6 +280,9 @@ func TestV2Top(t *testing.T) {
 		})
 	}
 	require.Equal(t, "1100", w.ask("v2/Search()", "$filter", "IsLatestVersion", "$inlinecount", "allpages", "$top", "6000").Count)
+	w.searches = 0
+	require.Empty(t, w.ask("v2/Search()", "$filter", "IsLatestVersion and Id eq 'none'", "$top", "1").Entries)
+	require.LessOrEqual(t, w.searches, 3, "a filter that nothing fits does not have the index asked for a few at a time")
 }
 
 // TestV2Documents: the service and its model, which old clients insist on.
