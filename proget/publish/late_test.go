@@ -72,8 +72,8 @@ func TestLateCommit(t *testing.T) {
 		require.NoError(t, err)
 		recorded := pkg.Versions[len(pkg.Versions)-1]
 		require.Equal(t, []any{name, recorded.Files[0].StorageKey}, []any{v.Key, v.Files[0].StorageKey})
-		_, err = in.blobs.Open(t.Context(), v.Files[0].StorageKey)
-		require.NoError(t, err, name)
+		f := v.Files[0]
+		require.NoError(t, in.blobs.Verify(t.Context(), storage.Blob{Key: f.StorageKey, Size: f.Size, Digests: f.Digests}, nil), name)
 	}
 }
 
