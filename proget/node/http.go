@@ -409,7 +409,7 @@ func (n *Node) baseURL(r *http.Request) string {
 		if proto := firstOf(r.Header.Get("X-Forwarded-Proto")); proto == "http" || proto == "https" {
 			scheme = proto
 		}
-		if forwarded := firstOf(r.Header.Get("X-Forwarded-Host")); validHost.MatchString(forwarded) {
+		if forwarded := firstOf(r.Header.Get("X-Forwarded-Host")); forwarded != "" && validHost.MatchString(forwarded) {
 			host = forwarded
 		}
 	}

@@ -26,7 +26,8 @@ func (r *router) HandleFunc(pattern string, serve func(http.ResponseWriter, *htt
 // ServeHTTP is http.ServeMux's, which would redirect to a cleaned path whose escapes it
 // has escaped once more.
 func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if escaped := req.URL.EscapedPath(); strings.Contains(escaped, "//") || strings.Contains(escaped, "/.") {
+	if strings.Contains(req.URL.Path, "//") || strings.Contains(req.URL.Path, "/.") { // no other needs to be looked at twice
+		escaped := req.URL.EscapedPath()
 		if cleaned := clean(escaped); cleaned != escaped && req.Method != http.MethodConnect {
 			if req.URL.RawQuery != "" {
 				cleaned += "?" + req.URL.RawQuery
