@@ -12,6 +12,7 @@ import (
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 )
 
@@ -64,8 +65,8 @@ func CheckKey(key string) error {
 		return proget.Errorf(proget.ErrInvalid, "An API key has at least %d characters and at most %d.", MinSecret, maxSecret)
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }):
 		return proget.Errorf(proget.ErrInvalid, "An API key holds no colon, no white space, and nothing but ASCII.")
-	case strings.HasPrefix(key, "pgt_"):
-		return proget.Errorf(proget.ErrInvalid, "An API key does not begin with pgt_: that is how tokens begin.")
+	case strings.HasPrefix(key, auth.TokenPrefix):
+		return proget.Errorf(proget.ErrInvalid, "An API key does not begin with %s: that is how tokens begin.", auth.TokenPrefix)
 	}
 	return nil
 }

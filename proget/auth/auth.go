@@ -208,7 +208,7 @@ func HashKey(key string) string {
 }
 
 func (a *Authority) byKey(ctx context.Context, text string) (Identity, error) {
-	if sealed, ok := strings.CutPrefix(text, tokenPrefix); ok {
+	if sealed, ok := strings.CutPrefix(text, TokenPrefix); ok {
 		return a.byToken(ctx, sealed)
 	}
 	return a.byHash(ctx, HashKey(text))

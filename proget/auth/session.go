@@ -50,8 +50,8 @@ func (a *Authority) SignIn(r *http.Request, name, password string, secure bool) 
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure}, nil
 }
 
-// tokenPrefix tells a token from an API key.
-const tokenPrefix = "pgt_"
+// TokenPrefix tells a token from an API key.
+const TokenPrefix = "pgt_"
 
 const tokenPurpose = "token"
 
@@ -97,7 +97,7 @@ func (a *Authority) seal(s session) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return tokenPrefix + a.ring.Seal(tokenPurpose, plain), nil
+	return TokenPrefix + a.ring.Seal(tokenPurpose, plain), nil
 }
 
 func (a *Authority) byToken(ctx context.Context, sealed string) (Identity, error) {

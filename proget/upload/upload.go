@@ -327,20 +327,19 @@ func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want
 // one.
 func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Principal, want proget.Digests, offset int64, last io.Reader) error {
 	held := &db.Partial{Key: key(as), Owner: by.String()}
-	p, begun, err := u.find(ctx, r)
-	if err != nil {
-		return err
-	}
-	if !begun {
-		return u.keepWhole(ctx, p, held, want, offset, last)
-	}
-	if last != nil {
-		_, err := u.append(ctx, p, begun, offset, last)
+	if last != nil || r.Offer != "" { // else there is nothing to do before the end, which looks for itself
+		p, begun, err := u.find(ctx, r)
+		if err == nil && !begun {
+			return u.keepWhole(ctx, p, held, want, offset, last)
+		}
+		if err == nil && last != nil {
+			_, err = u.append(ctx, p, begun, offset, last)
+		}
 		if err != nil && !errors.Is(err, feed.ErrFinished) { // it came before, and its answer was lost
 			return err
 		}
 	}
-	_, err = u.finish(ctx, r, -1, want, func(p *db.Partial, o *object) error {
+	_, err := u.finish(ctx, r, -1, want, func(p *db.Partial, o *object) error {
 		held.StorageID, held.Size = o.storageID, o.Size
 		return u.db.KeepPartial(ctx, p.Key, o.file(), !o.known, held)
 	})
