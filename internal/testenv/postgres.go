@@ -173,7 +173,11 @@ func (p *Postgres) run(t testing.TB, program string, args ...string) {
 }
 
 // Host returns the server's address.
-func (p *Postgres) Host() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
+func (p *Postgres) Host() string {
+	_, rest, _ := strings.Cut(p.url, "://") // it may be PROGET_TEST_POSTGRES's
+	host, _, _ := strings.Cut(rest, "/")
+	return host[strings.LastIndex(host, "@")+1:]
+}
 
 // asPostgres runs a program of the server, which refuses to be run by root.
 func asPostgres(t testing.TB, dir, name string, args ...string) {
