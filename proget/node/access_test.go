@@ -36,6 +36,7 @@ const (
 	viewers                        // who may view the feed
 	publishers                     // who may publish to it
 	managers                       // who may delete from it
+	users                          // who have a password
 	administrators                 // of the installation
 )
 

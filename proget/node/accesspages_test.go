@@ -56,6 +56,8 @@ func pageRules() []rule {
 		{"GET /sign-in", "GET /sign-in", "", strangers, 0},
 		{"POST /sign-in", "POST /sign-in", formBody + "user=Admin&password=password", strangers, http.StatusSeeOther},
 		{"POST /sign-out", "POST /sign-out", formBody, strangers, http.StatusSeeOther},
+		{"GET /account", "GET /account", "", users, 0},
+		{"POST /account", "POST /account", formBody + "password=one&again=two", users, http.StatusBadRequest},
 		{"/", "GET /no/such/page", "", strangers, http.StatusNotFound},
 		{"GET /static/{file}", "GET /static/none.css", "", everybody, http.StatusNotFound},
 

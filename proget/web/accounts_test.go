@@ -152,6 +152,51 @@ func TestUserPages(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, carl.get("/feeds").Code, "the session has ended")
 }
 
+// TestOwnPassword: users change their own, who know it, and nobody else's.
+func TestOwnPassword(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	require.Equal(t, "/sign-in?return=%2Faccount", w.browser().get("/account").Header().Get("Location"))
+	ann := w.as("ann")
+	require.Contains(t, ann.page("/feeds"), `href="/account">ann</a>`)
+	require.Contains(t, ann.page("/account"), "Present password")
+	change := func(current, fresh, again string) (int, string) {
+		rec := ann.post("/account", "current", current, "password", fresh, "again", again)
+		return rec.Code, rec.Body.String() + rec.Header().Get("Location")
+	}
+	const fresh = "a new password"
+	for _, c := range []struct {
+		current, fresh, again string
+		status                int
+		message               string
+	}{
+		{"guess", fresh, fresh, http.StatusUnauthorized, "That is not your present password."},
+		{"", fresh, fresh, http.StatusUnauthorized, "That is not your present password."},
+		{password, fresh, "a now password", http.StatusBadRequest, "not typed twice alike"},
+		{password, "short", "short", http.StatusBadRequest, "at least 8 characters"},
+	} {
+		status, text := change(c.current, c.fresh, c.again)
+		require.Equal(t, c.status, status, text)
+		require.Contains(t, text, c.message)
+		require.NotContains(t, text, c.fresh)
+	}
+	status, text := change(password, fresh, fresh)
+	require.Equal(t, http.StatusSeeOther, status, text)
+	require.Equal(t, "/sign-in?return=%2Faccount", text)
+	require.Equal(t, http.StatusSeeOther, ann.get("/account").Code, "the session has ended")
+	require.Equal(t, http.StatusUnauthorized, ann.post("/sign-in", "user", "ann", "password", password).Code)
+	require.Equal(t, http.StatusSeeOther, ann.post("/sign-in", "user", "ann", "password", fresh).Code)
+
+	for n := 0; ; n++ {
+		rec := ann.post("/account", "current", "guess", "password", password, "again", password)
+		if rec.Code == http.StatusTooManyRequests {
+			require.NotEmpty(t, rec.Header().Get("Retry-After"))
+			break
+		}
+		require.Less(t, n, 50, "guessing is slowed down as at the sign-in")
+	}
+}
+
 // TestAdministratorRemains: nobody deletes or demotes themselves.
 func TestAdministratorRemains(t *testing.T) {
 	t.Parallel()

@@ -46,20 +46,28 @@ func (s *site) signIn(v *visit) error {
 	view := signInView{User: v.PostFormValue("user"), Return: safeReturn(v.PostFormValue("return"))}
 	secure := strings.HasPrefix(s.BaseURL(v.client), "https:")
 	cookie, err := s.Authority.SignIn(v.Request, view.User, v.PostFormValue("password"), secure)
-	if throttled := errors.Is(err, proget.ErrThrottled); throttled || errors.Is(err, proget.ErrUnauthenticated) {
-		s.Logger.WarnContext(v.Context(), "a sign-in was refused", "user", v.PostFormValue("user"), "remote", v.RemoteAddr, "forwarded", v.Header.Get("X-Forwarded-For"))
-		view.Message = proget.Message(err)
-		if throttled {
-			v.w.Header().Set("Retry-After", strconv.Itoa(auth.RetryAfter(err)))
-			return s.signInForm(v, http.StatusTooManyRequests, view)
-		}
-		return s.signInForm(v, http.StatusUnauthorized, view)
+	if r, ok := s.rejected(v, view.User, err); ok {
+		view.Message = r.Message
+		return s.signInForm(v, r.status, view)
 	}
 	if err != nil {
 		return err
 	}
 	http.SetCookie(v.w, cookie)
 	return v.redirect(view.Return)
+}
+
+// rejected returns what to say of a password that was not accepted.
+func (s *site) rejected(v *visit, user string, err error) (refusal, bool) {
+	r := refusal{proget.Message(err), http.StatusUnauthorized}
+	if errors.Is(err, proget.ErrThrottled) {
+		r.status = http.StatusTooManyRequests
+		v.w.Header().Set("Retry-After", strconv.Itoa(auth.RetryAfter(err)))
+	} else if !errors.Is(err, proget.ErrUnauthenticated) {
+		return refusal{}, false
+	}
+	s.Logger.WarnContext(v.Context(), "a sign-in was refused", "user", user, "remote", v.RemoteAddr, "forwarded", v.Header.Get("X-Forwarded-For"))
+	return r, true
 }
 
 func (s *site) signOut(v *visit) error {

@@ -156,6 +156,8 @@ func (s *site) routes() []route {
 		{"GET " + signInPath, s.showSignIn}, // ?return=
 		{"POST " + signInPath, s.signIn},
 		{"POST " + signOutPath, s.signOut},
+		{"GET " + accountPath, s.showAccount},
+		{"POST " + accountPath, s.setPassword},
 
 		{"GET /administration", s.showAdministration},
 		{"GET /administration/jobs/{job}", s.showJob},
