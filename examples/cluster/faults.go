@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -79,15 +80,19 @@ func runFaults(ctx context.Context, o options, key secrets) (err error) {
 	return s.judge(ctx)
 }
 
+// standIns are how many clients there are for each that works: those that wait for an
+// answer for long are stood in for.
+const standIns = 4
+
 // underLoad does something while clients work.
 func (s *suite) underLoad(ctx context.Context, do func(context.Context) error) error {
 	var clients []*load.Client
-	for range s.options.clients {
+	for range standIns * s.options.clients {
 		c := s.client(s.balancer.URL)
 		defer c.Close()
 		clients = append(clients, c)
 	}
-	s.load = load.New(s.history, clients, s.options.pause)
+	s.load = load.New(s.history, clients, s.options.clients, s.options.pause)
 	loading, end := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { s.load.Run(loading) })
@@ -128,6 +133,7 @@ func (s *suite) buildVariants(ctx context.Context) error {
 		if edits, err = variant.JumpingClock(root); err != nil {
 			return err
 		}
+		edits = append(edits, variant.Traced...)
 		fmt.Fprintln(os.Stderr, "building the server …")
 		s.options.server, s.clocks = filepath.Join(s.options.data, "server.bin"), true
 		if err := variant.Build(ctx, s.options.server, edits...); err != nil {
@@ -239,7 +245,8 @@ func (s *suite) linkStorage(l *links, p *process) error {
 	return nil
 }
 
-// well waits until every node that runs is ready and one of them leads.
+// well waits until every node that runs is ready, one of them leads, and each web node
+// stores and serves packages.
 func (s *suite) well(ctx context.Context, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -254,7 +261,7 @@ func (s *suite) well(ctx context.Context, within time.Duration) error {
 		return leads
 	})
 	if err == nil {
-		return nil
+		return s.serving(ctx)
 	}
 	for _, n := range s.nodes {
 		if n.exited() {
@@ -262,4 +269,27 @@ func (s *suite) well(ctx context.Context, within time.Duration) error {
 		}
 	}
 	return fmt.Errorf("not every node is ready, or none leads, after %s; logs are in %s", within, s.options.data)
+}
+
+// serving waits until each web node stores and serves packages, in a feed that is
+// another each time.
+func (s *suite) serving(ctx context.Context) error {
+	feeds := s.load.Feeds()
+	for _, n := range s.nodes {
+		if n.Role != "web" {
+			continue
+		}
+		c := s.client(n.URL)
+		defer c.Close()
+		for {
+			err := s.load.Probe(ctx, c, feeds[rand.N(len(feeds))])
+			if err == nil {
+				break
+			}
+			if sleep(ctx, 100*time.Millisecond) != nil {
+				return fmt.Errorf("%s is ready and does not serve: %w; its log is %s", n.Name, err, n.log)
+			}
+		}
+	}
+	return nil
 }

@@ -66,6 +66,10 @@ func (s *suite) faults() []fault {
 	if noDB != "" {
 		ifNetworked = 0
 	}
+	forgetting := time.Duration(0) // on a database, the same node may be elected again
+	if s.electsByEtcd() {
+		forgetting = recovery
+	}
 	all := []fault{
 		{name: "web node killed", hold: 3 * time.Second, inject: s.killed("web")},
 		{name: "primary killed", hold: 3 * time.Second, leader: true, within: recovery, inject: s.killed("index")},
@@ -77,6 +81,7 @@ func (s *suite) faults() []fault {
 		{name: "web node cut off from the database", hold: beyondLease, not: noDB, inject: s.cut("web", db)},
 		{name: "primary cut off from the database", hold: beyondLease, not: noDB, leader: true, within: recovery, inject: s.cut("index", db)},
 		{name: "primary cut off from the elector", hold: beyondLease, not: noElect, leader: true, within: recovery, inject: s.cut("index", elect)},
+		{name: "elector forgets the primary", hold: beyondLease, not: s.noForgetting(), leader: s.electsByEtcd(), within: forgetting, inject: s.forgotten},
 		{name: "database cut off from all nodes", hold: 5 * time.Second, not: noDB, inject: s.each(db, (*netfault.Proxy).Cut, (*netfault.Proxy).Heal)},
 		{name: "connections to the database break", hold: time.Second, not: noDB, inject: s.broken(db)},
 		{name: "database late and lossy", hold: 6 * time.Second, not: noDB, inject: s.each(db, worsen, mend)},

@@ -63,11 +63,13 @@ func TestFaults(t *testing.T) {
 
 // TestSuiteCatches: versions of the server that break a promise are caught.
 func TestSuiteCatches(t *testing.T) {
+	etcd := "etcd://" + testenv.StartEtcd(t).Address + "/catches"
 	for name, tc := range map[string]struct {
 		args []string
 		said []string // one of these
 	}{
-		"fence off":                         {[]string{"-only", "primary paused"}, []string{"Two terms are interleaved"}},
+		"fence off":                         {[]string{"-only", "elector forgets", "-elect", etcd}, []string{"Two terms are interleaved"}},
+		"garbage is kept":                   {[]string{"-only", "web node killed"}, []string{"after the sweep, there are"}},
 		"log row outside the transaction":   {[]string{"-only", "web node killed"}, []string{"fit no order of its operations"}},
 		"acknowledged before it is on disk": {[]string{"-only", "web node killed", "-rounds", "3"}, []string{"although nothing is wrong any more", "database and storage do not agree"}},
 		"cache not invalidated":             {[]string{"-only", "web node killed"}, []string{"fit no order of its operations"}},
@@ -75,7 +77,7 @@ func TestSuiteCatches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := filepath.Join(t.TempDir(), "server")
-			require.NoError(t, variant.Build(t.Context(), server, variant.Broken[name]...))
+			require.NoError(t, variant.Build(t.Context(), server, slices.Concat(variant.Traced, variant.Broken[name])...))
 			out, err := faults(t, append(tc.args, "-server", server)...)
 			require.Error(t, err, out)
 			require.True(t, slices.ContainsFunc(tc.said, func(said string) bool { return strings.Contains(out, said) }), out)

@@ -1,6 +1,8 @@
 package history
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -33,14 +35,17 @@ const UndecidedAfter = time.Minute
 
 // Check judges all that was added. It writes what shows a violation into a
 // folder. progress, which may be nil, is told how many packages of how many are
-// done.
-func (h *History) Check(dir string, progress func(done, total int)) (Verdict, error) {
+// done. When ctx ends, the verdict is of those.
+func (h *History) Check(ctx context.Context, dir string, progress func(done, total int)) (Verdict, error) {
 	var v Verdict
 	packages := make(map[string][]*Operation)
 	all := h.Operations()
 	for i := range all {
 		o := &all[i]
-		if o.Outcome == Wrong {
+		switch {
+		case o.Outcome == Wrong && o.Status == 0:
+			v.violate("%s in %s had no answer in %s, which nothing excuses: %s", o, o.Feed, (o.Return - o.Call).Round(time.Second), o.Message)
+		case o.Outcome == Wrong:
 			v.violate("%s in %s was answered by %d, which nothing excuses: %s", o, o.Feed, o.Status, o.Message)
 		}
 		if o.Package != "" {
@@ -49,6 +54,9 @@ func (h *History) Check(dir string, progress func(done, total int)) (Verdict, er
 	}
 	v.Packages = len(packages)
 	for done, name := range slices.Sorted(maps.Keys(packages)) {
+		if ctx.Err() != nil {
+			return v, context.Cause(ctx)
+		}
 		if err := v.check(name, packages[name], dir); err != nil {
 			return v, err
 		}
@@ -65,6 +73,8 @@ func (v *Verdict) violate(format string, args ...any) {
 
 func (v *Verdict) check(name string, all []*Operation, dir string) error {
 	v.count(name, all)
+	v.stale(name, all)
+	v.searched(name, all)
 	result, info := porcupine.CheckOperationsVerbose(model, operations(all), UndecidedAfter)
 	switch result {
 	case porcupine.Unknown:
@@ -84,53 +94,145 @@ func (v *Verdict) check(name string, all []*Operation, dir string) error {
 
 // A fate is what became of what was stored under one key.
 type fate struct {
-	pushes  int           // that were accepted
-	first   time.Duration // when one was first known to be
-	removed bool          // or perhaps removed
+	stored  []*Operation // that were acknowledged
+	removed []*Operation // that removed it, or perhaps did
+	hidden  []*Operation // likewise, from searches
+	unread  *Operation   // a read at the end that did not find it; nil if there is none
+}
+
+// until is when an operation has had its effect at the latest.
+func (o *Operation) until() time.Duration {
+	if o.Outcome == OK {
+		return o.Return
+	}
+	return math.MaxInt64
+}
+
+// surely returns one of the acknowledged that nothing can have undone; nil if
+// there is none.
+func (f *fate) surely(undone ...*Operation) *Operation {
+	for _, s := range f.stored {
+		if !slices.ContainsFunc(undone, func(u *Operation) bool { return u.until() >= s.Call }) {
+			return s
+		}
+	}
+	return nil
+}
+
+// fates are those of all keys of a package.
+func fates(all []*Operation) map[string]*fate {
+	fates := make(map[string]*fate)
+	for _, o := range all {
+		f := fates[o.Key]
+		if f == nil {
+			f = &fate{}
+			fates[o.Key] = f
+		}
+		mayBe := o.Outcome == OK || o.Outcome == Failed || o.Outcome == Wrong
+		switch o.Kind {
+		case Push, Put:
+			if o.Outcome == OK {
+				f.stored = append(f.stored, o)
+			}
+		case Delete, Remove:
+			if mayBe {
+				f.removed = append(f.removed, o)
+			}
+		case Unlist:
+			if mayBe {
+				f.hidden = append(f.hidden, o)
+			}
+		case Read:
+			if o.Node != "" && o.Outcome != OK {
+				f.unread = o
+			}
+		}
+	}
+	return fates
 }
 
 // count finds what is plainly lost or doubled, without looking for an order.
 // What it finds, porcupine finds, too; it has the words for people.
 func (v *Verdict) count(name string, all []*Operation) {
-	fates := make(map[string]*fate)
-	of := func(key string) *fate {
-		if fates[key] == nil {
-			fates[key] = &fate{first: math.MaxInt64}
-		}
-		return fates[key]
-	}
 	last := &Operation{Call: -1}
 	for _, o := range all {
+		if o.Kind == List && o.Outcome == OK && o.Call > last.Call {
+			last = o
+		}
+		for _, key := range o.Twice {
+			v.Doubled++
+			v.violate("A list of %s names %s twice.", name, key)
+		}
+	}
+	for key, f := range fates(all) {
+		v.countAccepted(name, key, f)
+		there := f.surely(f.removed...)
+		if there == nil {
+			continue
+		}
+		_, listed := last.Seen[key]
 		switch {
-		case (o.Kind == Push || o.Kind == Put) && o.Outcome == OK:
-			f := of(o.Key)
-			f.first = min(f.first, o.Return)
-			if o.Kind == Push {
-				f.pushes++
-			}
-		case o.Kind == Delete || o.Kind == Remove:
-			of(o.Key).removed = true
-		case o.Kind == List && o.Outcome == OK:
-			if o.Call > last.Call {
-				last = o
-			}
-			for _, key := range o.Twice {
-				v.Doubled++
-				v.violate("A list of %s names %s twice.", name, key)
+		case !listed && there.Return < last.Call:
+			v.Lost++
+			v.violate("%s of %s was acknowledged and is not there at the end.", key, name)
+		case f.unread != nil:
+			v.Lost++
+			v.violate("%s of %s was acknowledged and cannot be read at the end: %d %s", key, name, f.unread.Status, f.unread.Message)
+		}
+	}
+}
+
+// countAccepted counts pushes of one key that were accepted although it was there.
+func (v *Verdict) countAccepted(name, key string, f *fate) {
+	pushes := slices.DeleteFunc(slices.Clone(f.stored), func(o *Operation) bool { return o.Kind != Push })
+	slices.SortFunc(pushes, func(a, b *Operation) int { return cmp.Compare(a.Return, b.Return) })
+	for i := range pushes {
+		if i == 0 || slices.ContainsFunc(f.removed, func(r *Operation) bool { return r.until() >= pushes[i-1].Call && r.Call <= pushes[i].Return }) {
+			continue
+		}
+		v.Doubled++
+		v.violate("%s of %s was accepted twice, and removed by nobody in between.", key, name)
+	}
+}
+
+// stale finds answers that say they may be old, and are not even that.
+func (v *Verdict) stale(name string, all []*Operation) {
+	for _, o := range all {
+		if o.Outcome != Stale {
+			continue
+		}
+		if o.Kind == Read && !wasStored(all, o.Key, o.Value.Digest, o.Return) {
+			v.violate("%s of %s, which may be old, was never stored with the digest %.8s.", o.Key, name, o.Value.Digest)
+		}
+		for key, e := range o.Seen {
+			if !strings.HasPrefix(key, TagPrefix) && !wasStored(all, key, e.Digest, o.Return) {
+				v.violate("A list of %s, which may be old, names %s, which was never stored.", name, key)
 			}
 		}
 	}
-	for key, f := range fates {
-		if f.removed {
+}
+
+// wasStored reports whether somebody asked for a content to be stored before a time.
+func wasStored(all []*Operation, key, digest string, before time.Duration) bool {
+	return slices.ContainsFunc(all, func(o *Operation) bool {
+		return (o.Kind == Push || o.Kind == Put) && o.Key == key && (digest == "" || o.Value.Digest == digest) && o.Call < before
+	})
+}
+
+// SearchedAfter is how long search indexes may take to follow, faults included.
+const SearchedAfter = 30 * time.Second
+
+// searched finds searches that do not know a version that has been there for long.
+func (v *Verdict) searched(name string, all []*Operation) {
+	fates := fates(all)
+	for _, o := range all {
+		if o.Kind != Search || o.Outcome != OK || o.Found {
 			continue
 		}
-		if f.pushes > 1 {
-			v.Doubled++
-			v.violate("%s of %s was accepted %d times.", key, name, f.pushes)
-		}
-		if _, there := last.Seen[key]; !there && f.first < last.Call {
-			v.Lost++
-			v.violate("%s of %s was acknowledged and is not there at the end.", key, name)
+		for key, f := range fates {
+			if s := f.surely(slices.Concat(f.removed, f.hidden)...); s != nil && s.Return+SearchedAfter < o.Call {
+				v.violate("A search for %s did not find it, %s after %s of it was acknowledged.", name, (o.Call - s.Return).Round(time.Second), key)
+			}
 		}
 	}
 }

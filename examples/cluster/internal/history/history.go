@@ -17,7 +17,7 @@ import (
 // A Kind is what an operation does.
 type Kind string
 
-// The kinds. All but Search and SignIn are about one package.
+// The kinds. All but SignIn are about one package.
 const (
 	Push   Kind = "push"    // stores Value under Key, or is refused if something is there
 	Put    Kind = "put"     // stores Value under Key, whatever is there
@@ -27,7 +27,7 @@ const (
 	Remove Kind = "remove"  // removes Key, whether it is there or not
 	Unlist Kind = "unlist"  // hides Key in lists of what is recommended
 	Tag    Kind = "tag"     // has the tag Key name the version Value.Digest
-	Search Kind = "search"  // searches a feed
+	Search Kind = "search"  // searches a feed for the package
 	SignIn Kind = "sign in" // signs in
 )
 
@@ -47,8 +47,12 @@ const (
 	Missing  Outcome = "missing"  // there is no such thing
 	Stale    Outcome = "stale"    // a read whose answer says that it may be old
 	Failed   Outcome = "failed"   // an honest failure: a change may have happened, or happen yet
+	Declined Outcome = "declined" // an honest failure that has changed nothing
 	Wrong    Outcome = "wrong"    // an answer that no fault excuses
 )
+
+// Failure reports whether what was asked for was not done, though it could have been.
+func (o Outcome) Failure() bool { return o == Failed || o == Declined || o == Wrong }
 
 // An Entry is what a package has under a key.
 type Entry struct {
@@ -66,6 +70,7 @@ type Operation struct {
 	Value   Entry            `json:"value,omitzero"`  // what was stored or read
 	Seen    map[string]Entry `json:"seen,omitempty"`  // by a list
 	Twice   []string         `json:"twice,omitempty"` // keys that a list names more than once
+	Found   bool             `json:"found,omitempty"` // by a search
 	Outcome Outcome          `json:"outcome"`
 	Status  int              `json:"status,omitempty"`  // of HTTP; 0 if there was no answer
 	Message string           `json:"message,omitempty"` // the answer's or the error's, if it failed
@@ -74,9 +79,9 @@ type Operation struct {
 	Return  time.Duration    `json:"return"`
 }
 
-// changes reports whether the operation is one that stores or removes something.
-func (o *Operation) changes() bool {
-	switch o.Kind {
+// Changes reports whether the operation is one that stores or removes something.
+func (k Kind) Changes() bool {
+	switch k {
 	case Push, Put, Delete, Remove, Unlist, Tag:
 		return true
 	}

@@ -31,6 +31,8 @@ func TestCheck(t *testing.T) {
 	}
 	missing := Operation{Kind: Read, Key: "1", Outcome: Missing}
 	remove := func(o Outcome) Operation { return Operation{Kind: Delete, Key: "1", Outcome: o} }
+	search := func(found bool) Operation { return Operation{Kind: Search, Outcome: OK, Found: found} }
+	stale := func(o Operation) Operation { o.Outcome = Stale; return o }
 	tag := func(o Outcome) Operation {
 		return Operation{Kind: Tag, Key: "tag:t", Value: Entry{Digest: "1"}, Outcome: o}
 	}
@@ -62,6 +64,25 @@ func TestCheck(t *testing.T) {
 		"an answer that nothing excuses":         {operations: []Operation{at(0, 1, Operation{Kind: Read, Key: "1", Outcome: Wrong, Status: 500})}, bad: 1},
 		"a file that is overwritten":             {operations: []Operation{at(0, 1, Operation{Kind: Put, Key: "1", Value: Entry{Digest: "a"}, Outcome: OK}), at(2, 3, Operation{Kind: Put, Key: "1", Value: Entry{Digest: "b"}, Outcome: OK}), at(4, 5, read("b"))}},
 		"a file whose former bytes are read yet": {operations: []Operation{at(0, 1, Operation{Kind: Put, Key: "1", Value: Entry{Digest: "a"}, Outcome: OK}), at(2, 3, Operation{Kind: Put, Key: "1", Value: Entry{Digest: "b"}, Outcome: OK}), at(4, 5, read("a"))}, bad: 1},
+
+		"lost, though a removal was refused before": {operations: []Operation{at(0, 1, remove(Missing)), at(2, 3, push("a", OK)), at(4, 5, list(nil))}, lost: 1, bad: 2},
+		"lost, though it was once removed":          {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(OK)), at(4, 5, push("b", OK)), at(6, 7, list(nil))}, lost: 1, bad: 2},
+		"not there, and perhaps removed":            {operations: []Operation{at(0, 1, remove(Failed)), at(2, 3, push("a", OK)), at(4, 5, list(nil))}},
+		"there, and not to be read at the end":      {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, list(one)), at(4, 5, Operation{Kind: Read, Key: "1", Outcome: Failed, Node: "n"})}, lost: 1, bad: 1},
+		"accepted twice, removed in between":        {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(OK)), at(4, 5, push("b", OK))}},
+		"accepted twice, removed before":            {operations: []Operation{at(0, 1, remove(Missing)), at(2, 3, push("a", OK)), at(4, 5, push("b", OK))}, doubled: 1, bad: 2},
+		"declined, and never seen":                  {operations: []Operation{at(0, 1, push("a", Declined)), at(2, 3, list(nil))}},
+		"declined, and recorded":                    {operations: []Operation{at(0, 1, push("a", Declined)), at(2, 3, list(one))}, bad: 1},
+		"a removal that was declined, and happened": {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(Declined)), at(4, 5, missing)}, bad: 1},
+		"old, and once true":                        {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(OK)), at(4, 5, stale(read("a")))}},
+		"called old, and never true":                {operations: []Operation{at(0, 1, push("a", OK)), at(4, 5, stale(read("b")))}, bad: 1},
+		"called old, and twice":                     {operations: []Operation{at(0, 1, push("a", OK)), at(4, 5, Operation{Kind: List, Outcome: Stale, Seen: one, Twice: []string{"1"}})}, doubled: 1, bad: 1},
+		"called old, of what was never there":       {operations: []Operation{at(0, 1, push("a", OK)), at(4, 5, stale(list(map[string]Entry{"2": {}})))}, bad: 1},
+		"found":                                     {operations: []Operation{at(0, 1, push("a", OK)), at(60, 61, search(true))}},
+		"not found yet":                             {operations: []Operation{at(0, 1, push("a", OK)), at(10, 11, search(false))}},
+		"not found after long":                      {operations: []Operation{at(0, 1, push("a", OK)), at(60, 61, search(false))}, bad: 1},
+		"not found, since it is removed":            {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(OK)), at(60, 61, search(false))}},
+		"not found, since it is perhaps not listed": {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, Operation{Kind: Unlist, Key: "1", Outcome: Failed}), at(60, 61, search(false))}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -69,7 +90,7 @@ func TestCheck(t *testing.T) {
 			for _, o := range tc.operations {
 				h.Add(o)
 			}
-			v, err := h.Check(t.TempDir(), nil)
+			v, err := h.Check(t.Context(), t.TempDir(), nil)
 			require.NoError(t, err)
 			require.Equal(t, 1, v.Packages)
 			require.Zero(t, v.Undecided)

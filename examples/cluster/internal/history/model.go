@@ -63,7 +63,7 @@ func (s state) String() string {
 // since it may come after everything else, it never contradicts anything.
 func step(s state, o *Operation) (bool, state) {
 	there, exists := s.find(o.Key)
-	unknown := o.Outcome == Failed
+	unknown := o.Outcome == Failed || o.Outcome == Wrong
 	switch o.Kind {
 	case Push:
 		if o.Outcome == Conflict || unknown && exists {
@@ -153,17 +153,19 @@ func (o *Operation) String() string {
 	return text + ": " + string(o.Outcome)
 }
 
-// operations are those of one package as porcupine takes them: without reads
-// that say nothing of the present state.
+// operations are those of one package as porcupine takes them: without searches, reads
+// that say nothing of the present state, and changes that were declined.
 func operations(all []*Operation) []porcupine.Operation {
 	var found []porcupine.Operation
 	for _, o := range all {
 		end := int64(o.Return)
 		switch {
+		case o.Kind == Search:
+			continue
 		case o.Outcome == OK, o.Outcome == Conflict, o.Outcome == Missing:
 		case (o.Kind == Push || o.Kind == Put) && o.Value.Digest == "": // it ended before the request that counts
 			continue
-		case o.Outcome == Failed && o.changes(): // perhaps it happens yet
+		case (o.Outcome == Failed || o.Outcome == Wrong) && o.Kind.Changes(): // perhaps it happens yet
 			end = math.MaxInt64
 		default:
 			continue

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -91,9 +93,13 @@ func (a *answer) json(into any) {
 }
 
 // outcome says what an answer means. Those of a cluster in trouble are honest
-// if they say that it is: refused for now, no room, a node that went away.
+// if they say that it is: refused for now, no room, a node that went away. It must
+// be said in time.
 func (a *answer) outcome() history.Outcome {
+	var late net.Error
 	switch {
+	case errors.As(a.err, &late) && late.Timeout():
+		return history.Wrong
 	case a.err != nil:
 		return history.Failed // there was no answer, or no whole one
 	case a.status >= 200 && a.status < 400:
@@ -105,8 +111,9 @@ func (a *answer) outcome() history.Outcome {
 		return history.Conflict
 	case a.status == http.StatusNotFound:
 		return history.Missing
-	case a.status == http.StatusBadGateway, a.status == http.StatusServiceUnavailable, a.status == http.StatusGatewayTimeout,
-		a.status == http.StatusInsufficientStorage, a.status == http.StatusTooManyRequests:
+	case a.status == http.StatusInsufficientStorage, a.status == http.StatusTooManyRequests:
+		return history.Declined
+	case a.status == http.StatusBadGateway, a.status == http.StatusServiceUnavailable, a.status == http.StatusGatewayTimeout:
 		return history.Failed
 	}
 	return history.Wrong

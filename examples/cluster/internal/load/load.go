@@ -18,44 +18,62 @@ import (
 type Load struct {
 	History *history.History
 	Clients []*Client
+	Working int           // of the clients at a time, but for those that wait for long
 	Pause   time.Duration // of a client between two operations; 0 for none
 
 	protocols []protocol
 	mu        sync.Mutex
-	shelves   map[string]*shelf // by feed
+	shelves   map[string]*shelf   // by feed
+	filled    map[string][]string // by feed, the packages that got something
 	packages  []Package
 }
 
 // A Package is one that was used.
 type Package struct{ Feed, Name string }
 
-// A shelf has the package of a feed that clients use at present.
+// A shelf has the package of a feed that clients change at present.
 type shelf struct {
-	name string
-	used int // operations
-	open int // changes whose outcome is not known
+	name   string
+	used   int // operations
+	open   int // changes that are under way, or whose outcome is not known
+	filled bool
 }
 
 // A package is put aside before the search for an order of its operations gets
 // long, which grows most with those whose outcome is not known.
 const (
 	maxUsed = 150
-	maxOpen = 4
+	maxOpen = 5
 )
 
 // New returns a load for clients of a cluster with one feed of each type.
-func New(h *history.History, clients []*Client, pause time.Duration) *Load {
-	return &Load{History: h, Clients: clients, Pause: pause, protocols: protocols(), shelves: make(map[string]*shelf)}
+func New(h *history.History, clients []*Client, working int, pause time.Duration) *Load {
+	return &Load{History: h, Clients: clients, Working: working, Pause: pause, protocols: protocols(),
+		shelves: make(map[string]*shelf), filled: make(map[string][]string)}
 }
 
-// Run has every client work until ctx ends. What is under way then is finished.
+// patience is how long a client may wait for an answer before another works in its
+// place: else all would soon wait for what does not answer, and nobody would see the rest.
+const patience = 500 * time.Millisecond
+
+// Run has clients work until ctx ends. What is under way then is finished.
 func (l *Load) Run(ctx context.Context) {
+	places := make(chan struct{}, l.Working)
 	var all sync.WaitGroup
 	for number, c := range l.Clients {
 		all.Go(func() {
-			for ctx.Err() == nil {
+			for {
+				select {
+				case places <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				leave := sync.OnceFunc(func() { <-places })
+				late := time.AfterFunc(patience, leave)
 				l.work(context.WithoutCancel(ctx), number, c)
 				wait(ctx, l.Pause)
+				late.Stop()
+				leave()
 			}
 		})
 	}
@@ -76,10 +94,18 @@ func (l *Load) Packages() []Package {
 	return l.packages[:len(l.packages):len(l.packages)]
 }
 
-// take returns the package of a feed to use now.
-func (l *Load) take(feed string) string {
+// recent is how many packages back clients read.
+const recent = 20
+
+// take returns the package of a feed to use now. Changes are made to one, so that
+// clients meet; the half of what only looks is about others that have something, also
+// while nothing can be stored.
+func (l *Load) take(feed string, changes bool) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if earlier := l.filled[feed]; !changes && len(earlier) > 0 && rand.N(2) == 0 {
+		return earlier[len(earlier)-1-rand.N(min(len(earlier), recent))]
+	}
 	s := l.shelves[feed]
 	if s == nil || s.used >= maxUsed || s.open >= maxOpen {
 		s = &shelf{name: fmt.Sprintf("lib%d", len(l.packages))}
@@ -87,14 +113,23 @@ func (l *Load) take(feed string) string {
 		l.packages = append(l.packages, Package{feed, s.name})
 	}
 	s.used++
+	if changes {
+		s.open++
+	}
 	return s.name
 }
 
 // report adds an operation to the history.
 func (l *Load) report(o history.Operation) {
 	l.mu.Lock()
-	if s := l.shelves[o.Feed]; s != nil && s.name == o.Package && o.Outcome == history.Failed && o.Kind != history.Read && o.Kind != history.List {
-		s.open++
+	if s := l.shelves[o.Feed]; s != nil && s.name == o.Package && o.Kind.Changes() {
+		if o.Outcome != history.Failed && o.Outcome != history.Wrong {
+			s.open--
+		}
+		if stored := o.Kind == history.Push || o.Kind == history.Put; stored && o.Outcome == history.OK && !s.filled {
+			s.filled = true
+			l.filled[o.Feed] = append(l.filled[o.Feed], s.name)
+		}
 	}
 	l.mu.Unlock()
 	l.History.Add(o)
@@ -123,7 +158,7 @@ const versions = 5
 func (l *Load) work(ctx context.Context, number int, c *Client) {
 	p := &l.protocols[rand.N(len(l.protocols))]
 	o := history.Operation{Client: number, Feed: p.feed, Kind: choose(), Key: fmt.Sprintf("1.%d.0", rand.N(versions))}
-	l.perform(ctx, c, p, &o, func() string { return l.take(p.feed) })
+	l.perform(ctx, c, p, &o, func() string { return l.take(p.feed, o.Kind.Changes()) })
 	l.report(o)
 }
 
@@ -135,16 +170,13 @@ func (l *Load) perform(ctx context.Context, c *Client, p *protocol, o *history.O
 		o.Kind = history.List
 		ask, _ = l.request(c, p, o)
 	}
-	switch {
-	case o.Kind == history.SignIn:
+	switch o.Kind {
+	case history.SignIn:
 		o.Feed, o.Key = "", ""
-	case o.Kind == history.Search:
-		o.Key = ""
+	case history.Search, history.List:
+		o.Package, o.Key = name(), ""
 	default:
 		o.Package = name()
-		if o.Kind == history.List {
-			o.Key = ""
-		}
 	}
 	o.Call = l.History.Now()
 	a := ask(ctx)
@@ -192,8 +224,8 @@ func (l *Load) request(c *Client, p *protocol, o *history.Operation) (ask func(c
 			return p.tag(ctx, c, o.Package, "beta", o.Value.Digest)
 		}, p.tag != nil
 	case history.Search:
-		return func(ctx context.Context) answer {
-			_, a := p.search(ctx, c, "lib")
+		return func(ctx context.Context) (a answer) {
+			o.Found, a = p.search(ctx, c, o.Package)
 			return a
 		}, p.search != nil
 	case history.SignIn:

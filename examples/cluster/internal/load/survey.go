@@ -2,8 +2,10 @@ package load
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/proget-go/ha/examples/cluster/internal/history"
@@ -11,9 +13,6 @@ import (
 
 // maxProblems end a survey, each of which may have cost the time to wait for it.
 const maxProblems = 5
-
-// searchWithin is how long a search index may take to follow.
-const searchWithin = 30 * time.Second
 
 // Survey lists and reads by one node everything that packages have, once all
 // faults are over, and searches for each package. What it sees becomes part of
@@ -82,9 +81,39 @@ func (s *survey) seek(ctx context.Context, there bool) {
 		if a.outcome() == history.OK && found == there {
 			return
 		}
-		if time.Since(began) > searchWithin {
+		if time.Since(began) > history.SearchedAfter {
 			s.problem("A search for %s in %s by %s finds it: %t, which is wrong. %d %s", s.name, s.protocol.feed, s.node, found, a.status, a.message())
 			return
 		}
 	}
+}
+
+// Probe stores, lists, reads and removes a package of its own by one node, in each of
+// some feeds, and returns what did not work.
+func (l *Load) Probe(ctx context.Context, c *Client, feeds ...string) error {
+	for i := range l.protocols {
+		p := &l.protocols[i]
+		if !slices.Contains(feeds, p.feed) {
+			continue
+		}
+		name := "probe" + strings.ToLower(rand.Text())
+		for _, kind := range []history.Kind{history.Push, history.List, history.Read, history.Delete} {
+			o := history.Operation{Feed: p.feed, Kind: kind, Key: "1.0.0"}
+			if l.perform(ctx, c, p, &o, func() string { return name }); o.Outcome != history.OK {
+				return fmt.Errorf("%s in %s is %s: %d %s", kind, p.feed, o.Outcome, o.Status, o.Message)
+			}
+			if _, there := o.Seen["1.0.0"]; kind == history.List && !there {
+				return fmt.Errorf("what was pushed to %s is not listed there", p.feed)
+			}
+		}
+	}
+	return nil
+}
+
+// Feeds are those that the clients use.
+func (l *Load) Feeds() (feeds []string) {
+	for _, p := range l.protocols {
+		feeds = append(feeds, p.feed)
+	}
+	return feeds
 }

@@ -122,7 +122,7 @@ func (r *Report) During(f *Fault, before time.Duration) (all, failed int) {
 	for i := range r.Operations {
 		if o := &r.Operations[i]; o.Call >= f.From && o.Call < f.End() && o.Return < before {
 			all++
-			if o.Outcome == history.Failed || o.Outcome == history.Wrong {
+			if o.Outcome.Failure() {
 				failed++
 			}
 		}

@@ -3,13 +3,14 @@ package variant
 // Broken are versions of the server that break a promise, by what they do wrong. A
 // suite that does not catch them proves nothing.
 var Broken = map[string][]Edit{
-	// A primary goes on when its lease is over, whatever is refused, and its writes
-	// are not.
+	// What is written in a term that is over is not refused.
 	"fence off": {
-		{"proget/node/indexing.go", "if errors.Is(err, proget.ErrStale) || errors.Is(err, errHandOver) {", "if errors.Is(err, errHandOver) {"},
 		{"db/leases.go", "if err != nil || n > 0 {\n\t\treturn err\n\t}\n\tvar seen", "if err != nil || n >= 0 {\n\t\treturn err\n\t}\n\tvar seen"},
-		{"election/elector.go", "case errors.Is(r.err, ErrLost):", "case false && errors.Is(r.err, ErrLost):"},
-		{"election/elector.go", "return e.stepDown(end, fmt.Errorf(\"%w: it could not be renewed in time\", ErrLost), done)\n", ""},
+	},
+
+	// The files of deleted versions are never freed.
+	"garbage is kept": {
+		{"indexing/upkeep/collect.go", "for _, step := range steps {", "for _, step := range steps[:1] {"},
 	},
 
 	// A change becomes known to the other nodes a while after it was acknowledged.

@@ -36,6 +36,19 @@ CREATE TABLE next_thing (thing_id bigint PRIMARY KEY);
 CREATE INDEX package_version_note ON package_version (next_note);`,
 }
 
+// Traced has every write of a primary tell, in the database, when its term was seen
+// last. The server itself tells once a second.
+var Traced = []Edit{
+	{"db/leases.go", "\t\treturn fn(tx)\n\t})\n}\n\nfunc (tx *Tx) raiseFence", `		if err := fn(tx); err != nil {
+			return err
+		}
+		return tx.KeepTerm(ctx, office, f)
+	})
+}
+
+func (tx *Tx) raiseFence`},
+}
+
 // ClockVariable names, for a server with JumpingClock, the file that has the
 // number of seconds by which its clock is wrong.
 const ClockVariable = "PROGET_CLOCK_FILE"
