@@ -48,10 +48,15 @@ func docker() protocol {
 			if a.outcome() != history.OK {
 				return a
 			}
-			if layer := c.layer(ctx, base+name, a.body); layer.outcome() != history.OK {
+			switch layer := c.layer(ctx, base+name, a.body); layer.outcome() {
+			case history.OK:
+				return a
+			case history.Stale:
+				a.header = layer.header
+				return a
+			default:
 				return layer
 			}
-			return a
 		},
 		remove: func(ctx context.Context, c *Client, name, key string) answer {
 			return c.do(ctx, http.MethodDelete, base+name+"/manifests/"+key, nil)
