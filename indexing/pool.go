@@ -156,7 +156,7 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) {
 		log.WarnContext(ctx, "the job's end could not be recorded; it will be run again", "error", err)
 		return
 	}
-	log.InfoContext(ctx, "job ends", "error", err)
+	log.InfoContext(ctx, "job ends", "error", err, Stack(err))
 }
 
 // claimed runs the worker under a context that ends with the claim.
@@ -169,7 +169,7 @@ func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, pr
 	defer cancel(nil)
 	var beating sync.WaitGroup
 	beating.Go(func() { p.beat(ctx, cancel, j, trusted, progress) })
-	err = safely(func() error { return w.Work(ctx, j, progress) })
+	err = Safely(func() error { return w.Work(ctx, j, progress) })
 	cause := context.Cause(ctx)
 	cancel(nil)
 	beating.Wait()
@@ -177,17 +177,6 @@ func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, pr
 		err = cause
 	}
 	return err, errors.Is(cause, proget.ErrStale)
-}
-
-// safely turns a panic of a worker into an error: one job must not take the
-// node down.
-func safely(work func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the worker panicked: %v", r)
-		}
-	}()
-	return work()
 }
 
 // beat renews the claim until ctx ends. No question outlasts the time until

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // schedules name time zones, which not every machine knows
 
 	"github.com/robfig/cron/v3"
 
@@ -92,19 +93,19 @@ func (s *Scheduler) Tick(ctx context.Context, fence proget.Fence) error {
 		return err
 	}
 	var todo []func(*db.Tx) error
+	var unclear []error // which keeps the other tasks from nothing
 	for _, t := range s.Tasks {
 		step, err := s.step(ctx, t, known, now)
 		if err != nil {
-			return fmt.Errorf("schedule %s: %w", t.Name, err)
-		}
-		if step != nil {
+			unclear = append(unclear, fmt.Errorf("schedule %s: %w", t.Name, err))
+		} else if step != nil {
 			todo = append(todo, step)
 		}
 	}
 	if len(todo) == 0 {
-		return nil
+		return errors.Join(unclear...)
 	}
-	return s.DB.LeaderTx(ctx, s.Office, fence, func(tx *db.Tx) error {
+	err = s.DB.LeaderTx(ctx, s.Office, fence, func(tx *db.Tx) error {
 		for _, step := range todo {
 			if err := step(tx); err != nil {
 				return err
@@ -112,6 +113,7 @@ func (s *Scheduler) Tick(ctx context.Context, fence proget.Fence) error {
 		}
 		return nil
 	})
+	return errors.Join(append(unclear, err)...)
 }
 
 // step returns what is to be done about a task now, or nil.

@@ -110,3 +110,23 @@ func TestScheduler(t *testing.T) {
 	due(true)
 	require.ErrorIs(t, scheduler.Tick(ctx, fence), proget.ErrStale, "a former primary queues nothing")
 }
+
+// TestUnreadableSchedule: one that cannot be understood keeps no other from its time.
+func TestUnreadableSchedule(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	scheduler := &indexing.Scheduler{DB: s, Office: office, Tasks: []indexing.Task{
+		{Name: "clean", Expression: "@yearly", Job: db.NewJob{Kind: "clean"}}, {Name: "other", Expression: "@yearly", Job: db.NewJob{Kind: "other"}}}}
+	fence := lead(t, s, "first")
+	require.NoError(t, scheduler.Tick(t.Context(), fence))
+	for name, expression := range map[string]string{"clean": "CRON_TZ=No/Where 0 0 * * *", "other": "@hourly"} {
+		require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error {
+			return tx.SetSchedule(t.Context(), db.Schedule{Name: name, Expression: expression, Enabled: true, NextRun: time.Now().Add(-time.Hour)})
+		}))
+	}
+	require.ErrorContains(t, scheduler.Tick(t.Context(), fence), "schedule clean")
+	jobs, err := s.ListJobs(t.Context(), 0, 10)
+	require.NoError(t, err)
+	require.Len(t, jobs, 1)
+	require.Equal(t, "other", jobs[0].Kind)
+}

@@ -19,7 +19,7 @@ func openPools(t *testing.T) (*pgx.ConnConfig, driver.Pools) {
 	t.Helper()
 	config, err := pgx.ParseConfig(testenv.StartPostgres(t).NewDatabase(t))
 	require.NoError(t, err)
-	pools, err := engine{config}.Open(t.Context())
+	pools, err := engine{config: config}.Open(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pools.Write.Close()) })
 	return config, pools
@@ -89,7 +89,7 @@ func TestLateServer(t *testing.T) {
 	proxy.Cut()
 	back := time.AfterFunc(7*time.Second, proxy.Heal)
 	defer back.Stop()
-	e := &opened{engine: engine{config}}
+	e := &opened{engine: engine{config: config}}
 	store, err := db.Open(t.Context(), e, nil)
 	require.NoError(t, err)
 	defer store.Close()

@@ -7,6 +7,7 @@ import (
 	sqldriver "database/sql/driver"
 	"embed"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -39,14 +40,37 @@ func Open(ctx context.Context, url string, opts *db.Options) (*db.Store, error) 
 	if err != nil {
 		return nil, proget.WrapError(proget.ErrInvalid, err, "The PostgreSQL connection string cannot be read.")
 	}
+	return OpenConfig(ctx, config, nil, opts)
+}
+
+// OpenConfig is Open with a configuration that the program has made itself from one of
+// pgx.ParseConfig: with a network of its own, for instance. before, which may be nil, may
+// change a copy of it before each connection is made, as where passwords are tokens that
+// end after minutes. An error of it is taken for one of the network.
+func OpenConfig(ctx context.Context, config *pgx.ConnConfig, before func(context.Context, *pgx.ConnConfig) error, opts *db.Options) (*db.Store, error) {
+	config = config.Copy()
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second // per host
 	}
 	new(history).guard(&config.Config)
-	return db.Open(ctx, engine{config}, opts)
+	return db.Open(ctx, engine{config, before}, opts)
 }
 
-type engine struct{ config *pgx.ConnConfig }
+type engine struct {
+	config *pgx.ConnConfig
+	before func(context.Context, *pgx.ConnConfig) error // nil for nothing
+}
+
+// prepare is before, whose errors may pass.
+func (e engine) prepare(ctx context.Context, config *pgx.ConnConfig) error {
+	if e.before == nil {
+		return nil
+	}
+	if err := e.before(ctx, config); err != nil {
+		return fmt.Errorf("%w: %w", sqldriver.ErrBadConn, err)
+	}
+	return nil
+}
 
 func (engine) Name() string { return "PostgreSQL" }
 
@@ -59,8 +83,11 @@ func (engine) Now() string {
 }
 
 func (e engine) Open(ctx context.Context) (driver.Pools, error) {
-	config := e.config.Copy()
-	at, err := look(ctx, config)
+	config, first := e.config.Copy(), e.config.Copy()
+	if err := e.prepare(ctx, first); err != nil {
+		return driver.Pools{}, err
+	}
+	at, err := look(ctx, first)
 	if err != nil {
 		return driver.Pools{}, err
 	}
@@ -71,7 +98,7 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 			config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // needs no statements kept in the session
 		}
 	}
-	pool := sql.OpenDB(newDialer(stdlib.GetConnector(*config)))
+	pool := sql.OpenDB(newDialer(stdlib.GetConnector(*config, stdlib.OptionBeforeConnect(e.prepare))))
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)

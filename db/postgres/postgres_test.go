@@ -1,11 +1,15 @@
 package postgres_test
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/db"
@@ -46,6 +50,35 @@ func run(t *testing.T, server *testenv.Postgres, through func(url string) string
 			return s
 		}
 	})
+}
+
+// TestOpenConfig: what a program does before each connection is made holds for each.
+func TestOpenConfig(t *testing.T) {
+	t.Parallel()
+	url := testenv.StartPostgres(t).NewDatabase(t)
+	config, err := pgx.ParseConfig(url)
+	require.NoError(t, err)
+	var asked atomic.Int64
+	token := func(_ context.Context, c *pgx.ConnConfig) error {
+		if asked.Add(1) == 2 {
+			return errors.New("the tokens' server is away for a moment")
+		}
+		c.RuntimeParams["application_name"] = "with a token"
+		return nil
+	}
+	s, err := postgres.OpenConfig(t.Context(), config, token, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	require.Greater(t, asked.Load(), int64(2))
+	require.Empty(t, config.RuntimeParams["application_name"], "the program's own is left alone")
+	other, err := sql.Open("pgx", url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = other.Close() })
+	var with, without int
+	require.NoError(t, other.QueryRowContext(t.Context(), "SELECT COUNT(*) FILTER (WHERE application_name = 'with a token'), COUNT(*) FILTER (WHERE application_name = '') "+
+		"FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()").Scan(&with, &without))
+	require.Positive(t, with)
+	require.Zero(t, without)
 }
 
 // TestFormerPrimary: a primary that does not know that a standby has taken its

@@ -53,6 +53,13 @@ type Config struct {
 	// the like. See indexing.NewCourier.
 	Deliver map[string]indexing.Deliver
 
+	// Workers work jobs of kinds of their own, on every indexing node; Tasks queue them
+	// by a schedule, which the page Scheduled Jobs shows. All nodes are given the
+	// same Tasks. A job of no schedule is queued by db.Tx.Enqueue. Jobs of the lane ""
+	// are worked a few at a time, those of another that Tasks name one at a time.
+	Workers []indexing.Worker
+	Tasks   []indexing.Task
+
 	// Search finds packages by text; nil for an index in CacheDir. Whoever made
 	// it closes it, after Run has returned.
 	Search search.Index
@@ -63,8 +70,13 @@ type Config struct {
 	Name     string   // unique in the cluster; default: the host's name
 	Roles    []string // default: both
 	Address  string   // URL under which this node listens, for the cluster page
-	BaseURL  string   // URL under which clients reach the cluster; default: as each request says
 	CacheDir string   // for data of this node that may be lost; default: a temporary folder
+
+	// BaseURL is the URL under which clients reach the cluster; default: as each request
+	// says. It has a path if the node is part of a larger site, which then takes that
+	// path off the requests: http.Handle("/artifacts/", http.StripPrefix("/artifacts", n.Handler())).
+	// Docker's clients ask for /v2/ at the root all the same.
+	BaseURL string
 
 	// TrustedProxies are the load balancers and proxies in front whose
 	// X-Forwarded-For is believed; nil for none. Sign-ins that fail are counted by
@@ -158,7 +170,30 @@ func (c *Config) complete() error {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if err := c.checkTasks(); err != nil {
+		return err
+	}
 	return c.completeURLs()
+}
+
+// checkTasks finds tasks and jobs that would take the place of others.
+func (c *Config) checkTasks() error {
+	all := slices.Concat(tasks, c.Tasks)
+	for i, t := range all {
+		if slices.IndexFunc(all, func(o indexing.Task) bool { return o.Name == t.Name }) < i {
+			return fmt.Errorf("there is a task %q already", t.Name)
+		}
+		if _, err := indexing.ParseExpression(t.Expression); err != nil {
+			return fmt.Errorf("task %s: %w", t.Name, err)
+		}
+	}
+	for i, w := range c.Workers {
+		builtIn := slices.ContainsFunc(tasks, func(t indexing.Task) bool { return t.Job.Kind == w.Kind() })
+		if builtIn || slices.IndexFunc(c.Workers, func(o indexing.Worker) bool { return o.Kind() == w.Kind() }) < i {
+			return fmt.Errorf("there is a worker for jobs of kind %q already", w.Kind())
+		}
+	}
+	return nil
 }
 
 // taken are first segments of URLs that no feed type can have.
@@ -183,6 +218,15 @@ func (c *Config) checkMounts() error {
 		roots[t.MountName()] = roots[t.MountName()] || t.Root != nil
 	}
 	return nil
+}
+
+// root is the path of BaseURL, without a slash at its end.
+func (c *Config) root() string {
+	u, err := url.Parse(c.BaseURL)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(u.EscapedPath(), "/")
 }
 
 func (c *Config) completeURLs() error {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/proget-go/ha/proget"
@@ -24,7 +25,7 @@ import (
 // newHandler mounts everything under its literal first segment: the standard
 // mux cannot tell /{type}/{feed}/{rest...} from /api/{rest...}.
 func (n *Node) newHandler() (http.Handler, error) {
-	mux := new(router)
+	mux := &router{root: n.cfg.root()}
 	defer func() { n.patterns = append(n.patterns, mux.patterns...) }()
 	mux.HandleFunc("GET /health", n.health)
 	mux.HandleFunc("GET /health/json", n.healthJSON)
@@ -54,7 +55,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 	h := ignoreBadRange(n.metrics.instrument(mux))
 	if n.cfg.Tracing != nil {
 		h = otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
-			otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced))
+			otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced))
 	}
 	return n.guarded(n.searcher.admit(h)), nil // outermost: what names a span asks the request which pattern matched
 }

@@ -27,7 +27,7 @@ const (
 	housekeeping = 300              // rounds between two looks at what is too old to be kept
 )
 
-// tasks are what is done again and again.
+// tasks are what is done again and again, beside Config.Tasks.
 var tasks = []indexing.Task{
 	{Name: "retention", Title: "Apply retention rules", Expression: "0 0 * * *",
 		About: "Deletes the versions that the retention rules of their feed call for. Each feed with rules has a job of its own.",
@@ -60,8 +60,7 @@ var tasks = []indexing.Task{
 // or its key may be another's.
 func (n *Node) runIndexing(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	pool := indexing.NewPool(n.cfg.DB, n.cfg.Name, &indexing.PoolOptions{
-		Lanes: map[string]int{"": n.cfg.JobsAtOnce, upkeep.Lane: 1, retention.Lane: 1}, Logger: n.cfg.Logger},
+	workers := append(slices.Clone(n.cfg.Workers),
 		retention.NewWorker(n.cfg.DB, n.cfg.Feeds, n.publisher, n.cfg.Logger),
 		statistics.NewWorker(n.cfg.DB),
 		n.registry.StaleServers(n.cfg.StaleServers),
@@ -70,6 +69,12 @@ func (n *Node) runIndexing(ctx context.Context) error {
 		upkeep.NewMover(n.cfg.DB, n.stores, n.cfg.Logger),
 		upkeep.NewCompactor(n.cfg.DB, &upkeep.CompactorOptions{Kept: n.cfg.LogKept}),
 		upkeep.NewCollector(n.cfg.DB, n.stores, &upkeep.CollectorOptions{Grace: n.cfg.Grace, Probes: n.registry.Probes, Logger: n.cfg.Logger}))
+	lanes := map[string]int{upkeep.Lane: 1, retention.Lane: 1}
+	for _, t := range n.cfg.Tasks {
+		lanes[t.Job.Lane] = 1
+	}
+	lanes[""] = n.cfg.JobsAtOnce
+	pool := indexing.NewPool(n.cfg.DB, n.cfg.Name, &indexing.PoolOptions{Lanes: lanes, Logger: n.cfg.Logger}, workers...)
 	g.Go(func() error { return pool.Run(ctx) })
 	g.Go(func() error { return n.elector.Run(ctx, n.lead) })
 	return g.Wait()
@@ -100,12 +105,12 @@ func (n *Node) lead(ctx context.Context, fence proget.Fence) error {
 func (n *Node) repeat(ctx context.Context, fence proget.Fence, d duty) error {
 	failing := false
 	for round := 0; ; {
-		err := d.do(ctx, fence, round)
+		err := indexing.Safely(func() error { return d.do(ctx, fence, round) })
 		if errors.Is(err, proget.ErrStale) || errors.Is(err, errHandOver) {
 			return err
 		}
 		if err != nil && !failing && ctx.Err() == nil { // said once, not every second
-			n.cfg.Logger.WarnContext(ctx, "a duty of the primary failed; it is tried again until it succeeds", "duty", d.name, "error", err)
+			n.cfg.Logger.WarnContext(ctx, "a duty of the primary failed; it is tried again until it succeeds", "duty", d.name, "error", err, indexing.Stack(err))
 		}
 		if failing = err != nil; !failing {
 			round++

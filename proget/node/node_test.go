@@ -70,10 +70,7 @@ func (w *world) start(t testing.TB, name string, change ...func(*node.Config)) *
 // startNode is start for who wants to know the node, too.
 func (w *world) startNode(t testing.TB, name string, change ...func(*node.Config)) (*httptest.Server, *node.Node) {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), w.database, nil)
-	require.NoError(t, err)
-	cfg := node.Config{DB: store, Blobs: w.blobs, Keys: w.keys, Feeds: []feed.Type{nuget.New(nil), universal.New(nil)}, Name: name,
-		FirstStart: &node.FirstStart{Password: "password", APIKey: apiKey}, CacheDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+	cfg := w.config(t, name)
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -90,9 +87,18 @@ func (w *world) startNode(t testing.TB, name string, change ...func(*node.Config
 		cancel()
 		running.Wait()
 		require.NoError(t, n.Close())
-		require.NoError(t, store.Close())
 	})
 	return server, n
+}
+
+// config is what a node of the world is made of.
+func (w *world) config(t testing.TB, name string) node.Config {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), w.database, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	return node.Config{DB: store, Blobs: w.blobs, Keys: w.keys, Feeds: []feed.Type{nuget.New(nil), universal.New(nil)}, Name: name,
+		FirstStart: &node.FirstStart{Password: "password", APIKey: apiKey}, CacheDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
 }
 
 // webOnly keeps a node from leading, and so from writing index files.

@@ -8,6 +8,7 @@ import (
 
 // A router is a mux that knows what it was given.
 type router struct {
+	root string // of the URLs by which clients know what is here; see Config.BaseURL
 	http.ServeMux
 	patterns []string
 }
@@ -32,7 +33,7 @@ func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			if req.URL.RawQuery != "" {
 				cleaned += "?" + req.URL.RawQuery
 			}
-			http.Redirect(w, req, cleaned, http.StatusTemporaryRedirect)
+			http.Redirect(w, req, r.root+cleaned, http.StatusTemporaryRedirect)
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -86,13 +87,37 @@ func (s *site) render(v *visit, status int, p page) error {
 	if err := t.ExecuteTemplate(&body, "layout", s.layout(v, p)); err != nil {
 		return fmt.Errorf("render the page %s: %w", p.name, err)
 	}
+	text := below(v.root, body.String())
 	h := v.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(text)))
 	h.Set("Cache-Control", "no-store") // who may see it can change, and so can what it shows
 	v.w.WriteHeader(status)
-	_, _ = v.w.Write(body.Bytes()) // an error means that the visitor went away
+	_, _ = io.WriteString(v.w, text) // an error means that the visitor went away
 	return nil
+}
+
+// root is the path below which the pages lie, where they are part of a larger site: ""
+// if they are not. Only what goes to the browser has it.
+func (s *site) root(r *http.Request) string {
+	u, err := url.Parse(s.BaseURL(r))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(u.EscapedPath(), "/")
+}
+
+// below returns a page whose links within the site lead below root. In text, quotes
+// are escaped.
+func below(root, text string) string {
+	if root == "" {
+		return text
+	}
+	var pairs []string
+	for _, attribute := range []string{" href=", " src=", " action="} {
+		pairs = append(pairs, attribute+`"//`, attribute+`"//`, attribute+`"/`, attribute+`"`+root+`/`)
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 func (s *site) layout(v *visit, p page) layout {

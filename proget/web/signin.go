@@ -53,7 +53,7 @@ func (s *site) signIn(v *visit) error {
 	if err != nil {
 		return err
 	}
-	http.SetCookie(v.w, cookie)
+	s.setCookie(v, cookie)
 	return v.redirect(view.Return)
 }
 
@@ -70,7 +70,13 @@ func (s *site) rejected(v *visit, user string, err error) (refusal, bool) {
 	return r, true
 }
 
+// setCookie sets a cookie for this site alone.
+func (s *site) setCookie(v *visit, cookie *http.Cookie) {
+	cookie.Path = v.root + "/"
+	http.SetCookie(v.w, cookie)
+}
+
 func (s *site) signOut(v *visit) error {
-	http.SetCookie(v.w, auth.SignOut())
+	s.setCookie(v, auth.SignOut())
 	return v.redirect("/feeds")
 }

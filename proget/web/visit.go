@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/proget-go/ha/proget"
@@ -24,6 +25,7 @@ type visit struct {
 	client        *http.Request // the request as it came, for what takes long
 	whole         io.ReadCloser // its body, not bounded as that of a form is
 	w             http.ResponseWriter
+	root          string // the path below which the site lies; "" if it is one of its own
 	id            auth.Identity
 	stale         bool // what is in memory may be old
 }
@@ -32,7 +34,7 @@ type visit struct {
 // become answers.
 func (s *site) adapt(serve func(*visit) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{Request: r, client: r, whole: r.Body, w: w}
+		v := &visit{Request: r, client: r, whole: r.Body, w: w, root: s.root(r)}
 		if err := s.refuseForgery(r); err != nil {
 			s.fail(v, err)
 			return
@@ -85,7 +87,8 @@ func (v *visit) reads() bool { return v.Method == http.MethodGet || v.Method == 
 // Sec-Fetch-Site are compared with.
 func (s *site) refuseForgery(r *http.Request) error {
 	origin := r.Header.Get("Origin")
-	if r.Header.Get("Sec-Fetch-Site") == "" && origin != "" && origin == s.BaseURL(r) {
+	base, err := url.Parse(s.BaseURL(r))
+	if r.Header.Get("Sec-Fetch-Site") == "" && origin != "" && err == nil && origin == base.Scheme+"://"+base.Host {
 		return nil
 	}
 	if err := s.guard.Check(r); err != nil {
@@ -104,6 +107,7 @@ func (v *visit) comeBack() string {
 	if err != nil || from.Host != v.Host {
 		return "/feeds"
 	}
+	from.Path, from.RawPath = strings.TrimPrefix(from.Path, v.root), ""
 	return withoutKey(from)
 }
 
@@ -120,7 +124,7 @@ func withoutKey(u *url.URL) string {
 
 // redirect sends the visitor to another page of this site with GET.
 func (v *visit) redirect(path string) error {
-	http.Redirect(v.w, v.client, path, http.StatusSeeOther)
+	http.Redirect(v.w, v.client, v.root+path, http.StatusSeeOther)
 	return nil
 }
 

@@ -1,0 +1,131 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/internal/testenv"
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/node"
+)
+
+// greeter is an embedder's worker.
+type greeter chan string
+
+func (greeter) Kind() string { return "greet" }
+
+func (g greeter) Work(ctx context.Context, j *proget.Job, _ *indexing.Progress) error {
+	select {
+	case g <- j.Argument:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// TestEmbeddersJobs: an indexing node works what its embedder gives it, by schedule
+// and otherwise.
+func TestEmbeddersJobs(t *testing.T) {
+	t.Parallel()
+	greeted := make(greeter)
+	var store *db.Store
+	server, _ := newWorld(t).startNode(t, "a", func(c *node.Config) {
+		store = c.DB
+		c.Workers = []indexing.Worker{greeted}
+		c.Tasks = []indexing.Task{{Name: "greeting", Title: "Greet everybody", Expression: "@yearly", Job: db.NewJob{Kind: "greet", Argument: "all", Lane: "greetings"}}}
+	})
+	require.NoError(t, store.Tx(t.Context(), func(tx *db.Tx) error { return tx.Enqueue(t.Context(), db.NewJob{Kind: "greet", Argument: "one"}) }))
+	require.Equal(t, "one", <-greeted)
+	_, page := ask(t, http.MethodGet, server.URL+"/administration/scheduled-jobs", nil, "X-ApiKey", administrator)
+	require.Contains(t, page, "Greet everybody")
+	sendForm(t, server.URL+"/administration/scheduled-jobs/run", "name=greeting")
+	require.Equal(t, "all", <-greeted)
+}
+
+func TestEmbeddersJobsTakeNobodysPlace(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*node.Config){
+		"a task of a name that is taken": func(c *node.Config) { c.Tasks = []indexing.Task{{Name: "retention", Expression: "@yearly"}} },
+		"a task without a time":          func(c *node.Config) { c.Tasks = []indexing.Task{{Name: "x", Expression: "often"}} },
+		"a worker of the node's jobs":    func(c *node.Config) { c.Workers = []indexing.Worker{taker{}} },
+		"two workers of one kind":        func(c *node.Config) { c.Workers = []indexing.Worker{greeter(nil), greeter(nil)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			cfg := w.config(t, "a")
+			change(&cfg)
+			_, err := node.New(t.Context(), cfg)
+			require.Error(t, err)
+		})
+	}
+}
+
+type taker struct{ greeter }
+
+func (taker) Kind() string { return "collection" }
+
+// lines is a log that a test reads while a node writes it.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// TestPanicOfADelivery: a delivery that panics is tried again, like one that fails,
+// and keeps the node from nothing else.
+func TestPanicOfADelivery(t *testing.T) {
+	t.Parallel()
+	var log lines
+	delivered := make(chan string, 100)
+	panics := 2
+	server, _ := newWorld(t).startNode(t, "a", func(c *node.Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		c.Deliver = map[string]indexing.Deliver{"hook": func(_ context.Context, entries []proget.Entry) error {
+			if panics > 0 {
+				panics--
+				panic("nobody made this map")
+			}
+			for _, e := range entries {
+				delivered <- e.PackageKey
+			}
+			return nil
+		}}
+	})
+	push := func(n int) { // deliveries begin with what comes after the first primary's beginning
+		answer, text := ask(t, http.MethodPut, server.URL+"/nuget/nuget/api/v2/package", testenv.Nupkg(t, "Acme.Lib", fmt.Sprintf("1.0.%d", n)), "X-ApiKey", apiKey)
+		require.Equal(t, http.StatusCreated, answer.StatusCode, text)
+	}
+	key := ""
+	for n := 0; key == ""; n++ {
+		push(n)
+		select {
+		case key = <-delivered:
+		case <-time.After(200 * time.Millisecond):
+			require.Less(t, n, 150, "nothing was delivered: %s", &log)
+		}
+	}
+	require.Equal(t, "acme.lib", key)
+	require.Contains(t, log.String(), "nobody made this map")
+	require.Contains(t, log.String(), "embedder_test.go", "the stack is in the log")
+}
