@@ -5,9 +5,11 @@
 //
 // Each server runs the program as a child process and speaks to it over a local
 // socket, encrypted with certificates that both make at the start; see
-// [github.com/hashicorp/go-plugin]. The program does not get environment variables
-// that begin with PROGET_, where the server's secrets are; its own settings are
-// its arguments and other variables.
+// [github.com/hashicorp/go-plugin]. Of the server's
+// environment, where its secrets are, the program gets what any program needs:
+// where programs, the user's files and temporary ones are, language and time
+// zone, and whom to trust for TLS. Its settings are its arguments and
+// Options.Env.
 //
 // The driver in the program must keep leases where all servers' programs see
 // them: each server has a process of its own. electiontest proves one, through

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,22 +21,34 @@ import (
 )
 
 const (
-	startWithin = 10 * time.Second // what a program may take to say that it serves
+	startWithin = 10 * time.Second // what a program may take until it serves
 	endWithin   = 3 * time.Second  // and to end, before it is killed
 	pace        = time.Second      // between starts
 )
 
-var errClosed = errors.New("the plugin has been closed")
+var (
+	errClosed = errors.New("the plugin has been closed")
+	errSlow   = fmt.Errorf("it does not serve after %s", startWithin)
+)
+
+// Options configure a Plugin. The zero value is ready to use.
+type Options struct {
+	// Env is what the program finds in its environment, as NAME=value, besides
+	// what any program needs (see the package's description).
+	Env    []string
+	Logger *slog.Logger // default: slog.Default()
+}
 
 // A Plugin is an election.Driver in a process of its own.
 type Plugin struct {
-	path    string
-	args    []string
-	sockets string // folder
-	log     *slog.Logger
+	path string
+	args []string
+	env  []string
+	log  *slog.Logger
 
-	closing chan struct{}
-	work    sync.WaitGroup // starts and kills under way
+	open context.Context // ends with Close
+	end  context.CancelCauseFunc
+	work sync.WaitGroup // starts and kills under way
 
 	mu      sync.Mutex
 	closed  bool
@@ -44,18 +56,22 @@ type Plugin struct {
 	next    time.Time // not before then is the program started again
 }
 
-// Open starts a program, which is found as by a shell, with arguments. Its log
-// goes to slog's default logger.
-func Open(ctx context.Context, path string, args ...string) (*Plugin, error) {
+// Open starts a program, which is found as by a shell, with arguments. If ctx
+// ends before the program serves, it is ended, too.
+func Open(ctx context.Context, path string, args []string, opts *Options) (*Plugin, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	log := opts.Logger
+	if log == nil {
+		log = slog.Default()
+	}
 	found, err := exec.LookPath(path)
 	if err != nil {
 		return nil, fmt.Errorf("the election plugin: %w", err)
 	}
-	sockets, err := os.MkdirTemp("", "election-")
-	if err != nil {
-		return nil, fmt.Errorf("the election plugin: %w", err)
-	}
-	p := &Plugin{path: found, args: args, sockets: sockets, log: slog.Default().With("plugin", path), closing: make(chan struct{})}
+	p := &Plugin{path: found, args: args, env: opts.Env, log: log.With("plugin", path)}
+	p.open, p.end = context.WithCancelCause(context.Background())
 	if _, err := p.process(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -70,14 +86,14 @@ func (p *Plugin) Close() error {
 		return nil
 	}
 	p.closed = true
-	close(p.closing)
+	p.end(errClosed)
 	last := p.current
 	p.mu.Unlock()
 	p.work.Wait()
 	if last != nil && last.process != nil {
 		last.process.kill()
 	}
-	return os.RemoveAll(p.sockets)
+	return nil
 }
 
 // An attempt is one start of the program and the process that came of it.
@@ -88,7 +104,7 @@ type attempt struct {
 }
 
 type process struct {
-	cmd       *exec.Cmd
+	end       context.CancelFunc // at once
 	client    *plugin.Client
 	election  wire.ElectionClient
 	abandoned bool // under the Plugin's lock
@@ -148,59 +164,68 @@ func (p *Plugin) begin() {
 		select {
 		case <-time.After(time.Until(at)):
 			a.process, a.err = p.start()
-		case <-p.closing:
+		case <-p.open.Done():
 			a.err = errClosed
 		}
 	})
 }
 
+// start returns when the program has answered. Its socket has no other use than
+// to be connected to, and its folder is removed then: a server that is killed
+// later leaves none.
 func (p *Plugin) start() (*process, error) {
-	cmd := exec.Command(p.path, p.args...)
-	cmd.Env = append(environment(), plugin.EnvUnixSocketDir+"="+p.sockets)
-	client := plugin.NewClient(&plugin.ClientConfig{
+	sockets, err := os.MkdirTemp("", "election-")
+	if err != nil {
+		return nil, fmt.Errorf("start the plugin %s: %w", p.path, err)
+	}
+	defer os.RemoveAll(sockets)
+	life, end := context.WithCancel(context.Background())
+	starting, cancel := context.WithTimeoutCause(p.open, startWithin, errSlow)
+	defer cancel()
+	defer context.AfterFunc(starting, end)()
+	cmd := exec.CommandContext(life, p.path, p.args...)
+	cmd.Env = slices.Concat(environment(), p.env, []string{plugin.EnvUnixSocketDir + "=" + sockets})
+	started := &process{end: end, client: plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  handshake(),
 		Plugins:          plugin.PluginSet{service: new(bridge)},
 		Cmd:              cmd,
 		SkipHostEnv:      true,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
-		StartTimeout:     startWithin,
+		StartTimeout:     2 * startWithin, // it is ended before
 		Logger:           hclogTo(p.log),
-	})
-	started := &process{cmd: cmd, client: client}
-	protocol, err := client.Client()
-	var stub any
-	if err == nil {
-		stub, err = protocol.Dispense(service)
-	}
-	if err != nil {
+	})}
+	if err := started.connect(); err != nil {
+		if starting.Err() != nil {
+			err = context.Cause(starting)
+		}
 		started.kill()
 		return nil, fmt.Errorf("start the plugin %s: %w", p.path, err)
 	}
-	started.election = stub.(wire.ElectionClient)
 	return started, nil
 }
 
-// environment is this process's without the server's secrets.
-func environment() (env []string) {
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(strings.ToUpper(v), "PROGET_") {
-			env = append(env, v)
-		}
+// connect runs the program and waits for its first answer.
+func (p *process) connect() error {
+	protocol, err := p.client.Client()
+	if err != nil {
+		return err
 	}
-	return env
+	stub, err := protocol.Dispense(service)
+	if err != nil {
+		return err
+	}
+	p.election = stub.(wire.ElectionClient)
+	return protocol.Ping()
 }
 
 // kill asks the process to end, and makes it.
 func (p *process) kill() {
 	p.killing.Do(func() {
-		force := time.AfterFunc(endWithin, func() {
-			if p.cmd.Process != nil {
-				_ = p.cmd.Process.Kill()
-			}
-		})
+		force := time.AfterFunc(endWithin, p.end)
 		defer force.Stop()
 		p.client.Kill()
+		p.end()
 	})
 }
 

@@ -35,6 +35,12 @@ func TestMain(m *testing.M) {
 	case len(os.Args) > 1 && os.Args[1] == "fails":
 		fmt.Fprintln(os.Stderr, "no configuration")
 		os.Exit(1)
+	case len(os.Args) > 2 && os.Args[1] == "waits": // to be ended, and never serves
+		err := os.WriteFile(os.Args[2]+".new", []byte(strconv.Itoa(os.Getpid())), 0o600)
+		if err := errors.Join(err, os.Rename(os.Args[2]+".new", os.Args[2])); err != nil {
+			panic(err)
+		}
+		select {}
 	default:
 		electionplugin.Serve(strange{})
 	}
@@ -102,9 +108,9 @@ func lease(office string) election.Lease {
 	return election.Lease{Office: office, Holder: "a", Address: "at a", TTL: 1500 * time.Millisecond, Fence: proget.Fence{Number: 6, Term: "new"}}
 }
 
-func open(t *testing.T) *electionplugin.Plugin {
+func open(t *testing.T, opts *electionplugin.Options) *electionplugin.Plugin {
 	t.Helper()
-	p, err := electionplugin.Open(t.Context(), os.Args[0])
+	p, err := electionplugin.Open(t.Context(), os.Args[0], nil, opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
 	return p
@@ -126,7 +132,7 @@ func calls(d election.Driver) map[string]func(ctx context.Context, office string
 // TestErrors: what the driver in the program returns is told apart here.
 func TestErrors(t *testing.T) {
 	t.Parallel()
-	p := open(t)
+	p := open(t, nil)
 	for name, call := range calls(p) {
 		require.NoError(t, call(t.Context(), "office"))
 		require.ErrorIs(t, call(t.Context(), "held"), election.ErrHeld)
@@ -153,23 +159,29 @@ func TestErrors(t *testing.T) {
 	require.ErrorContains(t, err, "names no term")
 }
 
-// TestEnvironment: the program does not get the server's secrets.
+// TestEnvironment: the program gets what any program needs and what is meant
+// for it, and nothing else of the server's.
 func TestEnvironment(t *testing.T) {
-	t.Setenv("PROGET_DB", "postgres://secret")
-	t.Setenv("SETTING_OF_PLUGIN", "given")
-	l, err := open(t).Current(t.Context(), "environment")
+	for _, secret := range []string{"PROGET_DB", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY", "PGPASSWORD", "OTEL_EXPORTER_OTLP_HEADERS", "HTTPS_PROXY", "WHATEVER"} {
+		t.Setenv(secret, "secret")
+	}
+	t.Setenv("LC_TIME", "C")
+	t.Setenv("PATH", os.Getenv("PATH"))
+	p := open(t, &electionplugin.Options{Env: []string{"SETTING_OF_PLUGIN=given", "LC_TIME=de"}})
+	l, err := p.Current(t.Context(), "environment")
 	require.NoError(t, err)
-	require.Contains(t, l.Holder, "SETTING_OF_PLUGIN=given")
-	require.NotContains(t, l.Holder, "PROGET_DB")
+	got := strings.Split(l.Holder, "\n")
+	require.Contains(t, got, "SETTING_OF_PLUGIN=given")
+	require.Contains(t, got, "LC_TIME=de")
+	require.Contains(t, got, "PATH="+os.Getenv("PATH"))
+	require.NotContains(t, l.Holder, "secret")
 }
 
-// TestLog: what the program logs is in this process's log.
+// TestLog: what the program logs is in the server's log.
 func TestLog(t *testing.T) {
+	t.Parallel()
 	var log testenv.LogBuffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
-	defer slog.SetDefault(before)
-	p := open(t)
+	p := open(t, &electionplugin.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	_, err := p.Current(t.Context(), "log")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "hear me") }, time.Minute, 10*time.Millisecond)
@@ -182,7 +194,7 @@ func TestLog(t *testing.T) {
 // one starts it again, but not more often than once a second.
 func TestDeath(t *testing.T) {
 	t.Parallel()
-	p := open(t)
+	p := open(t, nil)
 	waiting := make(chan error)
 	go func() { _, err := p.Current(t.Context(), "deaf"); waiting <- err }()
 	_, err := p.Current(t.Context(), "exit")
@@ -213,7 +225,7 @@ func TestDeath(t *testing.T) {
 // TestHang: a process that stands still is ended in the end.
 func TestHang(t *testing.T) {
 	t.Parallel()
-	p, err := electionplugin.Open(t.Context(), os.Args[0])
+	p, err := electionplugin.Open(t.Context(), os.Args[0], nil, nil)
 	require.NoError(t, err)
 	l, err := p.Current(t.Context(), "pid")
 	require.NoError(t, err)
@@ -238,23 +250,40 @@ func TestHang(t *testing.T) {
 
 func TestCannotStart(t *testing.T) {
 	t.Parallel()
-	_, err := electionplugin.Open(t.Context(), filepath.Join(t.TempDir(), "missing"))
+	_, err := electionplugin.Open(t.Context(), filepath.Join(t.TempDir(), "missing"), nil, nil)
 	require.ErrorIs(t, err, os.ErrNotExist)
-	_, err = electionplugin.Open(t.Context(), os.Args[0], "fails")
+	_, err = electionplugin.Open(t.Context(), os.Args[0], []string{"fails"}, nil)
 	require.ErrorContains(t, err, "start the plugin "+os.Args[0])
-	sleep, err := exec.LookPath("sleep")
-	if err != nil {
-		t.Skip(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+}
+
+// TestGivenUp: a program that does not serve is ended when nobody waits for it
+// any more.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pid")
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err = electionplugin.Open(ctx, sleep, "1")
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	opened := make(chan error, 1)
+	go func() {
+		_, err := electionplugin.Open(ctx, os.Args[0], []string{"waits", file}, nil)
+		opened <- err
+	}()
+	var pid []byte
+	require.Eventually(t, func() (ok bool) {
+		var err error
+		pid, err = os.ReadFile(file)
+		return err == nil
+	}, time.Minute, time.Millisecond)
+	began := time.Now()
+	cancel()
+	require.ErrorIs(t, <-opened, context.Canceled)
+	require.Less(t, time.Since(began), 5*time.Second, "and not only when it has had its time to start")
+	require.False(t, runs(string(pid)))
 }
 
 // host runs the program, tells its process, and waits to be killed.
 func host() {
-	p, err := electionplugin.Open(context.Background(), os.Args[0])
+	p, err := electionplugin.Open(context.Background(), os.Args[0], nil, nil)
 	if err == nil {
 		var l election.Lease
 		l, err = p.Current(context.Background(), "pid")
@@ -264,11 +293,13 @@ func host() {
 	select {}
 }
 
-// TestOrphan: a process whose server was killed ends by itself.
+// TestOrphan: a process whose server was killed ends by itself, and no file is
+// left of the two.
 func TestOrphan(t *testing.T) {
 	t.Parallel()
+	temp := t.TempDir()
 	server := exec.Command(os.Args[0])
-	server.Env = append(os.Environ(), "PROGET_ELECTION_PLUGIN=1", "HOST_OF_PLUGIN=1", "TMPDIR="+t.TempDir())
+	server.Env = append(os.Environ(), "PROGET_ELECTION_PLUGIN=1", "HOST_OF_PLUGIN=1", "TMPDIR="+temp)
 	out, err := server.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, server.Start())
@@ -285,6 +316,9 @@ func TestOrphan(t *testing.T) {
 	require.NoError(t, server.Process.Kill())
 	_ = server.Wait()
 	require.Eventually(t, func() bool { return !runs(pid) }, time.Minute, 50*time.Millisecond)
+	left, err := os.ReadDir(temp)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 // runs is false of a process that has ended, also if nobody has taken note.

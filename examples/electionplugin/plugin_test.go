@@ -48,7 +48,7 @@ func open(t *testing.T, folder string) *electionplugin.Plugin {
 	t.Helper()
 	program, err := build()
 	require.NoError(t, err)
-	p, err := electionplugin.Open(t.Context(), program, folder)
+	p, err := electionplugin.Open(t.Context(), program, []string{folder}, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
 	return p
@@ -172,7 +172,7 @@ func TestWrongFolder(t *testing.T) {
 	program, err := build()
 	require.NoError(t, err)
 	folder := filepath.Join(t.TempDir(), "missing")
-	_, err = electionplugin.Open(t.Context(), program, folder)
+	_, err = electionplugin.Open(t.Context(), program, []string{folder}, nil)
 	require.ErrorContains(t, err, "start the plugin")
 	require.NoDirExists(t, folder)
 	out, err := exec.Command(program, folder).CombinedOutput()

@@ -40,6 +40,7 @@ type config struct {
 	address    string
 	beacon     string
 	elect      string
+	electEnv   string
 	roles      []string
 	db         string
 	storage    string
@@ -140,6 +141,7 @@ func parse(args []string) (config, error) {
 	text(&cfg.address, "address", "", "`host` under which the other servers reach this one (default: that of -listen, or this machine's name)")
 	text(&cfg.beacon, "beacon", "", "`address` on which the other indexing nodes see that this one lives (default: any free port of -listen's host)")
 	text(&cfg.elect, "elect", "", "`elector` of the primary indexing node, the same on every indexing node: see below (default database)")
+	text(&cfg.electEnv, "elect-env", "", "`names` of the environment variables that an elector's plugin is to have, separated by commas; else it gets only what any program needs")
 	text(&roles, "roles", "web,index", "what this node does: `web,index`, web or index")
 	text(&cfg.data, "data", "proget-data", "`folder` for the embedded database, storage and what this node may lose")
 	text(&cfg.db, "db", "", "database `URL` (default sqlite:proget.db in the data folder)")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ func (c *config) electKind() (kind, rest string) {
 
 func (c *config) checkElect() error {
 	kind, rest := c.electKind()
+	if c.electEnv != "" && kind != "plugin" {
+		return usageError("-elect-env: is for a plugin, as in -elect plugin:PROGRAM")
+	}
 	switch {
 	case c.elect == "", c.elect == "database", c.elect == "static":
 		return nil
@@ -65,6 +69,18 @@ func pluginCommand(text string) (program string, args []string, ok bool) {
 	return words[0], words[1:], true
 }
 
+// pluginEnv is what the server's environment has of the variables that the
+// plugin is to have.
+func (c *config) pluginEnv() (env []string) {
+	for name := range strings.SplitSeq(c.electEnv, ",") {
+		name = strings.TrimSpace(name)
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
 // elects tells whether this node is a candidate.
 func (c *config) elects() bool { return slices.Contains(c.roles, node.RoleIndex) }
 
@@ -92,7 +108,7 @@ func (c *config) openElector(ctx context.Context) (d election.Driver, closing fu
 	case "plugin":
 		program, args, _ := pluginCommand(rest)
 		var p *electionplugin.Plugin
-		if p, err = electionplugin.Open(ctx, program, args...); err == nil {
+		if p, err = electionplugin.Open(ctx, program, args, &electionplugin.Options{Env: c.pluginEnv()}); err == nil {
 			return p, p.Close, nil
 		}
 	default:

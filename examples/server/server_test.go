@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -213,6 +214,7 @@ func TestWrongUse(t *testing.T) {
 		"plugin":            {args: []string{"-elect", "plugin:"}, want: "program"},
 		"plugin's quotes":   {args: []string{"-elect", `plugin:"/opt/my elector`}, want: "quotes"},
 		"plugin missing":    {args: []string{"-elect", "plugin:/none/elector --secret"}, want: "/none/elector"},
+		"plugin's env":      {args: []string{"-elect-env", "TOKEN"}, want: "-elect-env"},
 		"environment":       {env: []string{"PROGET_DRAIN=soon"}, want: "PROGET_DRAIN"},
 		"feeds":             {env: []string{"PROGET_FEEDS=nuget"}, want: "name:type"},
 		"feed name":         {env: []string{"PROGET_FEEDS=a/b:nuget"}, want: "a/b"},
@@ -240,9 +242,7 @@ func TestWrongUse(t *testing.T) {
 // TestElect: whatever elects, a lone node is elected, and says by what.
 func TestElect(t *testing.T) {
 	t.Parallel()
-	plugin := filepath.Join(t.TempDir(), "my elector.exe")
-	out, err := exec.Command("go", "build", "-o", plugin, "../electionplugin").CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	plugin := buildPlugin(t)
 	for _, elect := range []string{"database", "static", fmt.Sprintf("plugin:%q %s", plugin, t.TempDir()), "etcd"} {
 		kind, _, _ := strings.Cut(elect, ":")
 		t.Run(kind, func(t *testing.T) {
@@ -260,6 +260,35 @@ func TestElect(t *testing.T) {
 			require.NotContains(t, p.Log(), "could not be released")
 		})
 	}
+}
+
+// buildPlugin returns the example, under a name with a space.
+func buildPlugin(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "my elector.exe")
+	out, err := exec.Command("go", "build", "-o", path, "../electionplugin").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+// TestElectEnv: a plugin gets the variables that are named for it, and none of
+// the server's other ones.
+func TestElectEnv(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the plugin is a script")
+	}
+	t.Setenv("TOKEN_OF_PLUGIN", "given")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	got, script := filepath.Join(t.TempDir(), "environment"), filepath.Join(t.TempDir(), "elector")
+	text := fmt.Sprintf("#!/bin/sh\nenv >'%s'\nexec '%s' '%s'\n", got, buildPlugin(t), t.TempDir())
+	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
+	start(t, "-elect", "plugin:"+script, "-elect-env", "TOKEN_OF_PLUGIN, NOT_SET")
+	env, err := os.ReadFile(got)
+	require.NoError(t, err)
+	require.Contains(t, string(env), "TOKEN_OF_PLUGIN=given")
+	require.NotContains(t, string(env), "secret")
+	require.NotContains(t, string(env), "NOT_SET")
+	require.NotContains(t, string(env), "PROGET_API_KEY")
 }
 
 // TestCannotStart: what is out of reach is said in one line, without secrets.
