@@ -15,7 +15,7 @@ import (
 // Options configure an Elector. The zero value is ready to use.
 type Options struct {
 	TTL    time.Duration // of a lease; default 5 s
-	Renew  time.Duration // between renewals; default 1.5 s
+	Renew  time.Duration // between renewals; default 1.5 s, or a third of what is trusted of a shorter lease
 	Poll   time.Duration // between looks at who holds the office, jittered by a fifth; default 2 s
 	Margin time.Duration // the leader stops acting so long before its lease can run out; default 500 ms
 
@@ -195,8 +195,37 @@ func (e *Elector) acquire(ctx context.Context, over proget.Fence) (l Lease, err 
 			return l, fmt.Errorf("which terms there were cannot be found out: %w", err)
 		}
 	}
-	return e.driver.Acquire(ctx, c)
+	l, err = e.driver.Acquire(ctx, c)
+	if err == nil {
+		if err = e.check(c, l); err != nil {
+			e.release(ctx, l)
+		}
+	}
+	return l, err
 }
+
+// maxStep is how far a term's number may lie beyond the greatest seen. Numbers
+// that are microseconds since 1970 do not, and a driver in error cannot use up
+// the numbers of an office.
+const maxStep = 1 << 53
+
+// check refuses a lease that a driver must not have given: under it, the leader
+// could do nothing, or nobody after it.
+func (e *Elector) check(c Candidacy, l Lease) error {
+	n := l.Fence.Number
+	switch {
+	case e.trusted(l) <= 0:
+		return fmt.Errorf("the lease that was granted is too short: %s, and a leader stops %s before its end", l.TTL, e.opts.Margin)
+	case n <= c.Above:
+		return fmt.Errorf("the term that was granted has the number %d, and not one above %d", n, c.Above)
+	case n-c.Above > maxStep:
+		return fmt.Errorf("the term that was granted has the number %d, too far above %d", n, c.Above)
+	}
+	return nil
+}
+
+// trusted is how long a leader acts without a renewal.
+func (e *Elector) trusted(l Lease) time.Duration { return min(e.opts.TTL, l.TTL) - e.opts.Margin }
 
 // serve is one term.
 func (e *Elector) serve(ctx context.Context, l Lease, asked time.Time, lead func(context.Context, proget.Fence) error) {
@@ -220,14 +249,12 @@ func (e *Elector) serve(ctx context.Context, l Lease, asked time.Time, lead func
 // lease is lost or can no longer be trusted.
 func (e *Elector) hold(term context.Context, end context.CancelCauseFunc, l Lease, asked time.Time, done <-chan error) error {
 	defer end(nil)
-	trusted := e.opts.TTL - e.opts.Margin
-	if l.TTL > 0 { // the driver may have given less
-		trusted = min(trusted, l.TTL-e.opts.Margin)
-	}
+	trusted := e.trusted(l)
+	every := min(e.opts.Renew, trusted/3) // the driver may have granted less than was asked for
 	trust := time.NewTimer(time.Until(asked.Add(trusted)))
 	defer trust.Stop()
 	renewals := make(chan renewal, 1)
-	next := time.NewTimer(e.opts.Renew)
+	next := time.NewTimer(every)
 	defer next.Stop()
 	calls, stop := context.WithCancel(term)
 	var renewing sync.WaitGroup
@@ -238,16 +265,16 @@ func (e *Elector) hold(term context.Context, end context.CancelCauseFunc, l Leas
 		case err := <-done:
 			return err
 		case <-next.C:
-			renewing.Go(func() { renewals <- e.renew(calls, l) })
+			renewing.Go(func() { renewals <- e.renew(calls, l, trusted) })
 		case r := <-renewals:
 			switch {
 			case r.err == nil:
 				trust.Reset(time.Until(r.asked.Add(trusted)))
-				next.Reset(time.Until(r.asked.Add(e.opts.Renew)))
+				next.Reset(time.Until(r.asked.Add(every)))
 			case errors.Is(r.err, ErrLost):
 				return e.stepDown(end, r.err, done)
 			default:
-				next.Reset(e.opts.Renew / 5)
+				next.Reset(every / 5)
 			}
 		case <-trust.C:
 			return e.stepDown(end, fmt.Errorf("%w: it could not be renewed in time", ErrLost), done)
@@ -263,8 +290,8 @@ type renewal struct {
 	err   error
 }
 
-func (e *Elector) renew(ctx context.Context, l Lease) renewal {
-	ctx, cancel := context.WithTimeout(ctx, e.opts.TTL-e.opts.Margin)
+func (e *Elector) renew(ctx context.Context, l Lease, within time.Duration) renewal {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	asked := time.Now()
 	return renewal{asked, e.driver.Renew(ctx, l)}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,6 +27,8 @@ type fake struct {
 	expires  time.Time
 	acquired int                             // attempts
 	renew    func(ctx context.Context) error // nil: as it should be
+	grant    func(*election.Lease)           // nil: what was asked for
+	release  func(election.Lease)            // is told of each, unless nil
 }
 
 func (f *fake) attempts() int {
@@ -48,7 +53,11 @@ func (f *fake) Acquire(_ context.Context, c election.Candidacy) (election.Lease,
 	}
 	f.fence = max(f.fence, c.Above) + 1
 	f.holder, f.address, f.expires = c.Holder, c.Address, time.Now().Add(c.TTL)
-	return f.lease(), nil
+	l := f.lease()
+	if f.grant != nil {
+		f.grant(&l)
+	}
+	return l, nil
 }
 
 func (f *fake) Renew(ctx context.Context, l election.Lease) error {
@@ -67,6 +76,9 @@ func (f *fake) Renew(ctx context.Context, l election.Lease) error {
 func (f *fake) Release(_ context.Context, l election.Lease) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.release != nil {
+		f.release(l)
+	}
 	if f.fence == l.Fence.Number {
 		f.holder = ""
 	}
@@ -113,6 +125,60 @@ func TestTrustEndsBeforeTheLease(t *testing.T) {
 		})
 		require.NoError(t, err)
 	})
+}
+
+// TestShorterLease: a leader whose lease is shorter than what it asked for renews
+// more often, and goes on.
+func TestShorterLease(t *testing.T) {
+	t.Parallel()
+	for _, granted := range []time.Duration{3 * time.Second, time.Second, 600 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			backend := &fake{grant: func(l *election.Lease) { l.TTL = granted }}
+			last := time.Now()
+			backend.renew = func(context.Context) error {
+				require.Less(t, time.Since(last), granted-500*time.Millisecond)
+				last = time.Now()
+				return nil
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			require.NoError(t, elector(t, backend, "a").Run(ctx, func(ctx context.Context, _ proget.Fence) error {
+				<-ctx.Done()
+				return nil
+			}))
+			require.Equal(t, 1, backend.attempts())
+		})
+	}
+}
+
+// TestGrantIsChecked: nobody leads under a lease that a driver must not have
+// given, and the log says why.
+func TestGrantIsChecked(t *testing.T) {
+	t.Parallel()
+	for want, grant := range map[string]func(*election.Lease){
+		"too short: 500ms":                      func(l *election.Lease) { l.TTL = 500 * time.Millisecond },
+		"too short: 0s":                         func(l *election.Lease) { l.TTL = 0 },
+		"number 41, and not one above 41":       func(l *election.Lease) { l.Fence.Number = 41 },
+		"number -3, and not one above 41":       func(l *election.Lease) { l.Fence.Number = -3 },
+		"9223372036854775807, too far above 41": func(l *election.Lease) { l.Fence.Number = math.MaxInt64 },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log strings.Builder
+			released := int64(0)
+			backend := &fake{grant: grant, release: func(l election.Lease) { released = l.Fence.Number }}
+			e, err := election.New(backend, "office", "a", &election.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				Seen: func(context.Context, string) (int64, error) { return 41, nil }})
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			require.NoError(t, e.Run(ctx, func(context.Context, proget.Fence) error {
+				t.Error("it leads")
+				return nil
+			}))
+			require.Contains(t, log.String(), want)
+			require.NotZero(t, released)
+		})
+	}
 }
 
 func TestFailedRenewalsAreTriedAgain(t *testing.T) {
