@@ -25,11 +25,17 @@ type Lease struct {
 	Remaining       time.Duration
 }
 
+// greatestFence leaves more numbers above it than there will be terms.
+const greatestFence = 1 << 62
+
 // AcquireLease takes an office that is free, expired by the database's clock,
 // held by the same candidate or held under the lease that is over, and reports
 // whether it did. The fence's number grows each time, so a holder that asks
 // again gets a new term.
 func (s *Store) AcquireLease(ctx context.Context, r LeaseRequest) (proget.Fence, bool, error) {
+	if r.Above > greatestFence {
+		return proget.Fence{}, false, proget.Errorf(proget.ErrInvalid, "a term of %s above %d would come near the end of all numbers", r.Office, r.Above)
+	}
 	f := proget.Fence{Term: r.Term}
 	err := s.on(ctx, s.pools.Write, vital, func(c *conn) error {
 		return c.one(ctx, "AcquireLease", []sql.NamedArg{arg("office", r.Office), arg("holder", r.Holder), arg("address", r.Address),
@@ -42,7 +48,8 @@ func (s *Store) AcquireLease(ctx context.Context, r LeaseRequest) (proget.Fence,
 	return f, err == nil, err
 }
 
-// RenewLease extends a lease and reports whether it still is the newest.
+// RenewLease extends a lease and reports whether it did: one that is not the
+// newest, has run out or was released stays over.
 func (s *Store) RenewLease(ctx context.Context, office string, f proget.Fence, ttl time.Duration) (bool, error) {
 	n, err := s.lease(ctx, "RenewLease", office, f, arg("ttl", ttl.Microseconds()))
 	return n > 0, err

@@ -2,6 +2,7 @@ package dbtest
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -223,6 +224,9 @@ func testLease(t *testing.T, open Open) {
 	require.NoError(t, s.ReleaseLease(ctx, "indexing", again))
 	_, err = s.CurrentLease(ctx, "indexing")
 	require.ErrorIs(t, err, proget.ErrNotFound)
+	ok, err = s.RenewLease(ctx, "indexing", again, time.Minute)
+	require.NoError(t, err)
+	require.False(t, ok, "released")
 	third, ok := ask("b", "t4", db.LeaseRequest{})
 	require.True(t, ok)
 	require.Greater(t, third.Number, again.Number, "numbers grow across a release")
@@ -234,6 +238,17 @@ func testLease(t *testing.T, open Open) {
 	fourth, ok := ask("c", "t7", db.LeaseRequest{Over: third, Above: 1 << 52})
 	require.True(t, ok, "the present term is over")
 	require.Greater(t, fourth.Number, int64(1<<52))
+	ok, err = s.RenewLease(ctx, "indexing", fourth, -time.Minute)
+	require.NoError(t, err)
+	require.True(t, ok)
+	ok, err = s.RenewLease(ctx, "indexing", fourth, time.Minute)
+	require.NoError(t, err)
+	require.False(t, ok, "it has run out")
+	_, _, err = s.AcquireLease(ctx, db.LeaseRequest{Office: "indexing", Holder: "d", Term: "t8", TTL: time.Minute, Above: math.MaxInt64})
+	require.ErrorIs(t, err, proget.ErrInvalid, "there is no greater number")
+	fifth, ok := ask("d", "t9", db.LeaseRequest{})
+	require.True(t, ok)
+	require.Equal(t, fourth.Number+1, fifth.Number)
 }
 
 func testFence(t *testing.T, open Open) {

@@ -1,5 +1,5 @@
 -- name: RenewLease
-UPDATE lease SET expires = @now + @ttl WHERE office = @office AND fence = @fence AND term = @term;
+UPDATE lease SET expires = @now + @ttl WHERE office = @office AND fence = @fence AND term = @term AND expires > @now;
 
 -- name: ReleaseLease
 UPDATE lease SET expires = 0 WHERE office = @office AND fence = @fence AND term = @term;

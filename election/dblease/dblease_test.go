@@ -2,6 +2,7 @@ package dblease_test
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,20 @@ func TestSQLite(t *testing.T) {
 			return dblease.New(s)
 		}
 	})
+}
+
+// TestHung: while the database does not answer, calls end with their time.
+func TestHung(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartPostgres(t)
+	proxy := testenv.StartProxy(t, server.Host())
+	s, err := postgres.Open(t.Context(), strings.Replace(server.NewDatabase(t), server.Host(), proxy.Address(), 1), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		proxy.Heal()
+		require.NoError(t, s.Close())
+	})
+	electiontest.Hung(t, dblease.New(s), proxy.Cut)
 }
 
 func TestPostgres(t *testing.T) {

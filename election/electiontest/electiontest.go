@@ -32,6 +32,7 @@ func Run(t *testing.T, newDriver func(t *testing.T) func(t *testing.T) election.
 		"Handover":  testHandover,
 		"Paused":    testPaused,
 		"Crowd":     testCrowd,
+		"Ended":     testEnded,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,6 +75,7 @@ func testAbove(t *testing.T, open func(t *testing.T) election.Driver) {
 	l, err := d.Acquire(t.Context(), c)
 	require.NoError(t, err)
 	require.Greater(t, l.Fence.Number, int64(seen))
+	require.LessOrEqual(t, l.Fence.Number-seen, int64(1<<53))
 	require.NoError(t, d.Renew(t.Context(), l))
 	require.NoError(t, d.Release(t.Context(), l))
 	next, err := open(t).Acquire(t.Context(), candidate("b"))
@@ -100,6 +102,7 @@ func testExpiry(t *testing.T, open func(t *testing.T) election.Driver) {
 		_, err := d.Current(ctx, "office")
 		return errors.Is(err, election.ErrNone)
 	}, time.Minute, short/20)
+	require.ErrorIs(t, d.Renew(ctx, first), election.ErrLost, "although nobody else has asked")
 	second, err := d.Acquire(ctx, candidate("b"))
 	require.NoError(t, err)
 	require.Greater(t, second.Fence.Number, first.Fence.Number)
@@ -188,13 +191,72 @@ func testRenew(t *testing.T, open func(t *testing.T) election.Driver) {
 	d, ctx := open(t), t.Context()
 	first, err := d.Acquire(ctx, candidate("a"))
 	require.NoError(t, err)
+	require.Positive(t, first.TTL)
+	require.LessOrEqual(t, first.TTL, time.Minute)
 	require.NoError(t, d.Renew(ctx, first))
 	require.NoError(t, d.Release(ctx, first))
+	require.ErrorIs(t, d.Renew(ctx, first), election.ErrLost, "a late renewal does not bring it back")
+	_, err = d.Current(ctx, "office")
+	require.ErrorIs(t, err, election.ErrNone)
 	second, err := d.Acquire(ctx, candidate("b"))
 	require.NoError(t, err)
 	require.ErrorIs(t, d.Renew(ctx, first), election.ErrLost)
 	require.NoError(t, d.Release(ctx, first), "a term that is over already")
 	require.NoError(t, d.Renew(ctx, second), "is not released by an older one")
+}
+
+// testEnded: a call whose context has ended returns, with a result or without.
+func testEnded(t *testing.T, open func(t *testing.T) election.Driver) {
+	d := open(t)
+	l, err := d.Acquire(t.Context(), candidate("a"))
+	require.NoError(t, err)
+	for name, call := range calls(d, l) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = returns(t, name, func() error { return call(ctx) })
+	}
+}
+
+// Hung runs the part of the contract that is for a backend which does not
+// answer, as hang makes it: a call returns when its context ends, with an error
+// that tells nothing of who holds the office.
+func Hung(t *testing.T, d election.Driver, hang func()) {
+	t.Helper()
+	l, err := d.Acquire(t.Context(), candidate("a"))
+	require.NoError(t, err)
+	hang()
+	for name, call := range calls(d, l) {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		err := returns(t, name, func() error { return call(ctx) })
+		cancel()
+		require.Error(t, err, name)
+		for _, known := range []error{election.ErrHeld, election.ErrLost, election.ErrNone} {
+			require.NotErrorIs(t, err, known, name)
+		}
+	}
+}
+
+// calls are a driver's methods, about a term.
+func calls(d election.Driver, l election.Lease) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"Current": func(ctx context.Context) error { _, err := d.Current(ctx, l.Office); return err },
+		"Acquire": func(ctx context.Context) error { _, err := d.Acquire(ctx, candidate("b")); return err },
+		"Renew":   func(ctx context.Context) error { return d.Renew(ctx, l) },
+		"Release": func(ctx context.Context) error { return d.Release(ctx, l) },
+	}
+}
+
+// returns waits for a call that must not hang.
+func returns(t *testing.T, name string, call func() error) (err error) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- call() }()
+	select {
+	case err = <-done:
+	case <-time.After(time.Minute):
+		require.Fail(t, name+" does not heed its context")
+	}
+	return err
 }
 
 // testNoStack: who acquires many times releases once.

@@ -17,8 +17,11 @@
 // was paused: Jepsen's report on etcd 3.4.3 says so of etcd's own. A leader's
 // effects are guarded by their fence, here as with any driver.
 //
-// etcd counts in whole seconds, and its servers have a shortest lease of their
-// own (2 s by default). So a lease is the next whole second, or longer: a holder
-// that counts by what it asked for stops earlier than it must, which is safe. A
-// change of etcd's leader lets all leases begin anew.
+// etcd counts in whole seconds, and takes up to one to notice that a lease has
+// run out. So that the office is free when the time is over that a candidate asks
+// for, the lease has a second less, and whole ones: 4 s of 5 s, and of 2 s one,
+// which is the least. That is what Acquire says was granted. An etcd whose
+// shortest lease is longer, 2 s by default, keeps it for so long: a holder that
+// counts by what was granted then stops earlier than it must, which is safe. So
+// it is when a change of etcd's leader lets all leases begin anew.
 package etcd

@@ -254,6 +254,16 @@ func TestForeignTerm(t *testing.T) {
 	require.NoError(t, d.Release(t.Context(), foreign))
 }
 
+// TestHung: while etcd does not answer, calls end with their time.
+func TestHung(t *testing.T) {
+	t.Parallel()
+	proxy := testenv.StartProxy(t, testenv.StartEtcd(t).Address)
+	d, err := etcd.Open(t.Context(), etcd.Settings{Hosts: []string{proxy.Address()}, Prefix: "feeds"})
+	require.NoError(t, err)
+	defer d.Close()
+	electiontest.Hung(t, d, proxy.Cut)
+}
+
 // TestHungMember: a member of etcd that hangs, while another answers, does not
 // cost a leader its term.
 func TestHungMember(t *testing.T) {

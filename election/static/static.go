@@ -49,7 +49,7 @@ func (d *driver) Renew(_ context.Context, l election.Lease) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o := d.offices[l.Office]
-	if o == nil || o.Fence != l.Fence {
+	if !o.held() || o.Fence != l.Fence {
 		return election.ErrLost
 	}
 	o.expires = time.Now().Add(l.TTL)
