@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,14 +42,15 @@ type Beacon struct {
 	serving  sync.WaitGroup
 
 	mu       sync.Mutex
-	watchers map[net.Conn]bool
+	watchers []net.Conn    // the oldest first
 	last     string        // the newest line
 	changed  chan struct{} // closed when last changes
 	closed   bool
 }
 
 // NewBeacon serves on a listener until Close. The others reach it under the
-// host, or under the listener's own if host is "".
+// host, or under the listener's own if host is "", which must be one then: an
+// address such as [::] leads everybody to themselves.
 func NewBeacon(l net.Listener, host string) (*Beacon, error) {
 	own, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
@@ -56,7 +59,10 @@ func NewBeacon(l net.Listener, host string) (*Beacon, error) {
 	if host == "" {
 		host = own
 	}
-	b := &Beacon{listener: l, instance: rand.Text(), watchers: make(map[net.Conn]bool), changed: make(chan struct{})}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		return nil, fmt.Errorf("a beacon needs a host under which the others reach it, and %s is none", host)
+	}
+	b := &Beacon{listener: l, instance: rand.Text(), changed: make(chan struct{})}
 	b.address = net.JoinHostPort(host, port) + "/" + b.instance
 	b.serving.Go(b.accept)
 	return b, nil
@@ -79,7 +85,7 @@ func (b *Beacon) Close() error {
 	err := b.listener.Close()
 	b.mu.Lock()
 	b.closed = true
-	for c := range b.watchers {
+	for _, c := range b.watchers {
 		_ = c.Close()
 	}
 	b.mu.Unlock()
@@ -114,13 +120,19 @@ func (b *Beacon) accept() {
 	}
 }
 
+// admit lets the oldest watcher go if there are too many: a candidate comes back,
+// and strangers who only hold connections keep nobody out.
 func (b *Beacon) admit(c net.Conn) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || len(b.watchers) >= maxWatchers {
+	if b.closed {
 		return false
 	}
-	b.watchers[c] = true
+	if len(b.watchers) == maxWatchers {
+		_ = b.watchers[0].Close()
+		b.watchers = slices.Delete(b.watchers, 0, 1)
+	}
+	b.watchers = append(b.watchers, c)
 	return true
 }
 
@@ -136,7 +148,7 @@ func (b *Beacon) serve(c net.Conn) {
 	<-gone
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.watchers, c)
+	b.watchers = slices.DeleteFunc(b.watchers, func(w net.Conn) bool { return w == c })
 }
 
 func (b *Beacon) say(c net.Conn, gone <-chan struct{}) {

@@ -194,25 +194,72 @@ func TestRelease(t *testing.T) {
 	<-terms
 }
 
-// TestCrowd: a beacon that too many watch serves those it has.
+// TestCrowd: a beacon that too many watch serves those who came last.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	b, err := election.NewBeacon(l, "")
 	require.NoError(t, err)
-	for n := range 1100 {
+	watchers := make([]net.Conn, 1030)
+	for n := range watchers {
 		c, err := net.Dial("tcp", l.Addr().String())
 		require.NoError(t, err)
 		defer c.Close()
-		line := make([]byte, 32)
-		read, err := c.Read(line)
-		if n < 1024 {
-			require.NoError(t, err)
-			require.Contains(t, string(line[:read]), "proget-election 1 ")
-		} else {
-			require.Error(t, err)
-		}
+		_, err = io.ReadFull(c, make([]byte, len("proget-election 1 ")+26+1))
+		require.NoError(t, err)
+		watchers[n] = c
 	}
+	for n, c := range watchers[:6] {
+		_, err = c.Read(make([]byte, 1))
+		require.Error(t, err, "the watcher %d is let go", n)
+	}
+	require.Equal(t, 1024, b.Watchers())
 	require.NoError(t, b.Close())
+}
+
+// TestCrowdedOut: a candidate whose connection had to go is back, and takes
+// nobody for dead.
+func TestCrowdedOut(t *testing.T) {
+	t.Parallel()
+	d, terms := static.New(), make(chan proget.Fence, 2)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	b, err := election.NewBeacon(l, "")
+	require.NoError(t, err)
+	defer b.Close()
+	stop := run(t, d, "primary", &election.Options{TTL: longLease, Beacon: b}, terms)
+	first := <-terms
+	other := &candidate{Driver: d, terms: make(chan proget.Fence, 1)}
+	run(t, other, "candidate", &election.Options{TTL: longLease, Poll: 20 * time.Millisecond}, other.terms)
+	require.Eventually(t, func() bool { return b.Watchers() == 1 }, time.Minute, time.Millisecond)
+	for range 1024 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer c.Close()
+	}
+	other.notElected(t)
+	stop()
+	require.Greater(t, (<-other.terms).Number, first.Number)
+}
+
+// TestUnspecified: an address that stands for all of a machine's is none to be
+// reached under.
+func TestUnspecified(t *testing.T) {
+	t.Parallel()
+	for _, listened := range []string{"0.0.0.0:0", "[::]:0", ":0"} {
+		l, err := net.Listen("tcp", listened)
+		if err != nil {
+			t.Skip(err)
+		}
+		defer l.Close()
+		_, err = election.NewBeacon(l, "")
+		require.ErrorContains(t, err, "needs a host")
+		_, err = election.NewBeacon(l, "0.0.0.0")
+		require.ErrorContains(t, err, "needs a host")
+		b, err := election.NewBeacon(l, "here.example")
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(b.Address(), "here.example:"))
+		require.NoError(t, b.Close())
+	}
 }

@@ -299,7 +299,11 @@ func (c *config) openBeacon() (*election.Beacon, error) {
 	if err != nil {
 		return nil, err
 	}
-	return election.NewBeacon(l, c.reachedHost(host))
+	b, err := election.NewBeacon(l, c.reachedHost(host))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w; name this machine with -address", err), l.Close())
+	}
+	return b, nil
 }
 
 func greet(cfg config, url string, secrets *node.Secrets) {
