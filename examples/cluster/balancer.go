@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"text/template"
 	"time"
+
+	"github.com/proget-go/ha/examples/cluster/internal/load"
 )
 
 // balancer is HAProxy where it is installed, else a small proxy in this
@@ -30,13 +32,17 @@ type balancer struct {
 // haproxy is a configuration worth copying: no affinity, nodes are taken out
 // as soon as they say that they are not ready, and a request that reached no
 // node is sent to another. A write that may have reached a node is never sent
-// twice: its client is told, and decides.
+// twice: its client is told, and decides. Each answer names the node, also those
+// that HAProxy gives because a node did not.
 var haproxy = template.Must(template.New("haproxy.cfg").Parse(`global
     maxconn 4096
-
+{{if .Log}}    log stdout format raw local0
+{{end}}
 defaults
     mode http
-    timeout connect 2s
+{{if .Log}}    log global
+    option httplog
+{{end}}    timeout connect 2s
     timeout client 1m
     timeout server 1m
     timeout http-request 10s
@@ -63,6 +69,7 @@ backend nodes
     retry-on conn-failure empty-response response-timeout 503
     http-request disable-l7-retry unless METH_GET or METH_HEAD
     http-request set-timeout server 6s if METH_GET or METH_HEAD
+    http-after-response set-header {{.ServedBy}} %[srv_name]
     default-server check inter 1s fastinter 250ms fall 2 rise 1 observe layer4 error-limit 2 on-error mark-down
 {{range .Nodes}}    server {{.Name}} {{.Host}}
 {{end}}
@@ -70,6 +77,7 @@ backend all
     balance roundrobin
     retry-on conn-failure empty-response 503
     http-request disable-l7-retry unless METH_GET or METH_HEAD
+    http-after-response set-header {{.ServedBy}} %[srv_name]
 {{range .Nodes}}    server {{.Name}} {{.Host}}
 {{end}}`))
 
@@ -84,10 +92,27 @@ func startBalancer(ctx context.Context, o options, nodes []*process) (*balancer,
 			web = append(web, target{Name: n.Name, Host: n.front})
 		}
 	}
-	if path, err := exec.LookPath("haproxy"); err == nil {
-		return startHAProxy(path, o.data, listen, web)
+	if path := findHAProxy(); path != "" {
+		return startHAProxy(path, o, listen, web)
 	}
 	return startProxy(ctx, listen, web)
+}
+
+// findHAProxy returns its path, or "". Debian has it in a folder sbin, which is not
+// in the PATH of ordinary users: the one beside each folder bin is looked at, too.
+func findHAProxy() string {
+	if path, err := exec.LookPath("haproxy"); err == nil {
+		return path
+	}
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		if filepath.Base(dir) != "bin" {
+			continue
+		}
+		if path, err := exec.LookPath(filepath.Join(filepath.Dir(dir), "sbin", "haproxy")); err == nil {
+			return path
+		}
+	}
+	return ""
 }
 
 // target is a web node.
@@ -95,19 +120,20 @@ type target struct {
 	Name, Host string
 }
 
-func startHAProxy(path, dir, listen string, nodes []target) (*balancer, error) {
-	config := filepath.Join(dir, "haproxy.cfg")
+// startHAProxy starts it, with a log of all requests if faults are to be explained.
+func startHAProxy(path string, o options, listen string, nodes []target) (*balancer, error) {
+	config := filepath.Join(o.data, "haproxy.cfg")
 	f, err := os.Create(config)
 	if err != nil {
 		return nil, err
 	}
-	err = haproxy.Execute(f, map[string]any{"Listen": listen, "Nodes": nodes})
+	err = haproxy.Execute(f, map[string]any{"Listen": listen, "Nodes": nodes, "Log": o.faults, "ServedBy": load.ServedBy})
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("write %s: %w", config, err)
 	}
 	b := &balancer{kind: "HAProxy, configured by " + config}
 	b.Name, b.Role, b.URL = "load-balancer", "load balancer", "http://"+listen
-	if err := b.start(exec.Command(path, "-db", "-f", config), filepath.Join(dir, "haproxy.log")); err != nil {
+	if err := b.start(exec.Command(path, "-db", "-f", config), filepath.Join(o.data, "haproxy.log")); err != nil {
 		return nil, fmt.Errorf("start HAProxy: %w", err)
 	}
 	return b, nil
@@ -186,8 +212,13 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			pr.Out.Host = pr.In.Host
 			pr.SetXForwarded()
 		},
+		ModifyResponse: func(resp *http.Response) error {
+			resp.Header.Set(load.ServedBy, p.nodes[i].Name)
+			return nil
+		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			p.ready[i].Store(false)
+			w.Header().Set(load.ServedBy, p.nodes[i].Name)
 			http.Error(w, "The node "+p.nodes[i].Name+" went away. Try again.", http.StatusBadGateway)
 		},
 	}

@@ -70,6 +70,7 @@ type process struct {
 	log     string
 	ended   chan struct{}
 	state   string
+	reasons []string // why it is not ready, as it says
 	primary bool
 }
 
@@ -245,9 +246,12 @@ func (p *process) look(ctx context.Context) {
 		return
 	}
 	defer resp.Body.Close()
-	var answer struct{ Ready, Primary bool }
+	var answer struct {
+		Ready, Primary bool
+		Reasons        []string
+	}
 	_ = json.NewDecoder(resp.Body).Decode(&answer) // what cannot be read is not ready
-	p.primary = answer.Primary
+	p.primary, p.reasons = answer.Primary, answer.Reasons
 	switch {
 	case answer.Ready:
 		p.state = ready

@@ -54,6 +54,26 @@ func (d *disk) fill() error {
 	}
 }
 
+// keep copies what is on the disk to where it was, for those who come after this
+// process.
+func (d *disk) keep() error {
+	kept := d.dir + ".kept"
+	err := d.empty()
+	if err == nil {
+		err = os.CopyFS(kept, os.DirFS(d.dir))
+	}
+	if err == nil {
+		err = syscall.Unmount(d.dir, syscall.MNT_DETACH)
+	}
+	if err == nil {
+		err = os.Remove(d.dir)
+	}
+	if err == nil {
+		err = os.Rename(kept, d.dir)
+	}
+	return err
+}
+
 // empty gives the room back.
 func (d *disk) empty() error {
 	if err := os.Remove(d.balloon()); !errors.Is(err, fs.ErrNotExist) {

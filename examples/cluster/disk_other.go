@@ -13,4 +13,6 @@ func newDisk(string) (*disk, error) { return nil, errNoDisk }
 
 func (d *disk) fill() error { return errNoDisk }
 
+func (d *disk) keep() error { return errNoDisk }
+
 func (d *disk) empty() error { return errNoDisk }

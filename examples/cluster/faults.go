@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -30,42 +33,113 @@ type suite struct {
 	clocks  bool       // of nodes can jump
 	next    string     // the binary of the server's next version; "" if there is none
 	noNext  string     // why there is none
+	newer   bool       // the schema is the next version's, and so are the nodes
 	disk    *disk      // small, for storage; nil if there is none
 	noDisk  string     // why there is none
+	todo    []fault    // of each round
 	report  report.Report
+
+	interrupted bool // before all was judged
+
+	// failover is the longest time that it took until another led, in this fault.
+	failover time.Duration
 }
 
 // links are what is between a node and the others.
 type links struct {
-	db, storage, elect, front *netfault.Proxy // nil if there is no network there
-	folder                    string          // a symbolic link to the storage's folder; "" if storage is none
-	clock                     string          // a file with the seconds by which the node's clock is wrong; "" if it cannot jump
+	db, storage, elect, front network // nil if there is no network there
+	folder                    string  // a symbolic link to the storage's folder; "" if storage is none
+	clock                     string  // a file with the seconds by which the node's clock is wrong; "" if it cannot jump
+}
+
+// network is what leads to a service: a proxy to each of its addresses.
+type network []*netfault.Proxy
+
+func (n network) each(do func(*netfault.Proxy)) {
+	for _, p := range n {
+		do(p)
+	}
 }
 
 // runFaults runs a cluster under load and faults, and judges what its clients were
 // told. Each run has a folder of its own.
 func runFaults(ctx context.Context, o options, key secrets) (err error) {
-	o.data = filepath.Join(o.data, "faults-"+time.Now().Format("20060102-150405"))
-	if err := os.MkdirAll(o.data, 0o750); err != nil {
+	s := &suite{cluster: &cluster{options: o, secrets: key}, links: make(map[string]*links)}
+	if err := errors.Join(s.known(), s.unused(ctx)); err != nil {
 		return err
 	}
-	s := &suite{cluster: &cluster{options: o, secrets: key}, links: make(map[string]*links)}
+	if s.options.data, err = newFolder(filepath.Join(o.data, "faults-"+time.Now().Format("20060102-150405"))); err != nil {
+		return err
+	}
 	s.prepare = s.link
 	defer s.close()
 	if err := s.buildVariants(ctx); err != nil {
 		return err
 	}
-	if s.disk, err = newDisk(filepath.Join(o.data, "small-disk")); err != nil {
+	if s.disk, err = newDisk(filepath.Join(s.options.data, "small-disk")); err != nil {
 		s.noDisk = err.Error()
 	}
+	defer func() { err = errors.Join(err, s.keepEvidence()) }() // once nobody changes it any more
 	defer s.stop()
 	if err := s.start(ctx); err != nil {
+		return err
+	}
+	if err := s.plan(); err != nil {
 		return err
 	}
 	if err := s.awaitReady(ctx); err != nil {
 		return err
 	}
+	// The load balancer takes those that do not run for ready until it has looked.
+	if err := sleep(ctx, noticing); err != nil {
+		return err
+	}
+	return s.breakAndJudge(ctx)
+}
+
+// newFolder makes one, under another name if there is one of that name.
+func newFolder(path string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return "", err
+	}
+	for name, n := path, 2; ; name, n = fmt.Sprintf("%s-%d", path, n), n+1 {
+		if err := os.Mkdir(name, 0o750); !errors.Is(err, fs.ErrExist) {
+			return name, err
+		}
+	}
+}
+
+// unused refuses a database and a folder that somebody has used: what is in them
+// would be made older, and deleted.
+func (s *suite) unused(ctx context.Context) error {
+	if s.options.db != "" {
+		db, err := s.openDB()
+		if err != nil {
+			return nil // the server says what is wrong with it
+		}
+		defer db.Close()
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		var versions int
+		if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM schema_version").Scan(&versions); err == nil {
+			return errors.New("-db: a server has used this database: give an empty one, as all that is stored is made older at the end")
+		}
+	}
+	if folder, ok := strings.CutPrefix(s.options.storage, "file://"); ok {
+		if found, err := os.ReadDir(folder); err == nil && len(found) > 0 {
+			return errors.New("-storage: this folder is not empty: give an empty one, as all that is stored is made older at the end")
+		}
+	}
+	return nil
+}
+
+// breakAndJudge has everything fail once the cluster is up. Whatever happens,
+// what clients were told is written.
+func (s *suite) breakAndJudge(ctx context.Context) error {
 	s.history = history.New()
+	s.report.Began = s.history.Began()
+	s.report.Setting = fmt.Sprintf("%d web nodes, %d indexing nodes, %d clients; %s, %s; %s", s.options.web, s.options.index, s.options.clients,
+		s.engine(), s.place(), s.balancer.kind)
 	s.watch = newWatch(s.history.Now)
 	var watching sync.WaitGroup
 	defer watching.Wait()
@@ -74,10 +148,19 @@ func runFaults(ctx context.Context, o options, key secrets) (err error) {
 	for _, n := range slices.Concat(s.nodes, s.spares) {
 		watching.Go(func() { s.watch.node(seen, n.Name, n.URL) })
 	}
-	if err := s.underLoad(ctx, s.torment); err != nil {
-		return err
-	}
+	s.underLoad(ctx, s.torment)
 	return s.judge(ctx)
+}
+
+// keepEvidence keeps what is stored if a promise was broken.
+func (s *suite) keepEvidence() error {
+	if s.disk == nil || len(s.report.Verdict.Violations) == 0 {
+		return nil
+	}
+	if err := s.disk.keep(); err != nil {
+		return fmt.Errorf("keep what is stored: %w", err)
+	}
+	return nil
 }
 
 // standIns are how many clients there are for each that works: those that wait for an
@@ -85,7 +168,7 @@ func runFaults(ctx context.Context, o options, key secrets) (err error) {
 const standIns = 4
 
 // underLoad does something while clients work.
-func (s *suite) underLoad(ctx context.Context, do func(context.Context) error) error {
+func (s *suite) underLoad(ctx context.Context, do func(context.Context)) {
 	var clients []*load.Client
 	for range standIns * s.options.clients {
 		c := s.client(s.balancer.URL)
@@ -96,11 +179,10 @@ func (s *suite) underLoad(ctx context.Context, do func(context.Context) error) e
 	loading, end := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { s.load.Run(loading) })
-	err := do(ctx)
+	do(ctx)
 	end()
 	running.Wait()
 	s.report.End = s.history.Now()
-	return err
 }
 
 func (s *suite) client(base string) *load.Client {
@@ -109,10 +191,8 @@ func (s *suite) client(base string) *load.Client {
 
 func (s *suite) close() {
 	for _, l := range s.links {
-		for _, p := range []*netfault.Proxy{l.db, l.storage, l.elect, l.front} {
-			if p != nil {
-				p.Close()
-			}
+		for _, n := range []network{l.db, l.storage, l.elect, l.front} {
+			n.each((*netfault.Proxy).Close)
 		}
 	}
 }
@@ -124,7 +204,7 @@ func (s *suite) buildVariants(ctx context.Context) error {
 	if err != nil {
 		s.noNext = "it is built from the source, with the go command"
 		if s.options.server == "" {
-			return err
+			return fmt.Errorf("%w; run this in the source's folder, or give -server", err)
 		}
 		return nil
 	}
@@ -182,10 +262,11 @@ func (s *suite) link(p *process) (err error) {
 	if err := s.linkStorage(l, p); err != nil {
 		return fmt.Errorf("-storage: %w", err)
 	}
-	if l.front, err = netfault.Listen(p.address); err != nil {
+	front, err := netfault.Listen(p.address)
+	if err != nil {
 		return err
 	}
-	p.front = l.front.Address()
+	l.front, p.front = network{front}, front.Address()
 	if l.db != nil { // nodes of one machine, as on SQLite, have one clock
 		l.clock = filepath.Join(s.options.data, p.Name+".clock")
 		p.env = append(p.env, variant.ClockVariable+"="+l.clock)
@@ -193,19 +274,29 @@ func (s *suite) link(p *process) (err error) {
 	return nil
 }
 
-// through returns a URL that leads through a proxy to where the given one leads. A
-// URL without one host and port is returned as it is.
-func through(text string) (*netfault.Proxy, string, error) {
+// through returns a URL that leads through proxies to where the given one leads,
+// one for each of its hosts. A URL of which a host has no port is returned as it is.
+func through(text string) (between network, by string, err error) {
 	u, err := url.Parse(text)
-	if err != nil || u.Port() == "" || strings.Contains(u.Host, ",") {
+	if err != nil || u.Host == "" {
 		return nil, text, nil // the server says what is wrong with it
 	}
-	p, err := netfault.Listen(u.Host)
-	if err != nil {
-		return nil, "", err
+	hosts := strings.Split(u.Host, ",")
+	for _, host := range hosts {
+		if _, port, err := net.SplitHostPort(host); err != nil || port == "" {
+			return nil, text, nil
+		}
 	}
-	u.Host = p.Address()
-	return p, u.String(), nil
+	for i, host := range hosts {
+		p, err := netfault.Listen(host)
+		if err != nil {
+			between.each((*netfault.Proxy).Close)
+			return nil, "", err
+		}
+		between, hosts[i] = append(between, p), p.Address()
+	}
+	u.Host = strings.Join(hosts, ",")
+	return between, u.String(), nil
 }
 
 // linkStorage gives a node a symbolic link of its own to a folder, or a proxy to

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/election/etcd"
+	"github.com/proget-go/ha/internal/netfault"
 	"github.com/proget-go/ha/proget/node"
 )
 
@@ -32,9 +33,9 @@ func (s *suite) forgotten(ctx context.Context) (func(context.Context) error, err
 		return nil, err
 	}
 	undo := func(context.Context) error { return nil }
-	if proxy := s.links[p.Name].elect; proxy != nil {
-		proxy.Cut()
-		undo = func(context.Context) error { proxy.Heal(); return nil }
+	if between := s.links[p.Name].elect; between != nil {
+		between.each((*netfault.Proxy).Cut)
+		undo = func(context.Context) error { between.each((*netfault.Proxy).Heal); return nil }
 	}
 	return undo, s.forgetInEtcd(ctx)
 }

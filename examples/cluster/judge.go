@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
@@ -26,46 +27,96 @@ func (s *suite) violate(format string, args ...any) {
 }
 
 // judge looks at everything once all faults are over, checks the history, and
-// writes the report. It returns an error if a promise was broken.
+// writes the report. It returns an error if a promise was broken, or nothing can be
+// said about one.
 func (s *suite) judge(ctx context.Context) error {
+	if ctx.Err() == nil {
+		s.inspect(ctx)
+	}
+	if s.interrupted = ctx.Err() != nil; s.interrupted {
+		if s.report.Incomplete == "" {
+			s.report.Incomplete = "all faults happened, and then: " + context.Cause(ctx).Error()
+		}
+		s.uncheck("What every node has, and whether storage was left clean: the run was interrupted.")
+		fmt.Fprintln(os.Stderr, "interrupted; what clients were told is still checked, unless you interrupt again")
+		signal.Reset(signals...)
+		ctx = context.WithoutCancel(ctx)
+	}
+	if err := s.terms(ctx); err != nil {
+		s.violate("%v.", err)
+	}
+	s.report.Leads, s.report.Operations = s.watch.history(), s.history.Operations()
+	s.unnoticed()
+	s.undisturbed()
+	if err := s.recordUnchecked(); err != nil {
+		return err
+	}
+	if err := s.check(ctx); err != nil {
+		s.report.Incomplete = fmt.Sprintf("the history was not checked to its end: %v", err)
+		s.uncheck("All that clients were told.")
+	}
+	return errors.Join(s.record(), s.publish())
+}
+
+// uncheck remembers what nothing can be said about.
+func (s *suite) uncheck(format string, args ...any) {
+	s.report.Unchecked = append(s.report.Unchecked, fmt.Sprintf(format, args...))
+}
+
+// inspect looks at what the nodes and the storage have. Violations are not found in
+// what only came from an interruption.
+func (s *suite) inspect(ctx context.Context) {
+	before := len(s.report.Verdict.Violations)
 	if err := s.well(ctx, recovery); err != nil {
 		s.violate("At the end: %v.", err)
 	}
 	for _, n := range s.nodes {
-		if n.Role == "web" {
+		switch {
+		case n.Role != "web":
+		case s.watch.ready(n.Name):
 			s.survey(ctx, n)
+		default:
+			s.uncheck("What %s has: it is not ready.", n.Name)
 		}
 	}
-	if len(s.report.Verdict.Violations) == 0 { // what is lost would keep it from ever being clean
-		if err := s.sweep(ctx); err != nil {
-			s.violate("%v", err)
-		}
+	if s.links[s.nodes[0].Name].folder == "" {
+		s.uncheck("Whether storage has what nothing refers to: it is no folder, in which that could be made older.")
 	}
-	if err := s.terms(ctx); err != nil {
-		return err
+	if len(s.report.Verdict.Violations) > 0 { // what is lost would keep it from ever being clean
+		s.uncheck("Whether storage is left clean: promises were broken before, and the sweep would destroy what shows why.")
+	} else if err := s.sweep(ctx); err != nil {
+		s.violate("%v", err)
 	}
-	verdict, err := s.history.Check(ctx, filepath.Join(s.options.data, "violations"), progress("checking the history"))
-	if err != nil {
-		return err
+	if ctx.Err() != nil {
+		s.report.Verdict.Violations = s.report.Verdict.Violations[:before]
 	}
-	verdict.Violations = append(s.report.Verdict.Violations, verdict.Violations...)
-	s.report.Verdict = verdict
-	s.report.Operations = s.history.Operations()
-	s.unnoticed()
-	s.undisturbed()
-	s.report.Leads = s.watch.history()
-	return s.publish()
 }
 
-// unnoticed checks the faults that no client may notice. What began during one may
-// fail in the next.
+// recordUnchecked writes the report as it is before the history is checked, which
+// takes long, and which somebody may end.
+func (s *suite) recordUnchecked() error {
+	was := s.report
+	defer func() { s.report = was }()
+	s.uncheck("What clients were told.")
+	if s.report.Incomplete == "" {
+		s.report.Incomplete = "the history was not checked"
+	}
+	return s.record()
+}
+
+// check checks the history.
+func (s *suite) check(ctx context.Context) error {
+	verdict, err := s.history.Check(ctx, filepath.Join(s.options.data, "violations"), progress("checking the history"))
+	verdict.Violations = append(s.report.Verdict.Violations, verdict.Violations...)
+	s.report.Verdict = verdict
+	return err
+}
+
+// unnoticed checks the faults that no client may notice.
 func (s *suite) unnoticed() {
 	for i := range s.report.Faults {
-		f, next := &s.report.Faults[i], s.report.End
-		if i+1 < len(s.report.Faults) {
-			next = s.report.Faults[i+1].From
-		}
-		if all, failed := s.report.During(f, next); f.Harmless && failed > 0 {
+		f := &s.report.Faults[i]
+		if all, failed := s.report.During(f); f.Harmless && failed > 0 {
 			s.violate("%d of %d operations failed during %q, which no client may notice.", failed, all, f.Name)
 		}
 	}
@@ -89,6 +140,8 @@ func (s *suite) undisturbed() {
 		f, next := &s.report.Faults[i], s.report.End
 		if i+1 < len(s.report.Faults) {
 			next = s.report.Faults[i+1].From
+		} else if s.interrupted {
+			break // who interrupts the run may have ended the nodes
 		}
 		var failed []*history.Operation
 		for j := range s.report.Operations {
@@ -288,38 +341,40 @@ func (s *suite) terms(ctx context.Context) error {
 	return rows.Err()
 }
 
-// publish prints the table, and writes the page and the history.
+// page and operations are the files that a run leaves.
+func (s *suite) page() string       { return filepath.Join(s.options.data, "faults.html") }
+func (s *suite) operations() string { return filepath.Join(s.options.data, "history.jsonl") }
+
+// record writes the page and the history.
+func (s *suite) record() error {
+	for path, write := range map[string]func(io.Writer) error{s.page(): s.report.WritePage, s.operations(): s.report.WriteHistory} {
+		var text bytes.Buffer
+		if err := write(&text); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish prints the table, and returns an error if a promise was broken, or nothing
+// can be said about one.
 func (s *suite) publish() error {
-	s.report.Setting = fmt.Sprintf("%d web nodes, %d indexing nodes, %d clients; %s, %s; %s", s.options.web, s.options.index, s.options.clients,
-		s.engine(), s.place(), s.balancer.kind)
 	fmt.Println()
 	if err := s.report.WriteTable(os.Stdout); err != nil {
 		return err
 	}
-	page, operations := filepath.Join(s.options.data, "faults.html"), filepath.Join(s.options.data, "history.jsonl")
-	var text bytes.Buffer
-	if err := s.report.WritePage(&text); err != nil {
-		return err
-	}
-	if err := os.WriteFile(page, text.Bytes(), 0o600); err != nil {
-		return err
-	}
-	text.Reset()
-	e := json.NewEncoder(&text)
-	for _, o := range s.report.Operations {
-		if err := e.Encode(o); err != nil {
-			return err
-		}
-	}
-	if err := os.WriteFile(operations, text.Bytes(), 0o600); err != nil {
-		return err
-	}
-	fmt.Printf("\nTimeline %s\nHistory  %s\n", page, operations)
+	fmt.Printf("\nTimeline %s\nHistory  %s\n", s.page(), s.operations())
 	if n := len(s.report.Verdict.Violations); n > 0 {
 		return fmt.Errorf("the cluster broke a promise, %d times; see the lines above, the history and the nodes' logs in %s", n, s.options.data)
 	}
 	for _, binary := range []string{"server.bin", "server-next.bin"} { // each has a hundred megabytes, and nothing is to be found out
 		_ = os.Remove(filepath.Join(s.options.data, binary))
+	}
+	if s.report.Incomplete != "" {
+		return fmt.Errorf("the run is incomplete: %s", s.report.Incomplete)
 	}
 	if n := s.report.Verdict.Undecided; n > 0 {
 		return fmt.Errorf("for %d packages, no order of their operations was found or refuted within %s: try again with fewer clients", n, history.UndecidedAfter)

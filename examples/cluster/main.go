@@ -47,6 +47,10 @@ type options struct {
 // ends that started them: it must be the one that lives as long as the process.
 func init() { runtime.LockOSThread() }
 
+// signals end a run. SIGPIPE: who read the output has gone, and would not see what
+// happens.
+var signals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE}
+
 func main() {
 	o, err := parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
@@ -56,8 +60,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "cluster: %v; -help lists the flags\n", err)
 		os.Exit(2)
 	}
-	// SIGPIPE: who read the output has gone, and would not see what happens.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "cluster:", err)
@@ -109,6 +112,9 @@ func parse(args []string) (o options, err error) {
 	})
 	if err != nil {
 		return o, err
+	}
+	if o.faults && o.json {
+		return o, errors.New("-json means nothing with -faults")
 	}
 	if set.NArg() > 0 || o.web < 1 || o.index < 0 || o.web+o.index > 50 {
 		return o, errors.New("give flags only, and 1 to 50 nodes of which one at least is a web node")
@@ -176,7 +182,7 @@ func (c *cluster) awaitReady(ctx context.Context) error {
 	deadline := time.After(time.Minute)
 	for {
 		c.look(ctx)
-		waiting := ""
+		var waiting *process
 		for _, p := range append([]*process{&c.balancer.process}, c.nodes...) {
 			if p.exited() {
 				return fmt.Errorf("%s ended at its start: %s; its log is %s", p.Name, lastLine(p.log), p.log)
@@ -184,20 +190,33 @@ func (c *cluster) awaitReady(ctx context.Context) error {
 		}
 		for _, n := range c.nodes {
 			if n.state != ready {
-				waiting = n.Name
+				waiting = n
 			}
 		}
-		if waiting == "" && c.balancer.answers(ctx) {
+		if waiting == nil && c.balancer.answers(ctx) {
 			return nil
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-deadline:
-			return fmt.Errorf("node %s is not ready after a minute; its log is in %s", waiting, c.options.data)
+			return c.late(waiting)
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// late says why the cluster is not ready after a minute; waiting is a node that is
+// not, or nil.
+func (c *cluster) late(waiting *process) error {
+	if waiting == nil {
+		return fmt.Errorf("the load balancer does not answer after a minute; its log is in %s", c.options.data)
+	}
+	why := ""
+	if len(waiting.reasons) > 0 {
+		why = ": " + strings.TrimSuffix(strings.Join(waiting.reasons, " "), ".") // they are sentences
+	}
+	return fmt.Errorf("node %s is not ready after a minute%s; its log is %s", waiting.Name, why, waiting.log)
 }
 
 // lastLine returns the last line of a log, which says why its process ended.

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/proget-go/ha/examples/cluster/internal/history"
 	"github.com/proget-go/ha/examples/cluster/internal/report"
 	"github.com/proget-go/ha/internal/netfault"
 )
@@ -32,11 +34,19 @@ type fault struct {
 	leader bool
 	within time.Duration
 
-	// inject makes it go wrong and returns how to undo that.
-	inject func(ctx context.Context) (undo func(ctx context.Context) error, err error)
+	inject injection
 }
 
-const rollingUpgrade = "rolling upgrade to a newer schema"
+// An injection makes something go wrong and returns how to undo that, also if it
+// could not be done to its end; nil if there is nothing to undo.
+type injection func(ctx context.Context) (undo func(ctx context.Context) error, err error)
+
+// The upgrade happens once, as the schema does not get older again. In the rounds
+// after the first, all nodes go back to the former version, and forward again.
+const (
+	rollingUpgrade = "rolling upgrade to a newer schema"
+	againUpgraded  = "rolling back and upgrading again"
+)
 
 // wants reports whether a fault is to happen.
 func (o *options) wants(fault string) bool {
@@ -46,48 +56,61 @@ func (o *options) wants(fault string) bool {
 // beyondLease is longer than the lease of the primary, which is 5 s.
 const beyondLease = 8 * time.Second
 
-// faults are all there are, those that cannot be had here included.
+// How soon another must lead. It takes some hundred milliseconds where the others
+// learn that the primary is gone, from it or from their connection to it, and the
+// lease and the time between two looks otherwise. The rest is for slow machines.
+const (
+	toldWithin  = 3 * time.Second
+	leaseWithin = 10 * time.Second
+)
+
+// faults are all there are, those that cannot be had here included. Before there
+// are nodes, it is not known which these are.
 func (s *suite) faults() []fault {
-	network := func(of func(l *links) *netfault.Proxy, flag string) string {
-		if of(s.links[s.nodes[0].Name]) == nil {
+	between := &links{}
+	if len(s.nodes) > 0 {
+		between = s.links[s.nodes[0].Name]
+	}
+	missing := func(n network, flag string) string {
+		if n == nil {
 			return "there is no network in between; give " + flag + " a URL with a host and a port"
 		}
 		return ""
 	}
-	db := func(l *links) *netfault.Proxy { return l.db }
-	elect := func(l *links) *netfault.Proxy { return l.elect }
-	noDB, noElect, noPause := network(db, "-db"), network(elect, "-elect"), ""
+	db := func(l *links) network { return l.db }
+	elect := func(l *links) network { return l.elect }
+	noDB, noElect, noPause := missing(between.db, "-db"), missing(between.elect, "-elect"), ""
 	if runtime.GOOS == "windows" {
 		noPause = "this system cannot pause a process"
 	}
 	// Who is paused in the middle of a transaction of SQLite keeps the lock of its
 	// file, and nobody writes until it goes on.
-	ifNetworked := recovery
+	ifNetworked := leaseWithin
 	if noDB != "" {
 		ifNetworked = 0
 	}
 	forgetting := time.Duration(0) // on a database, the same node may be elected again
 	if s.electsByEtcd() {
-		forgetting = recovery
+		forgetting = leaseWithin
 	}
 	all := []fault{
 		{name: "web node killed", hold: 3 * time.Second, inject: s.killed("web")},
-		{name: "primary killed", hold: 3 * time.Second, leader: true, within: recovery, inject: s.killed("index")},
+		{name: "primary killed", hold: 3 * time.Second, leader: true, within: toldWithin, inject: s.killed("index")},
 		{name: "web node paused", hold: beyondLease, not: noPause, inject: s.paused("web")},
 		{name: "primary paused", hold: beyondLease, not: noPause, leader: true, within: ifNetworked, inject: s.paused("index")},
 		{name: "all nodes restarted in order", harmless: true, inject: s.restarted},
 		{name: rollingUpgrade, not: s.noNext, harmless: true, inject: s.upgraded},
 		{name: "two web nodes added and removed", hold: 3 * time.Second, harmless: true, inject: s.scaled},
 		{name: "web node cut off from the database", hold: beyondLease, not: noDB, inject: s.cut("web", db)},
-		{name: "primary cut off from the database", hold: beyondLease, not: noDB, leader: true, within: recovery, inject: s.cut("index", db)},
-		{name: "primary cut off from the elector", hold: beyondLease, not: noElect, leader: true, within: recovery, inject: s.cut("index", elect)},
+		{name: "primary cut off from the database", hold: beyondLease, not: noDB, leader: true, within: leaseWithin, inject: s.cut("index", db)},
+		{name: "primary cut off from the elector", hold: beyondLease, not: noElect, leader: true, within: leaseWithin, inject: s.cut("index", elect)},
 		{name: "elector forgets the primary", hold: beyondLease, not: s.noForgetting(), leader: s.electsByEtcd(), within: forgetting, inject: s.forgotten},
 		{name: "database cut off from all nodes", hold: 5 * time.Second, not: noDB, inject: s.each(db, (*netfault.Proxy).Cut, (*netfault.Proxy).Heal)},
 		{name: "connections to the database break", hold: time.Second, not: noDB, inject: s.broken(db)},
 		{name: "database late and lossy", hold: 6 * time.Second, not: noDB, inject: s.each(db, worsen, mend)},
-		{name: "clocks of two nodes jump", hold: beyondLease, not: s.noClocks(), inject: s.jumped},
-		{name: "web node cut off from the storage", hold: 5 * time.Second, not: s.noStorage(), inject: s.storageAway("web")},
-		{name: "storage away", hold: 5 * time.Second, not: s.noStorage(), inject: s.storageAway("")},
+		{name: "clocks of two nodes jump", hold: beyondLease, not: s.noClocks(between), inject: s.jumped},
+		{name: "web node cut off from the storage", hold: 5 * time.Second, not: noStorage(between), inject: s.storageAway("web")},
+		{name: "storage away", hold: 5 * time.Second, not: noStorage(between), inject: s.storageAway("")},
 		{name: "storage full", hold: 5 * time.Second, not: s.noDisk, inject: s.filled},
 		{name: "load balancer cut off from a web node", hold: 5 * time.Second, inject: s.cut("web", front)},
 		{name: "load balancer's network late and lossy", hold: 6 * time.Second, inject: s.each(front, worsen, mend)},
@@ -99,7 +122,7 @@ func (s *suite) faults() []fault {
 	return all
 }
 
-func front(l *links) *netfault.Proxy { return l.front }
+func front(l *links) network { return l.front }
 
 func worsen(p *netfault.Proxy) { p.Delay(10 * time.Millisecond); p.Lose(0.02) }
 func mend(p *netfault.Proxy)   { p.Delay(0); p.Lose(0) }
@@ -110,38 +133,15 @@ const calm = 2 * time.Second
 // recovery bounds how long a cluster may take to be well again.
 const recovery = 90 * time.Second
 
-// torment has every fault happen, in a random order, as often as there are rounds.
-func (s *suite) torment(ctx context.Context) error {
-	var todo []fault
+// known refuses texts that are in no fault's name.
+func (s *suite) known() error {
 	all := s.faults()
 	for _, text := range s.options.only {
 		if !slices.ContainsFunc(all, func(f fault) bool { return strings.Contains(f.name, text) }) {
 			return fmt.Errorf("-only %q: there is no such fault; there are %s", text, names(all))
 		}
 	}
-	for _, f := range all {
-		if !s.options.wants(f.name) {
-			continue
-		}
-		if f.not != "" {
-			s.report.Skipped = append(s.report.Skipped, report.Skipped{Name: f.name, Why: f.not})
-			continue
-		}
-		todo = append(todo, f)
-	}
-	total, done := len(todo)*s.options.rounds, 0
-	for range s.options.rounds {
-		rand.Shuffle(len(todo), func(i, j int) { todo[i], todo[j] = todo[j], todo[i] })
-		for _, f := range todo {
-			done++
-			fmt.Fprintf(os.Stderr, "[%d/%d] %s … ", done, total, f.name)
-			if err := s.suffer(ctx, f); err != nil {
-				fmt.Fprintln(os.Stderr)
-				return err
-			}
-		}
-	}
-	return sleep(ctx, calm)
+	return nil
 }
 
 func names(all []fault) string {
@@ -152,48 +152,186 @@ func names(all []fault) string {
 	return strings.Join(names, ", ")
 }
 
-// suffer has one fault happen and waits until all is well again.
+// plan chooses the faults that are to happen, of which there must be one.
+func (s *suite) plan() error {
+	var reasons []string
+	for _, f := range s.faults() {
+		switch {
+		case !s.options.wants(f.name):
+		case f.not != "":
+			s.report.Skipped = append(s.report.Skipped, report.Skipped{Name: f.name, Why: f.not})
+			reasons = append(reasons, fmt.Sprintf("%q: %s", f.name, f.not))
+		default:
+			s.todo = append(s.todo, f)
+		}
+	}
+	if len(s.todo) == 0 {
+		return fmt.Errorf("no fault is left that can be had here: %s", strings.Join(reasons, "; "))
+	}
+	return nil
+}
+
+// torment has every fault happen, in a random order, as often as there are rounds.
+// It ends where all is not well after one, as nothing could be told of the next.
+func (s *suite) torment(ctx context.Context) {
+	total, done := len(s.todo)*s.options.rounds, 0
+	for range s.options.rounds {
+		rand.Shuffle(len(s.todo), func(i, j int) { s.todo[i], s.todo[j] = s.todo[j], s.todo[i] })
+		for _, f := range s.todo {
+			if f.name == rollingUpgrade && s.newer {
+				f.name = againUpgraded
+			}
+			fmt.Fprintf(os.Stderr, "[%d/%d] %s … ", done+1, total, f.name)
+			err := s.suffer(ctx, f)
+			if err == nil {
+				done++
+				continue
+			}
+			fmt.Fprintln(os.Stderr, err)
+			s.report.Incomplete = fmt.Sprintf("%d of %d faults happened and were over when the run ended at %q: %v", done, total, f.name, err)
+			return
+		}
+	}
+	_ = sleep(ctx, calm) // judge finds out whether the run was interrupted
+}
+
+// suffer has one fault happen and waits until all is well again, or returns why it
+// is not.
 func (s *suite) suffer(ctx context.Context, f fault) error {
 	if err := sleep(ctx, calm); err != nil {
 		return err
 	}
-	led := s.watch.primary()
 	seen := report.Fault{Name: f.name, From: s.history.Now(), Harmless: f.harmless}
-	undo, err := f.inject(ctx)
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.name, err)
-	}
-	held := time.Now()
-	if f.leader {
-		seen.Failover = s.failover(ctx, led, seen.From, max(f.within, f.hold))
-	}
-	err = sleep(ctx, f.hold-time.Since(held))
-	if undoing := undo(context.WithoutCancel(ctx)); undoing != nil {
-		return fmt.Errorf("undo %q: %w", f.name, undoing)
-	}
-	if err != nil {
-		return err
-	}
-	seen.To = s.history.Now()
-	if err := s.well(ctx, recovery); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	s.failover = 0
+	s.strike(ctx, f)
+	seen.To, seen.Failover = s.history.Now(), s.failover
+	err := s.recovered(ctx, &seen)
+	if ctx.Err() != nil {
+		err, seen.Unfinished, seen.Harmless, seen.Well = context.Cause(ctx), true, false, 0 // who ends the run may have ended the nodes
+	} else if err != nil {
 		s.violate("After %q: %v.", f.name, err)
-	} else {
-		seen.Well = s.history.Now()
 	}
 	s.report.Faults = append(s.report.Faults, seen)
-	s.tell(f, seen)
-	return nil
+	if err == nil {
+		s.tell(&seen)
+	}
+	return err
 }
 
-// failover waits until another than a node leads, and returns how long that took,
-// or 0 if none did.
-func (s *suite) failover(ctx context.Context, led string, from, within time.Duration) time.Duration {
-	ctx, cancel := context.WithTimeout(ctx, within)
+// strike has a fault happen, and undoes it. What of that cannot be done is a
+// violation: most of it is waiting for nodes to do as they are told.
+func (s *suite) strike(ctx context.Context, f fault) {
+	led, from := s.watch.primary(), s.history.Now()
+	undo, err := f.inject(ctx)
+	if err == nil {
+		held := time.Now()
+		if f.leader {
+			s.awaitOther(ctx, f.name, led, from, f.within, f.hold)
+		}
+		_ = sleep(ctx, f.hold-time.Since(held)) // undone early, if the run is interrupted
+	}
+	if undo != nil {
+		err = errors.Join(err, undo(context.WithoutCancel(ctx)))
+	}
+	if err != nil && ctx.Err() == nil {
+		s.violate("%q: %v.", f.name, err)
+	}
+}
+
+// recovered waits until all is well after a fault, for clients, too, and nothing
+// is under way any more that it may have hit: whatever fails then fails for another
+// reason.
+func (s *suite) recovered(ctx context.Context, seen *report.Fault) error {
+	if err := s.well(ctx, recovery); err != nil {
+		return err
+	}
+	if err := s.served(ctx, seen.To); err != nil {
+		return err
+	}
+	seen.Well = s.history.Now()
+	return s.settled(ctx)
+}
+
+// moment is how long nobody looks at what cannot be awaited.
+const moment = 20 * time.Millisecond
+
+// served waits until a client has changed something, and one has read something,
+// since a time. That nobody did is wrong if somebody failed.
+func (s *suite) served(ctx context.Context, since time.Duration) error {
+	late := time.After(recovery)
+	for changed, read, failed, next := false, false, false, 0; ; {
+		all := s.history.Operations()
+		for _, o := range all[next:] {
+			switch {
+			case o.Return < since:
+			case o.Outcome.Failure():
+				failed = true
+			case o.Outcome == history.OK:
+				changed = changed || o.Kind == history.Push || o.Kind == history.Put
+				read = read || o.Kind == history.Read || o.Kind == history.List
+			}
+		}
+		next = len(all)
+		switch {
+		case changed && read:
+			return nil
+		case exceeded(late) && !failed:
+			return nil
+		case exceeded(late):
+			return fmt.Errorf("within %s, a client could change something: %t, and read something: %t", recovery, changed, read)
+		}
+		if err := sleep(ctx, moment); err != nil {
+			return err
+		}
+	}
+}
+
+// patience is for an operation of several requests, each of which a client gives up
+// after a minute.
+const patience = 5 * time.Minute
+
+// settled waits until what is under way now has returned: a client does one thing
+// after the other, so that the next answer each of them reports is of that. Those
+// that stand in for others take turns with them.
+func (s *suite) settled(ctx context.Context) error {
+	waiting := make(map[int]bool)
+	for i := range s.load.Clients {
+		waiting[i] = true
+	}
+	late := time.After(patience + standIns*s.options.pause)
+	for next := len(s.history.Operations()); ; {
+		all := s.history.Operations()
+		for _, o := range all[next:] {
+			delete(waiting, o.Client)
+		}
+		next = len(all)
+		switch {
+		case len(waiting) == 0:
+			return nil
+		case exceeded(late):
+			return fmt.Errorf("%d clients have had no answer for %s", len(waiting), patience)
+		}
+		if err := sleep(ctx, moment); err != nil {
+			return err
+		}
+	}
+}
+
+func exceeded(late <-chan time.Time) bool {
+	select {
+	case <-late:
+		return true
+	default:
+		return false
+	}
+}
+
+// awaitOther waits until another than a node leads, and remembers how long after a
+// moment that was. That it takes longer than within, unless this is 0, is a violation.
+func (s *suite) awaitOther(ctx context.Context, why, led string, from, within, hold time.Duration) {
+	bounded, cancel := context.WithTimeout(ctx, max(within, hold))
 	defer cancel()
-	err := s.watch.await(ctx, func(nodes map[string]sight) bool {
+	err := s.watch.await(bounded, func(nodes map[string]sight) bool {
 		for name, n := range nodes {
 			if n.primary && name != led {
 				return true
@@ -201,27 +339,25 @@ func (s *suite) failover(ctx context.Context, led string, from, within time.Dura
 		}
 		return false
 	})
-	if err != nil {
-		return 0
+	var took time.Duration
+	if err == nil {
+		took = max(s.watch.otherLed(led, from)-from, time.Millisecond) // at once, if it did before
+		s.failover = max(s.failover, took)
 	}
-	return s.history.Now() - from
+	if within > 0 && (err != nil || took > within) && ctx.Err() == nil {
+		s.violate("No other node than %s led within %s: %s.", led, within, why)
+	}
 }
 
-// tell says in one line what a fault did, and whether it may have.
-func (s *suite) tell(f fault, seen report.Fault) {
+// tell says in one line what a fault did.
+func (s *suite) tell(seen *report.Fault) {
 	s.report.Operations = s.history.Operations()
-	all, failed := s.report.During(&seen, math.MaxInt64)
-	line := fmt.Sprintf("%d operations ended, %d of them failed", all, failed)
-	switch {
-	case seen.Failover > 0:
+	all, failed := s.report.During(seen)
+	line := fmt.Sprintf("%d operations, %d of them failed", all, failed)
+	if seen.Failover > 0 {
 		line += fmt.Sprintf(", another led after %.1f s", seen.Failover.Seconds())
-	case f.within > 0:
-		s.violate("No other node led within %s after %q.", f.within, f.name)
 	}
-	if seen.Well > 0 {
-		line += fmt.Sprintf(", all well after %.1f s", (seen.Well - seen.To).Seconds())
-	}
-	fmt.Fprintln(os.Stderr, line)
+	fmt.Fprintf(os.Stderr, "%s, all well after %.1f s\n", line, (seen.Well - seen.To).Seconds())
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -250,9 +386,6 @@ func (s *suite) pick(role string) (*process, error) {
 	}
 	return of[rand.N(len(of))], nil
 }
-
-// injection is how faults are made.
-type injection = func(ctx context.Context) (undo func(ctx context.Context) error, err error)
 
 func (s *suite) killed(role string) injection {
 	return func(context.Context) (func(context.Context) error, error) {
@@ -284,12 +417,21 @@ func (s *suite) restarted(ctx context.Context) (func(context.Context) error, err
 			return nil, err
 		}
 	}
-	return func(context.Context) error { return nil }, nil
+	return nil, nil
 }
 
 // upgraded restarts one node after the other as the next version. Once the first
-// has changed the schema, one of the former version must be able to start, too.
+// has changed the schema, one of the former version must be able to start, too. If
+// all are of the next version already, they go back to the former one first.
 func (s *suite) upgraded(ctx context.Context) (func(context.Context) error, error) {
+	if s.newer {
+		for _, n := range s.nodes {
+			if err := s.restart(ctx, n, s.options.server); err != nil {
+				return nil, err
+			}
+		}
+	}
+	s.newer = true
 	last := s.nodes[len(s.nodes)-1]
 	for i, n := range s.nodes {
 		if err := s.restart(ctx, n, s.next); err != nil {
@@ -302,14 +444,19 @@ func (s *suite) upgraded(ctx context.Context) (func(context.Context) error, erro
 			return nil, err
 		}
 	}
-	return func(context.Context) error { return nil }, nil
+	return nil, nil
 }
 
 // restart restarts a node, perhaps as another version, and waits until it is back.
+// If it led, another does before.
 func (s *suite) restart(ctx context.Context, n *process, server string) error {
 	n.server = server
+	led := s.watch.primary() == n.Name
 	if err := s.end(ctx, n); err != nil {
 		return err
+	}
+	if led {
+		s.awaitOther(ctx, "it had stopped in order", n.Name, s.watch.ledUntil(n.Name), toldWithin, 0)
 	}
 	if err := s.run(n); err != nil {
 		return err
@@ -348,47 +495,53 @@ func (s *suite) end(ctx context.Context, p *process) error {
 func (s *suite) scaled(ctx context.Context) (func(context.Context) error, error) {
 	for _, p := range s.spares {
 		p.server = s.nodes[0].server // perhaps the next version
-		s.nodes = append(s.nodes, p)
 		if err := s.run(p); err != nil {
-			return nil, err
+			return s.removed, err
 		}
+		s.nodes = append(s.nodes, p)
 		if err := s.inTraffic(ctx, p); err != nil {
-			return nil, err
+			return s.removed, err
 		}
 	}
-	return func(ctx context.Context) error {
-		for _, p := range s.spares {
-			if err := s.end(ctx, p); err != nil {
-				return err
-			}
-			s.nodes = slices.DeleteFunc(s.nodes, func(n *process) bool { return n == p })
+	return s.removed, nil
+}
+
+// removed removes the web nodes that are spare, as far as they run.
+func (s *suite) removed(ctx context.Context) error {
+	for _, p := range s.spares {
+		if !slices.Contains(s.nodes, p) {
+			continue
 		}
-		return nil
-	}, nil
+		if err := s.end(ctx, p); err != nil {
+			return err
+		}
+		s.nodes = slices.DeleteFunc(s.nodes, func(n *process) bool { return n == p })
+	}
+	return nil
 }
 
 // cut cuts one node off.
-func (s *suite) cut(role string, of func(*links) *netfault.Proxy) injection {
+func (s *suite) cut(role string, of func(*links) network) injection {
 	return func(context.Context) (func(context.Context) error, error) {
 		p, err := s.pick(role)
 		if err != nil {
 			return nil, err
 		}
-		proxy := of(s.links[p.Name])
-		proxy.Cut()
-		return func(context.Context) error { proxy.Heal(); return nil }, nil
+		between := of(s.links[p.Name])
+		between.each((*netfault.Proxy).Cut)
+		return func(context.Context) error { between.each((*netfault.Proxy).Heal); return nil }, nil
 	}
 }
 
 // each does something to all nodes' connections.
-func (s *suite) each(of func(*links) *netfault.Proxy, do, undo func(*netfault.Proxy)) injection {
+func (s *suite) each(of func(*links) network, do, undo func(*netfault.Proxy)) injection {
 	return func(context.Context) (func(context.Context) error, error) {
 		for _, n := range s.nodes {
-			do(of(s.links[n.Name]))
+			of(s.links[n.Name]).each(do)
 		}
 		return func(context.Context) error {
 			for _, n := range s.nodes {
-				undo(of(s.links[n.Name]))
+				of(s.links[n.Name]).each(undo)
 			}
 			return nil
 		}, nil
@@ -396,22 +549,22 @@ func (s *suite) each(of func(*links) *netfault.Proxy, do, undo func(*netfault.Pr
 }
 
 // broken breaks all connections again and again, for three seconds.
-func (s *suite) broken(of func(*links) *netfault.Proxy) injection {
+func (s *suite) broken(of func(*links) network) injection {
 	return func(ctx context.Context) (func(context.Context) error, error) {
 		for range 15 {
 			for _, n := range s.nodes {
-				of(s.links[n.Name]).Break()
+				of(s.links[n.Name]).each((*netfault.Proxy).Break)
 			}
 			if err := sleep(ctx, 200*time.Millisecond); err != nil {
 				return nil, err
 			}
 		}
-		return func(context.Context) error { return nil }, nil
+		return nil, nil
 	}
 }
 
-func (s *suite) noClocks() string {
-	if s.links[s.nodes[0].Name].clock == "" {
+func (s *suite) noClocks(between *links) string {
+	if between.clock == "" {
 		return "nodes of one machine have one clock; give -db the URL of a database server"
 	}
 	if s.clocks {
@@ -431,23 +584,15 @@ func (s *suite) jumped(context.Context) (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	for p, seconds := range map[*process]string{leader: "600", web: "-600"} {
-		if err := os.WriteFile(s.links[p.Name].clock, []byte(seconds), 0o600); err != nil {
-			return nil, err
-		}
+	set := func(p *process, seconds string) error {
+		return os.WriteFile(s.links[p.Name].clock, []byte(seconds), 0o600)
 	}
-	return func(context.Context) error {
-		for _, p := range []*process{leader, web} {
-			if err := os.WriteFile(s.links[p.Name].clock, []byte("0"), 0o600); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, nil
+	undo := func(context.Context) error { return errors.Join(set(leader, "0"), set(web, "0")) }
+	return undo, errors.Join(set(leader, "600"), set(web, "-600"))
 }
 
-func (s *suite) noStorage() string {
-	if l := s.links[s.nodes[0].Name]; l.folder == "" && l.storage == nil {
+func noStorage(between *links) string {
+	if between.folder == "" && between.storage == nil {
 		return "the storage is neither a folder nor has it an endpoint of its own"
 	}
 	return ""
@@ -464,35 +609,37 @@ func (s *suite) storageAway(role string) injection {
 			}
 			hit = []*process{p}
 		}
-		const aside = ".away"
-		for _, p := range hit {
-			l := s.links[p.Name]
-			if l.storage != nil {
-				l.storage.Cut()
-			} else if err := os.Rename(l.folder, l.folder+aside); err != nil {
-				return nil, err
+		var back []func() error
+		undo := func(context.Context) (err error) {
+			for _, put := range back {
+				err = errors.Join(err, put())
 			}
+			return err
 		}
-		return func(context.Context) error {
-			for _, p := range hit {
-				l := s.links[p.Name]
-				if l.storage != nil {
-					l.storage.Heal()
-				} else if err := os.Rename(l.folder+aside, l.folder); err != nil {
-					return err
-				}
+		for _, p := range hit {
+			put, err := s.links[p.Name].takeStorage()
+			if err != nil {
+				return undo, err
 			}
-			return nil
-		}, nil
+			back = append(back, put)
+		}
+		return undo, nil
 	}
+}
+
+// takeStorage takes the storage away, and returns how to put it back.
+func (l *links) takeStorage() (back func() error, err error) {
+	if l.storage != nil {
+		l.storage.each((*netfault.Proxy).Cut)
+		return func() error { l.storage.each((*netfault.Proxy).Heal); return nil }, nil
+	}
+	aside := l.folder + ".away"
+	return func() error { return os.Rename(aside, l.folder) }, os.Rename(l.folder, aside)
 }
 
 // filled fills the disk of the storage.
 func (s *suite) filled(context.Context) (func(context.Context) error, error) {
-	if err := s.disk.fill(); err != nil {
-		return nil, err
-	}
-	return func(context.Context) error { return s.disk.empty() }, nil
+	return func(context.Context) error { return s.disk.empty() }, s.disk.fill()
 }
 
 // commanded runs a command of the user's.
@@ -503,8 +650,8 @@ func commanded(command string) injection {
 			name, flag = "cmd", "/C"
 		}
 		if out, err := exec.CommandContext(ctx, name, flag, command).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%s: %w: %s", command, err, out)
+			return nil, fmt.Errorf("%s: %w: %s", command, err, bytes.TrimSpace(out))
 		}
-		return func(context.Context) error { return nil }, nil
+		return nil, nil
 	}
 }

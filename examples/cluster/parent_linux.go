@@ -6,5 +6,5 @@ import (
 )
 
 // endWithParent makes the process end when this one is killed and cannot end
-// it.
-func endWithParent(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} }
+// it. It is killed, as one that is paused hears of nothing else.
+func endWithParent(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite" // to make a database
 )
 
 func command(t *testing.T, args ...string) *exec.Cmd {
@@ -34,6 +36,12 @@ func TestCannotStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = taken.Close() })
+	used := filepath.Join(t.TempDir(), "used.db")
+	db, err := sql.Open("sqlite", used)
+	require.NoError(t, err)
+	_, err = db.Exec("CREATE TABLE schema_version (version INTEGER)")
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
 	for name, tc := range map[string]struct {
 		args []string
 		code int
@@ -43,6 +51,11 @@ func TestCannotStart(t *testing.T) {
 		"no web node":       {[]string{"-web", "0"}, 2, "web node"},
 		"faults, too small": {[]string{"-faults"}, 2, "-faults needs two web nodes"},
 		"faults, injected":  {[]string{"-inject", "failover"}, 2, "name=command"},
+		"faults, as JSON":   {[]string{"-web", "2", "-index", "2", "-faults", "-json"}, 2, "-json means nothing"},
+		"no such fault":     {[]string{"-web", "2", "-index", "2", "-faults", "-server", "", "-only", "typo"}, 1, `-only "typo": there is no such fault`},
+		"no fault is left":  {[]string{"-web", "2", "-index", "2", "-faults", "-only", "off from the elector"}, 1, "give -elect a URL with a host and a port"},
+		"used database":     {[]string{"-web", "2", "-index", "2", "-faults", "-db", "sqlite:" + used}, 1, "-db: a server has used this database"},
+		"used folder":       {[]string{"-web", "2", "-index", "2", "-faults", "-storage", "file://" + filepath.Dir(used)}, 1, "-storage: this folder is not empty"},
 		"listen":            {[]string{"-listen", "here"}, 2, "-listen"},
 		"port in use":       {[]string{"-listen", taken.Addr().String()}, 1, "-listen"},
 		"database":          {[]string{"-db", "mysql://x"}, 1, "web-1 ended at its start: proget: -db: use sqlite:FILE"},
@@ -70,13 +83,7 @@ func TestNothingOutlivesTheCluster(t *testing.T) {
 			require.NoError(t, cmd.Process.Signal(os.Interrupt))
 			require.NoError(t, cmd.Wait())
 		},
-		"killed": func(t *testing.T, cmd *exec.Cmd) {
-			if runtime.GOOS != "linux" {
-				t.Skip("only Linux ends the processes of one that was killed")
-			}
-			require.NoError(t, cmd.Process.Kill())
-			require.Error(t, cmd.Wait())
-		},
+		"killed": killCluster,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,6 +107,15 @@ func TestNothingOutlivesTheCluster(t *testing.T) {
 			}
 		})
 	}
+}
+
+func killCluster(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends the processes of one that was killed")
+	}
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
 }
 
 func answers(p process) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,13 +36,14 @@ func (w *watch) node(ctx context.Context, name, url string) {
 	client := &http.Client{Timeout: time.Second}
 	defer client.CloseIdleConnections()
 	for ctx.Err() == nil {
-		w.see(name, ask(ctx, client, url))
+		asked := w.now()
+		w.see(name, asked, ask(ctx, client, url))
 		select {
 		case <-time.After(period):
 		case <-ctx.Done():
 		}
 	}
-	w.see(name, sight{})
+	w.see(name, w.now(), sight{})
 }
 
 func ask(ctx context.Context, client *http.Client, url string) sight {
@@ -59,24 +61,24 @@ func ask(ctx context.Context, client *http.Client, url string) sight {
 	return sight{answer.Ready, answer.Primary}
 }
 
-func (w *watch) see(name string, s sight) {
+// see remembers how a node was when it answered what it was asked at a time. It led
+// from its first answer that says so until it was asked for the last one that does:
+// two that are seen to lead at once have really said so.
+func (w *watch) see(name string, asked time.Duration, s sight) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	was := w.nodes[name]
+	if s.primary {
+		if !was.primary {
+			w.leads = append(w.leads, report.Lead{Node: name, From: w.now()})
+		}
+		l := w.lead(name)
+		l.To = max(l.From, asked)
+	}
 	if s == was {
 		return
 	}
 	w.nodes[name] = s
-	switch {
-	case s.primary && !was.primary:
-		w.leads = append(w.leads, report.Lead{Node: name, From: w.now()})
-	case !s.primary && was.primary:
-		for i := range w.leads {
-			if l := &w.leads[i]; l.Node == name && l.To == 0 {
-				l.To = w.now()
-			}
-		}
-	}
 	close(w.change)
 	w.change = make(chan struct{})
 }
@@ -110,15 +112,48 @@ func (w *watch) primary() string {
 	return ""
 }
 
-// history returns who led when; whoever leads now does so until now.
+// lead returns the last time for which a node led, or nil.
+func (w *watch) lead(name string) *report.Lead {
+	for i := range w.leads {
+		if l := &w.leads[len(w.leads)-1-i]; l.Node == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// ledUntil returns when a node was last seen to lead.
+func (w *watch) ledUntil(name string) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l := w.lead(name); l != nil {
+		return l.To
+	}
+	return 0
+}
+
+// otherLed returns since when another than a node led, at or after a time.
+func (w *watch) otherLed(name string, at time.Duration) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.leads {
+		if l.Node != name && l.To >= at {
+			return l.From
+		}
+	}
+	return at
+}
+
+// ready reports whether a node was when it was asked last.
+func (w *watch) ready(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nodes[name].ready
+}
+
+// history returns who led when.
 func (w *watch) history() []report.Lead {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	leads := append([]report.Lead(nil), w.leads...)
-	for i := range leads {
-		if leads[i].To == 0 {
-			leads[i].To = w.now()
-		}
-	}
-	return leads
+	return slices.Clone(w.leads)
 }

@@ -218,6 +218,20 @@ func (p *Patroni) KillPrimary(t testing.TB) (restart func()) {
 	return func() { p.start(t, m) }
 }
 
+// KillCommand returns a command of the shell that ends the present primary's server
+// and its Patroni, for those who do not run in the test.
+func (p *Patroni) KillCommand(t testing.TB) string {
+	t.Helper()
+	m := p.leader(t)
+	p.former = m.name
+	text, err := os.ReadFile(filepath.Join(m.dir, "data", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, _, _ := strings.Cut(string(text), "\n")
+	return fmt.Sprintf("kill -9 %d %s", m.patroni.cmd.Process.Pid, server)
+}
+
 // FreezePrimary stops every process of the primary's machine where it is, and
 // returns what its watchdog does in the end: reset it. Let go on instead, this
 // Patroni now and then takes the leader's key back from its successor, whose

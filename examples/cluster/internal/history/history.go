@@ -75,6 +75,7 @@ type Operation struct {
 	Status  int              `json:"status,omitempty"`  // of HTTP; 0 if there was no answer
 	Message string           `json:"message,omitempty"` // the answer's or the error's, if it failed
 	Node    string           `json:"node,omitempty"`    // that was asked, if it was not the load balancer
+	By      string           `json:"by,omitempty"`      // the node that the load balancer sent it to, the last one if there were several
 	Call    time.Duration    `json:"call"`              // since the beginning
 	Return  time.Duration    `json:"return"`
 }
@@ -98,6 +99,9 @@ type History struct {
 
 // New returns an empty history that begins now.
 func New() *History { return &History{began: time.Now()} }
+
+// Began is the beginning, by the clock that nodes' logs have.
+func (h *History) Began() time.Time { return h.began }
 
 // Now is the time since the beginning.
 func (h *History) Now() time.Duration { return time.Since(h.began) }

@@ -40,6 +40,10 @@ func NewClient(base, apiKey, password string) *Client {
 // Close ends the client's connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
+// ServedBy is the header by which the load balancer says which node it sent a
+// request to.
+const ServedBy = "X-Served-By"
+
 // maxAnswer bounds what is read of an answer; nothing that the load stores or
 // asks for is as large.
 const maxAnswer = 8 << 20

@@ -181,7 +181,7 @@ func (l *Load) perform(ctx context.Context, c *Client, p *protocol, o *history.O
 	o.Call = l.History.Now()
 	a := ask(ctx)
 	o.Return = l.History.Now()
-	o.Status, o.Outcome = a.status, a.outcome()
+	o.Status, o.Outcome, o.By = a.status, a.outcome(), a.header.Get(ServedBy)
 	if o.Outcome == history.OK || o.Outcome == history.Stale {
 		return
 	}

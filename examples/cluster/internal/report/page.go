@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/proget-go/ha/examples/cluster/internal/history"
@@ -22,6 +24,12 @@ const (
 	left, width = 150, 1000
 	plotHeight  = 110
 	laneHeight  = 18
+)
+
+// Distances between lines of text.
+const (
+	lineHeight = 16
+	gap        = 30 // between plots
 )
 
 // A drawing is what the template draws. All positions are computed here.
@@ -43,7 +51,12 @@ type plot struct {
 	Baseline int
 }
 
-type series struct{ Class, Name, Points string }
+// series is drawn as several lines, with nothing where there is nothing to draw.
+type series struct {
+	Class, Name string
+	LabelY      int
+	Lines       []string // points
+}
 
 type band struct {
 	X, Width, Label float64
@@ -69,9 +82,31 @@ type tick struct {
 	Text string
 }
 
+// When is the beginning.
+func (d *drawing) When() string { return d.when() }
+
+// Heading is the verdict in some words, and Kept whether it is a good one.
+func (d *drawing) Heading() string {
+	v := &d.Verdict
+	switch {
+	case len(v.Violations) > 0:
+		return fmt.Sprintf("Violations: %d", len(v.Violations))
+	case d.Incomplete != "":
+		return "Incomplete, without a violation until then"
+	case v.Undecided > 0:
+		return fmt.Sprintf("%d of %d packages are undecided; otherwise, every promise was kept", v.Undecided, v.Packages)
+	}
+	return "Every promise was kept"
+}
+
+// Kept reports whether every promise was.
+func (d *drawing) Kept() bool {
+	return len(d.Verdict.Violations) == 0 && d.Incomplete == "" && d.Verdict.Undecided == 0
+}
+
 // WritePage writes a page of HTML that needs nothing else: the table, and over the
-// time of the run what succeeded and failed in each second, how long it took, the
-// faults, and who led.
+// time of the run what was done, refused and failed in each second, how long it
+// took, the faults, and who led.
 func (r *Report) WritePage(w io.Writer) error {
 	var table bytes.Buffer
 	if err := r.WriteTable(&table); err != nil {
@@ -86,33 +121,23 @@ func (r *Report) WritePage(w io.Writer) error {
 
 func (d *drawing) draw(x func(time.Duration) float64, end time.Duration) {
 	seconds := d.seconds(end)
-	y := 16 * (len(d.Faults) + 1) // labels of faults, each on a line of its own
-	rate := func(of func(second) float64, class, name string) func(float64, int) series {
-		return func(top float64, y int) series { return series{class, name, line(seconds, of, x, top, y)} }
-	}
-	add := func(title, unit string, all ...func(second) float64) (top float64) {
-		for _, s := range seconds {
-			for _, of := range all {
-				top = max(top, of(s))
-			}
-		}
-		d.Plots = append(d.Plots, plot{Title: title, Y: y, Max: fmt.Sprintf("%.0f%s", top, unit), Baseline: y + plotHeight})
-		return top
-	}
-	ok, failed := func(s second) float64 { return float64(s.ok) }, func(s second) float64 { return float64(s.failed) }
-	top := add("operations a second", "", ok, failed)
-	d.Plots[0].Series = []series{rate(ok, "ok", "done")(top, y), rate(failed, "failed", "failed")(top, y)}
-	y += plotHeight + 30
-	half, most := func(s second) float64 { return s.quantile(0.5) }, func(s second) float64 { return s.quantile(0.99) }
-	top = add("milliseconds until answered", " ms", half, most)
-	d.Plots[1].Series = []series{rate(half, "ok", "median")(top, y), rate(most, "slow", "99 of 100")(top, y)}
-	y += plotHeight + 30
+	y := lineHeight * (len(d.Faults) + 1) // labels of faults, each on a line of its own
+	y = d.plot("operations a second", "", seconds, x, y,
+		measure{"ok", "done", func(s second) float64 { return float64(s.ok) }},
+		measure{"failed", "failed", func(s second) float64 { return float64(s.failed) }},
+		measure{"refused", "refused", func(s second) float64 { return float64(s.refused) }},
+		measure{"stale", "stale", func(s second) float64 { return float64(s.stale) }})
+	y = d.plot("milliseconds until answered", " ms", seconds, x, y,
+		measure{"ok", "median", func(s second) float64 { return s.quantile(0.5) }},
+		measure{"slow", "99 of 100", func(s second) float64 { return s.quantile(0.99) }})
+	y = d.plot("seconds waited at the time", " s", seconds, x, y,
+		measure{"failed", "oldest operation", func(s second) float64 { return s.waiting.Seconds() }})
 	y = d.drawLeads(x, y)
-	d.Height = y + 30
+	d.Height = y + gap
 	for i, f := range d.Faults {
 		to := f.End()
-		b := band{X: x(f.From), Width: max(1, x(to)-x(f.From)), Label: x(f.From), LabelY: 12 + 16*i, Anchor: "start", Name: f.Name, Height: y,
-			Title: fmt.Sprintf("%s, from %s to %s", f.Name, short(f.From), short(to))}
+		b := band{X: x(f.From), Width: max(1, x(to)-x(f.From)), Label: x(f.From), LabelY: 12 + lineHeight*i, Anchor: "start", Name: f.Name, Height: y,
+			Title: fmt.Sprintf("%s, from %s to %s (%s to %s)", f.Name, short(f.From), short(to), d.clock(f.From), d.clock(to))}
 		if b.Label > left+0.75*width {
 			b.Label, b.Anchor = x(to), "end"
 		}
@@ -125,6 +150,30 @@ func (d *drawing) draw(x func(time.Duration) float64, end time.Duration) {
 	for t := time.Duration(0); t <= end; t += step {
 		d.Ticks = append(d.Ticks, tick{x(t), fmt.Sprintf("%.0f s", t.Seconds())})
 	}
+}
+
+// A measure is something of each second, or math.NaN() of one that has none.
+type measure struct {
+	class, name string
+	of          func(second) float64
+}
+
+// plot adds a plot at y, and returns where the next one goes.
+func (d *drawing) plot(title, unit string, seconds []second, x func(time.Duration) float64, y int, all ...measure) (next int) {
+	top := 1.0
+	for _, s := range seconds {
+		for _, m := range all {
+			if v := m.of(s); !math.IsNaN(v) {
+				top = max(top, v)
+			}
+		}
+	}
+	p := plot{Title: title, Y: y, Max: fmt.Sprintf("%.0f%s", top, unit), Baseline: y + plotHeight}
+	for i, m := range all {
+		p.Series = append(p.Series, series{m.class, m.name, 44 + lineHeight*i, lines(seconds, m.of, x, top, y)})
+	}
+	d.Plots = append(d.Plots, p)
+	return y + plotHeight + gap
 }
 
 func (d *drawing) drawLeads(x func(time.Duration) float64, y int) int {
@@ -150,31 +199,38 @@ func (d *drawing) drawLeads(x func(time.Duration) float64, y int) int {
 
 // second is what returned within one.
 type second struct {
-	ok, failed int
-	took       []time.Duration // sorted
+	ok, refused, stale, failed int
+	took                       []time.Duration // sorted
+
+	// waiting is the longest time for which an operation had been under way that was
+	// so at the end.
+	waiting time.Duration
 }
 
+// quantile is math.NaN() for a second without an answer, which is not a quick one.
 func (s second) quantile(q float64) float64 {
 	if len(s.took) == 0 {
-		return 0
+		return math.NaN()
 	}
-	return float64(s.took[int(q*float64(len(s.took)-1))].Microseconds()) / 1000
+	return milliseconds(s.took[int(q*float64(len(s.took)-1))])
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (d *drawing) seconds(end time.Duration) []second {
 	all := make([]second, int(end.Seconds())+1)
 	for i := range d.Operations {
 		o := &d.Operations[i]
+		if o.Node != "" {
+			continue // of the survey
+		}
 		n := int(o.Return.Seconds())
-		if o.Node != "" || n >= len(all) {
-			continue
+		for i := int(o.Call.Seconds()); i < min(n, len(all)); i++ {
+			all[i].waiting = max(all[i].waiting, time.Duration(i+1)*time.Second-o.Call)
 		}
-		if o.Outcome == history.Failed || o.Outcome == history.Wrong {
-			all[n].failed++
-		} else {
-			all[n].ok++
+		if n < len(all) {
+			all[n].count(o)
 		}
-		all[n].took = append(all[n].took, o.Return-o.Call)
 	}
 	for i := range all {
 		slices.Sort(all[i].took)
@@ -182,10 +238,39 @@ func (d *drawing) seconds(end time.Duration) []second {
 	return all
 }
 
-func line(seconds []second, of func(second) float64, x func(time.Duration) float64, top float64, y int) string {
-	var b bytes.Buffer
-	for n, s := range seconds {
-		fmt.Fprintf(&b, "%.1f,%.1f ", x(time.Duration(n)*time.Second+500*time.Millisecond), float64(y)+plotHeight*(1-of(s)/max(top, 1)))
+func (s *second) count(o *history.Operation) {
+	switch {
+	case o.Outcome.Failure():
+		s.failed++
+	case o.Outcome == history.Stale:
+		s.stale++
+	case o.Outcome == history.OK:
+		s.ok++
+	default:
+		s.refused++
 	}
-	return b.String()
+	s.took = append(s.took, o.Return-o.Call)
+}
+
+// lines draws something of each second, from its middle to the next one's.
+func lines(seconds []second, of func(second) float64, x func(time.Duration) float64, top float64, y int) (all []string) {
+	var points []string
+	end := func() {
+		if len(points) == 1 { // would not be seen
+			points = append(points, points[0])
+		}
+		if len(points) > 0 {
+			all, points = append(all, strings.Join(points, " ")), nil
+		}
+	}
+	for n, s := range seconds {
+		v := of(s)
+		if math.IsNaN(v) {
+			end()
+			continue
+		}
+		points = append(points, fmt.Sprintf("%.1f,%.1f", x(time.Duration(n)*time.Second+500*time.Millisecond), float64(y)+plotHeight*(1-v/top)))
+	}
+	end()
+	return all
 }

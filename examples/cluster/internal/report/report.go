@@ -3,9 +3,10 @@
 package report
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -16,13 +17,16 @@ import (
 
 // A Report is what there is to tell.
 type Report struct {
-	Setting    string // what ran, in one line
+	Began      time.Time // to which all other times are relative
+	Setting    string    // what ran, in one line
 	Operations []history.Operation
 	Faults     []Fault
 	Skipped    []Skipped
 	Leads      []Lead
 	Verdict    history.Verdict
 	End        time.Duration // of the load
+	Incomplete string        // why the run ended before its end; "" if it did not
+	Unchecked  []string      // what nothing can be said about, and why
 }
 
 // A Fault is one that happened. Its times are since the beginning.
@@ -30,8 +34,11 @@ type Fault struct {
 	Name     string
 	From, To time.Duration // until it was undone
 	Well     time.Duration // when all was well again; 0 if it never was
-	Failover time.Duration // until another led; 0 if nobody was to
+	Failover time.Duration // until another led, the longest if there were several; 0 if nobody was to
 	Harmless bool          // no client may notice it
+
+	// Unfinished says that the run ended before all could be well again.
+	Unfinished bool
 }
 
 // End is when the fault was over, and all well again if it ever was.
@@ -98,29 +105,32 @@ func (r *Report) byKind() map[history.Kind]*counts {
 	return all
 }
 
-// stall returns the longest time between two moments in which no operation
-// succeeded.
+// stall returns the longest time in which no operation succeeded, between two
+// moments. One that lasts at the second ends with the first success after it, or with
+// the load.
 func (r *Report) stall(from, to time.Duration) (longest time.Duration) {
 	var times []time.Duration
 	for i := range r.Operations {
-		if o := &r.Operations[i]; o.Outcome == history.OK && o.Return >= from && o.Return < to {
+		if o := &r.Operations[i]; o.Node == "" && o.Outcome == history.OK && o.Return >= from && o.Return < r.End {
 			times = append(times, o.Return)
 		}
 	}
 	slices.Sort(times)
-	for last := from; ; times = times[1:] {
-		if len(times) == 0 {
-			return max(longest, to-last)
+	last := from
+	for _, t := range append(times, r.End) {
+		longest, last = max(longest, t-last), t
+		if t >= to {
+			break
 		}
-		longest, last = max(longest, times[0]-last), times[0]
 	}
+	return longest
 }
 
-// During counts the operations that began during a fault and ended before a time,
-// and those of them that failed.
-func (r *Report) During(f *Fault, before time.Duration) (all, failed int) {
+// During counts the operations that were under way at some moment of a fault, and
+// those of them that failed.
+func (r *Report) During(f *Fault) (all, failed int) {
 	for i := range r.Operations {
-		if o := &r.Operations[i]; o.Call >= f.From && o.Call < f.End() && o.Return < before {
+		if o := &r.Operations[i]; o.Node == "" && o.Call < f.End() && o.Return >= f.From {
 			all++
 			if o.Outcome.Failure() {
 				failed++
@@ -130,8 +140,42 @@ func (r *Report) During(f *Fault, before time.Duration) (all, failed int) {
 	return all, failed
 }
 
+// together counts the times for which two nodes said at once that they led, if only
+// in one answer.
+func (r *Report) together() (times int, longest time.Duration) {
+	leads := slices.SortedFunc(slices.Values(r.Leads), func(a, b Lead) int { return cmp.Compare(a.From, b.From) })
+	for i, l := range leads {
+		for _, next := range leads[i+1:] {
+			if both := min(l.To, next.To) - next.From; both >= 0 && next.Node != l.Node {
+				times++
+				longest = max(longest, both)
+			}
+		}
+	}
+	return times, longest
+}
+
+// WriteHistory writes a line of JSON that says when the run began and what ran, and
+// one for each operation, whose times are nanoseconds since then.
+func (r *Report) WriteHistory(w io.Writer) error {
+	e := json.NewEncoder(w)
+	if err := e.Encode(map[string]any{"began": r.Began, "setting": r.Setting, "incomplete": r.Incomplete}); err != nil {
+		return err
+	}
+	for i := range r.Operations {
+		if err := e.Encode(&r.Operations[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// when is the beginning, for people who look into the nodes' logs next.
+func (r *Report) when() string { return r.Began.Format("2006-01-02 15:04:05.000 MST") }
+
 // WriteTable writes the table.
 func (r *Report) WriteTable(out io.Writer) error {
+	fmt.Fprintf(out, "Began %s: %s\n\n", r.when(), r.Setting)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "OPERATION\tASKED\tDONE\tREFUSED\tSTALE\tFAILED\tLONGEST\tHOW THEY FAILED")
 	kinds := r.byKind()
@@ -149,22 +193,36 @@ func (r *Report) WriteTable(out io.Writer) error {
 		slices.Sort(how)
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", kind, c.all, c.ok, c.refused, c.stale, failed, short(c.longest), strings.Join(how, ", "))
 	}
-	fmt.Fprintln(w, "\nFAULT\tAT\tFOR\tASKED\tFAILED\tLONGEST STALL\tANOTHER LED AFTER\tWELL AFTER")
+	fmt.Fprintln(w, "\nFAULT\tAT\tCLOCK\tFOR\tASKED\tFAILED\tLONGEST STALL\tANOTHER LED AFTER\tWELL AFTER")
 	for i := range r.Faults {
 		f := &r.Faults[i]
-		all, failed := r.During(f, math.MaxInt64)
+		all, failed := r.During(f)
 		failover, well := "", "never"
 		if f.Failover > 0 {
 			failover = short(f.Failover)
 		}
+		if f.Unfinished {
+			well = "unknown"
+		}
 		if f.Well > 0 {
 			well = short(f.Well - f.To)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", f.Name, short(f.From), short(f.To-f.From), all, failed, short(r.stall(f.From, f.End())), failover, well)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", f.Name, short(f.From), r.clock(f.From), short(f.To-f.From), all, failed, short(r.stall(f.From, f.End())), failover, well)
 	}
 	for _, s := range r.Skipped {
 		fmt.Fprintf(w, "%s\tnot here: %s\n", s.Name, s.Why)
 	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	r.writeVerdict(out)
+	return nil
+}
+
+// clock is a moment by the clock that nodes' logs have.
+func (r *Report) clock(t time.Duration) string { return r.Began.Add(t).Format("15:04:05") }
+
+func (r *Report) writeVerdict(w io.Writer) {
 	v := &r.Verdict
 	fmt.Fprintf(w, "\n%d packages checked, %d undecided. Lost %d, doubled %d, violations %d. Longest stall %s.\n",
 		v.Packages, v.Undecided, v.Lost, v.Doubled, len(v.Violations), short(r.stall(0, r.End)))
@@ -174,7 +232,15 @@ func (r *Report) WriteTable(out io.Writer) error {
 			fmt.Fprintf(w, "  see %s\n", violation.Evidence)
 		}
 	}
-	return w.Flush()
+	if times, longest := r.together(); times > 0 {
+		fmt.Fprintf(w, "Two nodes said at once that they led, %d times, for %s at most. What the former one writes is refused; the terms tell whether it was.\n", times, short(longest))
+	}
+	for _, what := range r.Unchecked {
+		fmt.Fprintf(w, "NOT CHECKED: %s\n", what)
+	}
+	if r.Incomplete != "" {
+		fmt.Fprintf(w, "INCOMPLETE: %s\n", r.Incomplete)
+	}
 }
 
 // short is a time for people.
