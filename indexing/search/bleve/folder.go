@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/blevesearch/bleve/v2"
 	"github.com/blevesearch/bleve/v2/index/scorch"
+	"github.com/blevesearch/bleve/v2/util"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
@@ -83,42 +85,67 @@ func check(path string) error {
 	if string(written) != Format {
 		return fmt.Errorf("the index has format %.20q, not %q", written, Format)
 	}
-	if err := checkRoot(filepath.Join(path, "store", "root.bolt")); err != nil {
-		return err
-	}
-	segments, err := filepath.Glob(filepath.Join(path, "store", "*.zap"))
+	store := filepath.Join(path, "store")
+	segments, err := readRoot(filepath.Join(store, "root.bolt"))
 	if err != nil {
 		return err
 	}
-	for _, s := range segments {
-		if err := checkSegment(s); err != nil {
+	for _, name := range segments {
+		if err := checkSegment(filepath.Join(store, name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkRoot tells whether the file that names the segments was cut short. A
-// background task of the library would read beyond its end, and never be seen again.
-func checkRoot(path string) error {
+// readRoot returns the names of the segments that the index has. Other files beside
+// them are what a process that was killed had not finished; the library removes them.
+// A root that was cut short is an error: a background task of the library would read
+// beyond its end, and never be seen again.
+func readRoot(path string) (segments []string, err error) {
 	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTime})
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return errInUse
+		return nil, errInUse
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer db.Close()
 	info, err := os.Stat(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return db.View(func(tx *bbolt.Tx) error {
+	err = db.View(func(tx *bbolt.Tx) error {
 		if tx.Size() > info.Size() {
 			return fmt.Errorf("%s has %d bytes instead of %d", path, info.Size(), tx.Size())
 		}
+		segments = segmentNames(tx)
 		return nil
 	})
+	return segments, err
+}
+
+// segmentNames returns the segments of every state that the root knows.
+func segmentNames(tx *bbolt.Tx) (names []string) {
+	states := tx.Bucket(util.BoltSnapshotsBucket)
+	if states == nil {
+		return nil
+	}
+	below := func(b *bbolt.Bucket, do func(*bbolt.Bucket)) {
+		_ = b.ForEachBucket(func(key []byte) error { // do has no errors
+			do(b.Bucket(key))
+			return nil
+		})
+	}
+	below(states, func(state *bbolt.Bucket) {
+		below(state, func(segment *bbolt.Bucket) {
+			if name := segment.Get(util.BoltPathKey); name != nil {
+				names = append(names, string(name))
+			}
+		})
+	})
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // checkSegment compares a segment with the checksum at its end.
