@@ -88,6 +88,10 @@ type Hits struct {
 // anew.
 var ErrRebuilding = errors.New("the search index is being rebuilt")
 
+// ErrUnwritable says that the disk takes no writes: it is full, say. An index then has
+// what it had, and answers from that.
+var ErrUnwritable = errors.New("the search index cannot be written")
+
 // An Index is safe for concurrent use, with one writer at a time. It may lose
 // everything at any time; its positions are then 0 again.
 type Index interface {
@@ -97,7 +101,8 @@ type Index interface {
 	// Update applies changes of one feed and moves its position, both or
 	// neither. If the feed is not at from, it returns ErrRebuilding: what came
 	// before is not there any more. Positions of 0 and less say that the feed
-	// is not complete; whoever fills an index counts downwards.
+	// is not complete; whoever fills an index counts downwards. If the disk takes
+	// no writes, it returns ErrUnwritable, and the index is as it was.
 	Update(ctx context.Context, feed int64, changes []Change, from, to int64) error
 
 	// Reset forgets a feed.
@@ -107,5 +112,6 @@ type Index interface {
 	// channel that is closed when that changes for any feed.
 	Position(feed int64) (int64, <-chan struct{})
 
+	// Close closes the index. It answers nothing afterwards but errors.
 	Close() error
 }

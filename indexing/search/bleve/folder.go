@@ -32,6 +32,9 @@ func (x *Index) CopyTo(dir string) error {
 	}
 	x.life.RLock()
 	defer x.life.RUnlock()
+	if x.closed {
+		return fmt.Errorf("copy the search index: %w", errClosed)
+	}
 	from, ok := x.text.(bleve.IndexCopyable)
 	if !ok {
 		return errors.New("copy the search index: there is none")
@@ -52,12 +55,9 @@ func (x *Index) Adopt(dir string) error {
 	x.life.Lock()
 	defer x.life.Unlock()
 	if x.closed {
-		return errors.New("the search index is closed")
+		return errClosed
 	}
-	if x.text != nil {
-		_ = closeDamaged(x.text)
-		x.text = nil
-	}
+	x.drop()
 	err := os.RemoveAll(x.path)
 	if err == nil {
 		err = os.Rename(dir, x.path)

@@ -54,12 +54,13 @@ type Index struct {
 	path   string
 	finder *finder
 
-	life   sync.RWMutex // held to read while text is in use
-	text   bleve.Index  // nil if a new one could not be made
-	closed bool
+	life     sync.RWMutex // held to read while text is in use
+	text     bleve.Index  // nil if a new one could not be made
+	readOnly bool         // text is, since the disk is
+	closed   bool
 
 	mu        sync.RWMutex // held for moments
-	table     table
+	table     table        // nil after Close
 	positions map[int64]int64
 	moved     chan struct{}
 }
@@ -89,14 +90,18 @@ func Open(dir string) (*Index, error) {
 }
 
 var (
-	errInUse = errors.New("the search index is in use")
-	errMoved = errors.New("the feed is at another position")
+	errInUse  = errors.New("the search index is in use")
+	errMoved  = errors.New("the feed is at another position")
+	errClosed = errors.New("the search index is closed")
 )
 
 // lockTime bounds the wait for a process that is about to end.
 const lockTime = 2 * time.Second
 
-func config() map[string]any { return map[string]any{"bolt_timeout": lockTime.String()} }
+// config is what the library is told whenever it opens an index.
+func config(readOnly bool) map[string]any {
+	return map[string]any{"bolt_timeout": lockTime.String(), "asyncErrorCallbackName": pausing, "read_only": readOnly}
+}
 
 // open opens what is there, if nothing seems wrong with it.
 func (x *Index) open() (err error) {
@@ -105,7 +110,11 @@ func (x *Index) open() (err error) {
 	if err := check(x.path); err != nil {
 		return err
 	}
-	text, err := bleve.OpenUsing(x.path, config())
+	text, err := bleve.OpenUsing(x.path, config(false))
+	readOnly := isRefused(err)
+	if readOnly {
+		text, err = bleve.OpenUsing(x.path, config(true))
+	}
 	if err != nil {
 		if strings.Contains(err.Error(), "timeout") {
 			return errInUse
@@ -115,7 +124,7 @@ func (x *Index) open() (err error) {
 	if err := x.load(text); err != nil {
 		return errors.Join(err, text.Close())
 	}
-	x.text = text
+	x.text, x.readOnly = text, readOnly
 	return nil
 }
 
@@ -125,14 +134,17 @@ func (x *Index) create() error {
 	if err := os.RemoveAll(x.path); err != nil {
 		return fmt.Errorf("remove an unusable search index: %w", err)
 	}
-	text, err := bleve.NewUsing(x.path, bleve.NewIndexMapping(), scorch.Name, scorch.Name, config())
+	text, err := bleve.NewUsing(x.path, bleve.NewIndexMapping(), scorch.Name, scorch.Name, config(false))
 	if err == nil {
 		err = writeFormat(x.path)
+	}
+	if isRefused(err) {
+		err = fmt.Errorf("%w: %w", search.ErrUnwritable, err)
 	}
 	if err != nil {
 		return fmt.Errorf("create the search index: %w", err)
 	}
-	x.text = text
+	x.text, x.readOnly = text, false
 	x.replace(make(table), make(map[int64]int64))
 	return nil
 }
@@ -154,10 +166,16 @@ func (x *Index) announce() {
 func (x *Index) Close() error {
 	x.life.Lock()
 	defer x.life.Unlock()
-	if x.closed || x.text == nil {
+	if x.closed {
 		return nil
 	}
 	x.closed = true
+	x.mu.Lock()
+	x.table = nil
+	x.mu.Unlock()
+	if x.text == nil {
+		return nil
+	}
 	return x.text.Close()
 }
 
@@ -173,9 +191,7 @@ func (x *Index) Position(feed int64) (int64, <-chan struct{}) {
 func (x *Index) Search(ctx context.Context, q search.Query) (hits search.Hits, err error) {
 	q = q.Bounded()
 	if strings.TrimSpace(q.Text) == "" && q.Type == "" && q.Tag == "" {
-		x.mu.RLock()
-		defer x.mu.RUnlock()
-		return x.table.page(q), nil
+		return x.list(q)
 	}
 	err = x.use(func(text bleve.Index) error {
 		snapshot, err := snapshot(text)
@@ -189,6 +205,16 @@ func (x *Index) Search(ctx context.Context, q search.Query) (hits search.Hits, e
 	return hits, err
 }
 
+// list answers from the table, which takes no part in what the library does.
+func (x *Index) list(q search.Query) (search.Hits, error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.table == nil {
+		return search.Hits{}, errClosed
+	}
+	return x.table.page(q), nil
+}
+
 // Update applies changes of one feed and moves its position, both or neither.
 func (x *Index) Update(_ context.Context, feed int64, changes []search.Change, from, to int64) error {
 	return x.use(func(text bleve.Index) error {
@@ -200,6 +226,9 @@ func (x *Index) Update(_ context.Context, feed int64, changes []search.Change, f
 }
 
 func (x *Index) write(text bleve.Index, feed int64, changes []search.Change, position int64) error {
+	if x.readOnly {
+		return errReadOnly
+	}
 	batch := text.NewBatch()
 	for _, c := range changes {
 		if c.Document == nil {
@@ -266,15 +295,17 @@ func positionKey(feed int64) []byte {
 }
 
 // use works with the library's index. An error other than that the caller went
-// away means that the index cannot be trusted any more: a new one takes its
-// place.
+// away, or that the disk refused, means that the index cannot be trusted any more:
+// a new one takes its place.
 func (x *Index) use(work func(text bleve.Index) error) error {
 	text, err := x.attempt(work)
-	if errors.Is(err, errMoved) {
-		return fmt.Errorf("%w: %w", search.ErrRebuilding, err)
-	}
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errClosed):
 		return err
+	case errors.Is(err, errMoved):
+		return fmt.Errorf("%w: %w", search.ErrRebuilding, err)
+	case isRefused(err):
+		return errors.Join(fmt.Errorf("%w: %w", search.ErrUnwritable, err), x.reopen(text))
 	}
 	return errors.Join(fmt.Errorf("%w: %w", search.ErrRebuilding, err), x.discard(text))
 }
@@ -285,8 +316,11 @@ func (x *Index) attempt(work func(text bleve.Index) error) (text bleve.Index, er
 	defer recoverTo(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	text = x.text // is known even if work panics
-	if x.closed || text == nil {
-		return text, errors.New("there is no index")
+	if x.closed {
+		return text, errClosed
+	}
+	if text == nil {
+		return nil, errors.New("there is no index")
 	}
 	return text, work(text)
 }
@@ -309,12 +343,34 @@ func (x *Index) discard(damaged bleve.Index) error {
 	if x.closed || x.text != damaged {
 		return nil
 	}
-	if damaged != nil {
-		x.text = nil
-		x.replace(make(table), make(map[int64]int64))
-		_ = closeDamaged(damaged)
-	}
+	x.drop()
+	x.replace(make(table), make(map[int64]int64))
 	return x.create()
+}
+
+// reopen goes back to what is on the disk, unless somebody has done so already: in memory,
+// the library has what it could not write, and goes on trying to.
+func (x *Index) reopen(text bleve.Index) error {
+	x.life.Lock()
+	defer x.life.Unlock()
+	if x.closed || x.text != text {
+		return nil
+	}
+	x.drop()
+	err := x.open()
+	if err == nil {
+		return nil
+	}
+	x.replace(make(table), make(map[int64]int64))
+	return errors.Join(err, x.create())
+}
+
+// drop closes the library's index, whatever its state.
+func (x *Index) drop() {
+	if x.text != nil {
+		_ = closeDamaged(x.text)
+		x.text = nil
+	}
 }
 
 // closeDamaged does not wait for ever for what may be stuck. What is left open

@@ -52,6 +52,7 @@ func Run(t *testing.T, newPlace func(t *testing.T) Open) {
 		{"Positions", testPositions},
 		{"Reset", testReset},
 		{"Reopen", testReopen},
+		{"Closed", testClosed},
 		{"AtOnce", testAtOnce},
 	}
 	for _, c := range cases {

@@ -110,6 +110,24 @@ func testReopen(t *testing.T, open Open) {
 	require.Equal(t, []string{"acme.kept"}, text(t, x, "acme"))
 }
 
+// testClosed: an index that was closed answers nothing, from memory neither.
+func testClosed(t *testing.T, open Open) {
+	x := open(t)
+	update(t, x, 1, 1, described("Acme", "does", "tag"))
+	require.NoError(t, x.Close())
+	require.NoError(t, x.Close(), "again")
+	for _, q := range []search.Query{{}, {NamePrefix: "acme"}, {Text: "acme"}, {Tag: "tag"}} {
+		q.FeedID = 1
+		_, err := x.Search(t.Context(), q)
+		require.Error(t, err, "%+v", q)
+		require.NotErrorIs(t, err, search.ErrRebuilding, "%+v", q)
+	}
+	require.Error(t, x.Update(t.Context(), 1, []search.Change{{Key: "acme"}}, 1, 2))
+	require.Error(t, x.Reset(t.Context(), 1))
+	x = opened(t, open)
+	require.Equal(t, []string{"acme"}, text(t, x, "acme"), "nothing was lost by that")
+}
+
 // testAtOnce: queries go on while there are updates, and each sees whole ones.
 func testAtOnce(t *testing.T, open Open) {
 	x := opened(t, open)
