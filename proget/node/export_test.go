@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -36,3 +37,17 @@ func (n *Node) Do(ctx context.Context, name string, fence proget.Fence) error {
 
 // CatchUpSearch brings the search index up to date.
 func (n *Node) CatchUpSearch(ctx context.Context) error { return n.searcher.catchUp(ctx) }
+
+// Pauses returns how long a feed's index rests after each of several failures in a row.
+func Pauses(err error, failures int) (pauses []time.Duration) {
+	var b setback
+	for range failures {
+		now := time.Now()
+		b = b.after(err, now)
+		pauses = append(pauses, b.until.Sub(now))
+	}
+	return pauses
+}
+
+// ErrRebuild is errRebuild.
+var ErrRebuild = errRebuild

@@ -29,15 +29,16 @@ type searcher struct {
 	node  *Node
 	types map[string]*feed.Type
 
-	mu      sync.Mutex
-	targets map[int64]int64 // the position of each feed that was its head when it was first seen
-	behind  atomic.Bool     // an index may be incomplete
-	fetched time.Time       // when a snapshot was last asked for
-	hurry   chan struct{}   // holds a value when somebody waits for the index
+	mu       sync.Mutex
+	targets  map[int64]int64   // the position of each feed that was its head when it was first seen
+	setbacks map[int64]setback // of feeds whose index fails
+	behind   atomic.Bool       // an index may be incomplete
+	fetched  time.Time         // when a snapshot was last asked for
+	hurry    chan struct{}     // holds a value when somebody waits for the index
 }
 
 func newSearcher(n *Node) *searcher {
-	s := &searcher{node: n, types: make(map[string]*feed.Type), targets: make(map[int64]int64), hurry: make(chan struct{}, 1)}
+	s := &searcher{node: n, types: make(map[string]*feed.Type), targets: make(map[int64]int64), setbacks: make(map[int64]setback), hurry: make(chan struct{}, 1)}
 	s.behind.Store(true)
 	for i := range n.cfg.Feeds {
 		s.types[n.cfg.Feeds[i].Name] = &n.cfg.Feeds[i]
@@ -83,7 +84,11 @@ func (s *searcher) complete(feedID int64) bool {
 	return position >= target && (position > 0 || head == 0)
 }
 
+// await waits for the index to reach what is committed, unless it is known not to get there soon.
 func (s *searcher) await(ctx context.Context, feedID, head int64) {
+	if s.resting(feedID) {
+		return
+	}
 	timeout := time.NewTimer(indexWaits)
 	defer timeout.Stop()
 	for {

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -10,14 +11,19 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/indexing/search"
+	"github.com/proget-go/ha/indexing/search/bleve"
 	"github.com/proget-go/ha/internal/testenv"
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/node"
@@ -206,4 +212,92 @@ func TestSnapshot(t *testing.T) {
 	require.Contains(t, logs.String(), "begins with the cluster's snapshot")
 	resp, _ := ask(t, "GET", a.URL+"/health/ready", nil)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+// TestSummaryPanics: a type that panics at a package ends nothing, and the package is found by its name.
+func TestSummaryPanics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var logs testenv.LogBuffer
+	a := w.start(t, "a", func(c *node.Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&logs, nil))
+		typ := nuget.New(nil)
+		summary := typ.Summary
+		typ.Summary = func(v *proget.Version) feed.Summary {
+			if v.Name == "Acme.Boom" {
+				panic("what is this?")
+			}
+			return summary(v)
+		}
+		c.Feeds = []feed.Type{typ}
+	}).URL
+	for _, name := range []string{"Acme.Boom", "Acme.Lib"} {
+		publish(t, a, name, "1.0")
+	}
+	require.Eventually(t, func() bool {
+		names, database := found(t, a, "q=acme")
+		return !database && names == "2 Acme.Boom Acme.Lib"
+	}, 10*time.Second, 50*time.Millisecond)
+	for _, said := range []string{"Acme.Boom", "what is this?", "TestSummaryPanics"} {
+		require.Contains(t, logs.String(), said)
+	}
+}
+
+// fullIndex is an index whose disk takes no writes while it is full.
+type fullIndex struct {
+	search.Index
+	full    atomic.Bool
+	applied atomic.Int64
+	refused atomic.Int64
+}
+
+func (x *fullIndex) Update(ctx context.Context, feed int64, changes []search.Change, from, to int64) error {
+	if x.full.Load() {
+		x.refused.Add(1)
+		return search.ErrUnwritable
+	}
+	x.applied.Add(1)
+	return x.Index.Update(ctx, feed, changes, from, to)
+}
+
+// TestFullIndex: an index that cannot be written answers what it has, and goes on when it can.
+func TestFullIndex(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	kept, err := bleve.Open(t.TempDir())
+	require.NoError(t, err)
+	x := &fullIndex{Index: kept}
+	t.Cleanup(func() { require.NoError(t, kept.Close()) })
+	a := w.start(t, "a", func(c *node.Config) { c.Search = x }).URL
+	publish(t, a, "Acme.Old", "1.0")
+	shows := func(want string) func() bool {
+		return func() bool {
+			names, database := found(t, a, "q=acme")
+			return !database && names == want
+		}
+	}
+	require.Eventually(t, func() bool { return x.applied.Load() > 0 }, 10*time.Second, 50*time.Millisecond)
+	require.Eventually(t, shows("1 Acme.Old"), 10*time.Second, 50*time.Millisecond)
+	x.full.Store(true)
+	publish(t, a, "Acme.New", "1.0")
+	require.Eventually(t, func() bool { return x.refused.Load() > 1 }, 10*time.Second, 50*time.Millisecond)
+	names, database := found(t, a, "q=acme")
+	require.False(t, database)
+	require.Equal(t, "1 Acme.Old", names)
+	x.full.Store(false)
+	require.Eventually(t, shows("2 Acme.New Acme.Old"), 20*time.Second, 50*time.Millisecond)
+}
+
+// TestSetbacks: what fails again and again is tried ever more rarely, the dearer the rarer.
+func TestSetbacks(t *testing.T) {
+	t.Parallel()
+	last := func(err error) time.Duration {
+		pauses := node.Pauses(err, 100)
+		require.Equal(t, time.Second, pauses[0])
+		require.True(t, slices.IsSorted(pauses))
+		return pauses[99]
+	}
+	require.Equal(t, time.Second, last(proget.ErrUnavailable), "the database is asked again soon")
+	require.Equal(t, time.Minute, last(fmt.Errorf("write: %w", search.ErrUnwritable)))
+	require.Equal(t, 10*time.Minute, last(fmt.Errorf("%w: %w", node.ErrRebuild, search.ErrUnwritable)))
 }

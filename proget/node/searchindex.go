@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/proget-go/ha/indexing/search"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 const (
@@ -16,7 +18,34 @@ const (
 	indexPause   = 250 * time.Millisecond // between looks at the logs when nobody asks
 	indexGather  = time.Second            // for which changes are gathered while nobody searches: each update costs a segment
 	indexRetries = time.Second            // after an error
+
+	// A feed that fails again and again is tried ever more rarely: until then, if only the
+	// disk takes no writes, or if all of its packages are read each time.
+	maxUnwritable = time.Minute
+	maxRebuild    = 10 * time.Minute
 )
+
+// errRebuild says that a feed's packages were read in vain.
+var errRebuild = errors.New("index all packages")
+
+// A setback is what a feed's index has failed at.
+type setback struct {
+	failures int // in a row
+	until    time.Time
+}
+
+// after returns the setback that follows from another failure.
+func (b setback) after(err error, now time.Time) setback {
+	longest := indexRetries
+	switch {
+	case errors.Is(err, errRebuild):
+		longest = maxRebuild
+	case errors.Is(err, search.ErrUnwritable):
+		longest = maxUnwritable
+	}
+	pause := indexRetries << min(b.failures, 10)
+	return setback{b.failures + 1, now.Add(min(pause, longest))}
+}
 
 // run keeps the index current until ctx ends.
 func (s *searcher) run(ctx context.Context) error {
@@ -31,7 +60,7 @@ func (s *searcher) run(ctx context.Context) error {
 				s.node.cfg.Logger.WarnContext(ctx, "the search index could not be brought up to date; it is tried again until it succeeds", "error", err)
 			}
 		}
-		failing = err != nil
+		failing = err != nil || s.failing()
 		select {
 		case <-changed:
 			s.gather(ctx)
@@ -66,13 +95,39 @@ func (s *searcher) catchUp(ctx context.Context) error {
 	var errs []error
 	behind := false
 	for _, f := range feeds {
-		if err := s.follow(ctx, f); err != nil {
-			errs = append(errs, fmt.Errorf("index feed %s: %w", f.Name, err))
+		if !s.resting(f.ID) {
+			errs = append(errs, s.settle(f, s.follow(ctx, f)))
 		}
 		behind = behind || !s.complete(f.ID)
 	}
 	s.behind.Store(behind)
 	return errors.Join(errs...)
+}
+
+// resting reports whether a feed failed so lately that it is not tried again yet.
+func (s *searcher) resting(feedID int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Before(s.setbacks[feedID].until)
+}
+
+// settle remembers what came of a feed's turn, and returns its error.
+func (s *searcher) settle(f *proget.Feed, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		delete(s.setbacks, f.ID)
+		return nil
+	}
+	s.setbacks[f.ID] = s.setbacks[f.ID].after(err, time.Now())
+	return fmt.Errorf("index feed %s: %w", f.Name, err)
+}
+
+// failing reports whether the index of any feed has failed lately.
+func (s *searcher) failing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.setbacks) > 0
 }
 
 func (s *searcher) follow(ctx context.Context, f *proget.Feed) error {
@@ -123,7 +178,12 @@ func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more b
 // happened to it. What happens meanwhile is after the head that was known
 // before, and is applied once more. Until the last batch the position counts
 // batches downwards: if the index is lost on the way, the next one notices.
-func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64) error {
+func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w: %w", errRebuild, err)
+		}
+	}()
 	if err := s.node.index.Reset(ctx, f.ID); err != nil || head == 0 {
 		return err
 	}
@@ -189,26 +249,41 @@ func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*s
 	listed := func(v *proget.Version) bool { return v.Status.Listed }
 	stable := func(v *proget.Version) bool { return listed(v) && !v.Prerelease }
 	newest, v := p.Latest(listed), p.Latest(stable)
-	t := s.types[f.Type]
-	if newest == nil || t == nil {
+	if newest == nil || s.types[f.Type] == nil {
 		return nil, nil
 	}
 	d := &search.Document{Key: key, Stable: v != nil}
 	if v == nil {
 		v = newest
 	}
-	sum := t.Summary(v)
-	d.Name, d.Title, d.Description, d.Authors, d.Owner = v.Name, sum.Title, sum.Description, sum.Authors, sum.Owners
-	d.Tags, d.Types = sum.Tags, sum.Types
-	if newest != v {
-		d.Types = slices.Concat(sum.Types, t.Summary(newest).Types)
-	}
-	if t.Modern != nil {
-		d.Modern = p.Latest(func(v *proget.Version) bool { return listed(v) && !t.Modern(v) }) == nil
-		d.ModernStable = p.Latest(func(v *proget.Version) bool { return stable(v) && !t.Modern(v) }) == nil
-	}
+	d.Name = v.Name
 	for _, each := range p.Versions {
 		d.Downloads += each.Downloads
 	}
+	s.describe(ctx, f, d, p, v, newest)
 	return d, nil
+}
+
+// describe adds what the feed's type says of a package. A type that panics at one must not end
+// the process, and again at each start: the package is then found by its name alone.
+func (s *searcher) describe(ctx context.Context, f *proget.Feed, d *search.Document, p *feed.Package, shown, newest *proget.Version) {
+	bare := *d
+	defer func() {
+		if r := recover(); r != nil {
+			*d = bare
+			s.node.cfg.Logger.ErrorContext(ctx, "a feed type panicked at a package, which search finds by its name alone",
+				"feed", f.Name, "package", shown.Name, "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	t := s.types[f.Type]
+	sum := t.Summary(shown)
+	d.Title, d.Description, d.Authors, d.Owner, d.Tags, d.Types = sum.Title, sum.Description, sum.Authors, sum.Owners, sum.Tags, sum.Types
+	if newest != shown {
+		d.Types = slices.Concat(sum.Types, t.Summary(newest).Types)
+	}
+	if t.Modern != nil {
+		older := func(v *proget.Version) bool { return v.Status.Listed && !t.Modern(v) }
+		d.Modern = p.Latest(older) == nil
+		d.ModernStable = p.Latest(func(v *proget.Version) bool { return older(v) && !v.Prerelease }) == nil
+	}
 }
