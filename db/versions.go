@@ -122,18 +122,21 @@ func (s *Store) ListPackageNames(ctx context.Context, feedID int64, after string
 	return keys, names, err
 }
 
-// A PackageQuery asks for packages by their keys.
+// A PackageQuery asks for packages by their keys. What it says of them is in lower case; how a key
+// writes the letters a to z is of no account, and other letters are as they are in the key, where
+// engines do not agree on more.
 type PackageQuery struct {
 	FeedID      int64
 	Prefix      string   // the key begins with it
 	Parts       []string // the key has them in this order
 	Exact       string   // comes first
+	Whole       bool     // only Exact
 	Prerelease  bool     // also packages without a listed stable version
 	Skip, Limit int
 }
 
 // FindPackages returns a page of the keys of packages that have a listed
-// version, in order, and the number on all pages. It reads the feed's whole
+// version, in the order of their lower case, and the number on all pages. It reads the feed's whole
 // list: the search index spares the database that.
 func (s *Store) FindPackages(ctx context.Context, q PackageQuery) (keys []string, total int, err error) {
 	named := []sql.NamedArg{arg("feed_id", q.FeedID), arg("pattern", q.pattern()), arg("prerelease", flag(q.Prerelease))}
@@ -157,6 +160,9 @@ func (s *Store) FindPackages(ctx context.Context, q PackageQuery) (keys []string
 var wildcards = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `[`, `\[`)
 
 func (q PackageQuery) pattern() string {
+	if q.Whole {
+		return wildcards.Replace(q.Exact)
+	}
 	pattern := wildcards.Replace(q.Prefix)
 	for _, part := range q.Parts {
 		pattern += "%" + wildcards.Replace(part)

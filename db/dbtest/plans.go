@@ -18,6 +18,8 @@ const Growing = "package|package_version|package_file|blob|feed_log|job|job_log|
 // may: none is on a request's way.
 var scanning = map[string]string{
 	"CountBlobs":    "the check of all stored files says how far it has come",
+	"CountPackages": "search by the database looks at all names of a feed, which may be most of the table",
+	"FindPackages":  "search by the database looks at all names of a feed, which may be most of the table",
 	"CountFeed":     "a feed is counted anew when its log was lost, or by a follower that begins",
 	"InsertStorage": "an administrator adds one now and then; SQLite looks whether an upload waits for it",
 	"ListJobs":      "it stops at its limit: SQLite calls a walk along the key a scan",

@@ -3,6 +3,7 @@ package dbtest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -161,6 +162,10 @@ func testFindPackages(t *testing.T, open Open) {
 	add(id, "json_net", 6, false, true)
 	add(id, "json-100%[net]\\", 7, false, true)
 	add(other, "json.other", 8, false, true)
+	keeps := newFeed(t, s, "keeps") // the case of its keys
+	for n, key := range []string{"Acme.B", "acme.a", "com.acme:HikariCP", "größe.X", "_"} {
+		add(keeps, key, 10+n, false, true)
+	}
 	for _, c := range []struct {
 		q     db.PackageQuery
 		total int
@@ -175,16 +180,30 @@ func testFindPackages(t *testing.T, open Open) {
 		{db.PackageQuery{Limit: 9, Parts: []string{"_"}}, 1, []string{"json_net"}},
 		{db.PackageQuery{Limit: 9, Parts: []string{"%[", `\`}}, 1, []string{"json-100%[net]\\"}},
 		{db.PackageQuery{Limit: 9, Prefix: "%"}, 0, nil},
+		{db.PackageQuery{Limit: 9, Exact: "json", Whole: true}, 1, []string{"json"}},
+		{db.PackageQuery{Limit: 9, Exact: "json%", Whole: true}, 0, nil},
+		{db.PackageQuery{FeedID: keeps, Limit: 9}, 5, []string{"Acme.B", "_", "acme.a", "com.acme:HikariCP", "größe.X"}},
+		{db.PackageQuery{FeedID: keeps, Limit: 9, Prefix: "acme."}, 2, []string{"Acme.B", "acme.a"}},
+		{db.PackageQuery{FeedID: keeps, Limit: 9, Parts: []string{"hikari", "cp"}}, 1, []string{"com.acme:HikariCP"}},
+		{db.PackageQuery{FeedID: keeps, Limit: 9, Parts: []string{"acme"}, Exact: "com.acme:hikaricp"}, 3, []string{"com.acme:HikariCP", "Acme.B", "acme.a"}},
+		{db.PackageQuery{FeedID: keeps, Limit: 9, Exact: "acme.b", Whole: true}, 1, []string{"Acme.B"}},
+		{db.PackageQuery{FeedID: keeps, Limit: 9, Exact: "_", Whole: true}, 1, []string{"_"}},
+		{db.PackageQuery{FeedID: keeps, Limit: 9, Prefix: "größe.x"}, 1, []string{"größe.X"}},
 	} {
-		c.q.FeedID = id
+		if c.q.FeedID == 0 {
+			c.q.FeedID = id
+		}
 		keys, total, err := s.FindPackages(ctx, c.q)
 		require.NoError(t, err)
 		require.Equal(t, c.total, total, "%+v", c.q)
 		require.ElementsMatch(t, c.keys, keys, "%+v", c.q)
 		if len(keys) > 0 && c.q.Exact != "" && c.q.Skip == 0 {
-			require.Equal(t, c.q.Exact, keys[0])
+			require.Equal(t, c.q.Exact, strings.ToLower(keys[0]))
 		}
 	}
+	keys, _, err := s.FindPackages(ctx, db.PackageQuery{FeedID: keeps, Limit: 2, Prefix: "acme"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"acme.a", "Acme.B"}, keys, "in order, whatever their case")
 }
 
 func testDelete(t *testing.T, open Open) {

@@ -132,5 +132,5 @@ WHERE version_id = @version_id;
 
 -- name: CountPackages
 SELECT COUNT(*) FROM package p
-WHERE p.feed_id = @feed_id AND p.name_key LIKE @pattern ESCAPE '\'
+WHERE p.feed_id = @feed_id AND LOWER(p.name_key) LIKE @pattern ESCAPE '\'
   AND EXISTS (SELECT 1 FROM package_version v WHERE v.package_id = p.package_id AND v.listed = 1 AND v.prerelease <= @prerelease);

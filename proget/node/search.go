@@ -122,7 +122,7 @@ func (s *searcher) lag() (total int64) {
 }
 
 // askDatabase answers by the packages' keys: those that have the words in their
-// order, the whole name first. What only a package itself tells is looked for
+// order, the whole name first, or alone if the text has no words. What only a package itself tells is looked for
 // among a bounded number of them.
 func (s *searcher) askDatabase(ctx context.Context, f *proget.Feed, q search.Query) (feed.Hits, error) {
 	if header, ok := ctx.Value(headerKey{}).(http.Header); ok {
@@ -136,8 +136,8 @@ func (s *searcher) askDatabase(ctx context.Context, f *proget.Feed, q search.Que
 	for _, run := range runs[:min(len(runs), maxParts)] {
 		asked.Parts = append(asked.Parts, run.Word)
 	}
-	if asked.Exact != "" && len(runs) == 0 {
-		return feed.Hits{}, nil // punctuation alone
+	if asked.Whole = asked.Exact != "" && len(runs) == 0; asked.Whole && !strings.HasPrefix(asked.Exact, asked.Prefix) {
+		return feed.Hits{}, nil
 	}
 	filtered := q.Type != "" || q.Tag != "" || q.Old
 	if filtered {

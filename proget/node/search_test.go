@@ -115,6 +115,39 @@ func TestSearchFromDatabase(t *testing.T) {
 	}, 10*time.Second, 50*time.Millisecond)
 }
 
+// TestCapitalsFromDatabase: names of a type that keeps their case are found without regard to it, and
+// ones without words by the whole of them, also until the index is built.
+func TestCapitalsFromDatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	typ := nuget.New(nil)
+	typ.NameKey = func(name string) string { return name }
+	keeping := func(c *node.Config) { c.Feeds = []feed.Type{typ} }
+	indexed := w.start(t, "a", keeping).URL
+	for _, name := range []string{"Acme.HikariCP", "acme.lib", "_", strings.Repeat("Long", 20)} {
+		publish(t, indexed, name, "1.0")
+	}
+	bare := w.still(t, "b", keeping).URL
+	for query, want := range map[string]string{
+		"q=acme.hikaricp":                     "1 Acme.HikariCP",
+		"q=Hikari":                            "1 Acme.HikariCP",
+		"q=ACME":                              "2 Acme.HikariCP acme.lib",
+		"q=_":                                 "1 _",
+		"q=" + strings.Repeat("long", 20):     "1 " + strings.Repeat("Long", 20),
+		"q=" + strings.Repeat("long", 20)[1:]: "0",
+		"":                                    "4 _ Acme.HikariCP acme.lib " + strings.Repeat("Long", 20),
+	} {
+		names, database := found(t, bare, query)
+		require.Equal(t, want, names, query)
+		require.True(t, database)
+		require.Eventually(t, func() bool {
+			names, database = found(t, indexed, query)
+			return !database
+		}, 10*time.Second, 50*time.Millisecond)
+		require.Equal(t, want, names, query)
+	}
+}
+
 // TestIndexWithoutHistory: what the log does not tell any more is read from the
 // packages, and what has gone meanwhile is not found.
 func TestIndexWithoutHistory(t *testing.T) {

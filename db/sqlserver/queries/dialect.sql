@@ -83,9 +83,9 @@ ORDER BY p.name_key;
 
 -- name: FindPackages
 SELECT p.name_key FROM package p
-WHERE p.feed_id = @feed_id AND p.name_key LIKE @pattern ESCAPE '\'
+WHERE p.feed_id = @feed_id AND LOWER(p.name_key) LIKE @pattern ESCAPE '\'
   AND EXISTS (SELECT 1 FROM package_version v WHERE v.package_id = p.package_id AND v.listed = 1 AND v.prerelease <= @prerelease)
-ORDER BY CASE WHEN p.name_key = @exact THEN 0 ELSE 1 END, p.name_key
+ORDER BY CASE WHEN LOWER(p.name_key) = @exact THEN 0 ELSE 1 END, LOWER(p.name_key), p.name_key
 OFFSET @skip ROWS FETCH NEXT @limit ROWS ONLY;
 
 -- name: InsertVersion
