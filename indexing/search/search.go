@@ -10,6 +10,7 @@ package search
 import (
 	"context"
 	"errors"
+	"math"
 )
 
 // Bounds of one query. An answer's total is exact whatever they are.
@@ -57,11 +58,12 @@ type Change struct {
 }
 
 // A Query asks for packages of one feed: for those that match all that is
-// asked, in the order of how well they match Text, or else of their keys.
+// asked, in the order of how well they match Text, or else of their keys, in lower case
+// first.
 type Query struct {
 	FeedID     int64
 	Text       string // words in name, title, tags, description, authors and owner
-	NamePrefix string // only keys that begin with this
+	NamePrefix string // only keys that begin with this, without regard to case
 	Type, Tag  string // only packages that have it
 	Prerelease bool   // also packages without a stable version
 	Old        bool   // only packages with a version that old clients can read
@@ -73,7 +75,7 @@ func (q Query) Bounded() Query {
 	if q.Take <= 0 {
 		q.Take = 20
 	}
-	q.Take, q.Skip = min(q.Take, MaxTake), max(q.Skip, 0)
+	q.Take, q.Skip = min(q.Take, MaxTake), min(max(q.Skip, 0), math.MaxInt32)
 	return q
 }
 

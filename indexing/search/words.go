@@ -3,30 +3,91 @@ package search
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // A Run is a stretch of letters and digits between anything else, in lower
 // case, with the parts that people see in it: "HTTPServer2" has "http",
 // "server" and "2". A run that is one part has none.
+//
+// A stretch of a script that has no spaces between words has pairs instead: those of
+// its neighbouring letters. What has all pairs of a text is likely to have the text.
 type Run struct {
 	Word  string
 	Parts []string
+	Pairs []string // of a single letter, the letter
 }
 
-// maxWord bounds the bytes of a word. What is longer is no word that anybody
-// looks for.
+// maxWord bounds the bytes of a word. What is longer is found by the whole name
+// that it is alone.
 const maxWord = 64
+
+// Fold returns a text in the form in which texts are compared: in lower case, and the
+// same however its letters were typed.
+func Fold(text string) string { return strings.ToLower(norm.NFKC.String(text)) }
 
 // Runs splits text the way people read the names of packages:
 // Newtonsoft.Json, @scope/pkg-name, camelCase.
 func Runs(text string) []Run {
 	var runs []Run
-	for _, run := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) }) {
-		if len(run) <= maxWord {
-			runs = append(runs, Run{strings.ToLower(run), parts(run)})
+	for _, run := range strings.FieldsFunc(norm.NFKC.String(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) }) {
+		for run != "" {
+			n, spaced := script(run)
+			stretch := run[:n]
+			run = run[n:]
+			if !spaced {
+				word := strings.ToLower(stretch)
+				runs = append(runs, Run{Word: word, Pairs: pairs(word)})
+			} else if n <= maxWord {
+				runs = append(runs, Run{Word: strings.ToLower(stretch), Parts: parts(stretch)})
+			}
 		}
 	}
 	return runs
+}
+
+// script returns how many bytes at the beginning of a run are of one kind of script, and
+// whether that has spaces between words.
+func script(run string) (n int, spaced bool) {
+	spaced, known := true, false
+	for i, r := range run {
+		if unicode.IsMark(r) || r == 'ー' { // goes on with what is before it
+			continue
+		}
+		switch is := hasSpaces(r); {
+		case !known:
+			spaced, known = is, true
+		case is != spaced:
+			return i, spaced
+		}
+	}
+	return len(run), spaced
+}
+
+// hasSpaces reports whether a letter is of a script that has spaces between words. Korean has, but
+// also endings, which are no part of what people look for.
+func hasSpaces(r rune) bool {
+	const first = 0x0E00 // of those that have none
+	return r < first || !unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Bopomofo, unicode.Hangul,
+		unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
+}
+
+// pairs returns the pairs of neighbouring letters, each once.
+func pairs(stretch string) (pairs []string) {
+	letters := []rune(stretch)
+	if len(letters) == 1 {
+		return []string{stretch}
+	}
+	seen := make(map[string]bool, len(letters))
+	for i := range len(letters) - 1 {
+		if pair := string(letters[i : i+2]); !seen[pair] {
+			seen[pair] = true
+			pairs = append(pairs, pair)
+		}
+	}
+	return pairs
 }
 
 // parts splits a run where a small letter meets a capital one, where an
@@ -50,11 +111,17 @@ func parts(run string) (parts []string) {
 	return append(parts, strings.ToLower(string(letters[begin:])))
 }
 
-// Words returns every word of a text: its runs and their parts.
+// Words returns every word of a text: its runs and their parts. Of a stretch of a script
+// without spaces, those are its pairs and its last letter, so that each of its letters begins a word.
 func Words(text string) []string {
 	var words []string
 	for _, run := range Runs(text) {
-		words = append(append(words, run.Word), run.Parts...)
+		if run.Pairs == nil {
+			words = append(append(words, run.Word), run.Parts...)
+			continue
+		}
+		_, last := utf8.DecodeLastRuneInString(run.Word)
+		words = append(append(words, run.Pairs...), run.Word[len(run.Word)-last:])
 	}
 	return words
 }

@@ -50,7 +50,7 @@ func BenchmarkSearch(b *testing.B) {
 }
 
 // typed is what people type; "mixed" is all of it in turns.
-var typed = []string{"one", "two", "three", "prefix", "typo", "common", "exact"}
+var typed = []string{"one", "two", "three", "prefix", "beginning", "typo", "common", "exact"}
 
 func build(b *testing.B, dir string, c *corpus) *bleve.Index {
 	x := open(b, dir)
@@ -145,6 +145,7 @@ func benchmarkQueries(b *testing.B, x search.Index, c *corpus, kind string) {
 type corpus struct {
 	random    *rand.Rand
 	words     []string
+	long      []string // of words, those of ten letters and more
 	documents []search.Document
 }
 
@@ -155,6 +156,9 @@ func newCorpus(packages int) *corpus {
 		if w := c.invent(); !seen[w] {
 			seen[w] = true
 			c.words = append(c.words, w)
+			if len(w) > 9 {
+				c.long = append(c.long, w)
+			}
 		}
 	}
 	used := make(map[string]bool)
@@ -237,6 +241,8 @@ func (c *corpus) queries(kind string, n int) []search.Query {
 			q.Text = names[0] + " " + names[1] + " " + word
 		case "prefix":
 			q.Text = name[:min(2+c.random.IntN(4), len(name))]
+		case "beginning": // too long to be indexed itself
+			q.Text = c.long[i%len(c.long)][:9]
 		case "typo":
 			at := 1 + c.random.IntN(len(name)-1)
 			q.Text = name[:at] + "x" + name[at+1:]

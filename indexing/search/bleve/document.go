@@ -78,12 +78,12 @@ func newDocument(feed int64, d *search.Document) *document.Document {
 	names := search.Words(d.Name)
 	labels := append(search.Words(d.Title), search.Words(strings.Join(d.Tags, " "))...)
 	add(nameField, names...)
-	add(wholeField, strings.ToLower(d.Name), d.Key, squeeze(runs))
+	add(wholeField, search.Fold(d.Name), search.Fold(d.Key), squeeze(runs))
 	add(labelField, slices.Concat(names, labels)...)
 	add(textField, slices.Concat(search.Words(truncate(d.Description, maxDescription)), search.Words(d.Authors), search.Words(d.Owner))...)
 	add(startField, starts(slices.Concat(names, labels))...)
-	add(typeField, lower(d.Types)...)
-	add(tagField, lower(d.Tags)...)
+	add(typeField, folded(d.Types)...)
+	add(tagField, folded(d.Tags)...)
 	add(shelfField, shelvesOf(d)...)
 	doc.AddField(newField(lengthField, "", []string{strconv.Itoa(min(max(len(runs), 1), maxLength))}))
 	doc.AddField(newField(popularField, "", []string{strconv.Itoa(popularity(d.Downloads))}))
@@ -133,12 +133,12 @@ func truncate(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "")
 }
 
-func lower(texts []string) []string {
-	lower := make([]string, len(texts))
+func folded(texts []string) []string {
+	folded := make([]string, len(texts))
 	for i, text := range texts {
-		lower[i] = strings.ToLower(text)
+		folded[i] = search.Fold(text)
 	}
-	return lower
+	return folded
 }
 
 // A field is the terms of a document under one name. How often one occurs, and

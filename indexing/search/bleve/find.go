@@ -44,8 +44,10 @@ const (
 	fewPackages = 5
 
 	typoFrom, typosFrom = 4, 8 // letters of words in which one or two typos are allowed for
-	maxSimilar          = 50   // words that are taken for what was meant
-	maxBeginning        = 1000 // words that may follow from a long beginning, in each segment
+
+	maxPairs = 32 // of a stretch without spaces that count
+
+	looksUp = 1024 // words of a dictionary between looks whether the caller is still there
 )
 
 // A finder answers queries for text.
@@ -103,26 +105,42 @@ func (f finding) all() *roaring.Bitmap {
 // find answers a query for text, or for what the table does not know.
 func (f *finder) find(ctx context.Context, snapshot *scorch.IndexSnapshot, q search.Query) (search.Hits, error) {
 	prefix := feedPrefix(q.FeedID)
-	runs := search.Runs(q.Text)
-	runs = runs[:min(len(runs), maxWords)]
 	f.standings.keep(snapshot.Segments())
 	parts, err := begin(snapshot, prefix, q)
+	if err == nil {
+		err = f.findText(ctx, parts, prefix, q.Text)
+	}
 	if err != nil {
 		return search.Hits{}, err
 	}
-	for _, run := range runs {
-		if err := ctx.Err(); err != nil {
-			return search.Hits{}, err
-		}
-		if err := f.findRun(parts, prefix, run); err != nil {
-			return search.Hits{}, err
-		}
-	}
-	if strings.TrimSpace(q.Text) != "" && len(runs) == 0 {
-		return search.Hits{}, nil // punctuation alone
-	}
 	return f.rank(ctx, parts, prefix, q)
 }
+
+// findText narrows the parts to documents that have all words of a text. One without words,
+// of symbols or too long for any, can still be a whole name.
+func (f *finder) findText(ctx context.Context, parts []*part, prefix, text string) error {
+	runs := search.Runs(text)
+	for _, run := range runs[:min(len(runs), maxWords)] {
+		if err := f.findRun(ctx, parts, prefix, run); err != nil {
+			return err
+		}
+	}
+	whole := wholeText(text)
+	if whole == "" || len(runs) > 0 {
+		return nil
+	}
+	for _, p := range parts {
+		docs, err := p.among(wholeField, prefix+whole)
+		if err != nil {
+			return err
+		}
+		p.matching = docs
+	}
+	return nil
+}
+
+// wholeText is what a text is as the whole of a name.
+func wholeText(text string) string { return search.Fold(strings.TrimSpace(text)) }
 
 // begin returns the parts that have documents which are asked for, whatever
 // the text.
@@ -144,7 +162,7 @@ func (p *part) begin(prefix string, q search.Query) (err error) {
 	p.matching, err = p.docs(shelfField, prefix+strconv.Itoa(shelf(q.Prerelease, q.Old)))
 	for field, value := range map[string]string{typeField: q.Type, tagField: q.Tag} {
 		if value != "" && err == nil {
-			p.matching, err = p.among(field, prefix+strings.ToLower(value))
+			p.matching, err = p.among(field, prefix+search.Fold(value))
 		}
 	}
 	if err == nil && p.Deleted() != nil {
@@ -163,10 +181,10 @@ func (p *part) among(field, term string) (*roaring.Bitmap, error) {
 }
 
 // findRun narrows the parts to documents that have a word of the query.
-func (f *finder) findRun(parts []*part, prefix string, run search.Run) error {
+func (f *finder) findRun(ctx context.Context, parts []*part, prefix string, run search.Run) error {
 	var carried uint64
 	for _, p := range parts {
-		found, err := p.findRun(prefix, run)
+		found, err := p.findRun(ctx, prefix, run)
 		if err != nil {
 			return err
 		}
@@ -177,8 +195,8 @@ func (f *finder) findRun(parts []*part, prefix string, run search.Run) error {
 			}
 		}
 	}
-	if carried < fewPackages {
-		if err := f.addSimilar(parts, prefix, run.Word); err != nil {
+	if carried < fewPackages && run.Pairs == nil {
+		if err := f.addSimilar(ctx, parts, prefix, run.Word); err != nil {
 			return err
 		}
 	}
@@ -188,14 +206,17 @@ func (f *finder) findRun(parts []*part, prefix string, run search.Run) error {
 	return nil
 }
 
-func (p *part) findRun(prefix string, run search.Run) (finding, error) {
-	f, err := p.findWord(prefix, run.Word)
+func (p *part) findRun(ctx context.Context, prefix string, run search.Run) (finding, error) {
+	if run.Pairs != nil {
+		return p.findPairs(ctx, prefix, run)
+	}
+	f, err := p.findWord(ctx, prefix, run.Word)
 	if err != nil || len(run.Parts) == 0 {
 		return f, err
 	}
 	var together *roaring.Bitmap
 	for _, word := range run.Parts {
-		each, err := p.findWord(prefix, word)
+		each, err := p.findWord(ctx, prefix, word)
 		if err != nil {
 			return nil, err
 		}
@@ -210,26 +231,74 @@ func (p *part) findRun(prefix string, run search.Run) (finding, error) {
 }
 
 // findWord looks where a word is found, whole or as a beginning.
-func (p *part) findWord(prefix, word string) (f finding, err error) {
+func (p *part) findWord(ctx context.Context, prefix, word string) (f finding, err error) {
 	add := func(worth float32, find func(field, term string) (*roaring.Bitmap, error), field string) {
 		if err != nil {
 			return
 		}
 		var docs *roaring.Bitmap
 		if docs, err = find(field, prefix+word); err == nil {
-			f = append(f, place{roaring.And(p.matching, docs), worth, docs.GetCardinality()})
+			f = append(f, place{roaring.And(p.matching, docs), worth, p.present(docs)})
 		}
 	}
+	beginning := func(field, start string) (*roaring.Bitmap, error) { return p.beginning(ctx, field, start) }
 	add(inName, p.docs, nameField)
 	add(inName, p.docs, wholeField)
 	add(inLabel, p.docs, labelField)
 	if utf8.RuneCountInString(word) <= maxStart {
 		add(begins, p.docs, startField)
 	} else {
-		add(begins, p.beginning, labelField)
+		add(begins, beginning, labelField)
 	}
 	add(inText, p.docs, textField)
 	return f, err
+}
+
+// findPairs looks where a stretch without spaces is found: where all of its pairs are. A single letter is
+// found where it begins a pair.
+func (p *part) findPairs(ctx context.Context, prefix string, run search.Run) (f finding, err error) {
+	all := func(field string) (docs *roaring.Bitmap, err error) {
+		docs = p.matching
+		for _, pair := range run.Pairs[:min(len(run.Pairs), maxPairs)] {
+			with, err := p.docs(field, prefix+pair)
+			if err != nil {
+				return nil, err
+			}
+			docs = roaring.And(docs, with)
+		}
+		return docs, nil
+	}
+	text := all
+	if single := run.Pairs[0] == run.Word; single {
+		text = func(field string) (*roaring.Bitmap, error) {
+			docs, err := p.beginning(ctx, field, prefix+run.Word)
+			if err != nil {
+				return nil, err
+			}
+			return roaring.And(p.matching, docs), nil
+		}
+	}
+	for _, at := range []struct {
+		field string
+		worth float32
+		find  func(field string) (*roaring.Bitmap, error)
+	}{{nameField, inName, all}, {labelField, inLabel, all}, {startField, begins, all}, {textField, inText, text}} {
+		docs, err := at.find(at.field)
+		if err != nil {
+			return nil, err
+		}
+		f = append(f, place{docs: docs, worth: at.worth})
+	}
+	return f, nil
+}
+
+// present returns how many of the documents of a segment are not deleted.
+func (p *part) present(docs *roaring.Bitmap) uint64 {
+	n := docs.GetCardinality()
+	if p.Deleted() != nil {
+		n -= docs.AndCardinality(p.Deleted())
+	}
+	return n
 }
 
 // docs returns the documents that have a term, deleted ones included. They are
@@ -246,11 +315,21 @@ func (p *part) docs(field, term string) (*roaring.Bitmap, error) {
 	return documents(list), nil
 }
 
+// only returns the document of a list that has one alone, as the library knows without reading it.
+func only(list segment.PostingsList) (doc uint32, ok bool) {
+	whole, ok := list.Iterator(false, false, false, nil).(segment.OptimizablePostingsIterator)
+	if !ok {
+		return 0, false
+	}
+	n, ok := whole.DocNum1Hit()
+	return uint32(n), ok
+}
+
 func documents(list segment.PostingsList) *roaring.Bitmap {
+	if doc, ok := only(list); ok {
+		return roaring.BitmapOf(doc)
+	}
 	if whole, ok := list.Iterator(false, false, false, nil).(segment.OptimizablePostingsIterator); ok {
-		if doc, ok := whole.DocNum1Hit(); ok {
-			return roaring.BitmapOf(uint32(doc))
-		}
 		if docs := whole.ActualBitmap(); docs != nil {
 			return docs
 		}
@@ -270,32 +349,48 @@ func (p *part) dictionary(field string) (segment.TermDictionary, error) {
 }
 
 // beginning returns the documents that have a term which begins so.
-func (p *part) beginning(field, start string) (*roaring.Bitmap, error) {
+func (p *part) beginning(ctx context.Context, field, start string) (*roaring.Bitmap, error) {
+	found := roaring.New()
+	var rare []uint32 // of terms that one document has, which are many and dear to add one by one
+	err := p.terms(ctx, field, start, nil, func(term string) error {
+		list, err := p.dictionaries[field].PostingsList([]byte(term), nil, nil)
+		if err != nil {
+			return err
+		}
+		if doc, ok := only(list); ok {
+			rare = append(rare, doc)
+		} else {
+			found.Or(documents(list))
+		}
+		return nil
+	})
+	found.AddMany(rare)
+	return found, err
+}
+
+// terms calls do with the terms that begin so, and that the automaton accepts if there is one.
+func (p *part) terms(ctx context.Context, field, start string, automaton segment.Automaton, do func(term string) error) error {
 	dictionary, err := p.dictionary(field)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	found := roaring.New()
-	terms := dictionary.AutomatonIterator(nil, []byte(start), after(start))
-	for range maxBeginning {
+	terms := dictionary.AutomatonIterator(automaton, []byte(start), after(start))
+	for n := 0; ; n++ {
+		if n%looksUp == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		term, err := terms.Next()
-		if err != nil {
-			return nil, err
+		if term == nil || err != nil {
+			return err
 		}
-		if term == nil {
-			break
+		if err := do(term.Term); err != nil {
+			return err
 		}
-		docs, err := p.docs(field, term.Term)
-		if err != nil {
-			return nil, err
-		}
-		found.Or(docs)
 	}
-	return found, nil
 }
 
 // after returns the first text after all that begin with start, which ends with
-// a letter or a digit, never with the last byte there is.
+// a letter, a digit or a mark, never with the last byte there is.
 func after(start string) []byte {
 	end := []byte(start)
 	end[len(end)-1]++
@@ -304,7 +399,7 @@ func after(start string) []byte {
 
 // addSimilar adds the documents that have a word like the one that is looked
 // for in name, title or tags. Its first letter counts as right.
-func (f *finder) addSimilar(parts []*part, prefix, word string) error {
+func (f *finder) addSimilar(ctx context.Context, parts []*part, prefix, word string) error {
 	letters := utf8.RuneCountInString(word)
 	if letters < typoFrom {
 		return nil
@@ -316,38 +411,27 @@ func (f *finder) addSimilar(parts []*part, prefix, word string) error {
 	_, first := utf8.DecodeRuneInString(word)
 	for _, p := range parts {
 		found := &p.found[len(p.found)-1]
-		if err := p.similar(found, labelField, prefix+word[:first], automaton); err != nil {
+		if err := p.similar(ctx, found, labelField, prefix+word[:first], automaton); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *part) similar(f *finding, field, start string, automaton *levenshtein.DFA) error {
-	dictionary, err := p.dictionary(field)
-	if err != nil {
-		return err
-	}
+func (p *part) similar(ctx context.Context, f *finding, field, start string, automaton *levenshtein.DFA) error {
 	near, far := roaring.New(), roaring.New()
-	terms := dictionary.AutomatonIterator(automaton, []byte(start), after(start))
-	for range maxSimilar {
-		term, err := terms.Next()
+	err := p.terms(ctx, field, start, automaton, func(term string) error {
+		docs, err := p.among(field, term)
 		if err != nil {
 			return err
 		}
-		if term == nil {
-			break
-		}
-		docs, err := p.among(field, term.Term)
-		if err != nil {
-			return err
-		}
-		if _, edits := automaton.MatchAndDistance(term.Term); edits <= 1 {
+		if _, edits := automaton.MatchAndDistance(term); edits <= 1 {
 			near.Or(docs)
 		} else {
 			far.Or(docs)
 		}
-	}
+		return nil
+	})
 	*f = append(*f, place{docs: near, worth: nearly}, place{docs: far, worth: remotely})
-	return nil
+	return err
 }

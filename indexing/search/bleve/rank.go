@@ -1,7 +1,6 @@
 package bleve
 
 import (
-	"bytes"
 	"container/heap"
 	"context"
 	"maps"
@@ -28,7 +27,7 @@ func (s scored) before(o scored) bool {
 	if s.score != o.score {
 		return s.score > o.score
 	}
-	return bytes.Compare(s.key, o.key) < 0
+	return before(s.key, o.key)
 }
 
 // best is a heap of the best documents, the worst of them on top.
@@ -46,10 +45,7 @@ func (b *best) Pop() any {
 
 // rank counts what the parts have found and returns the page that is asked for.
 func (f *finder) rank(ctx context.Context, parts []*part, prefix string, q search.Query) (hits search.Hits, err error) {
-	window := q.Skip + q.Take
-	if window > search.MaxWindow {
-		window = 0
-	}
+	window := pageEnd(parts, q)
 	var top best
 	for _, p := range parts {
 		if err := ctx.Err(); err != nil {
@@ -71,6 +67,22 @@ func (f *finder) rank(ctx context.Context, parts []*part, prefix string, q searc
 		hits.Keys = append(hits.Keys, string(top[i].key))
 	}
 	return hits, nil
+}
+
+// pageEnd returns how many documents are to be put in order: none if the page is beyond all that there
+// are, or, of a search for text, beyond the window.
+func pageEnd(parts []*part, q search.Query) int {
+	most := 0
+	for _, p := range parts {
+		most += int(p.matching.GetCardinality())
+	}
+	if strings.TrimSpace(q.Text) != "" {
+		most = min(most, search.MaxWindow)
+	}
+	if q.Skip >= most {
+		return 0
+	}
+	return min(q.Skip+q.Take, most)
 }
 
 func (f *finder) rankPart(p *part, top *best, window int, prefix string, q search.Query) (total int, err error) {
@@ -113,7 +125,7 @@ func (p *part) choose(top *best, window int, scores []float32, prefix, start str
 		}
 		found := scored{score, id[min(len(prefix), len(id)):]}
 		if start != "" {
-			if !bytes.HasPrefix(found.key, []byte(start)) {
+			if !beginsWith(found.key, start) {
 				continue
 			}
 			total++
@@ -146,7 +158,7 @@ func (f *finder) score(p *part, scores *[]float32, prefix string, q search.Query
 	for _, found := range p.found {
 		p.add(*scores, found)
 	}
-	whole, err := p.among(wholeField, prefix+strings.ToLower(strings.TrimSpace(q.Text)))
+	whole, err := p.among(wholeField, prefix+wholeText(q.Text))
 	if err != nil {
 		return err
 	}

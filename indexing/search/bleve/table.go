@@ -24,7 +24,7 @@ type shelved struct {
 type keys = btree.BTreeG[string]
 
 func newKeys() *keys {
-	return btree.NewBTreeGOptions(func(a, b string) bool { return a < b }, btree.Options{NoLocks: true})
+	return btree.NewBTreeGOptions(before[string], btree.Options{NoLocks: true})
 }
 
 func (t table) feed(id int64) *shelved {
@@ -59,7 +59,7 @@ func put(into *keys, key string, in bool) {
 func (t table) load(feed int64, on *[shelves][]string) {
 	f := t.feed(feed)
 	for _, list := range on {
-		sort.Strings(list)
+		sort.Slice(list, func(i, j int) bool { return before(list[i], list[j]) })
 	}
 	for _, key := range on[allShelf] {
 		f.all.Load(key)
@@ -95,7 +95,7 @@ func (t table) page(q search.Query) (hits search.Hits) {
 	at := func(n int) int {
 		return first + sort.Search(end-first, func(i int) bool {
 			key, _ := f.all.GetAt(first + i)
-			return i+1-(rank(hidden, func(other string) bool { return other > key })-firstHidden) > n
+			return i+1-(rank(hidden, func(other string) bool { return before(key, other) })-firstHidden) > n
 		})
 	}
 	where := at(q.Skip)
@@ -117,8 +117,8 @@ func beginning(list *keys, prefix string) (first, end int) {
 	if prefix == "" {
 		return 0, list.Len()
 	}
-	return rank(list, func(key string) bool { return key >= prefix }),
-		rank(list, func(key string) bool { return key >= prefix && !strings.HasPrefix(key, prefix) })
+	return rank(list, func(key string) bool { return compareFolded(key, prefix) >= 0 }),
+		rank(list, func(key string) bool { return compareFolded(key, prefix) >= 0 && !beginsWith(key, prefix) })
 }
 
 // rank returns the number of keys before those that are beyond.

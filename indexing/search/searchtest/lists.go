@@ -2,6 +2,7 @@ package searchtest
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -79,6 +80,66 @@ func testPrefixes(t *testing.T, open Open) {
 		"z":       nil,
 	} {
 		require.Equal(t, want, find(t, x, search.Query{NamePrefix: prefix}), prefix)
+	}
+}
+
+// testCapitals: keys that keep their capitals are in the order of their letters, and found without regard to case.
+func testCapitals(t *testing.T, open Open) {
+	x := opened(t, open)
+	var documents []search.Document
+	for _, key := range []string{"acme.b", "Acme.A", "Acme", "ACME.C", "acme.a", "Zebra", "Größe.X", "GRÖSSER", "beta"} {
+		documents = append(documents, search.Document{Key: key, Name: key, Stable: true, Types: []string{"Lib"}})
+	}
+	update(t, x, 1, 1, documents...)
+	for prefix, want := range map[string][]string{
+		"":       {"Acme", "Acme.A", "acme.a", "acme.b", "ACME.C", "beta", "GRÖSSER", "Größe.X", "Zebra"},
+		"acme.":  {"Acme.A", "acme.a", "acme.b", "ACME.C"},
+		"ACME.A": {"Acme.A", "acme.a"},
+		"Acme.c": {"ACME.C"},
+		"z":      {"Zebra"},
+		"GRÖ":    {"GRÖSSER", "Größe.X"},
+		"größe":  {"Größe.X"},
+	} {
+		require.Equal(t, want, find(t, x, search.Query{NamePrefix: prefix}), prefix)
+		require.Equal(t, want, find(t, x, search.Query{NamePrefix: prefix, Type: "lib"}), prefix)
+	}
+	require.Equal(t, []string{"Acme.A", "acme.a"}, find(t, x, search.Query{NamePrefix: "ACME.", Text: "a"})[:2])
+	require.Equal(t, "ACME.C", find(t, x, search.Query{Text: "acme.c"})[0])
+	require.NoError(t, x.Update(t.Context(), 1, []search.Change{{Key: "Acme.A"}}, 1, 2))
+	require.Equal(t, []string{"acme.a"}, find(t, x, search.Query{NamePrefix: "acme.a"}), "another one")
+}
+
+// testDeepPages: a search without text can be paged through to its end, and the last page of one for
+// text ends where the window does.
+func testDeepPages(t *testing.T, open Open) {
+	x := opened(t, open)
+	const packages = search.MaxWindow + 500
+	documents := make([]search.Document, packages)
+	for n := range documents {
+		documents[n] = named(fmt.Sprintf("p%05d", n))
+		documents[n].Types, documents[n].Tags = []string{"Lib"}, []string{"tag"}
+	}
+	position := int64(0)
+	for some := range slices.Chunk(documents, 3000) {
+		position++
+		update(t, x, 1, position, some...)
+	}
+	for _, q := range []search.Query{{}, {Type: "Lib"}, {Tag: "tag"}, {Type: "Lib", NamePrefix: "P"}, {Text: "p"}} {
+		q.FeedID, q.Take = 1, 100
+		for _, skip := range []int{0, search.MaxWindow - 50, search.MaxWindow + 450, packages, math.MaxInt} {
+			end := packages
+			if q.Text != "" {
+				end = search.MaxWindow
+			}
+			q.Skip = skip
+			hits, err := x.Search(t.Context(), q)
+			require.NoError(t, err)
+			require.Equal(t, packages, hits.Total, "%+v", q)
+			require.Len(t, hits.Keys, max(min(end-skip, q.Take), 0), "%+v", q)
+			for i, key := range hits.Keys {
+				require.Equal(t, documents[skip+i].Key, key, "%+v", q)
+			}
+		}
 	}
 }
 

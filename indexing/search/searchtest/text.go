@@ -2,6 +2,7 @@ package searchtest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,67 @@ func testBeginnings(t *testing.T, open Open) {
 	require.Equal(t, []string{"serilog"}, text(t, x, "ser"))
 }
 
+// testManyBeginnings: however many words begin as what was typed, all are found, and however the
+// packages came.
+func testManyBeginnings(t *testing.T, open Open) {
+	x := opened(t, open)
+	const packages = 1500
+	documents := make([]search.Document, packages)
+	for n := range documents {
+		documents[n] = named(fmt.Sprintf("Mycompany%c%c%c", 'a'+n%26, 'a'+n/26%26, 'a'+n/26/26))
+	}
+	update(t, x, 1, 1, documents...)
+	for n, some := range slices.Collect(slices.Chunk(documents, 500)) {
+		update(t, x, 2, int64(n+1), some...)
+	}
+	for _, feed := range []int64{1, 2} {
+		for _, words := range []string{"m", "mycompan", "mycompany"} {
+			hits, err := x.Search(t.Context(), search.Query{FeedID: feed, Text: words})
+			require.NoError(t, err)
+			require.Equal(t, packages, hits.Total, "%d: %s", feed, words)
+		}
+	}
+}
+
+// testWholeNames: every name is found by itself, also one that has no word.
+func testWholeNames(t *testing.T, open Open) {
+	x := opened(t, open)
+	long := strings.Repeat("Longname", 9)
+	names := []string{long, long + "er", "_", "-", "--", "++", "Acme." + long}
+	documents := []search.Document{named("Acme")}
+	for _, name := range names {
+		documents = append(documents, named(name))
+	}
+	update(t, x, 1, 1, documents...)
+	for _, name := range names[:len(names)-1] {
+		require.Equal(t, []string{strings.ToLower(name)}, text(t, x, name), name)
+		require.Equal(t, []string{strings.ToLower(name)}, text(t, x, " "+strings.ToUpper(name)), name)
+	}
+	require.Equal(t, "acme."+strings.ToLower(long), text(t, x, "Acme."+long)[0])
+	require.Empty(t, text(t, x, "+"))
+	require.Empty(t, text(t, x, long[1:]))
+}
+
+// testScripts: texts of scripts without spaces are looked into, and letters are the same however
+// they were typed.
+func testScripts(t *testing.T, open Open) {
+	x := opened(t, open)
+	update(t, x, 1, 1, described("日本語パッケージ管理", ""), described("Acme.Kanri", "これはパッケージを管理するための便利なライブラリです。", "便利"),
+		described("中文分词Library", "一个中文分词库"), described("한국어", "라이브러리입니다"), described("ไลบรารี", ""), described("café", "naïve"), described("ＷＩＤＥ.Name", "ﾊﾝｶｸ"))
+	for words, want := range map[string][]string{
+		"パッケージ": {"日本語パッケージ管理", "acme.kanri"}, "管理": {"日本語パッケージ管理", "acme.kanri"}, "パッケージ管理": {"日本語パッケージ管理"},
+		"ﾊﾟｯｹｰｼﾞ": {"日本語パッケージ管理", "acme.kanri"}, "日本語パッケージ管理": {"日本語パッケージ管理"}, "管理 日本語": {"日本語パッケージ管理"},
+		"語": {"日本語パッケージ管理"}, "理": {"日本語パッケージ管理", "acme.kanri"}, "便": {"acme.kanri"}, "ライブラリ": {"acme.kanri"},
+		"分词": {"中文分词library"}, "library 中文": {"中文分词library"}, "中文分词Library": {"中文分词library"}, "库": {"中文分词library"},
+		"라이브러리": {"한국어"}, "국어": {"한국어"}, "บรา": {"ไลบรารี"},
+		"cafe\u0301": {"café"}, "CAFÉ": {"café"}, "nai\u0308ve": {"café"}, "wide": {"ｗｉｄｅ.name"}, "ハンカク": {"ｗｉｄｅ.name"},
+		"本日": nil, "パケ": nil, "管理者": nil,
+	} {
+		require.Equal(t, want, text(t, x, words), words)
+	}
+	require.Equal(t, []string{"acme.kanri"}, find(t, x, search.Query{Tag: "便利"}))
+}
+
 func testTypos(t *testing.T, open Open) {
 	x := opened(t, open)
 	update(t, x, 1, 1, named("Newtonsoft.Json"), described("Serilog", "", "logging"), named("Jsan"), named("Net"))
@@ -106,6 +168,7 @@ func testOddQueries(t *testing.T, open Open) {
 	}
 	require.Equal(t, []string{"acme"}, text(t, x, strings.Repeat("acme ", 1000)))
 	require.Equal(t, []string{"c++"}, text(t, x, "c++"))
+	require.Empty(t, text(t, x, strings.Repeat("日本", 5000)))
 	hits, err := x.Search(t.Context(), search.Query{FeedID: 1, Text: "acme", Skip: -5, Take: -1})
 	require.NoError(t, err)
 	require.Equal(t, search.Hits{Total: 1, Keys: []string{"acme"}}, hits)
