@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,6 +143,13 @@ func TestInterruptedFaults(t *testing.T) {
 	stderr := new(testenv.LogBuffer)
 	cmd.Stderr = stderr
 	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = cmd.Process.Signal(syscall.SIGQUIT) // what it waits for
+			_ = cmd.Wait()
+			t.Logf("%s", stderr)
+		}
+	})
 	require.Eventually(t, func() bool { return strings.Contains(stderr.String(), "[2/100]") }, 2*time.Minute, 20*time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	require.Error(t, cmd.Wait())
@@ -153,12 +161,12 @@ func TestInterruptedFaults(t *testing.T) {
 
 // TestSuiteCatches: versions of the server that break a promise are caught.
 func TestSuiteCatches(t *testing.T) {
-	etcd := "etcd://" + testenv.StartEtcd(t).Address + "/catches"
+	apart := []string{"-only", "elector forgets", "-elect", "etcd://" + testenv.StartEtcd(t).Address + "/catches", "-db", testenv.StartPostgres(t).NewDatabase(t)}
 	for name, tc := range map[string]struct {
 		args []string
 		said []string // one of these
 	}{
-		"fence off":                         {[]string{"-only", "elector forgets", "-elect", etcd}, []string{"Two terms are interleaved"}},
+		"fence off":                         {apart, []string{"Two terms are interleaved"}},
 		"garbage is kept":                   {[]string{"-only", "web node killed"}, []string{"after the sweep, there are"}},
 		"log row outside the transaction":   {[]string{"-only", "web node killed"}, []string{"fit no order of its operations"}},
 		"acknowledged before it is on disk": {[]string{"-only", "web node killed", "-rounds", "3"}, []string{"although nothing is wrong any more", "database and storage do not agree"}},
