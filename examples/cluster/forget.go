@@ -2,9 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/db/postgres"
+	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/db/sqlserver"
+	"github.com/proget-go/ha/election"
+	"github.com/proget-go/ha/election/dblease"
 	"github.com/proget-go/ha/election/etcd"
 	"github.com/proget-go/ha/internal/netfault"
 	"github.com/proget-go/ha/proget/node"
@@ -21,53 +30,79 @@ func (s *suite) noForgetting() string {
 func (s *suite) electsByEtcd() bool { return strings.HasPrefix(s.options.elect, "etcd") }
 
 // forgotten has the elector forget who leads, as one does that is restored from a
-// backup: it elects another while the primary still trusts its lease. A primary that
-// reaches the elector finds out soon; with an elector apart from the database, it is
-// cut off from that, and writes on: the fence alone tells the two apart.
+// backup, and elect another: this program, which writes at once, and leaves. A primary
+// that reaches the elector finds out soon; with an elector apart from the database, it
+// is cut off from that, trusts its lease and writes on: the fence alone tells the two
+// apart.
 func (s *suite) forgotten(ctx context.Context) (func(context.Context) error, error) {
-	if !s.electsByEtcd() {
-		return func(context.Context) error { return nil }, s.forgetInDatabase(ctx)
-	}
 	p, err := s.pick("index")
 	if err != nil {
 		return nil, err
 	}
 	undo := func(context.Context) error { return nil }
-	if between := s.links[p.Name].elect; between != nil {
+	if between := s.links[p.Name].elect; s.electsByEtcd() && between != nil {
 		between.each((*netfault.Proxy).Cut)
 		undo = func(context.Context) error { between.each((*netfault.Proxy).Heal); return nil }
 	}
-	return undo, s.forgetInEtcd(ctx)
+	return undo, s.succeed(ctx)
 }
 
-func (s *suite) forgetInDatabase(ctx context.Context) error {
-	db, err := s.openDB()
+// succeed takes the office from whoever holds it, writes as its holder does, and
+// gives it free.
+func (s *suite) succeed(ctx context.Context) (err error) {
+	store, err := s.openStore(ctx)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	if _, err := db.ExecContext(ctx, "UPDATE lease SET expires = 0"); err != nil {
-		return fmt.Errorf("have the database forget who leads: %w", err)
+	defer func() { err = errors.Join(err, store.Close()) }()
+	d, closing, err := s.openElector(ctx, store)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer func() { err = errors.Join(err, closing()) }()
+	former, err := d.Current(ctx, node.Office)
+	if err == nil {
+		err = d.Release(ctx, former)
+	}
+	if err != nil {
+		return fmt.Errorf("have the elector forget who leads: %w", err)
+	}
+	l, err := d.Acquire(ctx, election.Candidacy{Office: node.Office, Holder: "the suite", TTL: 5 * time.Second, Above: former.Fence.Number})
+	if errors.Is(err, election.ErrHeld) {
+		return nil // another node was as quick, and writes at once, too
+	}
+	if err != nil {
+		return fmt.Errorf("elect another: %w", err)
+	}
+	err = store.LeaderTx(ctx, node.Office, l.Fence, func(tx *db.Tx) error { return tx.BeginTerm(ctx, node.Office, l.Fence, l.Holder) })
+	return errors.Join(err, d.Release(ctx, l))
 }
 
-func (s *suite) forgetInEtcd(ctx context.Context) error {
+// openStore opens the database as the nodes do, beside them.
+func (s *suite) openStore(ctx context.Context) (*db.Store, error) {
+	url, opts := s.options.db, &db.Options{NoMigrate: true}
+	switch {
+	case url == "":
+		return sqlite.Open(ctx, filepath.Join(s.options.data, "proget.db"), opts)
+	case strings.HasPrefix(url, "sqlite:"):
+		return sqlite.Open(ctx, strings.TrimPrefix(url, "sqlite:"), opts)
+	case strings.HasPrefix(url, "postgres"):
+		return postgres.Open(ctx, url, opts)
+	}
+	return sqlserver.Open(ctx, url, opts)
+}
+
+func (s *suite) openElector(ctx context.Context, store *db.Store) (d election.Driver, closing func() error, err error) {
+	if !s.electsByEtcd() {
+		return dblease.New(store), func() error { return nil }, nil
+	}
 	settings, err := etcd.Parse(s.options.elect)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	e, err := etcd.Open(ctx, settings)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer e.Close()
-	l, err := e.Current(ctx, node.Office)
-	if err == nil {
-		err = e.Release(ctx, l)
-	}
-	if err != nil {
-		return fmt.Errorf("have etcd forget who leads: %w", err)
-	}
-	return nil
+	return e, e.Close, nil
 }
