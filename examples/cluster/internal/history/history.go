@@ -25,7 +25,7 @@ const (
 	List   Kind = "list"    // lists all keys
 	Delete Kind = "delete"  // removes Key, and tags that name it, or says that there is none
 	Remove Kind = "remove"  // removes Key, whether it is there or not
-	Unlist Kind = "unlist"  // hides Key in lists of what is recommended
+	Unlist Kind = "unlist"  // marks Key as not recommended: unlisted, yanked or deprecated
 	Tag    Kind = "tag"     // has the tag Key name the version Value.Digest
 	Search Kind = "search"  // searches a feed for the package
 	SignIn Kind = "sign in" // signs in

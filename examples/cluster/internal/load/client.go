@@ -136,6 +136,11 @@ func (c *Client) remove(ctx context.Context, feed, name, version string) answer 
 	return c.do(ctx, http.MethodPost, "/api/packages/"+feed+"/delete?"+url.Values{"name": {name}, "version": {version}}.Encode(), nil)
 }
 
+// setStatus changes the status of a version by the native API.
+func (c *Client) setStatus(ctx context.Context, feed, name, version, status string) answer {
+	return c.do(ctx, http.MethodPost, "/api/packages/"+feed+"/status?"+url.Values{"name": {name}, "version": {version}}.Encode(), []byte(status), "Content-Type", "application/json")
+}
+
 // session signs in and returns the cookie of the session.
 func (c *Client) session(ctx context.Context) (cookie string, a answer) {
 	form := url.Values{"user": {"Admin"}, "password": {c.Password}, "return": {"/feeds"}}.Encode()

@@ -69,7 +69,7 @@ func nuGet(feed string) protocol {
 
 func npm() protocol {
 	const base = "/npm/npm"
-	return protocol{feed: "npm",
+	return protocol{feed: "npm", marks: true,
 		push: func(ctx context.Context, c *Client, name, key string) (string, answer) {
 			manifest := map[string]any{"name": name, "version": key}
 			text, _ := json.Marshal(manifest) // has nothing that could fail
@@ -83,12 +83,12 @@ func npm() protocol {
 		list: func(ctx context.Context, c *Client, name string) (l listing, a answer) {
 			a = c.get(ctx, base+"/"+name)
 			var packument struct {
-				Versions map[string]struct{}
+				Versions map[string]struct{ Deprecated string }
 				Tags     map[string]string `json:"dist-tags"`
 			}
 			a.json(&packument)
-			for version := range packument.Versions {
-				l = append(l, listed{key: version})
+			for version, v := range packument.Versions {
+				l = append(l, listed{version, history.Entry{Unlisted: v.Deprecated != ""}})
 			}
 			for tag, version := range packument.Tags {
 				if tag != "latest" { // moves by itself
@@ -101,6 +101,9 @@ func npm() protocol {
 			return c.get(ctx, base+"/"+name+"/-/"+name+"-"+key+".tgz")
 		},
 		remove: byNativeAPI("npm", ""),
+		unlist: func(ctx context.Context, c *Client, name, key string) answer {
+			return c.setStatus(ctx, "npm", name, key, `{"deprecated":true,"deprecationReason":"old"}`)
+		},
 		tag: func(ctx context.Context, c *Client, name, tag, version string) answer {
 			return c.do(ctx, http.MethodPut, base+"/-/package/"+name+"/dist-tags/"+tag, []byte(`"`+version+`"`), "Content-Type", "application/json")
 		},
@@ -144,13 +147,14 @@ func pyPI() protocol {
 				Files []struct {
 					Filename string
 					Hashes   map[string]string
+					Yanked   any // true, or the reason
 				}
 			}
 			a.json(&page)
 			for _, f := range page.Files {
 				_, rest, _ := strings.Cut(f.Filename, "-")
 				version, _, _ := strings.Cut(rest, "-")
-				l = append(l, listed{version, history.Entry{Digest: f.Hashes["sha256"]}})
+				l = append(l, listed{version, history.Entry{Digest: f.Hashes["sha256"], Unlisted: f.Yanked != nil && f.Yanked != false}})
 			}
 			return l, a.none()
 		},
@@ -158,6 +162,9 @@ func pyPI() protocol {
 			return c.get(ctx, base+"/packages/"+name+"/"+wheel(name, key))
 		},
 		remove: byNativeAPI("pypi", ""),
+		unlist: func(ctx context.Context, c *Client, name, key string) answer {
+			return c.setStatus(ctx, "pypi", name, key, `{"listed":false}`)
+		},
 	}
 }
 

@@ -37,6 +37,7 @@ type protocol struct {
 
 	overwrites bool // push stores whatever is there
 	forgives   bool // remove succeeds if there is nothing
+	marks      bool // unlist marks, and searches find what is marked
 }
 
 // protocols are those of all feeds that a new cluster has.

@@ -50,7 +50,7 @@ func (s *survey) look(ctx context.Context) {
 	list := s.do(ctx, history.List, "")
 	listed := false
 	for key, e := range list.Seen {
-		listed = listed || !e.Unlisted
+		listed = listed || !e.Unlisted || s.protocol.marks
 		if tag := len(key) > len(history.TagPrefix) && key[:len(history.TagPrefix)] == history.TagPrefix; !tag {
 			s.do(ctx, history.Read, key)
 		}
