@@ -1,12 +1,10 @@
 package node_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
@@ -74,29 +72,11 @@ type taker struct{ greeter }
 
 func (taker) Kind() string { return "collection" }
 
-// lines is a log that a test reads while a node writes it.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // TestPanicOfADelivery: a delivery that panics is tried again, like one that fails,
 // and keeps the node from nothing else.
 func TestPanicOfADelivery(t *testing.T) {
 	t.Parallel()
-	var log lines
+	var log testenv.LogBuffer
 	delivered := make(chan string, 100)
 	panics := 2
 	server, _ := newWorld(t).startNode(t, "a", func(c *node.Config) {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
+	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/indexing/search"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
@@ -268,14 +268,18 @@ func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*s
 // the process, and again at each start: the package is then found by its name alone.
 func (s *searcher) describe(ctx context.Context, f *proget.Feed, d *search.Document, p *feed.Package, shown, newest *proget.Version) {
 	bare := *d
-	defer func() {
-		if r := recover(); r != nil {
-			*d = bare
-			s.node.cfg.Logger.ErrorContext(ctx, "a feed type panicked at a package, which search finds by its name alone",
-				"feed", f.Name, "package", shown.Name, "panic", r, "stack", string(debug.Stack()))
-		}
-	}()
-	t := s.types[f.Type]
+	err := indexing.Safely(func() error {
+		summarize(s.types[f.Type], d, p, shown, newest)
+		return nil
+	})
+	if err != nil {
+		*d = bare
+		s.node.cfg.Logger.ErrorContext(ctx, "a feed type panicked at a package, which search finds by its name alone",
+			"feed", f.Name, "package", shown.Name, "error", err, indexing.Stack(err))
+	}
+}
+
+func summarize(t *feed.Type, d *search.Document, p *feed.Package, shown, newest *proget.Version) {
 	sum := t.Summary(shown)
 	d.Title, d.Description, d.Authors, d.Owner, d.Tags, d.Types = sum.Title, sum.Description, sum.Authors, sum.Owners, sum.Tags, sum.Types
 	if newest != shown {
