@@ -33,38 +33,38 @@ func (s *suite) electsByEtcd() bool { return strings.HasPrefix(s.options.elect, 
 // backup, and elect another: this program, which writes at once, and leaves. A primary
 // that reaches the elector finds out soon; with an elector apart from the database, it
 // is cut off from that, trusts its lease and writes on: the fence alone tells the two
-// apart.
-func (s *suite) forgotten(ctx context.Context) (func(context.Context) error, error) {
+// apart. It trusts it for seconds, so all that takes time comes before.
+func (s *suite) forgotten(ctx context.Context) (undo func(context.Context) error, err error) {
 	p, err := s.pick("index")
 	if err != nil {
 		return nil, err
 	}
-	undo := func(context.Context) error { return nil }
-	if between := s.links[p.Name].elect; s.electsByEtcd() && between != nil {
-		between.each((*netfault.Proxy).Cut)
-		undo = func(context.Context) error { between.each((*netfault.Proxy).Heal); return nil }
-	}
-	return undo, s.succeed(ctx)
-}
-
-// succeed takes the office from whoever holds it, writes as its holder does, and
-// gives it free.
-func (s *suite) succeed(ctx context.Context) (err error) {
 	store, err := s.openStore(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	d, closing, err := s.openElector(ctx, store)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, closing()) }()
 	former, err := d.Current(ctx, node.Office)
-	if err == nil {
-		err = d.Release(ctx, former)
-	}
 	if err != nil {
+		return nil, fmt.Errorf("learn who leads: %w", err)
+	}
+	undo = func(context.Context) error { return nil }
+	if between := s.links[p.Name].elect; s.electsByEtcd() && between != nil {
+		between.each((*netfault.Proxy).Cut)
+		undo = func(context.Context) error { between.each((*netfault.Proxy).Heal); return nil }
+	}
+	return undo, succeed(ctx, d, store, former)
+}
+
+// succeed takes the office from who holds it, writes as its holder does, and gives
+// it free.
+func succeed(ctx context.Context, d election.Driver, store *db.Store, former election.Lease) error {
+	if err := d.Release(ctx, former); err != nil {
 		return fmt.Errorf("have the elector forget who leads: %w", err)
 	}
 	l, err := d.Acquire(ctx, election.Candidacy{Office: node.Office, Holder: "the suite", TTL: 5 * time.Second, Above: former.Fence.Number})

@@ -161,7 +161,7 @@ func TestInterruptedFaults(t *testing.T) {
 
 // TestSuiteCatches: versions of the server that break a promise are caught.
 func TestSuiteCatches(t *testing.T) {
-	apart := []string{"-only", "elector forgets", "-elect", "etcd://" + testenv.StartEtcd(t).Address + "/catches", "-db", testenv.StartPostgres(t).NewDatabase(t)}
+	apart := []string{"-only", "elector forgets", "-rounds", "2", "-clients", "4", "-elect", "etcd://" + testenv.StartEtcd(t).Address + "/catches", "-db", testenv.StartPostgres(t).NewDatabase(t)}
 	for name, tc := range map[string]struct {
 		args []string
 		said []string // one of these
