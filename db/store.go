@@ -178,8 +178,11 @@ func (s *Store) wrap(err error) error {
 	case driver.Full:
 		return proget.WrapError(proget.ErrNoSpace, err, "The database has no space left. Nothing was changed; try again when its administrator has made room.")
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		return proget.WrapError(proget.ErrUnavailable, err, "The database did not answer in time. Try again shortly.")
+	case errors.Is(err, ErrTryAgain):
+		return proget.WrapError(proget.ErrUnavailable, err, "Others change the same thing all the time. Try again shortly.")
 	}
 	return err
 }

@@ -156,7 +156,11 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) {
 		log.WarnContext(ctx, "the job's end could not be recorded; it will be run again", "error", err)
 		return
 	}
-	log.InfoContext(ctx, "job ends", "error", err, Stack(err))
+	if o.failed {
+		log.WarnContext(ctx, "job failed", "error", err, Stack(err))
+		return
+	}
+	log.InfoContext(ctx, "job ends", "outcome", o.said)
 }
 
 // claimed runs the worker under a context that ends with the claim.
@@ -248,6 +252,7 @@ const flushes = 4
 
 // An ending is what becomes of a job after an attempt.
 type ending struct {
+	failed bool   // the job itself, not its node
 	said   string // in the job's log
 	record func(ctx context.Context) error
 }
@@ -255,10 +260,10 @@ type ending struct {
 func (p *Pool) outcome(stopping bool, j *proget.Job, progress *Progress, err error) ending {
 	done, total, message := progress.Get()
 	finish := func(state proget.JobState, message, said string) ending {
-		return ending{said, func(ctx context.Context) error { return p.jobs.FinishJob(ctx, j, state, done, total, message) }}
+		return ending{state == proget.JobFailed, said, func(ctx context.Context) error { return p.jobs.FinishJob(ctx, j, state, done, total, message) }}
 	}
 	retry := func(delay time.Duration, failed bool, message, said string) ending {
-		return ending{said, func(ctx context.Context) error { return p.jobs.RetryJob(ctx, j, delay, failed, message) }}
+		return ending{failed, said, func(ctx context.Context) error { return p.jobs.RetryJob(ctx, j, delay, failed, message) }}
 	}
 	var o *outcome
 	switch {

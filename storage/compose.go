@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/proget-go/ha/proget"
@@ -24,12 +25,12 @@ func (s *Store) Compose(ctx context.Context, parts []Blob) (Blob, error) {
 	}
 	whole.Key = s.keys.newBlob()
 	err := s.compose(ctx, whole.Key, keys, parts)
-	if err != nil && err != ErrUnsupported {
-		s.discard(ctx, whole.Key)
-		return Blob{}, s.wrap(ctx, err, "compose object")
+	if errors.Is(err, ErrUnsupported) {
+		return Blob{}, err
 	}
 	if err != nil {
-		return Blob{}, err
+		s.discard(ctx, whole.Key)
+		return Blob{}, s.wrap(ctx, err, "compose object")
 	}
 	return whole, s.checkSize(ctx, whole)
 }

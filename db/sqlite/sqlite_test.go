@@ -6,12 +6,14 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/dbtest"
 	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/proget"
 )
 
 func TestConformance(t *testing.T) {
@@ -54,4 +56,16 @@ func TestFilesArePrivate(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, fs.FileMode(0o600), info.Mode(), f.Name())
 	}
+}
+
+// TestNeverDone: a transaction that others get in the way of again and again is
+// given up as what may succeed later.
+func TestNeverDone(t *testing.T) {
+	t.Parallel()
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), &db.Options{Patience: 50 * time.Millisecond})
+	require.NoError(t, err)
+	defer s.Close()
+	err = s.Tx(t.Context(), func(*db.Tx) error { return db.ErrTryAgain })
+	require.ErrorIs(t, err, proget.ErrUnavailable)
+	require.NotEmpty(t, proget.Message(err))
 }

@@ -113,31 +113,29 @@ func (c *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	return nil, errors.Join(errs...)
 }
 
-type connected struct {
-	conn sqldriver.Conn
-	err  error
-}
-
+// connect bounds a login, also where the library does not look at its context.
 func (c *connector) connect(ctx context.Context, server sqldriver.Connector) (sqldriver.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.login)
 	defer cancel()
-	done := make(chan connected, 1)
+	type connected struct {
+		conn sqldriver.Conn
+		err  error
+	}
+	done := make(chan connected)
 	go func() {
 		conn, err := server.Connect(ctx)
-		done <- connected{conn, err}
+		select {
+		case done <- connected{conn, err}:
+		case <-ctx.Done(): // everybody has left
+			if conn != nil {
+				_ = conn.Close()
+			}
+		}
 	}()
 	select {
 	case r := <-done:
 		return r.conn, r.err
 	case <-ctx.Done():
-		go closeLate(done)
 		return nil, &net.OpError{Op: "login", Net: "tcp", Err: ctx.Err()}
-	}
-}
-
-// closeLate closes a connection that came up after everybody had left.
-func closeLate(done <-chan connected) {
-	if r := <-done; r.conn != nil {
-		_ = r.conn.Close()
 	}
 }

@@ -142,11 +142,14 @@ func (engine) Classify(err error) driver.Kind {
 		return driver.Other
 	}
 	var network net.Error
+	var operation *net.OpError
 	var stream mssql.StreamError
 	var server mssql.ServerError
 	switch {
 	case errors.Is(err, sqldriver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, io.EOF),
-		errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &stream), errors.As(err, &server), errors.As(err, &network):
+		errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &stream), errors.As(err, &server), errors.As(err, &operation):
+		return driver.Unavailable
+	case errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded): // which is a net.Error, and no connection's fault
 		return driver.Unavailable
 	}
 	return driver.Other

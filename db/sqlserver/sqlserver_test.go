@@ -124,9 +124,11 @@ func TestErrorClasses(t *testing.T) {
 			18401, 40197, 40501, 40613, 49918, 49919, 49920),
 			mssql.Error{Number: 18456, State: 38},
 			mssql.Error{Number: 18456, State: 1, All: []mssql.Error{{Number: 4060}, {Number: 18456, State: 1}}}, // as a login tells it
-			io.EOF, &net.OpError{Op: "read", Err: errors.New("reset")}, mssql.StreamError{}, sqldriver.ErrBadConn),
-		driver.Full:  {number(1105), number(9002)},
-		driver.Other: {number(102), mssql.Error{Number: 18456, State: 8}, errors.New("something else")},
+			io.EOF, &net.OpError{Op: "read", Err: errors.New("reset")}, mssql.StreamError{}, sqldriver.ErrBadConn,
+			&net.OpError{Op: "login", Net: "tcp", Err: context.DeadlineExceeded}),
+		driver.Full: {number(1105), number(9002)},
+		driver.Other: {number(102), mssql.Error{Number: 18456, State: 8}, errors.New("something else"),
+			fmt.Errorf("wrapped: %w", context.DeadlineExceeded)}, // the caller's time, not the connection, has ended
 	} {
 		for _, err := range errs {
 			require.Equal(t, kind, engine{}.Classify(err), "%v", err)

@@ -101,7 +101,7 @@ func (o *Opened) verdict() error {
 // Close releases the file.
 func (o *Opened) Close() error { return o.object.Close() }
 
-// MaxRead bounds what Read returns, in bytes.
+// MaxRead bounds what Read and All return, in bytes.
 const MaxRead = 64 << 20
 
 // Read returns the whole of a present file.
@@ -111,10 +111,15 @@ func (x *Files) Read(ctx context.Context, feedID int64, kind, name string) ([]by
 		return nil, err
 	}
 	defer f.Close()
-	if f.Size > MaxRead {
-		return nil, fmt.Errorf("index file %s has %d bytes", name, f.Size)
+	return f.All()
+}
+
+// All returns the whole of a file that has at most MaxRead bytes.
+func (o *Opened) All() ([]byte, error) {
+	if o.Size > MaxRead {
+		return nil, fmt.Errorf("index file %s has %d bytes", o.Name, o.Size)
 	}
-	return io.ReadAll(f)
+	return io.ReadAll(o)
 }
 
 // home is the storage of all index files, wherever a feed keeps its packages: they

@@ -52,7 +52,7 @@ type Indexer struct {
 	feeds    func(ctx context.Context) ([]*proget.Feed, error)
 
 	mu    sync.Mutex
-	built map[int64]time.Time // when each feed's index last got a generation here
+	built map[int64]time.Time // when a generation of each feed's index was last stored here, perhaps in vain
 }
 
 // NewIndexer returns an indexer for the leader of an office. feeds returns the
@@ -210,16 +210,18 @@ func (x *Indexer) effect(ctx context.Context, feedID, generation int64, next *Ge
 	}
 	next.State = string(state)
 	sw, err := x.Store(ctx, feedID, x.index.Kind, generation, next)
+	x.rest(feedID)
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, tx *db.Tx) (int64, error) {
-		if err := tx.SwitchIndex(ctx, sw); err != nil {
-			return 0, err
-		}
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		x.built[feedID] = time.Now()
-		return upto, nil
+		return upto, tx.SwitchIndex(ctx, sw)
 	}, nil
+}
+
+// rest begins the time until the feed's next generation.
+func (x *Indexer) rest(feedID int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.built[feedID] = time.Now()
 }

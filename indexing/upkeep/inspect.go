@@ -154,23 +154,37 @@ func (i *Inspector) save(ctx context.Context, at inspection) error {
 	return i.db.Tx(ctx, func(tx *db.Tx) error { return tx.SetSetting(ctx, settingInspection, string(text)) })
 }
 
+// inspect takes a blob up in what was inspected when all is done that it needs: who
+// goes on after an error begins with it.
 func (i *Inspector) inspect(ctx context.Context, b db.BlobRow, at *inspection, pace storage.Pace) error {
 	fault, err := verify(ctx, i.blobs, b, pace)
 	if err != nil {
 		return err
 	}
-	at.After, at.Done, at.Bytes = b.ID, at.Done+1, at.Bytes+b.Size
-	if fault == nil {
-		return nil
+	next := *at
+	next.After, next.Done, next.Bytes = b.ID, at.Done+1, at.Bytes+b.Size
+	if fault != nil {
+		if err := i.damaged(ctx, b, fault, &next, pace); err != nil {
+			return err
+		}
 	}
+	*at = next
+	return nil
+}
+
+// damaged mends a blob if it can, and names it in the log.
+func (i *Inspector) damaged(ctx context.Context, b db.BlobRow, fault error, at *inspection, pace storage.Pace) error {
 	versions, err := i.db.BlobVersions(ctx, b.ID)
 	if err != nil || len(versions) == 0 { // deleted meanwhile: nobody misses it
 		return err
 	}
-	at.Damaged++
 	mended, err := i.mend(ctx, b, pace)
 	if err != nil {
 		return err
+	}
+	at.Damaged++
+	if mended {
+		at.Mended++
 	}
 	for _, version := range versions {
 		if mended {
@@ -179,9 +193,6 @@ func (i *Inspector) inspect(ctx context.Context, b db.BlobRow, at *inspection, p
 		}
 		i.opts.Logger.ErrorContext(ctx, "a stored file is missing or damaged; push the package again, or put the file back from a backup",
 			"version", version, "key", b.StorageKey, "error", fault)
-	}
-	if mended {
-		at.Mended++
 	}
 	return nil
 }

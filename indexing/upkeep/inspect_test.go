@@ -2,6 +2,7 @@ package upkeep_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"os"
@@ -124,6 +125,29 @@ func TestInspectionGoesOn(t *testing.T) {
 	_, err = work(t.Context(), 8)
 	require.Error(t, err)
 	require.EqualValues(t, 3, reports.Load())
+}
+
+// TestInspectionFails: a damaged file that could not be named for a failure of the
+// database's is named when the job goes on.
+func TestInspectionFails(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	in.damage(t, in.mustPush(t, "1", "a one").Files[0])
+	raw, err := sql.Open("sqlite", filepath.Join(in.dir, "test.db"))
+	require.NoError(t, err)
+	defer raw.Close()
+	rename := func(from, to string) {
+		_, err := raw.ExecContext(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to)
+		require.NoError(t, err)
+	}
+	log := new(testenv.LogBuffer)
+	work := func() error { return in.inspector(log).Work(t.Context(), &proget.Job{ID: 7}, new(indexing.Progress)) }
+	rename("package_file", "away")
+	require.ErrorContains(t, work(), "package_file")
+	require.Empty(t, log.String())
+	rename("away", "package_file")
+	require.ErrorContains(t, work(), "1 of 1 stored files")
+	require.Contains(t, log.String(), "main/a 1")
 }
 
 type writer func()

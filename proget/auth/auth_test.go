@@ -36,6 +36,7 @@ func TestKeyring(t *testing.T) {
 	_, err = old.Open("session", sealed[:len(sealed)-2])
 	require.ErrorIs(t, err, auth.ErrSealed)
 	require.Equal(t, replaced.Fingerprints()[0], both.Fingerprints()[0])
+	require.Equal(t, both.Fingerprints(), parse(second+"\r\n\t"+first+"\r\n").Fingerprints(), "as a file has them")
 	for _, wrong := range []string{"", " ", "xyz", first[:30], first + "00"} {
 		_, err := auth.ParseKeyring(wrong)
 		require.ErrorIs(t, err, proget.ErrInvalid, wrong)

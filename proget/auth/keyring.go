@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -32,10 +33,10 @@ type ringKey struct {
 var ErrSealed = errors.New("not sealed with a known key")
 
 // ParseKeyring reads one or several keys of 32 or 64 hexadecimal digits,
-// separated by commas or spaces, as PROGET_ENCRYPTION_KEY holds them.
+// separated by commas or white space, as PROGET_ENCRYPTION_KEY holds them.
 func ParseKeyring(text string) (*Keyring, error) {
 	var ring Keyring
-	for _, field := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' }) {
+	for _, field := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
 		secret, err := hex.DecodeString(field)
 		if err != nil || (len(secret) != 16 && len(secret) != 32) {
 			return nil, proget.Errorf(proget.ErrInvalid, "An encryption key has 32 or 64 hexadecimal digits, for example %s.", NewEncryptionKey())

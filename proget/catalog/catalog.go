@@ -20,6 +20,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -184,7 +185,10 @@ func (c *Catalog) load(ctx context.Context, f *proget.Feed, k key, e *entry) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	e.pkg, e.err = c.read(ctx, f, k.name)
+	e.err = indexing.Safely(func() (err error) { // who waits must not wait for ever, if the feed's type panics
+		e.pkg, err = c.read(ctx, f, k.name)
+		return err
+	})
 	if e.pkg != nil {
 		e.pkg.Grown = func() { c.grown(k) }
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -474,4 +475,21 @@ func TestAged(t *testing.T) {
 	again, err := s.Package(ctx, in.feed, "a")
 	require.NoError(t, err)
 	require.Same(t, p, again)
+}
+
+// TestTypePanics: a type that panics at a package keeps nobody waiting.
+func TestTypePanics(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	for _, name := range []string{"a@1", "a@2"} {
+		_, err := in.publish(t.Context(), name)
+		require.NoError(t, err)
+	}
+	bad := slices.Clone(types)
+	bad[0].CompareVersions = func(string, string) int { panic("out of order") }
+	c := catalog.New(in.store(t), bad, nil)
+	for range 2 {
+		_, err := c.Package(t.Context(), in.feed, "a")
+		require.ErrorAs(t, err, new(*indexing.PanicError))
+	}
 }

@@ -237,9 +237,11 @@ func (r *Registry) WhileHealthy(ctx context.Context, fn func(context.Context) er
 }
 
 func (r *Registry) untilProblems(ctx context.Context, fn func(context.Context) error) error {
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	go func() {
+	watching.Go(func() {
 		defer stop()
 		for {
 			problems, changed := r.watch()
@@ -252,7 +254,7 @@ func (r *Registry) untilProblems(ctx context.Context, fn func(context.Context) e
 				return
 			}
 		}
-	}()
+	})
 	return fn(ctx)
 }
 
@@ -370,6 +372,7 @@ func (r *Registry) checkKey(ctx context.Context, members []node) (problem string
 		return "", err
 	}
 	err = r.db.Tx(ctx, func(tx *db.Tx) error {
+		problem = ""
 		current, ok, err := tx.Setting(ctx, settingKey)
 		if err != nil || ok && current == first {
 			return err

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
 
+	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
@@ -547,7 +548,7 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 	if r.Context().Err() != nil || errors.Is(err, net.ErrClosed) {
 		n.cfg.Logger.DebugContext(r.Context(), "the client went away", "method", r.Method, "path", r.URL.Path, "error", err)
 	} else if code >= http.StatusInternalServerError {
-		n.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "status", code, "error", err)
+		n.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "status", code, "error", err, indexing.Stack(err))
 	} else if errors.Is(err, auth.ErrCredentials) {
 		n.cfg.Logger.WarnContext(r.Context(), "credentials were refused", "path", r.URL.Path, "remote", r.RemoteAddr, "forwarded", r.Header.Get("X-Forwarded-For"))
 	} else {

@@ -247,7 +247,8 @@ func TestSnapshot(t *testing.T) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
-// TestSummaryPanics: a type that panics at a package ends nothing, and the package is found by its name.
+// TestSummaryPanics: a type that panics at a package ends nothing, and the package is found by its name,
+// if it can be read.
 func TestSummaryPanics(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -262,16 +263,28 @@ func TestSummaryPanics(t *testing.T) {
 			}
 			return summary(v)
 		}
+		compare := typ.CompareVersions
+		typ.CompareVersions = func(a, b string) int {
+			if a == "6.6.6" {
+				panic("what order is this?")
+			}
+			return compare(a, b)
+		}
 		c.Feeds = []feed.Type{typ}
 	}).URL
 	for _, name := range []string{"Acme.Boom", "Acme.Lib"} {
 		publish(t, a, name, "1.0")
 	}
+	for _, version := range []string{"1.0", "6.6.6"} {
+		publish(t, a, "Acme.Disorder", version)
+	}
 	require.Eventually(t, func() bool {
 		names, database := found(t, a, "q=acme")
 		return !database && names == "2 Acme.Boom Acme.Lib"
 	}, 10*time.Second, 50*time.Millisecond)
-	for _, said := range []string{"Acme.Boom", "what is this?", "TestSummaryPanics"} {
+	resp, _ := ask(t, "GET", a+"/nuget/nuget/v3/registration/acme.disorder/index.json", nil)
+	require.Equal(t, http.StatusInternalServerError, resp.StatusCode)
+	for _, said := range []string{"Acme.Boom", "what is this?", "acme.disorder", "what order is this?", "TestSummaryPanics"} {
 		require.Contains(t, logs.String(), said)
 	}
 }

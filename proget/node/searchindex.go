@@ -243,6 +243,10 @@ func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*s
 	if errors.Is(err, proget.ErrNotFound) {
 		return nil, nil
 	}
+	if errors.As(err, new(*indexing.PanicError)) { // again each time, and the feed's other packages are waiting
+		s.node.cfg.Logger.ErrorContext(ctx, "a feed type panicked at a package, which search does not find", "feed", f.Name, "package", key, "error", err, indexing.Stack(err))
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -385,6 +385,7 @@ func within(limit time.Duration, work func() error) error {
 		var err error
 		defer func() { done <- err }()
 		defer recoverTo(&err)
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // which is each goroutine's own
 		err = work()
 	}()
 	select {

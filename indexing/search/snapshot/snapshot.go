@@ -107,7 +107,7 @@ func (s *Shelf) newest(ctx context.Context) (*Manifest, int64, error) {
 	}
 	defer f.Close()
 	m := new(Manifest)
-	text, err := io.ReadAll(f)
+	text, err := f.All()
 	if err == nil {
 		err = json.Unmarshal(text, m)
 	}

@@ -281,20 +281,27 @@ func (c *v2Collection) page() (*v2Page, error) {
 }
 
 func (c *v2Collection) sort() error {
-	var failed error
+	if len(c.found) == 0 {
+		return nil
+	}
+	for _, o := range c.query.orders {
+		if _, known := c.found[0].property(o.Property); !known {
+			return proget.Errorf(proget.ErrInvalid, "There is no property %.60q to order by.", o.Property)
+		}
+	}
 	slices.SortStableFunc(c.found, func(a, b *v2Entity) int {
 		for _, o := range c.query.orders {
-			order, err := a.compare(b, o.Property)
-			if failed = errors.Join(failed, err); order != 0 {
-				if o.Down {
-					return -order
-				}
+			order := a.compare(b, o.Property)
+			if order != 0 && o.Down {
+				return -order
+			}
+			if order != 0 {
 				return order
 			}
 		}
 		return 0
 	})
-	return failed
+	return nil
 }
 
 // v2Collect takes up the packages of given keys.

@@ -148,17 +148,14 @@ func (v versionText) Compare(other odata.Value) (int, bool) {
 }
 
 // compare orders two entities by a property.
-func (e *v2Entity) compare(other *v2Entity, property string) (int, error) {
-	a, known := e.property(property)
-	if !known {
-		return 0, proget.Errorf(proget.ErrInvalid, "There is no property %.60q to order by.", property)
-	}
+func (e *v2Entity) compare(other *v2Entity, property string) int {
+	a, _ := e.property(property)
 	b, _ := other.property(property)
 	if a == nil || b == nil { // nothing comes first
-		return boolRank(a != nil) - boolRank(b != nil), nil
+		return boolRank(a != nil) - boolRank(b != nil)
 	}
 	order, _ := odata.Compare(a, b)
-	return order, nil
+	return order
 }
 
 func boolRank(b bool) int {
