@@ -75,6 +75,7 @@ type VersionUse struct {
 	LastUsed   time.Time // of its newest download, or when it was brought back; zero if never; a moment old
 	Downloads  int64     // a moment old
 	Bytes      int64     // of its files
+	Tags       []string  // that point at it
 }
 
 // ListVersionUse returns the versions of the packages of a feed with keys after
@@ -87,7 +88,15 @@ func (s *Store) ListVersionUse(ctx context.Context, feedID int64, after, upto st
 		return c.each(ctx, "ListVersionUse", []sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("upto", upto)}, func(rows *sql.Rows) error {
 			var v VersionUse
 			var published, used int64
-			err := rows.Scan(&v.PackageKey, &v.ID, &v.Key, &v.Name, &v.Version, &v.Prerelease, &published, &used, &v.Downloads, &v.Bytes)
+			var tag string
+			err := rows.Scan(&v.PackageKey, &v.ID, &v.Key, &v.Name, &v.Version, &v.Prerelease, &published, &used, &v.Downloads, &v.Bytes, &tag)
+			if last := len(all) - 1; last >= 0 && all[last].ID == v.ID { // a row for each tag
+				all[last].Tags = append(all[last].Tags, tag)
+				return err
+			}
+			if tag != "" {
+				v.Tags = []string{tag}
+			}
 			v.Published = fromMicros(published)
 			if used > 0 {
 				v.LastUsed = fromMicros(used)

@@ -2,6 +2,7 @@ package dbtest
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -73,10 +74,22 @@ func testVersionUse(t *testing.T, open Open) {
 	require.EqualValues(t, 100, v.Bytes)
 	require.WithinDuration(t, time.Now(), v.Published, time.Hour)
 	require.Zero(t, v.LastUsed)
+	require.Empty(t, v.Tags)
 	require.NoError(t, s.AddDownloads(ctx, time.Now(), map[int64]int64{v.ID: 4}))
 	v = use()["1.0.1"]
 	require.EqualValues(t, 4, v.Downloads)
 	require.False(t, v.LastUsed.Before(v.Published))
+	_, err := s.Change(ctx, &db.Change{FeedID: id, Operation: "tag", Kind: proget.TagMoved}, func(tx *db.Tx) error {
+		found, err := tx.FindVersion(ctx, id, "acme.lib", "1.0.1")
+		if err != nil {
+			return err
+		}
+		return errors.Join(tx.SetTag(ctx, found.PackageID, "next", found.ID), tx.SetTag(ctx, found.PackageID, "latest", found.ID))
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"latest", "next"}, use()["1.0.1"].Tags)
+	require.EqualValues(t, 100, use()["1.0.1"].Bytes)
+	require.Empty(t, use()["1.0.2"].Tags)
 	for _, keys := range [][2]string{{"acme.lib", "b"}, {"a", "acme.li"}} {
 		none, err := s.ListVersionUse(ctx, id, keys[0], keys[1])
 		require.NoError(t, err)

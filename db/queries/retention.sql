@@ -9,8 +9,10 @@ DELETE FROM retention_rule WHERE feed_id = @feed_id;
 
 -- name: ListVersionUse
 SELECT p.name_key, v.version_id, v.version_key, v.name, v.version, v.prerelease, v.published, v.last_used, v.downloads,
-       (SELECT COALESCE(SUM(b.size), 0) FROM package_file f JOIN blob b ON b.blob_id = f.blob_id WHERE f.version_id = v.version_id)
+       (SELECT COALESCE(SUM(b.size), 0) FROM package_file f JOIN blob b ON b.blob_id = f.blob_id WHERE f.version_id = v.version_id),
+       COALESCE(t.tag, '')
 FROM package p
 JOIN package_version v ON v.package_id = p.package_id
+LEFT JOIN package_tag t ON t.package_id = p.package_id AND t.version_id = v.version_id
 WHERE p.feed_id = @feed_id AND p.name_key > @after AND p.name_key <= @upto
-ORDER BY p.name_key, v.version_id;
+ORDER BY p.name_key, v.version_id, t.tag;

@@ -9,9 +9,17 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
+// A Candidate is a version of a package with what decides whether it goes.
+type Candidate struct {
+	db.VersionUse
+	Names  []string // by which people know it: its version or, of a container image, its tags
+	Pinned bool     // a tag points at it that would go, or point elsewhere, with it
+	Needs  []string // keys of versions of the package that stay as long as it does, such as those that an index lists
+}
+
 // A Choice is a version that is to go.
 type Choice struct {
-	db.VersionUse
+	Candidate
 	Rule int // the first that chose it, counted from 1
 }
 
@@ -37,7 +45,7 @@ type Chooser struct {
 
 // Package returns which versions of a package go by the rules that need not
 // know the others. A rule sees what those before it left.
-func (c *Chooser) Package(versions []db.VersionUse) []Choice {
+func (c *Chooser) Package(versions []Candidate) []Choice {
 	gone, rest := c.alone(versions)
 	c.Bytes += size(rest)
 	return gone
@@ -52,40 +60,52 @@ func (c *Chooser) Excess() bool {
 // Over returns which versions of a rank go by the rules that have a quota for the
 // whole feed, as long as there is an excess. It is called for all packages with
 // one rank after the other, after Package was for all.
-func (c *Chooser) Over(rank Rank, versions []db.VersionUse) (gone []Choice) {
+func (c *Chooser) Over(rank Rank, versions []Candidate) (gone []Choice) {
 	_, rest := c.alone(versions)
-	newest := newestStable(rest)
-	for i := range c.Rules {
-		r := &c.Rules[i]
-		if !feedWide(r) {
-			continue
-		}
-		var chosen []db.VersionUse
+	newest := newestStable(free(rest))
+	return c.apply(rest, feedWide, func(r *proget.RetentionRule, rest []Candidate) (chosen []Candidate) {
 		for _, v := range matching(r, rest, c.Now) {
-			if rankOf(v, newest) == rank && c.Bytes > quota(r) {
-				c.Bytes -= v.Bytes
-				chosen = append(chosen, v)
+			if rankOf(v, newest) != rank || c.Bytes <= quota(r) {
+				continue
+			}
+			c.Bytes -= v.Bytes
+			chosen = append(chosen, v)
+			if len(v.Needs) > 0 {
+				break // what it needed goes before others
 			}
 		}
-		gone, rest = append(gone, choices(chosen, i+1)...), without(rest, chosen)
-	}
-	return gone
+		return chosen
+	})
 }
 
-func (c *Chooser) alone(versions []db.VersionUse) (gone []Choice, rest []db.VersionUse) {
-	rest = versions
-	for i := range c.Rules {
-		r := &c.Rules[i]
-		if feedWide(r) {
-			continue
-		}
+func (c *Chooser) alone(versions []Candidate) (gone []Choice, rest []Candidate) {
+	gone = c.apply(versions, func(r *proget.RetentionRule) bool { return !feedWide(r) }, func(r *proget.RetentionRule, rest []Candidate) []Candidate {
 		chosen := matching(r, rest, c.Now)
 		if r.QuotaKB > 0 {
-			chosen = excess(chosen, size(rest)-quota(r), newestStable(rest))
+			chosen = excess(chosen, size(rest)-quota(r), newestStable(free(rest)))
 		}
-		gone, rest = append(gone, choices(chosen, i+1)...), without(rest, chosen)
+		return chosen
+	})
+	return gone, without(versions, gone)
+}
+
+// apply has the rules of a kind choose, one after the other, each until it finds no
+// more: what was needed by a version that goes is free to go after it.
+func (c *Chooser) apply(rest []Candidate, kind func(*proget.RetentionRule) bool, choose func(r *proget.RetentionRule, rest []Candidate) []Candidate) (gone []Choice) {
+	for i := range c.Rules {
+		r := &c.Rules[i]
+		if !kind(r) {
+			continue
+		}
+		for {
+			chosen := choices(choose(r, rest), i+1)
+			if len(chosen) == 0 {
+				break
+			}
+			gone, rest = append(gone, chosen...), without(rest, chosen)
+		}
 	}
-	return gone, rest
+	return gone
 }
 
 func feedWide(r *proget.RetentionRule) bool { return r.QuotaKB > 0 && !r.PerPackage }
@@ -94,7 +114,8 @@ func quota(r *proget.RetentionRule) int64 { return r.QuotaKB << 10 }
 
 // matching returns the versions of a package that meet a rule's conditions but
 // those of size.
-func matching(r *proget.RetentionRule, versions []db.VersionUse, now time.Time) (found []db.VersionUse) {
+func matching(r *proget.RetentionRule, versions []Candidate, now time.Time) (found []Candidate) {
+	versions = free(versions)
 	for _, v := range versions[:max(len(versions)-r.KeepNewest, 0)] {
 		if meets(r, &v, now) {
 			found = append(found, v)
@@ -103,43 +124,64 @@ func matching(r *proget.RetentionRule, versions []db.VersionUse, now time.Time) 
 	return found
 }
 
-func meets(r *proget.RetentionRule, v *db.VersionUse, now time.Time) bool {
+// free returns the versions that no other one needs.
+func free(versions []Candidate) []Candidate {
+	needed := make(map[string]bool)
+	for _, v := range versions {
+		for _, key := range v.Needs {
+			needed[key] = true
+		}
+	}
+	if len(needed) == 0 {
+		return versions
+	}
+	return slices.DeleteFunc(slices.Clone(versions), func(v Candidate) bool { return needed[v.Key] })
+}
+
+func meets(r *proget.RetentionRule, v *Candidate, now time.Time) bool {
 	used := v.Published // or what nobody had the time to download would go
 	if v.LastUsed.After(used) {
 		used = v.LastUsed
 	}
 	switch {
-	case r.Prereleases && !v.Prerelease,
+	case v.Pinned,
+		r.Prereleases && !v.Prerelease,
 		r.UnusedDays > 0 && now.Sub(used) < r.Unused(),
 		r.AgeDays > 0 && now.Sub(v.Published) < r.Age(),
 		r.MaxDownloads != nil && v.Downloads > *r.MaxDownloads,
 		len(r.Names) > 0 && !matchAny(r.Names, v.Name),
-		len(r.Versions) > 0 && !matchAny(r.Versions, v.Version),
-		matchAny(r.KeepNames, v.Name),
-		matchAny(r.KeepVersions, v.Version):
+		matchAny(r.KeepNames, v.Name):
 		return false
+	}
+	for _, name := range v.Names { // all of which go with it
+		if len(r.Versions) > 0 && !matchAny(r.Versions, name) || matchAny(r.KeepVersions, name) {
+			return false
+		}
 	}
 	return true
 }
 
 // excess returns of versions, oldest first, the first to go until so many bytes
-// are freed.
-func excess(versions []db.VersionUse, bytes int64, newest int64) (gone []db.VersionUse) {
+// are freed, or one goes that needed others.
+func excess(versions []Candidate, bytes int64, newest int64) (gone []Candidate) {
 	ordered := slices.Clone(versions)
-	slices.SortStableFunc(ordered, func(a, b db.VersionUse) int { return int(rankOf(a, newest) - rankOf(b, newest)) })
+	slices.SortStableFunc(ordered, func(a, b Candidate) int { return int(rankOf(a, newest) - rankOf(b, newest)) })
 	for _, v := range ordered {
 		if bytes <= 0 {
 			break
 		}
 		bytes -= v.Bytes
 		gone = append(gone, v)
+		if len(v.Needs) > 0 {
+			break // what it needed goes before others
+		}
 	}
 	return gone
 }
 
 // newestStable returns the id of a package's newest version that is no
 // prerelease; 0 if there is none.
-func newestStable(versions []db.VersionUse) int64 {
+func newestStable(versions []Candidate) int64 {
 	for _, v := range slices.Backward(versions) {
 		if !v.Prerelease {
 			return v.ID
@@ -148,7 +190,7 @@ func newestStable(versions []db.VersionUse) int64 {
 	return 0
 }
 
-func rankOf(v db.VersionUse, newest int64) Rank {
+func rankOf(v Candidate, newest int64) Rank {
 	switch {
 	case v.Prerelease:
 		return Prerelease
@@ -158,24 +200,24 @@ func rankOf(v db.VersionUse, newest int64) Rank {
 	return Older
 }
 
-func size(versions []db.VersionUse) (bytes int64) {
+func size(versions []Candidate) (bytes int64) {
 	for _, v := range versions {
 		bytes += v.Bytes
 	}
 	return bytes
 }
 
-func choices(versions []db.VersionUse, rule int) (all []Choice) {
+func choices(versions []Candidate, rule int) (all []Choice) {
 	for _, v := range versions {
 		all = append(all, Choice{v, rule})
 	}
 	return all
 }
 
-func without(versions, gone []db.VersionUse) (rest []db.VersionUse) {
+func without(versions []Candidate, gone []Choice) (rest []Candidate) {
 	chosen := make(map[int64]bool, len(gone))
-	for _, v := range gone {
-		chosen[v.ID] = true
+	for _, c := range gone {
+		chosen[c.ID] = true
 	}
 	for _, v := range versions {
 		if !chosen[v.ID] {

@@ -19,10 +19,10 @@ func daysAgo(n int) time.Time { return now.AddDate(0, 0, -n) }
 
 // versions returns versions of a package, oldest first, each of 10 KB and a year
 // old; what has a hyphen is a prerelease.
-func versions(name string, all ...string) (use []db.VersionUse) {
+func versions(name string, all ...string) (use []retention.Candidate) {
 	for i, v := range all {
-		use = append(use, db.VersionUse{ID: int64(i + 1), PackageKey: strings.ToLower(name), Key: v, Name: name, Version: v,
-			Prerelease: strings.Contains(v, "-"), Published: daysAgo(365), Bytes: 10 << 10})
+		use = append(use, retention.Candidate{Names: []string{v}, VersionUse: db.VersionUse{ID: int64(i + 1), PackageKey: strings.ToLower(name), Key: v, Name: name, Version: v,
+			Prerelease: strings.Contains(v, "-"), Published: daysAgo(365), Bytes: 10 << 10}})
 	}
 	return use
 }
@@ -93,7 +93,45 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-func without(pkg []db.VersionUse, gone []retention.Choice) (rest []db.VersionUse) {
+// TestChooseNeeded: what a version needs that stays, stays, and does not count among
+// the newest; what has several names goes if all of them match; what is pinned stays.
+func TestChooseNeeded(t *testing.T) {
+	t.Parallel()
+	none := int64(0)
+	type rules = []proget.RetentionRule
+	// Two images for two systems each, and a signature of the second.
+	images := versions("app", "old.amd", "old.arm", "old", "shared", "new.arm", "new", "new.sig", "loose")
+	images[2].Names, images[2].Needs = []string{"v1", "stable"}, []string{"old.amd", "old.arm", "shared"}
+	images[5].Names, images[5].Needs = []string{"v2"}, []string{"shared", "new.arm", "new.sig"}
+	pinned := versions("lib", "1", "2", "3")
+	pinned[0].Pinned = true
+	for name, c := range map[string]struct {
+		of    []retention.Candidate
+		rules rules
+		gone  []string
+	}{
+		"all but the newest two": {images, rules{{KeepNewest: 2}}, []string{"old", "old.amd", "old.arm"}},
+		"never downloaded":       {images, rules{{MaxDownloads: &none, Versions: []string{"v1", "old*"}}}, nil},
+		"by all of its names":    {images, rules{{Versions: []string{"v1", "stable"}}}, []string{"old"}},
+		"with what it needed":    {images, rules{{Versions: []string{"v1", "stable", "old.*", "shared"}}}, []string{"old", "old.amd", "old.arm"}},
+		"kept by one name":       {images, rules{{MaxDownloads: &none, KeepVersions: []string{"sta*"}}}, []string{"new", "loose", "new.arm", "new.sig"}},
+		"while it is too large":  {images, rules{{QuotaKB: 60, PerPackage: true}}, []string{"old", "old.amd"}},
+		"pinned":                 {pinned, rules{{KeepNewest: 1}}, []string{"2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			chooser := retention.Chooser{Rules: c.rules, Now: now}
+			gone := chooser.Package(c.of)
+			require.Equal(t, c.gone, chosen(gone))
+			require.Empty(t, (&retention.Chooser{Rules: c.rules, Now: now}).Package(without(c.of, gone)), "a second run finds nothing")
+		})
+	}
+	chooser := retention.Chooser{Rules: rules{{QuotaKB: 60}}, Now: now}
+	require.Empty(t, chooser.Package(images))
+	require.Equal(t, []string{"old", "old.amd"}, chosen(chooser.Over(retention.Older, images)))
+}
+
+func without(pkg []retention.Candidate, gone []retention.Choice) (rest []retention.Candidate) {
 	ids := map[int64]bool{}
 	for _, c := range gone {
 		ids[c.ID] = true
@@ -124,7 +162,7 @@ func TestChooseOver(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.quota, " ", c.keep), func(t *testing.T) {
 			t.Parallel()
-			feed := [][]db.VersionUse{versions("a", "1", "2-x", "3"), versions("b", "1-x", "2"), versions("c", "1", "2")}
+			feed := [][]retention.Candidate{versions("a", "1", "2-x", "3"), versions("b", "1-x", "2"), versions("c", "1", "2")}
 			feed[1][1].Prerelease = true // a package without a stable version
 			feed[1][1].Version = "2"
 			chooser := retention.Chooser{Rules: []proget.RetentionRule{{QuotaKB: c.quota, KeepNewest: c.keep}}, Now: now}

@@ -95,7 +95,7 @@ func (w *Worker) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) 
 	if err != nil {
 		return err
 	}
-	r := &run{Worker: w, job: j, feed: feeds[i], compare: w.types[t].CompareVersions, dry: dry, progress: p,
+	r := &run{Worker: w, job: j, feed: feeds[i], typ: &w.types[t], dry: dry, progress: p,
 		chooser: Chooser{Rules: rules[feeds[i].ID], Now: now}}
 	return r.work(ctx)
 }
@@ -125,7 +125,7 @@ type run struct {
 	job      *proget.Job
 	feed     *proget.Feed
 	chooser  Chooser
-	compare  func(a, b string) int
+	typ      *feed.Type
 	dry      bool
 	progress *indexing.Progress
 
@@ -151,7 +151,7 @@ func (r *run) work(ctx context.Context) error {
 			break
 		}
 		r.total += stats[r.feed.ID].Packages
-		err := r.sweep(ctx, r.chooser.Excess, func(versions []db.VersionUse) []Choice { return r.chooser.Over(rank, versions) })
+		err := r.sweep(ctx, r.chooser.Excess, func(versions []Candidate) []Choice { return r.chooser.Over(rank, versions) })
 		if err != nil {
 			return err
 		}
@@ -163,19 +163,23 @@ func (r *run) work(ctx context.Context) error {
 
 // sweep shows choose the packages of the feed, for as long as there is more to be
 // done, and deletes what it chose.
-func (r *run) sweep(ctx context.Context, more func() bool, choose func([]db.VersionUse) []Choice) error {
+func (r *run) sweep(ctx context.Context, more func() bool, choose func([]Candidate) []Choice) error {
 	for after := ""; more(); {
 		keys, err := r.db.ListPackageKeys(ctx, r.feed.ID, after, page)
 		if err != nil || len(keys) == 0 {
 			return err
 		}
 		upto := keys[len(keys)-1]
-		versions, err := r.db.ListVersionUse(ctx, r.feed.ID, after, upto)
+		uses, err := r.db.ListVersionUse(ctx, r.feed.ID, after, upto)
 		if err != nil {
 			return err
 		}
 		after = upto
-		for _, pkg := range r.byPackage(versions) {
+		for _, uses := range byPackage(uses) {
+			pkg, err := r.describe(ctx, uses)
+			if err != nil {
+				return err
+			}
 			for _, c := range choose(pkg) {
 				if err := r.remove(ctx, c); err != nil {
 					return fmt.Errorf("delete %s %s: %w", c.Name, c.Version, err)
@@ -188,18 +192,54 @@ func (r *run) sweep(ctx context.Context, more func() bool, choose func([]db.Vers
 	return nil
 }
 
-// byPackage takes a page apart. The versions of each package are put into the
-// order of the feed's type.
-func (r *run) byPackage(versions []db.VersionUse) (packages [][]db.VersionUse) {
-	for len(versions) > 0 {
-		n := slices.IndexFunc(versions, func(v db.VersionUse) bool { return v.PackageKey != versions[0].PackageKey })
+// byPackage takes a page apart.
+func byPackage(uses []db.VersionUse) (packages [][]db.VersionUse) {
+	for len(uses) > 0 {
+		n := slices.IndexFunc(uses, func(u db.VersionUse) bool { return u.PackageKey != uses[0].PackageKey })
 		if n < 0 {
-			n = len(versions)
+			n = len(uses)
 		}
-		slices.SortStableFunc(versions[:n], func(a, b db.VersionUse) int { return r.compare(a.Key, b.Key) })
-		packages, versions = append(packages, versions[:n]), versions[n:]
+		packages, uses = append(packages, uses[:n]), uses[n:]
 	}
 	return packages
+}
+
+// describe adds what the feed's type says of the versions of a package, and puts
+// them into its order. Of what is no package there are none.
+func (r *run) describe(ctx context.Context, uses []db.VersionUse) ([]Candidate, error) {
+	if r.typ.Folder != nil && r.typ.Folder(uses[0].PackageKey) {
+		return nil, nil
+	}
+	needs, err := r.needs(ctx, uses[0].PackageKey)
+	if err != nil {
+		return nil, err
+	}
+	versions := make([]Candidate, len(uses))
+	for i, u := range uses {
+		v := Candidate{VersionUse: u, Names: []string{u.Version}, Needs: needs[u.Key]}
+		if len(u.Tags) > 0 && r.typ.TagsName {
+			v.Names = u.Tags
+		} else {
+			v.Pinned = len(u.Tags) > 0
+		}
+		versions[i] = v
+	}
+	slices.SortStableFunc(versions, func(a, b Candidate) int { return r.typ.CompareVersions(a.Key, b.Key) })
+	return versions, nil
+}
+
+func (r *run) needs(ctx context.Context, packageKey string) (map[string][]string, error) {
+	if r.typ.Needs == nil {
+		return nil, nil
+	}
+	p, err := r.db.LoadPackage(ctx, r.feed.ID, packageKey)
+	if errors.Is(err, proget.ErrNotFound) { // meanwhile: there is nothing to delete
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.typ.Needs(p.Versions), nil
 }
 
 // remove deletes a version, unless another has taken its place meanwhile, or the

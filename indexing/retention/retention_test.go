@@ -199,6 +199,41 @@ func TestQuota(t *testing.T) {
 	require.Equal(t, []string{"a 2", "b 1", "c 1", "c 2"}, in.left())
 }
 
+// TestTypes: what a feed's type says of tags, of what belongs together and of folders.
+func TestTypes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		typ  func(*feed.Type)
+		left []string
+	}{
+		"tagged stays":     {func(*feed.Type) {}, []string{"a 1", "a 333", "d/ 22"}},
+		"known by tags":    {func(typ *feed.Type) { typ.TagsName = true }, []string{"a 333", "d/ 22"}},
+		"needed":           {func(typ *feed.Type) { typ.Needs = needing("333", "22") }, []string{"a 1", "a 22", "a 333", "d/ 22"}},
+		"folders are kept": {func(typ *feed.Type) { typ.Folder = func(key string) bool { return strings.HasSuffix(key, "/") } }, []string{"a 1", "a 333", "d/ 1", "d/ 22"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := newInstallation(t)
+			in.push("a 1", "a 22", "a 333", "d/ 1", "d/ 22")
+			for _, tag := range []string{"old", "older"} {
+				require.NoError(t, in.publisher.Tag(t.Context(), feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}, tag, ann))
+			}
+			in.rules(proget.RetentionRule{KeepNewest: 1})
+			types := []feed.Type{plain()}
+			c.typ(&types[0])
+			require.NoError(t, in.db.Tx(t.Context(), func(tx *db.Tx) error { return tx.Enqueue(t.Context(), retention.Job(in.feed, false, "ann")) }))
+			worker := retention.NewWorker(in.db, types, in.publisher, dark)
+			require.NoError(t, worker.Work(t.Context(), in.claim(), new(indexing.Progress)))
+			require.Equal(t, c.left, in.left())
+		})
+	}
+}
+
+// needing says that a version needs another.
+func needing(version, other string) func([]*proget.Version) map[string][]string {
+	return func([]*proget.Version) map[string][]string { return map[string][]string{version: {other}} }
+}
+
 // TestDispatch: the schedule's job queues one for each active feed with rules,
 // once.
 func TestDispatch(t *testing.T) {

@@ -37,6 +37,19 @@ type Type struct {
 	// if a is older than b.
 	CompareVersions func(a, b string) int
 
+	// TagsName says that people know versions by their tags, as container images.
+	// Retention compares these with its patterns; of other types, it leaves alone what
+	// a tag points at.
+	TagsName bool
+
+	// Needs returns, by the key of a version, the keys of those among a package's
+	// versions that must stay as long as it does. Optional.
+	Needs func(versions []*proget.Version) map[string][]string
+
+	// Folder reports whether what has a package's key is no package but a folder of
+	// such: it is not found by search, and retention leaves it alone. Optional.
+	Folder func(nameKey string) bool
+
 	// Inspect reads a package file, the only place where that happens. The
 	// file is hostile until proven otherwise: a broken one is refused with
 	// proget.ErrInvalid and a sentence for its author.

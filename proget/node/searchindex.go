@@ -239,6 +239,10 @@ func (s *searcher) syncTo(ctx context.Context, feedID, seq int64) error {
 // document describes a package for search, or returns nil if it is gone or has
 // no listed version.
 func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*search.Document, error) {
+	t := s.types[f.Type]
+	if t == nil || t.Folder != nil && t.Folder(key) {
+		return nil, nil
+	}
 	p, err := s.node.catalog.Package(ctx, f, key)
 	if errors.Is(err, proget.ErrNotFound) {
 		return nil, nil
@@ -253,7 +257,7 @@ func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*s
 	listed := func(v *proget.Version) bool { return v.Status.Listed }
 	stable := func(v *proget.Version) bool { return listed(v) && !v.Prerelease }
 	newest, v := p.Latest(listed), p.Latest(stable)
-	if newest == nil || s.types[f.Type] == nil {
+	if newest == nil {
 		return nil, nil
 	}
 	d := &search.Document{Key: key, Stable: v != nil}

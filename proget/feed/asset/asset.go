@@ -32,6 +32,7 @@ func New() feed.Type {
 		Name: "asset", Title: "Asset directory", Mount: "endpoints",
 		Algorithms: []proget.Algorithm{proget.MD5, proget.SHA1, proget.SHA512},
 		NameKey:    strings.ToLower, VersionKey: func(v string) string { return v }, CompareVersions: strings.Compare,
+		Folder:     func(nameKey string) bool { return strings.HasSuffix(nameKey, "/") },
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s} },

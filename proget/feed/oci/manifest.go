@@ -42,7 +42,8 @@ type data struct {
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Subject      digest.Digest     `json:"subject,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
-	Body         string            `json:"body,omitempty"` // the manifest, if it is at most maxKept
+	Body         string            `json:"body,omitempty"`      // the manifest, if it is at most maxKept
+	Manifests    []digest.Digest   `json:"manifests,omitempty"` // what an index lists whose Body is not kept
 }
 
 func readData(v *proget.Version) (d data) {
@@ -188,8 +189,51 @@ func (m *manifest) data() *data {
 	}
 	if len(m.body) <= maxKept {
 		d.Body = string(m.body)
+		return d
+	}
+	for _, listed := range m.Manifests {
+		d.Manifests = append(d.Manifests, listed.Digest)
 	}
 	return d
+}
+
+// listed are the manifests that an index lists.
+func (d *data) listed() []digest.Digest {
+	var m manifest
+	if d.Body == "" || json.Unmarshal([]byte(d.Body), &m) != nil { // it was read before
+		return d.Manifests
+	}
+	var all []digest.Digest
+	for _, listed := range m.Manifests {
+		all = append(all, listed.Digest)
+	}
+	return all
+}
+
+// needs says that what an index lists stays with it, and what is attached to an
+// image, such as its signature, with the image.
+func needs(versions []*proget.Version) map[string][]string {
+	keys := make(map[digest.Digest]string) // of both digests
+	for _, v := range versions {
+		keys[digest.Digest(v.Key)] = v.Key
+		if sum, ok := v.Files[0].Digests[proget.SHA512]; ok {
+			keys[digest.NewDigestFromEncoded(digest.SHA512, sum)] = v.Key
+		}
+	}
+	all := make(map[string][]string)
+	need := func(key, other string) {
+		if key != "" && other != "" {
+			all[key] = append(all[key], other)
+		}
+	}
+	for _, v := range versions {
+		d := readData(v)
+		for _, listed := range d.listed() {
+			need(v.Key, keys[listed])
+		}
+		need(keys[d.Subject], v.Key)
+	}
+	return all
 }
 
 // inspect reads a manifest. To which repository it belongs, and as what it was

@@ -36,6 +36,7 @@ func New() feed.Type {
 		Address:    address,
 		Algorithms: []proget.Algorithm{proget.SHA512},
 		NameKey:    same, VersionKey: same, CompareVersions: asPushed,
+		TagsName: true, Needs: needs,
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,
 		Handler:   func(s feed.Services) feed.Handler { return &handler{s} },
