@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"time"
@@ -129,6 +130,14 @@ func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq
 		return s.settle(ctx, ch.Operation, unknown, err)
 	}
 	return seq, err
+}
+
+// Administer is Change for what is of the installation and not of one feed, as feeds
+// themselves, accounts and settings are: it is entered in the system feed's log.
+func (s *Store) Administer(ctx context.Context, actor string, fn func(*Tx) error) error {
+	ch := &Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: actor, Kind: proget.SystemChanged}
+	_, err := s.Change(ctx, ch, fn)
+	return err
 }
 
 // Changes counts the calls of Change that have come to their end, successful or not.

@@ -1,7 +1,6 @@
 package dbtest
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -114,19 +113,12 @@ func testKeys(t *testing.T, open Open) {
 	require.ErrorIs(t, err, proget.ErrNotFound)
 }
 
-// administer makes a change of the system feed.
-func administer(ctx context.Context, s *db.Store, operation string, fn func(tx *db.Tx) error) error {
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: operation, Actor: "test", Kind: proget.SystemChanged}
-	_, err := s.Change(ctx, ch, fn)
-	return err
-}
-
 func testFeeds(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	id := newFeed(t, s, "main")
 	newFeed(t, s, "other")
-	rename := func(operation, from, to string) error {
-		return administer(ctx, s, operation, func(tx *db.Tx) error {
+	rename := func(from, to string) error {
+		return s.Administer(ctx, "test", func(tx *db.Tx) error {
 			f, err := tx.FindFeed(ctx, from)
 			if err != nil {
 				return err
@@ -135,10 +127,10 @@ func testFeeds(t *testing.T, open Open) {
 			return tx.UpdateFeed(ctx, f)
 		})
 	}
-	require.NoError(t, rename("1", "MAIN", "Renamed"))
-	require.ErrorIs(t, rename("2", "main", "third"), proget.ErrNotFound)
-	require.ErrorIs(t, rename("3", "renamed", "Other"), proget.ErrConflict)
-	require.ErrorIs(t, rename("4", "", "third"), proget.ErrNotFound, "the system feed is none")
+	require.NoError(t, rename("MAIN", "Renamed"))
+	require.ErrorIs(t, rename("main", "third"), proget.ErrNotFound)
+	require.ErrorIs(t, rename("renamed", "Other"), proget.ErrConflict)
+	require.ErrorIs(t, rename("", "third"), proget.ErrNotFound, "the system feed is none")
 	feeds, err := s.ListFeeds(ctx)
 	require.NoError(t, err)
 	require.Len(t, feeds, 2)
@@ -152,12 +144,12 @@ func testDeleteFeed(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	other := newFeed(t, s, "other")
 	id := newFeed(t, s, "main")
-	remove := func(operation string) error {
-		return administer(ctx, s, operation, func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "Main") })
+	remove := func() error {
+		return s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "Main") })
 	}
 	_, err := publish(ctx, s, id, "publish", version(1))
 	require.NoError(t, err)
-	require.ErrorIs(t, remove("1"), proget.ErrConflict, "it holds a package")
+	require.ErrorIs(t, remove(), proget.ErrConflict, "it holds a package")
 	_, err = publish(ctx, s, id, "another", version(2))
 	require.NoError(t, err, "nothing has changed")
 	for n := 1; n <= 2; n++ {
@@ -177,8 +169,8 @@ func testDeleteFeed(t *testing.T, open Open) {
 		}
 		return nil
 	}))
-	require.NoError(t, remove("2"))
-	require.ErrorIs(t, remove("3"), proget.ErrNotFound)
+	require.NoError(t, remove())
+	require.ErrorIs(t, remove(), proget.ErrNotFound)
 	feeds, err := s.ListFeeds(ctx)
 	require.NoError(t, err)
 	require.Len(t, feeds, 1)
@@ -205,7 +197,7 @@ func testDeleteFeed(t *testing.T, open Open) {
 		var both sync.WaitGroup
 		both.Go(func() { _, published = publish(ctx, s, raced, "publish "+name, version(1)) })
 		both.Go(func() {
-			deleted = administer(ctx, s, "delete "+name, func(tx *db.Tx) error { return tx.DeleteFeed(ctx, name) })
+			deleted = s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.DeleteFeed(ctx, name) })
 		})
 		both.Wait()
 		if published == nil {

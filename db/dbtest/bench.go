@@ -21,9 +21,7 @@ import (
 func Benchmark(b *testing.B, s *db.Store, grow func(b *testing.B, versions int)) {
 	ctx := b.Context()
 	f := &proget.Feed{Name: "main", Type: "test", Active: true}
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: "create", Kind: proget.SystemChanged}
-	_, err := s.Change(ctx, ch, func(tx *db.Tx) error { return tx.CreateFeed(ctx, f) })
-	require.NoError(b, err)
+	require.NoError(b, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.CreateFeed(ctx, f) }))
 	require.EqualValues(b, 1, f.ID)
 	var next atomic.Int64
 	for _, versions := range []int{10_000, 100_000, 1_000_000} {

@@ -90,9 +90,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 func newFeed(t *testing.T, s *db.Store, name string) int64 {
 	t.Helper()
 	f := &proget.Feed{Name: name, Type: "test", Active: true}
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: t.Name() + name, Actor: "test", Kind: proget.SystemChanged}
-	_, err := s.Change(t.Context(), ch, func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), f) })
-	require.NoError(t, err)
+	require.NoError(t, s.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), f) }))
 	return f.ID
 }
 
@@ -141,8 +139,7 @@ func testTexts(t *testing.T, open Open) {
 	for _, text := range []string{"a\x00b", "\xff"} {
 		_, err := s.LoadPackage(ctx, 1, text)
 		require.ErrorIs(t, err, proget.ErrInvalid)
-		ch := &db.Change{FeedID: proget.SystemFeed, Operation: "create", Kind: proget.SystemChanged}
-		_, err = s.Change(ctx, ch, func(tx *db.Tx) error {
+		err = s.Administer(ctx, "test", func(tx *db.Tx) error {
 			return tx.CreateFeed(ctx, &proget.Feed{Name: "a", Type: "t", Description: text})
 		})
 		require.ErrorIs(t, err, proget.ErrInvalid)

@@ -256,15 +256,13 @@ func testMarkRace(t *testing.T, open Open) {
 // testStorages: storages are numbered and their names are unique.
 func testStorages(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
-	create := func(operation string, st *proget.Storage) error {
-		ch := &db.Change{FeedID: proget.SystemFeed, Operation: operation, Actor: "test", Kind: proget.SystemChanged}
-		_, err := s.Change(ctx, ch, func(tx *db.Tx) error { return tx.CreateStorage(ctx, st) })
-		return err
+	create := func(st *proget.Storage) error {
+		return s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.CreateStorage(ctx, st) })
 	}
 	st := &proget.Storage{Name: "Archive", URL: "file:///archive", Probe: "{}"}
-	require.NoError(t, create("one", st))
+	require.NoError(t, create(st))
 	require.NotZero(t, st.ID)
-	require.ErrorIs(t, create("two", &proget.Storage{Name: "ARCHIVE", URL: "mem:"}), proget.ErrConflict)
+	require.ErrorIs(t, create(&proget.Storage{Name: "ARCHIVE", URL: "mem:"}), proget.ErrConflict)
 	all, err := s.ListStorages(ctx)
 	require.NoError(t, err)
 	require.Len(t, all, 2)

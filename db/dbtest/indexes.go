@@ -81,9 +81,7 @@ func testIndexes(t *testing.T, open Open) {
 
 	require.NoError(t, advance(db.IndexSwitch{Generation: 2, All: true, Files: []db.IndexFile{{Name: "a", Blob: object(4), Size: 100}}}))
 	require.Equal(t, []string{"a"}, names(db.Present))
-	_, err = s.Change(ctx, &db.Change{FeedID: proget.SystemFeed, Operation: "delete", Kind: proget.SystemChanged},
-		func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "main") })
-	require.NoError(t, err)
+	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "main") }))
 	for n = 1; n > 0; {
 		n, err = s.PurgeIndexFiles(ctx, time.Hour)
 		require.NoError(t, err)

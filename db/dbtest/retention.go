@@ -43,7 +43,7 @@ func testRetentionRules(t *testing.T, open Open) {
 	require.Equal(t, 2, now[0].KeepNewest)
 	require.Greater(t, now[0].ID, max(first[id][0].ID, first[id][1].ID), "an id is never used again")
 
-	require.NoError(t, administer(ctx, s, "delete", func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "main") }))
+	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "main") }))
 	all, err := s.ListRetentionRules(ctx)
 	require.NoError(t, err)
 	require.Len(t, all, 1)

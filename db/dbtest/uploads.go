@@ -211,13 +211,8 @@ func testMoves(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()
 	f := &proget.Feed{Name: "main", Type: "test", Active: true}
 	st := &proget.Storage{Name: "second", URL: "file:///second", Probe: "{}"}
-	admin := func(operation string, fn func(tx *db.Tx) error) {
-		ch := &db.Change{FeedID: proget.SystemFeed, Operation: operation, Actor: "test", Kind: proget.SystemChanged}
-		_, err := s.Change(ctx, ch, fn)
-		require.NoError(t, err)
-	}
-	admin("feed", func(tx *db.Tx) error { return tx.CreateFeed(ctx, f) })
-	admin("storage", func(tx *db.Tx) error { return tx.CreateStorage(ctx, st) })
+	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.CreateFeed(ctx, f) }))
+	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.CreateStorage(ctx, st) }))
 	for n := range 3 {
 		v := version(n)
 		v.Files[0].Digests = version(n / 2).Files[0].Digests // the first two are the same bytes
@@ -234,7 +229,7 @@ func testMoves(t *testing.T, open Open) {
 	}
 	require.Empty(t, misplaced())
 	f.StorageID, f.Redirect = st.ID, true
-	admin("assign", func(tx *db.Tx) error { return tx.UpdateFeed(ctx, f) })
+	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.UpdateFeed(ctx, f) }))
 	feeds, err := s.ListFeeds(ctx)
 	require.NoError(t, err)
 	require.Equal(t, []any{st.ID, true}, []any{feeds[0].StorageID, feeds[0].Redirect})

@@ -38,9 +38,7 @@ func TestReplica(t *testing.T) {
 	}
 	primary, replica := engine{filepath.Join(t.TempDir(), "primary.db")}, engine{filepath.Join(t.TempDir(), "replica.db")}
 	f := &proget.Feed{Name: "main", Type: "test"}
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: "create", Kind: proget.SystemChanged}
-	_, err := open(primary).Change(t.Context(), ch, func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), f) })
-	require.NoError(t, err)
+	require.NoError(t, open(primary).Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), f) }))
 	_ = open(replica) // it has not heard of the feed
 
 	old, err := open(withReplica{primary, replica}).ListFeedStats(t.Context())

@@ -39,7 +39,7 @@ func BenchmarkRetention(b *testing.B) {
 	require.NoError(b, err)
 	defer s.Close()
 	f := &proget.Feed{Name: "main", Type: "plain", Active: true}
-	_, err = s.Change(ctx, &db.Change{FeedID: proget.SystemFeed, Operation: "feed"}, func(tx *db.Tx) error {
+	err = s.Administer(ctx, "test", func(tx *db.Tx) error {
 		if err := tx.CreateFeed(ctx, f); err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package retention_test
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -60,9 +59,7 @@ func newInstallation(t *testing.T) *installation {
 
 func (in *installation) change(fn func(*db.Tx) error) {
 	in.t.Helper()
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Kind: proget.SystemChanged}
-	_, err := in.db.Change(in.t.Context(), ch, fn)
-	require.NoError(in.t, err)
+	require.NoError(in.t, in.db.Administer(in.t.Context(), "test", fn))
 }
 
 func (in *installation) rules(rules ...proget.RetentionRule) {

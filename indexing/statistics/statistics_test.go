@@ -24,7 +24,7 @@ func TestRollUp(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	f := &proget.Feed{Name: "main", Type: "test"}
-	_, err = s.Change(ctx, &db.Change{FeedID: proget.SystemFeed, Operation: "feed"}, func(tx *db.Tx) error { return tx.CreateFeed(ctx, f) })
+	err = s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.CreateFeed(ctx, f) })
 	require.NoError(t, err)
 	v := &proget.Version{Name: "a", Version: "1", Key: "1", Manifest: []byte("{}"), Files: []proget.File{{Name: "f", StorageKey: "k", Digests: proget.Digests{proget.SHA256: "d"}}}}
 	_, err = s.Change(ctx, &db.Change{FeedID: f.ID, Operation: "publish"}, func(tx *db.Tx) error {

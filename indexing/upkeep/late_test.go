@@ -33,7 +33,7 @@ func onPostgres(t *testing.T) (*installation, *testenv.LateCommits) {
 	require.NoError(t, err)
 	in.stores = storage.NewSet(in.blobs, in.urlOf)
 	in.publisher = publish.New(in.db, in.stores, []feed.Type{plain()}, &publish.Options{Logger: dark})
-	require.NoError(t, in.change(t.Context(), func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), in.feed) }))
+	require.NoError(t, in.db.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), in.feed) }))
 	return in, late
 }
 

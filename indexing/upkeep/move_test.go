@@ -20,7 +20,7 @@ import (
 func (in *installation) addStorage(t *testing.T) *proget.Storage {
 	t.Helper()
 	st := &proget.Storage{Name: "Second", URL: (&url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(in.second()), "/")}).String()}
-	require.NoError(t, in.change(t.Context(), func(tx *db.Tx) error { return tx.CreateStorage(t.Context(), st) }))
+	require.NoError(t, in.db.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.CreateStorage(t.Context(), st) }))
 	return st
 }
 
@@ -29,7 +29,7 @@ func (in *installation) assign(t *testing.T, id int64) {
 	t.Helper()
 	changed := *in.feed
 	changed.StorageID = id
-	require.NoError(t, in.change(t.Context(), func(tx *db.Tx) error { return tx.UpdateFeed(t.Context(), &changed) }))
+	require.NoError(t, in.db.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.UpdateFeed(t.Context(), &changed) }))
 	in.feed = &changed
 }
 

@@ -2,7 +2,6 @@ package upkeep_test
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -65,7 +64,7 @@ func open(ctx context.Context, dir string) (*installation, error) {
 		return in, nil
 	}
 	in.feed = &proget.Feed{Name: "main", Type: "plain", Active: true}
-	return in, in.change(ctx, func(tx *db.Tx) error { return tx.CreateFeed(ctx, in.feed) })
+	return in, in.db.Administer(ctx, "test", func(tx *db.Tx) error { return tx.CreateFeed(ctx, in.feed) })
 }
 
 func newInstallation(t testing.TB) *installation {
@@ -88,12 +87,6 @@ func (in *installation) urlOf(ctx context.Context, id int64) (string, error) {
 		}
 	}
 	return "", err
-}
-
-func (in *installation) change(ctx context.Context, fn func(*db.Tx) error) error {
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Kind: proget.SystemChanged}
-	_, err := in.db.Change(ctx, ch, fn)
-	return err
 }
 
 // plain is a feed type whose files begin with the package's name; what the

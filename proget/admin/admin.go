@@ -35,8 +35,7 @@ func New(store *db.Store, types []feed.Type, scheduler *indexing.Scheduler, log 
 
 // change runs fn as a change of the installation, and logs what it was.
 func (a *Administrator) change(ctx context.Context, by proget.Principal, fn func(*db.Tx) error, what string, about ...any) error {
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: by.String(), Kind: proget.SystemChanged}
-	if _, err := a.db.Change(ctx, ch, fn); err != nil {
+	if err := a.db.Administer(ctx, by.String(), fn); err != nil {
 		return err
 	}
 	a.log.InfoContext(ctx, what, append(about, "by", by.String())...)

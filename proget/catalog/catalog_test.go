@@ -72,9 +72,7 @@ func (in *installation) store(t *testing.T) *db.Store {
 
 func (in *installation) create(t *testing.T, f *proget.Feed) {
 	t.Helper()
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Kind: proget.SystemChanged}
-	_, err := in.db.Change(t.Context(), ch, func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), f) })
-	require.NoError(t, err)
+	require.NoError(t, in.db.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), f) }))
 }
 
 // publish publishes "name@version" with a body of that text.

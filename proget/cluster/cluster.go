@@ -452,7 +452,7 @@ func (r *Registry) remove(ctx context.Context, name string, silence time.Duratio
 	if err != nil {
 		return err
 	}
-	if err := r.change(ctx, by, func(tx *db.Tx) error { return tx.RemoveNode(ctx, name, silence) }); err != nil {
+	if err := r.db.Administer(ctx, by.String(), func(tx *db.Tx) error { return tx.RemoveNode(ctx, name, silence) }); err != nil {
 		return err
 	}
 	for _, m := range members {
@@ -490,12 +490,5 @@ func (r *Registry) SetMode(ctx context.Context, setting string, on bool, by prog
 	if on {
 		value = Enabled
 	}
-	return r.change(ctx, by, func(tx *db.Tx) error { return tx.SetSetting(ctx, setting, value) })
-}
-
-// change runs fn as a change of the installation, once and for certain.
-func (r *Registry) change(ctx context.Context, by proget.Principal, fn func(*db.Tx) error) error {
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: by.String(), Kind: proget.SystemChanged}
-	_, err := r.db.Change(ctx, ch, fn)
-	return err
+	return r.db.Administer(ctx, by.String(), func(tx *db.Tx) error { return tx.SetSetting(ctx, setting, value) })
 }

@@ -1,7 +1,6 @@
 package cluster_test
 
 import (
-	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,15 +38,12 @@ func TestFullDatabase(t *testing.T) {
 	require.Contains(t, strings.Join(a.Warnings(), " "), "database has no space left")
 	require.Empty(t, a.Problems())
 	change := func() error {
-		ch := &db.Change{FeedID: proget.SystemFeed, Kind: proget.SystemChanged, Operation: rand.Text()}
-		_, err := w.db.Change(t.Context(), ch, func(tx *db.Tx) error { return tx.SetSetting(t.Context(), "name", "value") })
-		return err
+		return w.db.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.SetSetting(t.Context(), "name", "value") })
 	}
 	for range 3 {
 		require.ErrorIs(t, change(), proget.ErrNoSpace)
 	}
-	ch := &db.Change{FeedID: proget.SystemFeed, Kind: proget.SystemChanged, Operation: rand.Text()}
-	_, err = w.db.Change(t.Context(), ch, func(*db.Tx) error { return proget.Errorf(proget.ErrConflict, "It exists.") })
+	err = w.db.Administer(t.Context(), "test", func(*db.Tx) error { return proget.Errorf(proget.ErrConflict, "It exists.") })
 	require.ErrorIs(t, err, proget.ErrConflict)
 	require.True(t, w.db.Full(), "what fails for another reason does not tell")
 

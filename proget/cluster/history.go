@@ -68,7 +68,7 @@ func (r *Registry) StepDown(ctx context.Context, term int64, by proget.Principal
 	}
 	for _, m := range members {
 		if m.Primary && m.Term == term {
-			return r.change(ctx, by, func(tx *db.Tx) error { return tx.SetSetting(ctx, settingStepDown, strconv.FormatInt(term, 10)) })
+			return r.db.Administer(ctx, by.String(), func(tx *db.Tx) error { return tx.SetSetting(ctx, settingStepDown, strconv.FormatInt(term, 10)) })
 		}
 	}
 	return proget.Errorf(proget.ErrConflict, "That server leads no longer. Look who does, and ask that one if need be.")

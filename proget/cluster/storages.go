@@ -53,7 +53,7 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 	}
 	st.Probe = string(text)
 	created := false // by an attempt that went on to its commit
-	err = r.change(ctx, by, func(tx *db.Tx) error {
+	err = r.db.Administer(ctx, by.String(), func(tx *db.Tx) error {
 		err := tx.CreateStorage(ctx, st)
 		created = created || err == nil
 		return err

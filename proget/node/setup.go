@@ -51,8 +51,7 @@ func Initialize(ctx context.Context, store *db.Store, types []feed.Type, first F
 	if err != nil {
 		return nil, fmt.Errorf("hash the administrator's password: %w", err)
 	}
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: "first start", Kind: proget.SystemChanged}
-	_, err = store.Change(ctx, ch, func(tx *db.Tx) error { return first.fill(ctx, tx, hash) })
+	err = store.Administer(ctx, "first start", func(tx *db.Tx) error { return first.fill(ctx, tx, hash) })
 	if errors.Is(err, proget.ErrConflict) {
 		return nil, nil // another node was first
 	}
@@ -153,8 +152,7 @@ func ResetAdminPassword(ctx context.Context, store *db.Store, password string) (
 	if err != nil {
 		return "", fmt.Errorf("hash the administrator's password: %w", err)
 	}
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: "resetadminpassword", Kind: proget.SystemChanged}
-	_, err = store.Change(ctx, ch, func(tx *db.Tx) error {
+	err = store.Administer(ctx, "resetadminpassword", func(tx *db.Tx) error {
 		found, err := tx.SetPassword(ctx, AdminName, hash)
 		if err == nil && !found {
 			err = tx.CreateUser(ctx, AdminName, hash)

@@ -38,8 +38,7 @@ func Example() {
 	defer blobs.Close()
 
 	main := &proget.Feed{Name: "main", Type: "plain", Active: true}
-	created := &db.Change{FeedID: proget.SystemFeed, Operation: "create main", Kind: proget.SystemChanged}
-	if _, err := store.Change(ctx, created, func(tx *db.Tx) error { return tx.CreateFeed(ctx, main) }); err != nil {
+	if err := store.Administer(ctx, "setup", func(tx *db.Tx) error { return tx.CreateFeed(ctx, main) }); err != nil {
 		fmt.Println(err)
 		return
 	}

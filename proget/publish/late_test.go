@@ -32,9 +32,7 @@ func onPostgres(t *testing.T) (*installation, *publish.Publisher, *testenv.LateC
 	in.blobs, err = storage.Open(t.Context(), "mem:", nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = in.blobs.Close() })
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: "create", Kind: proget.SystemChanged}
-	_, err = in.db.Change(t.Context(), ch, func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), in.feed) })
-	require.NoError(t, err)
+	require.NoError(t, in.db.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), in.feed) }))
 	return in, publish.New(in.db, storage.NewSet(in.blobs, nil), []feed.Type{plain()}, &publish.Options{MaxSize: maxSize, Logger: dark}), late
 }
 

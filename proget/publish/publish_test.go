@@ -53,9 +53,7 @@ func newInstallation(t *testing.T, bucket string) *installation {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = in.blobs.Close() })
 	in.db = in.store(t)
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: "create", Kind: proget.SystemChanged}
-	_, err = in.db.Change(ctx, ch, func(tx *db.Tx) error { return tx.CreateFeed(ctx, in.feed) })
-	require.NoError(t, err)
+	require.NoError(t, in.db.Administer(ctx, "test", func(tx *db.Tx) error { return tx.CreateFeed(ctx, in.feed) }))
 	return in
 }
 

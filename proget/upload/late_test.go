@@ -37,10 +37,8 @@ func TestLateCommit(t *testing.T) {
 	a := upload.New(open(strings.Replace(url, server.Host(), late.Host(), 1)), blobs, in.keys, &upload.Options{Logger: dark})
 	store := open(url)
 	b := upload.New(store, blobs, in.keys, &upload.Options{Logger: dark})
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: "create", Kind: proget.SystemChanged}
 	f := &proget.Feed{Name: "main", Type: "plain", Active: true}
-	_, err := store.Change(t.Context(), ch, func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), f) })
-	require.NoError(t, err)
+	require.NoError(t, store.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), f) }))
 
 	// cutOff has a begin what is committed, and b go on, before a can look.
 	cutOff := func(begin func() error, goOn func()) {

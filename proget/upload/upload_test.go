@@ -60,9 +60,7 @@ func newInstallation(t *testing.T) *installation {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = in.blobs.Close() })
 	in.db = in.store(t)
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: "create", Kind: proget.SystemChanged}
-	_, err = in.db.Change(t.Context(), ch, func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), in.feed) })
-	require.NoError(t, err)
+	require.NoError(t, in.db.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), in.feed) }))
 	return in
 }
 

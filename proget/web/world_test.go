@@ -133,9 +133,7 @@ func (w *world) populate() {
 // change makes a change of the installation as an administrator's tool would.
 func (w *world) change(fn func(context.Context, *db.Tx) error) {
 	w.t.Helper()
-	ch := &db.Change{FeedID: proget.SystemFeed, Operation: w.t.Name() + time.Now().String(), Kind: proget.SystemChanged}
-	_, err := w.store.Change(w.t.Context(), ch, func(tx *db.Tx) error { return fn(w.t.Context(), tx) })
-	require.NoError(w.t, err)
+	require.NoError(w.t, w.store.Administer(w.t.Context(), "test", func(tx *db.Tx) error { return fn(w.t.Context(), tx) }))
 }
 
 func (w *world) stats(ctx context.Context) (map[int64]web.Totals, error) {
