@@ -328,7 +328,7 @@ func HashPassword(password string) (string, error) {
 // feed nil, everywhere. Otherwise it returns proget.ErrUnauthenticated to the
 // anonymous and proget.ErrDenied to others.
 func (a *Authority) Authorize(id Identity, task proget.Task, f *proget.Feed) error {
-	allowed, err := a.allowed(id, task, f)
+	allowed, err := a.Allows(id, task, f)
 	switch {
 	case err != nil:
 		return err
@@ -352,7 +352,18 @@ func (a *Authority) AuthorizeIn(id Identity, task proget.Task, f *proget.Feed) e
 	return cmp.Or(a.Authorize(id, proget.TaskView, f), err)
 }
 
-func (a *Authority) allowed(id Identity, task proget.Task, f *proget.Feed) (bool, error) {
+// Disclose returns what the caller may be told of a feed that was looked up with an
+// error: that there is none of its name is for those to know who may view all.
+func (a *Authority) Disclose(id Identity, err error) error {
+	if !errors.Is(err, proget.ErrNotFound) {
+		return err
+	}
+	return cmp.Or(a.Authorize(id, proget.TaskView, nil), err)
+}
+
+// Allows reports whether the caller may do the task in the feed, or, with feed nil,
+// everywhere.
+func (a *Authority) Allows(id Identity, task proget.Task, f *proget.Feed) (bool, error) {
 	if task == proget.TaskNone {
 		return true, nil
 	}

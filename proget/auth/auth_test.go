@@ -1,6 +1,8 @@
 package auth_test
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -111,14 +113,18 @@ func TestWhoMayWhat(t *testing.T) {
 		require.NoError(t, err, name)
 		for _, f := range []*proget.Feed{mine, other, nil} {
 			for _, task := range []proget.Task{proget.TaskView, proget.TaskPublish, proget.TaskManage, proget.TaskAdminister} {
-				err := authority.Authorize(id, task, f)
-				if c.allowed[f].Rank() >= task.Rank() {
-					require.NoError(t, err, "%s, %s", name, task)
-				} else {
-					require.Error(t, err, "%s, %s", name, task)
-				}
+				may := c.allowed[f].Rank() >= task.Rank()
+				require.Equal(t, may, authority.Authorize(id, task, f) == nil, "%s, %s", name, task)
+				allows, err := authority.Allows(id, task, f)
+				require.NoError(t, err)
+				require.Equal(t, may, allows, "%s, %s", name, task)
 			}
 		}
+		told := authority.Disclose(id, proget.Errorf(proget.ErrNotFound, "There is no such feed."))
+		require.Error(t, told, name)
+		require.Equal(t, c.allowed[nil].Rank() >= proget.TaskView.Rank(), errors.Is(told, proget.ErrNotFound), name)
+		require.NoError(t, authority.Disclose(id, nil))
+		require.ErrorIs(t, authority.Disclose(id, io.ErrUnexpectedEOF), io.ErrUnexpectedEOF, "a feed that could not be looked up may exist")
 	}
 	for _, prepare := range []func(r *http.Request){
 		func(r *http.Request) { r.Header.Set("X-ApiKey", "wrong") },

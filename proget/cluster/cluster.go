@@ -41,9 +41,15 @@ const (
 // Enabled is the value of a mode's setting.
 const Enabled = "enabled"
 
+// The roles that a server can have.
+const (
+	RoleWeb   = "web"
+	RoleIndex = "index"
+)
+
 // Self is what a server says about itself. It is stored as JSON.
 type Self struct {
-	Roles        []string      `json:"roles"` // "web", "index"
+	Roles        []string      `json:"roles"`
 	Version      string        `json:"version"`
 	OS           string        `json:"os"`
 	Address      string        `json:"address"` // URL under which it listens

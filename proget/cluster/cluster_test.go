@@ -80,7 +80,7 @@ func (w *world) server(t *testing.T, name string, change ...func(*cluster.Option
 
 func (w *world) serverOn(t *testing.T, blobs *storage.Store, name string, change ...func(*cluster.Options)) *cluster.Registry {
 	t.Helper()
-	o := cluster.Options{Name: name, Roles: []string{"web"}, Fingerprints: []string{"key-1"}, Version: "1.2.3", OS: "linux/amd64",
+	o := cluster.Options{Name: name, Roles: []string{cluster.RoleWeb}, Fingerprints: []string{"key-1"}, Version: "1.2.3", OS: "linux/amd64",
 		Address: "http://" + name, Logger: dark}
 	for _, c := range change {
 		c(&o)
@@ -111,7 +111,7 @@ func TestServersKnowEachOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.server(t, "a", func(o *cluster.Options) {
-		o.Roles = []string{"web", "index"}
+		o.Roles = []string{cluster.RoleWeb, cluster.RoleIndex}
 		o.State = func() cluster.State { return cluster.State{IndexLag: 7, Ready: true} }
 	})
 	b := w.server(t, "b")

@@ -31,7 +31,7 @@ func (w *world) beat(t *testing.T, name string, self cluster.Self) {
 func TestUnannouncedServer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	r := cluster.New(w.db, w.blobs, cluster.Options{Name: "b", Roles: []string{"web"}, Fingerprints: []string{"key-1"}, Logger: dark})
+	r := cluster.New(w.db, w.blobs, cluster.Options{Name: "b", Roles: []string{cluster.RoleWeb}, Fingerprints: []string{"key-1"}, Logger: dark})
 	all, err := r.Members(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, all)
@@ -56,7 +56,7 @@ func TestRunAnnounces(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	watcher := w.server(t, "watcher")
-	r := cluster.New(w.db, w.blobs, cluster.Options{Name: "a", Roles: []string{"web"}, Fingerprints: []string{"key-1"}, Logger: dark})
+	r := cluster.New(w.db, w.blobs, cluster.Options{Name: "a", Roles: []string{cluster.RoleWeb}, Fingerprints: []string{"key-1"}, Logger: dark})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()

@@ -22,14 +22,15 @@ import (
 	"github.com/proget-go/ha/indexing/search"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/storage"
 )
 
 // The roles of a node.
 const (
-	RoleWeb   = "web"   // serves feeds and pages
-	RoleIndex = "index" // works jobs, and leads or stands by
+	RoleWeb   = cluster.RoleWeb   // serves feeds and pages
+	RoleIndex = cluster.RoleIndex // works jobs, and leads or stands by
 )
 
 // Office is what the indexing nodes elect their primary to.

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
@@ -56,7 +55,7 @@ func (n *Node) newFeedInfo(c *call, f *proget.Feed, rules []proget.RetentionRule
 		}
 	}
 	var err error
-	info.CanPublish, err = n.may(c, proget.TaskPublish, f)
+	info.CanPublish, err = n.authority.Allows(c.id, proget.TaskPublish, f)
 	return info, err
 }
 
@@ -77,15 +76,6 @@ func (info *feedInfo) apply(f *proget.Feed) {
 	}
 }
 
-// may reports whether the caller is allowed a task; with f nil, everywhere.
-func (n *Node) may(c *call, task proget.Task, f *proget.Feed) (bool, error) {
-	err := n.authority.Authorize(c.id, task, f)
-	if errors.Is(err, proget.ErrUnauthenticated) || errors.Is(err, proget.ErrDenied) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // visible returns the feeds that the caller may see: those to view, and for
 // administrators the inactive ones too.
 func (n *Node) visible(c *call) ([]*proget.Feed, error) {
@@ -93,13 +83,13 @@ func (n *Node) visible(c *call) ([]*proget.Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	administers, err := n.may(c, proget.TaskAdminister, nil)
+	administers, err := n.authority.Allows(c.id, proget.TaskAdminister, nil)
 	if err != nil {
 		return nil, err
 	}
 	var seen []*proget.Feed
 	for _, f := range all {
-		views, err := n.may(c, proget.TaskView, f)
+		views, err := n.authority.Allows(c.id, proget.TaskView, f)
 		if err != nil {
 			return nil, err
 		}
@@ -140,10 +130,7 @@ func (n *Node) getFeed(w http.ResponseWriter, c *call) error {
 			return n.tellFeed(w, c, f)
 		}
 	}
-	if err := n.authority.Authorize(c.id, proget.TaskView, nil); err != nil {
-		return err // that a feed does not exist is for those to know who may see all
-	}
-	return proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", c.PathValue("feed"))
+	return n.authority.Disclose(c.id, proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", c.PathValue("feed")))
 }
 
 func (n *Node) tellFeed(w http.ResponseWriter, c *call, f *proget.Feed) error {

@@ -269,16 +269,10 @@ func (h *feedHandler) serveFrom(w http.ResponseWriter, r *http.Request, stale bo
 	return t.handler.ServeFeed(w, req)
 }
 
-// openFeed returns the feed that somebody asks for. That there is none of that name is
-// for those to know who may see all.
+// openFeed returns the feed that somebody asks for.
 func (n *Node) openFeed(r *http.Request, id auth.Identity, name string) (*proget.Feed, error) {
 	f, err := n.catalog.Feed(r.Context(), name)
-	if errors.Is(err, proget.ErrNotFound) {
-		if denied := n.authority.Authorize(id, proget.TaskView, nil); denied != nil {
-			return nil, denied
-		}
-	}
-	return f, err
+	return f, n.authority.Disclose(id, err)
 }
 
 // refresh waits until memory is as new as a request that could not be brought up to
@@ -508,43 +502,13 @@ func (w *refusing) WriteHeader(status int) {
 // Unwrap is for http.ResponseController.
 func (w *refusing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// kinds is the one table from kinds of error to HTTP statuses.
-var kinds = []struct {
-	kind   error
-	status int
-}{
-	{proget.ErrNotFound, http.StatusNotFound},
-	{proget.ErrConflict, http.StatusConflict},
-	{proget.ErrInvalid, http.StatusBadRequest},
-	{proget.ErrUnauthenticated, http.StatusUnauthorized},
-	{proget.ErrDenied, http.StatusForbidden},
-	{proget.ErrThrottled, http.StatusTooManyRequests},
-	{feed.ErrMethod, http.StatusMethodNotAllowed},
-	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge},
-	{proget.ErrNoSpace, http.StatusInsufficientStorage},
-	{proget.ErrUnavailable, http.StatusServiceUnavailable},
-	{proget.ErrStale, http.StatusServiceUnavailable},
-}
-
-func status(err error) int {
-	for _, k := range kinds {
-		if errors.Is(err, k.kind) {
-			return k.status
-		}
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
-}
-
 // errorWriter writes a protocol's own error body.
 type errorWriter func(w http.ResponseWriter, r *http.Request, status int, message string, err error)
 
 // fail answers a request that returned an error. What is not meant for clients
 // goes to the log alone.
 func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write errorWriter) {
-	code := status(err)
+	code := feed.Status(err)
 	if r.Context().Err() != nil || errors.Is(err, net.ErrClosed) {
 		n.cfg.Logger.DebugContext(r.Context(), "the client went away", "method", r.Method, "path", r.URL.Path, "error", err)
 	} else if code >= http.StatusInternalServerError {

@@ -83,7 +83,7 @@ func newHealth(members []cluster.Member, modes cluster.Modes) health {
 		switch {
 		case m.Primary:
 			h.Primary = m.Name
-		case m.Has(roleIndex):
+		case m.Has(cluster.RoleIndex):
 			h.Standby++
 		}
 	}

@@ -19,12 +19,12 @@ import (
 func (w *world) cluster() {
 	w.t.Helper()
 	require.NoError(w.t, w.registry.Check(w.t.Context()))
-	self := cluster.Self{Roles: []string{"web"}, Version: "1.2.3", OS: "linux/arm64", Address: "http://10.0.0.2:8624", Ready: true}
+	self := cluster.Self{Roles: []string{cluster.RoleWeb}, Version: "1.2.3", OS: "linux/arm64", Address: "http://10.0.0.2:8624", Ready: true}
 	w.server("web2", self, 0)
 	self.Storage, self.Skew, self.Ready = "Storage <b>cannot</b> be written.", 42*time.Second, false
 	w.server("web3", self, time.Second)
-	w.server("index1", cluster.Self{Roles: []string{"index"}, Version: "1.2.4", Term: 7, Ready: true}, 0)
-	w.server("index2", cluster.Self{Roles: []string{"index"}, Version: "1.2.3", Term: 8}, time.Hour)
+	w.server("index1", cluster.Self{Roles: []string{cluster.RoleIndex}, Version: "1.2.4", Term: 7, Ready: true}, 0)
+	w.server("index2", cluster.Self{Roles: []string{cluster.RoleIndex}, Version: "1.2.3", Term: 8}, time.Hour)
 }
 
 func TestAdministrationIsForAdministrators(t *testing.T) {
@@ -93,10 +93,10 @@ func TestModes(t *testing.T) {
 func TestOneServer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.server("alone", cluster.Self{Roles: []string{"web", "index"}, Term: 7, Ready: true}, 0)
+	w.server("alone", cluster.Self{Roles: []string{cluster.RoleWeb, cluster.RoleIndex}, Term: 7, Ready: true}, 0)
 	admin := w.as("admin")
 	require.NotContains(t, admin.page("/administration"), "More Info")
-	w.server("gone", cluster.Self{Roles: []string{"web"}}, time.Hour)
+	w.server("gone", cluster.Self{Roles: []string{cluster.RoleWeb}}, time.Hour)
 	page := admin.page("/administration")
 	require.Contains(t, page, "gone sent its last heartbeat")
 	require.Contains(t, page, `href="/administration/cluster">More Info</a>`)
@@ -165,7 +165,7 @@ func TestTimeline(t *testing.T) {
 	now, err := w.store.Clock(t.Context())
 	require.NoError(t, err)
 	minute := now.Unix() / 60
-	w.server("web2", cluster.Self{Roles: []string{"web"}, Ready: true, Lags: cluster.Lags{Minute: minute, Peaks: []int64{3, 1200, -1, 0}}}, 0)
+	w.server("web2", cluster.Self{Roles: []string{cluster.RoleWeb}, Ready: true, Lags: cluster.Lags{Minute: minute, Peaks: []int64{3, 1200, -1, 0}}}, 0)
 	raw, err := sql.Open("sqlite", "file:"+w.path+"?_pragma=busy_timeout(10000)")
 	require.NoError(t, err)
 	defer raw.Close()
@@ -179,7 +179,7 @@ func TestTimeline(t *testing.T) {
 		"web2, " + time.Unix(60*(minute-2), 0).UTC().Format("15:04") + " UTC: 1,200 behind", `<text x="0" y="22">Primary</text>`} {
 		require.Contains(t, page, want)
 	}
-	w.server("web-of-the-second-data-centre", cluster.Self{Roles: []string{"web"}, Ready: true, Lags: cluster.Lags{Minute: minute, Peaks: []int64{3}}}, 0)
+	w.server("web-of-the-second-data-centre", cluster.Self{Roles: []string{cluster.RoleWeb}, Ready: true, Lags: cluster.Lags{Minute: minute, Peaks: []int64{3}}}, 0)
 	require.Contains(t, w.as("admin").page("/administration/cluster"), `>web-of-the-second-…<title>web-of-the-second-data-centre</title></text>`)
 	require.NotContains(t, page, "index1, term 1", "it ended more than an hour ago")
 	require.Equal(t, 3, strings.Count(page, "<title>web2, "), "a minute of which nothing is known is left out")

@@ -23,7 +23,7 @@ func TestNarrowPages(t *testing.T) {
 	now, err := w.store.Clock(t.Context())
 	require.NoError(t, err)
 	long := strings.Repeat("long_name_", 9)
-	w.server(long, cluster.Self{Roles: []string{"web"}, Ready: true, Lags: cluster.Lags{Minute: now.Unix() / 60, Peaks: []int64{3}}}, 0)
+	w.server(long, cluster.Self{Roles: []string{cluster.RoleWeb}, Ready: true, Lags: cluster.Lags{Minute: now.Unix() / 60, Peaks: []int64{3}}}, 0)
 	w.publish(w.main, demoPackage{Name: long, Version: "1.0-" + long, Summary: feed.Summary{Title: long, Description: long, Tags: []string{long}}})
 	w.working()
 	w.as("admin").post("/administration/keys", "name", long, "task", "view")

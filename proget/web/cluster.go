@@ -9,12 +9,6 @@ import (
 	"github.com/proget-go/ha/proget/cluster"
 )
 
-// The roles that members have.
-const (
-	roleWeb   = "web"
-	roleIndex = "index"
-)
-
 // clusterView is the page Indexing Cluster Status.
 type clusterView struct {
 	Health   health
@@ -69,11 +63,11 @@ func groupMembers(members []cluster.Member) []memberGroup {
 		switch {
 		case !m.Alive():
 			at = 4
-		case m.Has(roleWeb) && m.Has(roleIndex):
+		case m.Has(cluster.RoleWeb) && m.Has(cluster.RoleIndex):
 			at = 0
-		case m.Has(roleWeb):
+		case m.Has(cluster.RoleWeb):
 			at = 1
-		case m.Has(roleIndex):
+		case m.Has(cluster.RoleIndex):
 			at = 2
 		}
 		groups[at].Members = append(groups[at].Members, newMemberRow(m))

@@ -85,14 +85,14 @@ func (s *site) showFeed(v *visit) error {
 
 // offer links to what the visitor may do in the feed.
 func (s *site) offer(v *visit, f *proget.Feed, t *feed.Type, view *feedView) error {
-	publish, err := s.may(v, proget.TaskPublish, f)
+	publish, err := s.Authority.Allows(v.id, proget.TaskPublish, f)
 	if err != nil {
 		return err
 	}
 	if publish && t.Form != nil {
 		view.Upload = uploadURL(f)
 	}
-	manage, err := s.may(v, proget.TaskManage, f)
+	manage, err := s.Authority.Allows(v.id, proget.TaskManage, f)
 	if manage {
 		view.Deleted = deletedURL(f)
 	}

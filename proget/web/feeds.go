@@ -21,7 +21,7 @@ type feedRow struct {
 // listFeeds shows every feed that the visitor may see.
 func (s *site) listFeeds(v *visit) error {
 	rows, err := s.feedRows(v, func(f *proget.Feed) (bool, error) {
-		visible, err := s.may(v, proget.TaskView, f)
+		visible, err := s.Authority.Allows(v.id, proget.TaskView, f)
 		return visible && f.Active && s.types[f.Type] != nil, err
 	})
 	if err != nil {

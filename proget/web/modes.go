@@ -109,7 +109,7 @@ func living(members []cluster.Member) []*cluster.Member {
 }
 
 func (s *site) loadBalancingChecks(members []*cluster.Member) []check {
-	web := withRole(members, roleWeb)
+	web := withRole(members, cluster.RoleWeb)
 	checks := []check{
 		{"Two web nodes or more", namesOrNone(web), len(web) >= 2},
 		every(web, "Every web node is ready for requests", "all answer /health/ready with 200", func(m *cluster.Member) bool { return m.Ready }),
@@ -118,7 +118,7 @@ func (s *site) loadBalancingChecks(members []*cluster.Member) []check {
 }
 
 func (s *site) availabilityChecks(members []*cluster.Member) []check {
-	web, index := withRole(members, roleWeb), withRole(members, roleIndex)
+	web, index := withRole(members, cluster.RoleWeb), withRole(members, cluster.RoleIndex)
 	primary := check{Title: "One of them is the primary", Detail: "none at present"}
 	for _, m := range index {
 		if m.Primary {

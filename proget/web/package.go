@@ -128,7 +128,7 @@ func (s *site) showPackage(v *visit) error {
 	}
 	view.list(c, v.URL.Query().Has("all"))
 	view.Daily = s.dailyDownloads(v, c.pkg.ID)
-	if view.Manage, err = s.may(v, proget.TaskManage, c.feed); err != nil {
+	if view.Manage, err = s.Authority.Allows(v.id, proget.TaskManage, c.feed); err != nil {
 		return err
 	}
 	return s.render(v, http.StatusOK, page{name: "package", title: c.version.Name + " " + c.version.Version, section: "feeds", view: view})

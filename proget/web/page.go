@@ -2,9 +2,8 @@ package web
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"embed"
-	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 //go:embed templates
@@ -148,23 +148,17 @@ func liveness(u *url.URL) (refresh bool, other string) {
 	return refresh, (&url.URL{Path: u.Path, RawQuery: q.Encode()}).RequestURI()
 }
 
-// kinds is the table from kinds of error to statuses and headings.
-var kinds = []struct {
-	kind   error
-	status int
-	title  string
-}{
-	{proget.ErrNotFound, http.StatusNotFound, "Not found"},
-	{proget.ErrConflict, http.StatusConflict, "That cannot be done now"},
-	{proget.ErrInvalid, http.StatusBadRequest, "The request cannot be understood"},
-	{proget.ErrUnauthenticated, http.StatusUnauthorized, "Please sign in"},
-	{proget.ErrDenied, http.StatusForbidden, "No permission"},
-	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge, "Too large"},
-	{proget.ErrThrottled, http.StatusTooManyRequests, "Too many attempts"},
-	{proget.ErrNoSpace, http.StatusInsufficientStorage, "Storage is full"},
-	{proget.ErrUnavailable, http.StatusServiceUnavailable, "Temporarily unavailable"},
-	{proget.ErrStale, http.StatusServiceUnavailable, "Temporarily unavailable"},
-	{context.DeadlineExceeded, http.StatusServiceUnavailable, "Temporarily unavailable"},
+// headings are those of the errors that visitors can do something about, by status.
+var headings = map[int]string{
+	http.StatusNotFound:              "Not found",
+	http.StatusConflict:              "That cannot be done now",
+	http.StatusBadRequest:            "The request cannot be understood",
+	http.StatusUnauthorized:          "Please sign in",
+	http.StatusForbidden:             "No permission",
+	http.StatusRequestEntityTooLarge: "Too large",
+	http.StatusTooManyRequests:       "Too many attempts",
+	http.StatusInsufficientStorage:   "Storage is full",
+	http.StatusServiceUnavailable:    "Temporarily unavailable",
 }
 
 // errorView is the data of error.tmpl.
@@ -205,13 +199,8 @@ func (s *site) fail(v *visit, err error) {
 }
 
 func describe(err error) errorView {
-	e := errorView{Status: http.StatusInternalServerError, Title: "Something went wrong", Message: proget.Message(err)}
-	for _, k := range kinds {
-		if errors.Is(err, k.kind) {
-			e.Status, e.Title = k.status, k.title
-			break
-		}
-	}
+	e := errorView{Status: feed.Status(err), Message: proget.Message(err)}
+	e.Title = cmp.Or(headings[e.Status], "Something went wrong")
 	switch {
 	case e.Message != "":
 	case e.Status == http.StatusServiceUnavailable:

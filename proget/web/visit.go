@@ -128,26 +128,11 @@ func (v *visit) redirect(path string) error {
 	return nil
 }
 
-// may reports whether the visitor is allowed a task; with f nil, everywhere.
-func (s *site) may(v *visit, task proget.Task, f *proget.Feed) (bool, error) {
-	err := s.Authority.Authorize(v.id, task, f)
-	if errors.Is(err, proget.ErrUnauthenticated) || errors.Is(err, proget.ErrDenied) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// openFeed returns the feed in the request's path if the visitor may do the
-// task in it. That a feed does not exist is for those to know who may see all.
+// openFeed returns the feed in the request's path if the visitor may do the task in it.
 func (s *site) openFeed(v *visit, task proget.Task) (*proget.Feed, *feed.Type, error) {
 	f, err := s.Catalog.Feed(v.Context(), v.PathValue("feed"))
-	if errors.Is(err, proget.ErrNotFound) {
-		if denied := s.Authority.Authorize(v.id, proget.TaskView, nil); denied != nil {
-			return nil, nil, denied
-		}
-	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, s.Authority.Disclose(v.id, err)
 	}
 	if err := s.Authority.AuthorizeIn(v.id, task, f); err != nil {
 		return nil, nil, err

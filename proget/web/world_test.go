@@ -71,7 +71,7 @@ func newWorld(t *testing.T) *world {
 	authority := auth.New(w.store, ring, nil)
 	w.catalog = catalog.New(w.store, types, nil)
 	w.publisher = publish.New(w.store, storage.NewSet(blobs, nil), types, &publish.Options{Logger: log})
-	w.registry = cluster.New(w.store, blobs, cluster.Options{Name: "web1", Roles: []string{"web"}, Fingerprints: ring.Fingerprints(),
+	w.registry = cluster.New(w.store, blobs, cluster.Options{Name: "web1", Roles: []string{cluster.RoleWeb}, Fingerprints: ring.Fingerprints(),
 		Version: "1.2.3", OS: "linux/amd64", Address: "http://10.0.0.1:8624", Office: "indexing", Logger: log,
 		State: func() cluster.State { return cluster.State{IndexLag: 7, Ready: true} }})
 	tail := indexing.NewTail(w.store, &indexing.TailOptions{Logger: log}, w.catalog, authority)
