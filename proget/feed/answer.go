@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 )
 
 // JSONType is the media type of JSON where a protocol has none of its own.
@@ -19,6 +20,17 @@ func ServeJSON(w http.ResponseWriter, r *Request, contentType string, v any) err
 	}
 	NewDocument(contentType, body).Serve(w, r.Request)
 	return nil
+}
+
+// WebURL returns text if it is an absolute URL of http or https, else "". Authors write
+// anything; pages link to it, and some clients fail over one that is none, which makes
+// all versions of its package unusable.
+func WebURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	return text
 }
 
 // WriteText is a Type's WriteError for protocols without an error body of their

@@ -72,7 +72,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		b.err = b.end()
 	case err != nil:
-		b.err = uploadError(err)
+		b.err = UploadError(err)
 	}
 	return n, b.err
 }
@@ -117,14 +117,14 @@ func (b *Body) nextFile() (*multipart.Part, error) {
 			return nil, io.EOF
 		}
 		if err != nil {
-			return nil, uploadError(err)
+			return nil, UploadError(err)
 		}
 		if isFile(part) {
 			return part, nil
 		}
 		text, err := io.ReadAll(io.LimitReader(part, maxField+1))
 		if err != nil {
-			return nil, uploadError(err)
+			return nil, UploadError(err)
 		}
 		if b.file != nil {
 			continue // after the package
@@ -144,7 +144,8 @@ func isFile(part *multipart.Part) bool {
 	return part.FileName() != "" || mediaType != "" && mediaType != "text/plain"
 }
 
-func uploadError(err error) error {
+// UploadError tells the client why its upload could not be read to the end.
+func UploadError(err error) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return proget.WrapError(proget.ErrTooLarge, err, "The package is larger than this server accepts.")
 	}

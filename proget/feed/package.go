@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,15 +36,27 @@ func (p *Package) Version(key string) (*proget.Version, error) {
 	return nil, proget.Errorf(proget.ErrNotFound, "%s has no version %s.", p.Name, key)
 }
 
-// Latest returns the newest version that satisfies ok, or nil.
-func (p *Package) Latest(ok func(*proget.Version) bool) *proget.Version {
-	for i := len(p.Versions) - 1; i >= 0; i-- {
-		if ok(p.Versions[i]) {
-			return p.Versions[i]
+// Latest returns the newest version that satisfies the first of the conditions that any
+// does, or nil.
+func (p *Package) Latest(conditions ...func(*proget.Version) bool) *proget.Version {
+	for _, ok := range conditions {
+		for _, v := range slices.Backward(p.Versions) {
+			if ok(v) {
+				return v
+			}
 		}
 	}
 	return nil
 }
+
+// Stable is the condition of a listed version that is no prerelease.
+func Stable(v *proget.Version) bool { return v.Status.Listed && !v.Prerelease }
+
+// Listed is the condition of a version that people see.
+func Listed(v *proget.Version) bool { return v.Status.Listed }
+
+// Any is no condition at all.
+func Any(*proget.Version) bool { return true }
 
 // Bytes returns roughly how much memory the package and its documents take.
 func (p *Package) Bytes() int64 {

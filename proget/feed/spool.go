@@ -49,7 +49,7 @@ func (p *Spool) fill(ctx context.Context, s Services, ref UploadRef, body io.Rea
 	case broke && proget.Message(source.Err) != "":
 		return source.Err
 	case broke:
-		return uploadError(source.Err)
+		return UploadError(source.Err)
 	case err != nil:
 		return err
 	case size == 0:

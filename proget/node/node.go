@@ -48,6 +48,7 @@ type Node struct {
 	elector   *election.Elector
 	metrics   *metrics
 	vetters   map[string]feed.Vetter // by feed type
+	lists     feed.Gate              // of whole feeds: each reads every package
 	handler   http.Handler
 	flying    atomic.Int64 // requests that are being served
 	patterns  []string     // of http.ServeMux, of all that handler serves
@@ -70,7 +71,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 			return nil, err
 		}
 	}
-	n := &Node{cfg: cfg, vetters: make(map[string]feed.Vetter)}
+	n := &Node{cfg: cfg, vetters: make(map[string]feed.Vetter), lists: make(feed.Gate, 2)}
 	n.serving, n.drain = context.WithCancel(context.WithoutCancel(ctx))
 	n.catalog = catalog.New(cfg.DB, cfg.Feeds, &catalog.Options{MaxBytes: cfg.CacheBytes})
 	n.stores = storage.NewSet(cfg.Blobs, StorageURLs(cfg.DB))

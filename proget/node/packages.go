@@ -2,7 +2,6 @@ package node
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
@@ -185,7 +182,7 @@ func newVersionInfo(t *feed.Type, v *proget.Version, file proget.File) versionIn
 // and may have before others; nil if there is none.
 func newest(p *feed.Package, stable bool) *proget.Version {
 	fits := func(v *proget.Version) bool { return !stable || !v.Prerelease }
-	return cmp.Or(p.Latest(func(v *proget.Version) bool { return fits(v) && v.Status.Listed && !v.Status.Blocked }), p.Latest(fits))
+	return p.Latest(func(v *proget.Version) bool { return fits(v) && v.Status.Listed && !v.Status.Blocked }, fits)
 }
 
 // listLatest lists the newest version of each package, or of the one that the query
@@ -222,20 +219,6 @@ func (n *Node) listVersions(w http.ResponseWriter, c *call) error {
 	})
 }
 
-// lists bounds how many lists of whole feeds are made at once in the process: each reads
-// every package.
-var lists = semaphore.NewWeighted(2)
-
-// enterList waits for a place in lists, but not for as long as a list may take.
-func enterList(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := lists.Acquire(ctx, 1); err != nil {
-		return proget.WrapError(proget.ErrUnavailable, err, "This server makes as many lists of whole feeds as it can. Try again shortly, or name a package.")
-	}
-	return nil
-}
-
 // packagesPage bounds how many packages a list reads at a time.
 const packagesPage = 200
 
@@ -245,10 +228,10 @@ func (n *Node) listPackages(w http.ResponseWriter, c *call, t *feed.Type, pick f
 	if q.Get("name") != "" {
 		return n.listPackage(w, c, t, t.Naming.Join(q.Get("group"), q.Get("name")), pick)
 	}
-	if err := enterList(c.Context()); err != nil {
+	if err := n.lists.Enter(c.Context(), "lists of whole feeds"); err != nil {
 		return err
 	}
-	defer lists.Release(1)
+	defer n.lists.Leave()
 	page, err := n.catalog.List(c.Context(), c.feed, "", packagesPage)
 	if err != nil {
 		return err

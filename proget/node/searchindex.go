@@ -254,17 +254,11 @@ func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*s
 	if err != nil {
 		return nil, err
 	}
-	listed := func(v *proget.Version) bool { return v.Status.Listed }
-	stable := func(v *proget.Version) bool { return listed(v) && !v.Prerelease }
-	newest, v := p.Latest(listed), p.Latest(stable)
+	newest, v := p.Latest(feed.Listed), p.Latest(feed.Stable, feed.Listed)
 	if newest == nil {
 		return nil, nil
 	}
-	d := &search.Document{Key: key, Stable: v != nil}
-	if v == nil {
-		v = newest
-	}
-	d.Name = v.Name
+	d := &search.Document{Key: key, Name: v.Name, Stable: !v.Prerelease}
 	for _, each := range p.Versions {
 		d.Downloads += each.Downloads
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -113,7 +114,7 @@ func (s *site) findUnlisted(v *visit, f *proget.Feed, t *feed.Type, view *feedVi
 	if err != nil {
 		return err
 	}
-	if p.Latest(func(v *proget.Version) bool { return v.Status.Listed }) == nil {
+	if p.Latest(feed.Listed) == nil {
 		view.Packages = slices.Insert(view.Packages, 0, newPackageRow(f, t, p, view.Prerelease))
 		view.Total, view.Last = view.Total+1, view.Last+1
 	}
@@ -150,16 +151,11 @@ func newPackageRow(f *proget.Feed, t *feed.Type, p *feed.Package, prerelease boo
 // listed, stable unless prereleases are asked for or there is no other; the
 // newest at all if none is listed.
 func newest(p *feed.Package, prerelease bool) *proget.Version {
-	for _, ok := range []func(*proget.Version) bool{
-		func(v *proget.Version) bool { return v.Status.Listed && (prerelease || !v.Prerelease) },
-		func(v *proget.Version) bool { return v.Status.Listed },
-		func(v *proget.Version) bool { return true },
-	} {
-		if v := p.Latest(ok); v != nil {
-			return v
-		}
+	first := feed.Stable
+	if prerelease {
+		first = feed.Listed
 	}
-	return &proget.Version{Name: p.Name} // a package has a version, or it is gone
+	return cmp.Or(p.Latest(first, feed.Listed, feed.Any), &proget.Version{Name: p.Name}) // a package has a version, or it is gone
 }
 
 // page sets the links to the pages before and after.

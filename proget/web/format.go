@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"html/template"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -135,13 +134,4 @@ func excerpt(text string, limit int) string {
 		cut = cut[:i]
 	}
 	return cut + "…"
-}
-
-// webURL returns text if it is an absolute http or https URL, else "".
-func webURL(text string) string {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return ""
-	}
-	return text
 }

@@ -150,11 +150,11 @@ func (s *site) dailyDownloads(v *visit, packageID int64) *sparkline {
 
 // describe shows what the package says of itself.
 func (view *packageView) describe(sum feed.Summary) (err error) {
-	view.Authors, view.Website = sum.Authors, webURL(sum.ProjectURL)
+	view.Authors, view.Website = sum.Authors, feed.WebURL(sum.ProjectURL)
 	if sum.Title != view.Version.Name {
 		view.Title = sum.Title
 	}
-	if view.LicenseURL = webURL(sum.License); view.LicenseURL == "" && len(sum.License) <= maxLicense {
+	if view.LicenseURL = feed.WebURL(sum.License); view.LicenseURL == "" && len(sum.License) <= maxLicense {
 		view.License = sum.License
 	}
 	for _, name := range sum.Tags {

@@ -13,8 +13,6 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-const jsonType = "application/json; charset=utf-8"
-
 type handler struct{ services feed.Services }
 
 var _ feed.Handler = (*handler)(nil)
@@ -117,7 +115,7 @@ func (l *list) add(i item) error {
 	}
 	if !l.sent {
 		l.sent = true
-		l.w.Header().Set("Content-Type", jsonType)
+		l.w.Header().Set("Content-Type", feed.JSONType)
 		l.w.Header().Set("Cache-Control", "no-cache")
 		l.w.WriteHeader(http.StatusOK)
 	}
@@ -144,7 +142,7 @@ func (l *list) end(h *handler, err error) error {
 	}
 	l.body.WriteByte(']')
 	if !l.sent {
-		feed.NewDocument(jsonType, l.body.Bytes()).Serve(l.w, l.r.Request)
+		feed.NewDocument(feed.JSONType, l.body.Bytes()).Serve(l.w, l.r.Request)
 		return nil
 	}
 	_, _ = l.body.WriteTo(l.w) // an error means that the client went away

@@ -279,7 +279,7 @@ func (h *handler) getMetadata(w http.ResponseWriter, r *feed.Request, p path) er
 	if err != nil {
 		return err
 	}
-	return feed.ServeJSON(w, r, jsonType, e.describe(r.Base))
+	return feed.ServeJSON(w, r, feed.JSONType, e.describe(r.Base))
 }
 
 func (h *handler) setMetadata(w http.ResponseWriter, r *feed.Request, p path) error {

@@ -26,14 +26,8 @@ const latest = "latest"
 func distTags(p *feed.Package) map[string]string {
 	tags := make(map[string]string, len(p.Tags)+1)
 	maps.Copy(tags, p.Tags)
-	for _, ok := range []func(*proget.Version) bool{
-		func(v *proget.Version) bool { return v.Status.Listed && !v.Prerelease },
-		func(v *proget.Version) bool { return v.Status.Listed },
-		func(*proget.Version) bool { return true },
-	} {
-		if v := p.Latest(ok); v != nil && tags[latest] == "" {
-			tags[latest] = v.Key
-		}
+	if v := p.Latest(feed.Stable, feed.Listed, feed.Any); v != nil && tags[latest] == "" {
+		tags[latest] = v.Key
 	}
 	return tags
 }

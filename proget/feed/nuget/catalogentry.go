@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 type (
@@ -67,7 +68,7 @@ func (reg *registration) entry(v *proget.Version) (catalogEntry, error) {
 		Listed:                   v.Status.Listed,
 		MinClientVersion:         m.MinClientVersion,
 		PackageContent:           reg.content(reg.id, v.Key),
-		ProjectURL:               webURL(m.ProjectURL),
+		ProjectURL:               feed.WebURL(m.ProjectURL),
 		Published:                published(v),
 		RequireLicenseAcceptance: m.RequireLicenseAcceptance,
 		Summary:                  m.Summary,

@@ -18,6 +18,10 @@ type handler struct {
 	services   feed.Services
 	hardDelete bool
 
+	// large bounds the answers of thousands of entries: each takes tens of megabytes
+	// to make, and to keep until it is sent.
+	large feed.Gate
+
 	// indexes keeps the service index of each base URL. It is no package; it
 	// has what is needed, bounds included.
 	indexes feed.Documents
@@ -162,7 +166,7 @@ func (l links) icon(m *metadata, id, key string) string {
 	if m.Icon != "" {
 		return l.version(id, key) + "/icon"
 	}
-	return webURL(m.IconURL)
+	return feed.WebURL(m.IconURL)
 }
 
 // license is the page that clients open for a version's license; "" if there is

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // metadata is what the database keeps of a package's .nuspec, as JSON: all that
@@ -123,18 +124,7 @@ func (m *metadata) licenseLink() string {
 	if m.LicenseExpression != "" {
 		return "https://licenses.nuget.org/" + url.PathEscape(m.LicenseExpression)
 	}
-	return webURL(m.LicenseURL)
-}
-
-// webURL returns s if it is an absolute web address, else "". Clients parse the
-// URLs of a registration and some fail over one that is none, which makes all
-// versions of the package unusable; and pages link to them.
-func webURL(s string) string {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return ""
-	}
-	return s
+	return feed.WebURL(m.LicenseURL)
 }
 
 // splitTags splits tags as authors write them: at spaces by the specification,

@@ -58,7 +58,7 @@ func engine(opts *Options) feed.Type {
 		Modern:          needsSemVer2,
 		Form:            &feed.Form{Accept: ".nupkg,.snupkg"},
 		Handler: func(s feed.Services) feed.Handler {
-			return &handler{services: s, hardDelete: hardDelete}
+			return &handler{services: s, hardDelete: hardDelete, large: make(feed.Gate, 2)}
 		},
 		Index:      catalogOf,
 		WriteError: writeError,

@@ -159,10 +159,7 @@ func tagged(p *feed.Package, tags []string) bool {
 	if len(tags) == 0 {
 		return true
 	}
-	v := p.Latest(func(v *proget.Version) bool { return v.Status.Listed && !v.Prerelease })
-	if v == nil {
-		v = p.Latest(func(v *proget.Version) bool { return v.Status.Listed })
-	}
+	v := p.Latest(feed.Stable, feed.Listed)
 	if v == nil {
 		return false
 	}
@@ -320,7 +317,7 @@ func (m match) result(l links, h hive) searchResult {
 		Description:  m.latest.Description,
 		IconURL:      l.icon(m.latest, m.Key, newest.Key),
 		LicenseURL:   l.license(m.latest, m.Key, newest.Key),
-		ProjectURL:   webURL(m.latest.ProjectURL),
+		ProjectURL:   feed.WebURL(m.latest.ProjectURL),
 		Registration: l.index(h, m.Key),
 		Summary:      m.latest.Summary,
 		Tags:         notNil(m.latest.Tags),

@@ -21,7 +21,7 @@ func summary(v *proget.Version) feed.Summary {
 		Authors:     m.Authors,
 		Owners:      m.Owners,
 		Tags:        m.Tags,
-		ProjectURL:  webURL(m.ProjectURL),
+		ProjectURL:  feed.WebURL(m.ProjectURL),
 		License:     m.LicenseExpression,
 		Readme:      m.Readme,
 	}
@@ -32,7 +32,7 @@ func summary(v *proget.Version) feed.Summary {
 		s.Title = v.Name
 	}
 	if s.License == "" {
-		s.License = webURL(m.LicenseURL)
+		s.License = feed.WebURL(m.LicenseURL)
 	}
 	for _, g := range m.DependencyGroups {
 		for _, d := range g.Dependencies {

@@ -9,9 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
@@ -159,10 +156,10 @@ func (h *handler) v2List(w http.ResponseWriter, r *feed.Request, rt route) error
 		return err
 	}
 	if q.page > v2PageSize {
-		if err := enter(r.Context()); err != nil {
+		if err := h.large.Enter(r.Context(), "answers of thousands of entries"); err != nil {
 			return err
 		}
-		defer large.Release(1)
+		defer h.large.Leave()
 	}
 	page, err := h.v2Page(r, rt, q)
 	if err != nil {
@@ -172,20 +169,6 @@ func (h *handler) v2List(w http.ResponseWriter, r *feed.Request, rt route) error
 		return serveText(w, r, strconv.Itoa(page.total))
 	}
 	return serveV2(w, r, page, q)
-}
-
-// large bounds the answers of thousands of entries in the process: each takes tens of
-// megabytes to make, and to keep until it is sent.
-var large = semaphore.NewWeighted(2)
-
-// enter waits for a place in large, but not for as long as a slow client may take.
-func enter(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := large.Acquire(ctx, 1); err != nil {
-		return proget.WrapError(proget.ErrUnavailable, err, "This server makes as many answers of more than %d entries as it can. Try again shortly, or ask for fewer.", v2PageSize)
-	}
-	return nil
 }
 
 // serveText serves plain text.

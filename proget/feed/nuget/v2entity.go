@@ -97,7 +97,7 @@ var v2Properties = []v2Property{
 	{"PackageHash", "Edm.String", func(e *v2Entity, _ links) odata.Value { return e.hash() }},
 	{"PackageHashAlgorithm", "Edm.String", func(*v2Entity, links) odata.Value { return "SHA512" }},
 	{"PackageSize", "Edm.Int64", func(e *v2Entity, _ links) odata.Value { return float64(e.file().Size) }},
-	v2String("ProjectUrl", func(m *metadata) string { return webURL(m.ProjectURL) }),
+	v2String("ProjectUrl", func(m *metadata) string { return feed.WebURL(m.ProjectURL) }),
 	{"ReportAbuseUrl", "Edm.String", func(*v2Entity, links) odata.Value { return nil }},
 	v2String("ReleaseNotes", func(m *metadata) string { return m.ReleaseNotes }),
 	{"RequireLicenseAcceptance", "Edm.Boolean", func(e *v2Entity, _ links) odata.Value { return e.meta.RequireLicenseAcceptance }},

@@ -92,7 +92,7 @@ func (f *form) next() (*multipart.Part, error) {
 			return nil, io.EOF
 		}
 		if err != nil {
-			return nil, uploadError(err)
+			return nil, feed.UploadError(err)
 		}
 		if part.FormName() == contentField {
 			return part, nil
@@ -131,19 +131,12 @@ func (f *form) field(part *multipart.Part) error {
 // took counts what was read of fields.
 func (f *form) took(n int64, err error) error {
 	if err != nil {
-		return uploadError(err)
+		return feed.UploadError(err)
 	}
 	if f.bytes += n; f.bytes > maxFormBytes {
 		return proget.Errorf(proget.ErrInvalid, "The form has more than %d MiB beside the file.", maxFormBytes>>20)
 	}
 	return nil
-}
-
-func uploadError(err error) error {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return proget.WrapError(proget.ErrTooLarge, err, "The file is larger than this server accepts.")
-	}
-	return proget.WrapError(proget.ErrInvalid, err, "The upload ended before the file was complete: send it again.")
 }
 
 // Read implements io.Reader for the file, which has not ended before the form
@@ -158,7 +151,7 @@ func (f *form) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		f.err = f.end()
 	case err != nil:
-		f.err = uploadError(err)
+		f.err = feed.UploadError(err)
 	}
 	return n, f.err
 }

@@ -99,16 +99,8 @@ func (h *handler) json(w http.ResponseWriter, r *feed.Request, rt route) error {
 // before others, and a final one before a prerelease.
 func newest(p *feed.Package) *proget.Version {
 	good := func(v *proget.Version) bool { _, is := yanked(v); return !is && !v.Status.Blocked }
-	for _, ok := range []func(*proget.Version) bool{
-		func(v *proget.Version) bool { return good(v) && !v.Prerelease },
-		good,
-		func(v *proget.Version) bool { return !v.Status.Blocked },
-	} {
-		if v := p.Latest(ok); v != nil {
-			return v
-		}
-	}
-	return nil
+	final := func(v *proget.Version) bool { return good(v) && !v.Prerelease }
+	return p.Latest(final, good, func(v *proget.Version) bool { return !v.Status.Blocked })
 }
 
 func renderDocument(base string, p *feed.Package, v *proget.Version, project bool) ([]byte, error) {

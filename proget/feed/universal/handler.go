@@ -96,16 +96,7 @@ type entry struct {
 
 // newest returns the latest version that is listed, stable ones before others.
 func newest(p *feed.Package) *proget.Version {
-	for _, ok := range []func(*proget.Version) bool{
-		func(v *proget.Version) bool { return v.Status.Listed && !v.Prerelease },
-		func(v *proget.Version) bool { return v.Status.Listed },
-		func(*proget.Version) bool { return true },
-	} {
-		if v := p.Latest(ok); v != nil {
-			return v
-		}
-	}
-	return nil
+	return p.Latest(feed.Stable, feed.Listed, feed.Any)
 }
 
 func describePackage(p *feed.Package) packageDocument {
