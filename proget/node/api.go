@@ -124,10 +124,13 @@ func (n *Node) administration(serve func(w http.ResponseWriter, c *call) error) 
 // maxBody bounds the JSON that a call sends.
 const maxBody = 64 << 10
 
+// empty are the values that fields have in the objects that scripts send whole.
+var empty = []string{"null", "false", `""`, "[]", "{}"}
+
 // readJSON reads the body. A field that this server does not know is refused by
-// name, since who sends it would believe that it is in force; unless it is empty,
-// as in the objects that scripts send whole.
-func readJSON(w http.ResponseWriter, c *call, into any) error {
+// name, since who sends it would believe that it is in force; unless its value is one
+// of those that mean nothing in this call.
+func readJSON(w http.ResponseWriter, c *call, into any, nothing ...string) error {
 	var fields map[string]json.RawMessage
 	if err := json.NewDecoder(http.MaxBytesReader(w, c.Body, maxBody)).Decode(&fields); err != nil {
 		return proget.WrapError(proget.ErrInvalid, err, "The body is not the JSON object that this call takes.")
@@ -142,7 +145,7 @@ func readJSON(w http.ResponseWriter, c *call, into any) error {
 		err = d.Decode(into)
 		unknown, isUnknown := strings.CutPrefix(fmt.Sprint(err), "json: unknown field ")
 		switch {
-		case err == nil, isUnknown && slices.Contains([]string{"null", "false", `""`, "[]", "{}"}, string(value)):
+		case err == nil, isUnknown && slices.Contains(nothing, string(value)):
 		case isUnknown && unknown != strconv.Quote(name):
 			return proget.WrapError(proget.ErrInvalid, err, "This server does not support %.60s in %.60q.", unknown, name)
 		case isUnknown:

@@ -24,6 +24,7 @@ import (
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/web"
 	"github.com/proget-go/ha/storage"
 )
 
@@ -197,12 +198,10 @@ func (c *Config) checkTasks() error {
 	return nil
 }
 
-// taken are first segments of URLs that no feed type can have.
-var taken = []string{"api", "health", "metrics", "feeds", "administration", "sign-in", "sign-out", "static", ""}
-
 // checkMounts finds what http.ServeMux would panic at, or pages would vanish
 // behind.
 func (c *Config) checkMounts() error {
+	taken := append(web.Roots(), "api", "health", "metrics")
 	roots := make(map[string]bool)
 	for _, t := range c.Feeds {
 		if len(t.Operations) == 0 {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/node"
 )
 
@@ -65,6 +68,28 @@ func TestEmbeddersJobsTakeNobodysPlace(t *testing.T) {
 			_, err := node.New(t.Context(), cfg)
 			require.Error(t, err)
 		})
+	}
+}
+
+// TestFeedTypesTakeNobodysPlace: no feed type is mounted where a node serves anything
+// else, be it a page that came later.
+func TestFeedTypesTakeNobodysPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, n := w.startNode(t, "a")
+	cfg := w.config(t, "b")
+	var mounts []string
+	for _, each := range cfg.Feeds {
+		mounts = append(append(mounts, each.MountName()), each.Mounts...)
+	}
+	for _, pattern := range n.Patterns() {
+		root := strings.Split(pattern, "/")[1]
+		if slices.Contains(mounts, root) {
+			continue
+		}
+		cfg.Feeds = []feed.Type{{Name: root, Operations: feed.Operations{"push": proget.TaskPublish}}}
+		_, err := node.New(t.Context(), cfg)
+		require.ErrorContains(t, err, "cannot be mounted at /"+root+"/", pattern)
 	}
 }
 

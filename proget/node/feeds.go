@@ -148,7 +148,7 @@ func (n *Node) tellFeed(w http.ResponseWriter, c *call, f *proget.Feed) error {
 
 // readFeed reads the body. Types are written as people write them: "NuGet".
 func (n *Node) readFeed(w http.ResponseWriter, c *call) (info feedInfo, err error) {
-	if err := readJSON(w, c, &info); err != nil {
+	if err := readJSON(w, c, &info, empty...); err != nil {
 		return info, err
 	}
 	if info.Storage != nil {

@@ -135,7 +135,7 @@ func (n *Node) listKeys(w http.ResponseWriter, c *call) error {
 
 func (n *Node) createKey(w http.ResponseWriter, c *call) error {
 	var info keyInfo
-	if err := readJSON(w, c, &info); err != nil {
+	if err := readJSON(w, c, &info, empty...); err != nil {
 		return err
 	}
 	request, err := info.request()

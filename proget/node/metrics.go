@@ -3,12 +3,15 @@ package node
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/proget-go/ha/proget/web"
 )
 
 // metrics are a node's own, in a registry of their own, so that several nodes
@@ -18,10 +21,12 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	stale    prometheus.Counter
+	pages    []string // their roots
 }
 
 func newMetrics(n *Node) *metrics {
 	m := &metrics{
+		pages:    web.Roots(),
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "proget_http_requests_total", Help: "Requests served, by first path segment, method and status class."},
@@ -74,14 +79,10 @@ func (m *metrics) handler() http.Handler {
 
 // mount is the label of what a pattern matches, such as "GET /api/feeds". The first
 // segment of a pattern is none that a client could choose.
-func mount(pattern string) string {
+func (m *metrics) mount(pattern string) string {
 	_, path, _ := strings.Cut(pattern, "/")
-	first, _, found := strings.Cut(path, "/")
-	if !found {
-		return "page"
-	}
-	switch first {
-	case "feeds", "administration", "static", "favicon.ico", "sign-in", "sign-out":
+	first, _, _ := strings.Cut(path, "/")
+	if slices.Contains(m.pages, first) {
 		return "page"
 	}
 	return first
@@ -93,7 +94,7 @@ func (m *metrics) instrument(mux http.Handler) http.Handler {
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		mux.ServeHTTP(rec, r)
-		label := mount(r.Pattern)
+		label := m.mount(r.Pattern)
 		m.requests.WithLabelValues(label, method(r.Method), classes[min(rec.status/100, 5)]).Inc()
 		m.duration.WithLabelValues(label).Observe(time.Since(began).Seconds())
 	})

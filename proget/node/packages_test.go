@@ -154,6 +154,31 @@ func TestPackagesAPI(t *testing.T) {
 	require.Len(t, listed(t, a+nuget+"versions"), 4)
 }
 
+// TestStatusFields: what a change of a status does not know is refused by name, and
+// changes nothing.
+func TestStatusFields(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	packages := w.start(t, "a").URL + "/api/packages/nuget/"
+	push(t, http.StatusCreated, strings.TrimSuffix(packages, "/api/packages/nuget/"), "nuget", "1.0.0", apiKey)
+	status := packages + "status?name=Acme.Lib&version=1.0.0"
+	for body, says := range map[string]string{
+		`{"listd":false}`:               `does not support "listd"`,
+		`{"listed":false,"listd":true}`: `does not support "listd"`,
+		`{"listed":"no"}`:               `"listed" has a value of the wrong type`,
+		`[]`:                            "not the JSON object",
+		`{"listed":false`:               "not the JSON object",
+	} {
+		require.Contains(t, manage(t, http.StatusBadRequest, "POST", status, body), says, body)
+	}
+	for _, body := range []string{"", "{}", `{"listed":null,"listd":null}`} {
+		manage(t, http.StatusOK, "POST", status, body)
+		require.True(t, listed(t, packages+"versions")[0].Listed, body)
+	}
+	manage(t, http.StatusOK, "POST", status, `{"listed":false}`)
+	require.False(t, listed(t, packages+"versions")[0].Listed)
+}
+
 // TestGroups: npm's scopes are groups with and without their @, and Maven's are the
 // groupIds.
 func TestGroups(t *testing.T) {

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -18,16 +17,12 @@ type statusChange struct {
 	DeprecationReason *string `json:"deprecationReason"`
 }
 
-const maxStatusBody = 64 << 10
-
 func (n *Node) packageStatus(w http.ResponseWriter, c *call) error {
 	var change statusChange
-	err := json.NewDecoder(http.MaxBytesReader(w, c.Body, maxStatusBody)).Decode(&change)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return proget.WrapError(proget.ErrInvalid, err, "The body is not the JSON object that this call takes.")
+	if err := readJSON(w, c, &change, "null"); err != nil && !errors.Is(err, io.EOF) { // without a body, nothing is to change
+		return err
 	}
-	err = n.publisher.SetStatus(c.Context(), c.ref, c.id.Principal, change.apply)
-	if err != nil {
+	if err := n.publisher.SetStatus(c.Context(), c.ref, c.id.Principal, change.apply); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

@@ -31,7 +31,7 @@ func (n *Node) listStorages(w http.ResponseWriter, c *call) error {
 
 func (n *Node) createStorage(w http.ResponseWriter, c *call) error {
 	var info storageInfo
-	if err := readJSON(w, c, &info); err != nil {
+	if err := readJSON(w, c, &info, empty...); err != nil {
 		return err
 	}
 	st, err := n.registry.AddStorage(c.Context(), info.Name, info.URL, c.id.Principal)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/admin"
@@ -87,6 +89,20 @@ type Pages struct {
 
 // Patterns returns those of all pages, as http.ServeMux has them.
 func (p *Pages) Patterns() []string { return p.patterns }
+
+// Roots returns the first segments of the paths of all pages, "" among them.
+func Roots() []string {
+	patterns := []string{assetPath}
+	for _, r := range new(site).routes() {
+		patterns = append(patterns, r.pattern)
+	}
+	for i, p := range patterns {
+		_, path, _ := strings.Cut(p, "/")
+		patterns[i], _, _ = strings.Cut(path, "/")
+	}
+	slices.Sort(patterns)
+	return slices.Compact(patterns)
+}
 
 // New returns the pages.
 func New(c Config) (*Pages, error) {
