@@ -19,7 +19,8 @@ const module = "github.com/proget-go/ha/"
 // layers are the packages in the order in which they may import each other: a
 // package imports only layers before its own.
 var layers = [][]string{
-	{"proget", "internal/zipfile", "internal/tracing", "internal/direct", "internal/objecthttp", "internal/netfault", "election/electionplugin/internal/wire"},
+	{"internal/blame"},
+	{"proget", "internal/zipfile", "internal/tarfile", "internal/tracing", "internal/direct", "internal/objecthttp", "internal/netfault", "election/electionplugin/internal/wire"},
 	{"storage/share"},
 	{"storage", "election", "db/driver"},
 	{"db", "storage/s3", "storage/azure", "storage/gcs"},

@@ -6,10 +6,11 @@ package zipfile
 
 import (
 	"archive/zip"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/proget-go/ha/internal/blame"
 )
 
 // An Archive is an open zip.
@@ -17,29 +18,14 @@ type Archive struct {
 	*zip.Reader
 	Names []string // of Reader.File, by index, as clients will read them
 
-	source *source
-}
-
-// A source remembers whether reading failed, so that a broken disk is not
-// blamed on the archive's author.
-type source struct {
-	io.ReaderAt
-	err error
-}
-
-func (s *source) ReadAt(p []byte, off int64) (int, error) {
-	n, err := s.ReaderAt.ReadAt(p, off)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
+	source *blame.ReaderAt
 }
 
 // Open opens an archive whose entries' names are given in the form that clean
 // returns; nil takes a backslash for a separator and changes nothing else. The
 // archive is never nil, so that its ReadError can be asked.
 func Open(r io.ReaderAt, size int64, clean func(string) string) (*Archive, error) {
-	a := &Archive{source: &source{ReaderAt: r}}
+	a := &Archive{source: &blame.ReaderAt{ReaderAt: r}}
 	err := check(a.source, size)
 	if err != nil {
 		return a, err
@@ -67,7 +53,7 @@ func Open(r io.ReaderAt, size int64, clean func(string) string) (*Archive, error
 
 // ReadError returns why the bytes below the archive could not be read, if that
 // happened: the archive is not to blame then.
-func (a *Archive) ReadError() error { return a.source.err }
+func (a *Archive) ReadError() error { return a.source.Err() }
 
 func local(name string) bool {
 	if name == "" || name[0] == '/' || strings.Contains(name, "\x00") {

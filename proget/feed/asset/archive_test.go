@@ -111,6 +111,8 @@ func TestHostileArchives(t *testing.T) {
 		"truncated":           {"zip", zipped(t, "good", "")[:40]},
 		"tar: parent":         {"tgz", tarred(t, reg("good", ""), reg("a/../../x", ""))},
 		"tar: absolute":       {"tgz", tarred(t, reg("good", ""), reg("/etc/passwd", ""))},
+		"tar: absolute, too":  {"tgz", tarred(t, reg("good", ""), reg(`\etc\passwd`, ""))},
+		"tar: drive":          {"tgz", tarred(t, reg("good", ""), reg("c:x", ""))},
 		"tar: link":           {"tgz", tarred(t, reg("good", ""), tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "/etc/passwd"})},
 		"tar: device":         {"tgz", tarred(t, tar.Header{Typeflag: tar.TypeFifo, Name: "f"})},
 		"tar: truncated":      {"tgz", good[:len(good)-12]},

@@ -80,7 +80,7 @@ func FuzzArchive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, err := range []error{
 			readZip(bytes.NewReader(b), int64(len(b)), drain),
-			readTar(bytes.NewReader(b), drain),
+			readTar(t.Context(), bytes.NewReader(b), int64(len(b)), drain),
 		} {
 			if err != nil && proget.Message(err) == "" {
 				t.Fatal(err)

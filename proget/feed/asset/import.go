@@ -2,13 +2,14 @@ package asset
 
 import (
 	"archive/tar"
-	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 
+	"github.com/proget-go/ha/internal/tarfile"
 	"github.com/proget-go/ha/internal/zipfile"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
@@ -34,7 +35,7 @@ func (h *handler) importArchive(w http.ResponseWriter, r *feed.Request, p path) 
 	}
 	defer spool.Close()
 	each := func(visit func(packed) error) error {
-		return readTar(io.NewSectionReader(spool, 0, spool.Size()), visit)
+		return readTar(r.Context(), spool, spool.Size(), visit)
 	}
 	if format == "zip" {
 		each = func(visit func(packed) error) error { return readZip(spool, spool.Size(), visit) }
@@ -77,7 +78,7 @@ type importing struct {
 	stored, skipped int
 }
 
-// check looks at the name of an item, and at how much there is.
+// check looks at the name of an item.
 func (in *importing) check(i packed) error {
 	p, err := readPath(i.name)
 	if err == nil && p != "" {
@@ -94,9 +95,6 @@ func (in *importing) check(i packed) error {
 	}
 	if dir, again := in.kinds[p.key()]; again && !(dir && i.dir) {
 		return proget.Errorf(proget.ErrInvalid, "The archive has %q more than once, upper and lower case being the same.", p)
-	}
-	if len(in.kinds) >= maxEntries {
-		return proget.Errorf(proget.ErrInvalid, "The archive has more than %d entries.", maxEntries)
 	}
 	in.kinds[p.key()] = i.dir
 	return nil
@@ -277,66 +275,27 @@ func (l *lazyReader) close() {
 	}
 }
 
-// A source remembers whether reading failed, so that a broken disk is not blamed
-// on the archive's author.
-type source struct {
-	r   io.Reader
-	err error
-}
-
-// Read implements [io.Reader].
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
-}
-
 // readTar calls visit for what is in a compressed tar archive, which is read to
 // its end.
-func readTar(r io.Reader, visit func(packed) error) error {
-	source := &source{r: r}
-	z, err := gzip.NewReader(source)
-	if err != nil && source.err != nil {
-		return source.err
+func readTar(ctx context.Context, r io.ReaderAt, size int64, visit func(packed) error) error {
+	err := tarfile.Walk(ctx, r, size, tarfile.Limits{Expanded: maxExpanded, Entries: maxEntries}, func(h *tar.Header, content io.Reader) error {
+		if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir {
+			return special(h.Name)
+		}
+		if strings.IndexByte(h.Name, ':') == 1 {
+			return proget.Errorf(proget.ErrInvalid, "The archive cannot be imported: %.100q is an absolute path.", h.Name)
+		}
+		return visit(packed{name: strings.TrimPrefix(h.Name, "./"), dir: h.Typeflag == tar.TypeDir, content: content})
+	})
+	switch {
+	case errors.Is(err, tarfile.ErrUnsafeName):
+		return proget.WrapError(proget.ErrInvalid, err, "The archive cannot be imported: %s.", err)
+	case errors.Is(err, tarfile.ErrTooManyEntries):
+		return proget.WrapError(proget.ErrInvalid, err, "The archive has more than %d entries.", maxEntries)
+	case errors.Is(err, tarfile.ErrTooLarge):
+		return tooMuch()
+	case errors.Is(err, tarfile.ErrNotTar):
+		return proget.WrapError(proget.ErrInvalid, err, "The file is no tgz archive, or it is damaged: it cannot be read to its end.")
 	}
-	if err != nil {
-		return proget.WrapError(proget.ErrInvalid, err, "The file is no tgz archive: it is not compressed with gzip, or it is damaged.")
-	}
-	left, claimed := &budget{maxExpanded}, int64(0)
-	all := left.of(z)
-	for in := tar.NewReader(all); ; {
-		header, err := in.Next()
-		if err == io.EOF {
-			if _, err = io.Copy(io.Discard, all); err == nil { // gzip's sum comes last
-				return nil
-			}
-		}
-		switch {
-		case source.err != nil:
-			return source.err
-		case err != nil && proget.Message(err) != "":
-			return err
-		case err != nil:
-			return damaged(err)
-		}
-		if claimed += header.Size; claimed > maxExpanded || header.Size > maxExpanded { // a hole in a file takes no bytes
-			return tooMuch()
-		}
-		switch header.Typeflag {
-		case tar.TypeXGlobalHeader:
-			continue
-		case tar.TypeReg, tar.TypeDir:
-		default:
-			return special(header.Name)
-		}
-		if strings.HasPrefix(header.Name, "/") || strings.IndexByte(header.Name, ':') == 1 {
-			return proget.Errorf(proget.ErrInvalid, "The archive cannot be imported: %.100q is an absolute path.", header.Name)
-		}
-		name := strings.TrimPrefix(header.Name, "./")
-		if err := visit(packed{name: name, dir: header.Typeflag == tar.TypeDir, content: in}); err != nil {
-			return err
-		}
-	}
+	return err
 }

@@ -86,6 +86,8 @@ func refused(t testing.TB, base string) map[string]*http.Request {
 	whole := string(document(t, name, version, good, nil))
 	damaged := bytes.Clone(good)
 	damaged[len(damaged)-6] ^= 1 // of the sum
+	late := append(bytes.Clone(good), gzipped(t, make([]byte, 2<<20))...)
+	late[len(late)-6] ^= 1
 	var manyFiles []string
 	for n := range 6000 {
 		manyFiles = append(manyFiles, fmt.Sprintf("package/bin/%d%s", n, strings.Repeat("x", 180)), "")
@@ -124,6 +126,7 @@ func refused(t testing.TB, base string) map[string]*http.Request {
 		"no tar":             doc(gzipped(t, []byte("junk"))),
 		"tarball cut off":    doc(good[:len(good)/2]),
 		"tarball damaged":    doc(damaged),
+		"damaged long after": doc(late),
 		"no package.json":    files("package/readme.md", "x"),
 		"package.json above": files("package.json", manifest(t, name, version, nil)),
 		"two package.json":   files("package/package.json", manifest(t, name, version, nil), "other/package.json", manifest(t, name, "6.6.6", nil)),

@@ -2,7 +2,6 @@ package npm
 
 import (
 	"archive/tar"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +9,8 @@ import (
 	"io"
 	"path"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/proget-go/ha/internal/tarfile"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -53,24 +52,6 @@ func inspect(ctx context.Context, f feed.File) (*feed.Manifest, error) {
 		Data: data{Package: fields, Readme: t.readme, Files: t.files, Unpacked: t.unpacked, Shrinkwrap: t.shrinkwrap}}, nil
 }
 
-// source tells a failure of storage from a broken file.
-type source struct {
-	r   io.Reader
-	ctx context.Context
-	err error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	if s.err = s.ctx.Err(); s.err != nil {
-		return 0, s.err
-	}
-	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
-}
-
 // tarball is what was found in one.
 type tarball struct {
 	manifest   []byte
@@ -81,69 +62,38 @@ type tarball struct {
 	unpacked   int64
 }
 
-// read reads a tarball to its end, and has every file in it looked at.
+// read reads a tarball to its end, and has every file in it looked at. Clients drop
+// the first folder of a path, whatever it is called, and unpack nothing but files and
+// folders.
 func (t *tarball) read(ctx context.Context, f feed.File, look func(name string, size int64, r io.Reader) error) error {
-	source := &source{r: io.NewSectionReader(f, 0, f.Size), ctx: ctx}
-	err := t.walk(source, look)
-	switch {
-	case source.err != nil:
-		return fmt.Errorf("read the tarball: %w", source.err)
-	case err == nil, errors.Is(err, proget.ErrInvalid):
-		return err
-	}
-	return proget.WrapError(proget.ErrInvalid, err, "The file is no npm package: it is no gzipped tar archive, or it is damaged.")
-}
-
-// walk is read of the bytes. Clients drop the first folder of a path, whatever it is
-// called.
-func (t *tarball) walk(r io.Reader, look func(name string, size int64, r io.Reader) error) error {
-	z, err := gzip.NewReader(r)
-	if err != nil {
-		return err
-	}
-	archive := tar.NewReader(z)
-	for entries := 0; ; entries++ {
-		h, err := archive.Next()
-		if err == io.EOF {
-			_, err = io.Copy(io.Discard, io.LimitReader(z, 1<<20)) // the sum at the end counts
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		if entries == maxEntries {
-			return proget.Errorf(proget.ErrInvalid, "The tarball has more than %d entries.", maxEntries)
-		}
-		if err := checkPath(h.Name); err != nil {
-			return err
+	limits := tarfile.Limits{Expanded: maxUnpacked, Entries: maxEntries}
+	return refusal(tarfile.Walk(ctx, f, f.Size, limits, func(h *tar.Header, r io.Reader) error {
+		if strings.Contains(h.Name, `\`) { // which separates for some clients alone
+			return fmt.Errorf("%w: %.200q", tarfile.ErrUnsafeName, h.Name)
 		}
 		if h.Typeflag != tar.TypeReg {
-			continue // clients unpack nothing but files and folders
+			return nil
 		}
 		t.files++
 		t.unpacked += h.Size
-		if h.Size < 0 || t.unpacked > maxUnpacked {
-			return proget.Errorf(proget.ErrInvalid, "The tarball unpacks to more than %d GiB.", maxUnpacked>>30)
-		}
 		_, name, _ := strings.Cut(path.Clean(h.Name), "/")
-		if err := look(name, h.Size, archive); err != nil {
-			return err
-		}
-	}
+		return look(name, h.Size, r)
+	}))
 }
 
-// checkPath refuses what could lead out of the folder that a package is
-// unpacked into.
-func checkPath(name string) error {
-	bad := strings.HasPrefix(name, "/") || strings.Contains(name, `\`) || !utf8.ValidString(name) ||
-		strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f })
-	for part := range strings.SplitSeq(name, "/") {
-		bad = bad || part == ".."
+// refusal says what is wrong with a tarball, if that is what an error means.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, tarfile.ErrUnsafeName):
+		return proget.WrapError(proget.ErrInvalid, err, "The tarball has an entry with an unsafe path (%s).", err)
+	case errors.Is(err, tarfile.ErrTooManyEntries):
+		return proget.WrapError(proget.ErrInvalid, err, "The tarball has more than %d entries.", maxEntries)
+	case errors.Is(err, tarfile.ErrTooLarge):
+		return proget.WrapError(proget.ErrInvalid, err, "The tarball unpacks to more than %d GiB.", maxUnpacked>>30)
+	case errors.Is(err, tarfile.ErrNotTar):
+		return proget.WrapError(proget.ErrInvalid, err, "The file is no npm package: it is no gzipped tar archive, or it is damaged.")
 	}
-	if bad {
-		return proget.Errorf(proget.ErrInvalid, "The tarball has an entry with an unsafe path (%.100q).", name)
-	}
-	return nil
+	return err
 }
 
 // look keeps what is of interest of a file.

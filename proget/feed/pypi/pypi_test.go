@@ -177,6 +177,8 @@ func refused(t testing.TB, base string) map[string]*http.Request {
 	put := func(fileName string, content []byte) *http.Request {
 		return feedtest.Request(t, http.MethodPut, base+"/upload/"+fileName, content)
 	}
+	late := append(sdist(t, name, version, metadata(name, version)), gzipped(t, strings.Repeat("\x00", 2<<20))...)
+	late[len(late)-6] ^= 1 // of the sum
 	all := map[string]*http.Request{
 		"no form":                    raw(good, "application/octet-stream"),
 		"empty form":                 raw(nil, contentType),
@@ -233,6 +235,7 @@ func refused(t testing.TB, base string) map[string]*http.Request {
 		"no sdist":                   named("acme_lib-1.2.3.tar.gz", []byte("junk")),
 		"no tar":                     named("acme_lib-1.2.3.tar.gz", gzipped(t, "junk")),
 		"sdist cut off":              named("acme_lib-1.2.3.tar.gz", sdist(t, name, version, metadata(name, version))[:100]),
+		"sdist damaged long after":   named("acme_lib-1.2.3.tar.gz", late),
 		"no PKG-INFO":                named("acme_lib-1.2.3.tar.gz", tarred(t, nil, "acme_lib-1.2.3/setup.py", "")),
 		"PKG-INFO above":             named("acme_lib-1.2.3.tar.gz", tarred(t, nil, "PKG-INFO", metadata(name, version))),
 		"two PKG-INFO":               named("acme_lib-1.2.3.tar.gz", tarred(t, nil, "a/PKG-INFO", metadata(name, version), "./a/PKG-INFO", metadata(name, version))),

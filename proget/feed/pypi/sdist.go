@@ -2,15 +2,14 @@ package pypi
 
 import (
 	"archive/tar"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/proget-go/ha/internal/tarfile"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -69,84 +68,44 @@ func (t *topFolder) inside(name string) (string, error) {
 	return rest, nil
 }
 
-// source tells a failure of storage from a broken file.
-type source struct {
-	r   io.Reader
-	ctx context.Context
-	err error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	if s.err = s.ctx.Err(); s.err != nil {
-		return 0, s.err
-	}
-	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
-}
-
 // readTar returns an sdist's metadata. The archive is read to its end, so that
 // a damaged one is not taken.
 func readTar(ctx context.Context, f feed.File) ([]byte, error) {
-	src := &source{r: io.NewSectionReader(f, 0, f.Size), ctx: ctx}
 	t := new(tarball)
-	err := t.read(src)
-	switch {
-	case src.err != nil:
-		return nil, fmt.Errorf("read the archive: %w", src.err)
-	case errors.Is(err, proget.ErrInvalid):
+	limits := tarfile.Limits{Expanded: maxUnpacked, Entries: maxEntries}
+	if err := refusal(tarfile.Walk(ctx, f, f.Size, limits, t.entry)); err != nil {
 		return nil, err
-	case err != nil:
-		return nil, proget.WrapError(proget.ErrInvalid, err, "The file is no gzipped tar archive, or it is damaged.")
-	case t.info == nil:
+	}
+	if t.info == nil {
 		return nil, errNoInfo()
 	}
 	return t.info, nil
 }
 
-type tarball struct {
-	info     []byte
-	folder   topFolder
-	unpacked int64
+// refusal says what is wrong with an archive, if that is what an error means.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, tarfile.ErrUnsafeName):
+		return proget.WrapError(proget.ErrInvalid, err, "The source distribution has an entry with an unsafe path (%s).", err)
+	case errors.Is(err, tarfile.ErrTooManyEntries):
+		return proget.WrapError(proget.ErrInvalid, err, "The source distribution has more than %d entries.", maxEntries)
+	case errors.Is(err, tarfile.ErrTooLarge):
+		return proget.WrapError(proget.ErrInvalid, err, "The source distribution unpacks to more than %d GiB.", maxUnpacked>>30)
+	case errors.Is(err, tarfile.ErrNotTar):
+		return proget.WrapError(proget.ErrInvalid, err, "The file is no gzipped tar archive, or it is damaged.")
+	}
+	return err
 }
 
-func (t *tarball) read(r io.Reader) error {
-	z, err := gzip.NewReader(r)
-	if err != nil {
-		return err
-	}
-	archive := tar.NewReader(z)
-	for entries := 0; ; entries++ {
-		h, err := archive.Next()
-		if err == io.EOF {
-			_, err = io.Copy(io.Discard, io.LimitReader(z, 1<<20)) // the sum at the end counts
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		if entries == maxEntries {
-			return proget.Errorf(proget.ErrInvalid, "The source distribution has more than %d entries.", maxEntries)
-		}
-		if err := t.entry(h, archive); err != nil {
-			return err
-		}
-	}
+type tarball struct {
+	info   []byte
+	folder topFolder
 }
 
 func (t *tarball) entry(h *tar.Header, r io.Reader) error {
-	if h.Typeflag == tar.TypeXGlobalHeader {
-		return nil // describes what follows
-	}
 	if err := checkEntry(h); err != nil {
 		return err
 	}
-	if h.Size < 0 || h.Size > maxUnpacked-t.unpacked {
-		return proget.Errorf(proget.ErrInvalid, "The source distribution unpacks to more than %d GiB.", maxUnpacked>>30)
-	}
-	t.unpacked += h.Size
 	name, err := t.folder.inside(h.Name)
 	if err != nil || name != pkgInfo || h.Typeflag != tar.TypeReg {
 		return err
@@ -166,7 +125,7 @@ func (t *tarball) entry(h *tar.Header, r io.Reader) error {
 // archive features" of the PyPA's specifications, from PEP 721.
 func checkEntry(h *tar.Header) error {
 	if unsafePath(h.Name) {
-		return proget.Errorf(proget.ErrInvalid, "The source distribution has an entry with an unsafe path (%.100q).", h.Name)
+		return fmt.Errorf("%w: %.200q", tarfile.ErrUnsafeName, h.Name)
 	}
 	target := h.Linkname
 	switch h.Typeflag {
@@ -184,15 +143,5 @@ func checkEntry(h *tar.Header) error {
 	return nil
 }
 
-func unsafePath(name string) bool {
-	if strings.HasPrefix(name, "/") || strings.Contains(name, `\`) || !utf8.ValidString(name) ||
-		strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return true
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		if part == ".." {
-			return true
-		}
-	}
-	return false
-}
+// unsafePath refuses backslashes, too: what they mean differs from system to system.
+func unsafePath(name string) bool { return strings.Contains(name, `\`) || !tarfile.Safe(name) }

@@ -386,7 +386,7 @@ func FuzzWrap(f *testing.F) {
 	f.Add([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x01\x00\x00\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Add([]byte(`{"name":"v","version":"1.0.0","contents":["a:1.0.0"]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		write, err := wrap(bytes.NewReader(b), int64(len(b)), map[string]any{"name": "a", "version": "1.0.0", "title": "new"})
+		write, err := wrap(t.Context(), bytes.NewReader(b), int64(len(b)), map[string]any{"name": "a", "version": "1.0.0", "title": "new"})
 		if err != nil {
 			require.NotEmpty(t, proget.Message(err), err)
 			return

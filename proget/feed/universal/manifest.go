@@ -149,11 +149,10 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 
 // manifestOf returns the manifest of a package file, and the ending of such files.
 func manifestOf(f feed.File) (text []byte, ending string, err error) {
-	in := &readError{ReaderAt: f}
 	start := make([]byte, 512)
-	n, _ := in.ReadAt(start, 0)
-	if in.err != nil {
-		return nil, "", in.err
+	n, err := f.ReadAt(start, 0)
+	if err != nil && err != io.EOF {
+		return nil, "", err
 	}
 	if !bytes.HasPrefix(bytes.TrimLeft(start[:n], "\ufeff \t\r\n"), []byte("{")) {
 		a, err := open(f, f.Size)
@@ -166,27 +165,12 @@ func manifestOf(f feed.File) (text []byte, ending string, err error) {
 	if f.Size > maxManifest {
 		return nil, "", proget.Errorf(proget.ErrInvalid, "A virtual package's manifest has at most %d KiB.", maxManifest>>10)
 	}
-	text, err = io.ReadAll(io.NewSectionReader(in, 0, f.Size))
+	text, err = io.ReadAll(io.NewSectionReader(f, 0, f.Size))
 	if err != nil {
 		return nil, "", err
 	}
 	text, err = checkText(text)
 	return text, vpackEnding, err
-}
-
-// readError remembers whether reading failed otherwise than at the end.
-type readError struct {
-	io.ReaderAt
-	err error
-}
-
-// ReadAt implements [io.ReaderAt].
-func (r *readError) ReadAt(p []byte, off int64) (int, error) {
-	n, err := r.ReaderAt.ReadAt(p, off)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
 }
 
 // readJSON reads a manifest, as the server knows it and whole: fields of others

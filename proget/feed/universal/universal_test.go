@@ -3,11 +3,14 @@ package universal
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -102,6 +105,42 @@ func TestHostileFiles(t *testing.T) {
 		_, err := inspectBytes(t, file)
 		require.ErrorIs(t, err, proget.ErrInvalid, name)
 		require.NotEmpty(t, proget.Message(err), name)
+	}
+}
+
+type broken struct{ error }
+
+func (b broken) ReadAt([]byte, int64) (int, error) { return 0, b.error }
+func (b broken) Write([]byte) (int, error)         { return 0, b.error }
+
+// TestWrapTar: only what is wrong with an archive is its author's fault.
+func TestWrapTar(t *testing.T) {
+	t.Parallel()
+	wrapped := func(w io.Writer, r io.ReaderAt, size int) error {
+		return wrapTar(t.Context(), w, []byte("{}"), r, int64(size))
+	}
+	good := testenv.Tarball(t, `a\b`, strings.Repeat("x", 1<<20), "./c", "c")
+	require.NoError(t, wrapped(io.Discard, bytes.NewReader(good), len(good)))
+	for name, file := range map[string][]byte{
+		"text":     []byte("this is no archive"),
+		"cut off":  good[:len(good)-9],
+		"parent":   testenv.Tarball(t, "a/../../b", ""),
+		"absolute": testenv.Tarball(t, "/a", ""),
+		"drive":    testenv.Tarball(t, "c:a", ""),
+		"dot":      testenv.Tarball(t, ".", ""),
+		"twice":    testenv.Tarball(t, "a", "", "./a", ""),
+	} {
+		err := wrapped(io.Discard, bytes.NewReader(file), len(file))
+		require.ErrorIs(t, err, proget.ErrInvalid, name)
+		require.NotEmpty(t, proget.Message(err), name)
+	}
+	disk := broken{errors.New("the disk is broken")}
+	for name, err := range map[string]error{
+		"reading": wrapped(io.Discard, disk, 1000),
+		"writing": wrapped(disk, bytes.NewReader(good), len(good)),
+	} {
+		require.ErrorIs(t, err, disk.error, name)
+		require.NotErrorIs(t, err, proget.ErrInvalid, name)
 	}
 }
 

@@ -295,7 +295,7 @@ func (h *handler) uploadContent(r *feed.Request, rt route, fields map[string]any
 			fields[key] = value
 		}
 	}
-	write, err := wrap(spool, spool.Size(), fields)
+	write, err := wrap(r.Context(), spool, spool.Size(), fields)
 	if err != nil {
 		return err
 	}

@@ -4,25 +4,29 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
-	"cmp"
-	"compress/gzip"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"strings"
 	"time"
 
+	"github.com/proget-go/ha/internal/tarfile"
 	"github.com/proget-go/ha/internal/zipfile"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// maxExpanded bounds what a tgz archive expands to, in bytes.
-const maxExpanded = 10 << 30
+// Bounds of a tgz archive.
+const (
+	maxExpanded = 10 << 30 // bytes
+	maxEntries  = 200_000  // of which as many may be files as a zip can have
+)
 
 // wrap returns what writes the package that is to be made of an archive and what a
 // request says of it, or nil if the archive is that package as it is.
-func wrap(r io.ReaderAt, size int64, fields map[string]any) (func(io.Writer) error, error) {
+func wrap(ctx context.Context, r io.ReaderAt, size int64, fields map[string]any) (func(io.Writer) error, error) {
 	start := make([]byte, 2)
 	if n, err := r.ReadAt(start, 0); err != nil && err != io.EOF {
 		return nil, err
@@ -31,11 +35,7 @@ func wrap(r io.ReaderAt, size int64, fields map[string]any) (func(io.Writer) err
 		if err != nil {
 			return nil, err
 		}
-		return func(w io.Writer) error {
-			in := &readError{ReaderAt: r}
-			err := wrapTar(w, text, io.NewSectionReader(in, 0, size))
-			return cmp.Or(in.err, err) // a broken disk is not the archive's fault
-		}, nil
+		return func(w io.Writer) error { return wrapTar(ctx, w, text, r, size) }, nil
 	}
 	if text, ending, err := manifestOf(feed.File{ReaderAt: r, Size: size}); err == nil {
 		if ending == vpackEnding || adds(text, fields) == nil {
@@ -150,52 +150,47 @@ func (a *upack) wrap(w io.Writer, text []byte, folder string) error {
 
 // wrapTar writes a package with a manifest and the files of a compressed tar
 // archive below package/.
-func wrapTar(w io.Writer, text []byte, archive io.Reader) error {
+func wrapTar(ctx context.Context, w io.Writer, text []byte, r io.ReaderAt, size int64) error {
 	out := zip.NewWriter(w)
 	if err := writeManifest(out, text); err != nil {
 		return err
 	}
-	damaged := func(cause error) error {
-		return proget.WrapError(proget.ErrInvalid, cause, "The archive is damaged, or no tgz archive of up to %d bytes of content.", int64(maxExpanded))
-	}
-	z, err := gzip.NewReader(archive)
-	if err != nil {
-		return damaged(err)
-	}
-	all, claimed, seen := io.LimitReader(z, maxExpanded), int64(0), make(map[string]bool)
-	for in := tar.NewReader(all); ; {
-		header, err := in.Next()
-		if err == io.EOF {
-			if _, err := io.Copy(io.Discard, all); err != nil { // gzip's sum comes last
-				return damaged(err)
-			}
-			return out.Close()
-		}
-		if err != nil {
-			return damaged(err)
-		}
-		switch header.Typeflag {
-		case tar.TypeXGlobalHeader, tar.TypeDir:
-			continue
+	seen := make(map[string]bool)
+	err := tarfile.Walk(ctx, r, size, tarfile.Limits{Expanded: maxExpanded, Entries: maxEntries}, func(h *tar.Header, content io.Reader) error {
+		switch h.Typeflag {
+		case tar.TypeDir:
+			return nil
 		case tar.TypeReg:
 		default:
-			return proget.Errorf(proget.ErrInvalid, "%.100q in the archive is a link, a device or the like: a package has files alone.", header.Name)
+			return proget.Errorf(proget.ErrInvalid, "%.100q in the archive is a link, a device or the like: a package has files alone.", h.Name)
 		}
-		name, err := cleanPath(strings.TrimPrefix(header.Name, "./"))
+		name, err := cleanPath(strings.TrimPrefix(h.Name, "./"))
 		if err != nil {
 			return err
 		}
-		if claimed += header.Size; claimed > maxExpanded || header.Size > maxExpanded {
-			return damaged(nil)
-		}
-		if name == "" || strings.HasPrefix(header.Name, "/") || seen[name] || len(seen) >= zipfile.MaxEntries {
-			return proget.Errorf(proget.ErrInvalid, "The archive has the file %.100q twice, at an absolute path, without a name, or more than %d files.", header.Name, zipfile.MaxEntries)
+		if name == "" || seen[name] || len(seen) >= zipfile.MaxEntries {
+			return proget.Errorf(proget.ErrInvalid, "The archive has the file %.100q twice, without a name, or more than %d files.", h.Name, zipfile.MaxEntries)
 		}
 		seen[name] = true
-		if err := addTarFile(out, contentPrefix+name, header, in); err != nil {
-			return err
-		}
+		return addTarFile(out, contentPrefix+name, h, content)
+	})
+	if err != nil {
+		return refusal(err)
 	}
+	return out.Close()
+}
+
+// refusal says what is wrong with a tgz archive, if that is what an error means.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, tarfile.ErrUnsafeName):
+		return proget.WrapError(proget.ErrInvalid, err, "The archive has an entry with an unsafe path (%s).", err)
+	case errors.Is(err, tarfile.ErrTooManyEntries):
+		return proget.WrapError(proget.ErrInvalid, err, "The archive has more than %d entries.", maxEntries)
+	case errors.Is(err, tarfile.ErrTooLarge), errors.Is(err, tarfile.ErrNotTar):
+		return proget.WrapError(proget.ErrInvalid, err, "The archive is damaged, or no tgz archive of up to %d bytes of content.", int64(maxExpanded))
+	}
+	return err
 }
 
 func addTarFile(out *zip.Writer, name string, header *tar.Header, content io.Reader) error {
@@ -205,8 +200,6 @@ func addTarFile(out *zip.Writer, name string, header *tar.Header, content io.Rea
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(entry, content); err != nil {
-		return proget.WrapError(proget.ErrInvalid, err, "The archive is damaged at %.100q.", header.Name)
-	}
-	return nil
+	_, err = io.Copy(entry, content)
+	return err
 }
