@@ -177,6 +177,14 @@ func TestStatusFields(t *testing.T) {
 	}
 	manage(t, http.StatusOK, "POST", status, `{"listed":false}`)
 	require.False(t, listed(t, packages+"versions")[0].Listed)
+	require.Contains(t, manage(t, http.StatusBadRequest, "POST", status, `{"allow":"no"}`), `"allow" has a value of the wrong type`)
+	for _, free := range []string{"true", "null"} {
+		manage(t, http.StatusOK, "POST", status, `{"allow":false}`)
+		manage(t, http.StatusOK, "POST", status, `{"listed":true}`)
+		require.False(t, *listed(t, packages+"versions")[0].AllowDownload, "as it was")
+		manage(t, http.StatusOK, "POST", status, `{"allow":`+free+`}`)
+		require.Nil(t, listed(t, packages+"versions")[0].AllowDownload, free)
+	}
 }
 
 // TestGroups: npm's scopes are groups with and without their @, and Maven's are the

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -11,10 +12,23 @@ import (
 // statusChange is the body of POST /api/packages/{feed}/status. A field that is
 // absent changes nothing.
 type statusChange struct {
-	Listed            *bool   `json:"listed"`
-	Allow             *bool   `json:"allow"`
-	Deprecated        *bool   `json:"deprecated"`
-	DeprecationReason *string `json:"deprecationReason"`
+	Listed            *bool     `json:"listed"`
+	Allow             allowance `json:"allow"`
+	Deprecated        *bool     `json:"deprecated"`
+	DeprecationReason *string   `json:"deprecationReason"`
+}
+
+// allowance says whether a version may be downloaded: true, false or null, which
+// leaves it to rules, of which this server has none.
+type allowance struct{ given, refused bool }
+
+// UnmarshalJSON implements json.Unmarshaler, which is asked about null, too.
+func (a *allowance) UnmarshalJSON(text []byte) error {
+	allowed := true
+	a.given = true
+	err := json.Unmarshal(text, &allowed)
+	a.refused = !allowed
+	return err
 }
 
 func (n *Node) packageStatus(w http.ResponseWriter, c *call) error {
@@ -33,8 +47,8 @@ func (change statusChange) apply(s *proget.Status) {
 	if change.Listed != nil {
 		s.Listed = *change.Listed
 	}
-	if change.Allow != nil {
-		s.Blocked = !*change.Allow
+	if change.Allow.given {
+		s.Blocked = change.Allow.refused
 	}
 	if change.Deprecated != nil {
 		s.Deprecated = ""
