@@ -29,6 +29,15 @@ import (
 //
 // A URL that can never work is proget.ErrInvalid.
 func Open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) {
+	s, err := open(ctx, bucketURL, opts)
+	if err != nil {
+		return nil, err
+	}
+	s.place = PlaceOf(bucketURL)
+	return s, nil
+}
+
+func open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) {
 	var services []Service
 	if opts != nil {
 		services = opts.Services
@@ -62,7 +71,9 @@ func OpenFolder(dir string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
 	}
-	return New(bucket, opts), nil
+	s := New(bucket, opts)
+	s.place = placeOfFolder(dir)
+	return s, nil
 }
 
 // openPlain opens what no service stands behind.

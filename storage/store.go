@@ -40,6 +40,7 @@ type Store struct {
 	bucket  *Bucket
 	service bool   // an object store stands behind the bucket
 	prefix  string // of all keys, when talking to the service itself
+	place   Place
 	opts    Options
 	keys    keys
 	buffers sync.Pool // of *[]byte, bufferSize long

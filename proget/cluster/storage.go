@@ -18,6 +18,7 @@ import (
 const (
 	storageForeign   = "The storage of this server is not the cluster's, or is not mounted: point every server at the same -storage."
 	storageOther     = "What this server has as storage %s is not the cluster's, or is not mounted: it must be the same place under the same URL on every server."
+	storageNested    = "The storage of this server and storage %s lie one inside the other, or are one: the files of one would be taken for leftovers in the other. Point every server at a -storage apart from it."
 	storageFull      = "Storage is full: packages can be downloaded but not published, until room is made."
 	storageReadOnly  = "Storage is read-only for this server: packages can be downloaded but not published. Check how it is mounted, and the permissions of this server's account."
 	storageGone      = "Storage cannot be reached: packages can be neither downloaded nor published until it is back."
@@ -97,6 +98,9 @@ func (r *Registry) examineAdded(ctx context.Context) (trouble string, err error)
 		return "", nil // which says nothing of storage
 	}
 	for _, st := range all[1:] {
+		if r.blobs.Place().Overlaps(storage.PlaceOf(st.URL)) {
+			return fmt.Sprintf(storageNested, st.Name), storage.ErrNotShared
+		}
 		err := r.examineOne(ctx, st)
 		if errors.Is(err, storage.ErrNotShared) {
 			return fmt.Sprintf(storageOther, st.Name), err

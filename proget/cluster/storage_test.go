@@ -251,5 +251,41 @@ func TestRefusedStorage(t *testing.T) {
 	require.NoError(t, add("Archive", "one"))
 	require.ErrorIs(t, add("archive", "two"), proget.ErrConflict)
 	require.NoError(t, add("Other", "two"))
-	require.ErrorIs(t, add("Third", "two"), proget.ErrInvalid, "it is in use")
+	foreign := newWorldIn(t, t.TempDir())
+	foreign.folder = filepath.Join(folder, "foreign")
+	foreign.serverOn(t, foreign.storage(t), "x")
+	require.ErrorIs(t, add("Third", "foreign"), proget.ErrInvalid, "it is in use")
+}
+
+// TestNestedStorages: storages that lie one inside the other are refused before
+// anything is made there, and a server whose storage is moved to such a place
+// stays out.
+func TestNestedStorages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.server(t, "a", w.withStores(t))
+	folder := filepath.Join(t.TempDir(), "archive")
+	add := func(path string) error {
+		_, err := a.AddStorage(t.Context(), "at "+path, urlOf(path), proget.Principal{User: "ann"})
+		return err
+	}
+	require.NoError(t, add(folder))
+	for _, path := range []string{
+		w.folder, filepath.Join(w.folder, "blobs", "archive"), filepath.Dir(w.folder),
+		folder, filepath.Join(folder, "inner"), filepath.Dir(folder),
+	} {
+		err := add(path)
+		require.ErrorIs(t, err, proget.ErrInvalid, path)
+		require.Contains(t, proget.Message(err), "Choose another folder")
+	}
+	require.NoDirExists(t, filepath.Join(w.folder, "blobs", "archive"))
+	require.NoError(t, add(folder+"-2"), "a neighbour")
+
+	moved := filepath.Join(folder, "blobs", "packages")
+	require.NoError(t, os.MkdirAll(filepath.Dir(moved), 0o700))
+	require.NoError(t, os.CopyFS(moved, os.DirFS(w.folder)))
+	w.folder = moved
+	b := w.serverOn(t, w.storage(t), "b", w.withStores(t))
+	require.Len(t, b.Problems(), 1)
+	require.Contains(t, b.Problems()[0], "lie one inside the other")
 }

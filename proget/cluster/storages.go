@@ -35,6 +35,9 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 	if strings.HasPrefix(st.URL, "mem:") {
 		return nil, proget.Errorf(proget.ErrInvalid, "What is kept in memory is not shared by the servers. Use another storage.")
 	}
+	if err := r.checkApart(ctx, st); err != nil {
+		return nil, err
+	}
 	blobs, err := r.blobs.OpenAnother(ctx, st.URL)
 	if err != nil {
 		if errors.Is(err, proget.ErrInvalid) {
@@ -67,6 +70,33 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 		err = proget.WrapError(proget.ErrConflict, err, "There is a storage named %s already.", st.Name)
 	}
 	return nil, errors.Join(err, blobs.Delete(ctx, probe.Key))
+}
+
+// checkApart refuses a storage that lies where another is, or inside it, or has
+// it inside: the files of the inner one are objects of the outer one, too, which
+// its database does not name, and would be swept. It is asked before the storage
+// is opened, which may make a folder.
+func (r *Registry) checkApart(ctx context.Context, st *proget.Storage) error {
+	all, err := r.db.ListStorages(ctx)
+	if err != nil {
+		return err
+	}
+	place := storage.PlaceOf(st.URL)
+	for i, other := range all {
+		if place.Overlaps(r.placeOf(i, other)) {
+			return proget.Errorf(proget.ErrInvalid, "This is where the storage %s is, or lies inside it, or around it: the files of one would be taken for leftovers in the other. Choose another folder or prefix.", other.Name)
+		}
+	}
+	return nil
+}
+
+// placeOf returns where a storage is, the i-th of the list. The first is the one
+// that this server was started with.
+func (r *Registry) placeOf(i int, st proget.Storage) storage.Place {
+	if i == 0 {
+		return r.blobs.Place()
+	}
+	return storage.PlaceOf(st.URL)
 }
 
 // claim makes a storage this installation's, unless it is one's already.
