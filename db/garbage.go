@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,8 +102,10 @@ func (s *Store) ListDeleted(ctx context.Context, feedID, before int64, limit int
 		return c.each(ctx, "ListDeleted", []sql.NamedArg{arg("feed_id", feedID), arg("before", before), arg("limit", limit)}, func(rows *sql.Rows) error {
 			var d proget.Deletion
 			var at int64
-			err := rows.Scan(&d.ID, &d.PackageKey, &d.VersionKey, &d.Name, &d.Version, &at, &d.By)
-			d.At = fromMicros(at)
+			var tags string
+			err := rows.Scan(&d.ID, &d.PackageKey, &d.VersionKey, &d.Name, &d.Version, &at, &d.By, &tags)
+			d.At, d.Tags = fromMicros(at), lines(tags)
+			slices.Sort(d.Tags) // engines do not agree on the order of letters
 			all = append(all, d)
 			return err
 		})
@@ -110,8 +113,8 @@ func (s *Store) ListDeleted(ctx context.Context, feedID, before int64, limit int
 	return all, err
 }
 
-// RestoreVersion brings a deleted version back, as it was. It returns the
-// version, the package's key and whether the package is new again;
+// RestoreVersion brings a deleted version back, as it was, with those of its tags
+// that point at no other version by now. It returns the version, the package's key and whether the package is new again;
 // proget.ErrNotFound if it or its files are gone, and a unique violation,
 // which leaves the store as proget.ErrConflict, if there is such a version again.
 func (tx *Tx) RestoreVersion(ctx context.Context, feedID, deletionID int64) (v *proget.Version, packageKey string, created bool, err error) {
@@ -135,6 +138,9 @@ func (tx *Tx) RestoreVersion(ctx context.Context, feedID, deletionID int64) (v *
 	}
 	if _, err := tx.run(ctx, "SetRestored", arg("version_id", v.ID), arg("listed", flag(status.Listed)), arg("deprecated", status.Deprecated),
 		arg("blocked", flag(status.Blocked)), arg("published", published.UnixMicro()), arg("downloads", v.Downloads)); err != nil {
+		return nil, "", false, err
+	}
+	if _, err := tx.run(ctx, "RestoreTags", arg("package_id", v.PackageID), arg("restored", v.ID), arg("version_id", deletionID)); err != nil {
 		return nil, "", false, err
 	}
 	return v, packageKey, created, tx.forgetDeleted(ctx, deletionID)
@@ -166,10 +172,15 @@ func (tx *Tx) findDeletedFiles(ctx context.Context, deletionID int64) (files []p
 		f.Digests, f.Added = proget.Digests{proget.SHA256: sha256}, fromMicros(added)
 		f.Data = rawOrNil(data)
 		files = append(files, f)
-		aliases = append(aliases, strings.FieldsFunc(names, func(r rune) bool { return r == '\n' }))
+		aliases = append(aliases, lines(names))
 		return err
 	})
 	return files, aliases, err
+}
+
+// lines are the lines of a text, of which none is empty.
+func lines(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 }
 
 // restoreFile adds a file whose bytes should still be stored.

@@ -454,8 +454,8 @@ func (tx *Tx) DeleteTag(ctx context.Context, feedID int64, nameKey, tag string) 
 }
 
 // DeleteVersion removes a version with its files and, if it was the last one,
-// its package; tags that point at it go, too. What it was is kept, so that RestoreVersion can bring it back
-// until garbage collection takes its blobs. It reports the bytes that the files
+// its package; tags that point at it go, too. What it was is kept, with them, so that
+// RestoreVersion can bring it back until garbage collection takes its blobs. It reports the bytes that the files
 // took and whether the package went too.
 func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow, by string) (bytes int64, last bool, err error) {
 	id := arg("version_id", v.ID)
@@ -476,4 +476,4 @@ func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow, by string) (bytes
 
 // versionEnd are the statements after which a version is gone, and the grace
 // period of its blobs has begun.
-var versionEnd = []string{"KeepDeletedFiles", "TouchVersionBlobs", "DeleteVersionFiles", "DeleteVersion"}
+var versionEnd = []string{"KeepDeletedTags", "KeepDeletedFiles", "TouchVersionBlobs", "DeleteVersionFiles", "DeleteVersion"}

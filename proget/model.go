@@ -86,6 +86,7 @@ type Deletion struct {
 	VersionKey string
 	Name       string // the package's, as the version spelt it
 	Version    string
+	Tags       []string // that pointed at it, sorted
 	At         time.Time
 	By         string
 }

@@ -37,6 +37,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Indexes":        testIndexes,
 		"Condemned":      testCondemned,
 		"Restore":        testRestore,
+		"RestoreTags":    testRestoreTags,
 		"MarkRace":       testMarkRace,
 		"MarkWaits":      testMarkWaits,
 		"Storages":       testStorages,

@@ -168,6 +168,61 @@ func testRestore(t *testing.T, open Open) {
 	require.Empty(t, deleted)
 }
 
+// testRestoreTags: a deleted version comes back with the tags that it had, but for
+// those that point at another by now.
+func testRestoreTags(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	for n := range 3 {
+		_, err := publish(ctx, s, id, fmt.Sprint("publish ", n), version(n))
+		require.NoError(t, err)
+	}
+	point := func(n int, tags ...string) {
+		_, err := s.Change(ctx, &db.Change{FeedID: id, Operation: fmt.Sprint("tag ", n, tags), Kind: proget.TagMoved}, func(tx *db.Tx) error {
+			v, err := tx.FindVersion(ctx, id, "acme.lib", version(n).Key)
+			for _, tag := range tags {
+				err = errors.Join(err, tx.SetTag(ctx, v.PackageID, tag, v.ID))
+			}
+			return err
+		})
+		require.NoError(t, err)
+	}
+	tags := func() map[string]string {
+		p, err := s.LoadPackage(ctx, id, "acme.lib")
+		require.NoError(t, err)
+		return p.Tags
+	}
+	point(0, "other")
+	point(1, "latest", "Next", "next", "stable")
+	require.NoError(t, remove(ctx, s, id, "delete 2", "1.0.2"))
+	require.NoError(t, remove(ctx, s, id, "delete 1", "1.0.1"))
+	point(0, "latest")
+	deleted, err := s.ListDeleted(ctx, id, 0, 10)
+	require.NoError(t, err)
+	require.Len(t, deleted, 2)
+	require.Equal(t, []string{"Next", "latest", "next", "stable"}, deleted[1].Tags)
+	require.Empty(t, deleted[0].Tags)
+	_, err = bringBack(ctx, s, id, deleted[1].ID, "back")
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"other": "1.0.0", "latest": "1.0.0", "Next": "1.0.1", "next": "1.0.1", "stable": "1.0.1"}, tags())
+
+	require.NoError(t, remove(ctx, s, id, "delete 1 again", "1.0.1"))
+	require.NoError(t, remove(ctx, s, id, "delete 0", "1.0.0"))
+	_, err = s.LoadPackage(ctx, id, "acme.lib")
+	require.ErrorIs(t, err, proget.ErrNotFound, "the package is gone, and is made anew")
+	deleted, err = s.ListDeleted(ctx, id, 0, 1)
+	require.NoError(t, err)
+	require.Equal(t, []string{"Next", "next", "stable"}, deleted[0].Tags)
+	_, err = bringBack(ctx, s, id, deleted[0].ID, "back again")
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"Next": "1.0.1", "next": "1.0.1", "stable": "1.0.1"}, tags())
+
+	require.NoError(t, remove(ctx, s, id, "delete for good", "1.0.1"))
+	n, err := s.PurgeDeleted(ctx, -time.Hour)
+	require.NoError(t, err)
+	require.EqualValues(t, 3, n)
+}
+
 // testMarkWaits: a marker that meets a publisher in the middle of reusing a blob
 // waits for it and leaves the blob alone, though it began before the publisher
 // was done and grants no grace.

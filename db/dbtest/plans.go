@@ -12,7 +12,7 @@ import (
 )
 
 // Growing are the tables that grow with the packages and their use.
-const Growing = "package|package_version|package_file|blob|feed_log|job|job_log|deleted_version|deleted_file|upload|upload_part|download_day|index_file|package_tag|file_alias"
+const Growing = "package|package_version|package_file|blob|feed_log|job|job_log|deleted_version|deleted_file|deleted_tag|upload|upload_part|download_day|index_file|package_tag|file_alias"
 
 // scanning are the queries that read the whole of a growing table, and why they
 // may: none is on a request's way.

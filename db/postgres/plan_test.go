@@ -30,6 +30,7 @@ INSERT INTO download_day SELECT version_id, 20260100 + version_id % 28, 1 FROM p
 INSERT INTO package_tag SELECT package_id, 'latest', MAX(version_id) FROM package_version GROUP BY package_id;
 INSERT INTO deleted_version SELECT i, 1, 'deleted.' || i, 'deleted', '1.0', '1.0', 0, 1, '', 0, '{}', 0, 'test', 0, i, 'test' FROM generate_series(1, 100000) i;
 INSERT INTO deleted_file (version_id, name, size, sha256, storage_id, data, aliases, added) SELECT version_id, 'f', 100, md5(package_key), 0, '', '', 0 FROM deleted_version;
+INSERT INTO deleted_tag SELECT version_id, 'latest' FROM deleted_version;
 INSERT INTO upload SELECT md5(i::text), 0, 0, '', 'test', i, i FROM generate_series(1, 100000) i;
 INSERT INTO upload_part SELECT u.upload_key, 0, 1, b.blob_id FROM upload u JOIN blob b ON b.blob_id = u.created;
 INSERT INTO job (kind, argument, lane, queued_by, cancel, state, priority, run_after, attempt, failures, max_failures, worker, claim_expires, done, total, remark, created, started, finished)

@@ -97,6 +97,9 @@ JOIN blob b ON b.blob_id = f.blob_id
 WHERE f.version_id = @version_id
 ORDER BY f.file_id;
 
+-- name: KeepDeletedTags
+INSERT INTO deleted_tag (version_id, tag) SELECT t.version_id, t.tag FROM package_tag t WHERE t.version_id = @version_id;
+
 -- name: TouchVersionBlobs
 UPDATE blob SET touched = @now WHERE blob_id IN (SELECT f.blob_id FROM package_file f WHERE f.version_id = @version_id);
 

@@ -96,7 +96,7 @@ func sendForm(t *testing.T, url, fields string) {
 
 // kept are the tables in which nothing changes by itself.
 var kept = []string{"storage", "feed", "feed_log", "package", "package_version", "package_tag", "blob", "package_file", "file_alias", "upload", "upload_part",
-	"deleted_version", "deleted_file", "retention_rule", "user_account", "api_key", "permission", "setting", "job", "schedule", "node"}
+	"deleted_version", "deleted_file", "deleted_tag", "retention_rule", "user_account", "api_key", "permission", "setting", "job", "schedule", "node"}
 
 // fingerprint is of all that a request could have changed.
 func (w *accessWorld) fingerprint(t *testing.T) string {

@@ -219,6 +219,7 @@ type deletion struct {
 	ID      int64     `json:"id"`
 	Name    string    `json:"name"`
 	Version string    `json:"version"`
+	Tags    []string  `json:"tags,omitempty"` // that pointed at it
 	Deleted time.Time `json:"deleted"`
 	By      string    `json:"deletedBy"`
 }
@@ -236,7 +237,7 @@ func (n *Node) listDeleted(w http.ResponseWriter, c *call) error {
 	}
 	answer := []deletion{}
 	for _, d := range all {
-		answer = append(answer, deletion{d.ID, d.Name, d.Version, d.At, d.By})
+		answer = append(answer, deletion{d.ID, d.Name, d.Version, d.Tags, d.At, d.By})
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil

@@ -99,6 +99,33 @@ func TestParts(t *testing.T) {
 	require.Equal(t, db.FeedStats{Packages: 1, Versions: 1, Bytes: int64(len("of oneof twoof x.extraof y.silent"))}, in.totals(t))
 }
 
+// TestRestoreTags: a version comes back with its tags, but for one that points at
+// another by now.
+func TestRestoreTags(t *testing.T) {
+	t.Parallel()
+	in, ctx := newInstallation(t, "mem:"), t.Context()
+	p := in.publisher(t)
+	at := func(version string) feed.Ref {
+		return feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: version}
+	}
+	for _, version := range []string{"1", "2"} {
+		_, err := p.Publish(ctx, in.upload("a@"+version, strings.NewReader(version)))
+		require.NoError(t, err)
+	}
+	require.NoError(t, p.Tag(ctx, at("1"), "latest", ann))
+	require.NoError(t, p.Tag(ctx, at("1"), "v1", ann))
+	require.NoError(t, p.Delete(ctx, at("1"), ann))
+	require.NoError(t, p.Tag(ctx, at("2"), "latest", ann))
+	deleted, err := in.db.ListDeleted(ctx, in.feed.ID, 0, 10)
+	require.NoError(t, err)
+	require.Equal(t, []string{"latest", "v1"}, deleted[0].Tags)
+	_, err = p.Restore(ctx, in.feed, deleted[0].ID, ann)
+	require.NoError(t, err)
+	found, err := in.db.LoadPackage(ctx, in.feed.ID, "a")
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"latest": "2", "v1": "1"}, found.Tags)
+}
+
 // TestPartsAtOnce: of many files of a version that no one has begun yet, all get
 // in, through whichever server.
 func TestPartsAtOnce(t *testing.T) {

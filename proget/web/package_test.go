@@ -163,6 +163,9 @@ func TestBringBack(t *testing.T) {
 	w := newWorld(t)
 	const page = "/feeds/main/deleted"
 	w.publish(w.main, demoPackage{Name: "p", Version: "1"})
+	for _, tag := range []string{"latest", "<stable>"} {
+		require.NoError(t, w.publisher.Tag(t.Context(), feed.Ref{Feed: w.main, NameKey: "p", VersionKey: "1"}, tag, proget.Principal{User: "ann"}))
+	}
 	ann := w.as("ann")
 	require.Contains(t, ann.page(page), "There are none")
 	require.Equal(t, http.StatusSeeOther, ann.post("/feeds/main/delete?name=p&version=1").Code)
@@ -170,6 +173,7 @@ func TestBringBack(t *testing.T) {
 	require.NotContains(t, w.as("bob").page("/feeds/main"), page)
 	require.Equal(t, http.StatusForbidden, w.as("bob").post(page, "id", "1").Code)
 	require.Contains(t, ann.page(page), "Bring back p 1")
+	require.Contains(t, ann.page(page), `<td>1 <span class="tag">&lt;stable&gt;</span> <span class="tag">latest</span></td>`)
 	require.Equal(t, http.StatusBadRequest, ann.post(page, "id", "x").Code)
 	require.Equal(t, http.StatusNotFound, ann.post(page, "id", "77").Code)
 	id := regexp.MustCompile(`name="id" value="(\d+)"`).FindStringSubmatch(ann.page(page))[1]

@@ -114,7 +114,8 @@ ORDER BY storage_key
 LIMIT @limit;
 
 -- name: ListDeleted
-SELECT version_id, package_key, version_key, name, version, deleted, deleted_by
+SELECT version_id, package_key, version_key, name, version, deleted, deleted_by,
+       COALESCE((SELECT STRING_AGG(t.tag, CHR(10)) FROM deleted_tag t WHERE t.version_id = deleted_version.version_id), '')
 FROM deleted_version
 WHERE feed_id = @feed_id AND version_id < @before
 ORDER BY version_id DESC
@@ -196,3 +197,8 @@ SELECT COUNT(*) FROM made;
 -- name: SetTag
 INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id)
 ON CONFLICT (package_id, tag) DO UPDATE SET version_id = EXCLUDED.version_id;
+
+-- name: RestoreTags
+INSERT INTO package_tag (package_id, tag, version_id)
+SELECT @package_id, t.tag, @restored FROM deleted_tag t WHERE t.version_id = @version_id ORDER BY t.tag
+ON CONFLICT (package_id, tag) DO NOTHING;

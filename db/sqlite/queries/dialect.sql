@@ -109,7 +109,8 @@ ORDER BY storage_key
 LIMIT @limit;
 
 -- name: ListDeleted
-SELECT version_id, package_key, version_key, name, version, deleted, deleted_by
+SELECT version_id, package_key, version_key, name, version, deleted, deleted_by,
+       COALESCE((SELECT GROUP_CONCAT(t.tag, CHAR(10)) FROM deleted_tag t WHERE t.version_id = deleted_version.version_id), '')
 FROM deleted_version
 WHERE feed_id = @feed_id AND version_id < @before
 ORDER BY version_id DESC
@@ -187,3 +188,8 @@ WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key AND b.sha256 =
 -- name: SetTag
 INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id)
 ON CONFLICT (package_id, tag) DO UPDATE SET version_id = excluded.version_id;
+
+-- name: RestoreTags
+INSERT INTO package_tag (package_id, tag, version_id)
+SELECT @package_id, t.tag, @restored FROM deleted_tag t WHERE t.version_id = @version_id ORDER BY t.tag
+ON CONFLICT (package_id, tag) DO NOTHING;

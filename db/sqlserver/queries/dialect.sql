@@ -111,7 +111,8 @@ WHERE storage_id = @storage_id AND storage_key > @after
 ORDER BY storage_key;
 
 -- name: ListDeleted
-SELECT TOP (@limit) version_id, package_key, version_key, name, version, deleted, deleted_by
+SELECT TOP (@limit) version_id, package_key, version_key, name, version, deleted, deleted_by,
+       COALESCE((SELECT STRING_AGG(CAST(t.tag AS NVARCHAR(MAX)), CHAR(10)) FROM deleted_tag t WHERE t.version_id = deleted_version.version_id), '')
 FROM deleted_version
 WHERE feed_id = @feed_id AND version_id < @before
 ORDER BY version_id DESC;
@@ -191,3 +192,9 @@ UPDATE package SET name_key = name_key WHERE package_id = @package_id;
 UPDATE package_tag SET version_id = @version_id WHERE package_id = @package_id AND tag = @tag;
 IF @@ROWCOUNT = 0
     INSERT INTO package_tag (package_id, tag, version_id) VALUES (@package_id, @tag, @version_id);
+
+-- name: RestoreTags
+UPDATE package SET name_key = name_key WHERE package_id = @package_id;
+INSERT INTO package_tag (package_id, tag, version_id)
+SELECT @package_id, t.tag, @restored FROM deleted_tag t
+WHERE t.version_id = @version_id AND NOT EXISTS (SELECT 1 FROM package_tag o WHERE o.package_id = @package_id AND o.tag = t.tag);
