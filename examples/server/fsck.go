@@ -57,6 +57,10 @@ func fsck(ctx context.Context, cfg config, rebuild bool) error {
 	}
 	fmt.Printf("%d files compared: %d lost, %d of another size, %d extra (%.1f MB).\n",
 		compared, count[upkeep.Lost], count[upkeep.Short], count[upkeep.Extra], float64(extra)/1e6)
+	if count[upkeep.Young] > 0 {
+		fmt.Printf("%d are too young to judge (younger than %.0f minutes): the database does not name them, as if their uploads were under way. Look again when they are older.\n",
+			count[upkeep.Young], upkeep.TooYoung.Minutes())
+	}
 	if count[upkeep.Extra] > 0 {
 		fmt.Println("What is extra was uploaded and never recorded, or is newer than this database. Storage frees it by itself; fsck rebuild puts it to use.")
 	}

@@ -19,7 +19,12 @@ const (
 	Lost  Fault = "lost"  // the database names an object that is not there
 	Short Fault = "short" // the object is of another size
 	Extra Fault = "extra" // nothing in the database names the object
+	Young Fault = "young" // nor this one, which may be an upload under way
 )
+
+// TooYoung is the age up to which an object that the database does not name may be
+// recorded yet.
+const TooYoung = 2 * db.RecordWithin
 
 // A Finding is one disagreement between database and storage.
 type Finding struct {
@@ -39,9 +44,9 @@ func (f *Finding) Key() string {
 
 // Audit compares the database with every storage, by keys and sizes, and calls
 // found for each disagreement. It is right about what nobody writes or deletes
-// meanwhile: objects too young to be told from uploads under way are passed
-// over, and what seems lost is looked at a second time. It returns the number
-// of keys it compared.
+// meanwhile: extra objects too young to be told from uploads under way are [Young],
+// and what seems lost is looked at a second time. It returns the number of keys
+// it compared.
 func Audit(ctx context.Context, store *db.Store, stores *storage.Set, found func(Finding) error) (compared int64, err error) {
 	all, err := store.ListStorages(ctx)
 	if err != nil {
@@ -93,8 +98,8 @@ func (a *audit) run(ctx context.Context) error {
 // judge returns what is wrong with a pair, or "".
 func (a *audit) judge(ctx context.Context, p Pair, now time.Time) (Fault, error) {
 	switch {
-	case p.Row == nil && now.Sub(p.Object.ModTime) <= 2*db.RecordWithin:
-		return "", nil // it may be recorded yet
+	case p.Row == nil && now.Sub(p.Object.ModTime) <= TooYoung:
+		return Young, nil
 	case p.Row == nil:
 		return Extra, nil
 	case p.Row.SHA256 == "": // a part of an upload, or swept already
@@ -127,7 +132,7 @@ func (a *audit) report(ctx context.Context, fault Fault, p Pair) (err error) {
 	return a.found(f)
 }
 
-// Rebuild makes use of the objects that no row names: one whose bytes are those
+// Rebuild makes use of the objects that no row names, if they are not too young: one whose bytes are those
 // of a lost or short blob takes its place, and each other one gets a row, so
 // that it is used when the same bytes are pushed again, or collected. It reads
 // all of them, and calls done for each with what became of it.
@@ -135,12 +140,13 @@ func Rebuild(ctx context.Context, store *db.Store, stores *storage.Set, done fun
 	missing := make(map[string][]db.BlobRow) // by storage and digest
 	var extra []Finding
 	_, err := Audit(ctx, store, stores, func(f Finding) error {
-		if f.Fault == Extra {
+		switch f.Fault {
+		case Extra:
 			extra = append(extra, f)
-			return nil
+		case Lost, Short:
+			id := identity(f.Storage.ID, f.Pair.Row.SHA256)
+			missing[id] = append(missing[id], *f.Pair.Row)
 		}
-		id := identity(f.Storage.ID, f.Pair.Row.SHA256)
-		missing[id] = append(missing[id], *f.Pair.Row)
 		return nil
 	})
 	if err != nil {
