@@ -88,7 +88,7 @@ func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([
 			func(rows *sql.Rows) error {
 				e := proget.Entry{FeedID: feedID}
 				var logged int64
-				if err := rows.Scan(&e.Seq, &e.Change, &e.PackageKey, &e.VersionKey, &e.Actor, &logged); err != nil {
+				if err := rows.Scan(&e.Seq, &e.Change, &e.PackageKey, &e.VersionKey, &e.Actor, &logged, &e.Operation); err != nil {
 					return err
 				}
 				e.At = fromMicros(logged)

@@ -116,6 +116,7 @@ type Entry struct {
 	VersionKey string
 	Actor      string // the principal's display name
 	At         time.Time
+	Operation  string // random: no other entry, in whichever log, has the same
 }
 
 // A Fence is the ever-growing number of a term of leadership, with a random id

@@ -76,6 +76,8 @@ func testCompaction(t *testing.T, open Open) {
 	entries, err := s.LogAfter(ctx, id, 0, 10)
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
+	require.NotEmpty(t, entries[0].Operation)
+	require.NotEqual(t, entries[0].Operation, entries[1].Operation)
 
 	add := func(after, upto int64) error {
 		return s.Tx(ctx, func(tx *db.Tx) error { return tx.AddFeedStats(ctx, id, after, upto) })

@@ -101,11 +101,12 @@ type Index interface {
 	Search(ctx context.Context, q Query) (Hits, error)
 
 	// Update applies changes of one feed and moves its position, both or
-	// neither. If the feed is not at from, it returns ErrRebuilding: what came
+	// neither. operation is that of the log's entry at to, or "": see Operation.
+	// If the feed is not at from, it returns ErrRebuilding: what came
 	// before is not there any more. Positions of 0 and less say that the feed
 	// is not complete; whoever fills an index counts downwards. If the disk takes
 	// no writes, it returns ErrUnwritable, and the index is as it was.
-	Update(ctx context.Context, feed int64, changes []Change, from, to int64) error
+	Update(ctx context.Context, feed int64, changes []Change, from, to int64, operation string) error
 
 	// Reset forgets a feed.
 	Reset(ctx context.Context, feed int64) error
@@ -113,6 +114,11 @@ type Index interface {
 	// Position returns how far into a feed's log the index has come, and a
 	// channel that is closed when that changes for any feed.
 	Position(feed int64) (int64, <-chan struct{})
+
+	// Operation returns what the last Update was told of the entry at the feed's
+	// position. Another log, as that of a database that was restored, has another
+	// entry there.
+	Operation(feed int64) string
 
 	// Close closes the index. It answers nothing afterwards but errors.
 	Close() error

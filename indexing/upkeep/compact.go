@@ -49,7 +49,8 @@ func NewCompactor(store *db.Store, opts *CompactorOptions) *Compactor {
 // Kind implements [indexing.Worker].
 func (*Compactor) Kind() string { return KindCompaction }
 
-// Work implements [indexing.Worker].
+// Work implements [indexing.Worker]. The newest entry of each log is kept, whatever
+// its age: by that, who follows a log knows it again.
 func (c *Compactor) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) error {
 	ranges, err := c.db.LogRanges(ctx)
 	if err != nil {
@@ -64,11 +65,11 @@ func (c *Compactor) Work(ctx context.Context, _ *proget.Job, p *indexing.Progres
 		p.Set(removed, entries, fmt.Sprintf("%d entries removed", removed))
 	}
 	for _, r := range ranges {
-		next, err := c.cut(ctx, r.FeedID, r.First, min(r.Slowest, r.Last), c.opts.Kept, say)
+		next, err := c.cut(ctx, r.FeedID, r.First, min(r.Slowest, r.Last-1), c.opts.Kept, say)
 		if err != nil {
 			return err
 		}
-		forced, err := c.cut(ctx, r.FeedID, next, r.Last, max(c.opts.Limit, c.opts.Kept), say)
+		forced, err := c.cut(ctx, r.FeedID, next, r.Last-1, max(c.opts.Limit, c.opts.Kept), say)
 		if err != nil {
 			return err
 		}

@@ -34,11 +34,12 @@ type searcher struct {
 	setbacks map[int64]setback // of feeds whose index fails
 	behind   atomic.Bool       // an index may be incomplete
 	fetched  time.Time         // when a snapshot was last asked for
+	familiar map[int64]bool    // feeds in whose logs the index was seen to have its place; only the writer's
 	hurry    chan struct{}     // holds a value when somebody waits for the index
 }
 
 func newSearcher(n *Node) *searcher {
-	s := &searcher{node: n, types: make(map[string]*feed.Type), targets: make(map[int64]int64), setbacks: make(map[int64]setback), hurry: make(chan struct{}, 1)}
+	s := &searcher{node: n, types: make(map[string]*feed.Type), targets: make(map[int64]int64), setbacks: make(map[int64]setback), familiar: make(map[int64]bool), hurry: make(chan struct{}, 1)}
 	s.behind.Store(true)
 	for i := range n.cfg.Feeds {
 		s.types[n.cfg.Feeds[i].Name] = &n.cfg.Feeds[i]

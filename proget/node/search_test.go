@@ -184,6 +184,48 @@ func TestIndexWithoutHistory(t *testing.T) {
 	require.Equal(t, "1 Acme.Zebra", names)
 }
 
+// TestIndexOfAnotherLog: an index that has seen what a restored database does not know is
+// built anew, also if the log has as many entries again, or more.
+func TestIndexOfAnotherLog(t *testing.T) {
+	t.Parallel()
+	for name, since := range map[string][]string{"as many": {"Acme.Three"}, "more": {"Acme.Three", "Acme.Four"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			folder := t.TempDir()
+			kept := func(c *node.Config) { c.CacheDir = folder }
+			indexed := func(base, want string) {
+				require.Eventually(t, func() bool {
+					names, database := found(t, base, "q=acme")
+					return !database && names == want
+				}, 30*time.Second, 50*time.Millisecond)
+			}
+			run := func(step string, fn func(base string), change ...func(*node.Config)) { // the node ends with it
+				t.Run(step, func(t *testing.T) { fn(w.start(t, "a", change...).URL) })
+			}
+			run("before", func(base string) { publish(t, base, "Acme.One", "1.0") })
+			backup, err := os.ReadFile(w.database)
+			require.NoError(t, err)
+			run("lost", func(base string) {
+				publish(t, base, "Acme.Two", "1.0")
+				indexed(base, "2 Acme.One Acme.Two")
+			}, kept)
+			require.NoError(t, os.WriteFile(w.database, backup, 0o600))
+			want := []string{"Acme.One"}
+			run("since", func(base string) {
+				for _, name := range since {
+					publish(t, base, name, "1.0")
+				}
+			})
+			want = append(want, since...)
+			slices.Sort(want)
+			run("after", func(base string) {
+				indexed(base, fmt.Sprint(len(want))+" "+strings.Join(want, " "))
+			}, kept)
+		})
+	}
+}
+
 // compact removes all but the newest entry of each feed's log.
 func (w *world) compact(t *testing.T) {
 	t.Helper()
@@ -297,13 +339,13 @@ type fullIndex struct {
 	refused atomic.Int64
 }
 
-func (x *fullIndex) Update(ctx context.Context, feed int64, changes []search.Change, from, to int64) error {
+func (x *fullIndex) Update(ctx context.Context, feed int64, changes []search.Change, from, to int64, operation string) error {
 	if x.full.Load() {
 		x.refused.Add(1)
 		return search.ErrUnwritable
 	}
 	x.applied.Add(1)
-	return x.Index.Update(ctx, feed, changes, from, to)
+	return x.Index.Update(ctx, feed, changes, from, to, operation)
 }
 
 // TestFullIndex: an index that cannot be written answers what it has, and goes on when it can.

@@ -141,24 +141,29 @@ func (s *searcher) follow(ctx context.Context, f *proget.Feed) error {
 
 // step applies the next stretch of a feed's log and reports whether there is
 // more. If the log does not tell what is missing, the feed is indexed anew: an
-// index that has nothing, a log whose oldest entries are gone, a database that
-// was restored and has fewer entries than the index saw.
+// index that has nothing, a log whose oldest entries are gone, or another log, as
+// that of a database that was restored.
 func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more bool, err error) {
 	position, _ := s.node.index.Position(f.ID)
 	switch {
-	case position == head:
+	case position == head && (head == 0 || s.familiar[f.ID]):
 		return false, nil
 	case position <= 0 || position > head:
 		return false, s.rebuild(ctx, f, head)
 	}
-	entries, err := s.node.cfg.DB.LogAfter(ctx, f.ID, position, indexBatch)
+	entries, err := s.node.cfg.DB.LogAfter(ctx, f.ID, position-1, 1+indexBatch)
 	if err != nil {
 		return false, err
 	}
-	if len(entries) == 0 || entries[0].Seq > position+1 {
+	entries, ok := s.continues(f.ID, position, entries)
+	switch {
+	case !ok, len(entries) == 0 && position < head:
 		return false, s.rebuild(ctx, f, head)
+	case len(entries) == 0:
+		return false, nil
 	}
-	last := entries[len(entries)-1].Seq
+	newest := entries[len(entries)-1]
+	last := newest.Seq
 	if err := s.syncTo(ctx, f.ID, last); err != nil {
 		return false, err
 	}
@@ -171,7 +176,28 @@ func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more b
 	if err != nil {
 		return false, err
 	}
-	return last < head, s.node.index.Update(ctx, f.ID, changes, position, last)
+	return last < head, s.node.index.Update(ctx, f.ID, changes, position, last, newest.Operation)
+}
+
+// continues returns those of a log's entries that come after a position, and whether
+// the log is the one that the index has followed up to there: it has the same entry
+// at the position. That may be gone, days after others came; then it is the same
+// log if this process has known it before.
+func (s *searcher) continues(feedID, position int64, entries []proget.Entry) (later []proget.Entry, same bool) {
+	if len(entries) > 0 && entries[0].Seq == position {
+		s.familiar[feedID] = entries[0].Operation == s.node.index.Operation(feedID)
+		return entries[1:], s.familiar[feedID]
+	}
+	return entries, s.familiar[feedID] && len(entries) > 0 && entries[0].Seq == position+1
+}
+
+// operationAt returns the operation of a log's entry, or "" if it is gone.
+func (s *searcher) operationAt(ctx context.Context, feedID, seq int64) (string, error) {
+	entries, err := s.node.cfg.DB.LogAfter(ctx, feedID, seq-1, 1)
+	if err != nil || len(entries) == 0 || entries[0].Seq != seq {
+		return "", err
+	}
+	return entries[0].Operation, nil
 }
 
 // rebuild indexes all packages that a feed has now, rather than all that
@@ -185,6 +211,10 @@ func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64) (err
 		}
 	}()
 	if err := s.node.index.Reset(ctx, f.ID); err != nil || head == 0 {
+		return err
+	}
+	operation, err := s.operationAt(ctx, f.ID, head)
+	if err != nil {
 		return err
 	}
 	began, packages := time.Now(), 0
@@ -204,12 +234,13 @@ func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64) (err
 		} else {
 			after = keys[len(keys)-1]
 		}
-		if err := s.node.index.Update(ctx, f.ID, changes, position, to); err != nil {
+		if err := s.node.index.Update(ctx, f.ID, changes, position, to, operation); err != nil {
 			return err
 		}
 		position = to
 		packages += len(keys)
 	}
+	s.familiar[f.ID] = true
 	s.node.cfg.Logger.InfoContext(ctx, "a feed was indexed anew", "feed", f.Name, "packages", packages, "seconds", time.Since(began).Seconds())
 	return nil
 }

@@ -96,6 +96,7 @@ func (s *searcher) fetch(ctx context.Context) {
 		return
 	}
 	s.fetched = time.Now()
+	clear(s.familiar)
 	m, err := s.node.shelf().Fetch(ctx, x, s.node.snapshotDir())
 	switch {
 	case errors.Is(err, proget.ErrNotFound), ctx.Err() != nil:

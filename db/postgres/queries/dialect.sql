@@ -61,7 +61,7 @@ WITH b AS (
 INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, added) SELECT @version_id, b.blob_id, @file_name, @file_key, @data, @aliases, @added FROM b;
 
 -- name: LogAfter
-SELECT seq, kind, package_key, version_key, actor, logged
+SELECT seq, kind, package_key, version_key, actor, logged, operation
 FROM feed_log
 WHERE feed_id = @feed_id AND seq > @after
 ORDER BY seq

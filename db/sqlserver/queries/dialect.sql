@@ -64,7 +64,7 @@ INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, ad
 SELECT @version_id, b.blob_id, @file_name, @file_key, @data, @aliases, @added FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key;
 
 -- name: LogAfter
-SELECT TOP (@limit) seq, kind, package_key, version_key, actor, logged
+SELECT TOP (@limit) seq, kind, package_key, version_key, actor, logged, operation
 FROM feed_log
 WHERE feed_id = @feed_id AND seq > @after
 ORDER BY seq;

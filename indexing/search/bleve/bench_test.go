@@ -60,7 +60,7 @@ func build(b *testing.B, dir string, c *corpus) *bleve.Index {
 		for i := first; i < min(first+1000, len(c.documents)); i++ {
 			changes = append(changes, search.Change{Key: c.documents[i].Key, Document: &c.documents[i]})
 		}
-		require.NoError(b, x.Update(b.Context(), 1, changes, int64(first), int64(first+1000)))
+		require.NoError(b, x.Update(b.Context(), 1, changes, int64(first), int64(first+1000), ""))
 	}
 	b.Logf("built %.0f packages a second, %.0f per second of processor time; %d MB on disk", float64(len(c.documents))/time.Since(began).Seconds(),
 		float64(len(c.documents))/(cpuTime(b)-cpu).Seconds(), size(b, dir)>>20)

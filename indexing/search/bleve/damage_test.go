@@ -37,7 +37,7 @@ func fillBatch(t testing.TB, x search.Index, lot string) int64 {
 		changes = append(changes, search.Change{Key: d.Key, Document: &d})
 	}
 	from, _ := x.Position(1)
-	require.NoError(t, x.Update(t.Context(), 1, changes, from, from+1))
+	require.NoError(t, x.Update(t.Context(), 1, changes, from, from+1, ""))
 	return from + 1
 }
 
@@ -168,12 +168,12 @@ func TestDamagedInUse(t *testing.T) {
 	found, _ := x.Position(1)
 	require.Zero(t, found)
 	d := document("late", "")
-	require.ErrorIs(t, x.Update(t.Context(), 1, []search.Change{{Key: "late", Document: &d}}, position, position+1), search.ErrRebuilding,
+	require.ErrorIs(t, x.Update(t.Context(), 1, []search.Change{{Key: "late", Document: &d}}, position, position+1, ""), search.ErrRebuilding,
 		"who has not noticed does not leave half an index")
 	fill(t, x, 2)
 	require.Equal(t, 100, total(t, x, "company"))
 	x.Damage()
-	require.ErrorIs(t, x.Update(t.Context(), 1, nil, 2, 3), search.ErrRebuilding)
+	require.ErrorIs(t, x.Update(t.Context(), 1, nil, 2, 3, ""), search.ErrRebuilding)
 	fill(t, x, 1)
 	require.Equal(t, 50, total(t, x, "company"))
 }
@@ -188,7 +188,7 @@ func TestCopy(t *testing.T) {
 	filling.Go(func() {
 		for n := range int64(10) {
 			d := document(fmt.Sprint("late", n), "A package of the company")
-			require.NoError(t, x.Update(t.Context(), 1, []search.Change{{Key: d.Key, Document: &d}}, before+n, before+n+1))
+			require.NoError(t, x.Update(t.Context(), 1, []search.Change{{Key: d.Key, Document: &d}}, before+n, before+n+1, ""))
 		}
 	})
 	place := t.TempDir()

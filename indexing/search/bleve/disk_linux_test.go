@@ -24,7 +24,7 @@ func TestFullDisk(t *testing.T) {
 	position, err := int64(0), error(nil)
 	for err == nil {
 		require.Less(t, position, int64(1000), "the disk is never full")
-		if err = x.Update(t.Context(), 1, varied(position), position, position+1); err == nil {
+		if err = x.Update(t.Context(), 1, varied(position), position, position+1, ""); err == nil {
 			position++
 		}
 	}
@@ -43,12 +43,12 @@ func TestFullDisk(t *testing.T) {
 	}
 	require.NotZero(t, position)
 	refused(err)
-	refused(x.Update(t.Context(), 1, varied(position), position, position+1))
+	refused(x.Update(t.Context(), 1, varied(position), position, position+1, ""))
 	require.NoError(t, x.Close())
 	x = open(t, disk)
 	unchanged(x)
 	require.NoError(t, os.Remove(ballast))
-	require.NoError(t, x.Update(t.Context(), 1, varied(position), position, position+1))
+	require.NoError(t, x.Update(t.Context(), 1, varied(position), position, position+1, ""))
 	position++
 	unchanged(x)
 	require.NoError(t, x.Close())
@@ -80,13 +80,13 @@ func TestReadOnlyDisk(t *testing.T) {
 	require.NoError(t, err)
 	for range 2 {
 		require.Equal(t, 150, total(t, x, "company"))
-		require.ErrorIs(t, x.Update(t.Context(), 1, nil, position, position+1), search.ErrUnwritable)
+		require.ErrorIs(t, x.Update(t.Context(), 1, nil, position, position+1, ""), search.ErrUnwritable)
 		require.ErrorIs(t, x.Reset(t.Context(), 1), search.ErrUnwritable)
 		found, _ := x.Position(1)
 		require.Equal(t, position, found)
 	}
 	mount("rw")
-	require.ErrorIs(t, x.Update(t.Context(), 1, nil, position, position+1), search.ErrUnwritable, "this one notices")
+	require.ErrorIs(t, x.Update(t.Context(), 1, nil, position, position+1, ""), search.ErrUnwritable, "this one notices")
 	require.Equal(t, position+1, fillBatch(t, x, "late"))
 	require.Equal(t, 200, total(t, x, "company"))
 	require.NoError(t, x.Close())

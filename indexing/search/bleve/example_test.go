@@ -27,7 +27,7 @@ func Example() {
 		changes = append(changes, search.Change{Key: name, Document: &search.Document{Key: name, Name: name, Stable: true}})
 	}
 	const feed, before, after = 1, 0, 3 // positions in the feed's log
-	if err := x.Update(context.Background(), feed, changes, before, after); err != nil {
+	if err := x.Update(context.Background(), feed, changes, before, after, ""); err != nil {
 		log.Fatal(err)
 	}
 	for _, text := range []string{"json", "newton js", "srilog"} {

@@ -211,17 +211,17 @@ func (x *Index) load(text bleve.Index) error {
 		return err
 	}
 	defer s.Close()
-	positions := make(map[int64]int64)
+	positions := make(map[int64]position)
 	for name, value := range s.Internal() {
 		number, ok := strings.CutPrefix(name, positionPrefix)
 		if !ok {
 			continue
 		}
 		feed, err := strconv.ParseInt(number, 10, 64)
-		if err != nil || len(value) != 8 {
+		if err != nil || len(value) < 8 {
 			return fmt.Errorf("the position %q is damaged", name)
 		}
-		positions[feed] = int64(binary.BigEndian.Uint64(value))
+		positions[feed] = positionOf(value)
 	}
 	loaded := make(map[int64]*[shelves][]string)
 	for _, segment := range s.Segments() {

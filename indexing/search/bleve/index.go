@@ -32,7 +32,7 @@ import (
 
 // Format is the version of what is written. An index of another one is built
 // anew, and a copy of another one is of no use.
-const Format = "4"
+const Format = "5"
 
 // Folder is the name of the index below the folder that Open is given. A copy
 // that was made by CopyTo may take its place while no process has it open.
@@ -61,8 +61,23 @@ type Index struct {
 
 	mu        sync.RWMutex // held for moments
 	table     table        // nil after Close
-	positions map[int64]int64
+	positions map[int64]position
 	moved     chan struct{}
+}
+
+// A position is how far into a feed's log the index has come, and the operation
+// of the entry there.
+type position struct {
+	seq       int64
+	operation string
+}
+
+func (p position) bytes() []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(p.seq)), p.operation...)
+}
+
+func positionOf(value []byte) position {
+	return position{int64(binary.BigEndian.Uint64(value)), string(value[8:])}
 }
 
 // Open opens the index in a folder of this process's own, or begins a new one
@@ -145,11 +160,11 @@ func (x *Index) create() error {
 		return fmt.Errorf("create the search index: %w", err)
 	}
 	x.text, x.readOnly = text, false
-	x.replace(make(table), make(map[int64]int64))
+	x.replace(make(table), make(map[int64]position))
 	return nil
 }
 
-func (x *Index) replace(t table, positions map[int64]int64) {
+func (x *Index) replace(t table, positions map[int64]position) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.table, x.positions = t, positions
@@ -184,7 +199,14 @@ func (x *Index) Close() error {
 func (x *Index) Position(feed int64) (int64, <-chan struct{}) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.positions[feed], x.moved
+	return x.positions[feed].seq, x.moved
+}
+
+// Operation returns that of the log's entry at a feed's position.
+func (x *Index) Operation(feed int64) string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.positions[feed].operation
 }
 
 // Search answers a query.
@@ -216,16 +238,16 @@ func (x *Index) list(q search.Query) (search.Hits, error) {
 }
 
 // Update applies changes of one feed and moves its position, both or neither.
-func (x *Index) Update(_ context.Context, feed int64, changes []search.Change, from, to int64) error {
+func (x *Index) Update(_ context.Context, feed int64, changes []search.Change, from, to int64, operation string) error {
 	return x.use(func(text bleve.Index) error {
-		if position, _ := x.Position(feed); position != from {
+		if seq, _ := x.Position(feed); seq != from {
 			return errMoved
 		}
-		return x.write(text, feed, changes, to)
+		return x.write(text, feed, changes, position{to, operation})
 	})
 }
 
-func (x *Index) write(text bleve.Index, feed int64, changes []search.Change, position int64) error {
+func (x *Index) write(text bleve.Index, feed int64, changes []search.Change, at position) error {
 	if x.readOnly {
 		return errReadOnly
 	}
@@ -237,7 +259,7 @@ func (x *Index) write(text bleve.Index, feed int64, changes []search.Change, pos
 			return err
 		}
 	}
-	batch.SetInternal(positionKey(feed), binary.BigEndian.AppendUint64(nil, uint64(position)))
+	batch.SetInternal(positionKey(feed), at.bytes())
 	if err := within(writeTime, func() error { return text.Batch(batch) }); err != nil {
 		return err
 	}
@@ -246,7 +268,7 @@ func (x *Index) write(text bleve.Index, feed int64, changes []search.Change, pos
 	for _, c := range changes {
 		x.table.set(feed, c.Key, c.Document)
 	}
-	x.positions[feed] = position
+	x.positions[feed] = at
 	x.announce()
 	return nil
 }
@@ -262,7 +284,7 @@ func (x *Index) Reset(ctx context.Context, feed int64) error {
 		return nil
 	}
 	return x.use(func(text bleve.Index) error {
-		if err := x.write(text, feed, nil, 0); err != nil {
+		if err := x.write(text, feed, nil, position{}); err != nil {
 			return err
 		}
 		for some := range slices.Chunk(keys, deleteBatch) {
@@ -270,7 +292,7 @@ func (x *Index) Reset(ctx context.Context, feed int64) error {
 			for i, key := range some {
 				changes[i].Key = key
 			}
-			if err := errors.Join(ctx.Err(), x.write(text, feed, changes, 0)); err != nil {
+			if err := errors.Join(ctx.Err(), x.write(text, feed, changes, position{})); err != nil {
 				return err
 			}
 		}
@@ -344,7 +366,7 @@ func (x *Index) discard(damaged bleve.Index) error {
 		return nil
 	}
 	x.drop()
-	x.replace(make(table), make(map[int64]int64))
+	x.replace(make(table), make(map[int64]position))
 	return x.create()
 }
 
@@ -361,7 +383,7 @@ func (x *Index) reopen(text bleve.Index) error {
 	if err == nil {
 		return nil
 	}
-	x.replace(make(table), make(map[int64]int64))
+	x.replace(make(table), make(map[int64]position))
 	return errors.Join(err, x.create())
 }
 

@@ -105,7 +105,7 @@ func testCapitals(t *testing.T, open Open) {
 	}
 	require.Equal(t, []string{"Acme.A", "acme.a"}, find(t, x, search.Query{NamePrefix: "ACME.", Text: "a"})[:2])
 	require.Equal(t, "ACME.C", find(t, x, search.Query{Text: "acme.c"})[0])
-	require.NoError(t, x.Update(t.Context(), 1, []search.Change{{Key: "Acme.A"}}, 1, 2))
+	require.NoError(t, x.Update(t.Context(), 1, []search.Change{{Key: "Acme.A"}}, 1, 2, ""))
 	require.Equal(t, []string{"acme.a"}, find(t, x, search.Query{NamePrefix: "acme.a"}), "another one")
 }
 

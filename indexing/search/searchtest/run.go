@@ -83,7 +83,7 @@ func update(t *testing.T, x search.Index, feed, position int64, documents ...sea
 		changes[i] = search.Change{Key: documents[i].Key, Document: &documents[i]}
 	}
 	from, _ := x.Position(feed)
-	require.NoError(t, x.Update(t.Context(), feed, changes, from, position))
+	require.NoError(t, x.Update(t.Context(), feed, changes, from, position, ""))
 }
 
 // find returns the keys that a query of feed 1 finds, and checks their number.

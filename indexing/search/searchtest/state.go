@@ -34,7 +34,7 @@ func testChanges(t *testing.T, open Open) {
 	require.Empty(t, text(t, x, "once"))
 	require.Equal(t, []string{"acme"}, text(t, x, "twice"))
 	require.Equal(t, []string{"acme", "other"}, find(t, x, search.Query{}))
-	require.NoError(t, x.Update(t.Context(), 1, []search.Change{{Key: "acme"}, {Key: "never.there"}}, 2, 3))
+	require.NoError(t, x.Update(t.Context(), 1, []search.Change{{Key: "acme"}, {Key: "never.there"}}, 2, 3, ""))
 	require.Empty(t, text(t, x, "acme"))
 	require.Empty(t, find(t, x, search.Query{Tag: "thing"}))
 	require.Equal(t, []string{"other"}, find(t, x, search.Query{}))
@@ -60,10 +60,11 @@ func testPositions(t *testing.T, open Open) {
 	position, _ = x.Position(1)
 	require.EqualValues(t, -3, position, "not complete any more")
 	late := []search.Change{{Key: "acme"}, {Key: "acme.b"}}
+	require.Empty(t, x.Operation(1))
 	for _, from := range []int64{7, 0, 8} {
-		require.ErrorIs(t, x.Update(t.Context(), 1, late, from, 9), search.ErrRebuilding)
+		require.ErrorIs(t, x.Update(t.Context(), 1, late, from, 9, ""), search.ErrRebuilding)
 	}
-	require.ErrorIs(t, x.Update(t.Context(), 3, late, 7, 9), search.ErrRebuilding, "of a feed that was lost")
+	require.ErrorIs(t, x.Update(t.Context(), 3, late, 7, 9, ""), search.ErrRebuilding, "of a feed that was lost")
 	require.Len(t, text(t, x, "acme"), 2, "nothing has changed")
 }
 
@@ -97,12 +98,14 @@ func testReopen(t *testing.T, open Open) {
 	pre := named("Acme.Pre")
 	pre.Stable = false
 	update(t, x, 1, 3, named("Acme.Gone"), named("Acme.Kept"), pre)
-	require.NoError(t, x.Update(t.Context(), 1, []search.Change{{Key: "acme.gone"}}, 3, 4))
+	require.NoError(t, x.Update(t.Context(), 1, []search.Change{{Key: "acme.gone"}}, 3, 4, "operation"))
 	update(t, x, 2, 9)
 	require.NoError(t, x.Close())
 	x = opened(t, open)
 	position, _ := x.Position(1)
 	require.EqualValues(t, 4, position)
+	require.Equal(t, "operation", x.Operation(1))
+	require.Empty(t, x.Operation(2))
 	position, _ = x.Position(2)
 	require.EqualValues(t, 9, position)
 	require.Equal(t, []string{"acme.kept"}, find(t, x, search.Query{}))
@@ -122,7 +125,7 @@ func testClosed(t *testing.T, open Open) {
 		require.Error(t, err, "%+v", q)
 		require.NotErrorIs(t, err, search.ErrRebuilding, "%+v", q)
 	}
-	require.Error(t, x.Update(t.Context(), 1, []search.Change{{Key: "acme"}}, 1, 2))
+	require.Error(t, x.Update(t.Context(), 1, []search.Change{{Key: "acme"}}, 1, 2, ""))
 	require.Error(t, x.Reset(t.Context(), 1))
 	x = opened(t, open)
 	require.Equal(t, []string{"acme"}, text(t, x, "acme"), "nothing was lost by that")

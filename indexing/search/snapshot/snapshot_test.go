@@ -80,7 +80,7 @@ func fill(t testing.TB, x *bleve.Index, name string, n int) {
 		key := fmt.Sprintf("%s%d", name, i)
 		changes[i] = search.Change{Key: key, Document: &search.Document{Key: key, Name: key, Description: rand.Text(), Stable: true}}
 	}
-	require.NoError(t, x.Update(t.Context(), 1, changes, at, at+int64(n)))
+	require.NoError(t, x.Update(t.Context(), 1, changes, at, at+int64(n), ""))
 }
 
 func count(t testing.TB, x search.Index, text string) int {
