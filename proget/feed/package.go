@@ -55,6 +55,16 @@ func Stable(v *proget.Version) bool { return v.Status.Listed && !v.Prerelease }
 // Listed is the condition of a version that people see.
 func Listed(v *proget.Version) bool { return v.Status.Listed }
 
+// Allowed is the condition of a version that may be downloaded. Clients that were told
+// of another one would choose it, and find no file.
+func Allowed(v *proget.Version) bool { return !v.Status.Blocked }
+
+// AllowedStable is the condition of a version that is both.
+func AllowedStable(v *proget.Version) bool { return Allowed(v) && Stable(v) }
+
+// AllowedListed is the condition of a version that is both.
+func AllowedListed(v *proget.Version) bool { return Allowed(v) && Listed(v) }
+
 // Any is no condition at all.
 func Any(*proget.Version) bool { return true }
 

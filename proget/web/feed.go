@@ -148,14 +148,14 @@ func newPackageRow(f *proget.Feed, t *feed.Type, p *feed.Package, prerelease boo
 }
 
 // newest returns the version that stands for a package: the newest that is
-// listed, stable unless prereleases are asked for or there is no other; the
-// newest at all if none is listed.
+// listed and not blocked, stable unless prereleases are asked for or there is no
+// other; else the newest that is listed, or the newest at all.
 func newest(p *feed.Package, prerelease bool) *proget.Version {
-	first := feed.Stable
+	first := feed.AllowedStable
 	if prerelease {
-		first = feed.Listed
+		first = feed.AllowedListed
 	}
-	return cmp.Or(p.Latest(first, feed.Listed, feed.Any), &proget.Version{Name: p.Name}) // a package has a version, or it is gone
+	return cmp.Or(p.Latest(first, feed.AllowedListed, feed.Listed, feed.Any), &proget.Version{Name: p.Name}) // a package has a version, or it is gone
 }
 
 // page sets the links to the pages before and after.

@@ -66,6 +66,26 @@ func TestPackage(t *testing.T) {
 	}
 }
 
+// TestBlockedNewest: what cannot be had is not what a package is shown by.
+func TestBlockedNewest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, version := range []string{"1.0", "1.1", "1.2"} {
+		w.publish(w.main, demoPackage{Name: "core", Version: version})
+	}
+	block := func(s *proget.Status) { s.Blocked = true }
+	w.setStatus("core", "1.2", block)
+	b := w.browser()
+	require.Contains(t, b.page("/feeds/main/package?name=core"), `core <span class="number">1.1</span>`)
+	require.NotContains(t, b.page("/feeds/main/package?name=core&version=1.1"), "newer version")
+	require.Contains(t, b.page("/feeds/main"), `core</a> <span class="number">1.1</span>`)
+	for _, version := range []string{"1.0", "1.1"} {
+		w.setStatus("core", version, block)
+	}
+	require.Contains(t, b.page("/feeds/main/package?name=core"), `core <span class="number">1.2</span>`)
+	require.NotContains(t, b.page("/feeds/main/package?name=core&version=1.1"), "newer version")
+}
+
 func TestDownload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

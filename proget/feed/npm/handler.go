@@ -82,22 +82,42 @@ func (h *handler) find(r *feed.Request, name string) (*feed.Package, error) {
 	return p, err
 }
 
-// findVersion returns a version by its number or by a tag.
-func (h *handler) findVersion(r *feed.Request, rt route) (*feed.Package, *proget.Version, error) {
+// findAvailable is find for those who install: a package of blocked versions alone
+// is not there for them.
+func (h *handler) findAvailable(r *feed.Request, name string) (*feed.Package, error) {
+	p, err := h.find(r, name)
+	if err == nil && p.Latest(available) == nil {
+		return nil, proget.Errorf(proget.ErrNotFound, "All versions of %s are blocked.", p.Name)
+	}
+	return p, err
+}
+
+// findVersion returns an available version by its number or by a tag.
+func (h *handler) findVersion(r *feed.Request, rt route) (*proget.Version, error) {
 	p, err := h.find(r, rt.name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	key, ok := distTags(p)[rt.arg]
 	if !ok {
 		key = versionKey(rt.arg)
 	}
 	v, err := p.Version(key)
-	return p, v, err
+	if err != nil {
+		return nil, err
+	}
+	return v, refuseBlocked(v)
+}
+
+func refuseBlocked(v *proget.Version) error {
+	if feed.Allowed(v) {
+		return nil
+	}
+	return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
 }
 
 func (h *handler) packument(w http.ResponseWriter, r *feed.Request, rt route) error {
-	p, err := h.find(r, rt.name)
+	p, err := h.findAvailable(r, rt.name)
 	if err != nil {
 		return err
 	}
@@ -115,7 +135,7 @@ func (h *handler) packument(w http.ResponseWriter, r *feed.Request, rt route) er
 }
 
 func (h *handler) version(w http.ResponseWriter, r *feed.Request, rt route) error {
-	_, v, err := h.findVersion(r, rt)
+	v, err := h.findVersion(r, rt)
 	if err != nil {
 		return err
 	}
@@ -145,8 +165,8 @@ func (h *handler) tarball(w http.ResponseWriter, r *feed.Request, rt route) erro
 	if err != nil {
 		return err
 	}
-	if v.Status.Blocked {
-		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+	if err := refuseBlocked(v); err != nil {
+		return err
 	}
 	return h.services.Files.Serve(w, r, v, v.Files[0], "application/octet-stream")
 }
@@ -292,12 +312,17 @@ func (h *handler) deleteTarball(w http.ResponseWriter, r *feed.Request, rt route
 	return done(w)
 }
 
+// deletePackage deletes what the client has been shown: npm also asks for it to
+// delete the last version that it knows of, and a block is not to end with that.
 func (h *handler) deletePackage(w http.ResponseWriter, r *feed.Request, rt route) error {
-	p, err := h.find(r, rt.name)
+	p, err := h.findAvailable(r, rt.name)
 	if err != nil {
 		return err
 	}
 	for _, v := range p.Versions {
+		if !feed.Allowed(v) {
+			continue
+		}
 		err := h.services.Publisher.Delete(r.Context(), feed.Ref{Feed: r.Feed, NameKey: p.Key, VersionKey: v.Key}, r.Principal)
 		if err != nil && !errors.Is(err, proget.ErrNotFound) {
 			return err
@@ -343,7 +368,7 @@ func checkTag(tag string) error {
 }
 
 func (h *handler) tags(w http.ResponseWriter, r *feed.Request, rt route) error {
-	p, err := h.find(r, rt.name)
+	p, err := h.findAvailable(r, rt.name)
 	if err != nil {
 		return err
 	}

@@ -380,6 +380,42 @@ func TestDeprecateAndUnpublish(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, c.do("GET", "lib", nil).StatusCode)
 }
 
+// TestBlocked: a client is told of nothing that it could not download, and does not
+// delete what it was not told of.
+func TestBlocked(t *testing.T) {
+	t.Parallel()
+	c := &client{feedtest.Start(t, npm.New()), t}
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		c.publish("lib", version, nil, func(d map[string]any) {
+			d["dist-tags"] = map[string]string{"latest": version, "release-" + version[:3]: version}
+		})
+	}
+	allow := func(version string, allow bool) {
+		t.Helper()
+		a := feedtest.Do(t, feedtest.Request(t, "POST", c.URL+"/api/packages/npm/status?name=lib&version="+version, fmt.Appendf(nil, `{"allow":%t}`, allow), "X-ApiKey", c.Key))
+		require.Equal(t, http.StatusOK, a.StatusCode, string(a.Body))
+	}
+	allow("1.1.0", false)
+	for _, accept := range []string{short, "application/json"} {
+		doc := c.object("lib", "Accept", accept)
+		require.Len(t, doc["versions"], 1)
+		require.Equal(t, map[string]any{"latest": "1.0.0", "release-1.0": "1.0.0"}, doc["dist-tags"])
+		require.Nil(t, at(doc, "time", "1.1.0"))
+	}
+	require.Equal(t, map[string]any{"latest": "1.0.0", "release-1.0": "1.0.0"}, c.tags("lib"))
+	require.Equal(t, "1.0.0", c.object("lib/latest")["version"])
+	require.Equal(t, http.StatusNotFound, c.do("GET", "lib/1.1.0", nil).StatusCode)
+	require.Equal(t, "1.0.0", at(c.object("-/v1/search?text=lib")["objects"].([]any)[0], "package", "version"))
+
+	require.Equal(t, http.StatusOK, c.do("DELETE", "lib/-rev/"+c.object("lib?write=true")["_rev"].(string), nil).StatusCode)
+	for _, path := range []string{"lib", "lib/latest", "-/package/lib/dist-tags"} {
+		require.Equal(t, http.StatusNotFound, c.do("GET", path, nil).StatusCode, path)
+	}
+	require.Empty(t, c.object("-/v1/search?text=lib")["objects"])
+	allow("1.1.0", true)
+	require.Equal(t, map[string]any{"latest": "1.1.0", "release-1.1": "1.1.0"}, c.tags("lib"))
+}
+
 // TestSecondTry: a client that was too late sends all versions, and the tarball
 // of its own.
 func TestSecondTry(t *testing.T) {

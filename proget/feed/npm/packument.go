@@ -21,12 +21,17 @@ const (
 // latest is the tag that is always there.
 const latest = "latest"
 
-// distTags returns the tags of a package. Without a tag latest, that is the
-// newest stable version, or the newest one.
+// distTags returns the tags of a package that point at available versions. Without a
+// tag latest, that is the newest stable version, or the newest one.
 func distTags(p *feed.Package) map[string]string {
 	tags := make(map[string]string, len(p.Tags)+1)
 	maps.Copy(tags, p.Tags)
-	if v := p.Latest(feed.Stable, feed.Listed, feed.Any); v != nil && tags[latest] == "" {
+	for _, v := range p.Versions {
+		if !feed.Allowed(v) {
+			maps.DeleteFunc(tags, func(_, key string) bool { return key == v.Key })
+		}
+	}
+	if v := p.Latest(feed.AllowedStable, feed.AllowedListed, feed.Allowed); v != nil && tags[latest] == "" {
 		tags[latest] = v.Key
 	}
 	return tags
@@ -124,6 +129,9 @@ func abbreviated(base string, p *feed.Package) ([]byte, error) {
 func allVersions(base string, p *feed.Package, render func(string, *proget.Version) (map[string]any, error)) (map[string]any, error) {
 	versions := make(map[string]any, len(p.Versions))
 	for _, v := range p.Versions {
+		if !feed.Allowed(v) {
+			continue
+		}
 		fields, err := render(base, v)
 		if err != nil {
 			return nil, err
@@ -150,7 +158,9 @@ func full(base string, p *feed.Package) ([]byte, error) {
 	tags := distTags(p)
 	times := map[string]time.Time{"modified": modified(p), "created": modified(p)}
 	for _, v := range p.Versions {
-		times[v.Key] = v.Published.UTC()
+		if feed.Allowed(v) {
+			times[v.Key] = v.Published.UTC()
+		}
 		if v.Published.Before(times["created"]) {
 			times["created"] = v.Published.UTC()
 		}

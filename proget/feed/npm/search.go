@@ -97,6 +97,9 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 		if err != nil {
 			return err
 		}
+		if p.Latest(available) == nil {
+			continue
+		}
 		rank := 1 / float64(q.Skip+i+1) // best first is all that is known
 		objects = append(objects, found{describe(p), score{rank, map[string]float64{"quality": rank, "popularity": rank, "maintenance": rank}}, rank})
 	}

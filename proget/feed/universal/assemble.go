@@ -324,11 +324,8 @@ func (h *handler) asset(r *feed.Request, directory, file string, task proget.Tas
 	if err != nil {
 		return nil, nil, err
 	}
-	v := newest(p)
-	if v.Status.Blocked {
-		return nil, nil, proget.Errorf(proget.ErrNotFound, "%s is blocked.", name)
-	}
-	return f, v, nil
+	v, err := latest(p)
+	return f, v, err
 }
 
 // addPackage writes what another package of the feed has, as it is compressed
@@ -339,12 +336,9 @@ func (a *assembly) addPackage(to string, res resource, meta bool) error {
 	if err != nil {
 		return err
 	}
-	v, err := p.Version(versionKey(s.Version))
+	v, err := namedVersion(p, s.Version)
 	if err != nil {
 		return err
-	}
-	if v.Status.Blocked {
-		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
 	}
 	file, err := a.packageFile(a.ctx, a.r, v, a.nesting.deeper())
 	if err != nil {

@@ -27,19 +27,22 @@ func (h *handler) version(r *feed.Request, rt route) (*proget.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := newest(p)
 	switch {
 	case rt.version != "":
-		if v, err = p.Version(versionKey(rt.version)); err != nil {
-			return nil, err
-		}
+		return namedVersion(p, rt.version)
 	case !r.URL.Query().Has("latest"):
 		return nil, proget.Errorf(proget.ErrInvalid, "Name a version, or add ?latest for the newest one.")
 	}
-	if v.Status.Blocked {
+	return latest(p)
+}
+
+// namedVersion returns a version unless it is blocked.
+func namedVersion(p *feed.Package, version string) (*proget.Version, error) {
+	v, err := p.Version(versionKey(version))
+	if err == nil && !feed.Allowed(v) {
 		return nil, proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
 	}
-	return v, nil
+	return v, err
 }
 
 func (h *handler) download(w http.ResponseWriter, r *feed.Request, rt route) error {

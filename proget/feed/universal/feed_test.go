@@ -329,6 +329,36 @@ func lowerLogo(files map[string]string) map[string]string {
 	return files
 }
 
+// TestBlocked: a blocked version is in no list, and never the latest.
+func TestBlocked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		w.must(201, "POST", "upload", string(archive(t, manifestName, `{"group":"g","name":"a","version":"`+version+`"}`, "package/v", version)))
+	}
+	block := func(version string) {
+		w.must(200, "POST", w.URL+"/api/packages/universal/status?group=g&name=a&version="+version, `{"allow":false}`)
+	}
+	lists := []string{"packages?group=g&name=a", "packages", "packages?group=g", "versions?group=g&name=a", "versions", "search?term=a"}
+	block("1.1.0")
+	require.Equal(t, "1.0.0", w.content("download/g/a?latest")["package/v"])
+	require.Equal(t, "1.0.0", w.must(200, "GET", "download-file/g/a?latest&path=package/v", ""))
+	for _, list := range lists {
+		text := w.must(200, "GET", list, "")
+		require.Contains(t, text, `"1.0.0"`, list)
+		require.NotContains(t, text, "1.1.0", list)
+	}
+	w.must(404, "GET", "versions?group=g&name=a&version=1.1.0", "")
+	require.Contains(t, w.must(200, "GET", "meta", ""), `"packageVersionCount":1`)
+
+	block("1.0.0")
+	w.must(404, "GET", "download/g/a?latest", "")
+	w.must(404, "GET", lists[0], "")
+	for _, list := range lists[1:] {
+		require.Equal(t, "[]", strings.TrimSpace(w.must(200, "GET", list, "")), list)
+	}
+}
+
 // TestImport: a package is taken from an asset directory by who may do so there.
 func TestImport(t *testing.T) {
 	t.Parallel()

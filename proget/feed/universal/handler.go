@@ -3,6 +3,7 @@ package universal
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,22 +95,38 @@ type entry struct {
 	Date time.Time `json:"date"`
 }
 
-// newest returns the latest version that is listed, stable ones before others.
-func newest(p *feed.Package) *proget.Version {
-	return p.Latest(feed.Stable, feed.Listed, feed.Any)
+// latest returns the latest version that is not blocked, listed ones before others, and
+// stable ones first.
+func latest(p *feed.Package) (*proget.Version, error) {
+	if v := p.Latest(feed.AllowedStable, feed.AllowedListed, feed.Allowed); v != nil {
+		return v, nil
+	}
+	return nil, proget.Errorf(proget.ErrNotFound, "All versions of %s are blocked.", p.Name)
 }
 
-func describePackage(p *feed.Package) packageDocument {
-	latest := newest(p)
-	m := readManifest(latest)
-	d := packageDocument{Group: m.Group, Name: m.Name, LatestVersion: latest.Version, Title: m.Title, Description: m.Description, IsLocal: true}
-	for i := len(p.Versions) - 1; i >= 0; i-- {
-		d.Downloads += p.Versions[i].Downloads
-		if p.Versions[i].Status.Listed {
-			d.Versions = append(d.Versions, p.Versions[i].Version)
+// availableVersions returns up to limit versions that are available, newest first.
+func availableVersions(p *feed.Package, limit int) []*proget.Version {
+	versions := slices.DeleteFunc(slices.Clone(p.Versions), func(v *proget.Version) bool { return !feed.Allowed(v) })
+	slices.Reverse(versions)
+	return versions[:min(limit, len(versions))]
+}
+
+func describePackage(p *feed.Package) (packageDocument, error) {
+	newest, err := latest(p)
+	if err != nil {
+		return packageDocument{}, err
+	}
+	m := readManifest(newest)
+	d := packageDocument{Group: m.Group, Name: m.Name, LatestVersion: newest.Version, Title: m.Title, Description: m.Description, IsLocal: true}
+	for _, v := range p.Versions {
+		d.Downloads += v.Downloads
+	}
+	for _, v := range availableVersions(p, len(p.Versions)) {
+		if v.Status.Listed {
+			d.Versions = append(d.Versions, v.Version)
 		}
 	}
-	return d
+	return d, nil
 }
 
 func describeVersion(v *proget.Version) versionDocument {
@@ -149,7 +166,11 @@ func (h *handler) packages(w http.ResponseWriter, r *feed.Request) error {
 		if err != nil {
 			return err
 		}
-		return feed.ServeJSON(w, r, feed.JSONType, describePackage(p))
+		d, err := describePackage(p)
+		if err != nil {
+			return err
+		}
+		return feed.ServeJSON(w, r, feed.JSONType, d)
 	}
 	limit, err := count(r)
 	if err != nil {
@@ -157,8 +178,8 @@ func (h *handler) packages(w http.ResponseWriter, r *feed.Request) error {
 	}
 	list := []packageDocument{}
 	err = h.each(r, func(p *feed.Package) bool {
-		if len(list) < limit {
-			list = append(list, describePackage(p))
+		if d, err := describePackage(p); err == nil && len(list) < limit {
+			list = append(list, d)
 		}
 		return len(list) < limit
 	})
@@ -190,7 +211,7 @@ func (h *handler) versions(w http.ResponseWriter, r *feed.Request) error {
 		return err
 	}
 	if q.Get("version") != "" {
-		v, err := p.Version(versionKey(q.Get("version")))
+		v, err := namedVersion(p, q.Get("version"))
 		if err != nil {
 			return err
 		}
@@ -204,8 +225,8 @@ func (h *handler) versions(w http.ResponseWriter, r *feed.Request) error {
 		return feed.ServeJSON(w, r, feed.JSONType, d)
 	}
 	list := []versionDocument{}
-	for i := len(p.Versions) - 1; i >= 0 && len(list) < limit; i-- {
-		list = append(list, describeVersion(p.Versions[i]))
+	for _, v := range availableVersions(p, limit) {
+		list = append(list, describeVersion(v))
 	}
 	return feed.ServeJSON(w, r, feed.JSONType, list)
 }
@@ -214,8 +235,8 @@ func (h *handler) versions(w http.ResponseWriter, r *feed.Request) error {
 func (h *handler) allVersions(w http.ResponseWriter, r *feed.Request, limit int) error {
 	list := []versionDocument{}
 	err := h.each(r, func(p *feed.Package) bool {
-		for i := len(p.Versions) - 1; i >= 0 && len(list) < limit; i-- {
-			list = append(list, describeVersion(p.Versions[i]))
+		for _, v := range availableVersions(p, limit-len(list)) {
+			list = append(list, describeVersion(v))
 		}
 		return len(list) < limit
 	})
@@ -235,7 +256,7 @@ func (h *handler) each(r *feed.Request, fn func(*feed.Package) bool) error {
 			return err
 		}
 		for _, p := range page {
-			if after = p.Key; group != "" && strings.ToLower(readManifest(newest(p)).Group) != group {
+			if after = p.Key; group != "" && strings.ToLower(readManifest(p.Versions[0]).Group) != group {
 				continue
 			}
 			if !fn(p) {
@@ -270,7 +291,7 @@ func (h *handler) meta(w http.ResponseWriter, r *feed.Request) error {
 	packages, versions := 0, 0
 	err = h.each(r, func(p *feed.Package) bool {
 		packages++
-		versions += len(p.Versions)
+		versions += len(availableVersions(p, len(p.Versions)))
 		return packages <= maxCounted
 	})
 	if err != nil {
@@ -304,7 +325,9 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 		if err != nil {
 			return err
 		}
-		list = append(list, describePackage(p))
+		if d, err := describePackage(p); err == nil {
+			list = append(list, d)
+		}
 	}
 	return feed.ServeJSON(w, r, feed.JSONType, list)
 }
