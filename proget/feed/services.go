@@ -65,7 +65,8 @@ type Feeds interface {
 // changed.
 type Publisher interface {
 	// Publish stores a package file and records its version. It returns
-	// proget.ErrConflict if the version exists already.
+	// proget.ErrConflict if the version exists already or, in the role of a part or
+	// an extra, has another file of that name; the same one again is a success.
 	Publish(ctx context.Context, u Upload) (*proget.Version, error)
 
 	// SetStatus changes the status of a version; change edits the present one.
@@ -114,7 +115,7 @@ type Upload struct {
 
 	// Replace lets the upload take the place of an existing version with the same
 	// key or, in the role of a part, of the file of the same name in it; nil makes
-	// that a conflict. It is called in the transaction, perhaps more than once, with
+	// that a conflict, but for the same bytes of a part. It is called in the transaction, perhaps more than once, with
 	// what is there, or nil; it may carry over to the manifest what is to stay, or
 	// refuse.
 	Replace func(old *proget.Version, m *Manifest) error

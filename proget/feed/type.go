@@ -220,7 +220,8 @@ const (
 	Whole Role = iota
 
 	// Part is one of several equal files, such as a wheel. The first begins the
-	// version, the others join it; to publish two of one name is a conflict.
+	// version, the others join it; to publish two of one name is a conflict, unless
+	// they are the same.
 	Part
 
 	// Extra joins a version that is there, as symbols do, and is refused with

@@ -61,7 +61,14 @@ func TestParts(t *testing.T) {
 	_, err = p.Publish(ctx, in.upload("a@1/ONE", strings.NewReader("other bytes")))
 	require.ErrorIs(t, err, proget.ErrConflict)
 	require.Contains(t, proget.Message(err), "a 1 has the file ONE already")
-	require.Len(t, in.objects(t), 4, "what was refused is gone")
+	for _, file := range []string{"one", "x.extra"} {
+		v, err := p.Publish(ctx, in.upload("a@1/"+file, strings.NewReader("of "+file)))
+		require.NoError(t, err, "the same again")
+		require.Equal(t, file, v.Files[0].Name)
+	}
+	_, err = p.Publish(ctx, in.upload("a@1/ONE", strings.NewReader("of one")))
+	require.ErrorIs(t, err, proget.ErrConflict, "the same bytes under another name")
+	require.Len(t, in.objects(t), 4, "what was refused, and what was there, is gone")
 
 	loaded, err := in.db.LoadPackage(ctx, in.feed.ID, "a")
 	require.NoError(t, err)

@@ -67,7 +67,8 @@ func New(store *db.Store, blobs *storage.Set, types []feed.Type, opts *Options) 
 // Publish stores a package file and records its version. When it returns nil,
 // the version is durable and visible through every node; otherwise nothing has
 // changed and the stored object is gone again, unless the error is
-// proget.ErrUnavailable: then the database has not said what became of it.
+// proget.ErrUnavailable: then the database has not said what became of it. A file
+// that its version has already, byte for byte, is none to change.
 func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Version, err error) {
 	ctx, end := tracing.Start(ctx, "publish", attribute.String("feed", u.Feed.Name))
 	defer func() { end(err) }()
@@ -161,11 +162,14 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 		ch.Kind, ch.Packages, ch.Versions, ch.Bytes = proget.VersionPublished, 0, 0, 0
 		e := &entering{recording: p, tx: tx, known: known, ch: ch}
 		entered, err := e.enter(ctx, r)
-		if err == nil { // else an earlier attempt may have been committed after all
+		if err == nil || errors.Is(err, errSame) { // else an earlier attempt may have been committed after all
 			v = entered
 		}
 		return err
 	})
+	if errors.Is(err, errSame) {
+		return v, nil
+	}
 	if errors.Is(err, proget.ErrConflict) {
 		return nil, proget.WrapError(proget.ErrConflict, err, "%s already in feed %s; publish it under another version.", r.exists(), p.upload.Feed.Name)
 	}

@@ -164,12 +164,20 @@ func (e *entering) replace(ctx context.Context, r *record, present db.VersionRow
 	return v, e.tx.SetStatus(ctx, v.ID, v.Status)
 }
 
-// join adds a file to a version. The result has that file alone.
+// errSame ends a transaction that would change nothing: the version has the file,
+// byte for byte.
+var errSame = errors.New("the same file is there")
+
+// join adds a file to a version. The result has that file alone, also with errSame.
 func (e *entering) join(ctx context.Context, r *record, present db.VersionRow) (*proget.Version, error) {
 	e.ch.Kind = proget.VersionEdited
 	v := &proget.Version{ID: present.ID, PackageID: present.PackageID, Name: r.Name, Version: r.Version, Key: r.ref.VersionKey, Status: present.Status}
 	file := r.file
-	if e.upload.Replace != nil {
+	if e.upload.Replace == nil {
+		if err := e.refuseFile(ctx, r, v); err != nil {
+			return v, err
+		}
+	} else {
 		var err error
 		if r, err = e.replaceFile(ctx, r, v); err != nil {
 			return nil, err
@@ -187,6 +195,22 @@ func (e *entering) join(ctx context.Context, r *record, present db.VersionRow) (
 		}
 	}
 	return v, e.tag(ctx, r, v)
+}
+
+// refuseFile returns proget.ErrConflict if the version has a file of that name, or
+// errSame, with that file in v, if it has the same bytes.
+func (e *entering) refuseFile(ctx context.Context, r *record, v *proget.Version) error {
+	f, err := e.tx.FindFile(ctx, v.ID, r.FileName)
+	switch {
+	case errors.Is(err, proget.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case f.Name != r.FileName || f.Digests[proget.SHA256] != r.file.Digests[proget.SHA256]:
+		return proget.ErrConflict
+	}
+	v.Files = []proget.File{f}
+	return errSame
 }
 
 // replaceFile makes room for a file in a version.

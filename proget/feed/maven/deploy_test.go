@@ -391,6 +391,8 @@ func TestUpload(t *testing.T) {
 	}
 	jar := string(pack(t, "a", "b"))
 	require.Equal(t, http.StatusOK, upload("com/acme/lib/1.0/lib-1.0.jar", jar).StatusCode)
+	require.Equal(t, http.StatusOK, upload("com/acme/lib/1.0/lib-1.0.jar", jar).StatusCode, "the same again")
+	require.Equal(t, http.StatusConflict, upload("com/acme/lib/1.0/lib-1.0.jar", string(pack(t, "a", "c"))).StatusCode)
 	require.Equal(t, jar, c.get("/com/acme/lib/1.0/lib-1.0.jar"))
 	for path, want := range map[string]string{
 		"lib-1.0.jar":                       "com/acme/lib/1.0/lib-1.0.jar",

@@ -80,6 +80,7 @@ func TestSymbols(t *testing.T) {
 	require.Zero(t, c.Files(t))
 	require.Equal(t, http.StatusCreated, push("/api/v2/package/", simple(t, "Acme.Lib", "1.0.0")).StatusCode)
 	require.Equal(t, http.StatusCreated, push("/api/v2/symbolpackage/", snupkg).StatusCode)
+	require.Equal(t, http.StatusCreated, push("/api/v2/symbolpackage/", snupkg).StatusCode, "the same again")
 	require.Equal(t, http.StatusConflict, push("/api/v2/symbolpackage/", symbols(t, "Acme.Lib", "1.0.0", entry{"a.pdb", pdb})).StatusCode)
 	require.Equal(t, 2, c.Files(t))
 

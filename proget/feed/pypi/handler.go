@@ -183,37 +183,19 @@ func (h *handler) uploadFile(w http.ResponseWriter, r *feed.Request, rt route) e
 	return err
 }
 
-// errSame says that an upload is there already, byte for byte.
-var errSame = errors.New("the same file is there")
-
 // publish stores a file and answers. Builds that broke off between two files send the
 // first again, which is a success as at PyPI. The sentence of a conflict begins with the
 // words, and the status is the one, by which twine --skip-existing knows it.
 func (h *handler) publish(w http.ResponseWriter, r *feed.Request, u feed.Upload) error {
-	u.Feed, u.By, u.Replace = r.Feed, r.Principal, replace
+	u.Feed, u.By = r.Feed, r.Principal
 	_, err := h.services.Publisher.Publish(r.Context(), u)
-	answer := "The file was published.\n"
-	switch {
-	case errors.Is(err, errSame):
-		answer = "The same file is there already, and stays as it is.\n"
-	case errors.Is(err, proget.ErrConflict):
+	if errors.Is(err, proget.ErrConflict) {
 		return proget.WrapError(proget.ErrConflict, err, "File already exists: %s", proget.Message(err))
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", textType)
-	_, _ = io.WriteString(w, answer) // an error means that the client went away
+	_, _ = io.WriteString(w, "The file is in the feed.\n") // an error means that the client went away
 	return nil
-}
-
-// replace is feed.Upload's Replace: a file stays what it is.
-func replace(old *proget.Version, m *feed.Manifest) error {
-	if old == nil {
-		return nil
-	}
-	f, d := old.Files[0], m.FileData.(*fileData)
-	if f.Name == m.FileName && f.Digests[proget.SHA256] == d.digests[proget.SHA256] {
-		return errSame
-	}
-	return proget.ErrConflict
 }
