@@ -3,9 +3,11 @@ package npm
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"hash"
 	"io"
 	"strings"
 
@@ -25,9 +27,10 @@ type document struct {
 	fields map[string]json.RawMessage // of the object, without the attachments
 	held   int                        // bytes of it
 
-	tarball string // the attachment's name; "" if there is none
-	length  int64  // of the tarball as the client says; -1 if it does not
-	read    int64  // of the tarball
+	tarball string    // the attachment's name; "" if there is none
+	length  int64     // of the tarball as the client says; -1 if it does not
+	read    int64     // of the tarball
+	sha384  hash.Hash // of the tarball; nil if nobody will ask
 	content *content
 	err     error // how reading ended
 }
@@ -85,6 +88,9 @@ func (d *document) Read(p []byte) (int, error) {
 	}
 	n, err := d.content.Read(p)
 	d.read += int64(n)
+	if d.sha384 != nil {
+		_, _ = d.sha384.Write(p[:n]) // a hash does not fail
+	}
 	if err == io.EOF {
 		err = d.afterTarball()
 	}
@@ -181,6 +187,9 @@ func (d *document) attachmentMember(name string) error {
 			return err
 		}
 		d.content = &content{in: d.in}
+		if versions := d.fields["versions"]; versions == nil || bytes.Contains(versions, []byte(sha384)) {
+			d.sha384 = sha512.New384() // storage has the others
+		}
 		return errTarball
 	}
 	value, err := d.value()

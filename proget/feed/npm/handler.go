@@ -1,10 +1,12 @@
 package npm
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -211,8 +213,14 @@ func (d *document) check(name string, m *feed.Manifest) (tags []string, err erro
 		return nil, proget.Errorf(proget.ErrInvalid, "The tarball is of %s, but the request is for %.214s and its document for %.214s.", m.Name, name, body.Name)
 	}
 	said := false
-	for version := range body.Versions {
-		said = said || versionKey(version) == m.Version
+	for version, text := range body.Versions {
+		if versionKey(version) != m.Version {
+			continue
+		}
+		if err := d.compare(text, m.Data.(data).digests); err != nil {
+			return nil, err
+		}
+		said = true
 	}
 	if !said {
 		return nil, proget.Errorf(proget.ErrInvalid, "The tarball is of version %s, of which the document says nothing.", m.Version)
@@ -227,6 +235,19 @@ func (d *document) check(name string, m *feed.Manifest) (tags []string, err erro
 		tags = append(tags, tag)
 	}
 	return tags, nil
+}
+
+// compare checks what the document says of a version's tarball.
+func (d *document) compare(version json.RawMessage, tarball proget.Digests) error {
+	var c claims
+	if err := json.Unmarshal(version, &c); err != nil {
+		return proget.WrapError(proget.ErrInvalid, err, "The document is not of the form that npm publishes with.")
+	}
+	if d.sha384 != nil {
+		tarball = maps.Clone(tarball)
+		tarball[sha384] = hex.EncodeToString(d.sha384.Sum(nil))
+	}
+	return c.check(tarball)
 }
 
 // decode reads the fields that body has.

@@ -23,6 +23,8 @@ type data struct {
 	Unpacked int64           `json:"unpacked"` // their size in bytes
 
 	Shrinkwrap bool `json:"shrinkwrap,omitempty"` // there is an npm-shrinkwrap.json
+
+	digests proget.Digests // of the tarball, while it is inspected
 }
 
 // readData decodes what inspect stored.

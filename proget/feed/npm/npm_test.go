@@ -3,6 +3,8 @@ package npm_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto"
+	"crypto/sha1" //nolint:gosec // what npm has
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
@@ -112,6 +114,13 @@ func refused(t testing.TB, base string) map[string]*http.Request {
 		"wrong length":            changed(attach("length", 1)),
 		"length is text":          changed(attach("length", "long")),
 		"two tarballs":            raw(strings.Replace(whole, `"_attachments":{`, `"_attachments":{"other.tgz":{"data":"QUJD"},`, 1)),
+		"another shasum":          changed(dist("shasum", strings.Repeat("0", 40))),
+		"another integrity":       changed(dist("integrity", integrity("sha512", nil))),
+		"an old integrity":        changed(dist("integrity", integrity("sha1", nil))),
+		"one integrity of two":    changed(dist("integrity", integrity("sha512", good)+" "+integrity("sha256", nil))),
+		"another sha384":          changed(dist("integrity", integrity("sha384", nil))),
+		"integrity cut off":       changed(dist("integrity", integrity("sha512", good)[:20])),
+		"shasum is a number":      changed(dist("shasum", 7)),
 		"another name":            changed(func(d map[string]any) { d["name"] = "other" }),
 		"another version":         changed(func(d map[string]any) { d["versions"] = map[string]any{"9.9.9": map[string]any{}} }),
 		"versions are text":       changed(func(d map[string]any) { d["versions"] = "1.2.3" }),
@@ -150,6 +159,56 @@ func refused(t testing.TB, base string) map[string]*http.Request {
 		all[fmt.Sprintf("version %q", bad)] = files("package/package.json", manifest(t, name, bad, nil))
 	}
 	return all
+}
+
+// dist changes what a document says of its tarball.
+func dist(name string, value any) func(map[string]any) {
+	return func(d map[string]any) {
+		for _, version := range d["versions"].(map[string]any) {
+			version.(map[string]any)["dist"] = map[string]any{name: value}
+		}
+	}
+}
+
+// integrity is a hash as Subresource Integrity writes it.
+func integrity(algorithm string, of []byte) string {
+	h := map[string]crypto.Hash{"sha1": crypto.SHA1, "sha256": crypto.SHA256, "sha384": crypto.SHA384, "sha512": crypto.SHA512}[algorithm].New()
+	_, _ = h.Write(of) // a hash does not fail
+	return algorithm + "-" + base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// TestIntegrity: what a document says of its tarball in whatever form is compared, where
+// it says it; what nobody knows is not.
+func TestIntegrity(t *testing.T) {
+	t.Parallel()
+	c := &client{feedtest.Start(t, npm.New()), t}
+	for n, say := range []func(file []byte) (name, value string){
+		func([]byte) (string, string) { return "integrity", "" },
+		func(file []byte) (string, string) { return "integrity", integrity("sha1", file) },
+		func(file []byte) (string, string) { return "integrity", integrity("sha384", file) + "?option" },
+		func(file []byte) (string, string) {
+			return "integrity", integrity("sha512", nil) + "\n " + integrity("sha512", file)
+		},
+		func([]byte) (string, string) { return "integrity", "md6-AAAA junk" },
+		func(file []byte) (string, string) { return "shasum", fmt.Sprintf("%X", sha1.Sum(file)) },
+	} {
+		version := fmt.Sprintf("1.0.%d", n)
+		file := testenv.Tarball(t, "package/package.json", manifest(t, "lib", version, nil))
+		name, value := say(file)
+		r := put(t, c.Feed, "lib", document(t, "lib", version, file, dist(name, value)))
+		signIn(r, c.Key)
+		a := feedtest.Do(t, r)
+		require.Equal(t, http.StatusCreated, a.StatusCode, string(a.Body))
+	}
+	file := testenv.Tarball(t, "package/package.json", manifest(t, "late", "1.0.0", nil))
+	for _, tc := range []struct {
+		of     []byte
+		status int
+	}{{nil, http.StatusBadRequest}, {file, http.StatusCreated}} {
+		doc := fmt.Sprintf(`{"name":"late","_attachments":{"late-1.0.0.tgz":{"data":%q}},"versions":{"1.0.0":{"dist":{"integrity":%q}}}}`,
+			base64.StdEncoding.EncodeToString(file), integrity("sha384", tc.of))
+		require.Equal(t, tc.status, c.do("PUT", "late", json.RawMessage(doc)).StatusCode, "said after the tarball")
+	}
 }
 
 func attach(name string, value any) func(map[string]any) {

@@ -49,7 +49,7 @@ func inspect(ctx context.Context, f feed.File) (*feed.Manifest, error) {
 		return nil, proget.WrapError(proget.ErrInvalid, err, "package.json cannot be read.")
 	}
 	return &feed.Manifest{Name: p.name, Version: p.version, Prerelease: p.prerelease, FileName: fileName(p.name, p.version),
-		Data: data{Package: fields, Readme: t.readme, Files: t.files, Unpacked: t.unpacked, Shrinkwrap: t.shrinkwrap}}, nil
+		Data: data{Package: fields, Readme: t.readme, Files: t.files, Unpacked: t.unpacked, Shrinkwrap: t.shrinkwrap, digests: f.Digests}}, nil
 }
 
 // tarball is what was found in one.
