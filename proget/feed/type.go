@@ -121,6 +121,9 @@ type Naming struct {
 	// Parted says that a version is made of files of equal rank. ProGet counts each as
 	// a package, and tells them apart by a qualifier.
 	Parted bool
+
+	// Unversioned says that a package has one version, of which people know nothing.
+	Unversioned bool
 }
 
 // Join makes a package's name of a group, or "", and a name.

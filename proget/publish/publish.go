@@ -171,7 +171,7 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 		return v, nil
 	}
 	if errors.Is(err, proget.ErrConflict) {
-		return nil, proget.WrapError(proget.ErrConflict, err, "%s already in feed %s; publish it under another version.", r.exists(), p.upload.Feed.Name)
+		return nil, proget.WrapError(proget.ErrConflict, err, "%s", p.exists(r))
 	}
 	if err != nil {
 		return nil, &recordError{fmt.Errorf("record %s %s: %w", m.Name, m.Version, err)}

@@ -73,12 +73,16 @@ func orNull(data []byte) json.RawMessage {
 	return data
 }
 
-// exists says what there is already, in a conflict.
-func (r *record) exists() string {
-	if r.Role == feed.Whole {
-		return fmt.Sprintf("%s %s exists", r.Name, r.Version)
+// exists says what there is already, in a conflict, and what to do.
+func (p *recording) exists(r *record) string {
+	in := p.upload.Feed.Name
+	switch {
+	case r.Role != feed.Whole:
+		return fmt.Sprintf("%s %s has the file %s already in feed %s; publish it under another version.", r.Name, r.Version, r.FileName, in)
+	case p.typ.Naming.Unversioned:
+		return fmt.Sprintf("%s exists already in feed %s; delete it first, or choose another name.", r.Name, in)
 	}
-	return fmt.Sprintf("%s %s has the file %s", r.Name, r.Version, r.FileName)
+	return fmt.Sprintf("%s %s exists already in feed %s; publish it under another version.", r.Name, r.Version, in)
 }
 
 // entering is one run of the transaction that records a file.

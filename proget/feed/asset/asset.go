@@ -33,6 +33,7 @@ func New() feed.Type {
 		Algorithms: []proget.Algorithm{proget.MD5, proget.SHA1, proget.SHA512},
 		NameKey:    strings.ToLower, VersionKey: func(v string) string { return v }, CompareVersions: strings.Compare,
 		Folder:     func(nameKey string) bool { return strings.HasSuffix(nameKey, "/") },
+		Naming:     feed.Naming{Unversioned: true},
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s} },

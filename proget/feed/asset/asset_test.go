@@ -282,6 +282,9 @@ func TestOtherDoors(t *testing.T) {
 	page(400, "a/file.txt", "below")
 	page(400, "a/../..", "x")
 	page(409, "a/b", "OTHER.txt")
+	taken := feedtest.Do(t, feedtest.Request(t, "PUT", d.URL+"/api/packages/asset/upload/a/file.txt", []byte("x"), "X-ApiKey", d.Key))
+	require.Equal(t, 409, taken.StatusCode)
+	require.Contains(t, string(taken.Body), "a/file.txt exists already in feed asset; delete it first")
 	require.Equal(t, "by the page", d.must(200, "GET", "content/a/b/other.txt", ""))
 }
 

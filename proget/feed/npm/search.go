@@ -97,7 +97,7 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 		if err != nil {
 			return err
 		}
-		if p.Latest(available) == nil {
+		if p.Latest(feed.Allowed) == nil {
 			continue
 		}
 		rank := 1 / float64(q.Skip+i+1) // best first is all that is known
