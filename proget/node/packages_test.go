@@ -233,4 +233,15 @@ func TestDockerAddress(t *testing.T) {
 		require.NotContains(t, text, "/v2/")
 	}
 	require.Contains(t, manage(t, http.StatusOK, "GET", server+"/api/management/feeds/get/images", ""), `"endpointUrl":"`+server+`/v2/Images"`)
+	manage(t, http.StatusCreated, "PUT", server+"/v2/images/acme/app/manifests/1.0", `{"schemaVersion":2,"manifests":[]}`)
+	manage(t, http.StatusCreated, "PUT", server+"/v2/images/acme/tool/manifests/1.0", `{"schemaVersion":2,"manifests":[]}`)
+	for path, names := range map[string]string{
+		"_catalog":                    `"images/acme/app","images/acme/tool"`,
+		"_catalog?last=images/acme/b": `["images/acme/tool"]`,
+		"images/acme/app/tags/list":   `"name":"images/acme/app"`,
+		"Images/acme/none/tags/list":  "There is no repository images/acme/none.",
+	} {
+		_, text := ask(t, "GET", server+"/v2/"+path, nil, "X-ApiKey", apiKey)
+		require.Contains(t, text, names, path)
+	}
 }

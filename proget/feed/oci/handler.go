@@ -63,8 +63,9 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	return feed.Unknown(w, r.Request, known, "images are at /v2/{feed}/{repository}/.")
 }
 
-// repository is the name by which clients know a repository.
-func repository(f *proget.Feed, repo string) string { return f.Name + "/" + repo }
+// repository is the name by which clients know a repository. They refuse capitals, which
+// a feed may have in its name, and by whose case no two differ.
+func repository(f *proget.Feed, repo string) string { return strings.ToLower(f.Name) + "/" + repo }
 
 // find returns a repository, or the error that clients know.
 func (h *handler) find(r *feed.Request, repo string) (*feed.Package, error) {

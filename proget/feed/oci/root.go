@@ -64,7 +64,7 @@ func (h *rootHandler) catalog(w http.ResponseWriter, r *feed.Request) error {
 // had last.
 func (h *rootHandler) repositories(r *feed.Request, limit int) ([]string, error) {
 	last := r.URL.Query().Get("last")
-	prefix := func(f *proget.Feed) string { return f.Name + "/" } // "-" and "." sort before the slash
+	prefix := func(f *proget.Feed) string { return repository(f, "") } // "-" and "." sort before the slash
 	slices.SortFunc(r.Feeds, func(a, b *proget.Feed) int { return strings.Compare(prefix(a), prefix(b)) })
 	var names []string
 	for _, f := range r.Feeds {
