@@ -8,8 +8,8 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// AddDownloads adds counts of downloads on a day, keyed by version id. Versions
-// that are gone are passed over.
+// AddDownloads adds counts of downloads on a day, keyed by version id; 0 only says that
+// the version is in use. Versions that are gone are passed over.
 func (s *Store) AddDownloads(ctx context.Context, day time.Time, counts map[int64]int64) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		for _, id := range sortedKeys(counts) { // one order for all nodes: no deadlock
@@ -25,7 +25,7 @@ func (s *Store) AddDownloads(ctx context.Context, day time.Time, counts map[int6
 // alone begins its day.
 func (tx *Tx) addDownloads(ctx context.Context, day time.Time, versionID, n int64) error {
 	named := []sql.NamedArg{arg("version_id", versionID), arg("downloads", n)}
-	if found, err := tx.run(ctx, "AddDownloads", named...); err != nil || found == 0 {
+	if found, err := tx.run(ctx, "AddDownloads", named...); err != nil || found == 0 || n == 0 {
 		return err
 	}
 	named = append(named, arg("day", dayNumber(day)))

@@ -75,6 +75,12 @@ func testVersionUse(t *testing.T, open Open) {
 	require.WithinDuration(t, time.Now(), v.Published, time.Hour)
 	require.Zero(t, v.LastUsed)
 	require.Empty(t, v.Tags)
+	require.NoError(t, s.AddDownloads(ctx, time.Now(), map[int64]int64{v.ID: 0}))
+	require.False(t, use()["1.0.1"].LastUsed.Before(v.Published), "in use without a download")
+	require.Zero(t, use()["1.0.1"].Downloads)
+	last, err := s.LastCounted(ctx)
+	require.NoError(t, err)
+	require.Zero(t, last, "it has no day of downloads")
 	require.NoError(t, s.AddDownloads(ctx, time.Now(), map[int64]int64{v.ID: 4}))
 	v = use()["1.0.1"]
 	require.EqualValues(t, 4, v.Downloads)

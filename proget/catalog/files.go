@@ -32,7 +32,7 @@ type Files struct {
 	small   *small
 
 	mu     sync.Mutex
-	counts map[int64]int64 // downloads not yet in the database, by version id
+	counts map[int64]int64 // downloads not yet in the database, by version id; 0 for what was only used
 }
 
 // NewFiles returns a Files over the storages.
@@ -209,6 +209,13 @@ func (f *Files) Count(v *proget.Version) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counts[v.ID]++
+}
+
+// Use is a download that does not count.
+func (f *Files) Use(v *proget.Version) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.counts[v.ID] += 0
 }
 
 // Run adds the counted downloads to the database every few seconds, and a last

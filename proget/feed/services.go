@@ -214,6 +214,9 @@ type Files interface {
 	// Count counts a download that Serve does not know of.
 	Count(v *proget.Version)
 
+	// Use says that a version is in use, without a download.
+	Use(v *proget.Version)
+
 	// Open gives random access to a stored file. The caller closes it.
 	Open(ctx context.Context, f proget.File) (Content, error)
 }

@@ -283,6 +283,8 @@ func (w *world) Serve(rw http.ResponseWriter, r *feed.Request, _ *proget.Version
 
 func (w *world) Count(*proget.Version) {}
 
+func (w *world) Use(*proget.Version) {}
+
 func (w *world) Open(_ context.Context, f proget.File) (feed.Content, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -101,6 +101,7 @@ func (h *handler) getManifest(w http.ResponseWriter, r *feed.Request, rt route) 
 	if v.Status.Blocked {
 		return proget.WrapError(proget.ErrDenied, denied, "The manifest %s is blocked.", v.Version)
 	}
+	h.use(p, v)
 	w.Header().Set("Docker-Content-Digest", v.Key)
 	if v.Files[0].Size > maxKept {
 		return h.services.Files.Serve(w, r, v, v.Files[0], readData(v).MediaType)
@@ -117,6 +118,18 @@ func (h *handler) getManifest(w http.ResponseWriter, r *feed.Request, rt route) 
 	}
 	doc.Serve(w, r.Request)
 	return nil
+}
+
+// use says that a manifest is in use, and with it those that it lists, without which it
+// is none: who has an image asks no more than whether it has changed.
+func (h *handler) use(p *feed.Package, v *proget.Version) {
+	h.services.Files.Use(v)
+	d := readData(v)
+	for _, key := range d.lists() {
+		if listed, err := p.Version(key); err == nil {
+			h.services.Files.Use(listed)
+		}
+	}
 }
 
 // maxTags bounds the tags that one request may give to a manifest.

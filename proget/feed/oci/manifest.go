@@ -51,6 +51,19 @@ func readData(v *proget.Version) (d data) {
 	return d
 }
 
+// lists returns the digests of what an index lists, unless it is too large to be kept.
+func (d *data) lists() (keys []string) {
+	m := manifest{MediaType: d.MediaType}
+	if !m.isIndex() {
+		return nil
+	}
+	_ = json.Unmarshal([]byte(d.Body), &m) // decode has read it before
+	for _, listed := range m.Manifests {
+		keys = append(keys, listed.Digest.String())
+	}
+	return keys
+}
+
 // A manifest is an image's, an index's or an artifact's, in OCI's or Docker's
 // form.
 type manifest struct {
