@@ -63,6 +63,10 @@ type Type struct {
 	// out of the Data that Inspect returned.
 	Summary func(v *proget.Version) Summary
 
+	// Main returns those of a package's versions that stand for it, oldest first, where
+	// others only go with them, as signatures go with an image. Optional.
+	Main func(p *proget.Package) []*proget.Version
+
 	// Modern reports whether clients of an old protocol must not see the
 	// version, so that search can leave its package out for them. Optional.
 	Modern func(v *proget.Version) bool
@@ -110,6 +114,19 @@ type Type struct {
 // URL returns a feed's URL, without a trailing slash, on a server at base.
 func (t *Type) URL(base string, f *proget.Feed) string {
 	return base + "/" + t.MountName() + "/" + url.PathEscape(f.Name)
+}
+
+// Front returns what a package is shown by: itself with the versions that stand for
+// it, or with all if there are none of these.
+func (t *Type) Front(p *Package) *Package {
+	if t.Main == nil {
+		return p
+	}
+	front := *p.Package
+	if front.Versions = t.Main(p.Package); len(front.Versions) == 0 {
+		return p
+	}
+	return &Package{Package: &front}
 }
 
 // A Naming is how package URLs and the native API name a type's packages.

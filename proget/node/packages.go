@@ -194,7 +194,7 @@ func (n *Node) listLatest(w http.ResponseWriter, c *call) error {
 	}
 	stable := strings.EqualFold(c.URL.Query().Get("stableOnly"), "true")
 	return n.listPackages(w, c, t, func(p *feed.Package) []*proget.Version {
-		if v := newest(p, stable); v != nil {
+		if v := newest(t.Front(p), stable); v != nil {
 			return []*proget.Version{v}
 		}
 		return nil
@@ -358,12 +358,12 @@ func (n *Node) findVersion(c *call, t *feed.Type, id packageID) (*proget.Version
 	}
 	switch id.version {
 	case "latest", "latest-stable":
-		if v := newest(p, true); v != nil {
+		if v := newest(t.Front(p), true); v != nil {
 			return v, nil
 		}
 		return nil, proget.Errorf(proget.ErrNotFound, "%s has no stable version.", p.Name)
 	case "latest-unstable":
-		return newest(p, false), nil
+		return newest(t.Front(p), false), nil
 	}
 	return p.Version(t.VersionKey(id.version))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/internal/testenv"
@@ -244,4 +245,21 @@ func TestDockerAddress(t *testing.T) {
 		_, text := ask(t, "GET", server+"/v2/"+path, nil, "X-ApiKey", apiKey)
 		require.Contains(t, text, names, path)
 	}
+}
+
+// TestFrontImage: what is attached to an image does not stand for its repository.
+func TestFrontImage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	server := w.start(t, "a", everyType).URL
+	manage(t, http.StatusOK, "POST", server+"/api/management/feeds/create", `{"name":"images","feedType":"docker"}`)
+	image := `{"schemaVersion":2,"manifests":[]}`
+	attached := `{"schemaVersion":2,"manifests":[],"subject":{"mediaType":"application/vnd.oci.image.index.v1+json","size":34,"digest":"` + digest.FromString(image).String() + `"}}`
+	manage(t, http.StatusCreated, "PUT", server+"/v2/images/app/manifests/1.0", image)
+	manage(t, http.StatusCreated, "PUT", server+"/v2/images/app/manifests/"+digest.FromString(attached).String(), attached)
+	_, page := ask(t, "GET", server+"/feeds/images/package?name=app", nil)
+	require.Contains(t, page, "docker pull "+strings.TrimPrefix(server, "http://")+"/images/app@"+digest.FromString(image).String())
+	_, latest := ask(t, "GET", server+"/api/packages/images/latest", nil, "X-ApiKey", apiKey)
+	require.Contains(t, latest, digest.FromString(image).String())
+	require.NotContains(t, latest, digest.FromString(attached).String())
 }

@@ -130,7 +130,7 @@ func newFeedView(f *proget.Feed, t *feed.Type, q url.Values) (view feedView, ski
 }
 
 func newPackageRow(f *proget.Feed, t *feed.Type, p *feed.Package, prerelease bool) packageRow {
-	shown := newest(p, prerelease)
+	shown := newest(t.Front(p), prerelease)
 	sum := t.Summary(shown)
 	row := packageRow{Name: shown.Name, Version: shown.Version, Title: sum.Title, Authors: excerpt(sum.Authors, 60),
 		Summary: excerpt(sum.Description, rowText), URL: packageURL(f, shown.Name, ""), Prerelease: shown.Prerelease,

@@ -108,7 +108,7 @@ func (s *site) choose(v *visit, task proget.Task) (*chosen, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &chosen{feed: f, typ: t, pkg: p, version: newest(p, false)}
+	c := &chosen{feed: f, typ: t, pkg: p, version: newest(t.Front(p), false)}
 	if text := q.Get("version"); text != "" {
 		c.version, err = p.Version(t.VersionKey(text))
 	}
@@ -205,7 +205,7 @@ func (view *packageView) list(c *chosen, all bool) {
 	if len(view.Versions) < view.VersionCount {
 		view.AllVersions = packageURL(c.feed, c.version.Name, c.version.Version) + "&all#versions"
 	}
-	n := newest(c.pkg, c.version.Prerelease)
+	n := newest(c.typ.Front(c.pkg), c.version.Prerelease)
 	if n != c.version && n.Status.Listed && !n.Status.Blocked && c.typ.CompareVersions(n.Key, c.version.Key) > 0 {
 		view.Newer = &versionRow{Version: n, URL: packageURL(c.feed, n.Name, n.Version)}
 	}

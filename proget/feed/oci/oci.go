@@ -22,6 +22,7 @@ package oci
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/proget-go/ha/proget"
@@ -38,7 +39,7 @@ func New() feed.Type {
 		NameKey:    same, VersionKey: same, CompareVersions: asPushed,
 		TagsName: true, Needs: needs,
 		Operations: operations,
-		Inspect:    inspect, Summary: summary, Install: install,
+		Inspect:    inspect, Summary: summary, Install: install, Main: tagged,
 		Handler:   func(s feed.Services) feed.Handler { return &handler{s} },
 		Root:      newRoot,
 		Challenge: challenge, WriteError: writeError,
@@ -69,6 +70,19 @@ func summary(v *proget.Version) feed.Summary {
 		s.Types = []string{d.ArtifactType}
 	}
 	return s
+}
+
+// tagged returns the manifests that people have given a tag. What clients attach to an
+// image has none, or one that is made of the image's digest; and of an image for several
+// platforms, only the index has one.
+func tagged(p *proget.Package) []*proget.Version {
+	named := make(map[string]bool)
+	for tag, key := range p.Tags {
+		if !strings.HasPrefix(tag, "sha256-") && !strings.HasPrefix(tag, "sha512-") {
+			named[key] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(p.Versions), func(v *proget.Version) bool { return !named[v.Key] })
 }
 
 // address is what the names of a feed's images begin with: clients know the scheme
