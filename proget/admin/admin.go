@@ -110,10 +110,10 @@ func checkName(name string) error {
 }
 
 // checkUser returns proget.ErrInvalid for what is no name for a user. With a
-// colon nobody could sign in, and "api" is how clients announce a key.
+// colon nobody could sign in, and by "api" and "__token__" clients announce a key.
 func checkUser(name string) error {
-	if strings.Contains(name, ":") || strings.EqualFold(name, "api") {
-		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a user: use one without a colon, and not \"api\".", name)
+	if strings.Contains(name, ":") || strings.EqualFold(name, "api") || strings.EqualFold(name, "__token__") {
+		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a user: use one without a colon, and neither \"api\" nor \"__token__\".", name)
 	}
 	return checkName(name)
 }

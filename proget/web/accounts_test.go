@@ -108,7 +108,7 @@ func TestUserPages(t *testing.T) {
 	}
 	rec := admin.post("/administration/users", "name", "Carl & Co", "password", password)
 	require.Equal(t, "/administration/user?subject=user%3Acarl+%26+co", rec.Header().Get("Location"), rec.Body)
-	for name, secret := range map[string]string{"ANN": password, "a:b": password, "api": password, "": password, "dora": "short"} {
+	for name, secret := range map[string]string{"ANN": password, "a:b": password, "api": password, "__token__": password, "": password, "dora": "short"} {
 		rec := admin.post("/administration/users", "name", name, "password", secret)
 		require.GreaterOrEqual(t, rec.Code, http.StatusBadRequest, name)
 		require.Contains(t, rec.Body.String(), `role="alert"`, name)
