@@ -85,7 +85,7 @@ func testVersionUse(t *testing.T, open Open) {
 	v = use()["1.0.1"]
 	require.EqualValues(t, 4, v.Downloads)
 	require.False(t, v.LastUsed.Before(v.Published))
-	_, err := s.Change(ctx, &db.Change{FeedID: id, Operation: "tag", Kind: proget.TagMoved}, func(tx *db.Tx) error {
+	_, err = s.Change(ctx, &db.Change{FeedID: id, Operation: "tag", Kind: proget.TagMoved}, func(tx *db.Tx) error {
 		found, err := tx.FindVersion(ctx, id, "acme.lib", "1.0.1")
 		if err != nil {
 			return err

@@ -88,7 +88,7 @@ func (h *handler) find(r *feed.Request, name string) (*feed.Package, error) {
 // is not there for them.
 func (h *handler) findAvailable(r *feed.Request, name string) (*feed.Package, error) {
 	p, err := h.find(r, name)
-	if err == nil && p.Latest(available) == nil {
+	if err == nil && p.Latest(feed.Allowed) == nil {
 		return nil, proget.Errorf(proget.ErrNotFound, "All versions of %s are blocked.", p.Name)
 	}
 	return p, err
