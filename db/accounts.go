@@ -50,17 +50,7 @@ func (s *Store) FindUser(ctx context.Context, name string) (User, error) {
 // ListUsers returns the names of all accounts. Their number is an
 // administrator's choice.
 func (s *Store) ListUsers(ctx context.Context) ([]string, error) {
-	var names []string
-	err := s.read(ctx, func(c *conn) error {
-		names = nil
-		return c.each(ctx, "ListUsers", nil, func(rows *sql.Rows) error {
-			var name string
-			err := rows.Scan(&name)
-			names = append(names, name)
-			return err
-		})
-	})
-	return names, err
+	return list(ctx, s.read, "ListUsers", column[string])
 }
 
 // LockUser keeps an account as it is until the transaction ends, and reports
@@ -109,43 +99,19 @@ func (tx *Tx) FindKey(ctx context.Context, hash string) (Key, error) {
 }
 
 func (c *conn) findKey(ctx context.Context, hash string) (k Key, err error) {
-	found := false
-	err = c.each(ctx, "FindKey", []sql.NamedArg{arg("key_hash", hash)}, func(rows *sql.Rows) error {
-		found = true
-		k, err = scanKey(rows)
-		return err
-	})
-	if err == nil && !found {
-		err = sql.ErrNoRows
-	}
 	k.Hash = hash
+	err = c.one(ctx, "FindKey", []sql.NamedArg{arg("key_hash", hash)}, k.fields()...)
 	return k, err
 }
 
-func scanKey(rows *sql.Rows) (k Key, err error) {
-	var created int64
-	var feedID, expires sql.NullInt64
-	err = rows.Scan(&k.ID, &k.Name, &feedID, &k.Task, &created, &expires)
-	k.FeedID, k.Created = feedID.Int64, fromMicros(created)
-	if expires.Valid {
-		k.Expires = fromMicros(expires.Int64)
-	}
-	return k, err
+func (k *Key) fields() []any {
+	return []any{&k.ID, &k.Name, &k.FeedID, &k.Task, (*instant)(&k.Created), (*instant)(&k.Expires)}
 }
 
 // ListKeys returns all API keys without their hashes, the expired ones too, in
 // the order in which they were made. Their number is an administrator's choice.
 func (s *Store) ListKeys(ctx context.Context) ([]Key, error) {
-	var keys []Key
-	err := s.read(ctx, func(c *conn) error {
-		keys = nil
-		return c.each(ctx, "ListKeys", nil, func(rows *sql.Rows) error {
-			k, err := scanKey(rows)
-			keys = append(keys, k)
-			return err
-		})
-	})
-	return keys, err
+	return list(ctx, s.read, "ListKeys", (*Key).fields)
 }
 
 // DeleteKey removes an API key and reports whether it existed.
@@ -165,19 +131,7 @@ func (tx *Tx) CreateKey(ctx context.Context, k Key) error {
 // ListPermissions returns every permission. Their number is an
 // administrator's choice and small.
 func (s *Store) ListPermissions(ctx context.Context) ([]Permission, error) {
-	var all []Permission
-	err := s.read(ctx, func(c *conn) error {
-		all = nil
-		return c.each(ctx, "ListPermissions", nil, func(rows *sql.Rows) error {
-			var p Permission
-			var feedID sql.NullInt64
-			err := rows.Scan(&p.Subject, &feedID, &p.Task)
-			p.FeedID = feedID.Int64
-			all = append(all, p)
-			return err
-		})
-	})
-	return all, err
+	return list(ctx, s.read, "ListPermissions", func(p *Permission) []any { return []any{&p.Subject, &p.FeedID, &p.Task} })
 }
 
 // Grant adds a permission.

@@ -48,8 +48,8 @@ func replacement(b BlobRow, key string) []sql.NamedArg {
 	return []sql.NamedArg{arg("blob_id", b.ID), arg("old_key", b.StorageKey), arg("storage_key", key)}
 }
 
-// Names reports whether a row names the object at a key.
-func (s *Store) Names(ctx context.Context, storageID int64, key string) (bool, error) {
+// HasObject reports whether a row names the object at a key.
+func (s *Store) HasObject(ctx context.Context, storageID int64, key string) (bool, error) {
 	var rows int64
 	err := s.read(ctx, func(c *conn) error {
 		return c.one(ctx, "CountObject", []sql.NamedArg{arg("storage_id", storageID), arg("storage_key", key)}, &rows)
@@ -72,9 +72,7 @@ func (s *Store) ReplaceObject(ctx context.Context, b BlobRow, key string) (repla
 // BlobCopies returns the other blobs that hold the bytes of b, marked or not, in
 // all storages.
 func (s *Store) BlobCopies(ctx context.Context, b BlobRow) ([]BlobRow, error) {
-	return s.blobs(ctx, func(c *conn, scan func(*sql.Rows) error) error {
-		return c.each(ctx, "BlobCopies", []sql.NamedArg{arg("blob_id", b.ID), arg("sha256", b.SHA256), arg("size", b.Size)}, scan)
-	})
+	return list(ctx, s.read, "BlobCopies", (*BlobRow).fields, arg("blob_id", b.ID), arg("sha256", b.SHA256), arg("size", b.Size))
 }
 
 // AdoptObject enters an object that no row names as a blob to which nothing
@@ -89,23 +87,7 @@ func (s *Store) AdoptObject(ctx context.Context, b BlobRow) error {
 // ListBlobs returns up to limit blobs to which a package refers, in the order
 // of their ids, beginning after an id.
 func (s *Store) ListBlobs(ctx context.Context, after int64, limit int) ([]BlobRow, error) {
-	return s.blobs(ctx, func(c *conn, scan func(*sql.Rows) error) error {
-		return c.each(ctx, "ListBlobs", []sql.NamedArg{arg("after", after), arg("limit", limit)}, scan)
-	})
-}
-
-func (s *Store) blobs(ctx context.Context, query func(c *conn, scan func(*sql.Rows) error) error) ([]BlobRow, error) {
-	var blobs []BlobRow
-	err := s.read(ctx, func(c *conn) error {
-		blobs = nil
-		return query(c, func(rows *sql.Rows) error {
-			var b BlobRow
-			err := rows.Scan(b.fields()...)
-			blobs = append(blobs, b)
-			return err
-		})
-	})
-	return blobs, err
+	return list(ctx, s.read, "ListBlobs", (*BlobRow).fields, arg("after", after), arg("limit", limit))
 }
 
 // CountBlobs returns the number of blobs to which a package refers, and their
@@ -123,17 +105,11 @@ var counting = bounds{patience: 15 * time.Minute, attempt: 5 * time.Minute, wait
 // BlobVersions returns the versions that need a blob, each as
 // "feed/package version".
 func (s *Store) BlobVersions(ctx context.Context, blobID int64) ([]string, error) {
+	rows, err := list(ctx, s.read, "BlobVersions", func(r *[3]string) []any { return []any{&r[0], &r[1], &r[2]} }, arg("blob_id", blobID))
 	var versions []string
-	err := s.read(ctx, func(c *conn) error {
-		versions = nil
-		return c.each(ctx, "BlobVersions", []sql.NamedArg{arg("blob_id", blobID)},
-			func(rows *sql.Rows) error {
-				var feed, name, version string
-				err := rows.Scan(&feed, &name, &version)
-				versions = append(versions, feed+"/"+name+" "+version)
-				return err
-			})
-	})
+	for _, r := range rows {
+		versions = append(versions, r[0]+"/"+r[1]+" "+r[2])
+	}
 	return versions, err
 }
 

@@ -52,16 +52,7 @@ func (s *Store) DailyDownloads(ctx context.Context, packageID int64, days int) (
 		return nil, err
 	}
 	first := today.UTC().AddDate(0, 0, 1-days)
-	byDay := make(map[int64]int64, days)
-	err = s.readOld(ctx, func(c *conn) error {
-		clear(byDay)
-		return c.each(ctx, "DailyDownloads", []sql.NamedArg{arg("package_id", packageID), arg("since", dayNumber(first))}, func(rows *sql.Rows) error {
-			var day, n int64
-			err := rows.Scan(&day, &n)
-			byDay[day] = n
-			return err
-		})
-	})
+	byDay, err := table(ctx, s.readOld, "DailyDownloads", columns[int64, int64], arg("package_id", packageID), arg("since", dayNumber(first)))
 	counts := make([]int64, days)
 	for i := range counts {
 		counts[i] = byDay[dayNumber(first.AddDate(0, 0, i))]

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,24 +18,14 @@ type FeedStats struct {
 // ListFeeds returns all feeds by name. Their number is an administrator's
 // choice and small.
 func (s *Store) ListFeeds(ctx context.Context) ([]*proget.Feed, error) {
-	var feeds []*proget.Feed
-	err := s.read(ctx, func(c *conn) error {
-		feeds = nil
-		return c.each(ctx, "ListFeeds", nil, func(rows *sql.Rows) error {
-			f, err := scanFeed(rows)
-			feeds = append(feeds, f)
-			return err
-		})
+	return list(ctx, s.read, "ListFeeds", func(f **proget.Feed) []any {
+		*f = new(proget.Feed)
+		return feedFields(*f)
 	})
-	return feeds, err
 }
 
-func scanFeed(rows *sql.Rows) (*proget.Feed, error) {
-	f := new(proget.Feed)
-	var created int64
-	err := rows.Scan(&f.ID, &f.Name, &f.Type, &f.Description, &f.Active, &created, &f.StorageID, &f.Redirect)
-	f.Created = fromMicros(created)
-	return f, err
+func feedFields(f *proget.Feed) []any {
+	return []any{&f.ID, &f.Name, &f.Type, &f.Description, &f.Active, (*instant)(&f.Created), &f.StorageID, &f.Redirect}
 }
 
 // FindFeed finds a feed by name without regard to case and locks it until the
@@ -46,12 +37,10 @@ func (tx *Tx) FindFeed(ctx context.Context, name string) (*proget.Feed, error) {
 	return tx.readFeed(ctx, name)
 }
 
-func (tx *Tx) readFeed(ctx context.Context, name string) (f *proget.Feed, err error) {
-	err = tx.each(ctx, "FindFeed", []sql.NamedArg{arg("name_key", strings.ToLower(name))}, func(rows *sql.Rows) error {
-		f, err = scanFeed(rows)
-		return err
-	})
-	if err == nil && f == nil {
+func (tx *Tx) readFeed(ctx context.Context, name string) (*proget.Feed, error) {
+	f := new(proget.Feed)
+	err := tx.one(ctx, "FindFeed", []sql.NamedArg{arg("name_key", strings.ToLower(name))}, feedFields(f)...)
+	if errors.Is(err, sql.ErrNoRows) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", name)
 	}
 	return f, err
@@ -126,20 +115,9 @@ func (tx *Tx) CreateFeed(ctx context.Context, f *proget.Feed) error {
 
 // ListFeedStats returns the totals of all feeds, keyed by feed id.
 func (s *Store) ListFeedStats(ctx context.Context) (map[int64]FeedStats, error) {
-	var stats map[int64]FeedStats
-	err := s.readOld(ctx, func(c *conn) error {
-		stats = make(map[int64]FeedStats)
-		return c.each(ctx, "ListFeedStats", nil, func(rows *sql.Rows) error {
-			var id int64
-			var f FeedStats
-			if err := rows.Scan(&id, &f.Packages, &f.Versions, &f.Bytes); err != nil {
-				return err
-			}
-			stats[id] = f
-			return nil
-		})
+	return table(ctx, s.readOld, "ListFeedStats", func(id *int64, f *FeedStats) []any {
+		return []any{id, &f.Packages, &f.Versions, &f.Bytes}
 	})
-	return stats, err
 }
 
 // AddFeedStats adds what the log entries after one position and up to another

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/proget-go/ha/proget"
@@ -56,17 +54,13 @@ func (s *Store) SumGarbage(ctx context.Context, after, upto int64, grace time.Du
 // ListMarked returns up to limit marked blobs in the order of their ids,
 // beginning after an id.
 func (s *Store) ListMarked(ctx context.Context, after int64, limit int) ([]BlobRow, error) {
-	return s.blobs(ctx, func(c *conn, scan func(*sql.Rows) error) error {
-		return c.each(ctx, "ListMarked", []sql.NamedArg{arg("after", after), arg("limit", limit)}, scan)
-	})
+	return list(ctx, s.read, "ListMarked", (*BlobRow).fields, arg("after", after), arg("limit", limit))
 }
 
 // ListObjects returns up to limit blobs of a storage, marked or not, in the
 // order of their keys, beginning after a key.
 func (s *Store) ListObjects(ctx context.Context, storageID int64, after string, limit int) ([]BlobRow, error) {
-	return s.blobs(ctx, func(c *conn, scan func(*sql.Rows) error) error {
-		return c.each(ctx, "ListObjects", []sql.NamedArg{arg("storage_id", storageID), arg("after", after), arg("limit", limit)}, scan)
-	})
+	return list(ctx, s.read, "ListObjects", (*BlobRow).fields, arg("storage_id", storageID), arg("after", after), arg("limit", limit))
 }
 
 // CondemnObject enters an object that no row names as a marked blob. It returns
@@ -96,21 +90,9 @@ func (s *Store) ListDeleted(ctx context.Context, feedID, before int64, limit int
 	if before == 0 {
 		before = 1 << 62
 	}
-	var all []proget.Deletion
-	err := s.read(ctx, func(c *conn) error {
-		all = nil
-		return c.each(ctx, "ListDeleted", []sql.NamedArg{arg("feed_id", feedID), arg("before", before), arg("limit", limit)}, func(rows *sql.Rows) error {
-			var d proget.Deletion
-			var at int64
-			var tags string
-			err := rows.Scan(&d.ID, &d.PackageKey, &d.VersionKey, &d.Name, &d.Version, &at, &d.By, &tags)
-			d.At, d.Tags = fromMicros(at), lines(tags)
-			slices.Sort(d.Tags) // engines do not agree on the order of letters
-			all = append(all, d)
-			return err
-		})
-	})
-	return all, err
+	return list(ctx, s.read, "ListDeleted", func(d *proget.Deletion) []any {
+		return []any{&d.ID, &d.PackageKey, &d.VersionKey, &d.Name, &d.Version, (*instant)(&d.At), &d.By, (*lines)(&d.Tags)}
+	}, arg("feed_id", feedID), arg("before", before), arg("limit", limit))
 }
 
 // RestoreVersion brings a deleted version back, as it was, with those of its tags
@@ -149,38 +131,31 @@ func (tx *Tx) RestoreVersion(ctx context.Context, feedID, deletionID int64) (v *
 func (tx *Tx) findDeleted(ctx context.Context, feedID, deletionID int64) (*proget.Version, string, error) {
 	v := new(proget.Version)
 	var key, manifest string
-	var published int64
 	id := arg("version_id", deletionID)
 	err := tx.one(ctx, "FindDeleted", []sql.NamedArg{arg("feed_id", feedID), id}, &key, &v.Key, &v.Name, &v.Version, &v.Prerelease,
-		&v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked, &manifest, &published, &v.PublishedBy, &v.Downloads)
+		&v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked, &manifest, (*instant)(&v.Published), &v.PublishedBy, &v.Downloads)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no such deleted version: it was brought back, or is gone for good.")
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	v.Manifest, v.Published = []byte(manifest), fromMicros(published)
+	v.Manifest = []byte(manifest)
 	return v, key, nil
 }
 
 func (tx *Tx) findDeletedFiles(ctx context.Context, deletionID int64) (files []proget.File, aliases [][]string, err error) {
 	err = tx.each(ctx, "FindDeletedFiles", []sql.NamedArg{arg("version_id", deletionID)}, func(rows *sql.Rows) error {
 		var f proget.File
-		var sha256, data, names string
-		var added int64
-		err := rows.Scan(&f.Name, &f.Size, &sha256, &f.StorageID, &data, &names, &added)
-		f.Digests, f.Added = proget.Digests{proget.SHA256: sha256}, fromMicros(added)
-		f.Data = rawOrNil(data)
+		var sha256, data string
+		var names []string
+		err := rows.Scan(&f.Name, &f.Size, &sha256, &f.StorageID, &data, (*lines)(&names), (*instant)(&f.Added))
+		f.Digests, f.Data = proget.Digests{proget.SHA256: sha256}, rawOrNil(data)
 		files = append(files, f)
-		aliases = append(aliases, lines(names))
+		aliases = append(aliases, names)
 		return err
 	})
 	return files, aliases, err
-}
-
-// lines are the lines of a text, of which none is empty.
-func lines(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 }
 
 // restoreFile adds a file whose bytes should still be stored.
@@ -213,14 +188,7 @@ const purgedAtOnce = 500
 // the given age, and returns how many; 0 means that none is left.
 func (s *Store) PurgeDeleted(ctx context.Context, olderThan time.Duration) (n int64, err error) {
 	err = s.Tx(ctx, func(tx *Tx) error {
-		var ids []int64
-		err := tx.each(ctx, "ListOldDeleted", []sql.NamedArg{arg("older_than", olderThan.Microseconds()), arg("limit", purgedAtOnce)},
-			func(rows *sql.Rows) error {
-				var id int64
-				err := rows.Scan(&id)
-				ids = append(ids, id)
-				return err
-			})
+		ids, err := collect(ctx, &tx.conn, "ListOldDeleted", column[int64], arg("older_than", olderThan.Microseconds()), arg("limit", purgedAtOnce))
 		if err != nil {
 			return err
 		}

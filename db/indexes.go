@@ -76,23 +76,6 @@ func (s *Store) FindIndexFile(ctx context.Context, feedID int64, kind, name stri
 	return f, err
 }
 
-// ListIndexFiles returns up to limit files of a generation in the order of their
-// names, beginning after one.
-func (s *Store) ListIndexFiles(ctx context.Context, feedID int64, kind string, generation int64, after string, limit int) ([]IndexFile, error) {
-	var files []IndexFile
-	err := s.read(ctx, func(c *conn) error {
-		files = nil
-		named := indexArgs(feedID, kind, arg("generation", generation), arg("after", after), arg("limit", limit))
-		return c.each(ctx, "ListIndexFiles", named, func(rows *sql.Rows) error {
-			var f IndexFile
-			err := rows.Scan(f.fields()...)
-			files = append(files, f)
-			return err
-		})
-	})
-	return files, err
-}
-
 func (f *IndexFile) fields() []any {
 	return append(append([]any{&f.Name}, f.Blob.fields()...), &f.Start, &f.Size, &f.SHA256)
 }

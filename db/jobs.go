@@ -139,8 +139,7 @@ func (tx *Tx) CancelJob(ctx context.Context, id int64) error {
 			return err
 		}
 	}
-	var row jobRow
-	if err := tx.one(ctx, "FindJob", []sql.NamedArg{arg("job_id", id)}, row.columns()...); err != nil {
+	if err := tx.one(ctx, "FindJob", []sql.NamedArg{arg("job_id", id)}, jobFields(new(proget.JobStatus))...); err != nil {
 		return err
 	}
 	return proget.Errorf(proget.ErrConflict, "Job %d is finished already.", id)
@@ -156,10 +155,9 @@ func (s *Store) LastJob(ctx context.Context, kind, argument string) (proget.JobS
 	return s.job(ctx, "FindLastJob", arg("kind", kind), arg("argument", argument))
 }
 
-func (s *Store) job(ctx context.Context, name string, named ...sql.NamedArg) (proget.JobStatus, error) {
-	var row jobRow
-	err := s.read(ctx, func(c *conn) error { return c.one(ctx, name, named, row.columns()...) })
-	return row.status(), err
+func (s *Store) job(ctx context.Context, name string, named ...sql.NamedArg) (j proget.JobStatus, err error) {
+	err = s.read(ctx, func(c *conn) error { return c.one(ctx, name, named, jobFields(&j)...) })
+	return j, err
 }
 
 // ListJobs returns the newest jobs older than one of them, newest first; 0 begins
@@ -168,39 +166,13 @@ func (s *Store) ListJobs(ctx context.Context, before int64, limit int) ([]proget
 	if before <= 0 {
 		before = math.MaxInt64
 	}
-	var jobs []proget.JobStatus
-	err := s.read(ctx, func(c *conn) error {
-		jobs = nil
-		return c.each(ctx, "ListJobs", []sql.NamedArg{arg("before", before), arg("limit", limit)}, func(rows *sql.Rows) error {
-			var row jobRow
-			err := rows.Scan(row.columns()...)
-			jobs = append(jobs, row.status())
-			return err
-		})
-	})
-	return jobs, err
+	return list(ctx, s.read, "ListJobs", jobFields, arg("before", before), arg("limit", limit))
 }
 
-// jobRow is a job as the queries return it.
-type jobRow struct {
-	proget.JobStatus
-	created, started, finished, now int64
-}
-
-func (r *jobRow) columns() []any {
-	return []any{&r.ID, &r.Kind, &r.Argument, &r.State, &r.Attempt, &r.Failures, &r.MaxFailures, &r.Worker,
-		&r.Done, &r.Total, &r.Message, &r.QueuedBy, &r.Canceling, &r.created, &r.started, &r.finished, &r.now}
-}
-
-func (r *jobRow) status() proget.JobStatus {
-	r.Created, r.Now = fromMicros(r.created), fromMicros(r.now)
-	if r.started > 0 {
-		r.Started = fromMicros(r.started)
-	}
-	if r.finished > 0 {
-		r.Finished = fromMicros(r.finished)
-	}
-	return r.JobStatus
+func jobFields(j *proget.JobStatus) []any {
+	return []any{&j.ID, &j.Kind, &j.Argument, &j.State, &j.Attempt, &j.Failures, &j.MaxFailures, &j.Worker,
+		&j.Done, &j.Total, &j.Message, &j.QueuedBy, &j.Canceling,
+		(*instant)(&j.Created), (*instant)(&j.Started), (*instant)(&j.Finished), (*instant)(&j.Now)}
 }
 
 // LogJob adds lines to a job's log. Parts are numbered by the attempt that
@@ -219,19 +191,18 @@ func (s *Store) LogJob(ctx context.Context, j *proget.Job, part int64, lines []s
 
 // JobLog returns a job's log, oldest first.
 func (s *Store) JobLog(ctx context.Context, id int64) ([]proget.JobLines, error) {
+	type part struct {
+		proget.JobLines
+		text string
+	}
+	parts, err := list(ctx, s.read, "JobLog", func(p *part) []any {
+		return []any{&p.Attempt, (*instant)(&p.Logged), &p.text}
+	}, arg("job_id", id))
 	var log []proget.JobLines
-	err := s.read(ctx, func(c *conn) error {
-		log = nil
-		return c.each(ctx, "JobLog", []sql.NamedArg{arg("job_id", id)}, func(rows *sql.Rows) error {
-			var l proget.JobLines
-			var logged int64
-			var lines string
-			err := rows.Scan(&l.Attempt, &logged, &lines)
-			l.Logged, l.Lines = fromMicros(logged), strings.Split(lines, "\n")
-			log = append(log, l)
-			return err
-		})
-	})
+	for _, p := range parts {
+		p.Lines = strings.Split(p.text, "\n")
+		log = append(log, p.JobLines)
+	}
 	return log, err
 }
 

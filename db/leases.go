@@ -74,12 +74,10 @@ func (s *Store) lease(ctx context.Context, name, office string, f proget.Fence, 
 // proget.ErrNotFound if nobody does.
 func (s *Store) CurrentLease(ctx context.Context, office string) (Lease, error) {
 	var l Lease
-	var micros int64
-	err := s.on(ctx, s.pools.Read, vital, func(c *conn) error {
+	err := s.readVital(ctx, func(c *conn) error {
 		return c.one(ctx, "CurrentLease", []sql.NamedArg{arg("office", office)},
-			&l.Holder, &l.Address, &l.Fence.Number, &l.Fence.Term, &micros)
+			&l.Holder, &l.Address, &l.Fence.Number, &l.Fence.Term, (*span)(&l.Remaining))
 	})
-	l.Remaining = time.Duration(micros) * time.Microsecond
 	return l, err
 }
 
@@ -150,19 +148,11 @@ func (tx *Tx) KeepTerm(ctx context.Context, office string, f proget.Fence) error
 // Terms returns the terms of an office of which something was seen within a
 // time, oldest first.
 func (s *Store) Terms(ctx context.Context, office string, within time.Duration) ([]Term, error) {
-	var terms []Term
-	err := s.read(ctx, func(c *conn) error {
-		terms = nil
-		return c.each(ctx, "ListTerms", []sql.NamedArg{arg("office", office), arg("within", within.Microseconds())}, func(rows *sql.Rows) error {
-			var t Term
-			var began, seen, now int64
-			err := rows.Scan(&t.Fence, &t.Holder, &began, &seen, &now)
-			t.Began, t.Seen, t.Now = fromMicros(began), fromMicros(seen), fromMicros(now)
-			terms = append(terms, t)
-			return err
-		})
-	})
-	return terms, err
+	return list(ctx, s.read, "ListTerms", (*Term).fields, arg("office", office), arg("within", within.Microseconds()))
+}
+
+func (t *Term) fields() []any {
+	return []any{&t.Fence, &t.Holder, (*instant)(&t.Began), (*instant)(&t.Seen), (*instant)(&t.Now)}
 }
 
 // DeleteOldTerms forgets terms that ended longer ago than the given age.

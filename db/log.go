@@ -80,23 +80,10 @@ func (s *Store) queryHeads(ctx context.Context) (map[int64]int64, error) {
 // LogAfter returns up to limit entries of a feed's log, beginning after a
 // position.
 func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([]proget.Entry, error) {
-	var entries []proget.Entry
-	err := s.on(ctx, s.pools.Read, vital, func(c *conn) error {
-		entries = nil
-		return c.each(ctx, "LogAfter",
-			[]sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("limit", limit)},
-			func(rows *sql.Rows) error {
-				e := proget.Entry{FeedID: feedID}
-				var logged int64
-				if err := rows.Scan(&e.Seq, &e.Change, &e.PackageKey, &e.VersionKey, &e.Actor, &logged, &e.Operation); err != nil {
-					return err
-				}
-				e.At = fromMicros(logged)
-				entries = append(entries, e)
-				return nil
-			})
-	})
-	return entries, err
+	return list(ctx, s.readVital, "LogAfter", func(e *proget.Entry) []any {
+		e.FeedID = feedID
+		return []any{&e.Seq, &e.Change, &e.PackageKey, &e.VersionKey, &e.Actor, (*instant)(&e.At), &e.Operation}
+	}, arg("feed_id", feedID), arg("after", after), arg("limit", limit))
 }
 
 // Change runs fn in a transaction whose last statements append to the feed's
@@ -238,19 +225,7 @@ func (s *Store) CompactLog(ctx context.Context, feedID, first, upto int64, kept 
 // FollowerPositions returns how far a follower has come in each feed's log.
 // A feed it never saw is missing.
 func (s *Store) FollowerPositions(ctx context.Context, follower string) (map[int64]int64, error) {
-	var positions map[int64]int64
-	err := s.read(ctx, func(c *conn) error {
-		positions = make(map[int64]int64)
-		return c.each(ctx, "FollowerPositions", []sql.NamedArg{arg("name", follower)}, func(rows *sql.Rows) error {
-			var id, seq int64
-			if err := rows.Scan(&id, &seq); err != nil {
-				return err
-			}
-			positions[id] = seq
-			return nil
-		})
-	})
-	return positions, err
+	return table(ctx, s.read, "FollowerPositions", columns[int64, int64], arg("name", follower))
 }
 
 // MoveFollower advances a follower's position in the transaction that holds

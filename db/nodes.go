@@ -43,19 +43,11 @@ func (s *Store) RenewNode(ctx context.Context, n Node) (listed bool, err error) 
 
 // ListNodes returns every node that was not removed, by name.
 func (s *Store) ListNodes(ctx context.Context) ([]Node, error) {
-	var nodes []Node
-	err := s.on(ctx, s.pools.Read, vital, func(c *conn) error {
-		nodes = nil
-		return c.each(ctx, "ListNodes", nil, func(rows *sql.Rows) error {
-			var n Node
-			var started, age int64
-			err := rows.Scan(&n.Name, &n.Instance, &started, &age, &n.Details)
-			n.Started, n.Age = fromMicros(started), time.Duration(age)*time.Microsecond
-			nodes = append(nodes, n)
-			return err
-		})
-	})
-	return nodes, err
+	return list(ctx, s.readVital, "ListNodes", (*Node).fields)
+}
+
+func (n *Node) fields() []any {
+	return []any{&n.Name, &n.Instance, (*instant)(&n.Started), (*span)(&n.Age), &n.Details}
 }
 
 // LeaveNode forgets a node, unless its name is that of another process or of

@@ -82,28 +82,25 @@ type VersionUse struct {
 // one and up to another, those of one package together in the order in which
 // they were published.
 func (s *Store) ListVersionUse(ctx context.Context, feedID int64, after, upto string) ([]VersionUse, error) {
+	rows, err := list(ctx, s.read, "ListVersionUse", (*useRow).fields, arg("feed_id", feedID), arg("after", after), arg("upto", upto))
 	var all []VersionUse
-	err := s.read(ctx, func(c *conn) error {
-		all = nil
-		return c.each(ctx, "ListVersionUse", []sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("upto", upto)}, func(rows *sql.Rows) error {
-			var v VersionUse
-			var published, used int64
-			var tag string
-			err := rows.Scan(&v.PackageKey, &v.ID, &v.Key, &v.Name, &v.Version, &v.Prerelease, &published, &used, &v.Downloads, &v.Bytes, &tag)
-			if last := len(all) - 1; last >= 0 && all[last].ID == v.ID { // a row for each tag
-				all[last].Tags = append(all[last].Tags, tag)
-				return err
-			}
-			if tag != "" {
-				v.Tags = []string{tag}
-			}
-			v.Published = fromMicros(published)
-			if used > 0 {
-				v.LastUsed = fromMicros(used)
-			}
-			all = append(all, v)
-			return err
-		})
-	})
+	for _, row := range rows {
+		if last := len(all) - 1; last < 0 || all[last].ID != row.ID {
+			all = append(all, row.VersionUse)
+		}
+		if v := &all[len(all)-1]; row.tag != "" {
+			v.Tags = append(v.Tags, row.tag)
+		}
+	}
 	return all, err
+}
+
+// useRow is a version with one of its tags, or "".
+type useRow struct {
+	VersionUse
+	tag string
+}
+
+func (r *useRow) fields() []any {
+	return []any{&r.PackageKey, &r.ID, &r.Key, &r.Name, &r.Version, &r.Prerelease, (*instant)(&r.Published), (*instant)(&r.LastUsed), &r.Downloads, &r.Bytes, &r.tag}
 }

@@ -21,19 +21,16 @@ func (sch *Schedule) args() []sql.NamedArg {
 
 // Schedules returns all schedules, by name.
 func (s *Store) Schedules(ctx context.Context) (map[string]Schedule, error) {
-	var all map[string]Schedule
-	err := s.read(ctx, func(c *conn) error {
-		all = make(map[string]Schedule)
-		return c.each(ctx, "ListSchedule", nil, func(rows *sql.Rows) error {
-			var sch Schedule
-			var next int64
-			err := rows.Scan(&sch.Name, &sch.Expression, &sch.Enabled, &next)
-			sch.NextRun = fromMicros(next)
-			all[sch.Name] = sch
-			return err
-		})
-	})
+	schedules, err := list(ctx, s.read, "ListSchedule", (*Schedule).fields)
+	all := make(map[string]Schedule, len(schedules))
+	for _, sch := range schedules {
+		all[sch.Name] = sch
+	}
 	return all, err
+}
+
+func (sch *Schedule) fields() []any {
+	return []any{&sch.Name, &sch.Expression, &sch.Enabled, (*instant)(&sch.NextRun)}
 }
 
 // AddSchedule enters a schedule unless there is one of its name.

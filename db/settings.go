@@ -8,17 +8,7 @@ import (
 
 // Settings returns all settings of the installation.
 func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
-	var all map[string]string
-	err := s.on(ctx, s.pools.Read, vital, func(c *conn) error {
-		all = make(map[string]string)
-		return c.each(ctx, "ListSettings", nil, func(rows *sql.Rows) error {
-			var name, value string
-			err := rows.Scan(&name, &value)
-			all[name] = value
-			return err
-		})
-	})
-	return all, err
+	return table(ctx, s.readVital, "ListSettings", columns[string, string])
 }
 
 // Setting returns a setting's value within the transaction; ok is false if it

@@ -24,15 +24,13 @@ func (s *Store) FindSignIns(ctx context.Context, subjects ...string) (map[string
 		all = make(map[string]SignIn)
 		for _, subject := range subjects {
 			var found SignIn
-			var age int64
-			err := c.one(ctx, "FindSignIn", []sql.NamedArg{arg("subject", subject)}, &found.Failures, &age)
+			err := c.one(ctx, "FindSignIn", []sql.NamedArg{arg("subject", subject)}, &found.Failures, (*span)(&found.Age))
 			if errors.Is(err, sql.ErrNoRows) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			found.Age = time.Duration(age) * time.Microsecond
 			all[subject] = found
 		}
 		return nil

@@ -11,19 +11,9 @@ import (
 // ListStorages returns all storages by id; the first is the one that servers
 // are started with. Their number is an administrator's choice and small.
 func (s *Store) ListStorages(ctx context.Context) ([]proget.Storage, error) {
-	var all []proget.Storage
-	err := s.read(ctx, func(c *conn) error {
-		all = nil
-		return c.each(ctx, "ListStorages", nil, func(rows *sql.Rows) error {
-			var st proget.Storage
-			var created int64
-			err := rows.Scan(&st.ID, &st.Name, &st.URL, &st.Probe, &created)
-			st.Created = fromMicros(created)
-			all = append(all, st)
-			return err
-		})
+	return list(ctx, s.read, "ListStorages", func(st *proget.Storage) []any {
+		return []any{&st.ID, &st.Name, &st.URL, &st.Probe, (*instant)(&st.Created)}
 	})
-	return all, err
 }
 
 // CreateStorage adds a storage within a change of the system feed and sets
@@ -52,17 +42,11 @@ func (s *Store) LastFile(ctx context.Context) (id int64, err error) {
 // ListMisplaced returns the files with ids after one and up to another that are
 // not in their feed's storage.
 func (s *Store) ListMisplaced(ctx context.Context, after, upto int64) ([]MisplacedFile, error) {
-	var files []MisplacedFile
-	err := s.read(ctx, func(c *conn) error {
-		files = nil
-		return c.each(ctx, "ListMisplaced", []sql.NamedArg{arg("after", after), arg("upto", upto)}, func(rows *sql.Rows) error {
-			var f MisplacedFile
-			err := rows.Scan(append([]any{&f.FileID, &f.FeedID, &f.StorageID, &f.PackageKey, &f.VersionKey}, f.Blob.fields()...)...)
-			files = append(files, f)
-			return err
-		})
-	})
-	return files, err
+	return list(ctx, s.read, "ListMisplaced", (*MisplacedFile).fields, arg("after", after), arg("upto", upto))
+}
+
+func (f *MisplacedFile) fields() []any {
+	return append([]any{&f.FileID, &f.FeedID, &f.StorageID, &f.PackageKey, &f.VersionKey}, f.Blob.fields()...)
 }
 
 // MoveFile makes a file refer to the blob of the same bytes in the storage where

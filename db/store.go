@@ -146,15 +146,13 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Clock returns the database's time.
 func (s *Store) Clock(ctx context.Context) (time.Time, error) {
-	var micros int64
-	err := s.on(ctx, s.pools.Read, vital, func(c *conn) error { return c.one(ctx, "Clock", nil, &micros) })
+	var now time.Time
+	err := s.readVital(ctx, func(c *conn) error { return c.one(ctx, "Clock", nil, (*instant)(&now)) })
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
 	}
-	return fromMicros(micros), nil
+	return now, nil
 }
-
-func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
 // Patience is how long a change is tried again.
 func (s *Store) Patience() time.Duration { return s.changing.patience }

@@ -240,6 +240,11 @@ func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
 	return s.on(ctx, s.pools.Read, s.reading, fn)
 }
 
+// readVital runs a read that keeps the cluster together.
+func (s *Store) readVital(ctx context.Context, fn func(*conn) error) error {
+	return s.on(ctx, s.pools.Read, vital, fn)
+}
+
 // readOld runs a read that may be a moment old: on a replica, or like any other
 // if there is none or it fails.
 func (s *Store) readOld(ctx context.Context, fn func(*conn) error) error {

@@ -26,6 +26,8 @@ type Part struct {
 	Blob   BlobRow
 }
 
+func (p *Part) fields() []any { return append([]any{&p.Offset}, p.Blob.fields()...) }
+
 // CreatePartial begins an upload, or returns proget.ErrConflict if there is one
 // of this key.
 func (s *Store) CreatePartial(ctx context.Context, p *Partial) error {
@@ -123,16 +125,11 @@ func (s *Store) LoadPartial(ctx context.Context, key string) (*Partial, []Part, 
 	p := &Partial{Key: key}
 	var parts []Part
 	err := s.read(ctx, func(c *conn) error {
-		parts = nil
-		if err := c.findPartial(ctx, p); err != nil {
-			return err
+		err := c.findPartial(ctx, p)
+		if err == nil {
+			parts, err = collect(ctx, c, "ListParts", (*Part).fields, arg("upload_key", key))
 		}
-		return c.each(ctx, "ListParts", []sql.NamedArg{arg("upload_key", key)}, func(rows *sql.Rows) error {
-			var part Part
-			err := rows.Scan(append([]any{&part.Offset}, part.Blob.fields()...)...)
-			parts = append(parts, part)
-			return err
-		})
+		return err
 	})
 	if err != nil {
 		return nil, nil, err
@@ -159,12 +156,10 @@ func (c *conn) findHeld(ctx context.Context, key string) (b BlobRow, err error) 
 }
 
 func (c *conn) findPartial(ctx context.Context, p *Partial) error {
-	var touched int64
-	err := c.one(ctx, "FindPartial", []sql.NamedArg{arg("upload_key", p.Key)}, &p.StorageID, &p.Size, &p.Sums, &p.Owner, &touched)
+	err := c.one(ctx, "FindPartial", []sql.NamedArg{arg("upload_key", p.Key)}, &p.StorageID, &p.Size, &p.Sums, &p.Owner, (*instant)(&p.Touched))
 	if errors.Is(err, sql.ErrNoRows) {
 		return noPartial()
 	}
-	p.Touched = fromMicros(touched)
 	return err
 }
 
@@ -397,14 +392,7 @@ func (tx *Tx) forgetPartial(ctx context.Context, key string) error {
 // given time, and returns how many; 0 means that none is left.
 func (s *Store) PurgePartials(ctx context.Context, olderThan time.Duration) (n int64, err error) {
 	err = s.Tx(ctx, func(tx *Tx) error {
-		var keys []string
-		err := tx.each(ctx, "ListOldUploads", []sql.NamedArg{arg("older_than", olderThan.Microseconds()), arg("limit", purgedAtOnce)},
-			func(rows *sql.Rows) error {
-				var key string
-				err := rows.Scan(&key)
-				keys = append(keys, key)
-				return err
-			})
+		keys, err := collect(ctx, &tx.conn, "ListOldUploads", column[string], arg("older_than", olderThan.Microseconds()), arg("limit", purgedAtOnce))
 		if err != nil {
 			return err
 		}

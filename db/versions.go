@@ -42,12 +42,12 @@ func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 	var f proget.File
 	var manifest, sha256 string
 	var sha1, md5, sha512 sql.NullString
-	var published, fileID, added int64
+	var fileID int64
 	var tag, data string
 	err := rows.Scan(&p.ID, &v.ID, &v.Name, &v.Version, &v.Key, &v.Prerelease,
 		&v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked,
-		&manifest, &published, &v.PublishedBy, &v.Downloads,
-		&f.Name, &f.Size, &sha256, &sha1, &md5, &sha512, &f.StorageID, &f.StorageKey, &fileID, &data, &added, &tag)
+		&manifest, (*instant)(&v.Published), &v.PublishedBy, &v.Downloads,
+		&f.Name, &f.Size, &sha256, &sha1, &md5, &sha512, &f.StorageID, &f.StorageKey, &fileID, &data, (*instant)(&f.Added), &tag)
 	if err != nil {
 		return err
 	}
@@ -61,8 +61,7 @@ func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 		return nil
 	}
 	*lastFile = fileID
-	f.Digests, f.Added = proget.Digests{proget.SHA256: sha256}, fromMicros(added)
-	f.Data = rawOrNil(data)
+	f.Digests, f.Data = proget.Digests{proget.SHA256: sha256}, rawOrNil(data)
 	for algorithm, digest := range map[proget.Algorithm]sql.NullString{
 		proget.SHA1: sha1, proget.MD5: md5, proget.SHA512: sha512} {
 		if digest.Valid {
@@ -73,7 +72,7 @@ func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 		p.Versions[n-1].Files = append(p.Versions[n-1].Files, f)
 		return nil
 	}
-	v.PackageID, v.Manifest, v.Published = p.ID, json.RawMessage(manifest), fromMicros(published)
+	v.PackageID, v.Manifest = p.ID, json.RawMessage(manifest)
 	v.Files = []proget.File{f}
 	p.Versions = append(p.Versions, &v)
 	return nil
@@ -90,35 +89,17 @@ func rawOrNil(text string) json.RawMessage {
 // ListPackageKeys returns up to limit name keys of a feed in order, beginning
 // with the first one greater than after.
 func (s *Store) ListPackageKeys(ctx context.Context, feedID int64, after string, limit int) ([]string, error) {
-	var keys []string
-	err := s.read(ctx, func(c *conn) error {
-		keys = nil
-		return c.each(ctx, "ListPackageKeys",
-			[]sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("limit", limit)},
-			func(rows *sql.Rows) error {
-				var key string
-				err := rows.Scan(&key)
-				keys = append(keys, key)
-				return err
-			})
-	})
-	return keys, err
+	return list(ctx, s.read, "ListPackageKeys", column[string], arg("feed_id", feedID), arg("after", after), arg("limit", limit))
 }
 
 // ListPackageNames is ListPackageKeys with the name that the newest version of each
 // package has.
 func (s *Store) ListPackageNames(ctx context.Context, feedID int64, after string, limit int) (keys, names []string, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		keys, names = nil, nil
-		return c.each(ctx, "ListPackageNames",
-			[]sql.NamedArg{arg("feed_id", feedID), arg("after", after), arg("limit", limit)},
-			func(rows *sql.Rows) error {
-				var key, name string
-				err := rows.Scan(&key, &name)
-				keys, names = append(keys, key), append(names, name)
-				return err
-			})
-	})
+	rows, err := list(ctx, s.read, "ListPackageNames", func(r *[2]string) []any { return []any{&r[0], &r[1]} },
+		arg("feed_id", feedID), arg("after", after), arg("limit", limit))
+	for _, r := range rows {
+		keys, names = append(keys, r[0]), append(names, r[1])
+	}
 	return keys, names, err
 }
 
@@ -144,14 +125,8 @@ func (s *Store) FindPackages(ctx context.Context, q PackageQuery) (keys []string
 		if err := c.one(ctx, "CountPackages", named, &total); err != nil {
 			return err
 		}
-		keys = nil
-		return c.each(ctx, "FindPackages", append(named, arg("exact", q.Exact), arg("skip", q.Skip), arg("limit", q.Limit)),
-			func(rows *sql.Rows) error {
-				var key string
-				err := rows.Scan(&key)
-				keys = append(keys, key)
-				return err
-			})
+		keys, err = collect(ctx, c, "FindPackages", column[string], append(named, arg("exact", q.Exact), arg("skip", q.Skip), arg("limit", q.Limit))...)
+		return err
 	})
 	return keys, total, err
 }
@@ -280,9 +255,8 @@ func (s *Store) FindAlias(ctx context.Context, feedID int64, alias string) (name
 // ReadManifest returns a version's description, and the time.
 func (tx *Tx) ReadManifest(ctx context.Context, versionID int64) (data json.RawMessage, now time.Time, err error) {
 	var text string
-	var micros int64
-	err = tx.one(ctx, "ReadManifest", []sql.NamedArg{arg("version_id", versionID)}, &text, &micros)
-	return json.RawMessage(text), fromMicros(micros), err
+	err = tx.one(ctx, "ReadManifest", []sql.NamedArg{arg("version_id", versionID)}, &text, (*instant)(&now))
+	return json.RawMessage(text), now, err
 }
 
 // SetManifest changes a version's description.
@@ -296,13 +270,12 @@ func (tx *Tx) SetManifest(ctx context.Context, versionID int64, data json.RawMes
 func (tx *Tx) FindFile(ctx context.Context, versionID int64, name string) (proget.File, error) {
 	var f proget.File
 	var sha256, data string
-	var added int64
 	err := tx.one(ctx, "FindFile", []sql.NamedArg{arg("version_id", versionID), arg("file_key", strings.ToLower(name))},
-		&f.Name, &f.Size, &sha256, &f.StorageID, &f.StorageKey, &data, &added)
+		&f.Name, &f.Size, &sha256, &f.StorageID, &f.StorageKey, &data, (*instant)(&f.Added))
 	if errors.Is(err, sql.ErrNoRows) {
 		return f, proget.Errorf(proget.ErrNotFound, "There is no file %s.", name)
 	}
-	f.Digests, f.Data, f.Added = proget.Digests{proget.SHA256: sha256}, rawOrNil(data), fromMicros(added)
+	f.Digests, f.Data = proget.Digests{proget.SHA256: sha256}, rawOrNil(data)
 	return f, err
 }
 
@@ -333,20 +306,15 @@ func versionArgs(v *proget.Version, more ...sql.NamedArg) []sql.NamedArg {
 }
 
 func (tx *Tx) addVersion(ctx context.Context, v *proget.Version) error {
-	var published int64
-	err := tx.one(ctx, "InsertVersion", versionArgs(v, arg("package_id", v.PackageID)), &v.ID, &published)
-	v.Published = fromMicros(published)
-	return err
+	return tx.one(ctx, "InsertVersion", versionArgs(v, arg("package_id", v.PackageID)), &v.ID, (*instant)(&v.Published))
 }
 
 func (tx *Tx) addFirstVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version) (created bool, err error) {
-	var published int64
 	err = tx.one(ctx, "InsertFirstVersion", versionArgs(v, arg("feed_id", feedID), arg("name_key", nameKey)),
-		&v.PackageID, &v.ID, &published, &created)
+		&v.PackageID, &v.ID, (*instant)(&v.Published), &created)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrTryAgain // another publisher has just created the package
 	}
-	v.Published = fromMicros(published)
 	return created, err
 }
 

@@ -282,7 +282,7 @@ func testReplaceObject(t *testing.T, open Open) {
 		replaced, err := s.ReplaceObject(ctx, b, key)
 		require.NoError(t, err)
 		require.Equal(t, key == "blobs/fresh", replaced, key)
-		named, err := s.Names(ctx, 0, key)
+		named, err := s.HasObject(ctx, 0, key)
 		require.NoError(t, err)
 		require.Equal(t, replaced, named, key)
 	}

@@ -20,11 +20,11 @@ SET password_hash = @password_hash, session_epoch = session_epoch + 1
 WHERE name_key = @name_key;
 
 -- name: FindKey
-SELECT k.key_id, k.name, k.feed_id, k.task, k.created, k.expires FROM api_key k
+SELECT k.key_id, k.name, COALESCE(k.feed_id, 0), k.task, k.created, k.expires FROM api_key k
 WHERE k.key_hash = @key_hash AND (k.expires IS NULL OR k.expires > @now);
 
 -- name: ListKeys
-SELECT k.key_id, k.name, k.feed_id, k.task, k.created, k.expires FROM api_key k ORDER BY k.key_id;
+SELECT k.key_id, k.name, COALESCE(k.feed_id, 0), k.task, k.created, k.expires FROM api_key k ORDER BY k.key_id;
 
 -- name: DeleteKey
 DELETE FROM api_key WHERE key_id = @key_id;
@@ -37,7 +37,7 @@ INSERT INTO api_key (name, key_hash, feed_id, task, created, expires)
 VALUES (@name, @key_hash, @feed_id, @task, @now, @expires);
 
 -- name: ListPermissions
-SELECT subject, feed_id, task FROM permission ORDER BY permission_id;
+SELECT subject, COALESCE(feed_id, 0), task FROM permission ORDER BY permission_id;
 
 -- name: InsertPermission
 INSERT INTO permission (subject, feed_id, task) VALUES (@subject, @feed_id, @task);

@@ -137,7 +137,7 @@ func (m *Mover) there(ctx context.Context, f db.MisplacedFile, whole map[string]
 // discard deletes a copy, unless a row names it: an attempt to refer to it that seemed
 // to fail was committed then.
 func (m *Mover) discard(ctx context.Context, storageID int64, key string) error {
-	named, err := m.db.Names(ctx, storageID, key)
+	named, err := m.db.HasObject(ctx, storageID, key)
 	if err != nil || named {
 		return err
 	}

@@ -168,14 +168,6 @@ DELETE FROM index_file WHERE ctid = ANY (ARRAY(
 DELETE FROM index_file WHERE ctid = ANY (ARRAY(
     SELECT i.ctid FROM index_file i WHERE i.feed_id = @feed_id AND i.kind = @kind ORDER BY i.name LIMIT @limit));
 
--- name: ListIndexFiles
-SELECT i.name, b.blob_id, b.sha256, b.size, b.storage_id, b.storage_key, i.start, i.size, i.sha256
-FROM index_file i
-JOIN blob b ON b.blob_id = i.blob_id
-WHERE i.feed_id = @feed_id AND i.kind = @kind AND i.name > @after AND i.since <= @generation AND i.until > @generation
-ORDER BY i.name
-LIMIT @limit;
-
 -- name: KeepWhole
 WITH made AS (
     INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)

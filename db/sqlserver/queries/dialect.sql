@@ -161,13 +161,6 @@ DELETE TOP (@limit) FROM index_file WHERE ended > 0 AND ended <= @now - @kept;
 -- name: PurgeIndex
 DELETE TOP (@limit) FROM index_file WHERE feed_id = @feed_id AND kind = @kind;
 
--- name: ListIndexFiles
-SELECT TOP (@limit) i.name, b.blob_id, b.sha256, b.size, b.storage_id, b.storage_key, i.start, i.size, i.sha256
-FROM index_file i
-JOIN blob b ON b.blob_id = i.blob_id
-WHERE i.feed_id = @feed_id AND i.kind = @kind AND i.name > @after AND i.since <= @generation AND i.until > @generation
-ORDER BY i.name;
-
 -- name: KeepWhole
 SET NOCOUNT ON;
 INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
