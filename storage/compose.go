@@ -29,7 +29,7 @@ func (s *Store) Compose(ctx context.Context, parts []Blob) (Blob, error) {
 		return Blob{}, err
 	}
 	if err != nil {
-		s.discard(ctx, whole.Key)
+		_ = s.Discard(ctx, whole.Key)
 		return Blob{}, s.wrap(ctx, err, "compose object")
 	}
 	return whole, s.checkSize(ctx, whole)
@@ -57,7 +57,7 @@ func (s *Store) checkSize(ctx context.Context, b Blob) error {
 		return s.wrap(ctx, err, "look at object")
 	}
 	if about.Size != b.Size {
-		s.discard(ctx, b.Key)
+		_ = s.Discard(ctx, b.Key)
 		return proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%w: %s has %d bytes instead of %d", ErrDamaged, b.Key, about.Size, b.Size),
 			"Storage has not kept what was uploaded: send it again.")
 	}

@@ -66,7 +66,7 @@ func (s *Store) CheckWritable(ctx context.Context, node string) error {
 		return err
 	}
 	if err := s.CheckProbe(ctx, p); err != nil {
-		s.discard(ctx, p.Key)
+		_ = s.Discard(ctx, p.Key)
 		return err
 	}
 	return s.Delete(ctx, p.Key)
@@ -79,7 +79,7 @@ func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	defer s.discard(ctx, p.Key)
+	defer func() { _ = s.Discard(ctx, p.Key) }()
 	r, err := s.Open(ctx, p.Key)
 	if err != nil {
 		return time.Time{}, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"time"
 
 	"gocloud.dev/blob"
 
@@ -20,9 +19,6 @@ const (
 	// bufferSize is what an upload holds in memory, beside what the bucket's
 	// driver does.
 	bufferSize = 128 << 10
-
-	// cleanupTimeout is how long a failed upload may take to remove itself.
-	cleanupTimeout = 10 * time.Second
 
 	defaultContentType = "application/octet-stream"
 )
@@ -138,7 +134,7 @@ func (s *Store) write(ctx context.Context, key string, src *source, contentType 
 		opened, err = s.pour(wctx, abort, key, src, opts)
 	}
 	if err != nil && opened {
-		s.discard(ctx, key)
+		_ = s.Discard(ctx, key) // a bucket can have completed it although its answer was lost
 	}
 	return s.putError(ctx, src, err)
 }
@@ -204,14 +200,6 @@ func (s *Store) copy(ctx context.Context, w io.Writer, src *source) error {
 			return rerr
 		}
 	}
-}
-
-// discard removes what may have become of a failed write. A bucket can have
-// completed it although its answer was lost. What stays is swept later.
-func (s *Store) discard(ctx context.Context, key string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	_ = s.bucket.Delete(ctx, key)
 }
 
 // putError tells the client's errors from storage's.

@@ -86,6 +86,17 @@ func (s *Store) Delete(ctx context.Context, key string) (err error) {
 	return err
 }
 
+// discardTimeout is how long it may take to discard an object.
+const discardTimeout = 10 * time.Second
+
+// Discard removes an object that nobody has recorded, also if ctx has ended, as it may
+// have for who gives up. What stays of it is swept later.
+func (s *Store) Discard(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
+	defer cancel()
+	return s.Delete(ctx, key)
+}
+
 // SignedURL returns a URL from which a client can fetch the object itself for
 // the time ttl, or [ErrUnsupported], also if the bucket could sign, but not what
 // opts want. It does not check that the object exists.

@@ -245,9 +245,7 @@ func (p *recording) discard(ctx context.Context, why error) {
 		p.log.WarnContext(ctx, "an upload was not recorded for certain; its object is left to garbage collection", "key", key, "error", why)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := p.blobs.Delete(ctx, key); err != nil {
+	if err := p.blobs.Discard(ctx, key); err != nil {
 		p.log.WarnContext(ctx, "an unused object could not be removed; it is left to garbage collection", "key", key, "error", err)
 	}
 }

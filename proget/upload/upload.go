@@ -298,9 +298,7 @@ func (o *object) discard(ctx context.Context) {
 	if o.known {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := o.in.Delete(ctx, o.Key); err != nil {
+	if err := o.in.Discard(ctx, o.Key); err != nil {
 		o.log.WarnContext(ctx, "a part of an upload that was refused could not be removed; it is left to garbage collection", "key", o.Key, "error", err)
 	}
 }
