@@ -31,12 +31,9 @@ type courier struct {
 }
 
 func (c courier) follow(ctx context.Context, feedID, after, upto int64) (Effect, error) {
-	entries, err := c.db.LogAfter(ctx, feedID, after, int(min(upto-after, deliveries)))
+	entries, err := Entries(ctx, c.db, feedID, after, int(min(upto-after, deliveries)))
 	if err != nil {
 		return nil, err
-	}
-	if len(entries) == 0 || entries[0].Seq != after+1 {
-		return nil, db.ErrCompacted
 	}
 	if err := c.deliver(ctx, entries); err != nil {
 		return nil, err

@@ -16,11 +16,12 @@ import (
 
 // A Log is where a Tail reads. *db.Store is one.
 type Log interface {
+	History
+
 	// Stamp, if ok, differs after every commit: while it does not, nothing needs
 	// to be asked.
 	Stamp() (s driver.Stamp, ok bool)
 	Heads(ctx context.Context) (map[int64]int64, error)
-	LogAfter(ctx context.Context, feedID, after int64, limit int) ([]proget.Entry, error)
 	// Changes counts what was appended through this Log, or may have been.
 	Changes() int64
 }
@@ -275,12 +276,13 @@ func (t *Tail) apply(ctx context.Context, feed, applied, head int64) error {
 		t.forget(feed)
 		return nil
 	}
-	entries, err := t.log.LogAfter(ctx, feed, applied, t.opts.Backlog)
-	if err != nil {
+	entries, err := Entries(ctx, t.log, feed, applied, t.opts.Backlog)
+	compacted := errors.Is(err, db.ErrCompacted)
+	if err != nil && !compacted {
 		return err
 	}
-	if n := len(entries); n == 0 || entries[0].Seq != applied+1 || entries[n-1].Seq < head {
-		t.forget(feed) // the log was compacted, or a replica lags: trust nothing
+	if compacted || entries[len(entries)-1].Seq < head { // or a replica lags: trust nothing
+		t.forget(feed)
 		return nil
 	}
 	for _, s := range t.subscribers {

@@ -121,12 +121,9 @@ func (x *Indexer) follow(ctx context.Context, feedID, after, upto int64) (indexi
 	if s.Rebuilding || generation == 0 {
 		return nil, db.ErrCompacted
 	}
-	entries, err := x.db.LogAfter(ctx, feedID, after, int(min(upto-after, maxEntries)))
+	entries, err := indexing.Entries(ctx, x.db, feedID, after, int(min(upto-after, maxEntries)))
 	if err != nil {
 		return nil, err
-	}
-	if len(entries) == 0 || entries[0].Seq != after+1 {
-		return nil, db.ErrCompacted
 	}
 	last := entries[len(entries)-1].Seq
 	next, err := x.build(ctx, feedID, s.State, entries)
