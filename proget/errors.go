@@ -7,26 +7,37 @@ import (
 )
 
 // The kinds of error that cross package boundaries. Every error that a caller
-// is meant to act on matches exactly one of them with errors.Is; anything else
-// is an internal error, which clients see without its text.
+// is meant to act on matches exactly one kind with errors.Is: one of these, or one
+// that a package has made with NewKind. Anything else is an internal error, which
+// clients see without its text.
 var (
-	ErrNotFound        = errors.New("not found")
-	ErrConflict        = errors.New("conflict")
-	ErrInvalid         = errors.New("invalid")
-	ErrDenied          = errors.New("permission denied")
-	ErrUnauthenticated = errors.New("authentication required")
-	ErrTooLarge        = errors.New("too large")
-	ErrUnavailable     = errors.New("temporarily unavailable") // worth trying again soon
-	ErrNoSpace         = errors.New("insufficient storage")
-	ErrCanceled        = errors.New("canceled")
-	ErrThrottled       = errors.New("too many attempts")            // worth trying again after a while
-	ErrStale           = errors.New("superseded by a newer holder") // a fence or claim was lost
+	ErrNotFound        = NewKind("not found")
+	ErrConflict        = NewKind("conflict")
+	ErrInvalid         = NewKind("invalid")
+	ErrDenied          = NewKind("permission denied")
+	ErrUnauthenticated = NewKind("authentication required")
+	ErrTooLarge        = NewKind("too large")
+	ErrUnavailable     = NewKind("temporarily unavailable") // worth trying again soon
+	ErrNoSpace         = NewKind("insufficient storage")
+	ErrCanceled        = NewKind("canceled")
+	ErrThrottled       = NewKind("too many attempts")            // worth trying again after a while
+	ErrStale           = NewKind("superseded by a newer holder") // a fence or claim was lost
 )
+
+// NewKind returns a new kind of error, to be the Kind of an Error. Its text is for
+// the log.
+func NewKind(text string) error { return &kind{text} }
+
+// A kind has a type of its own, by which Error.Unwrap knows it: there is no list
+// that one could be missing from.
+type kind struct{ text string }
+
+func (k *kind) Error() string { return k.text }
 
 // Error carries a message that is safe to show to a client, and the cause,
 // which is not.
 type Error struct {
-	Kind    error  // one of the sentinels above
+	Kind    error  // one of those above, or of NewKind
 	Message string // a sentence that tells the client what to do
 	Cause   error  // for the log; may be nil
 }
@@ -55,15 +66,11 @@ func (e *Error) Error() string {
 // Unwrap makes both the kind and the cause visible to errors.Is and errors.As,
 // but not a cause that has a kind of its own: the newest judgement counts alone.
 func (e *Error) Unwrap() []error {
-	for _, kind := range kinds {
-		if errors.Is(e.Cause, kind) {
-			return []error{e.Kind}
-		}
+	if _, judged := errors.AsType[*kind](e.Cause); judged {
+		return []error{e.Kind}
 	}
 	return []error{e.Kind, e.Cause}
 }
-
-var kinds = []error{ErrNotFound, ErrConflict, ErrInvalid, ErrDenied, ErrUnauthenticated, ErrTooLarge, ErrUnavailable, ErrNoSpace, ErrThrottled, ErrStale}
 
 // Message returns the text of err that is safe to show, or "" if err has none.
 func Message(err error) string {

@@ -28,3 +28,17 @@ func TestNewestKindCounts(t *testing.T) {
 	require.Equal(t, "try again", proget.Message(outer))
 	require.Equal(t, "serve: try again: open: no such file: EOF", outer.Error(), "for the log")
 }
+
+// TestEveryKindIsJudgedAnew: an error has one kind, whichever that of its cause is.
+func TestEveryKindIsJudgedAnew(t *testing.T) {
+	kinds := []error{proget.ErrNotFound, proget.ErrConflict, proget.ErrInvalid, proget.ErrDenied, proget.ErrUnauthenticated, proget.ErrTooLarge,
+		proget.ErrUnavailable, proget.ErrNoSpace, proget.ErrCanceled, proget.ErrThrottled, proget.ErrStale, proget.NewKind("a package's own")}
+	for _, newest := range kinds {
+		for _, former := range kinds {
+			err := fmt.Errorf("wrapped: %w", proget.WrapError(newest, fmt.Errorf("wrapped: %w", proget.Errorf(former, "The cause.")), "The error."))
+			for _, kind := range kinds {
+				require.Equal(t, kind == newest, errors.Is(err, kind), "%v caused by %v is %v", newest, former, kind)
+			}
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
@@ -10,7 +9,7 @@ import (
 
 // ErrMethod is the kind of error of a request to an address that is there for
 // other methods alone.
-var ErrMethod = errors.New("method not allowed")
+var ErrMethod = proget.NewKind("method not allowed")
 
 // Unknown returns the error for a request that is not known: ErrMethod, with
 // the Allow header set, if known says that the address is there for other
