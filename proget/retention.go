@@ -67,9 +67,9 @@ func (r *RetentionRule) String() string {
 	say(len(r.KeepNames) > 0, "not named %s", strings.Join(r.KeepNames, " or "))
 	say(len(r.Versions) > 0, "version %s", strings.Join(r.Versions, " or "))
 	say(len(r.KeepVersions) > 0, "not version %s", strings.Join(r.KeepVersions, " or "))
-	quota := fmt.Sprintf("%d KB", r.QuotaKB)
+	quota := fmt.Sprintf("%d KiB", r.QuotaKB)
 	if r.QuotaKB%1024 == 0 {
-		quota = fmt.Sprintf("%d MB", r.QuotaKB/1024)
+		quota = fmt.Sprintf("%d MiB", r.QuotaKB/1024)
 	}
 	say(r.QuotaKB > 0 && r.PerPackage, "while the package takes more than %s", quota)
 	say(r.QuotaKB > 0 && !r.PerPackage, "while the feed takes more than %s", quota)

@@ -55,8 +55,8 @@ func fsck(ctx context.Context, cfg config, rebuild bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d files compared: %d lost, %d of another size, %d extra (%.1f MB).\n",
-		compared, count[upkeep.Lost], count[upkeep.Short], count[upkeep.Extra], float64(extra)/1e6)
+	fmt.Printf("%d files compared: %d lost, %d of another size, %d extra (%.1f MiB).\n",
+		compared, count[upkeep.Lost], count[upkeep.Short], count[upkeep.Extra], float64(extra)/(1<<20))
 	if count[upkeep.Young] > 0 {
 		fmt.Printf("%d are too young to judge (younger than %.0f minutes): the database does not name them, as if their uploads were under way. Look again when they are older.\n",
 			count[upkeep.Young], upkeep.TooYoung.Minutes())

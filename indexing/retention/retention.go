@@ -18,6 +18,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/publish"
@@ -115,7 +116,7 @@ func (w *Worker) dispatch(ctx context.Context, feeds []*proget.Feed, rules map[i
 		queued++
 		p.Log("A job for the feed %s is queued.", f.Name)
 	}
-	p.Set(queued, queued, fmt.Sprintf("%s with rules", count(queued, "feed")))
+	p.Set(queued, queued, fmt.Sprintf("%s with rules", quantity.Of(queued, "feed")))
 	return nil
 }
 
@@ -267,27 +268,13 @@ func (r *run) remove(ctx context.Context, c Choice) error {
 		did = "Would delete"
 	}
 	r.progress.Log("%s %s %s (%s), published %s, downloaded %s: rule %d.",
-		did, c.Name, c.Version, megabytes(c.Bytes), c.Published.UTC().Format(time.DateOnly), count(c.Downloads, "time"), c.Rule)
+		did, c.Name, c.Version, quantity.Bytes(c.Bytes), c.Published.UTC().Format(time.DateOnly), quantity.Of(c.Downloads, "time"), c.Rule)
 	return nil
 }
 
 func (r *run) said() string {
 	if r.dry {
-		return fmt.Sprintf("Would delete %s (%s)", count(r.gone, "version"), megabytes(r.bytes))
+		return fmt.Sprintf("Would delete %s (%s)", quantity.Of(r.gone, "version"), quantity.Bytes(r.bytes))
 	}
-	return fmt.Sprintf("%s (%s) deleted", count(r.gone, "version"), megabytes(r.bytes))
-}
-
-func count(n int64, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprint(n, " ", what)
-}
-
-func megabytes(bytes int64) string {
-	if bytes < 1e6 {
-		return fmt.Sprintf("%.1f KB", float64(bytes)/1e3)
-	}
-	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
+	return fmt.Sprintf("%s (%s) deleted", quantity.Of(r.gone, "version"), quantity.Bytes(r.bytes))
 }

@@ -149,18 +149,18 @@ func TestRetention(t *testing.T) {
 	before := in.left()
 
 	s, log := in.run(retention.Job(in.feed, true, "ann"))
-	require.Equal(t, "Would delete 13 versions (0.1 KB)", s.Message)
+	require.Equal(t, "Would delete 13 versions (68 bytes)", s.Message)
 	require.Contains(t, log, "Rule 2: all but the newest 1, named a or c4*.")
-	require.Contains(t, log, "Would delete a 333-x (0.0 KB), published")
-	require.Contains(t, log, "Would delete a 1 (0.0 KB)")
+	require.Contains(t, log, "Would delete a 333-x (7 bytes), published")
+	require.Contains(t, log, "Would delete a 1 (3 bytes)")
 	require.Contains(t, log, "downloaded 0 times: rule 2.")
 	require.Equal(t, before, in.left(), "it only tells")
 
 	s, log = in.run(retention.Job(in.feed, false, "ann"))
 	require.Equal(t, proget.JobDone, s.State, s.Message)
-	require.Equal(t, "13 versions (0.1 KB) deleted", s.Message)
+	require.Equal(t, "13 versions (68 bytes) deleted", s.Message)
 	require.Equal(t, s.Done, s.Total)
-	require.Contains(t, log, "Deleted c49 1 (0.0 KB)")
+	require.Contains(t, log, "Deleted c49 1 (5 bytes)")
 	require.NotContains(t, log, "c39")
 	left := in.left()
 	require.Len(t, left, len(before)-13)
@@ -178,7 +178,7 @@ func TestRetention(t *testing.T) {
 	require.Equal(t, proget.VersionDeleted, entries[0].Change)
 
 	s, _ = in.run(retention.Job(in.feed, false, "ann"))
-	require.Equal(t, "0 versions (0.0 KB) deleted", s.Message)
+	require.Equal(t, "0 versions (0 bytes) deleted", s.Message)
 }
 
 // TestTagsAreKept: what a rule deletes can be brought back with its tags.
@@ -204,9 +204,9 @@ func TestQuota(t *testing.T) {
 	in.push("a 1"+large, "a 2"+large, "b 1"+large, "b 2-x"+large, "c 1"+large, "c 2"+large)
 	in.rules(proget.RetentionRule{QuotaKB: 4})
 	s, _ := in.run(retention.Job(in.feed, true, "ann"))
-	require.Equal(t, "Would delete 2 versions (2.0 KB)", s.Message)
+	require.Equal(t, "Would delete 2 versions (2 KiB)", s.Message)
 	s, log := in.run(retention.Job(in.feed, false, "ann"))
-	require.Equal(t, "2 versions (2.0 KB) deleted", s.Message)
+	require.Equal(t, "2 versions (2 KiB) deleted", s.Message)
 	require.Contains(t, log, "Deleted b 2-x")
 	require.Equal(t, []string{"a 2", "b 1", "c 1", "c 2"}, in.left())
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 )
@@ -98,14 +99,7 @@ type amount struct{ blobs, bytes int64 }
 func (a *amount) add(bytes int64) { a.blobs, a.bytes = a.blobs+1, a.bytes+bytes }
 
 func (a amount) String() string {
-	files := "files"
-	if a.blobs == 1 {
-		files = "file"
-	}
-	if a.bytes < 1e6 {
-		return fmt.Sprintf("%d %s (%.1f KB)", a.blobs, files, float64(a.bytes)/1e3)
-	}
-	return fmt.Sprintf("%d %s (%.1f MB)", a.blobs, files, float64(a.bytes)/1e6)
+	return fmt.Sprintf("%s (%s)", quantity.Of(a.blobs, "file"), quantity.Bytes(a.bytes))
 }
 
 func (c *collection) say(done, total int64, what string) { c.progress.Set(done, total, what) }

@@ -35,12 +35,12 @@ func TestCollect(t *testing.T) {
 
 	said, err := run(t, in.collector(noGrace), upkeep.Preview)
 	require.NoError(t, err)
-	require.Contains(t, said, "Would free 1 file (0.0 KB) of deleted versions, and 0 files")
+	require.Contains(t, said, "Would free 1 file (7 bytes) of deleted versions, and 0 files")
 	require.Len(t, in.files(t), 2, "a preview only tells")
 
 	said, err = run(t, in.collector(noGrace), "")
 	require.NoError(t, err)
-	require.Equal(t, "1 file (0.0 KB) freed", said)
+	require.Equal(t, "1 file (7 bytes) freed", said)
 	require.Equal(t, []string{kept.Files[0].StorageKey}, in.files(t))
 	require.Equal(t, "a same", in.content(t, kept.Files[0]))
 	_, err = in.blobs.Open(t.Context(), gone.Files[0].StorageKey)
@@ -92,10 +92,10 @@ func TestStrays(t *testing.T) {
 	require.NoError(t, err)
 	said, err := run(t, in.collector(noGrace), upkeep.Preview)
 	require.NoError(t, err)
-	require.Contains(t, said, "and 3 files (0.0 KB) that were never recorded")
+	require.Contains(t, said, "and 3 files (15 bytes) that were never recorded")
 	said, err = run(t, in.collector(noGrace), "")
 	require.NoError(t, err)
-	require.Equal(t, "3 files (0.0 KB) freed", said)
+	require.Equal(t, "3 files (15 bytes) freed", said)
 	require.ElementsMatch(t, []string{kept, young.Key}, in.files(t))
 }
 

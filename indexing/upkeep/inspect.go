@@ -13,6 +13,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 )
@@ -80,7 +81,7 @@ func (i *Inspector) Work(ctx context.Context, j *proget.Job, p *indexing.Progres
 	}
 	began, skipped := time.Now(), at.Bytes
 	err = i.inspectAll(ctx, &at, func() {
-		p.Set(at.Done, max(total, at.Done), pace(at.Bytes-skipped, bytes-at.Bytes, time.Since(began))+fmt.Sprintf(", %d damaged", at.Damaged))
+		p.Set(at.Done, max(total, at.Done), outlook(at.Bytes-skipped, bytes-at.Bytes, time.Since(began))+fmt.Sprintf(", %d damaged", at.Damaged))
 	})
 	if err != nil { // such as the node's end: whoever has the job next goes on from here
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveEvery)
@@ -115,11 +116,15 @@ func (i *Inspector) inspectAll(ctx context.Context, at *inspection, said func())
 	}
 }
 
-// pace says how fast bytes were read and how long the rest will take.
-func pace(read, left int64, took time.Duration) string {
-	rate := float64(read) / max(took.Seconds(), 0.001)
-	remaining := time.Duration(float64(max(left, 0)) / max(rate, 1) * float64(time.Second))
-	return fmt.Sprintf("%.0f MB/s, %s remaining", rate/1e6, remaining.Round(time.Second))
+// outlook says how fast bytes were read and how long the rest will take.
+func outlook(read, left int64, took time.Duration) string {
+	speed := perSecond(read, took)
+	remaining := time.Duration(float64(max(left, 0)) / float64(max(speed, 1)) * float64(time.Second))
+	return fmt.Sprintf("%s/s, %s remaining", quantity.Bytes(speed), remaining.Round(time.Second))
+}
+
+func perSecond(bytes int64, took time.Duration) int64 {
+	return int64(float64(bytes) / max(took.Seconds(), 0.001))
 }
 
 func (i *Inspector) conclude(ctx context.Context, p *indexing.Progress, at inspection) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 )
@@ -70,8 +71,7 @@ func (m *Mover) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) e
 				return fmt.Errorf("move %s: %w", f.Blob.StorageKey, err)
 			}
 			moved.add(f.Blob.Size)
-			rate := float64(moved.bytes) / max(time.Since(began).Seconds(), 0.001)
-			p.Set(min(f.FileID, last), last, fmt.Sprintf("%s moved, %.0f MB/s", moved, rate/1e6))
+			p.Set(min(f.FileID, last), last, fmt.Sprintf("%s moved, %s/s", moved, quantity.Bytes(perSecond(moved.bytes, time.Since(began)))))
 		}
 	}
 	p.Set(last, last, fmt.Sprintf("%s moved", moved))

@@ -58,7 +58,7 @@ func TestMove(t *testing.T) {
 	})
 	said, err := run(t, upkeep.NewMover(in.db, in.stores, dark), "")
 	require.NoError(t, errors.Join(err, g.Wait()))
-	require.Equal(t, "10 files (0.0 KB) moved", said)
+	require.Equal(t, "10 files (30 bytes) moved", said)
 	current := in.feed
 	in.feed = late
 	in.mustPush(t, "late", "a late")

@@ -45,7 +45,7 @@ func checkRule(r *proget.RetentionRule, n int) error {
 		value, max int64
 	}{
 		{"number of versions to keep", int64(r.KeepNewest), maxNewest}, {"number of days without use", int64(r.UnusedDays), maxDays},
-		{"number of days since publication", int64(r.AgeDays), maxDays}, {"number of downloads", downloads, 1 << 50}, {"size in KB", r.QuotaKB, maxQuotaKB},
+		{"number of days since publication", int64(r.AgeDays), maxDays}, {"number of downloads", downloads, 1 << 50}, {"size in KiB", r.QuotaKB, maxQuotaKB},
 	} {
 		if v.value < 0 || v.value > v.max {
 			return proget.Errorf(proget.ErrInvalid, "In retention rule %d, the %s must be from 0 to %d.", n, v.what, v.max)

@@ -3,19 +3,20 @@ package web
 import (
 	"fmt"
 	"html/template"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/proget-go/ha/internal/quantity"
 )
 
 // functions are what templates call.
 func functions(a *assets) template.FuncMap {
 	return template.FuncMap{
 		"asset":   func(name string) string { return a.urls[name] },
-		"bytes":   formatBytes,
-		"count":   func(n any) string { return formatCount(number(n)) },
-		"plural":  func(n any, noun string) string { return plural(number(n), noun) },
+		"bytes":   quantity.Bytes,
+		"count":   func(n any) string { return quantity.Count(number(n)) },
+		"plural":  func(n any, noun string) string { return quantity.Of(number(n), noun) },
 		"moment":  func(t time.Time) moment { return newMoment(t, time.Now()) },
 		"excerpt": excerpt,
 		"hostPath": func(u string) string {
@@ -53,54 +54,17 @@ func formatAgo(d time.Duration) string {
 	case d < 10*time.Second:
 		return "just now"
 	case d < time.Minute:
-		return plural(int64(d/time.Second), "second") + " ago"
+		return quantity.Of(int64(d/time.Second), "second") + " ago"
 	case d < time.Hour:
-		return plural(int64(d/time.Minute), "minute") + " ago"
+		return quantity.Of(int64(d/time.Minute), "minute") + " ago"
 	case d < day:
-		return plural(int64(d/time.Hour), "hour") + " ago"
+		return quantity.Of(int64(d/time.Hour), "hour") + " ago"
 	case d < 60*day:
-		return plural(int64(d/day), "day") + " ago"
+		return quantity.Of(int64(d/day), "day") + " ago"
 	case d < 2*365*day:
-		return plural(int64(d/(30*day)), "month") + " ago"
+		return quantity.Of(int64(d/(30*day)), "month") + " ago"
 	}
-	return plural(int64(d/(365*day)), "year") + " ago"
-}
-
-func formatBytes(n int64) string {
-	if n < 1<<10 {
-		return plural(n, "byte")
-	}
-	value := float64(n)
-	for _, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if value /= 1 << 10; value < 999.5 || unit == "TiB" {
-			return trimFraction(value) + " " + unit
-		}
-	}
-	return ""
-}
-
-// trimFraction keeps one decimal of small numbers.
-func trimFraction(value float64) string {
-	if value >= 99.95 {
-		return strconv.FormatFloat(value, 'f', 0, 64)
-	}
-	return strings.TrimSuffix(strconv.FormatFloat(value, 'f', 1, 64), ".0")
-}
-
-// formatCount groups digits by thousands.
-func formatCount[T int | int64](n T) string {
-	digits := strconv.FormatInt(int64(n), 10)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
-
-func plural[T int | int64](n T, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return formatCount(n) + " " + noun + "s"
+	return quantity.Of(int64(d/(365*day)), "year") + " ago"
 }
 
 // formatSkew tells a clock's deviation with its sign.

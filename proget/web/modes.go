@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget/cluster"
 )
 
@@ -157,7 +158,7 @@ func announce(servers int) string {
 	if servers == 1 {
 		return "1 server announces itself"
 	}
-	return formatCount(servers) + " servers announce themselves"
+	return quantity.Count(servers) + " servers announce themselves"
 }
 
 func versionOf(members []*cluster.Member) string {

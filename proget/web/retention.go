@@ -34,7 +34,7 @@ type ruleForm struct {
 	KeepNewest, UnusedDays, AgeDays         string
 	MaxDownloads                            string
 	Names, KeepNames, Versions, KeepVersion string
-	Quota                                   string // MB
+	Quota                                   string // MiB
 	PerPackage                              bool
 }
 
@@ -214,11 +214,11 @@ func (form *ruleForm) rule() (proget.RetentionRule, error) {
 		r.MaxDownloads = &n
 	}
 	if form.Quota != "" {
-		mb, err := strconv.ParseFloat(form.Quota, 64)
-		if err != nil || !(mb > 0 && mb < 1<<40) {
+		mib, err := strconv.ParseFloat(form.Quota, 64)
+		if err != nil || !(mib > 0 && mib < 1<<40) {
 			return r, noNumber(form.Quota)
 		}
-		r.QuotaKB = max(int64(mb*1024), 1)
+		r.QuotaKB = max(int64(mib*1024), 1)
 	}
 	return r, nil
 }

@@ -52,7 +52,7 @@ func TestRetentionRules(t *testing.T) {
 	require.Equal(t, proget.RetentionRule{ID: got[1].ID, QuotaKB: 1536, PerPackage: true, KeepVersions: []string{"1.*"}}, got[1])
 	page := admin.page(path)
 	require.Contains(t, page, "prereleases, unused for 30 days, published more than 30 days ago, downloaded at most 0 times, named a* or b or c")
-	require.Contains(t, page, "not version 1.*, while the package takes more than 1536 KB")
+	require.Contains(t, page, "not version 1.*, while the package takes more than 1536 KiB")
 
 	edit := fmt.Sprintf("%s?rule=%d", path, got[1].ID)
 	page = admin.page(edit)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget/cluster"
 )
 
@@ -141,10 +142,10 @@ func (t timeline) Summary() string {
 	if len(t.Terms) == 1 {
 		verb = "was"
 	}
-	text := fmt.Sprintf("In the last hour there %s %s of leadership.", verb, plural(len(t.Terms), "term"))
+	text := fmt.Sprintf("In the last hour there %s %s of leadership.", verb, quantity.Of(len(t.Terms), "term"))
 	for _, r := range t.Rows {
 		if r.Peak >= 0 {
-			text += fmt.Sprintf(" The search index of %s was behind by %s log entries at most.", r.Name, formatCount(r.Peak))
+			text += fmt.Sprintf(" The search index of %s was behind by %s log entries at most.", r.Name, quantity.Count(r.Peak))
 		}
 	}
 	return text
