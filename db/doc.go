@@ -19,6 +19,20 @@
 // appends to the feed's log as its last statement and tells its own earlier
 // commit from somebody else's by the operation's id.
 //
-// Locks are taken in one order everywhere: package, version, blob, file, and
-// the feed's head last.
+// # Locks
+//
+// A transaction locks the rows that it needs in this order: the office's fence, the
+// upload, the package, the version, the job, the blob, the file, and last the feed's
+// head, which all changes of the feed wait for. A transaction that counts downloads
+// takes the versions in the order of their ids, and each day after its version.
+//
+// Some cannot. A deletion takes the package after the version, its blobs and files: only
+// then it is known whether any other version is left. A feed is deleted, and counted
+// anew, beginning with its head, so that no change comes between. And what there is
+// not yet cannot be locked: [Store.HoldBlob], [Store.KeepPartial] and [Store.KeepWhole]
+// find no upload and take the blob before they insert one. If another has begun it
+// meanwhile, the insert fails, and [ErrTryAgain] has them find it.
+//
+// Blobs that several transactions share come in no order. Where two wait for each
+// other after all, the engine ends one, which runs again.
 package db
