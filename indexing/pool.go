@@ -31,25 +31,26 @@ func Cancel(err error) error {
 	if err == nil {
 		err = errors.New("given up")
 	}
-	return &outcome{err: err}
+	return &verdict{err: err}
 }
 
 // Snooze puts a job off, which is no failure.
-func Snooze(d time.Duration) error { return &outcome{snooze: d} }
+func Snooze(d time.Duration) error { return &verdict{snooze: d} }
 
-type outcome struct {
+// A verdict is an error by which a worker says what is to become of its job.
+type verdict struct {
 	err    error
 	snooze time.Duration
 }
 
-func (o *outcome) Error() string {
-	if o.err != nil {
-		return o.err.Error()
+func (v *verdict) Error() string {
+	if v.err != nil {
+		return v.err.Error()
 	}
-	return "put off for " + o.snooze.String()
+	return "put off for " + v.snooze.String()
 }
 
-func (o *outcome) Unwrap() error { return o.err }
+func (v *verdict) Unwrap() error { return v.err }
 
 // Jobs is where a Pool claims its jobs. *db.Store is one.
 type Jobs interface {
@@ -143,14 +144,14 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) {
 	log.InfoContext(ctx, "job begins")
 	progress := new(Progress)
 	progress.Log("Attempt %d begins on %s.", j.Attempt, p.name)
-	err, lost := p.claimed(ctx, j, trusted, progress)
+	lost, err := p.claimed(ctx, j, trusted, progress)
 	if lost {
 		log.WarnContext(ctx, "the claim was lost; another worker has the job")
 		return
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	o := p.outcome(ctx.Err() != nil, j, progress, err)
+	o := p.ending(ctx.Err() != nil, j, progress, err)
 	progress.Log("%s", o.said)
 	if err := errors.Join(p.flushAll(end, j, progress), o.record(end)); err != nil {
 		log.WarnContext(ctx, "the job's end could not be recorded; it will be run again", "error", err)
@@ -164,10 +165,10 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) {
 }
 
 // claimed runs the worker under a context that ends with the claim.
-func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, progress *Progress) (err error, lost bool) {
+func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, progress *Progress) (lost bool, err error) {
 	w, ok := p.workers[j.Kind]
 	if !ok {
-		return Snooze(time.Minute), false // a node of another version knows it
+		return false, Snooze(time.Minute) // a node of another version knows it
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -180,7 +181,7 @@ func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, pr
 	if err != nil && errors.Is(cause, proget.ErrCanceled) {
 		err = cause
 	}
-	return err, errors.Is(cause, proget.ErrStale)
+	return errors.Is(cause, proget.ErrStale), err
 }
 
 // beat renews the claim until ctx ends. No question outlasts the time until
@@ -257,7 +258,8 @@ type ending struct {
 	record func(ctx context.Context) error
 }
 
-func (p *Pool) outcome(stopping bool, j *proget.Job, progress *Progress, err error) ending {
+// ending says what becomes of a job whose worker has returned.
+func (p *Pool) ending(stopping bool, j *proget.Job, progress *Progress, err error) ending {
 	done, total, message := progress.Get()
 	finish := func(state proget.JobState, message, said string) ending {
 		return ending{state == proget.JobFailed, said, func(ctx context.Context) error { return p.jobs.FinishJob(ctx, j, state, done, total, message) }}
@@ -265,7 +267,7 @@ func (p *Pool) outcome(stopping bool, j *proget.Job, progress *Progress, err err
 	retry := func(delay time.Duration, failed bool, message, said string) ending {
 		return ending{failed, said, func(ctx context.Context) error { return p.jobs.RetryJob(ctx, j, delay, failed, message) }}
 	}
-	var o *outcome
+	var v *verdict
 	switch {
 	case err == nil:
 		return finish(proget.JobDone, message, "Done.")
@@ -273,9 +275,9 @@ func (p *Pool) outcome(stopping bool, j *proget.Job, progress *Progress, err err
 		return finish(proget.JobCanceled, "Canceled while it ran.", "Canceled.")
 	case stopping:
 		return retry(0, false, "The node stopped.", "The node stops; another goes on.")
-	case errors.As(err, &o) && o.err == nil:
-		return retry(o.snooze, false, o.Error(), fmt.Sprintf("Put off for %s.", o.snooze))
-	case errors.As(err, &o):
+	case errors.As(err, &v) && v.err == nil:
+		return retry(v.snooze, false, v.Error(), fmt.Sprintf("Put off for %s.", v.snooze))
+	case errors.As(err, &v):
 		return finish(proget.JobFailed, err.Error(), "Given up: "+err.Error())
 	case j.Failures+1 >= j.MaxFailures:
 		return finish(proget.JobFailed, err.Error(), fmt.Sprintf("Given up after %d failures: %v", j.Failures+1, err))

@@ -55,7 +55,11 @@ func ParseExpression(text string) (cron.Schedule, error) {
 	if !strings.HasPrefix(text, "CRON_TZ=") && !strings.HasPrefix(text, "TZ=") {
 		in = "CRON_TZ=UTC " + text
 	}
-	schedule, err := parse(in)
+	var schedule cron.Schedule
+	err := Safely(func() (err error) { // some malformed time zones have the parser panic
+		schedule, err = cron.ParseStandard(in)
+		return err
+	})
 	if err != nil {
 		return nil, proget.WrapError(proget.ErrInvalid, err,
 			"The schedule %.60q cannot be read: give minute, hour, day of the month, month and day of the week, as in 30 2 * * 0, or @daily, or @every 6h.", text)
@@ -68,17 +72,6 @@ func ParseExpression(text string) (cron.Schedule, error) {
 		return nil, proget.Errorf(proget.ErrInvalid, "The schedule %.60q recurs more often than once a minute.", text)
 	}
 	return schedule, nil
-}
-
-// parse keeps the parser's panics, which some malformed time zones cause, from
-// taking the server down.
-func parse(text string) (s cron.Schedule, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("malformed: %v", r)
-		}
-	}()
-	return cron.ParseStandard(text)
 }
 
 // Tick queues what is due. It is called by the primary every second or so, and

@@ -65,7 +65,7 @@ func newRingKey(secret []byte) (ringKey, error) {
 	if err != nil {
 		return ringKey{}, fmt.Errorf("derive a key: %w", err)
 	}
-	print, err := hkdf.Key(sha256.New, secret, nil, "proget-go/ha fingerprint", 6)
+	fingerprint, err := hkdf.Key(sha256.New, secret, nil, "proget-go/ha fingerprint", 6)
 	if err != nil {
 		return ringKey{}, fmt.Errorf("derive a fingerprint: %w", err)
 	}
@@ -74,7 +74,7 @@ func newRingKey(secret []byte) (ringKey, error) {
 		return ringKey{}, err
 	}
 	aead, err := cipher.NewGCMWithRandomNonce(block)
-	return ringKey{aead, hex.EncodeToString(print)}, err
+	return ringKey{aead, hex.EncodeToString(fingerprint)}, err
 }
 
 // Fingerprints names the ring's keys, the encrypting one first, without giving

@@ -109,11 +109,11 @@ func (c *Documents) Document(key, contentType string, render func() ([]byte, err
 }
 
 // Kept is Document for one that is made in a way of its own.
-func (c *Documents) Kept(key string, make func() (*Document, error)) (*Document, error) {
+func (c *Documents) Kept(key string, build func() (*Document, error)) (*Document, error) {
 	if d := c.kept(key); d != nil {
 		return d, nil
 	}
-	d, err := make()
+	d, err := build()
 	if err == nil {
 		c.keep(key, d)
 	}

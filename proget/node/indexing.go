@@ -137,7 +137,7 @@ func (n *Node) duties() []duty {
 	for _, x := range n.indexers {
 		all = append(all, n.keepIndex(x))
 	}
-	if s := newSnapshooter(n); s != nil {
+	if s := newSnapshots(n); s != nil {
 		all = append(all, duty{"search snapshot", func(ctx context.Context, fence proget.Fence, _ int) error { return s.publish(ctx, fence) }})
 	}
 	return all

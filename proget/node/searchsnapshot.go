@@ -21,8 +21,8 @@ func (n *Node) shelf() *snapshot.Shelf { return &snapshot.Shelf{DB: n.cfg.DB, Fi
 
 func (n *Node) snapshotDir() string { return filepath.Join(n.cfg.CacheDir, snapshotFolder) }
 
-// A snapshooter publishes snapshots of this node's search index while it leads.
-type snapshooter struct {
+// snapshots publishes snapshots of this node's search index while it leads.
+type snapshots struct {
 	node      *Node
 	index     snapshot.Index
 	known     bool            // what follows is
@@ -30,18 +30,18 @@ type snapshooter struct {
 	made      time.Time       // of the newest snapshot, or when this node began to look
 }
 
-// newSnapshooter returns nil if the index is of a kind that has no copies.
-func newSnapshooter(n *Node) *snapshooter {
+// newSnapshots returns nil if the index is of a kind that has no copies.
+func newSnapshots(n *Node) *snapshots {
 	x, ok := n.index.(snapshot.Index)
 	if !ok {
 		return nil
 	}
-	return &snapshooter{node: n, index: x}
+	return &snapshots{node: n, index: x}
 }
 
 // publish publishes a snapshot if enough has changed since the newest one, or if
 // anything has and that is old.
-func (s *snapshooter) publish(ctx context.Context, fence proget.Fence) error {
+func (s *snapshots) publish(ctx context.Context, fence proget.Fence) error {
 	if s.node.searcher.behind.Load() {
 		return nil
 	}
@@ -73,7 +73,7 @@ func (s *snapshooter) publish(ctx context.Context, fence proget.Fence) error {
 
 // look finds out what the newest snapshot is. One that cannot be read is as good
 // as none.
-func (s *snapshooter) look(ctx context.Context) error {
+func (s *snapshots) look(ctx context.Context) error {
 	if s.known {
 		return nil
 	}

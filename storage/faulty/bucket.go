@@ -22,14 +22,13 @@ type Bucket struct {
 
 	mu     sync.Mutex
 	faults []*injected
-	calls  map[Op]int
 	space  share.Space
 }
 
 // New returns a Bucket over inner, which it closes. A driver is wrapped with
 // [blob.NewBucket] first.
 func New(inner *blob.Bucket) *Bucket {
-	return &Bucket{inner: inner, calls: make(map[Op]int)}
+	return &Bucket{inner: inner}
 }
 
 // Inject adds faults. Of those that meet the same call, the first counts.
@@ -58,13 +57,6 @@ func (b *Bucket) Fired() (n int) {
 	return n
 }
 
-// Calls returns how often an operation was called, with a fault or without.
-func (b *Bucket) Calls(op Op) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.calls[op]
-}
-
 // SetSpace makes the bucket tell this about its free space.
 func (b *Bucket) SetSpace(space share.Space) {
 	b.mu.Lock()
@@ -72,8 +64,7 @@ func (b *Bucket) SetSpace(space share.Space) {
 	b.space = space
 }
 
-// next counts a call and returns the fault that meets it, after what that waits
-// for, or nil.
+// next returns the fault that meets a call, after what that waits for, or nil.
 func (b *Bucket) next(ctx context.Context, op Op, key string) (*Fault, error) {
 	f := b.meet(op, key)
 	if f == nil {
@@ -91,7 +82,6 @@ func (b *Bucket) next(ctx context.Context, op Op, key string) (*Fault, error) {
 func (b *Bucket) meet(op Op, key string) *Fault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.calls[op]++
 	for _, f := range b.faults {
 		if f.meets(op, key) {
 			return &f.Fault

@@ -299,13 +299,13 @@ func (h *handler) artifacts(r *feed.Request, group string, limit int) ([]string,
 
 // serveMetadata serves a document that is made once, or the checksum of what it
 // serves.
-func serveMetadata(w http.ResponseWriter, r *feed.Request, kept *feed.Documents, algorithm proget.Algorithm, version string, make func() *metadata) error {
+func serveMetadata(w http.ResponseWriter, r *feed.Request, kept *feed.Documents, algorithm proget.Algorithm, version string, build func() *metadata) error {
 	contentType := "application/xml"
 	if algorithm != "" {
 		contentType = "text/plain"
 	}
 	doc, err := kept.Document("metadata "+string(algorithm)+" "+version, contentType, func() ([]byte, error) {
-		body, err := render(make())
+		body, err := render(build())
 		if err != nil || algorithm == "" {
 			return body, err
 		}

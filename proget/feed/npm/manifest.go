@@ -155,10 +155,10 @@ func (p *packageJSON) scripts() map[string]string {
 }
 
 func scriptsOf(field json.RawMessage) map[string]string {
-	var any map[string]any
-	_ = json.Unmarshal(field, &any) // what is no object has none
-	scripts := make(map[string]string, len(any))
-	for name, value := range any {
+	var values map[string]any
+	_ = json.Unmarshal(field, &values) // what is no object has none
+	scripts := make(map[string]string, len(values))
+	for name, value := range values {
 		if line, ok := value.(string); ok {
 			scripts[name] = line
 		}

@@ -15,18 +15,18 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// readLimit returns how many entries a client asks for, at most max, which is
+// readLimit returns how many entries a client asks for, but no more than most, which is
 // also what it gets without asking.
-func readLimit(r *feed.Request, max int) (int, error) {
+func readLimit(r *feed.Request, most int) (int, error) {
 	text := r.URL.Query().Get("n")
 	if text == "" {
-		return max, nil
+		return most, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
 		return 0, proget.WrapError(proget.ErrInvalid, code("PAGINATION_NUMBER_INVALID"), "n=%.40q is not a number of entries.", text)
 	}
-	return min(n, max), nil
+	return min(n, most), nil
 }
 
 // page returns the first entries of a sorted list after the one that the client

@@ -194,14 +194,14 @@ func (h *handler) projects(w http.ResponseWriter, r *feed.Request, rt route) err
 // A projectList writes the list of projects. That it cannot means that the
 // client went away.
 type projectList struct {
-	out  *bufio.Writer
-	json bool
-	some bool
+	out    *bufio.Writer
+	asJSON bool
+	some   bool
 }
 
-func newProjectList(w io.Writer, json bool) *projectList {
-	l := &projectList{out: bufio.NewWriterSize(w, 32<<10), json: json}
-	if json {
+func newProjectList(w io.Writer, asJSON bool) *projectList {
+	l := &projectList{out: bufio.NewWriterSize(w, 32<<10), asJSON: asJSON}
+	if asJSON {
 		_, _ = l.out.WriteString(`{"meta":{"api-version":"` + apiVersion + `"},"projects":[`)
 	} else {
 		_, _ = l.out.WriteString(htmlHead("Simple index"))
@@ -210,7 +210,7 @@ func newProjectList(w io.Writer, json bool) *projectList {
 }
 
 func (l *projectList) add(p feed.Name) {
-	if !l.json {
+	if !l.asJSON {
 		_, _ = fmt.Fprintf(l.out, "<a href=\"%s/\">%s</a><br>\n", html.EscapeString(p.Key), html.EscapeString(p.Name))
 		return
 	}
@@ -223,7 +223,7 @@ func (l *projectList) add(p feed.Name) {
 }
 
 func (l *projectList) end() {
-	if l.json {
+	if l.asJSON {
 		_, _ = l.out.WriteString("]}")
 	} else {
 		_, _ = l.out.WriteString(htmlTail)

@@ -2,9 +2,9 @@ package universal
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"runtime/debug"
+
+	"github.com/proget-go/ha/indexing"
 )
 
 // A pipe reads what a function writes. The function ends before Close or Err
@@ -23,13 +23,8 @@ func newPipe(write func(io.Writer) error) *pipe {
 	p := &pipe{PipeReader: r, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		defer func() {
-			if failed := recover(); failed != nil { // as in a request's own goroutine, it must not end the process
-				p.err = fmt.Errorf("panic: %v\n%s", failed, debug.Stack())
-			}
-			w.CloseWithError(p.err) // nil ends it
-		}()
-		p.err = write(w)
+		p.err = indexing.Safely(func() error { return write(w) }) // as in a request's own goroutine
+		w.CloseWithError(p.err)                                   // nil ends it
 	}()
 	return p
 }
