@@ -62,7 +62,7 @@ func TestFilesArePrivate(t *testing.T) {
 // given up as what may succeed later.
 func TestNeverDone(t *testing.T) {
 	t.Parallel()
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), &db.Options{Patience: 50 * time.Millisecond})
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), &db.Options{Patience: 3 * time.Second})
 	require.NoError(t, err)
 	defer s.Close()
 	err = s.Tx(t.Context(), func(*db.Tx) error { return db.ErrTryAgain })

@@ -181,21 +181,6 @@ func TestRetention(t *testing.T) {
 	require.Equal(t, "0 versions (0 bytes) deleted", s.Message)
 }
 
-// TestTagsAreKept: what a rule deletes can be brought back with its tags.
-func TestTagsAreKept(t *testing.T) {
-	t.Parallel()
-	in := newInstallation(t)
-	in.push("a 1", "a 2")
-	require.NoError(t, in.publisher.Tag(t.Context(), feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}, "old", ann))
-	in.rules(proget.RetentionRule{KeepNewest: 1})
-	s, _ := in.run(retention.Job(in.feed, false, "ann"))
-	require.Equal(t, proget.JobDone, s.State, s.Message)
-	require.Equal(t, []string{"a 2"}, in.left())
-	deleted, err := in.db.ListDeleted(t.Context(), in.feed.ID, 0, 10)
-	require.NoError(t, err)
-	require.Equal(t, []string{"old"}, deleted[0].Tags)
-}
-
 // TestQuota: a feed that is too large is made small enough, and no smaller.
 func TestQuota(t *testing.T) {
 	t.Parallel()

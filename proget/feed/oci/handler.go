@@ -126,7 +126,7 @@ func (h *handler) use(p *feed.Package, v *proget.Version) {
 	h.services.Files.Use(v)
 	d := readData(v)
 	for _, key := range d.lists() {
-		if listed, err := p.Version(key); err == nil {
+		if listed, err := p.Version(key.String()); err == nil {
 			h.services.Files.Use(listed)
 		}
 	}

@@ -51,17 +51,17 @@ func readData(v *proget.Version) (d data) {
 	return d
 }
 
-// lists returns the digests of what an index lists, unless it is too large to be kept.
-func (d *data) lists() (keys []string) {
+// lists returns the digests of what an index lists.
+func (d *data) lists() (all []digest.Digest) {
 	m := manifest{MediaType: d.MediaType}
-	if !m.isIndex() {
-		return nil
+	if !m.isIndex() || d.Body == "" {
+		return d.Manifests
 	}
 	_ = json.Unmarshal([]byte(d.Body), &m) // decode has read it before
 	for _, listed := range m.Manifests {
-		keys = append(keys, listed.Digest.String())
+		all = append(all, listed.Digest)
 	}
-	return keys
+	return all
 }
 
 // A manifest is an image's, an index's or an artifact's, in OCI's or Docker's
@@ -210,19 +210,6 @@ func (m *manifest) data() *data {
 	return d
 }
 
-// listed are the manifests that an index lists.
-func (d *data) listed() []digest.Digest {
-	var m manifest
-	if d.Body == "" || json.Unmarshal([]byte(d.Body), &m) != nil { // it was read before
-		return d.Manifests
-	}
-	var all []digest.Digest
-	for _, listed := range m.Manifests {
-		all = append(all, listed.Digest)
-	}
-	return all
-}
-
 // needs says that what an index lists stays with it, and what is attached to an
 // image, such as its signature, with the image.
 func needs(versions []*proget.Version) map[string][]string {
@@ -241,7 +228,7 @@ func needs(versions []*proget.Version) map[string][]string {
 	}
 	for _, v := range versions {
 		d := readData(v)
-		for _, listed := range d.listed() {
+		for _, listed := range d.lists() {
 			need(v.Key, keys[listed])
 		}
 		need(keys[d.Subject], v.Key)
