@@ -101,8 +101,11 @@ func (h *handler) getManifest(w http.ResponseWriter, r *feed.Request, rt route) 
 	if v.Status.Blocked {
 		return proget.WrapError(proget.ErrDenied, denied, "The manifest %s is blocked.", v.Version)
 	}
-	h.use(p, v)
 	w.Header().Set("Docker-Content-Digest", v.Key)
+	fetched := r.Method == http.MethodGet && r.Header.Get("If-None-Match") == ""
+	if !fetched { // who has an image asks no more than whether it has changed
+		h.services.Files.Use(v)
+	}
 	if v.Files[0].Size > maxKept {
 		return h.services.Files.Serve(w, r, v, v.Files[0], readData(v).MediaType)
 	}
@@ -113,23 +116,11 @@ func (h *handler) getManifest(w http.ResponseWriter, r *feed.Request, rt route) 
 	if err != nil {
 		return err
 	}
-	if r.Method == http.MethodGet && r.Header.Get("If-None-Match") == "" {
+	if fetched {
 		h.services.Files.Count(v)
 	}
 	doc.Serve(w, r.Request)
 	return nil
-}
-
-// use says that a manifest is in use, and with it those that it lists, without which it
-// is none: who has an image asks no more than whether it has changed.
-func (h *handler) use(p *feed.Package, v *proget.Version) {
-	h.services.Files.Use(v)
-	d := readData(v)
-	for _, key := range d.lists() {
-		if listed, err := p.Version(key.String()); err == nil {
-			h.services.Files.Use(listed)
-		}
-	}
 }
 
 // maxTags bounds the tags that one request may give to a manifest.
