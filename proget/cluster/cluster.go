@@ -124,6 +124,7 @@ type Registry struct {
 	problems []string
 	warnings []string
 	full     bool          // the database had no room for the last heartbeat
+	unled    time.Time     // since when no living server leads; zero if one does
 	changed  chan struct{} // closed when problems change
 
 	look    lookout
@@ -301,7 +302,7 @@ func (r *Registry) beat(ctx context.Context, look bool, wait time.Duration) erro
 	if started.IsZero() {
 		started = time.Now().Add(-self.Skew)
 	}
-	r.remember(self, started, clash)
+	r.remember(self, started, clash, r.leaderless(self, members))
 	if clash != "" {
 		return nil // the name is the other's
 	}
@@ -312,7 +313,24 @@ func (r *Registry) beat(ctx context.Context, look bool, wait time.Duration) erro
 	return err
 }
 
-func (r *Registry) remember(self Self, started time.Time, clash string) {
+// leaderless says that no living server has led for longer than it takes to elect
+// another: everything is served, but what the primary does, nobody does.
+func (r *Registry) leaderless(self Self, members []node) string {
+	led := self.Term > 0 || slices.ContainsFunc(members, func(m node) bool { return m.Alive() && m.Term > 0 })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.opts.State == nil || led:
+		r.unled = time.Time{}
+	case r.unled.IsZero():
+		r.unled = time.Now()
+	case time.Since(r.unled) > StaleAfter:
+		return "No living indexing node is the primary: repository indexes, retention and the freeing of storage stand still. Start a server with the role index."
+	}
+	return ""
+}
+
+func (r *Registry) remember(self Self, started time.Time, clash, leaderless string) {
 	var problems, warnings []string
 	add := func(to *[]string, sentence string) {
 		if sentence != "" {
@@ -325,6 +343,7 @@ func (r *Registry) remember(self Self, started time.Time, clash string) {
 	} else {
 		add(&warnings, self.Storage)
 	}
+	add(&warnings, leaderless)
 	add(&problems, clash)
 	if self.Skew.Abs() > maxSkew {
 		add(&problems, fmt.Sprintf("The clock of this server differs from the database's by %s: set it by NTP.", self.Skew.Round(time.Millisecond)))

@@ -147,6 +147,24 @@ func TestPrimary(t *testing.T) {
 	require.True(t, member(t, backup, "former").Primary)
 }
 
+// TestLeaderless: that nobody leads is told when it has lasted, and only as long.
+func TestLeaderless(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var term atomic.Int64
+	r := w.server(t, "web", func(o *cluster.Options) { o.State = func() cluster.State { return cluster.State{Term: term.Load()} } })
+	require.Empty(t, r.Warnings(), "another may be elected just now")
+	require.Eventually(t, func() bool {
+		require.NoError(t, r.Check(t.Context()))
+		return len(r.Warnings()) > 0
+	}, waitLong, waitShort)
+	require.Contains(t, r.Warnings()[0], "No living indexing node is the primary")
+	require.Empty(t, r.Problems(), "it serves all the same")
+	term.Store(1)
+	require.NoError(t, r.Check(t.Context()))
+	require.Empty(t, r.Warnings())
+}
+
 // TestHurry: a heartbeat need not wait for its time.
 func TestHurry(t *testing.T) {
 	t.Parallel()
