@@ -35,6 +35,15 @@ func formFlag(v *visit, name string) (bool, error) {
 	return false, proget.Errorf(proget.ErrInvalid, "The form's field %s must be true or false.", name)
 }
 
+// was is what the names of hidden fields begin with that say how a form was shown.
+const was = "was-"
+
+// edited reports whether a field of a form has another value than it was shown with. What
+// its sender has not touched is not changed: another may have changed it meanwhile.
+func edited(v *visit, name string) bool {
+	return !v.PostForm.Has(was+name) || v.PostForm.Get(name) != v.PostForm.Get(was+name)
+}
+
 // deleteView asks whether a version is really to be deleted.
 type deleteView struct {
 	FeedName, FeedURL string

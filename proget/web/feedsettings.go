@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/proget-go/ha/proget"
@@ -58,6 +59,7 @@ type feedSettingsView struct {
 	URL                     string // of this page
 	FeedURL                 string // of its packages; "" if it is not served
 	Storages                []option
+	Was                     map[string]string // the fields of the form as they were shown first
 }
 
 func settingsURL(f *proget.Feed) string { return "/administration/feeds/" + url.PathEscape(f.Name) }
@@ -93,6 +95,12 @@ func (s *site) feedSettings(v *visit, f *proget.Feed, r refusal) error {
 	if view.Storages, err = s.storageOptions(v, f.StorageID); err != nil {
 		return err
 	}
+	view.Was = map[string]string{"description": f.Description, "active": strconv.FormatBool(f.Active), "redirect": strconv.FormatBool(f.Redirect), "storage": strconv.FormatInt(f.StorageID, 10)}
+	for name := range view.Was {
+		if v.PostForm.Has(was + name) {
+			view.Was[name] = v.PostForm.Get(was + name)
+		}
+	}
 	if t := s.types[f.Type]; t != nil {
 		view.Type = t.Title
 		if f.Active {
@@ -115,15 +123,27 @@ func (s *site) changeFeed(v *visit) error {
 	if err != nil {
 		return err
 	}
-	entered := *f
-	entered.Redirect = redirect
-	if entered.StorageID, err = s.formStorage(v, f.StorageID); err != nil {
+	storage, err := s.formStorage(v, f.StorageID)
+	if err != nil {
 		return err
 	}
-	entered.Description, entered.Active = strings.TrimSpace(v.PostFormValue("description")), active
-	_, err = s.Admin.UpdateFeed(v.Context(), f.Name, v.id.Principal, func(f *proget.Feed) {
-		f.Description, f.Active, f.StorageID, f.Redirect = entered.Description, entered.Active, entered.StorageID, entered.Redirect
-	}, nil)
+	edit := func(f *proget.Feed) {
+		if edited(v, "description") {
+			f.Description = strings.TrimSpace(v.PostFormValue("description"))
+		}
+		if edited(v, "active") {
+			f.Active = active
+		}
+		if edited(v, "redirect") {
+			f.Redirect = redirect
+		}
+		if edited(v, "storage") {
+			f.StorageID = storage
+		}
+	}
+	entered := *f
+	edit(&entered)
+	_, err = s.Admin.UpdateFeed(v.Context(), f.Name, v.id.Principal, edit, nil)
 	if r, ok := refused(err); ok {
 		return s.feedSettings(v, &entered, r)
 	}
