@@ -335,7 +335,7 @@ func TestRetention(t *testing.T) {
 		return ok
 	}, waitLong, waitShort)
 	require.NoError(t, store.Tx(t.Context(), func(tx *db.Tx) error {
-		return tx.SetSchedule(t.Context(), db.Schedule{Name: "retention", Expression: "@daily", Enabled: true, NextRun: time.Unix(0, 0)})
+		return tx.SetSchedule(t.Context(), db.Schedule{Name: "retention", Expression: "@daily", Enabled: true, NextRun: time.Unix(1, 0)})
 	}))
 	require.Eventually(t, func() bool {
 		_, text = ask(t, "GET", b+"/nuget/nuget/v3/flatcontainer/acme.lib/index.json", nil)
