@@ -59,10 +59,10 @@ func Listed(v *proget.Version) bool { return v.Status.Listed }
 // of another one would choose it, and find no file.
 func Allowed(v *proget.Version) bool { return !v.Status.Blocked }
 
-// AllowedStable is the condition of a version that is both.
+// AllowedStable is the condition of a version that is allowed and stable.
 func AllowedStable(v *proget.Version) bool { return Allowed(v) && Stable(v) }
 
-// AllowedListed is the condition of a version that is both.
+// AllowedListed is the condition of a version that those are told of who do not name it.
 func AllowedListed(v *proget.Version) bool { return Allowed(v) && Listed(v) }
 
 // Any is no condition at all.

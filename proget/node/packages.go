@@ -182,7 +182,7 @@ func newVersionInfo(t *feed.Type, v *proget.Version, file proget.File) versionIn
 // and may have before others; nil if there is none.
 func newest(p *feed.Package, stable bool) *proget.Version {
 	fits := func(v *proget.Version) bool { return !stable || !v.Prerelease }
-	return p.Latest(func(v *proget.Version) bool { return fits(v) && v.Status.Listed && !v.Status.Blocked }, fits)
+	return p.Latest(func(v *proget.Version) bool { return fits(v) && feed.AllowedListed(v) }, fits)
 }
 
 // listLatest lists the newest version of each package, or of the one that the query

@@ -206,7 +206,7 @@ func (view *packageView) list(c *chosen, all bool) {
 		view.AllVersions = packageURL(c.feed, c.version.Name, c.version.Version) + "&all#versions"
 	}
 	n := newest(c.typ.Front(c.pkg), c.version.Prerelease)
-	if n != c.version && n.Status.Listed && !n.Status.Blocked && c.typ.CompareVersions(n.Key, c.version.Key) > 0 {
+	if n != c.version && feed.AllowedListed(n) && c.typ.CompareVersions(n.Key, c.version.Key) > 0 {
 		view.Newer = &versionRow{Version: n, URL: packageURL(c.feed, n.Name, n.Version)}
 	}
 }

@@ -178,7 +178,7 @@ func (f *finder) versions(in folder) error {
 		return err
 	}
 	for _, v := range p.Versions {
-		if shown(v) {
+		if feed.AllowedListed(v) {
 			f.entries[v.Version+"/"] = entry{Time: v.Published}
 			f.entries[metadataName] = entry{}
 		}

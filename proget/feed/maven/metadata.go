@@ -68,15 +68,12 @@ func render(m *metadata) ([]byte, error) {
 // stamp is a time as metadata has it, in UTC.
 func stamp(t time.Time) string { return t.UTC().Format("20060102150405") }
 
-// shown reports whether a version is told of to those who do not name it.
-func shown(v *proget.Version) bool { return v.Status.Listed && !v.Status.Blocked }
-
 // artifactMetadata lists the versions of a package.
 func artifactMetadata(p *feed.Package) *metadata {
 	c, all := splitName(p.Name), &versioning{}
 	var updated time.Time
 	for _, v := range p.Versions {
-		if !shown(v) {
+		if !feed.AllowedListed(v) {
 			continue
 		}
 		all.Versions = append(all.Versions, v.Version)
@@ -214,7 +211,7 @@ func (h *handler) folderMetadata(r *feed.Request, in folder) (p *feed.Package, p
 		if p, err = h.find(r, c); err != nil {
 			return nil, nil, err
 		}
-		if p != nil && p.Latest(shown) == nil {
+		if p != nil && p.Latest(feed.AllowedListed) == nil {
 			p = nil
 		}
 	}
@@ -255,7 +252,7 @@ func (h *handler) plugins(r *feed.Request, group string) ([]groupPlugin, error) 
 
 func newestPlugin(p *feed.Package) *plugin {
 	for _, v := range slices.Backward(p.Versions) {
-		if found := findPlugin(v); found != nil && shown(v) {
+		if found := findPlugin(v); found != nil && feed.AllowedListed(v) {
 			return found
 		}
 	}

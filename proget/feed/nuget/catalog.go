@@ -212,7 +212,7 @@ func (c *catalogBuilder) addVersion(ctx context.Context, packages feed.Packages,
 	p, err := packages.Package(ctx, c.Feed, id)
 	if err == nil {
 		v, err := p.Version(key)
-		if err == nil && available(v) {
+		if err == nil && feed.Allowed(v) {
 			return c.addDetails(v)
 		}
 	} else if !errors.Is(err, proget.ErrNotFound) {
@@ -262,7 +262,7 @@ func (c *catalogBuilder) addSome(p *feed.Package, after string) (full bool, err 
 		if len(c.items) == catalogStep {
 			return true, nil
 		}
-		if !available(v) || after != "" && compareVersions(v.Key, after) <= 0 {
+		if !feed.Allowed(v) || after != "" && compareVersions(v.Key, after) <= 0 {
 			continue
 		}
 		if err := c.addDetails(v); err != nil {

@@ -29,7 +29,7 @@ type contentDocument struct {
 func renderVersions(p *feed.Package) ([]byte, error) {
 	var doc contentDocument
 	for _, v := range p.Versions {
-		if available(v) {
+		if feed.Allowed(v) {
 			doc.Versions = append(doc.Versions, v.Key)
 		}
 	}

@@ -205,9 +205,6 @@ func serveDocument(w http.ResponseWriter, r *feed.Request, p *feed.Package, key 
 	return nil
 }
 
-// available reports whether clients may see the version at all.
-func available(v *proget.Version) bool { return !v.Status.Blocked }
-
 // find returns the version that a route names, unless it is blocked.
 func (h *handler) find(ctx context.Context, f *proget.Feed, rt route) (*feed.Package, *proget.Version, error) {
 	p, err := h.services.Packages.Package(ctx, f, rt.id)
@@ -218,7 +215,7 @@ func (h *handler) find(ctx context.Context, f *proget.Feed, rt route) (*feed.Pac
 	if err != nil {
 		return nil, nil, err
 	}
-	if !available(v) {
+	if !feed.Allowed(v) {
 		return nil, nil, proget.Errorf(proget.ErrNotFound, "%s %s is blocked in this feed.", v.Name, v.Key)
 	}
 	return p, v, nil

@@ -104,7 +104,7 @@ func (h *handler) registrationLeaf(w http.ResponseWriter, r *feed.Request, rt ro
 func newRegistration(p *feed.Package, base string, h hive) (*registration, error) {
 	reg := &registration{links: links{base}, hive: h, id: p.Key}
 	for _, v := range p.Versions {
-		if available(v) && (h == semVer2Hive || !needsSemVer2(v)) {
+		if feed.Allowed(v) && (h == semVer2Hive || !needsSemVer2(v)) {
 			reg.versions = append(reg.versions, v)
 		}
 	}

@@ -300,7 +300,7 @@ func (h *handler) load(ctx context.Context, f *proget.Feed, s searchRequest, key
 func (s searchRequest) visible(p *feed.Package) []*proget.Version {
 	var versions []*proget.Version
 	for _, v := range p.Versions {
-		if v.Status.Listed && available(v) && (s.prerelease || !v.Prerelease) && (s.semVer2 || !needsSemVer2(v)) {
+		if feed.AllowedListed(v) && (s.prerelease || !v.Prerelease) && (s.semVer2 || !needsSemVer2(v)) {
 			versions = append(versions, v)
 		}
 	}

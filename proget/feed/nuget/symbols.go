@@ -84,7 +84,7 @@ func (h *handler) symbols(w http.ResponseWriter, r *feed.Request, key string) er
 	if err != nil {
 		return err
 	}
-	if !available(v) {
+	if !feed.Allowed(v) {
 		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked in this feed.", v.Name, v.Key)
 	}
 	var files symbolFiles

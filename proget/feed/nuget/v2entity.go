@@ -28,7 +28,7 @@ func v2Entities(p *feed.Package, semVer2 bool) ([]*v2Entity, error) {
 	var downloads int64
 	for _, v := range p.Versions {
 		downloads += v.Downloads
-		if !available(v) || !semVer2 && needsSemVer2(v) {
+		if !feed.Allowed(v) || !semVer2 && needsSemVer2(v) {
 			continue
 		}
 		m, err := decode(v)

@@ -98,9 +98,9 @@ func (h *handler) json(w http.ResponseWriter, r *feed.Request, rt route) error {
 // newest returns the version that people are shown: one that is not yanked
 // before others, and a final one before a prerelease.
 func newest(p *feed.Package) *proget.Version {
-	good := func(v *proget.Version) bool { _, is := yanked(v); return !is && !v.Status.Blocked }
+	good := func(v *proget.Version) bool { _, is := yanked(v); return !is && feed.Allowed(v) }
 	final := func(v *proget.Version) bool { return good(v) && !v.Prerelease }
-	return p.Latest(final, good, func(v *proget.Version) bool { return !v.Status.Blocked })
+	return p.Latest(final, good, feed.Allowed)
 }
 
 func renderDocument(base string, p *feed.Package, v *proget.Version, project bool) ([]byte, error) {
