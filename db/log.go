@@ -15,6 +15,7 @@ type Change struct {
 	FeedID    int64
 	Operation string // a fresh random id; tells an own earlier commit from another's
 	Actor     string
+	Since     int64 // the change is not made, ErrChanged, if its package has entries after this position; 0 for any change
 
 	// Set by the transaction's closure.
 	Kind       proget.Change
@@ -166,8 +167,21 @@ func (tx *Tx) append(ctx context.Context, ch *Change) (seq int64, err error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		err = proget.WrapError(proget.ErrNotFound, err, "The feed has been deleted.")
 	}
+	if err != nil || ch.Since == 0 {
+		return seq, err
+	}
+	var others int64 // the feed's row is locked: there will be no more
+	err = tx.one(ctx, "CountPackageEntries", []sql.NamedArg{arg("feed_id", ch.FeedID), arg("package_key", ch.PackageKey),
+		arg("after", ch.Since), arg("before", seq)}, &others)
+	if err == nil && others > 0 {
+		err = ErrChanged
+	}
 	return seq, err
 }
+
+// ErrChanged means that a change was not made since its package has changed after
+// it was looked at.
+var ErrChanged = errors.New("the package has changed meanwhile")
 
 // ErrCompacted means that the oldest entries which were asked for are not in
 // the log any more: whoever follows it looks at what there is now instead.

@@ -78,11 +78,11 @@ type VersionUse struct {
 	Tags       []string  // that point at it
 }
 
-// ListVersionUse returns the versions of the packages of a feed with keys after
+// ListVersionUse returns the versions of the packages of a feed with keys from
 // one and up to another, those of one package together in the order in which
 // they were published.
-func (s *Store) ListVersionUse(ctx context.Context, feedID int64, after, upto string) ([]VersionUse, error) {
-	rows, err := list(ctx, s.read, "ListVersionUse", (*useRow).fields, arg("feed_id", feedID), arg("after", after), arg("upto", upto))
+func (s *Store) ListVersionUse(ctx context.Context, feedID int64, from, upto string) ([]VersionUse, error) {
+	rows, err := list(ctx, s.read, "ListVersionUse", (*useRow).fields, arg("feed_id", feedID), arg("from_key", from), arg("upto", upto))
 	var all []VersionUse
 	for _, row := range rows {
 		if last := len(all) - 1; last < 0 || all[last].ID != row.ID {

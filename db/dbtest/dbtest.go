@@ -75,6 +75,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"JobOnce":        testJobOnce,
 		"ClaimOnce":      testClaimOnce,
 		"HoldJob":        testHoldJob,
+		"Since":          testSince,
 		"RetentionRules": testRetentionRules,
 		"Downloads":      testDownloads,
 		"RollUp":         testRollUp,

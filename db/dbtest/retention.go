@@ -2,7 +2,10 @@ package dbtest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -61,7 +64,7 @@ func testVersionUse(t *testing.T, open Open) {
 		require.NoError(t, err)
 	}
 	use := func() map[string]db.VersionUse {
-		all, err := s.ListVersionUse(ctx, id, "a", "b")
+		all, err := s.ListVersionUse(ctx, id, "acme.lib", "acme.lib")
 		require.NoError(t, err)
 		require.Len(t, all, 2)
 		require.Less(t, all[0].ID, all[1].ID)
@@ -96,7 +99,7 @@ func testVersionUse(t *testing.T, open Open) {
 	require.Equal(t, []string{"latest", "next"}, use()["1.0.1"].Tags)
 	require.EqualValues(t, 100, use()["1.0.1"].Bytes)
 	require.Empty(t, use()["1.0.2"].Tags)
-	for _, keys := range [][2]string{{"acme.lib", "b"}, {"a", "acme.li"}} {
+	for _, keys := range [][2]string{{"acme.lib.x", "b"}, {"a", "acme.li"}} {
 		none, err := s.ListVersionUse(ctx, id, keys[0], keys[1])
 		require.NoError(t, err)
 		require.Empty(t, none)
@@ -108,6 +111,55 @@ func testVersionUse(t *testing.T, open Open) {
 	_, err = bringBack(ctx, s, id, deleted[0].ID, "back")
 	require.NoError(t, err)
 	require.NotZero(t, use()["1.0.2"].LastUsed, "who brings it back has a use for it")
+}
+
+// testSince: a change of a package is not made if the package has others after the
+// position at which it was looked at.
+func testSince(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	seen, err := publish(ctx, s, id, "one", version(1))
+	require.NoError(t, err)
+	edit := func(operation, key string, since int64) (int64, error) {
+		ch := &db.Change{FeedID: id, Operation: operation, Kind: proget.VersionEdited, PackageKey: key, Since: since}
+		return s.Change(ctx, ch, func(tx *db.Tx) error {
+			v, err := tx.FindVersion(ctx, id, "acme.lib", "1.0.1")
+			if err == nil {
+				err = tx.SetManifest(ctx, v.ID, json.RawMessage(strconv.Quote(operation)))
+			}
+			return err
+		})
+	}
+	_, err = edit("other", "another", 0)
+	require.NoError(t, err)
+	own, err := edit("unseen", "acme.lib", seen)
+	require.NoError(t, err)
+	_, err = edit("late", "acme.lib", seen)
+	require.ErrorIs(t, err, db.ErrChanged)
+	p, err := s.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	require.JSONEq(t, `"unseen"`, string(p.Versions[0].Manifest))
+	again, err := edit("again", "acme.lib", own)
+	require.NoError(t, err)
+	require.Equal(t, own+1, again, "what was not made has no entry")
+
+	// Of two that have looked at the same position one is refused.
+	errs := make(chan error)
+	for _, operation := range []string{"a", "b"} {
+		go func() {
+			_, err := edit(operation, "acme.lib", again)
+			errs <- err
+		}()
+	}
+	both := []error{<-errs, <-errs}
+	slices.SortFunc(both, func(a, b error) int {
+		if a == nil {
+			return -1
+		}
+		return 1
+	})
+	require.NoError(t, both[0])
+	require.ErrorIs(t, both[1], db.ErrChanged)
 }
 
 // testHoldJob: what is done under a claim that is lost, or for a job that is to

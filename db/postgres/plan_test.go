@@ -67,7 +67,7 @@ func pagePlan(t *testing.T, pool *sql.DB) {
 	queries, err := db.SharedQueries()
 	require.NoError(t, err)
 	page := db.ReplaceParameters(queries["ListVersionUse"], func(name string) string {
-		return map[string]string{"feed_id": "1", "after": "'package.50000'", "upto": "'package.50017'"}[name]
+		return map[string]string{"feed_id": "1", "from_key": "'package.50000'", "upto": "'package.50017'"}[name]
 	})
 	require.NotContains(t, plan(t.Context(), t, pool, page), "Seq Scan")
 }

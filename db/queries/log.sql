@@ -4,6 +4,9 @@ SELECT feed_id, head FROM feed_head;
 -- name: FindOperation
 SELECT seq FROM feed_log WHERE operation = @operation;
 
+-- name: CountPackageEntries
+SELECT COUNT(*) FROM feed_log WHERE feed_id = @feed_id AND seq > @after AND seq < @before AND package_key = @package_key;
+
 -- name: FollowerPositions
 SELECT feed_id, seq FROM follower WHERE name = @name;
 

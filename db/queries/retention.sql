@@ -14,5 +14,5 @@ SELECT p.name_key, v.version_id, v.version_key, v.name, v.version, v.prerelease,
 FROM package p
 JOIN package_version v ON v.package_id = p.package_id
 LEFT JOIN package_tag t ON t.package_id = p.package_id AND t.version_id = v.version_id
-WHERE p.feed_id = @feed_id AND p.name_key > @after AND p.name_key <= @upto
+WHERE p.feed_id = @feed_id AND p.name_key >= @from_key AND p.name_key <= @upto
 ORDER BY p.name_key, v.version_id, t.tag;

@@ -28,7 +28,7 @@ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10)
 INSERT INTO package_version (package_id, name, version, version_key, prerelease, listed, deprecated, blocked, manifest, published, published_by, downloads, last_used)
 SELECT p.package_id, p.name_key, n.i, n.i, 0, 1, '', 0, '{}', 0, 'test', 0, 0 FROM package p, n;
 INSERT INTO blob (sha256, size, storage_id, storage_key, created, touched) SELECT 'd' || version_id, 100, 0, 'blobs/' || version_id, 0, 0 FROM package_version;
-INSERT INTO package_file (version_id, blob_id, name, name_key) SELECT blob_id, blob_id, 'f', 'f' FROM blob;`
+INSERT INTO package_file (version_id, blob_id, name, name_key, data, aliases, added) SELECT blob_id, blob_id, 'f', 'f', '', '', 0 FROM blob;`
 
 // BenchmarkRetention applies rules to a feed of a million versions on SQLite: a
 // dry run, and one that deletes a hundredth.

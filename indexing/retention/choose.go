@@ -40,19 +40,17 @@ const (
 type Chooser struct {
 	Rules []proget.RetentionRule
 	Now   time.Time
-	Bytes int64 // what the packages seen by Package take, without what was chosen
+	Bytes int64 // what the feed's packages take by now, for the caller to set
 }
 
 // Package returns which versions of a package go by the rules that need not
 // know the others. A rule sees what those before it left.
 func (c *Chooser) Package(versions []Candidate) []Choice {
-	gone, rest := c.alone(versions)
-	c.Bytes += size(rest)
+	gone, _ := c.alone(versions)
 	return gone
 }
 
-// Excess reports whether the packages that Package has seen take more than a
-// rule's quota for the whole feed.
+// Excess reports whether Bytes are more than a rule's quota for the whole feed.
 func (c *Chooser) Excess() bool {
 	return slices.ContainsFunc(c.Rules, func(r proget.RetentionRule) bool { return feedWide(&r) && c.Bytes > quota(&r) })
 }
@@ -62,13 +60,13 @@ func (c *Chooser) Excess() bool {
 // one rank after the other, after Package was for all.
 func (c *Chooser) Over(rank Rank, versions []Candidate) (gone []Choice) {
 	_, rest := c.alone(versions)
-	newest := newestStable(free(rest))
+	newest, bytes := newestStable(free(rest)), c.Bytes
 	return c.apply(rest, feedWide, func(r *proget.RetentionRule, rest []Candidate) (chosen []Candidate) {
 		for _, v := range matching(r, rest, c.Now) {
-			if rankOf(v, newest) != rank || c.Bytes <= quota(r) {
+			if rankOf(v, newest) != rank || bytes <= quota(r) {
 				continue
 			}
-			c.Bytes -= v.Bytes
+			bytes -= v.Bytes
 			chosen = append(chosen, v)
 			if len(v.Needs) > 0 {
 				break // what it needed goes before others

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
@@ -143,17 +144,18 @@ func (r *run) work(ctx context.Context) error {
 		return err
 	}
 	r.total = stats[r.feed.ID].Packages
-	always := func() bool { return true }
-	if err := r.sweep(ctx, always, r.chooser.Package); err != nil {
-		return err
+	for l, err := range r.looks(ctx) {
+		if err != nil {
+			return err
+		}
+		kept, _, err := r.thin(ctx, l, r.chooser.Package)
+		if err != nil {
+			return err
+		}
+		r.chooser.Bytes += kept
 	}
 	for rank := range ranks {
-		if !r.chooser.Excess() {
-			break
-		}
-		r.total += stats[r.feed.ID].Packages
-		err := r.sweep(ctx, r.chooser.Excess, func(versions []Candidate) []Choice { return r.chooser.Over(rank, versions) })
-		if err != nil {
+		if err := r.reduce(ctx, rank, stats[r.feed.ID].Packages); err != nil {
 			return err
 		}
 	}
@@ -162,35 +164,107 @@ func (r *run) work(ctx context.Context) error {
 	return nil
 }
 
-// sweep shows choose the packages of the feed, for as long as there is more to be
-// done, and deletes what it chose.
-func (r *run) sweep(ctx context.Context, more func() bool, choose func([]Candidate) []Choice) error {
-	for after := ""; more(); {
-		keys, err := r.db.ListPackageKeys(ctx, r.feed.ID, after, page)
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		upto := keys[len(keys)-1]
-		uses, err := r.db.ListVersionUse(ctx, r.feed.ID, after, upto)
+// reduce has versions of a rank go while the feed's packages take too much.
+func (r *run) reduce(ctx context.Context, rank Rank, packages int64) error {
+	if !r.chooser.Excess() {
+		return nil
+	}
+	r.total += packages
+	for l, err := range r.looks(ctx) {
 		if err != nil {
 			return err
 		}
-		after = upto
-		for _, uses := range byPackage(uses) {
-			pkg, err := r.describe(ctx, uses)
-			if err != nil {
-				return err
-			}
-			for _, c := range choose(pkg) {
-				if err := r.remove(ctx, c); err != nil {
-					return fmt.Errorf("delete %s %s: %w", c.Name, c.Version, err)
-				}
-			}
-			r.packages++
+		_, freed, err := r.thin(ctx, l, func(versions []Candidate) []Choice { return r.chooser.Over(rank, versions) })
+		if err != nil {
+			return err
 		}
-		r.progress.Set(r.packages, max(r.total, r.packages), r.said())
+		if r.chooser.Bytes -= freed; !r.chooser.Excess() {
+			break
+		}
 	}
 	return nil
+}
+
+// A look is a package as it was at a position of the feed's log.
+type look struct {
+	key   string
+	uses  []db.VersionUse
+	since int64
+}
+
+// looks is the packages of the feed, one after the other.
+func (r *run) looks(ctx context.Context) iter.Seq2[look, error] {
+	return func(yield func(look, error) bool) {
+		for after := ""; ; {
+			keys, err := r.db.ListPackageKeys(ctx, r.feed.ID, after, page)
+			if err == nil && len(keys) == 0 {
+				return
+			}
+			var since int64
+			var uses []db.VersionUse
+			if err == nil {
+				after = keys[len(keys)-1]
+				uses, since, err = r.use(ctx, keys[0], after)
+			}
+			if err != nil {
+				yield(look{}, err)
+				return
+			}
+			for _, uses := range byPackage(uses) {
+				if !yield(look{uses[0].PackageKey, uses, since}, nil) {
+					return
+				}
+				r.packages++
+			}
+			r.progress.Set(r.packages, max(r.total, r.packages), r.said())
+		}
+	}
+}
+
+// use returns the versions of packages, and the position in the feed's log up to
+// which they are known.
+func (r *run) use(ctx context.Context, from, upto string) (uses []db.VersionUse, since int64, err error) {
+	heads, err := r.db.Heads(ctx)
+	if err == nil {
+		uses, err = r.db.ListVersionUse(ctx, r.feed.ID, from, upto)
+	}
+	return uses, heads[r.feed.ID], err
+}
+
+// patience is how often a package is looked at again of which nothing could be
+// deleted, because it had changed since.
+const patience = 5
+
+// thin deletes what choose chooses of a package, and returns how many bytes of it
+// are kept and how many were freed. When the package changes meanwhile, a tag that
+// moves or an index that lists one of its versions, it looks again.
+func (r *run) thin(ctx context.Context, l look, choose func([]Candidate) []Choice) (kept, freed int64, err error) {
+	for tries := 0; ; tries++ {
+		pkg, err := r.describe(ctx, l.uses)
+		if err != nil {
+			return 0, freed, err
+		}
+		choices := choose(pkg)
+		kept = size(pkg)
+		for len(choices) > 0 {
+			c := choices[0]
+			if l.since, err = r.remove(ctx, c, l.since); err != nil {
+				break
+			}
+			choices, tries = choices[1:], 0
+			kept, freed = kept-c.Bytes, freed+c.Bytes
+		}
+		switch {
+		case !errors.Is(err, db.ErrChanged):
+			return kept, freed, err
+		case tries == patience:
+			r.progress.Log("%s changes all the time: the rest of it is left to the next run.", l.key)
+			return kept, freed, nil
+		}
+		if l.uses, l.since, err = r.use(ctx, l.key, l.key); err != nil || len(l.uses) == 0 {
+			return 0, freed, err
+		}
+	}
 }
 
 // byPackage takes a page apart.
@@ -243,22 +317,17 @@ func (r *run) needs(ctx context.Context, packageKey string) (map[string][]string
 	return r.typ.Needs(p.Versions), nil
 }
 
-// remove deletes a version, unless another has taken its place meanwhile, or the
-// job is not this worker's any more.
-func (r *run) remove(ctx context.Context, c Choice) error {
-	if !r.dry {
+// remove deletes a version, unless its package has changed since a position of the
+// feed's log, which it returns anew, or the job is not this worker's any more.
+func (r *run) remove(ctx context.Context, c Choice, since int64) (seq int64, err error) {
+	if seq = since; !r.dry {
 		ref := feed.Ref{Feed: r.feed, NameKey: c.PackageKey, VersionKey: c.Key}
-		err := r.publisher.DeleteIf(ctx, ref, proget.Principal{User: Actor}, func(tx *db.Tx, v db.VersionRow) error {
-			if v.ID != c.ID {
-				return proget.Errorf(proget.ErrNotFound, "the version was published anew")
-			}
-			return tx.HoldJob(ctx, r.job)
-		})
+		seq, err = r.publisher.DeleteIf(ctx, ref, proget.Principal{User: Actor}, since, func(tx *db.Tx) error { return tx.HoldJob(ctx, r.job) })
 		if errors.Is(err, proget.ErrNotFound) {
-			return nil
+			err = db.ErrChanged
 		}
 		if err != nil {
-			return err
+			return since, fmt.Errorf("delete %s %s: %w", c.Name, c.Version, err)
 		}
 	}
 	r.gone++
@@ -269,7 +338,7 @@ func (r *run) remove(ctx context.Context, c Choice) error {
 	}
 	r.progress.Log("%s %s %s (%s), published %s, downloaded %s: rule %d.",
 		did, c.Name, c.Version, quantity.Bytes(c.Bytes), c.Published.UTC().Format(time.DateOnly), quantity.Of(c.Downloads, "time"), c.Rule)
-	return nil
+	return seq, nil
 }
 
 func (r *run) said() string {

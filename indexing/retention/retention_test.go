@@ -280,25 +280,76 @@ func TestLostClaim(t *testing.T) {
 	require.Equal(t, []string{"a 1-x"}, in.left(), "it was canceled")
 }
 
-// TestReplacedMeanwhile: what was published anew since the rules were applied is
-// another version.
-func TestReplacedMeanwhile(t *testing.T) {
+// TestChangedMeanwhile: what happens to a package between the look at it and the
+// deletion counts.
+func TestChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	ref := func(in *installation, version string) feed.Ref {
+		return feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: version}
+	}
+	for name, c := range map[string]struct {
+		meanwhile func(t *testing.T, in *installation)
+		left      []string
+	}{
+		"nothing":         {func(*testing.T, *installation) {}, []string{"a 3---", "b 1"}},
+		"another package": {func(t *testing.T, in *installation) { in.push("b 2") }, []string{"a 3---", "b 1", "b 2"}},
+		"a tag": {func(t *testing.T, in *installation) {
+			require.NoError(t, in.publisher.Tag(t.Context(), ref(in, "1-"), "latest", ann))
+		}, []string{"a 1-", "a 3---", "b 1"}},
+		"a version that needs one": {func(t *testing.T, in *installation) { in.push("a needs:2--") }, []string{"a 2--", "a needs:2--", "b 1"}},
+		"a version is replaced": {func(t *testing.T, in *installation) {
+			keep := func(*proget.Version, *feed.Manifest) error { return nil }
+			_, err := in.publisher.Publish(t.Context(), feed.Upload{Feed: in.feed, Body: strings.NewReader("a 2-- new"), By: ann, Replace: keep})
+			require.NoError(t, err)
+		}, []string{"a 3---", "b 1"}},
+		"a version is deleted": {func(t *testing.T, in *installation) {
+			require.NoError(t, in.publisher.Delete(t.Context(), ref(in, "2--"), ann))
+		}, []string{"a 3---", "b 1"}},
+		"all are deleted": {func(t *testing.T, in *installation) {
+			for _, v := range []string{"1-", "2--", "3---"} {
+				require.NoError(t, in.publisher.Delete(t.Context(), ref(in, v), ann))
+			}
+		}, []string{"b 1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := newInstallation(t)
+			in.push("a 1-", "a 2--", "a 3---", "b 1")
+			in.rules(proget.RetentionRule{KeepNewest: 1, Names: []string{"a"}})
+			types := []feed.Type{plain()}
+			var once sync.Once
+			types[0].Needs = func(versions []*proget.Version) map[string][]string {
+				needs := make(map[string][]string)
+				for _, v := range versions {
+					if needed, ok := strings.CutPrefix(v.Key, "needs:"); ok {
+						needs[v.Key] = []string{needed}
+					}
+				}
+				once.Do(func() { c.meanwhile(t, in) }) // after the page was read
+				return needs
+			}
+			require.NoError(t, in.db.Tx(t.Context(), func(tx *db.Tx) error { return tx.Enqueue(t.Context(), retention.Job(in.feed, false, "ann")) }))
+			worker := retention.NewWorker(in.db, types, in.publisher, dark)
+			require.NoError(t, worker.Work(t.Context(), in.claim(), new(indexing.Progress)))
+			require.ElementsMatch(t, c.left, in.left())
+		})
+	}
+}
+
+// TestChangesAllTheTime: a package that changes whenever it is looked at is left to
+// the next run.
+func TestChangesAllTheTime(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t)
-	in.push("a 1-x")
-	in.rules(proget.RetentionRule{Prereleases: true})
+	in.push("a 1", "a 22")
+	in.rules(proget.RetentionRule{KeepNewest: 1})
 	types := []feed.Type{plain()}
-	var meanwhile sync.Once
-	types[0].CompareVersions = func(a, b string) int { // after the page was read, before the deletion
-		meanwhile.Do(func() {
-			_, err := in.publisher.Publish(t.Context(), feed.Upload{Feed: in.feed, Body: strings.NewReader("a 1-x new"), By: ann, Replace: func(*proget.Version, *feed.Manifest) error { return nil }})
-			require.NoError(t, err)
-		})
-		return cmp.Compare(len(a), len(b))
+	types[0].Needs = func([]*proget.Version) map[string][]string {
+		require.NoError(t, in.publisher.Tag(t.Context(), feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "22"}, "latest", ann))
+		return nil
 	}
-	in.push("a 1-xx")
 	require.NoError(t, in.db.Tx(t.Context(), func(tx *db.Tx) error { return tx.Enqueue(t.Context(), retention.Job(in.feed, false, "ann")) }))
 	worker := retention.NewWorker(in.db, types, in.publisher, dark)
 	require.NoError(t, worker.Work(t.Context(), in.claim(), new(indexing.Progress)))
-	require.Equal(t, []string{"a 1-x"}, in.left())
+	require.Equal(t, []string{"a 1", "a 22"}, in.left())
 }

@@ -310,18 +310,25 @@ func (p *Publisher) Untag(ctx context.Context, ref feed.Ref, tag string, by prog
 
 // Delete removes a version.
 func (p *Publisher) Delete(ctx context.Context, ref feed.Ref, by proget.Principal) error {
-	return p.DeleteIf(ctx, ref, by, func(*db.Tx, db.VersionRow) error { return nil })
+	_, err := p.DeleteIf(ctx, ref, by, 0, func(*db.Tx) error { return nil })
+	return err
 }
 
-// DeleteIf removes a version unless check returns an error, which it then
-// returns, too. check runs in the transaction and sees the version locked.
-func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Principal, check func(*db.Tx, db.VersionRow) error) error {
+// DeleteIf removes a version unless its package has changed since a position of
+// the feed's log, 0 for any change, which is db.ErrChanged, or check returns an
+// error, which it then returns, too. check runs in the transaction. The result is
+// the position of the deletion.
+func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Principal, since int64, check func(*db.Tx) error) (seq int64, err error) {
 	ch := change(ref, proget.VersionDeleted, by)
-	return p.change(ctx, ch, func(tx *db.Tx) error {
+	ch.Since = since
+	if err := p.allowed(); err != nil {
+		return 0, err
+	}
+	return p.db.Change(ctx, ch, func(tx *db.Tx) error {
 		ch.Packages, ch.Versions, ch.Bytes = 0, 0, 0
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
 		if err == nil {
-			err = check(tx, v)
+			err = check(tx)
 		}
 		if err != nil {
 			return err
