@@ -145,6 +145,13 @@ func (tx *Tx) CancelJob(ctx context.Context, id int64) error {
 	return proget.Errorf(proget.ErrConflict, "Job %d is finished already.", id)
 }
 
+// StopJob gives up the job with a run key, if it is under way: it writes nothing
+// more under [Tx.HoldJob]. One that waits is left to run.
+func (tx *Tx) StopJob(ctx context.Context, runKey string) error {
+	_, err := tx.run(ctx, "StopJob", arg("run_key", runKey))
+	return err
+}
+
 // FindJob returns a job, or proget.ErrNotFound.
 func (s *Store) FindJob(ctx context.Context, id int64) (proget.JobStatus, error) {
 	return s.job(ctx, "FindJob", arg("job_id", id))

@@ -179,4 +179,13 @@ func testHoldJob(t *testing.T, open Open) {
 	require.NoError(t, hold(ctx, again))
 	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.CancelJob(ctx, again.ID) }))
 	require.ErrorIs(t, hold(ctx, again), proget.ErrStale)
+
+	stop := func(key string) { require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.StopJob(ctx, key) })) }
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, db.NewJob{Kind: "k", Lane: "l", RunKey: "key"}) }))
+	stop("key")
+	keyed := claimJob(t, s, "l")
+	stop("another")
+	require.NoError(t, hold(ctx, keyed), "it was waiting when it was told to stop")
+	stop("key")
+	require.ErrorIs(t, hold(ctx, keyed), proget.ErrStale)
 }

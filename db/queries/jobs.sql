@@ -38,6 +38,9 @@ WHERE job_id = @job_id AND state IN ('waiting', 'delayed');
 -- name: CancelRunningJob
 UPDATE job SET cancel = 1 WHERE job_id = @job_id AND state = 'running';
 
+-- name: StopJob
+UPDATE job SET cancel = 1 WHERE run_key = @run_key AND state = 'running';
+
 -- name: ReleaseDelayedJobs
 UPDATE job SET state = 'waiting' WHERE state = 'delayed' AND run_after <= @now;
 

@@ -46,7 +46,7 @@ func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.P
 			}
 		}
 		if rules != nil {
-			if refused = editRules(ctx, tx, f.ID, rules); refused != nil {
+			if refused = editRules(ctx, tx, f, rules); refused != nil {
 				return refused
 			}
 		}

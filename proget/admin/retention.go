@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -87,29 +88,35 @@ func (a *Administrator) Retention(ctx context.Context) (map[int64][]proget.Reten
 // the place of the present ones. It may be called again.
 type EditRules func(present []proget.RetentionRule) ([]proget.RetentionRule, error)
 
-// EditRetention changes the retention rules of a feed. Each then has a new id.
+// EditRetention changes the retention rules of a feed. Each then has a new id, and
+// a run by the former ones is given up.
 func (a *Administrator) EditRetention(ctx context.Context, feed string, by proget.Principal, edit EditRules) error {
 	return a.change(ctx, by, func(tx *db.Tx) error {
 		f, err := tx.FindFeed(ctx, feed)
 		if err != nil {
 			return err
 		}
-		return editRules(ctx, tx, f.ID, edit)
+		return editRules(ctx, tx, f, edit)
 	}, "retention rules were changed", "feed", feed)
 }
 
-func editRules(ctx context.Context, tx *db.Tx, feedID int64, edit EditRules) error {
-	rules, err := tx.RetentionRules(ctx, feedID)
+// editRules changes the rules of a feed. A run by the former ones ends with it.
+func editRules(ctx context.Context, tx *db.Tx, f *proget.Feed, edit EditRules) error {
+	present, err := tx.RetentionRules(ctx, f.ID)
 	if err != nil {
 		return err
 	}
-	if rules, err = edit(rules); err != nil {
+	rules, err := edit(slices.Clone(present))
+	if err != nil {
 		return err
 	}
 	if err := CheckRules(rules); err != nil {
 		return err
 	}
-	return tx.SetRetentionRules(ctx, feedID, rules)
+	if slices.EqualFunc(present, rules, func(a, b proget.RetentionRule) bool { return a.String() == b.String() }) {
+		return nil
+	}
+	return errors.Join(tx.SetRetentionRules(ctx, f.ID, rules), tx.StopJob(ctx, retention.Job(f, false, "").RunKey))
 }
 
 // RunRetention has the rules of a feed applied now or, with dryRun, has a job

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing/retention"
 	"github.com/proget-go/ha/proget"
 )
@@ -103,4 +104,14 @@ func TestRunRetention(t *testing.T) {
 	require.Contains(t, page, "did main preview")
 	require.Contains(t, page, "Last run")
 	require.Contains(t, admin.page("/administration/jobs/1"), "retention main preview")
+
+	require.Equal(t, http.StatusSeeOther, admin.post(path+"/run", "dry", "false").Code)
+	j, err := w.store.ClaimJob(t.Context(), "index1", retention.Lane, time.Minute)
+	require.NoError(t, err)
+	hold := func() error {
+		return w.store.Tx(t.Context(), func(tx *db.Tx) error { return tx.HoldJob(t.Context(), j) })
+	}
+	require.NoError(t, hold())
+	require.Equal(t, http.StatusSeeOther, admin.post(path, "keep-newest", "2").Code)
+	require.ErrorIs(t, hold(), proget.ErrStale, "the rules are others now")
 }
