@@ -9,12 +9,15 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -40,6 +43,7 @@ type Authority struct {
 	db      *db.Store
 	ring    *Keyring
 	trusted []netip.Prefix // proxies
+	foreign func(*http.Request) (string, error)
 
 	slots   *semaphore.Weighted
 	signing atomic.Int64 // sign-ins that are looked at, or wait for that
@@ -67,6 +71,15 @@ type Options struct {
 	// TrustedProxies are the load balancers and proxies whose X-Forwarded-For is
 	// believed; nil for none.
 	TrustedProxies []netip.Prefix
+
+	// Identify tells who a request is from where another program knows its users: by its
+	// own session, or by what its identity provider signed. It is asked first, must not
+	// read the body, and returns the user's name, "" to leave the request to the accounts
+	// and keys here, or proget.ErrUnauthenticated to refuse it. Such a user may do what
+	// everybody who is signed in may and, where there is an account of the name, what
+	// that may; the account's password is not asked for. Tokens that were given to them
+	// are good for ExchangeLength, whatever becomes of them meanwhile. Optional.
+	Identify func(r *http.Request) (user string, err error)
 }
 
 // New returns an Authority over the accounts in a database.
@@ -76,7 +89,7 @@ func New(store *db.Store, ring *Keyring, opts *Options) *Authority {
 	}
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails
-	a := &Authority{db: store, ring: ring, trusted: opts.TrustedProxies, slots: semaphore.NewWeighted(hashing), secret: secret}
+	a := &Authority{db: store, ring: ring, trusted: opts.TrustedProxies, foreign: opts.Identify, slots: semaphore.NewWeighted(hashing), secret: secret}
 	a.forget()
 	return a
 }
@@ -132,7 +145,8 @@ type Identity struct {
 	proget.Principal
 	key     *db.Key   // set if an API key was used
 	expires time.Time // if a token was used
-	Session bool      // came by cookie: a browser, so that forms must be guarded
+	Session bool      // may have come by a cookie: a browser, so that forms must be guarded
+	foreign bool      // known by Options.Identify
 }
 
 // Authenticate tells who a request is from. Without credentials that is the
@@ -140,6 +154,11 @@ type Identity struct {
 // it returns proget.ErrUnauthenticated: who tries to sign in must not take the
 // answer to the anonymous for their own.
 func (a *Authority) Authenticate(r *http.Request) (Identity, error) {
+	if a.foreign != nil {
+		if name, err := a.foreign(r); name != "" || err != nil {
+			return identified(name, err)
+		}
+	}
 	if key := apiKey(r); key != "" {
 		return a.byKeyOrPair(r, key)
 	}
@@ -150,6 +169,18 @@ func (a *Authority) Authenticate(r *http.Request) (Identity, error) {
 		return a.bySession(r.Context(), c.Value)
 	}
 	return Identity{}, nil
+}
+
+// identified is a user whom another program knows. Its way to know them may be a
+// cookie.
+func identified(name string, err error) (Identity, error) {
+	if err != nil {
+		return Identity{}, err
+	}
+	if len(name) > longest || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return Identity{}, fmt.Errorf("identify a user: %.60q is no name of up to %d bytes", name, longest)
+	}
+	return Identity{Principal: proget.Principal{User: name}, Session: true, foreign: true}, nil
 }
 
 // byHeader takes an Authorization header; names of schemes know no case.

@@ -68,6 +68,35 @@ func TestExchange(t *testing.T) {
 	require.ErrorIs(t, err, proget.ErrUnauthenticated)
 }
 
+// TestIdentify: a token that was given to another program's user is good without that
+// program, on every node, and no longer than ExchangeLength.
+func TestIdentify(t *testing.T) {
+	t.Parallel()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	keys, err := auth.ParseKeyring(auth.NewEncryptionKey())
+	require.NoError(t, err)
+	a := auth.New(store, keys, &auth.Options{Identify: func(r *http.Request) (string, error) { return r.Header.Get("X-User"), nil }})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	r.Header.Set("X-User", "bob")
+	token, good, err := a.Exchange(r)
+	require.NoError(t, err)
+	require.LessOrEqual(t, good, auth.ExchangeLength)
+	r.Header.Del("X-User")
+	r.Header.Set("Authorization", "Bearer "+token)
+	id, err := a.Authenticate(r)
+	require.NoError(t, err)
+	require.Equal(t, proget.Principal{User: "bob"}, id.Principal)
+	require.False(t, id.Session, "nobody but its holder sends a token")
+	_, again, err := a.Exchange(r)
+	require.NoError(t, err)
+	require.Less(t, again, good+time.Second)
+	allowed, err := a.Allows(id, proget.TaskView, nil)
+	require.NoError(t, err)
+	require.False(t, allowed)
+}
+
 // TestWhoMayWhat is the table of callers and tasks.
 func TestWhoMayWhat(t *testing.T) {
 	t.Parallel()

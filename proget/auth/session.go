@@ -30,6 +30,7 @@ type session struct {
 	User    string    `json:"u,omitempty"`
 	Epoch   int64     `json:"e,omitempty"`
 	Key     string    `json:"k,omitempty"` // the key's hash
+	Foreign bool      `json:"f,omitempty"` // the user is known by Options.Identify, and may have no account
 	Expires time.Time `json:"x"`
 }
 
@@ -81,6 +82,8 @@ func (a *Authority) Exchange(r *http.Request) (token string, good time.Duration,
 	switch {
 	case id.key != nil:
 		s.Key = id.key.Hash
+	case id.foreign:
+		s.Foreign = true
 	case id.User != "":
 		u, err := a.user(r.Context(), a.memory(), id.User)
 		if err != nil {
@@ -110,6 +113,8 @@ func (a *Authority) byToken(ctx context.Context, sealed string) (Identity, error
 	case s.Key != "":
 		id, err = a.byHash(ctx, s.Key)
 		id.expires = s.Expires
+	case s.Foreign:
+		id.User, id.foreign = s.User, true
 	case s.User != "":
 		var u db.User
 		if u, err = a.holder(ctx, s); errors.Is(err, proget.ErrNotFound) {

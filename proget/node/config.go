@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -85,6 +86,10 @@ type Config struct {
 	// the client's address, which is the proxy's without this. X-Forwarded-Host and
 	// X-Forwarded-Proto are believed from them alone, or from anybody if there are none.
 	TrustedProxies []netip.Prefix
+
+	// Identify tells who a request is from, for a program that knows its users itself; see
+	// auth.Options. Accounts, API keys and the sign-in page are there all the same.
+	Identify func(r *http.Request) (user string, err error)
 
 	// Staleness is how old what package clients read may be. 0, the default, asks the
 	// database before each read is answered, so that nobody misses what was committed

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/node"
 )
@@ -50,6 +52,57 @@ func TestEmbeddersJobs(t *testing.T) {
 	require.Contains(t, page, "Greet everybody")
 	sendForm(t, server.URL+"/administration/scheduled-jobs/run", "name=greeting")
 	require.Equal(t, "all", <-greeted)
+}
+
+// TestEmbeddersUsers: a program that knows its users itself says who asks. They may do
+// what everybody who is signed in may, and what accounts of their names may; what they
+// change has their names; keys are good as before.
+func TestEmbeddersUsers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var store *db.Store
+	server, _ := w.startNode(t, "a", func(c *node.Config) {
+		store = c.DB
+		c.Identify = func(r *http.Request) (string, error) {
+			token, ours := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer jwt:")
+			switch {
+			case !ours:
+				return "", nil
+			case token == "expired":
+				return "", proget.Errorf(proget.ErrUnauthenticated, "The token has expired: sign in again.")
+			}
+			return token, nil
+		}
+	})
+	require.NoError(t, store.Administer(t.Context(), "test", func(tx *db.Tx) error {
+		return errors.Join(tx.CreateUser(t.Context(), "Ann", "no password"), tx.Grant(t.Context(), db.Permission{Subject: auth.SubjectUser("Ann"), Task: proget.TaskPublish}))
+	}))
+	push := func(version string, headers ...string) (int, string) {
+		resp, said := ask(t, http.MethodPut, server.URL+"/nuget/nuget/api/v2/package", testenv.Nupkg(t, "Acme.Lib", version), headers...)
+		return resp.StatusCode, said
+	}
+	code, said := push("1.0.0", "Authorization", "Bearer jwt:expired")
+	require.Equal(t, http.StatusUnauthorized, code)
+	require.Contains(t, said, "The token has expired")
+	code, said = push("1.0.0", "Authorization", "Bearer jwt:bob")
+	require.Equal(t, http.StatusForbidden, code, said)
+	code, said = push("1.0.0", "Authorization", "Bearer jwt:ann")
+	require.Equal(t, http.StatusCreated, code, said)
+	code, said = push("1.0.1", "Authorization", "Bearer jwt:ann", "Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")
+	require.Equal(t, http.StatusForbidden, code, said)
+	code, said = push("1.0.2", "X-NuGet-ApiKey", administrator)
+	require.Equal(t, http.StatusCreated, code, said)
+	code, said = push("1.0.3", "Authorization", "Bearer jwt:"+strings.Repeat("a", 500))
+	require.Equal(t, http.StatusInternalServerError, code, said)
+
+	require.NoError(t, store.Tx(t.Context(), func(tx *db.Tx) error {
+		f, err := tx.FindFeed(t.Context(), "nuget")
+		require.NoError(t, err)
+		entries, err := store.LogAfter(t.Context(), f.ID, 0, 10)
+		require.NoError(t, err)
+		require.Equal(t, "ann", entries[0].Actor)
+		return nil
+	}))
 }
 
 func TestEmbeddersJobsTakeNobodysPlace(t *testing.T) {

@@ -79,7 +79,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.files = catalog.NewFiles(n.stores, cfg.DB, cfg.Logger)
 	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger, Guard: n.guardChange})
 	n.uploads = upload.New(cfg.DB, n.stores, cfg.Keys, &upload.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
-	n.authority = auth.New(cfg.DB, cfg.Keys, &auth.Options{TrustedProxies: cfg.TrustedProxies})
+	n.authority = auth.New(cfg.DB, cfg.Keys, &auth.Options{TrustedProxies: cfg.TrustedProxies, Identify: cfg.Identify})
 	n.scheduler = &indexing.Scheduler{DB: cfg.DB, Office: Office, Tasks: slices.Concat(tasks, cfg.Tasks)}
 	n.admin = admin.New(cfg.DB, cfg.Feeds, n.scheduler, cfg.Logger)
 	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Logger: cfg.Logger}, n.catalog, n.authority)
