@@ -394,6 +394,13 @@ func (tx *Tx) FindVersion(ctx context.Context, feedID int64, nameKey, versionKey
 	return v, err
 }
 
+// HoldVersion keeps a version from being deleted until the transaction ends, and
+// reports whether it is there.
+func (tx *Tx) HoldVersion(ctx context.Context, feedID int64, nameKey, versionKey string) (bool, error) {
+	n, err := tx.run(ctx, "HoldVersion", arg("feed_id", feedID), arg("name_key", nameKey), arg("version_key", versionKey))
+	return n > 0, err
+}
+
 // SetStatus changes the status of a version.
 func (tx *Tx) SetStatus(ctx context.Context, versionID int64, st proget.Status) error {
 	_, err := tx.run(ctx, "SetVersionStatus", arg("version_id", versionID),

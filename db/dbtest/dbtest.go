@@ -76,6 +76,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"ClaimOnce":      testClaimOnce,
 		"HoldJob":        testHoldJob,
 		"Since":          testSince,
+		"HoldVersion":    testHoldVersion,
 		"RetentionRules": testRetentionRules,
 		"Downloads":      testDownloads,
 		"RollUp":         testRollUp,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"testing"
@@ -160,6 +161,38 @@ func testSince(t *testing.T, open Open) {
 	})
 	require.NoError(t, both[0])
 	require.ErrorIs(t, both[1], db.ErrChanged)
+}
+
+// testHoldVersion: a version that is held is still there when the transaction ends:
+// who deletes it comes before or after.
+func testHoldVersion(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	hold := func(tx *db.Tx, key string) bool {
+		there, err := tx.HoldVersion(ctx, id, "acme.lib", key)
+		require.NoError(t, err)
+		return there
+	}
+	for n := range 10 {
+		v := version(n)
+		_, err := publish(ctx, s, id, fmt.Sprint("publish", n), v)
+		require.NoError(t, err)
+		deleted := make(chan error)
+		go func() { deleted <- remove(ctx, s, id, fmt.Sprint("delete", n), v.Key) }()
+		require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+			if !hold(tx, v.Key) {
+				return nil
+			}
+			_, err := tx.FindVersion(ctx, id, "acme.lib", v.Key)
+			require.NoError(t, err, "it was held")
+			return nil
+		}))
+		require.NoError(t, <-deleted)
+		require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+			require.False(t, hold(tx, v.Key))
+			return nil
+		}))
+	}
 }
 
 // testHoldJob: what is done under a claim that is lost, or for a job that is to

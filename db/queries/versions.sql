@@ -32,6 +32,10 @@ WHERE p.feed_id = @feed_id AND p.name_key = @name_key AND v.version_key = @versi
 -- name: LockVersion
 UPDATE package_version SET listed = listed WHERE version_id = @version_id;
 
+-- name: HoldVersion
+UPDATE package_version SET listed = listed
+WHERE package_id = (SELECT p.package_id FROM package p WHERE p.feed_id = @feed_id AND p.name_key = @name_key) AND version_key = @version_key;
+
 -- name: ReadVersion
 SELECT package_id, listed, deprecated, blocked FROM package_version WHERE version_id = @version_id;
 

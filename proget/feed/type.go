@@ -258,6 +258,7 @@ type Manifest struct {
 	FileName   string        // under which the file is kept and served; unique in its version without regard to case
 	Tags       []string      // of the package, which the version takes over
 	Refers     []proget.File // stored files that belong to the version beside the package file
+	Needs      []string      // keys of versions of the package that must be there, or proget.ErrNotFound
 	Aliases    []string      // names by which Packages.Alias finds the file in its feed; at most MaxAliases
 	Data       any           // the type's own description of the version; nil from a file that joins one leaves it as it is
 	FileData   any           // the type's own description of the file; nil for none

@@ -487,6 +487,31 @@ func TestDelete(t *testing.T) {
 	require.NoError(t, err, "the name is free again")
 }
 
+// TestNeeds: what a version needs is there when it is, whoever deletes it meanwhile.
+func TestNeeds(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t, "mem:")
+	p, other := in.publisher(t), in.publisher(t)
+	needing := func(name string, needs ...string) error {
+		u := in.upload(name, strings.NewReader(name))
+		u.Check = func(m *feed.Manifest) error {
+			m.Needs = needs
+			return nil
+		}
+		_, err := p.Publish(t.Context(), u)
+		return err
+	}
+	for _, name := range []string{"a@1", "a@2"} {
+		require.NoError(t, needing(name))
+	}
+	require.NoError(t, needing("a@both", "2", "1", "2"))
+	require.NoError(t, other.Delete(t.Context(), feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}, ann))
+	err := needing("a@again", "2", "1")
+	require.ErrorIs(t, err, proget.ErrNotFound)
+	require.Equal(t, "1, which again needs, is not in a any more: push it again first.", proget.Message(err))
+	require.Error(t, needing("b@1", "2"), "a version of another package")
+}
+
 // TestStatusEditsAreNotLost: each edit sees what the one before it wrote, from
 // whichever server it came.
 func TestStatusEditsAreNotLost(t *testing.T) {

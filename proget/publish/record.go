@@ -127,6 +127,9 @@ func (e *entering) begin(ctx context.Context, r *record) (*proget.Version, error
 	for _, f := range v.Files {
 		e.ch.Bytes += f.Size
 	}
+	if err := e.hold(ctx, r); err != nil {
+		return nil, err
+	}
 	created, err := e.tx.AddVersion(ctx, r.ref.Feed.ID, r.ref.NameKey, v, r.Aliases, e.known)
 	if created {
 		e.ch.Packages++
@@ -135,6 +138,21 @@ func (e *entering) begin(ctx context.Context, r *record) (*proget.Version, error
 		return nil, err
 	}
 	return v, e.tag(ctx, r, v)
+}
+
+// hold keeps the versions that the new one needs until the transaction ends, in one
+// order for all, so that none waits for another.
+func (e *entering) hold(ctx context.Context, r *record) error {
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(r.Needs))) {
+		there, err := e.tx.HoldVersion(ctx, r.ref.Feed.ID, r.ref.NameKey, key)
+		if err != nil {
+			return err
+		}
+		if !there {
+			return proget.Errorf(proget.ErrNotFound, "%s, which %s needs, is not in %s any more: push it again first.", key, r.Version, r.Name)
+		}
+	}
+	return nil
 }
 
 func (e *entering) tag(ctx context.Context, r *record, v *proget.Version) error {

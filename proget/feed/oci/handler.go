@@ -198,14 +198,17 @@ func (h *handler) record(r *feed.Request, repo string, m *manifest, key string, 
 			return err
 		} // it was deleted meanwhile
 	}
-	refers, err := h.refers(r, repo, p, m)
+	isManifest := func(d digest.Digest) bool { return p != nil && hasVersion(p, d.String()) }
+	refers, err := h.refers(r, repo, p, m.blobs(isManifest))
 	if err != nil {
 		return err
 	}
+	listed := m.manifests(isManifest)
 	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{
 		Feed: r.Feed, Body: bytes.NewReader(m.body), Size: int64(len(m.body)), By: r.Principal,
 		Check: func(found *feed.Manifest) error {
 			found.Name, found.Version, found.Tags, found.Refers, found.Data = repo, key, tags, refers, m.data()
+			found.Needs = listed
 			return nil
 		}})
 	switch {
@@ -230,12 +233,11 @@ func (h *handler) tag(r *feed.Request, repo, key string, tags []string) error {
 	return nil
 }
 
-// refers returns the stored files that belong to a manifest: its blobs. Whatever it
+// refers returns the stored files of the blobs that belong to a manifest. Whatever it
 // names must be in the repository, its subject excepted, which may come later.
-func (h *handler) refers(r *feed.Request, repo string, p *feed.Package, m *manifest) ([]proget.File, error) {
-	isManifest := func(d digest.Digest) bool { return p != nil && hasVersion(p, d.String()) }
+func (h *handler) refers(r *feed.Request, repo string, p *feed.Package, blobs []v1.Descriptor) ([]proget.File, error) {
 	var files []proget.File
-	for _, d := range m.blobs(isManifest) {
+	for _, d := range blobs {
 		f, err := h.findBlob(r, repo, p, d.Digest)
 		if errors.Is(err, proget.ErrNotFound) {
 			return nil, missing(d)

@@ -179,6 +179,16 @@ func (m *manifest) blobs(isManifest func(digest.Digest) bool) []v1.Descriptor {
 	return blobs
 }
 
+// manifests are the keys of the manifests that an index lists.
+func (m *manifest) manifests(isManifest func(digest.Digest) bool) (keys []string) {
+	for _, d := range m.Manifests {
+		if isManifest(d.Digest) {
+			keys = append(keys, d.Digest.String())
+		}
+	}
+	return keys
+}
+
 // isForeign tells a layer that is fetched from elsewhere, as its licence asks.
 func isForeign(d v1.Descriptor) bool {
 	return strings.Contains(d.MediaType, ".nondistributable.") || strings.Contains(d.MediaType, ".foreign.")
