@@ -23,6 +23,36 @@ func (tx *Tx) CreateStorage(ctx context.Context, st *proget.Storage) error {
 		arg("url", st.URL), arg("probe", st.Probe)}, &st.ID)
 }
 
+// DeleteStorage removes a storage, but for the first, within a change of the system
+// feed, and forgets what is kept there for nobody. It returns proget.ErrConflict for
+// one that is in use, and proget.ErrNotFound for one that is not there. Its number is
+// not given to another.
+func (tx *Tx) DeleteStorage(ctx context.Context, id int64) error {
+	var feeds, files, uploads int64
+	storage := arg("storage_id", id)
+	if err := tx.one(ctx, "StorageUse", []sql.NamedArg{storage}, &feeds, &files, &uploads); err != nil {
+		return err
+	}
+	switch {
+	case feeds > 0:
+		return proget.Errorf(proget.ErrConflict, "Feeds keep their files in this storage: give them another one in their settings first.")
+	case files > 0:
+		return proget.Errorf(proget.ErrConflict, "Files of feeds are still in this storage: wait until the jobs that move them are done.")
+	case uploads > 0:
+		return proget.Errorf(proget.ErrConflict, "Uploads to this storage have begun: wait until they have ended or are given up.")
+	}
+	for _, query := range []string{"MoveDeletedFeeds", "DeleteUnusedBlobs"} {
+		if _, err := tx.run(ctx, query, storage); err != nil {
+			return err
+		}
+	}
+	n, err := tx.run(ctx, "DeleteStorage", storage)
+	if err == nil && n == 0 {
+		err = proget.Errorf(proget.ErrNotFound, "There is no such storage.")
+	}
+	return err
+}
+
 // A MisplacedFile is a file of a version that is not in its feed's storage.
 type MisplacedFile struct {
 	FileID     int64

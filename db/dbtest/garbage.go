@@ -335,4 +335,27 @@ func testStorages(t *testing.T, open Open) {
 	require.NoError(t, err)
 	require.Equal(t, []any{int64(0), "blobs/1", st.ID, "blobs/2"}, []any{p.Versions[0].Files[0].StorageID, p.Versions[0].Files[0].StorageKey,
 		p.Versions[1].Files[0].StorageID, p.Versions[1].Files[0].StorageKey}, "the same bytes, once in each storage")
+
+	drop := func(id int64) error {
+		return s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.DeleteStorage(ctx, id) })
+	}
+	require.ErrorIs(t, drop(st.ID), proget.ErrConflict, "a version's file is there")
+	require.NoError(t, remove(ctx, s, id, "gone", p.Versions[1].Key))
+	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error {
+		return tx.CreateFeed(ctx, &proget.Feed{Name: "far", Type: "t", Active: true, StorageID: st.ID})
+	}))
+	require.ErrorIs(t, drop(st.ID), proget.ErrConflict, "a feed's files go there")
+	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "far") }))
+	require.ErrorIs(t, drop(0), proget.ErrConflict)
+	require.NoError(t, drop(st.ID))
+	require.ErrorIs(t, drop(st.ID), proget.ErrNotFound)
+	deleted, err := s.ListDeleted(ctx, id, 0, 1)
+	require.NoError(t, err)
+	if len(deleted) > 0 {
+		_, err = bringBack(ctx, s, id, deleted[0].ID, "back")
+		require.ErrorIs(t, err, proget.ErrNotFound)
+	}
+	next := &proget.Storage{Name: "Archive", URL: "file:///another", Probe: "{}"}
+	require.NoError(t, create(next))
+	require.Greater(t, next.ID, st.ID, "no number is given twice")
 }

@@ -46,6 +46,26 @@ DELETE FROM blob WHERE blob_id = @blob_id AND marked IS NOT NULL;
 -- name: ListStorages
 SELECT storage_id, name, url, probe, created FROM storage ORDER BY storage_id;
 
+-- name: StorageUse
+SELECT (SELECT COUNT(*) FROM feed f JOIN feed_head h ON h.feed_id = f.feed_id WHERE f.storage_id = @storage_id),
+       (SELECT COUNT(*) FROM blob b WHERE b.storage_id = @storage_id
+          AND (EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = b.blob_id) OR EXISTS (SELECT 1 FROM index_file i WHERE i.blob_id = b.blob_id))),
+       (SELECT COUNT(*) FROM upload u WHERE u.storage_id = @storage_id);
+
+-- name: DeleteUnusedBlobs
+DELETE FROM blob
+WHERE storage_id = @storage_id
+  AND NOT EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = blob.blob_id)
+  AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.blob_id = blob.blob_id)
+  AND NOT EXISTS (SELECT 1 FROM index_file i WHERE i.blob_id = blob.blob_id);
+
+-- name: MoveDeletedFeeds
+UPDATE feed SET storage_id = 0
+WHERE storage_id = @storage_id AND NOT EXISTS (SELECT 1 FROM feed_head h WHERE h.feed_id = feed.feed_id);
+
+-- name: DeleteStorage
+DELETE FROM storage WHERE storage_id = @storage_id AND storage_id > 0;
+
 -- name: BlobCopies
 SELECT blob_id, sha256, size, storage_id, storage_key FROM blob
 WHERE sha256 = @sha256 AND size = @size AND blob_id <> @blob_id

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
@@ -23,10 +25,9 @@ func (r *Registry) Storages(ctx context.Context) ([]proget.Storage, error) {
 
 // AddStorage adds a storage to those that feeds can be given. It is opened and
 // written to first, and marked as this installation's, so that every server can
-// tell whether it sees the same one. It returns proget.ErrInvalid or
-// proget.ErrUnavailable, with what is wrong, for one that cannot be used, and
-// proget.ErrConflict if the name is taken. After proget.ErrUnavailable it may have
-// been added nevertheless.
+// tell whether it sees the same one. It returns proget.ErrInvalid, with what is
+// wrong, for one that cannot be used, and proget.ErrConflict if the name is taken.
+// After proget.ErrUnavailable it may have been added nevertheless.
 func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.Principal) (*proget.Storage, error) {
 	st := &proget.Storage{Name: strings.TrimSpace(name), URL: strings.TrimSpace(url)}
 	if st.Name == "" || len(st.Name) > maxStorageName {
@@ -47,6 +48,9 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 	}
 	defer blobs.Close()
 	probe, err := r.claim(ctx, blobs)
+	if errors.Is(err, proget.ErrUnavailable) { // to wait and try again is no advice for a folder that is read-only
+		return nil, proget.WrapError(proget.ErrInvalid, err, "The storage cannot be used. %s", proget.Message(err))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +74,53 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 		err = proget.WrapError(proget.ErrConflict, err, "There is a storage named %s already.", st.Name)
 	}
 	return nil, errors.Join(err, blobs.Delete(ctx, probe.Key))
+}
+
+// RemoveStorage removes a storage that no feed uses and no file of one is in. Its
+// files stay where they are; deleted versions whose files they are cannot be brought
+// back. It need not be reachable.
+func (r *Registry) RemoveStorage(ctx context.Context, name string, by proget.Principal) error {
+	all, err := r.db.ListStorages(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(st proget.Storage) bool { return strings.EqualFold(st.Name, name) })
+	switch {
+	case i < 0:
+		return proget.Errorf(proget.ErrNotFound, "There is no storage named %.60q.", name)
+	case i == 0:
+		return proget.Errorf(proget.ErrConflict, "The servers are started with this storage: it cannot be removed.")
+	}
+	err = r.db.Administer(ctx, by.String(), func(tx *db.Tx) error { return tx.DeleteStorage(ctx, all[i].ID) })
+	if err != nil {
+		return err
+	}
+	r.opts.Logger.InfoContext(ctx, "a storage was removed", "name", all[i].Name, "by", by)
+	if err := r.release(ctx, all[i]); err != nil {
+		r.opts.Logger.WarnContext(ctx, "the mark of this installation could not be taken out of a removed storage: it cannot be added again before", "name", all[i].Name, "error", err)
+	}
+	return nil
+}
+
+// release takes the mark out of a storage that was removed, so that it can be added
+// again.
+func (r *Registry) release(ctx context.Context, st proget.Storage) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	probe, err := storageProbe(st)
+	if err != nil {
+		return err
+	}
+	blobs, err := r.blobs.OpenAnother(ctx, st.URL)
+	if err != nil {
+		return err
+	}
+	defer blobs.Close()
+	err = blobs.Delete(ctx, probe.Key)
+	if errors.Is(err, proget.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // checkApart refuses a storage that lies where another is, or inside it, or has

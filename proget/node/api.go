@@ -37,18 +37,20 @@ func (n *Node) mountAPI(mux *router) {
 	mux.Handle("GET /api/management/feeds/list", n.native(n.listFeeds))
 	mux.Handle("GET /api/management/feeds/get/{feed}", n.native(n.getFeed))
 	for pattern, serve := range map[string]func(http.ResponseWriter, *call) error{
-		"POST /api/management/feeds/create":          n.createFeed,
-		"PUT /api/management/feeds/create":           n.createFeed,
-		"POST /api/management/feeds/update/{feed}":   n.updateFeed,
-		"PATCH /api/management/feeds/update/{feed}":  n.updateFeed,
-		"POST /api/management/feeds/delete/{feed}":   n.deleteFeed,
-		"DELETE /api/management/feeds/delete/{feed}": n.deleteFeed,
-		"GET /api/management/storages/list":          n.listStorages,
-		"POST /api/management/storages/create":       n.createStorage,
-		"GET /api/api-keys/list":                     n.listKeys,
-		"POST /api/api-keys/create":                  n.createKey,
-		"POST /api/api-keys/delete":                  n.deleteKey,
-		"DELETE /api/api-keys/delete":                n.deleteKey,
+		"POST /api/management/feeds/create":                n.createFeed,
+		"PUT /api/management/feeds/create":                 n.createFeed,
+		"POST /api/management/feeds/update/{feed}":         n.updateFeed,
+		"PATCH /api/management/feeds/update/{feed}":        n.updateFeed,
+		"POST /api/management/feeds/delete/{feed}":         n.deleteFeed,
+		"DELETE /api/management/feeds/delete/{feed}":       n.deleteFeed,
+		"GET /api/management/storages/list":                n.listStorages,
+		"POST /api/management/storages/create":             n.createStorage,
+		"POST /api/management/storages/delete/{storage}":   n.removeStorage,
+		"DELETE /api/management/storages/delete/{storage}": n.removeStorage,
+		"GET /api/api-keys/list":                           n.listKeys,
+		"POST /api/api-keys/create":                        n.createKey,
+		"POST /api/api-keys/delete":                        n.deleteKey,
+		"DELETE /api/api-keys/delete":                      n.deleteKey,
 	} {
 		mux.Handle(pattern, n.administration(serve))
 	}

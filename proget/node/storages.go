@@ -42,8 +42,20 @@ func (n *Node) createStorage(w http.ResponseWriter, c *call) error {
 	return nil
 }
 
-// storageNamed returns the id of the storage with a name.
+func (n *Node) removeStorage(w http.ResponseWriter, c *call) error {
+	if err := n.registry.RemoveStorage(c.Context(), c.PathValue("storage"), c.id.Principal); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// storageNamed returns the id of the storage with a name; "" is the one that servers
+// are started with.
 func (n *Node) storageNamed(ctx context.Context, name string) (int64, error) {
+	if name == "" {
+		return 0, nil
+	}
 	all, err := n.registry.Storages(ctx)
 	if err != nil {
 		return 0, err

@@ -233,12 +233,22 @@ func TestStorages(t *testing.T) {
 	require.Contains(t, admin.page(page), url)
 	require.Contains(t, admin.page(settings), "Archive")
 	require.Equal(t, http.StatusBadRequest, admin.post(settings, "description", "x", "active", "true", "redirect", "true", "storage", "77").Code)
-	require.Equal(t, http.StatusSeeOther, admin.post(settings, "description", "x", "active", "true", "redirect", "true", "storage", "1").Code)
-	require.Contains(t, admin.page(settings), `<option value="1" selected>Archive`)
+	all, err := w.store.ListStorages(t.Context())
+	require.NoError(t, err)
+	id := fmt.Sprint(all[1].ID)
+	require.Equal(t, http.StatusSeeOther, admin.post(settings, "description", "x", "active", "true", "redirect", "true", "storage", id).Code)
+	require.Contains(t, admin.page(settings), `<option value="`+id+`" selected>Archive`)
 	jobs, err := w.store.ListJobs(t.Context(), 0, 10)
 	require.NoError(t, err)
 	require.Len(t, jobs, 1)
 	require.Equal(t, []string{"move", "main"}, []string{jobs[0].Kind, jobs[0].Argument})
+
+	refused := admin.post(page+"/remove", "name", "Archive")
+	require.Equal(t, http.StatusConflict, refused.Code)
+	require.Contains(t, refused.Body.String(), "Feeds keep their files in this storage")
+	require.Equal(t, http.StatusSeeOther, admin.post(settings, "description", "x", "active", "true", "redirect", "true", "storage", "0").Code)
+	require.Equal(t, http.StatusSeeOther, admin.post(page+"/remove", "name", "Archive").Code)
+	require.NotContains(t, admin.page(page), url)
 }
 
 // TestStorageVerdicts: storage that all share and that is full is a warning;

@@ -47,6 +47,20 @@ func (s *site) createStorage(v *visit) error {
 	return v.redirect("/administration/storages")
 }
 
+func (s *site) removeStorage(v *visit) error {
+	if err := s.administer(v); err != nil {
+		return err
+	}
+	err := s.Cluster.RemoveStorage(v.Context(), v.PostFormValue("name"), v.id.Principal)
+	if r, ok := refused(err); ok {
+		return s.storages(v, storagesView{refusal: r})
+	}
+	if err != nil {
+		return err
+	}
+	return v.redirect("/administration/storages")
+}
+
 // storageOptions offers the storages; nil if there is nothing to choose.
 func (s *site) storageOptions(v *visit, selected int64) ([]option, error) {
 	all, err := s.Cluster.Storages(v.Context())

@@ -203,6 +203,7 @@ func (s *site) routes() []route {
 		{"POST /administration/keys/delete", s.deleteKey},
 		{"GET /administration/storages", s.showStorages},
 		{"POST /administration/storages", s.createStorage},
+		{"POST /administration/storages/remove", s.removeStorage},
 		{"GET /administration/users", s.showUsers},
 		{"POST /administration/users", s.createUser},
 		{"GET /administration/user", s.showUser},                  // ?subject=

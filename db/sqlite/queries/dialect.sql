@@ -125,8 +125,9 @@ SELECT upload_key FROM upload WHERE touched < @now - @older_than ORDER BY touche
 LIMIT @limit;
 
 -- name: InsertStorage
-INSERT INTO storage (name, name_key, url, probe, created)
-VALUES (@name, @name_key, @url, @probe, @now)
+-- The id is none that a removed storage had, which a server may have open still.
+INSERT INTO storage (storage_id, name, name_key, url, probe, created)
+VALUES (MAX(@now, (SELECT MAX(storage_id) + 1 FROM storage)), @name, @name_key, @url, @probe, @now)
 RETURNING storage_id;
 
 -- name: AcquireLease
