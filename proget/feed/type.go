@@ -97,7 +97,7 @@ type Type struct {
 
 	// Root makes the handler of what lies beside the feeds, by its path below the
 	// type's mount: "_catalog" is /v2/_catalog of registries, "" is /v2/. Their
-	// requests have no Feed, but the caller's Feeds. Optional.
+	// requests have no Feed, but the caller's Feeds, and change nothing. Optional.
 	Root func(s Services) map[string]func(w http.ResponseWriter, r *Request) error
 
 	// Challenge returns the WWW-Authenticate header of an answer that asks for

@@ -67,7 +67,11 @@ type call struct {
 // native does what every call needs, in the order in which feeds do it.
 func (n *Node) native(serve func(w http.ResponseWriter, c *call) error) http.Handler {
 	checked := func(w http.ResponseWriter, r *http.Request) (err error) {
-		if stale := n.sync(w, r); stale {
+		stale, err := n.sync(w, r, writes)
+		if err != nil {
+			return err
+		}
+		if stale {
 			defer func() { err = doubt(err) }()
 		}
 		id, err := n.authority.Authenticate(r)

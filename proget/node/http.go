@@ -175,7 +175,7 @@ type rootHandler struct {
 func (h *rootHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n := h.node
 	n.answer(w, r, n.errorWriter(h.typ), func(w http.ResponseWriter, r *http.Request) error {
-		stale := n.sync(w, r)
+		stale := n.outdated(w, r, n.tail.Sync(r.Context()))
 		id, err := n.authenticate(r, stale)
 		if err != nil {
 			return err
@@ -193,31 +193,67 @@ func (h *rootHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// serve answers from what may be somewhat old, if that is allowed. What is refused
-// then may have come to be meanwhile: it is looked at again if anything has.
 func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) error {
 	n := h.node
-	if n.cfg.Staleness == 0 || !reads(r) {
-		return h.serveFrom(w, r, n.sync(w, r))
+	if n.cfg.Staleness > 0 && reads(r) {
+		return h.serveOld(w, r)
 	}
-	moved := n.tail.Changed()
-	stale := n.outdated(w, r, n.tail.SyncWithin(r.Context(), n.cfg.Staleness))
-	err := h.serveFrom(w, r, stale)
-	if stale || !refused(err) {
+	stale, err := n.sync(w, r, h.changes)
+	if err != nil {
 		return err
 	}
-	if stale = n.sync(w, r); !stale {
+	return h.serveFrom(w, r, stale)
+}
+
+// serveOld answers from what may be somewhat old. What is refused then may have come
+// to be meanwhile: it is looked at again if anything has.
+func (h *feedHandler) serveOld(w http.ResponseWriter, r *http.Request) error {
+	n := h.node
+	moved := n.tail.Changed()
+	stale := n.outdated(w, r, n.tail.SyncWithin(r.Context(), n.cfg.Staleness))
+	refusal := h.serveFrom(w, r, stale)
+	if stale || !refused(refusal) {
+		return refusal
+	}
+	stale, err := n.sync(w, r, h.changes)
+	if err != nil {
+		return err
+	}
+	if !stale {
 		select {
 		case <-moved:
 		default:
-			return err
+			return refusal
 		}
 	}
 	return h.serveFrom(w, r, stale)
 }
 
+// changes reports whether a request does more than to view, by what memory has of its
+// feed; where that does not tell, by its method.
+func (h *feedHandler) changes(r *http.Request) bool {
+	f, err := h.node.catalog.Feed(r.Context(), r.PathValue("feed"))
+	if err != nil {
+		return writes(r)
+	}
+	t, err := h.of(f)
+	if err != nil {
+		return writes(r)
+	}
+	task, err := t.Operations.Task(t.handler.Operation(h.request(r, t, f)))
+	return err == nil && task.Rank() > proget.TaskView.Rank()
+}
+
+// request is a request as the type of its feed sees it.
+func (h *feedHandler) request(r *http.Request, t served, f *proget.Feed) *feed.Request {
+	return &feed.Request{Request: r, Feed: f, Mount: h.mount, Base: t.URL(h.node.baseURL(r), f), Path: rest(r.URL.EscapedPath())}
+}
+
 // reads reports whether a request changes nothing.
 func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
+// writes reports whether a request may change something.
+func writes(r *http.Request) bool { return !reads(r) }
 
 // refused reports whether a request failed for want of something that may have come
 // to be meanwhile: a package, a user, a permission. Wrong credentials are counted, so
@@ -249,7 +285,8 @@ func (h *feedHandler) serveFrom(w http.ResponseWriter, r *http.Request, stale bo
 	if err != nil {
 		return cmp.Or(n.authority.Authorize(id, proget.TaskView, f), err)
 	}
-	req := &feed.Request{Request: r, Feed: f, Mount: h.mount, Base: t.URL(n.baseURL(r), f), Path: rest(r.URL.EscapedPath()), Principal: id.Principal}
+	req := h.request(r, t, f)
+	req.Principal = id.Principal
 	task, err := t.Operations.Task(t.handler.Operation(req))
 	if err != nil {
 		return err
@@ -260,12 +297,6 @@ func (h *feedHandler) serveFrom(w http.ResponseWriter, r *http.Request, stale bo
 	if err := n.guardWrite(task); err != nil {
 		return err
 	}
-	if stale && task.Rank() > proget.TaskView.Rank() {
-		if err := n.refresh(w, r); err != nil {
-			return err
-		}
-		stale = false
-	}
 	return t.handler.ServeFeed(w, req)
 }
 
@@ -275,16 +306,14 @@ func (n *Node) openFeed(r *http.Request, id auth.Identity, name string) (*proget
 	return f, n.authority.Disclose(id, err)
 }
 
-// refresh waits until memory is as new as a request that could not be brought up to
-// date at once: what a change builds upon must not be old, and whoever makes it need
-// not notice a failover.
-func (n *Node) refresh(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), n.cfg.DB.Patience())
+// refresh waits until memory, which could not be brought up to date at once, is: who
+// makes a change need not notice a failover.
+func (n *Node) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.DB.Patience())
 	defer cancel()
 	for {
 		err := n.tail.Sync(ctx)
 		if err == nil {
-			w.Header().Del("Warning")
 			return nil
 		}
 		select {
@@ -296,9 +325,9 @@ func (n *Node) refresh(w http.ResponseWriter, r *http.Request) error {
 }
 
 // authenticate tells who a request is from. If memory is stale, a question to
-// the database would wait for as long as a change may; a read may not.
+// the database would wait for as long as one of a change may, and this is none.
 func (n *Node) authenticate(r *http.Request, stale bool) (auth.Identity, error) {
-	if !stale || !reads(r) {
+	if !stale {
 		return n.authority.Authenticate(r)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
@@ -356,11 +385,25 @@ func (n *Node) guardSession(r *http.Request, id auth.Identity) error {
 	return nil
 }
 
-// sync makes what is read for this request at least as new as the request. If
-// the database cannot be asked, what is in memory is served with a warning, as
-// RFC 7234 section 5.5.2 describes it.
-func (n *Node) sync(w http.ResponseWriter, r *http.Request) (stale bool) {
-	return n.outdated(w, r, n.tail.Sync(r.Context()))
+// sync makes what is in memory at least as new as the request, before anybody asks
+// there who it is from and what they may. If the database cannot be asked, a change
+// waits, since what it builds upon must not be old; anything else is served with a
+// warning, as RFC 7234 section 5.5.2 describes it.
+func (n *Node) sync(w http.ResponseWriter, r *http.Request, changes func(*http.Request) bool) (stale bool, err error) {
+	err = n.tail.Sync(r.Context())
+	if err != nil && changes(r) {
+		return false, n.refresh(r.Context())
+	}
+	return n.outdated(w, r, err), nil
+}
+
+// syncPage is sync for a page, which writes its warning itself.
+func (n *Node) syncPage(ctx context.Context, change bool) error {
+	err := n.tail.Sync(ctx)
+	if err != nil && change {
+		return n.refresh(ctx)
+	}
+	return err
 }
 
 // outdated reports, by the error of a question, whether memory could not be brought up

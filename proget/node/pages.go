@@ -12,7 +12,7 @@ func (n *Node) newPages() (*web.Pages, error) {
 		Catalog: n.catalog, Search: n.searcher, Publisher: n.publisher, Files: n.files,
 		Authority: n.authority, Admin: n.admin, Cluster: n.registry, Types: n.cfg.Feeds,
 		Stats: n.stats, Daily: n.cfg.DB.DailyDownloads, Deleted: n.cfg.DB.ListDeleted, Restore: n.publisher.Restore, Vet: n.vet,
-		Sync: n.tail.Sync, GuardChange: n.guardChange, BaseURL: n.baseURL,
+		Sync: n.syncPage, GuardChange: n.guardChange, BaseURL: n.baseURL,
 		Engine: n.cfg.DB.Engine(), Version: Version(), Logger: n.cfg.Logger,
 	})
 }

@@ -106,6 +106,22 @@ func TestDatabaseAway(t *testing.T) {
 	require.NotContains(t, rec.Body.String(), "sql")
 }
 
+// TestNoChangeFromOldMemory: what cannot be asked for may say that the visitor may do
+// no such thing any more.
+func TestNoChangeFromOldMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(w.main, demoPackage{Name: "kept", Version: "1"})
+	b := w.as("ann")
+	require.Contains(t, b.page("/feeds/main/package?name=kept"), "kept")
+	w.away = proget.Errorf(proget.ErrUnavailable, "The database did not answer in time.")
+	rec := b.post("/feeds/main/delete?name=kept&version=1")
+	require.Equal(t, http.StatusServiceUnavailable, rec.Code)
+	require.Contains(t, rec.Body.String(), "did not answer in time")
+	w.away = nil
+	require.Contains(t, b.page("/feeds/main/package?name=kept"), "kept")
+}
+
 func TestReadsAreNew(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

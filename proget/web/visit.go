@@ -39,8 +39,12 @@ func (s *site) adapt(serve func(*visit) error) http.Handler {
 			s.fail(v, err)
 			return
 		}
-		v.stale = s.Sync(r.Context()) != nil
-		if v.stale && v.reads() {
+		err := s.Sync(r.Context(), !v.reads())
+		if err != nil && !v.reads() {
+			s.fail(v, err)
+			return
+		}
+		if v.stale = err != nil; v.stale {
 			ctx, cancel := context.WithTimeout(r.Context(), stalePatience)
 			defer cancel()
 			v.Request = r.WithContext(ctx)

@@ -50,9 +50,10 @@ type Config struct {
 	Vet func(ctx context.Context, f *proget.Feed, name string) error
 
 	// Sync waits until this process has applied everything that was committed
-	// before the call. An error means that the database cannot be reached and
-	// that what is in memory may be old.
-	Sync func(ctx context.Context) error
+	// before the call, and for a change as long as a change may wait. An error
+	// means that the database cannot be reached and that what is in memory may be
+	// old: a page may be shown from it, but no change builds upon it.
+	Sync func(ctx context.Context, change bool) error
 
 	// GuardChange returns why this server must not take changes; nil if it may.
 	GuardChange func() error

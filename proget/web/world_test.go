@@ -84,7 +84,7 @@ func newWorld(t *testing.T) *world {
 		Catalog: w.catalog, Search: listing{w.catalog}, Publisher: w.publisher, Files: catalog.NewFiles(storage.NewSet(blobs, nil), w.store, log),
 		Authority: authority, Admin: admin.New(w.store, types, w.scheduler(), log), Cluster: w.registry, Types: types, Stats: w.stats, Daily: w.store.DailyDownloads,
 		Deleted: w.deleted, Restore: w.publisher.Restore,
-		Sync: func(ctx context.Context) error {
+		Sync: func(ctx context.Context, _ bool) error {
 			if w.away != nil {
 				return w.away
 			}
