@@ -78,6 +78,23 @@ func (s *Store) queryHeads(ctx context.Context) (map[int64]int64, error) {
 	return heads, rows.Err()
 }
 
+// NewestEntries returns the newest entry of every feed's log, its place and operation
+// alone; place 0 of a log that has had none.
+func (s *Store) NewestEntries(ctx context.Context) ([]proget.Entry, error) {
+	return list(ctx, s.readVital, "NewestEntries", func(e *proget.Entry) []any { return []any{&e.FeedID, &e.Seq, &e.Operation} })
+}
+
+// Breaks counts what may have put another state of the database, an older one even, in
+// the place of the one that was read last: connections that were made, and attempts that
+// were late or found no server.
+func (s *Store) Breaks() int64 {
+	n := s.breaks.Load()
+	if s.pools.Connected != nil {
+		n += s.pools.Connected()
+	}
+	return n
+}
+
 // LogAfter returns up to limit entries of a feed's log, beginning after a
 // position.
 func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([]proget.Entry, error) {

@@ -29,6 +29,7 @@ type Store struct {
 	seen     atomic.Pointer[seen]  // the newest heads
 	changes  atomic.Int64          // see Changes
 	full     atomic.Bool           // see Full
+	breaks   atomic.Int64          // attempts of which Breaks tells
 
 	dropping sync.Mutex
 	dropped  time.Time // when idle connections were given up last

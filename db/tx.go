@@ -308,7 +308,11 @@ func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context
 		if err == nil || !s.again(err, late) {
 			return s.wrap(err)
 		}
-		if late && b.attempt >= frozen || s.drv.Classify(err) == driver.Unavailable {
+		away := s.drv.Classify(err) == driver.Unavailable
+		if late || away {
+			s.breaks.Add(1)
+		}
+		if late && b.attempt >= frozen || away {
 			s.dropIdle(began)
 		}
 		select {

@@ -26,6 +26,15 @@ func (history) Stamp() (s driver.Stamp, ok bool) { return s, false }
 
 func (history) Changes() int64 { return 0 }
 
+func (history) Breaks() int64 { return 0 }
+
+func (h history) NewestEntries(context.Context) (newest []proget.Entry, _ error) {
+	for feed, entries := range h {
+		newest = append(newest, append([]proget.Entry{{FeedID: feed}}, entries...)[len(entries)])
+	}
+	return newest, nil
+}
+
 func (h history) Heads(context.Context) (map[int64]int64, error) {
 	heads := make(map[int64]int64)
 	for feed, entries := range h {

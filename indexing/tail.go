@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,13 @@ type Log interface {
 	// to be asked.
 	Stamp() (s driver.Stamp, ok bool)
 	Heads(ctx context.Context) (map[int64]int64, error)
+	// Breaks counts what may have put a state of the database that lacks the newest
+	// commits in the place of the one that was read last, as another server may have it.
+	// While it does not move, nothing that was read is undone.
+	Breaks() int64
+	// NewestEntries returns the newest entry of every feed, its FeedID, Seq and Operation
+	// at least; Seq 0 for a feed that has none.
+	NewestEntries(ctx context.Context) ([]proget.Entry, error)
 	// Changes counts what was appended through this Log, or may have been.
 	Changes() int64
 }
@@ -62,6 +70,9 @@ type Tail struct {
 	heads   map[int64]int64 // applied
 	down    error           // why the newest question failed
 	asking  sync.WaitGroup
+
+	operations map[int64]string // of the newest applied entries; "" if it is not known. Only the asker's, as is breaks
+	breaks     int64            // of the log when the logs were last seen to be the same
 }
 
 // TailOptions configure a Tail. The zero value is ready to use.
@@ -89,7 +100,7 @@ type question struct {
 
 // NewTail returns a Tail that has read nothing yet.
 func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
-	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), wakeup: make(chan struct{})}
+	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), wakeup: make(chan struct{}), operations: make(map[int64]string), breaks: -1}
 	if opts != nil {
 		t.opts = *opts
 	}
@@ -234,34 +245,47 @@ func (t *Tail) catchUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), t.opts.Timeout)
 	defer cancel()
 	stamp, stamped := t.log.Stamp() // before the question: what is committed meanwhile has another
-	newest := &answered{time.Now(), t.log.Changes()}
-	heads, err := t.log.Heads(ctx)
+	question := &answered{time.Now(), t.log.Changes()}
+	heads, newest, breaks, err := t.read(ctx)
 	if err != nil {
 		return err
 	}
-	moved := false
+	operations := make(map[int64]string)
 	for feed, head := range heads {
 		applied, known := t.heads[feed]
-		switch {
-		case known && head == applied:
+		if known && head == applied && (newest == nil || newest[feed] == t.operations[feed]) {
 			continue
-		case !known:
-			t.forget(feed)
-		default:
-			if err := t.apply(ctx, feed, applied, head); err != nil {
-				return err
-			}
 		}
-		moved = true
+		if operations[feed], err = t.apply(ctx, feed, head, newest[feed]); err != nil {
+			return err
+		}
 	}
-	if moved {
-		t.advance(heads)
+	if len(operations) > 0 {
+		t.advance(heads, operations)
 	}
+	t.breaks = breaks
 	if stamped {
 		t.current.Store(&stamp)
 	}
-	t.newest.Store(newest)
+	t.newest.Store(question)
 	return nil
+}
+
+// read returns the heads of all feeds. After a question that failed, and where others may
+// be in the place of the newest commits, it returns the operations at the heads, too: the
+// same numbers may be those of other entries.
+func (t *Tail) read(ctx context.Context) (heads map[int64]int64, operations map[int64]string, breaks int64, err error) {
+	heads, err = t.log.Heads(ctx)
+	breaks = t.log.Breaks() // what the question met is among them
+	if err != nil || t.down == nil && breaks == t.breaks {
+		return heads, nil, breaks, err
+	}
+	entries, err := t.log.NewestEntries(ctx)
+	heads, operations = make(map[int64]int64, len(entries)), make(map[int64]string, len(entries))
+	for _, e := range entries {
+		heads[e.FeedID], operations[e.FeedID] = e.Seq, e.Operation
+	}
+	return heads, operations, breaks, err
 }
 
 func (t *Tail) forget(feed int64) {
@@ -270,28 +294,46 @@ func (t *Tail) forget(feed int64) {
 	}
 }
 
-func (t *Tail) apply(ctx context.Context, feed, applied, head int64) error {
-	if head < applied || head-applied > int64(t.opts.Backlog) {
-		t.opts.Logger.Info("feed has changed a lot; reading it anew", "feed", feed, "applied", applied, "head", head)
+// apply brings the subscribers to a feed's head, whose operation may be known, and
+// returns that, or "" if it is not known afterwards either: then the feed is forgotten
+// once more with its next entry.
+func (t *Tail) apply(ctx context.Context, feed, head int64, operation string) (string, error) {
+	applied, known := t.heads[feed]
+	if !known {
 		t.forget(feed)
-		return nil
+		return operation, nil
 	}
-	entries, err := Entries(ctx, t.log, feed, applied, t.opts.Backlog)
+	if head <= applied || head-applied > int64(t.opts.Backlog) {
+		t.opts.Logger.Info("feed has changed a lot, or has another log; reading it anew", "feed", feed, "applied", applied, "head", head)
+		t.forget(feed)
+		return operation, nil
+	}
+	from := max(applied-1, 0) // with the entry at the position, if there is one
+	entries, err := Entries(ctx, t.log, feed, from, t.opts.Backlog+1)
 	compacted := errors.Is(err, db.ErrCompacted)
 	if err != nil && !compacted {
-		return err
+		return "", err
 	}
 	if compacted || entries[len(entries)-1].Seq < head { // or a replica lags: trust nothing
 		t.forget(feed)
-		return nil
+		return operation, nil
+	}
+	operation = entries[head-from-1].Operation
+	if applied > 0 {
+		if entries[0].Operation != t.operations[feed] { // the one that was applied is lost
+			t.forget(feed)
+			return operation, nil
+		}
+		entries = entries[1:]
 	}
 	for _, s := range t.subscribers {
 		s.Applied(feed, entries)
 	}
-	return nil
+	return operation, nil
 }
 
-func (t *Tail) advance(heads map[int64]int64) {
+func (t *Tail) advance(heads map[int64]int64, operations map[int64]string) {
+	maps.Copy(t.operations, operations)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.heads = heads

@@ -3,6 +3,7 @@ package indexing_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,8 +24,39 @@ type memLog struct {
 	compacted int64 // entries up to here are gone
 	err       error
 	delay     time.Duration
+	lost      map[entry]int // how often entries were lost with the server, and others came in their place
 	asked     atomic.Int64
+	compared  atomic.Int64
 	changes   atomic.Int64
+	breaks    atomic.Int64
+}
+
+// entry is a place in a log.
+type entry struct{ feed, seq int64 }
+
+// lose puts another entry in the place of the newest one, as a server may have it that
+// never got that.
+func (l *memLog) lose(feed int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost[entry{feed, l.heads[feed]}]++
+}
+
+// at is the entry at a place.
+func (l *memLog) at(feed, seq int64) proget.Entry {
+	return proget.Entry{FeedID: feed, Seq: seq, Operation: fmt.Sprint(feed, seq, l.lost[entry{feed, seq}])}
+}
+
+func (l *memLog) Breaks() int64 { return l.breaks.Load() }
+
+func (l *memLog) NewestEntries(context.Context) (newest []proget.Entry, err error) {
+	l.compared.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for feed, head := range l.heads {
+		newest = append(newest, l.at(feed, head))
+	}
+	return newest, l.err
 }
 
 func (l *memLog) Changes() int64 { return l.changes.Load() }
@@ -34,6 +66,12 @@ func (l *memLog) append(feed int64) int64 {
 	defer l.mu.Unlock()
 	l.heads[feed]++
 	return l.heads[feed]
+}
+
+func (l *memLog) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
 }
 
 func (*memLog) Stamp() (s driver.Stamp, ok bool) { return s, false }
@@ -58,7 +96,7 @@ func (l *memLog) LogAfter(_ context.Context, feed, after int64, limit int) ([]pr
 	defer l.mu.Unlock()
 	var entries []proget.Entry
 	for seq := max(after, l.compacted) + 1; seq <= l.heads[feed] && len(entries) < limit; seq++ {
-		entries = append(entries, proget.Entry{FeedID: feed, Seq: seq})
+		entries = append(entries, l.at(feed, seq))
 	}
 	return entries, nil
 }
@@ -193,8 +231,73 @@ func TestOutageIsToldAtOnce(t *testing.T) {
 	tail := indexing.NewTail(log, nil)
 	defer tail.Close()
 	require.ErrorIs(t, tail.Sync(t.Context()), down)
-	log.mu.Lock()
-	log.err = nil
-	log.mu.Unlock()
+	log.fail(nil)
 	require.Eventually(t, func() bool { return tail.Sync(t.Context()) == nil }, 5*time.Second, time.Millisecond)
+}
+
+// TestLostEntries: a server that takes over may lack the newest entries, and have others
+// in their place, whatever their number. What is known of the feed is forgotten.
+func TestLostEntries(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		came   int // entries in the place of the lost one and after it
+		notice func(log *memLog, tail *indexing.Tail)
+	}{
+		"one in its place, after a break": {1, func(log *memLog, _ *indexing.Tail) { log.breaks.Add(1) }},
+		"one in its place, after a question that failed": {1, func(log *memLog, tail *indexing.Tail) {
+			log.fail(errors.New("away"))
+			require.Error(t, tail.Sync(t.Context()))
+			log.fail(nil)
+		}},
+		"more":                {3, func(*memLog, *indexing.Tail) {}},
+		"more, after a break": {3, func(log *memLog, _ *indexing.Tail) { log.breaks.Add(1) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &memLog{heads: map[int64]int64{1: 0, 2: 5}, lost: make(map[entry]int)}
+			seen := &recorder{seq: make(map[int64]int64)}
+			tail := indexing.NewTail(log, nil, seen)
+			defer tail.Close()
+			require.NoError(t, tail.Sync(t.Context()))
+			log.append(1)
+			log.append(1)
+			require.NoError(t, tail.Sync(t.Context()))
+			require.EqualValues(t, 2, seen.at(1))
+			forgotten := seen.forgotten
+
+			log.lose(1)
+			for range c.came - 1 {
+				log.append(1)
+			}
+			c.notice(log, tail)
+			require.Eventually(t, func() bool { return tail.Sync(t.Context()) == nil }, 5*time.Second, time.Millisecond)
+			require.Equal(t, forgotten+1, seen.forgotten, "only the feed whose entry was lost")
+			require.EqualValues(t, 1+c.came, tail.Applied()[1])
+
+			seq := log.append(1)
+			require.NoError(t, tail.Sync(t.Context()))
+			require.Equal(t, seq, seen.at(1), "from there on its entries are applied again")
+			require.Equal(t, forgotten+1, seen.forgotten)
+		})
+	}
+}
+
+// TestLogsAreComparedOnce: while nothing breaks, a question is for the heads alone.
+func TestLogsAreComparedOnce(t *testing.T) {
+	t.Parallel()
+	log := &memLog{heads: map[int64]int64{1: 3}}
+	tail := indexing.NewTail(log, nil)
+	defer tail.Close()
+	sync := func() {
+		for range 5 {
+			log.append(1)
+			require.NoError(t, tail.Sync(t.Context()))
+			require.NoError(t, tail.Sync(t.Context()))
+		}
+	}
+	sync()
+	require.EqualValues(t, 1, log.compared.Load())
+	log.breaks.Add(1)
+	sync()
+	require.EqualValues(t, 2, log.compared.Load())
 }

@@ -53,6 +53,11 @@ type Pools struct {
 	// only the query.
 	Heads func(ctx context.Context, known string) (state string, heads map[int64]int64, err error)
 
+	// Connected, where an engine's server may be followed by another that lacks its newest
+	// commits, counts the connections that were made to whichever Read asks. nil: it is not
+	// known.
+	Connected func() int64
+
 	// Release, if not nil, is called after the pools were closed.
 	Release func() error
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,8 @@ type dialer struct {
 	ctx context.Context // of all attempts
 	end context.CancelFunc
 	all sync.WaitGroup
+
+	connected atomic.Int64 // connections that were made
 
 	mu      sync.Mutex
 	waiting []chan dialed // who came first is first
@@ -91,6 +94,9 @@ func (d *dialer) start() {
 
 func (d *dialer) dial() {
 	conn, err := d.Connector.Connect(d.ctx) // bounded by the configuration's connect_timeout
+	if err == nil {
+		d.connected.Add(1) // before anybody uses it
+	}
 	rest := d.outcome(dialed{conn, err})
 	select {
 	case <-time.After(rest):

@@ -98,11 +98,12 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 			config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // needs no statements kept in the session
 		}
 	}
-	pool := sql.OpenDB(newDialer(stdlib.GetConnector(*config, stdlib.OptionBeforeConnect(e.prepare))))
+	dialer := newDialer(stdlib.GetConnector(*config, stdlib.OptionBeforeConnect(e.prepare)))
+	pool := sql.OpenDB(dialer)
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
-	pools := driver.Pools{Write: pool, Read: pool}
+	pools := driver.Pools{Write: pool, Read: pool, Connected: dialer.connected.Load}
 	if at.direct && original.MatchString(at.version) {
 		pools.Heads = (&asker{pool: pool}).heads
 	}

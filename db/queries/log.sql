@@ -1,6 +1,11 @@
 -- name: Heads
 SELECT feed_id, head FROM feed_head;
 
+-- name: NewestEntries
+SELECT h.feed_id, h.head, COALESCE(l.operation, '')
+FROM feed_head h
+LEFT JOIN feed_log l ON l.feed_id = h.feed_id AND l.seq = h.head;
+
 -- name: FindOperation
 SELECT seq FROM feed_log WHERE operation = @operation;
 

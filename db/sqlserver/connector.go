@@ -30,6 +30,7 @@ type connector struct {
 	servers []sqldriver.Connector
 	login   time.Duration // for each
 	newest  atomic.Int32  // index of the one that answered last
+	made    atomic.Int64  // connections
 }
 
 // logins is the time for a connect, which the servers share.
@@ -103,6 +104,7 @@ func (c *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 		conn, err := c.connect(ctx, c.servers[at])
 		if err == nil {
 			c.newest.Store(int32(at))
+			c.made.Add(1)
 			return conn, nil
 		}
 		errs = append(errs, err)

@@ -99,7 +99,7 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	if err := checkIsolation(ctx, pool); err != nil {
 		return driver.Pools{}, errors.Join(err, pool.Close())
 	}
-	return driver.Pools{Write: pool, Read: pool, Replica: open(e.replica)}, nil
+	return driver.Pools{Write: pool, Read: pool, Replica: open(e.replica), Connected: e.primary.made.Load}, nil
 }
 
 // isolation asks whether each statement reads one state of the database, as Babelfish's
