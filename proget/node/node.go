@@ -82,7 +82,8 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.authority = auth.New(cfg.DB, cfg.Keys, &auth.Options{TrustedProxies: cfg.TrustedProxies, Identify: cfg.Identify})
 	n.scheduler = &indexing.Scheduler{DB: cfg.DB, Office: Office, Tasks: slices.Concat(tasks, cfg.Tasks)}
 	n.admin = admin.New(cfg.DB, cfg.Feeds, n.scheduler, cfg.Logger)
-	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Logger: cfg.Logger}, n.catalog, n.authority)
+	n.searcher = newSearcher(n)
+	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Logger: cfg.Logger}, n.catalog, n.authority, n.searcher)
 	n.registry = cluster.New(cfg.DB, cfg.Blobs, cluster.Options{
 		Name: cfg.Name, Roles: cfg.Roles, Fingerprints: cfg.Keys.Fingerprints(), Version: Version(),
 		OS: operatingSystem(), Address: cfg.Address, Office: Office, Stores: n.stores, Logger: cfg.Logger, State: n.state})
@@ -128,7 +129,6 @@ func (n *Node) openIndex() (err error) {
 		}
 		n.index, n.closeIndex = index, index.Close
 	}
-	n.searcher = newSearcher(n)
 	return nil
 }
 

@@ -1,12 +1,14 @@
 package node_test
 
 import (
+	"database/sql"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -143,4 +145,59 @@ func TestLooksDoNotWait(t *testing.T) {
 	require.Empty(t, look())
 	o.begin(t)
 	require.NotEmpty(t, look())
+}
+
+// TestLostCommits: a server that takes over may lack the newest commits, and get others
+// under their numbers. Nodes that go on running serve what there is now.
+func TestLostCommits(t *testing.T) {
+	t.Parallel()
+	url := testenv.StartPostgres(t).NewDatabase(t)
+	w := newWorld(t)
+	base := w.start(t, "a", webOnly, func(c *node.Config) {
+		store, err := postgres.Open(t.Context(), url, nil)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, store.Close()) })
+		c.DB = store
+	}).URL
+	status := func(name string) int {
+		resp, _ := ask(t, "GET", base+"/nuget/nuget/v3/flatcontainer/"+name+"/index.json", nil)
+		return resp.StatusCode
+	}
+	indexed := func(want string) {
+		require.Eventually(t, func() bool {
+			names, database := found(t, base, "q=acme")
+			return !database && names == want
+		}, 30*time.Second, 50*time.Millisecond)
+	}
+	publish(t, base, "Acme.One", "1.0")
+	publish(t, base, "Acme.Two", "1.0")
+	indexed("2 Acme.One Acme.Two")
+	require.Equal(t, []int{http.StatusOK, http.StatusNotFound}, []int{status("acme.two"), status("acme.six")})
+
+	failOver(t, url)
+	require.Equal(t, []int{http.StatusNotFound, http.StatusOK}, []int{status("acme.two"), status("acme.six")})
+	indexed("2 Acme.One Acme.Six")
+}
+
+// failOver puts the state of another server in the place of the database's: one that
+// never got Acme.Two, and then Acme.Six in its place.
+func failOver(t *testing.T, url string) {
+	t.Helper()
+	raw, err := sql.Open("pgx", url)
+	require.NoError(t, err)
+	defer raw.Close()
+	raw.SetMaxOpenConns(1) // the one that is spared
+	tx, err := raw.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	for _, statement := range []string{
+		"UPDATE package SET name_key = 'acme.six' WHERE name_key = 'acme.two'",
+		"UPDATE package_version SET name = 'Acme.Six' WHERE name = 'Acme.Two'",
+		"UPDATE feed_log SET package_key = 'acme.six', operation = 'another' WHERE package_key = 'acme.two'",
+	} {
+		_, err := tx.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	require.NoError(t, tx.Commit())
+	_, err = raw.ExecContext(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	require.NoError(t, err)
 }

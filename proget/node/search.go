@@ -34,17 +34,42 @@ type searcher struct {
 	setbacks map[int64]setback // of feeds whose index fails
 	behind   atomic.Bool       // an index may be incomplete
 	fetched  time.Time         // when a snapshot was last asked for
-	familiar map[int64]bool    // feeds in whose logs the index was seen to have its place; only the writer's
+	lost     map[int64]int     // how often the tail had to forget each feed: its log may be another
+	familiar map[int64]int     // lost, when the index was last seen to have its place in a feed's log; only the writer's
 	hurry    chan struct{}     // holds a value when somebody waits for the index
 }
 
 func newSearcher(n *Node) *searcher {
-	s := &searcher{node: n, types: make(map[string]*feed.Type), targets: make(map[int64]int64), setbacks: make(map[int64]setback), familiar: make(map[int64]bool), hurry: make(chan struct{}, 1)}
+	s := &searcher{node: n, types: make(map[string]*feed.Type), targets: make(map[int64]int64), setbacks: make(map[int64]setback), lost: make(map[int64]int), familiar: make(map[int64]int), hurry: make(chan struct{}, 1)}
 	s.behind.Store(true)
 	for i := range n.cfg.Feeds {
 		s.types[n.cfg.Feeds[i].Name] = &n.cfg.Feeds[i]
 	}
 	return s
+}
+
+// Applied implements indexing.Subscriber. A feed whose log may be another is looked at
+// again, also if the index is at its head.
+func (s *searcher) Applied(feedID int64, entries []proget.Entry) {
+	if entries != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost[feedID]++
+}
+
+// losses returns how often a feed's log may have become another.
+func (s *searcher) losses(feedID int64) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost[feedID]
+}
+
+// knows reports whether the index was seen to have its place in the log that a feed has.
+func (s *searcher) knows(feedID int64) bool {
+	losses, ok := s.familiar[feedID]
+	return ok && losses == s.losses(feedID)
 }
 
 // Search implements feed.Search. It waits a moment for the index to apply what
@@ -78,11 +103,11 @@ func (s *searcher) complete(feedID int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	target, seen := s.targets[feedID]
-	if !seen {
+	if !seen || target > head { // or the log has lost its newest entries
 		target = head
 		s.targets[feedID] = head
 	}
-	return position >= target && (position > 0 || head == 0)
+	return position >= target && position <= head && (position > 0 || head == 0)
 }
 
 // await waits for the index to reach what is committed, unless it is known not to get there soon.

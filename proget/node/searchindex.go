@@ -144,21 +144,22 @@ func (s *searcher) follow(ctx context.Context, f *proget.Feed) error {
 // index that has nothing, a log whose oldest entries are gone, or another log, as
 // that of a database that was restored.
 func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more bool, err error) {
+	losses := s.losses(f.ID) // of now: what is read below may be of another log than what is found out meanwhile
 	position, _ := s.node.index.Position(f.ID)
 	switch {
-	case position == head && (head == 0 || s.familiar[f.ID]):
+	case position == head && (head == 0 || s.knows(f.ID)):
 		return false, nil
 	case position <= 0 || position > head:
-		return false, s.rebuild(ctx, f, head)
+		return false, s.rebuild(ctx, f, head, losses)
 	}
 	entries, err := s.node.cfg.DB.LogAfter(ctx, f.ID, position-1, 1+indexBatch)
 	if err != nil {
 		return false, err
 	}
-	entries, ok := s.continues(f.ID, position, entries)
+	entries, ok := s.continues(f.ID, position, entries, losses)
 	switch {
 	case !ok, len(entries) == 0 && position < head:
-		return false, s.rebuild(ctx, f, head)
+		return false, s.rebuild(ctx, f, head, losses)
 	case len(entries) == 0:
 		return false, nil
 	}
@@ -183,12 +184,15 @@ func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more b
 // the log is the one that the index has followed up to there: it has the same entry
 // at the position. That may be gone, days after others came; then it is the same
 // log if this process has known it before.
-func (s *searcher) continues(feedID, position int64, entries []proget.Entry) (later []proget.Entry, same bool) {
+func (s *searcher) continues(feedID, position int64, entries []proget.Entry, losses int) (later []proget.Entry, same bool) {
 	if len(entries) > 0 && entries[0].Seq == position {
-		s.familiar[feedID] = entries[0].Operation == s.node.index.Operation(feedID)
-		return entries[1:], s.familiar[feedID]
+		same = entries[0].Operation == s.node.index.Operation(feedID)
+		if delete(s.familiar, feedID); same {
+			s.familiar[feedID] = losses
+		}
+		return entries[1:], same
 	}
-	return entries, s.familiar[feedID] && len(entries) > 0 && entries[0].Seq == position+1
+	return entries, s.knows(feedID) && len(entries) > 0 && entries[0].Seq == position+1
 }
 
 // operationAt returns the operation of a log's entry, or "" if it is gone.
@@ -204,7 +208,7 @@ func (s *searcher) operationAt(ctx context.Context, feedID, seq int64) (string, 
 // happened to it. What happens meanwhile is after the head that was known
 // before, and is applied once more. Until the last batch the position counts
 // batches downwards: if the index is lost on the way, the next one notices.
-func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64) (err error) {
+func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64, losses int) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%w: %w", errRebuild, err)
@@ -240,7 +244,7 @@ func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64) (err
 		position = to
 		packages += len(keys)
 	}
-	s.familiar[f.ID] = true
+	s.familiar[f.ID] = losses
 	s.node.cfg.Logger.InfoContext(ctx, "a feed was indexed anew", "feed", f.Name, "packages", packages, "seconds", time.Since(began).Seconds())
 	return nil
 }
