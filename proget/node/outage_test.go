@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -152,22 +151,28 @@ func TestLooksDoNotWait(t *testing.T) {
 func TestLostCommits(t *testing.T) {
 	t.Parallel()
 	url := testenv.StartPostgres(t).NewDatabase(t)
-	w := newWorld(t)
-	base := w.start(t, "a", webOnly, func(c *node.Config) {
-		store, err := postgres.Open(t.Context(), url, nil)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, store.Close()) })
-		c.DB = store
-	}).URL
+	store, err := postgres.Open(t.Context(), url, nil)
+	require.NoError(t, err)
+	cfg := newWorld(t).config(t, "a")
+	cfg.DB = store
+	n, err := node.New(t.Context(), cfg)
+	require.NoError(t, err)
+	server := httptest.NewServer(n.Handler())
+	t.Cleanup(func() {
+		server.Close()
+		require.NoError(t, n.Close())
+		require.NoError(t, store.Close())
+	})
+	base := server.URL
 	status := func(name string) int {
 		resp, _ := ask(t, "GET", base+"/nuget/nuget/v3/flatcontainer/"+name+"/index.json", nil)
 		return resp.StatusCode
 	}
 	indexed := func(want string) {
-		require.Eventually(t, func() bool {
-			names, database := found(t, base, "q=acme")
-			return !database && names == want
-		}, 30*time.Second, 50*time.Millisecond)
+		require.NoError(t, n.CatchUpSearch(t.Context()))
+		names, database := found(t, base, "q=acme")
+		require.Equal(t, want, names)
+		require.False(t, database)
 	}
 	publish(t, base, "Acme.One", "1.0")
 	publish(t, base, "Acme.Two", "1.0")
