@@ -36,7 +36,7 @@ func TestErrorClasses(t *testing.T) {
 			"25006",                            // read-only: a replica
 			"53000", "53200", "53300", "53400", // no resources, out of memory, too many connections
 			"57P01", "57P02", "57P03", "57P05"), // shutting down, crashed, starting up, idle too long
-			&pgconn.ConnectError{}, sqldriver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+			&pgconn.ConnectError{}, errStandby, sqldriver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 			&net.OpError{Op: "read", Err: errors.New("reset")}),
 		driver.Full:   codes("53100"),
 		driver.Denied: codes("42501"),

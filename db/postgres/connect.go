@@ -58,8 +58,8 @@ type history struct {
 	newest int64
 }
 
-// guard makes connections to a former primary fail, so that the next host is
-// tried.
+// guard makes connections to a standby or a former primary fail, so that the next
+// host is tried. A server becomes a standby by a restart, which ends its connections.
 func (h *history) guard(config *pgconn.Config) {
 	validate := config.ValidateConnect
 	config.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
@@ -75,7 +75,7 @@ func (h *history) guard(config *pgconn.Config) {
 func (h *history) check(ctx context.Context, conn *pgconn.PgConn) error {
 	row, err := ask(ctx, conn, "SELECT system_identifier, pg_walfile_name(pg_current_wal_lsn()) FROM pg_control_system()")
 	if errors.As(err, new(*pgconn.PgError)) {
-		return nil // a standby, or a relative of PostgreSQL that does not know these functions
+		return refuseStandby(ctx, conn) // or it is a relative of PostgreSQL that does not know these functions
 	}
 	if err != nil {
 		return err
@@ -91,6 +91,22 @@ func (h *history) check(ctx context.Context, conn *pgconn.PgConn) error {
 	}
 	h.system, h.newest = row[0], timeline
 	return nil
+}
+
+// errStandby may pass: the standby may be promoted, or the next connection end at the
+// primary.
+var errStandby = errors.New("this server is a standby, and what is read there may be old: name the primary's address, or those of all servers")
+
+// refuseStandby returns errStandby if the server says that it is one.
+func refuseStandby(ctx context.Context, conn *pgconn.PgConn) error {
+	row, err := ask(ctx, conn, "SELECT pg_is_in_recovery()")
+	switch {
+	case errors.As(err, new(*pgconn.PgError)):
+		return nil
+	case err == nil && row[0] == "t":
+		return errStandby
+	}
+	return err
 }
 
 // ask returns the columns of a query's only row.

@@ -21,8 +21,9 @@ var original = regexp.MustCompile(`^PostgreSQL [0-9.]+[a-z0-9]* (\(|on )`)
 // An asker asks for the heads of feeds. PostgreSQL's snapshot is the list of the
 // transactions whose effects a query does not see, so two that are equal see the
 // same. (PostgreSQL documentation, section 9.27.9, "Transaction ID and Snapshot
-// Information Functions".) It costs the server no look at a table. Another
-// connection may end at another server, whose transactions have the same numbers.
+// Information Functions".) It costs the server no look at a table. That is so on a
+// primary only, see guard. Another connection may end at another server, whose
+// transactions have the same numbers.
 type asker struct {
 	pool *sql.DB
 	busy atomic.Bool // the state was another than before when it was asked for last: it is likely to be so again
@@ -77,6 +78,29 @@ func (a *asker) ask(ctx context.Context, conn *pgx.Conn, known string) (state st
 	state = name(conn, snapshot)
 	a.busy.Store(state != known)
 	return state, heads, err
+}
+
+// pooled implements driver.Pools.Heads behind a pooler, whose sessions may end at
+// another server than when the connection to it was made: a standby's heads are old.
+func (a *asker) pooled(ctx context.Context, _ string) (state string, heads map[int64]int64, err error) {
+	rows, err := a.pool.QueryContext(ctx, "SELECT pg_is_in_recovery(), feed_id, head FROM feed_head")
+	if err != nil {
+		return "", nil, err
+	}
+	defer rows.Close()
+	heads = make(map[int64]int64)
+	for rows.Next() {
+		var standby bool
+		var feed, head int64
+		if err := rows.Scan(&standby, &feed, &head); err != nil {
+			return "", nil, err
+		}
+		if standby {
+			return "", nil, errStandby
+		}
+		heads[feed] = head
+	}
+	return "", heads, rows.Err()
 }
 
 // name is a snapshot's that was taken on a connection.

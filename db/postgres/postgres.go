@@ -33,8 +33,9 @@ const connections = 16
 
 // Open opens the database at a postgres:// URL or a keyword=value string, with
 // pgx's options. Several hosts may be named, as Patroni clusters are used: add
-// target_session_attrs=read-write then. A pooler between may share a server's
-// session among transactions, as pgbouncer does in transaction mode.
+// target_session_attrs=read-write then. A standby is refused in any case. A pooler
+// between may share a server's session among transactions, as pgbouncer does in
+// transaction mode.
 func Open(ctx context.Context, url string, opts *db.Options) (*db.Store, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -104,8 +105,11 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	pools := driver.Pools{Write: pool, Read: pool, Connected: dialer.connected.Load}
-	if at.direct && original.MatchString(at.version) {
-		pools.Heads = (&asker{pool: pool}).heads
+	if original.MatchString(at.version) {
+		a := &asker{pool: pool}
+		if pools.Heads = a.pooled; at.direct {
+			pools.Heads = a.heads
+		}
 	}
 	return pools, nil
 }
@@ -144,7 +148,7 @@ func (engine) Classify(err error) driver.Kind {
 	var network net.Error
 	switch {
 	case errors.As(err, &connect), errors.Is(err, sqldriver.ErrBadConn), errors.Is(err, sql.ErrConnDone),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), pgconn.SafeToRetry(err):
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, errStandby), pgconn.SafeToRetry(err):
 		return driver.Unavailable
 	case errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded):
 		return driver.Unavailable

@@ -11,17 +11,17 @@ import (
 
 // A Proxy passes connections on to one address. It is safe for concurrent use.
 type Proxy struct {
-	target   string
 	listener net.Listener
 	running  sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	ended bool
-	gate  chan struct{} // nil while bytes get through; closed when they do again
-	delay time.Duration
-	loss  float64
-	lose  func(sent []byte) bool
+	mu     sync.Mutex
+	target string
+	conns  map[net.Conn]bool
+	ended  bool
+	gate   chan struct{} // nil while bytes get through; closed when they do again
+	delay  time.Duration
+	loss   float64
+	lose   func(sent []byte) bool
 }
 
 // Listen starts a proxy to an address, on a free port of the loopback address.
@@ -48,6 +48,13 @@ func (p *Proxy) Close() {
 	p.Heal()
 	p.Break()
 	p.running.Wait()
+}
+
+// Point has connections that are made from now on go to another address.
+func (p *Proxy) Point(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
 }
 
 // Cut lets no byte through, in either direction, while connections stay open:
@@ -120,7 +127,10 @@ func (p *Proxy) accept() {
 func (p *Proxy) serve(client net.Conn) {
 	defer client.Close()
 	p.pass()
-	server, err := net.Dial("tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}

@@ -14,6 +14,13 @@ import (
 func (p *Postgres) StartPgBouncer(t testing.TB) (through func(url string) string) {
 	t.Helper()
 	p.own(t)
+	return p.StartPgBouncerTo(t, p.Host())
+}
+
+// StartPgBouncerTo is StartPgBouncer with another way to p.
+func (p *Postgres) StartPgBouncerTo(t testing.TB, server string) (through func(url string) string) {
+	t.Helper()
+	_, at, _ := strings.Cut(server, ":")
 	program := Program(t, "install pgbouncer (Debian: apt-get install pgbouncer)", "pgbouncer", "/usr/sbin/pgbouncer")
 	dir, err := os.MkdirTemp("", "proget-pgbouncer-")
 	if err != nil {
@@ -22,7 +29,7 @@ func (p *Postgres) StartPgBouncer(t testing.TB) (through func(url string) string
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	port, config := FreePort(t), filepath.Join(dir, "pgbouncer.ini")
 	text := fmt.Sprintf(`[databases]
-* = host=127.0.0.1 port=%d
+* = host=127.0.0.1 port=%s
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = %d
@@ -32,7 +39,7 @@ auth_file = %s
 pool_mode = transaction
 default_pool_size = 4
 max_client_conn = 500
-`, p.port, port, filepath.Join(dir, "users"))
+`, at, port, filepath.Join(dir, "users"))
 	for name, content := range map[string]string{config: text, filepath.Join(dir, "users"): `"postgres" ""` + "\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
