@@ -9,9 +9,10 @@ import (
 )
 
 // AddDownloads adds counts of downloads on a day, keyed by version id; 0 only says that
-// the version is in use. Versions that are gone are passed over.
+// the version is in use. Versions that are gone are passed over. After ErrUncertain they
+// may have been added: whoever adds them again may count them twice.
 func (s *Store) AddDownloads(ctx context.Context, day time.Time, counts map[int64]int64) error {
-	return s.Tx(ctx, func(tx *Tx) error {
+	return s.txOnce(ctx, func(tx *Tx) error {
 		for _, id := range sortedKeys(counts) { // one order for all nodes: no deadlock
 			if err := tx.addDownloads(ctx, day, id, counts[id]); err != nil {
 				return err

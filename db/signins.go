@@ -39,7 +39,8 @@ func (s *Store) FindSignIns(ctx context.Context, subjects ...string) (map[string
 }
 
 // CountSignInFailure counts a failure of a subject, which is forgotten if no other
-// follows for so long.
+// follows for so long. If the outcome of a commit is lost, it is counted once more: that
+// only has the subject wait sooner, and one left out would let it guess once more.
 func (s *Store) CountSignInFailure(ctx context.Context, subject string, kept time.Duration) error {
 	return s.putSignIn(ctx, subject, 1, kept, func(tx *Tx, named ...sql.NamedArg) (int64, error) {
 		return tx.run(ctx, "CountSignInFailure", named...)

@@ -172,6 +172,18 @@ func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
 	return err
 }
 
+// txOnce is Tx for what would count twice if it was done twice: an attempt that does
+// not learn what became of its commit is the last, and the error matches ErrUncertain.
+func (s *Store) txOnce(ctx context.Context, fn func(*Tx) error) error {
+	return s.retry(ctx, s.changing, func(ctx context.Context, attempt int) error {
+		unknown, err := s.try(ctx, attempt, fn)
+		if unknown {
+			err = &uncertain{proget.WrapError(proget.ErrUnavailable, err, "The database did not say whether the change was made.")}
+		}
+		return err
+	})
+}
+
 // ErrUncertain is what the error of Tx matches, beside what else it is, if an attempt
 // sent a commit and did not learn what became of it: what the last one met may be that
 // one's work.

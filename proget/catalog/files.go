@@ -264,12 +264,20 @@ func (f *Files) flush(ctx context.Context) {
 // the whole table instead of some thousands.
 const downloadBatch = 500
 
-// uncounted adds counts that are not in the database to those of the next time.
+// uncounted adds counts that are not in the database to those of the next time. Of those
+// that may be there, only the use is noted again: too few are better than twice as many.
 func (f *Files) uncounted(ctx context.Context, counts map[int64]int64, err error) {
-	f.log.WarnContext(ctx, "downloads could not be counted; they will be with the next ones", "error", err)
+	open, what := errors.Is(err, db.ErrUncertain), "downloads could not be counted; they will be with the next ones"
+	if open {
+		what = "the database did not say whether downloads were counted; they are not counted again"
+	}
+	f.log.WarnContext(ctx, what, "error", err)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for id, n := range counts {
+		if open {
+			n = 0
+		}
 		f.counts[id] += n
 	}
 }
