@@ -28,6 +28,7 @@ var numbers = map[int32]driver.Kind{
 	41305: driver.Retry, // [E] memory-optimized: repeatable read
 	41325: driver.Retry, // [E] memory-optimized: serializable
 	41839: driver.Retry, // [E] memory-optimized: too many dependencies
+	50408: driver.Retry, // our own, of LockMigrations: sp_getapplock says with a number what is no error to it
 
 	20:    driver.Unavailable, // [C] the instance does not do encryption: seen while it starts
 	64:    driver.Unavailable, // [C] the connection broke during login

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,19 @@ func TestSyntax(t *testing.T) {
 	}
 	_, err := parser.Parse(t.Context(), strings.NewReader("SELECT TOP (1 FROM t WHERE ("))
 	require.Error(t, err, "the grammar refuses what is no T-SQL")
+}
+
+// TestMigrationLock: whoever does not get the lock is told so, by an error after which
+// it is tried again.
+func TestMigrationLock(t *testing.T) {
+	t.Parallel()
+	text := statements(t)["LockMigrations"]
+	refusal := regexp.MustCompile(`EXEC (@\w+) = sp_getapplock [^;]*;\s*IF (@\w+) < 0\s+THROW (\d+),`).FindStringSubmatch(text)
+	require.NotNil(t, refusal, text)
+	require.Equal(t, refusal[1], refusal[2])
+	number, err := strconv.ParseInt(refusal[3], 10, 32)
+	require.NoError(t, err)
+	require.Equal(t, driver.Retry, engine{}.Classify(mssql.Error{Number: int32(number)}))
 }
 
 func TestErrorClasses(t *testing.T) {

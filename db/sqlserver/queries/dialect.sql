@@ -1,5 +1,8 @@
 -- name: LockMigrations
-EXEC sp_getapplock @Resource = 'proget-ha-migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = 60000;
+DECLARE @Result INT;
+EXEC @Result = sp_getapplock @Resource = 'proget-ha-migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = 60000;
+IF @Result < 0
+    THROW 50408, 'Another server is changing the schema of the database, and has not ended within a minute.', 1;
 
 -- name: CreateSchemaVersion
 IF OBJECT_ID('schema_version') IS NULL
