@@ -349,7 +349,8 @@ func (s *Store) attempt(ctx context.Context, b bounds, n int, fn func(context.Co
 	ctx, end := context.WithTimeout(ctx, b.attempt)
 	defer end()
 	err = fn(ctx, n)
-	return ctx.Err() != nil, err
+	until, _ := ctx.Deadline() // also that of each statement, whose context may have ended a moment before this one
+	return ctx.Err() != nil || !time.Now().Before(until), err
 }
 
 // ErrTryAgain may be returned by a transaction's closure to have it run again.
