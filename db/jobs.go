@@ -54,9 +54,15 @@ func (tx *Tx) EnqueueOnce(ctx context.Context, j NewJob) error {
 // ClaimJob takes the next job of a lane, or returns nil. The claim must be
 // renewed with BeatJob before ttl has passed: the job of a worker that fell
 // silent is put back by ReleaseExpiredJobs and claimed under a greater number.
+//
+// The worker calls BeatJob before it begins, too. A claim whose answer was lost is
+// nobody's, and a repetition takes another job: that it runs out without a heartbeat
+// is no failure of its job. The repetitions end while there is time left to begin.
 func (s *Store) ClaimJob(ctx context.Context, worker, lane string, ttl time.Duration) (*proget.Job, error) {
 	var j proget.Job
-	err := s.write(ctx, func(c *conn) error {
+	b := s.changing
+	b.patience = min(b.patience, max(ttl/2, time.Second))
+	err := s.on(ctx, s.pools.Write, b, func(c *conn) error {
 		return c.one(ctx, "ClaimJob", []sql.NamedArg{arg("worker", worker), arg("lane", lane), arg("ttl", ttl.Microseconds())},
 			&j.ID, &j.Kind, &j.Argument, &j.Attempt, &j.Failures, &j.MaxFailures)
 	})
@@ -69,7 +75,7 @@ func (s *Store) ClaimJob(ctx context.Context, worker, lane string, ttl time.Dura
 	return &j, nil
 }
 
-// BeatJob renews a claim and records progress. It returns proget.ErrStale if
+// BeatJob renews a claim and records progress; the first says that the work begins. It returns proget.ErrStale if
 // the claim is lost, and proget.ErrCanceled if the job is to be given up.
 func (s *Store) BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, done, total int64, message string) error {
 	err := s.claimed(ctx, "BeatJob", j,
@@ -220,7 +226,8 @@ func (tx *Tx) ReleaseDelayedJobs(ctx context.Context) (int64, error) {
 }
 
 // ReleaseExpiredJobs puts jobs back whose claim ran out, or fails them if that
-// was one failure too many, and returns how many there were.
+// was one failure too many, and returns how many there were. It is no failure where the
+// work had not begun.
 func (tx *Tx) ReleaseExpiredJobs(ctx context.Context) (int64, error) {
 	return tx.run(ctx, "ReleaseExpiredJobs")
 }

@@ -95,6 +95,7 @@ func TestSilenceIsAFailure(t *testing.T) {
 		j, err := s.ClaimJob(t.Context(), "a", "", -time.Minute)
 		require.NoError(t, err)
 		require.NotNil(t, j)
+		require.NoError(t, s.BeatJob(t.Context(), j, -time.Minute, 0, 0, "")) // it begins
 		require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error {
 			_, err := tx.ReleaseExpiredJobs(t.Context())
 			return err
@@ -107,7 +108,8 @@ func TestSilenceIsAFailure(t *testing.T) {
 // endless is a queue that never runs out of jobs.
 type endless struct {
 	claimed atomic.Int64
-	beat    error // what each heartbeat gets
+	beats   atomic.Int64
+	beat    error // what each heartbeat gets but the first
 }
 
 func (e *endless) ClaimJob(context.Context, string, string, time.Duration) (*proget.Job, error) {
@@ -115,6 +117,9 @@ func (e *endless) ClaimJob(context.Context, string, string, time.Duration) (*pro
 }
 
 func (e *endless) BeatJob(context.Context, *proget.Job, time.Duration, int64, int64, string) error {
+	if e.beats.Add(1) == 1 {
+		return nil
+	}
 	return e.beat
 }
 

@@ -127,8 +127,7 @@ func (p *Pool) loop(ctx context.Context, lane string) {
 		if err != nil && ctx.Err() == nil {
 			p.opts.Logger.WarnContext(ctx, "no job could be claimed", "error", err)
 		}
-		if j != nil {
-			p.work(ctx, j, asked.Add(p.opts.Claim))
+		if j != nil && p.work(ctx, j, asked.Add(p.opts.Claim)) {
 			continue
 		}
 		select {
@@ -138,16 +137,17 @@ func (p *Pool) loop(ctx context.Context, lane string) {
 	}
 }
 
-// work does a job whose claim can be trusted until a time by this node's clock.
-func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) {
+// work does a job whose claim can be trusted until a time by this node's clock. It
+// reports whether the claim was kept.
+func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) bool {
 	log := p.opts.Logger.With("job", j.ID, "kind", j.Kind, "attempt", j.Attempt)
 	log.InfoContext(ctx, "job begins")
 	progress := new(Progress)
 	progress.Log("Attempt %d begins on %s.", j.Attempt, p.name)
 	lost, err := p.claimed(ctx, j, trusted, progress)
 	if lost {
-		log.WarnContext(ctx, "the claim was lost; another worker has the job")
-		return
+		log.WarnContext(ctx, "the claim was lost; another worker has the job, or will have it", "error", err)
+		return false
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -155,13 +155,14 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) {
 	progress.Log("%s", o.said)
 	if err := errors.Join(p.flushAll(end, j, progress), o.record(end)); err != nil {
 		log.WarnContext(ctx, "the job's end could not be recorded; it will be run again", "error", err)
-		return
+		return true
 	}
 	if o.failed {
 		log.WarnContext(ctx, "job failed", "error", err, Stack(err))
-		return
+		return true
 	}
 	log.InfoContext(ctx, "job ends", "outcome", o.said)
+	return true
 }
 
 // claimed runs the worker under a context that ends with the claim.
@@ -169,6 +170,9 @@ func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, pr
 	w, ok := p.workers[j.Kind]
 	if !ok {
 		return false, Snooze(time.Minute) // a node of another version knows it
+	}
+	if trusted, err = p.begin(ctx, j, trusted); err != nil {
+		return !errors.Is(err, proget.ErrCanceled) && ctx.Err() == nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -182,6 +186,16 @@ func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, pr
 		err = cause
 	}
 	return errors.Is(cause, proget.ErrStale), err
+}
+
+// begin has the database know that the job is about to be worked: from then on, silence
+// counts as a failure. It returns until when the claim can be trusted.
+func (p *Pool) begin(ctx context.Context, j *proget.Job, trusted time.Time) (time.Time, error) {
+	ctx, cancel := context.WithDeadline(ctx, trusted)
+	defer cancel()
+	asked := time.Now()
+	err := p.jobs.BeatJob(ctx, j, p.opts.Claim, 0, 0, "")
+	return asked.Add(p.opts.Claim), err
 }
 
 // beat renews the claim until ctx ends. No question outlasts the time until

@@ -137,9 +137,9 @@ func TestLostClaim(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	first := &cutOff{Jobs: s}
-	first.off.Store(true)
 	lost := make(chan *proget.Job, 1)
 	stop := runPool(t, first, "first", func(ctx context.Context, j *proget.Job, _ *indexing.Progress) error {
+		first.off.Store(true)
 		<-ctx.Done()
 		lost <- j
 		return nil // as if it had not noticed
@@ -285,10 +285,16 @@ func TestRunKey(t *testing.T) {
 	require.NoError(t, enqueue(t, s, once))
 }
 
-// hanging is a database that does not answer a worker's heartbeats.
-type hanging struct{ indexing.Jobs }
+// hanging is a database that does not answer a worker's heartbeats after some.
+type hanging struct {
+	indexing.Jobs
+	answers atomic.Int64
+}
 
-func (hanging) BeatJob(ctx context.Context, _ *proget.Job, _ time.Duration, _, _ int64, _ string) error {
+func (h *hanging) BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, done, total int64, message string) error {
+	if h.answers.Add(-1) >= 0 {
+		return h.Jobs.BeatJob(ctx, j, ttl, done, total, message)
+	}
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -299,13 +305,45 @@ func TestHangingHeartbeat(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	told := make(chan error, 1)
-	runPool(t, hanging{s}, "a", func(ctx context.Context, _ *proget.Job, _ *indexing.Progress) error {
+	jobs := &hanging{Jobs: s}
+	jobs.answers.Store(1)
+	runPool(t, jobs, "a", func(ctx context.Context, _ *proget.Job, _ *indexing.Progress) error {
 		<-ctx.Done()
 		told <- context.Cause(ctx)
 		return nil
 	})
 	require.NoError(t, enqueue(t, s, db.NewJob{}))
 	require.ErrorIs(t, <-told, proget.ErrStale)
+}
+
+// TestNotBegun: a job whose beginning the database has not heard of is not begun, and
+// left to another without a failure.
+func TestNotBegun(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	require.NoError(t, enqueue(t, s, db.NewJob{MaxFailures: 1}))
+	stop := runPool(t, &hanging{Jobs: s}, "a", func(context.Context, *proget.Job, *indexing.Progress) error {
+		t.Error("it was begun")
+		return nil
+	})
+	await := func(done func(j proget.JobStatus) bool) {
+		require.Eventually(t, func() bool {
+			require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error { // the primary's duty
+				_, err := tx.ReleaseExpiredJobs(t.Context())
+				return err
+			}))
+			all, err := s.ListJobs(t.Context(), 0, 1)
+			require.NoError(t, err)
+			return done(all[0])
+		}, waitLong, waitShort)
+	}
+	await(func(j proget.JobStatus) bool { return j.Attempt > 1 })
+	stop()
+	runPool(t, s, "b", func(context.Context, *proget.Job, *indexing.Progress) error { return nil })
+	await(func(j proget.JobStatus) bool { return j.State == proget.JobDone })
+	j := awaitState(t, s, proget.JobDone)
+	require.Zero(t, j.Failures)
+	require.Equal(t, "b", j.Worker)
 }
 
 // release does the primary's duties until the test ends.

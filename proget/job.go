@@ -36,7 +36,7 @@ type JobStatus struct {
 	QueuedBy  string // who wanted it
 	Canceling bool   // its worker has been asked to stop
 	Created   time.Time
-	Started   time.Time // of the newest attempt; zero if it never ran
+	Started   time.Time // of the newest attempt; zero if that has not begun
 	Finished  time.Time // zero if it is not finished
 	Now       time.Time // the database's clock when it was asked
 }

@@ -71,6 +71,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Jobs":           testJobs,
 		"DelayedJobs":    testDelayedJobs,
 		"CancelJob":      testCancelJob,
+		"UnbegunJob":     testUnbegunJob,
 		"JobLog":         testJobLog,
 		"JobOnce":        testJobOnce,
 		"ClaimOnce":      testClaimOnce,

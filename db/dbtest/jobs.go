@@ -187,6 +187,40 @@ func testCancelJob(t *testing.T, open Open) {
 	begin() // the run key is free
 }
 
+// testUnbegunJob: a claim that nobody has, as its answer was lost, is no failure of the
+// job, however often that happens; silence after the first heartbeat is one.
+func testUnbegunJob(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		return tx.Enqueue(ctx, db.NewJob{Kind: "k", RunKey: "one", MaxFailures: 2})
+	}))
+	claim := func() *proget.Job {
+		j, err := s.ClaimJob(ctx, "w", "", -time.Minute)
+		require.NoError(t, err)
+		require.NotNil(t, j)
+		return j
+	}
+	for n := range int64(5) {
+		j := claim()
+		require.Equal(t, n+1, j.Attempt)
+		require.Zero(t, j.Failures)
+		require.EqualValues(t, 1, releaseExpired(t, s))
+	}
+	for _, want := range []proget.JobState{proget.JobWaiting, proget.JobFailed} {
+		j := claim()
+		require.NoError(t, s.BeatJob(ctx, j, -time.Minute, 0, 0, ""))
+		require.EqualValues(t, 1, releaseExpired(t, s))
+		now, err := s.FindJob(ctx, j.ID)
+		require.NoError(t, err)
+		require.Equal(t, want, now.State)
+		require.False(t, now.Started.IsZero())
+		if want == proget.JobWaiting {
+			require.EqualValues(t, 1, claim().Failures)
+			require.EqualValues(t, 1, releaseExpired(t, s), "begun before, and not by this claim")
+		}
+	}
+}
+
 // testJobLog: lines are there once, in order, and go with their job.
 func testJobLog(t *testing.T, open Open) {
 	s, ctx := open(t), t.Context()

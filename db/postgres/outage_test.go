@@ -16,6 +16,7 @@ import (
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/postgres"
 	"github.com/proget-go/ha/internal/testenv"
+	"github.com/proget-go/ha/proget"
 )
 
 // together runs n transactions that wait for each other, so that each has a
@@ -98,6 +99,26 @@ func TestFrozenServer(t *testing.T) {
 	all, err := s.Settings(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "value", all["key"])
+}
+
+// TestLateClaim: a claim of a job is given up before it would have run out on its way.
+func TestLateClaim(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartPostgres(t)
+	proxy := testenv.StartProxy(t, server.Host())
+	url := strings.Replace(server.NewDatabase(t), server.Host(), proxy.Address(), 1)
+	s, err := postgres.Open(t.Context(), url, &db.Options{Patience: time.Hour})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		proxy.Heal()
+		require.NoError(t, s.Close())
+	})
+	proxy.Cut()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err = s.ClaimJob(ctx, "w", "", 3*time.Second)
+	require.ErrorIs(t, err, proget.ErrUnavailable)
+	require.NoError(t, ctx.Err())
 }
 
 // TestOverload: while more clients work than there are connections, heartbeats,

@@ -19,7 +19,7 @@ import (
 type switched struct {
 	primary, standby *testenv.Postgres
 	balancer         *netfault.Proxy
-	url              string    // of a database, at the primary
+	url              string // of a database, at the primary
 }
 
 func newSwitched(t *testing.T) *switched {

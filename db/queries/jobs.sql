@@ -11,7 +11,8 @@ SELECT @kind, @argument, @lane, @run_key, @state, @priority, @now + @delay, 0, 0
 WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.run_key = @run_key);
 
 -- name: BeatJob
-UPDATE job SET claim_expires = @now + @ttl, done = @done, total = @total, remark = @message
+UPDATE job
+SET claim_expires = @now + @ttl, done = @done, total = @total, remark = @message, started = CASE WHEN started = 0 THEN @now ELSE started END
 WHERE job_id = @job_id AND attempt = @attempt AND state = 'running' AND cancel = 0;
 
 -- name: HoldJob
@@ -46,10 +47,12 @@ UPDATE job SET state = 'waiting' WHERE state = 'delayed' AND run_after <= @now;
 
 -- name: ReleaseExpiredJobs
 UPDATE job
-SET state = CASE WHEN cancel = 1 THEN 'canceled' WHEN failures + 1 >= max_failures THEN 'failed' ELSE 'waiting' END,
-    run_key = CASE WHEN cancel = 1 OR failures + 1 >= max_failures THEN NULL ELSE run_key END,
-    finished = CASE WHEN cancel = 1 OR failures + 1 >= max_failures THEN @now ELSE 0 END,
-    failures = failures + 1, remark = 'The worker stopped without a word.', claim_expires = 0
+SET state = CASE WHEN cancel = 1 THEN 'canceled' WHEN started > 0 AND failures + 1 >= max_failures THEN 'failed' ELSE 'waiting' END,
+    run_key = CASE WHEN cancel = 1 OR started > 0 AND failures + 1 >= max_failures THEN NULL ELSE run_key END,
+    finished = CASE WHEN cancel = 1 OR started > 0 AND failures + 1 >= max_failures THEN @now ELSE 0 END,
+    failures = failures + CASE WHEN started > 0 THEN 1 ELSE 0 END,
+    remark = CASE WHEN started > 0 THEN 'The worker stopped without a word.' ELSE 'The worker did not begin.' END,
+    claim_expires = 0
 WHERE state = 'running' AND claim_expires < @now;
 
 -- name: DeleteFinishedJobs

@@ -145,7 +145,7 @@ RETURNING fence;
 
 -- name: ClaimJob
 UPDATE job
-SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = @now, remark = ''
+SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = 0, remark = ''
 WHERE job_id = (SELECT j.job_id FROM job j
                 WHERE j.state = 'waiting' AND j.lane = @lane
                 ORDER BY j.priority, j.run_after, j.job_id

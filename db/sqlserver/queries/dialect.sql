@@ -145,7 +145,7 @@ ELSE
 
 -- name: ClaimJob
 UPDATE job
-SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = @now, remark = ''
+SET state = 'running', attempt = attempt + 1, worker = @worker, claim_expires = @now + @ttl, started = 0, remark = ''
 OUTPUT inserted.job_id, inserted.kind, inserted.argument, inserted.attempt, inserted.failures, inserted.max_failures
 WHERE state = 'waiting'
   AND job_id = (SELECT TOP (1) j.job_id FROM job j WITH (UPDLOCK, ROWLOCK, READPAST)
