@@ -138,7 +138,7 @@ func (p *Pool) loop(ctx context.Context, lane string) {
 }
 
 // work does a job whose claim can be trusted until a time by this node's clock. It
-// reports whether the claim was kept.
+// reports whether it could be begun and its claim was kept.
 func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) bool {
 	log := p.opts.Logger.With("job", j.ID, "kind", j.Kind, "attempt", j.Attempt)
 	log.InfoContext(ctx, "job begins")
@@ -155,7 +155,11 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) bool 
 	progress.Log("%s", o.said)
 	if err := errors.Join(p.flushAll(end, j, progress), o.record(end)); err != nil {
 		log.WarnContext(ctx, "the job's end could not be recorded; it will be run again", "error", err)
-		return true
+		return false
+	}
+	if errors.Is(err, errNotBegun) {
+		log.WarnContext(ctx, "the job was put back", "error", err)
+		return false
 	}
 	if o.failed {
 		log.WarnContext(ctx, "job failed", "error", err, Stack(err))
@@ -172,7 +176,7 @@ func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, pr
 		return false, Snooze(time.Minute) // a node of another version knows it
 	}
 	if trusted, err = p.begin(ctx, j, trusted); err != nil {
-		return !errors.Is(err, proget.ErrCanceled) && ctx.Err() == nil, err
+		return errors.Is(err, proget.ErrStale), err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -195,8 +199,14 @@ func (p *Pool) begin(ctx context.Context, j *proget.Job, trusted time.Time) (tim
 	defer cancel()
 	asked := time.Now()
 	err := p.jobs.BeatJob(ctx, j, p.opts.Claim, 0, 0, "")
+	if err != nil && !errors.Is(err, proget.ErrCanceled) {
+		err = fmt.Errorf("%w: %w", errNotBegun, err)
+	}
 	return asked.Add(p.opts.Claim), err
 }
+
+// errNotBegun means that the database has not heard that a job begins.
+var errNotBegun = errors.New("the job was not begun")
 
 // beat renews the claim until ctx ends. No question outlasts the time until
 // which the claim can be trusted.
@@ -289,6 +299,8 @@ func (p *Pool) ending(stopping bool, j *proget.Job, progress *Progress, err erro
 		return finish(proget.JobCanceled, "Canceled while it ran.", "Canceled.")
 	case stopping:
 		return retry(0, false, "The node stopped.", "The node stops; another goes on.")
+	case errors.Is(err, errNotBegun):
+		return retry(0, false, "The worker did not begin.", err.Error())
 	case errors.As(err, &v) && v.err == nil:
 		return retry(v.snooze, false, v.Error(), fmt.Sprintf("Put off for %s.", v.snooze))
 	case errors.As(err, &v):
