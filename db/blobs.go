@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/proget-go/ha/db/driver"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -41,6 +42,21 @@ func (s *Store) FindBlob(ctx context.Context, storageID int64, sha256 string, si
 // another has taken the place of b.StorageKey meanwhile.
 func (tx *Tx) replaceObject(ctx context.Context, b BlobRow, key string) error {
 	_, err := tx.run(ctx, "ReplaceObject", replacement(b, key)...)
+	return tx.unrecorded(err)
+}
+
+// adopt enters an object that has no row by the caller's account.
+func (tx *Tx) adopt(ctx context.Context, storageID int64, key string, size int64) error {
+	_, err := tx.run(ctx, "AdoptObject", arg("sha256", ""), arg("size", size), arg("storage_id", storageID), arg("storage_key", key))
+	return tx.unrecorded(err)
+}
+
+// unrecorded tells that a row names an object already from the conflicts that clients
+// are told about: it came too late, and is another's to remove.
+func (tx *Tx) unrecorded(err error) error {
+	if err != nil && tx.classify(err) == driver.Unique {
+		return proget.WrapError(proget.ErrUnavailable, err, "The upload could not be recorded in time. Send it again.")
+	}
 	return err
 }
 

@@ -190,9 +190,11 @@ func (s *Store) AppendPart(ctx context.Context, key string, part Part, sums stri
 	})
 }
 
+// ErrPartExists is what the error of PutPart matches if the part has another's place and size.
+var ErrPartExists = errors.New("the part has arrived already")
+
 // PutPart records a part at any offset. It returns proget.ErrInvalid if it
-// overlaps another or the upload has MaxParts, and proget.ErrConflict if it has another's place and size. It
-// may be repeated.
+// overlaps another or the upload has MaxParts, and ErrPartExists. It may be repeated.
 func (s *Store) PutPart(ctx context.Context, key string, part Part) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		if known, err := tx.lockUpload(ctx, key); err != nil {
@@ -206,7 +208,7 @@ func (s *Store) PutPart(ctx context.Context, key string, part Part) error {
 		var overlaps, same int64
 		err := tx.one(ctx, "CountOverlaps", []sql.NamedArg{arg("upload_key", key), arg("part_offset", part.Offset), arg("upto", part.Offset+part.Blob.Size)}, &overlaps, &same)
 		if err == nil && same > 0 {
-			err = proget.Errorf(proget.ErrConflict, "This part has arrived already.")
+			err = &conflict{proget.Errorf(proget.ErrConflict, "This part has arrived already."), ErrPartExists}
 		} else if err == nil && overlaps > 0 {
 			err = proget.Errorf(proget.ErrInvalid, "The part overlaps one that has arrived: send the bytes that are missing, or begin again under another id.")
 		}
@@ -232,8 +234,7 @@ const MaxParts = 10_000
 
 // insertPart enters the part's object as a blob without a digest.
 func (tx *Tx) insertPart(ctx context.Context, key string, part Part) error {
-	at := []sql.NamedArg{arg("storage_id", part.Blob.StorageID), arg("storage_key", part.Blob.StorageKey)}
-	if _, err := tx.run(ctx, "AdoptObject", append(at, arg("sha256", ""), arg("size", part.Blob.Size))...); err != nil {
+	if err := tx.adopt(ctx, part.Blob.StorageID, part.Blob.StorageKey, part.Blob.Size); err != nil {
 		return err
 	}
 	return tx.addPart(ctx, key, part)
@@ -356,7 +357,7 @@ func (s *Store) KeepWhole(ctx context.Context, f *proget.File, p *Partial) error
 func (tx *Tx) nameBlob(ctx context.Context, f *proget.File, fresh bool) error {
 	at := []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey)}
 	if fresh {
-		if _, err := tx.run(ctx, "AdoptObject", append(at, arg("sha256", ""), arg("size", f.Size))...); err != nil {
+		if err := tx.adopt(ctx, f.StorageID, f.StorageKey, f.Size); err != nil {
 			return err
 		}
 	}

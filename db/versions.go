@@ -179,12 +179,17 @@ func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f 
 // and reports whether the package is new. A file whose bytes are stored
 // already gets the existing blob's key; one without a key must be such, or
 // AddVersion returns proget.ErrNotFound. A version that exists gives a unique
-// violation, which leaves the store as proget.ErrConflict.
+// violation, which leaves the store as proget.ErrConflict and matches ErrVersionExists.
+// If a row names an object that has none by the caller's account, as garbage collection
+// enters those that were not recorded in time, it is proget.ErrUnavailable.
 //
 // aliases are those of the first file. known is what FindUpload found, or nil. It may be out of date: the transaction
 // fails then, and its repetition does not trust it. No
 // engine gives an id to another package.
 func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version, aliases []string, known *Upload) (created bool, err error) {
+	if err := distinct(v.Files); err != nil {
+		return false, err
+	}
 	trusted := known != nil && tx.attempt == 1
 	if trusted && known.PackageID != 0 {
 		v.PackageID = known.PackageID
@@ -193,7 +198,7 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 		created, err = tx.addFirstVersion(ctx, feedID, nameKey, v)
 	}
 	if err != nil && tx.classify(err) == driver.Unique {
-		err = &versionExists{err}
+		err = &conflict{err, ErrVersionExists}
 	}
 	if err != nil {
 		return false, err
@@ -217,14 +222,16 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 }
 
 // JoinVersion adds a file to a version, which FindVersion has locked. It sets the
-// file's time and storage key as AddVersion does. A file of that name gives a
-// unique violation.
+// file's time and storage key as AddVersion does. For a file of that name, the error
+// matches ErrFileExists.
 func (tx *Tx) JoinVersion(ctx context.Context, v VersionRow, f *proget.File, aliases []string, known *Upload) error {
-	_, now, err := tx.ReadManifest(ctx, v.ID)
-	if err != nil {
+	var same int64
+	if err := tx.one(ctx, "CountFile", []sql.NamedArg{arg("version_id", v.ID), arg("file_key", strings.ToLower(f.Name))}, &same, (*instant)(&f.Added)); err != nil {
 		return err
 	}
-	f.Added = now
+	if same > 0 {
+		return fileExists(f.Name)
+	}
 	if known.Mend && !known.Stored {
 		if err := tx.replaceObject(ctx, known.Blob, f.StorageKey); err != nil {
 			return err
@@ -290,15 +297,39 @@ func (tx *Tx) DeleteFile(ctx context.Context, versionID int64, name string) erro
 	return nil
 }
 
-// ErrVersionExists is the error of AddVersion for a version that is there.
-var ErrVersionExists = errors.New("the version exists")
+// ErrVersionExists and ErrFileExists are what the conflict of AddVersion, for a version
+// that is there, and of JoinVersion, for a file's name, matches beside proget.ErrConflict.
+var (
+	ErrVersionExists = errors.New("the version exists")
+	ErrFileExists    = errors.New("the version has a file of that name")
+)
 
-// versionExists is ErrVersionExists that stays a unique violation to the store.
-type versionExists struct{ error }
+// conflict is an error that matches what it is about, beside what else it is.
+type conflict struct {
+	error
+	about error
+}
 
-func (e *versionExists) Is(target error) bool { return target == ErrVersionExists }
+func (e *conflict) Is(target error) bool { return target == e.about }
 
-func (e *versionExists) Unwrap() error { return e.error }
+func (e *conflict) Unwrap() error { return e.error }
+
+func fileExists(name string) error {
+	return &conflict{proget.Errorf(proget.ErrConflict, "There is a file %s already.", name), ErrFileExists}
+}
+
+// distinct refuses two files of one name.
+func distinct(files []proget.File) error {
+	names := make(map[string]bool)
+	for _, f := range files {
+		key := strings.ToLower(f.Name)
+		if names[key] {
+			return fileExists(f.Name)
+		}
+		names[key] = true
+	}
+	return nil
+}
 
 func versionArgs(v *proget.Version, more ...sql.NamedArg) []sql.NamedArg {
 	return append(more, arg("name", v.Name), arg("version", v.Version), arg("version_key", v.Key),
@@ -346,7 +377,7 @@ func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, alia
 		err = proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", RecordWithin)
 	}
 	if err != nil {
-		return err
+		return tx.unrecorded(err) // the version has no file of that name
 	}
 	return tx.addAliases(ctx, versionID, f.Name, aliases)
 }

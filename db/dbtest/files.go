@@ -29,7 +29,14 @@ func testFiles(t *testing.T, open Open) {
 		return err
 	}
 	require.NoError(t, join("two", "Acme.snupkg", "aa", "acme.pdb/1", "acme.pdb/2"))
-	require.ErrorIs(t, join("three", "acme.SNUPKG", "bb"), proget.ErrConflict, "without regard to case")
+	err = join("three", "acme.SNUPKG", "bb")
+	require.ErrorIs(t, err, proget.ErrConflict, "without regard to case")
+	require.ErrorIs(t, err, db.ErrFileExists)
+	require.ErrorIs(t, join("three", "acme.SNUPKG", "aa"), db.ErrFileExists, "bytes that are stored already")
+	require.NoError(t, s.CondemnObject(ctx, 0, "blobs/late", 7))
+	err = join("late", "late.snupkg", "cc")
+	require.ErrorIs(t, err, proget.ErrUnavailable, "its object is not the publisher's any more")
+	require.NotErrorIs(t, err, db.ErrFileExists)
 	require.NoError(t, join("four", "other.snupkg", "aa", "acme.pdb/2"), "bytes that are stored already")
 	p, err := s.LoadPackage(ctx, id, "acme.lib")
 	require.NoError(t, err)

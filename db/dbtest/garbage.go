@@ -104,7 +104,7 @@ func testCondemned(t *testing.T, open Open) {
 	require.Len(t, marked, 1)
 	require.Equal(t, "blobs/2", marked[0].StorageKey)
 	_, err = publish(ctx, s, id, "two", version(2))
-	require.ErrorIs(t, err, proget.ErrConflict)
+	require.ErrorIs(t, err, proget.ErrUnavailable, "there is no such version")
 	_, err = publishKnown(ctx, s, id, "three", version(3), new(db.Upload)) // which asked in 1970
 	require.ErrorIs(t, err, proget.ErrUnavailable)
 	p, err := s.LoadPackage(ctx, id, "acme.lib")

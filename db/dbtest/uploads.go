@@ -32,7 +32,10 @@ func testPartials(t *testing.T, open Open) {
 		require.ErrorIs(t, s.PutPart(ctx, "one", overlap), proget.ErrInvalid)
 	}
 	require.NoError(t, s.PutPart(ctx, "one", part(15, 5, "blobs/p3")))
-	require.ErrorIs(t, s.PutPart(ctx, "one", part(15, 5, "blobs/x")), proget.ErrConflict, "the same part again")
+	require.ErrorIs(t, s.PutPart(ctx, "one", part(15, 5, "blobs/x")), db.ErrPartExists, "the same part again")
+	require.NoError(t, s.CondemnObject(ctx, 0, "blobs/condemned", 5))
+	require.ErrorIs(t, s.PutPart(ctx, "one", part(20, 5, "blobs/condemned")), proget.ErrUnavailable, "no part has arrived")
+	require.ErrorIs(t, s.AppendPart(ctx, "one", part(15, 5, "blobs/condemned"), "sums"), proget.ErrUnavailable)
 	require.ErrorIs(t, s.PutPart(ctx, "none", part(15, 5, "blobs/p4")), proget.ErrNotFound)
 	p, parts, err := other.LoadPartial(ctx, "one")
 	require.NoError(t, err)

@@ -42,6 +42,9 @@ SELECT package_id, listed, deprecated, blocked FROM package_version WHERE versio
 -- name: ReadManifest
 SELECT manifest, @now FROM package_version WHERE version_id = @version_id;
 
+-- name: CountFile
+SELECT COUNT(*), @now FROM package_file WHERE version_id = @version_id AND name_key = @file_key;
+
 -- name: SetManifest
 UPDATE package_version SET manifest = @manifest WHERE version_id = @version_id;
 

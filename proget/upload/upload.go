@@ -228,7 +228,7 @@ func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size in
 		return proget.Errorf(proget.ErrInvalid, "The part has %d bytes instead of %d.", o.Size, size)
 	}
 	err = o.record(ctx, func() error { return u.db.PutPart(ctx, p.Key, o.part(offset)) })
-	if errors.Is(err, proget.ErrConflict) { // it came before, and its answer was lost
+	if errors.Is(err, db.ErrPartExists) { // its answer was lost
 		if !errors.Is(err, db.ErrUncertain) {
 			o.discard(ctx)
 		}
