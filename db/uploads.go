@@ -15,10 +15,13 @@ type Partial struct {
 	Key       string // unique in the installation
 	StorageID int64  // where its parts are
 	Size      int64  // of the parts that came in order
-	Sums      string // of their bytes, as the uploads' keeper writes them
+	Sums      string // of their bytes, as the uploads' keeper writes them, FinishedMark first once they are of all
 	Owner     string
 	Touched   time.Time
 }
+
+// FinishedMark begins the sums of an upload that is finished: AppendPart adds nothing to it.
+const FinishedMark = "="
 
 // A Part is one stored part of an upload.
 type Part struct {
@@ -169,7 +172,7 @@ func noPartial() error {
 
 // AppendPart records a part that follows those before it, and the sums of the
 // whole with it. It returns proget.ErrStale if the upload is not at the part's
-// offset any more, and proget.ErrInvalid if it has MaxParts. It may be repeated.
+// offset any more, or finished, and proget.ErrInvalid if it has MaxParts. It may be repeated.
 func (s *Store) AppendPart(ctx context.Context, key string, part Part, sums string) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		n, err := tx.run(ctx, "AdvanceUpload", arg("upload_key", key), arg("part_offset", part.Offset),
@@ -251,7 +254,7 @@ func (tx *Tx) addPart(ctx context.Context, key string, part Part) error {
 }
 
 // FinishPartial makes f, in the object that it names, the only part of an upload
-// of the same bytes, with sums that say so. fresh says that the object is none of
+// of the same bytes, with sums that begin with FinishedMark. fresh says that the object is none of
 // the parts, and has no row yet. The upload stays until DeletePartial, so that who
 // is interrupted before a version refers to the blob finds it. It may be repeated.
 func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, fresh bool, sums string) error {

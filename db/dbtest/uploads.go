@@ -48,10 +48,11 @@ func testPartials(t *testing.T, open Open) {
 	require.Zero(t, mark(t, s, -time.Minute), "parts are needed")
 
 	whole := &proget.File{Size: 20, StorageKey: "blobs/whole", Digests: proget.Digests{proget.SHA256: version(7).Files[0].Digests[proget.SHA256]}}
-	require.NoError(t, s.FinishPartial(ctx, "one", whole, true, "sums of all"))
+	require.NoError(t, s.FinishPartial(ctx, "one", whole, true, "=sums of all"))
+	require.ErrorIs(t, other.AppendPart(ctx, "one", part(20, 5, "blobs/late"), "sums 3"), proget.ErrStale, "it is finished")
 	p, parts, err = other.LoadPartial(ctx, "one")
 	require.NoError(t, err)
-	require.Equal(t, []any{int64(20), "sums of all", 1, "blobs/whole"}, []any{p.Size, p.Sums, len(parts), parts[0].Blob.StorageKey}, "it stays, with one part")
+	require.Equal(t, []any{int64(20), "=sums of all", 1, "blobs/whole"}, []any{p.Size, p.Sums, len(parts), parts[0].Blob.StorageKey}, "it stays, with one part")
 	require.EqualValues(t, 3, mark(t, s, -time.Minute), "the former parts")
 	require.NoError(t, s.DeletePartial(ctx, "one"))
 	require.ErrorIs(t, s.FinishPartial(ctx, "one", whole, true, ""), proget.ErrNotFound)
@@ -63,7 +64,7 @@ func testPartials(t *testing.T, open Open) {
 	require.NoError(t, s.CreatePartial(ctx, &db.Partial{Key: "two"}))
 	require.NoError(t, s.AppendPart(ctx, "two", part(0, 20, "blobs/q1"), "sums"))
 	whole.StorageKey = "blobs/q1"
-	require.NoError(t, s.FinishPartial(ctx, "two", whole, false, "sums of all"))
+	require.NoError(t, s.FinishPartial(ctx, "two", whole, false, "=sums of all"))
 	b, err = s.FindBlob(ctx, 0, whole.Digests[proget.SHA256], 20)
 	require.NoError(t, err)
 	require.Equal(t, "blobs/q1", b.StorageKey, "the only part is the whole")

@@ -6,7 +6,7 @@ VALUES (@upload_key, @storage_id, @size, @sums, @owner, @now, @now);
 SELECT storage_id, size, sums, owner, touched FROM upload WHERE upload_key = @upload_key;
 
 -- name: AdvanceUpload
-UPDATE upload SET size = @size, sums = @sums, touched = @now WHERE upload_key = @upload_key AND size = @part_offset;
+UPDATE upload SET size = @size, sums = @sums, touched = @now WHERE upload_key = @upload_key AND size = @part_offset AND sums NOT LIKE '=%';
 
 -- name: EndUpload
 UPDATE upload SET size = @size, sums = @sums WHERE upload_key = @upload_key;

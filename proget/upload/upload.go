@@ -181,7 +181,7 @@ func (u *Uploads) append(ctx context.Context, p *db.Partial, begun bool, offset 
 // next. Digests of the algorithms beside are wanted, too.
 func (u *Uploads) putChunk(ctx context.Context, p *db.Partial, offset int64, body io.Reader, beside proget.Digests) (*object, error) {
 	if _, done := finished(p); done {
-		return nil, proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload was finished already: it takes no more.")
+		return nil, takesNoMore()
 	}
 	if offset != -1 && offset != p.Size {
 		return nil, &feed.OffsetError{Size: p.Size}
@@ -199,11 +199,18 @@ func (u *Uploads) putChunk(ctx context.Context, p *db.Partial, offset int64, bod
 	return o, err
 }
 
-// overtaken tells the client whose chunk another was faster than.
+func takesNoMore() error {
+	return proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload was finished already: it takes no more.")
+}
+
+// overtaken tells the client whose chunk another was faster than, or the end.
 func (u *Uploads) overtaken(ctx context.Context, p *db.Partial) (size int64, err error) {
 	p, err = u.db.FindPartial(ctx, p.Key)
 	if err != nil {
 		return 0, err
+	}
+	if _, done := finished(p); done {
+		return p.Size, takesNoMore()
 	}
 	return p.Size, &feed.OffsetError{Size: p.Size}
 }
@@ -413,15 +420,12 @@ func (u *Uploads) end(ctx context.Context, p *db.Partial, o *object) error {
 	if err != nil {
 		return err
 	}
-	return u.db.FinishPartial(ctx, p.Key, o.file(), !o.known, finishedMark+string(text))
+	return u.db.FinishPartial(ctx, p.Key, o.file(), !o.known, db.FinishedMark+string(text))
 }
 
-// finishedMark begins the sums of an upload that is finished. Its digests follow.
-const finishedMark = "="
-
-// finished returns the digests of an upload that is finished.
+// finished returns the digests of an upload that is finished, which follow the mark.
 func finished(p *db.Partial) (digests proget.Digests, done bool) {
-	text, done := strings.CutPrefix(p.Sums, finishedMark)
+	text, done := strings.CutPrefix(p.Sums, db.FinishedMark)
 	if done {
 		_ = json.Unmarshal([]byte(text), &digests) // end encoded it
 	}

@@ -254,6 +254,35 @@ func TestWrongChunks(t *testing.T) {
 	require.Len(t, in.objects(t), 3, "two parts and the whole")
 }
 
+// TestChunkAfterTheEnd: a chunk that was still on its way when another server finished
+// the upload is refused, and changes nothing.
+func TestChunkAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	a, b := in.server(t, upload.Options{}), in.server(t, upload.Options{})
+	r := in.begin(t, a)
+	_, err := a.Append(t.Context(), r, 0, strings.NewReader("abc"))
+	require.NoError(t, err)
+	body, client := io.Pipe()
+	late := make(chan error, 1)
+	go func() {
+		_, err := a.Append(t.Context(), r, 3, body)
+		late <- err
+	}()
+	_, err = client.Write([]byte("x")) // it is read: the upload was not finished when a looked
+	require.NoError(t, err)
+	blob, err := b.Finish(t.Context(), r, 3, nil)
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
+	err = <-late
+	require.ErrorIs(t, err, feed.ErrFinished)
+	require.ErrorIs(t, err, proget.ErrInvalid)
+	again, err := b.Finish(t.Context(), r, -1, nil)
+	require.NoError(t, err)
+	require.Equal(t, blob, again)
+	require.Len(t, in.objects(t), 1)
+}
+
 // TestManyParts: an upload has so many parts and no more, in order or not, and one
 // that is refused leaves nothing in storage.
 func TestManyParts(t *testing.T) {
