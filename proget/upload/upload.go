@@ -508,7 +508,7 @@ func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial,
 		return nil, fmt.Errorf("join the parts of an upload: %w", err)
 	}
 	o := u.object(blobs, p, b)
-	if digests != nil && b.Digests[proget.SHA256] != digests[proget.SHA256] {
+	if b.Size != size || digests != nil && b.Digests[proget.SHA256] != digests[proget.SHA256] {
 		o.discard(ctx)
 		return nil, proget.WrapError(proget.ErrUnavailable, storage.ErrDamaged, "Storage has not kept what was uploaded: begin again.")
 	}

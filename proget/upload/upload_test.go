@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,20 +45,21 @@ var (
 // An installation is a database and a storage; each server has its own view of
 // the first.
 type installation struct {
-	path  string
-	blobs *storage.Store
-	db    *db.Store
-	keys  *auth.Keyring
-	feed  *proget.Feed
+	path   string
+	folder string // of the objects
+	blobs  *storage.Store
+	db     *db.Store
+	keys   *auth.Keyring
+	feed   *proget.Feed
 }
 
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
-	in := &installation{path: filepath.Join(t.TempDir(), "test.db"), feed: &proget.Feed{Name: "main", Type: "plain", Active: true}}
+	in := &installation{path: filepath.Join(t.TempDir(), "test.db"), folder: filepath.Join(t.TempDir(), "packages"), feed: &proget.Feed{Name: "main", Type: "plain", Active: true}}
 	var err error
 	in.keys, err = auth.ParseKeyring(auth.NewEncryptionKey())
 	require.NoError(t, err)
-	in.blobs, err = storage.OpenFolder(filepath.Join(t.TempDir(), "packages"), nil)
+	in.blobs, err = storage.OpenFolder(in.folder, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = in.blobs.Close() })
 	in.db = in.store(t)
@@ -364,6 +367,35 @@ func TestParts(t *testing.T) {
 	blob, err := a.Finish(t.Context(), r, -1, proget.Digests{proget.SHA256: digests(t, "one secondthird")[proget.SHA256]})
 	require.NoError(t, err)
 	in.requireContent(t, blob, "one secondthird")
+}
+
+// TestPartCutShort: parts that storage has not kept whole become no file.
+func TestPartCutShort(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	u := in.server(t, upload.Options{})
+	for _, ordered := range []bool{true, false} {
+		r := in.begin(t, u)
+		for i, body := range []string{"first", "second"} {
+			before := in.objects(t)
+			if offset := int64(5 * i); ordered {
+				_, err := u.Append(t.Context(), r, offset, strings.NewReader(body))
+				require.NoError(t, err)
+			} else {
+				require.NoError(t, u.PutPart(t.Context(), r, offset, int64(len(body)), strings.NewReader(body)))
+			}
+			for _, key := range in.objects(t) {
+				if i == 0 && !slices.Contains(before, key) {
+					require.NoError(t, os.Truncate(filepath.Join(in.folder, filepath.FromSlash(key)), 2))
+				}
+			}
+		}
+		before := in.objects(t)
+		_, err := u.Finish(t.Context(), r, 11, nil)
+		require.ErrorIs(t, err, proget.ErrUnavailable)
+		require.ErrorIs(t, err, storage.ErrDamaged)
+		require.Equal(t, before, in.objects(t), "what was joined is gone")
+	}
 }
 
 // TestAbandoned: parts under way are kept; what was canceled or left alone goes.
