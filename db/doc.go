@@ -17,7 +17,8 @@
 // the engine says that this is worth trying, until the context's deadline.
 // Every change that a client is told about goes through [Store.Change], which
 // appends to the feed's log as its last statement and tells its own earlier
-// commit from somebody else's by the operation's id.
+// commit from somebody else's by the operation's id. What must not be overtaken by another
+// change is asked after that, by [Change].Check.
 //
 // # Locks
 //

@@ -15,7 +15,11 @@ type Change struct {
 	FeedID    int64
 	Operation string // a fresh random id; tells an own earlier commit from another's
 	Actor     string
-	Since     int64 // the change is not made, ErrChanged, if its package has entries after this position; 0 for any change
+
+	// Check may refuse the change once the feed's row is locked: it sees all that comes
+	// before in the log, and nothing comes between. All publishers of the feed wait
+	// meanwhile. Optional.
+	Check func(*Tx) error
 
 	// Set by the transaction's closure.
 	Kind       proget.Change
@@ -24,6 +28,8 @@ type Change struct {
 	Packages   int64 // how the feed's totals change
 	Versions   int64
 	Bytes      int64
+
+	seq int64 // of its entry
 }
 
 // asking bounds the question for the heads. All reads of a node wait for it, so
@@ -184,16 +190,22 @@ func (tx *Tx) append(ctx context.Context, ch *Change) (seq int64, err error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		err = proget.WrapError(proget.ErrNotFound, err, "The feed has been deleted.")
 	}
-	if err != nil || ch.Since == 0 {
-		return seq, err
+	if ch.seq = seq; err == nil && ch.Check != nil {
+		err = ch.Check(tx)
 	}
-	var others int64 // the feed's row is locked: there will be no more
-	err = tx.one(ctx, "CountPackageEntries", []sql.NamedArg{arg("feed_id", ch.FeedID), arg("package_key", ch.PackageKey),
-		arg("after", ch.Since), arg("before", seq)}, &others)
+	return seq, err
+}
+
+// Unchanged is for a change's Check: it returns ErrChanged if the package has other
+// entries in the log after a position.
+func (tx *Tx) Unchanged(ctx context.Context, ch *Change, since int64) error {
+	var others int64
+	err := tx.one(ctx, "CountPackageEntries", []sql.NamedArg{arg("feed_id", ch.FeedID), arg("package_key", ch.PackageKey),
+		arg("after", since), arg("before", ch.seq)}, &others)
 	if err == nil && others > 0 {
 		err = ErrChanged
 	}
-	return seq, err
+	return err
 }
 
 // ErrChanged means that a change was not made since its package has changed after

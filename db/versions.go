@@ -432,6 +432,23 @@ func (tx *Tx) HoldVersion(ctx context.Context, feedID int64, nameKey, versionKey
 	return n > 0, err
 }
 
+// HasPackage reports whether a feed has a package of that key.
+func (tx *Tx) HasPackage(ctx context.Context, feedID int64, nameKey string) (bool, error) {
+	var id int64
+	err := tx.one(ctx, "FindPackage", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)}, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// HasPackages reports whether a feed has packages whose keys begin with a prefix.
+func (tx *Tx) HasPackages(ctx context.Context, feedID int64, prefix string) (bool, error) {
+	var next string // in whichever order of characters, those with the prefix come first
+	err := tx.one(ctx, "NextPackage", []sql.NamedArg{arg("feed_id", feedID), arg("from_key", prefix)}, &next)
+	return err == nil && next != "" && strings.HasPrefix(next, prefix), err
+}
+
 // SetStatus changes the status of a version.
 func (tx *Tx) SetStatus(ctx context.Context, versionID int64, st proget.Status) error {
 	_, err := tx.run(ctx, "SetVersionStatus", arg("version_id", versionID),

@@ -78,6 +78,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"HoldJob":        testHoldJob,
 		"Since":          testSince,
 		"HoldVersion":    testHoldVersion,
+		"Check":          testCheck,
 		"RetentionRules": testRetentionRules,
 		"Downloads":      testDownloads,
 		"RollUp":         testRollUp,

@@ -122,7 +122,10 @@ func testSince(t *testing.T, open Open) {
 	seen, err := publish(ctx, s, id, "one", version(1))
 	require.NoError(t, err)
 	edit := func(operation, key string, since int64) (int64, error) {
-		ch := &db.Change{FeedID: id, Operation: operation, Kind: proget.VersionEdited, PackageKey: key, Since: since}
+		ch := &db.Change{FeedID: id, Operation: operation, Kind: proget.VersionEdited, PackageKey: key}
+		if since > 0 {
+			ch.Check = func(tx *db.Tx) error { return tx.Unchanged(ctx, ch, since) }
+		}
 		return s.Change(ctx, ch, func(tx *db.Tx) error {
 			v, err := tx.FindVersion(ctx, id, "acme.lib", "1.0.1")
 			if err == nil {

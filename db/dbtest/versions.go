@@ -1,8 +1,11 @@
 package dbtest
 
 import (
+	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -374,6 +377,63 @@ func testLogOrder(t *testing.T, open Open) {
 	p, err := s.LoadPackage(ctx, id, "acme.lib")
 	require.NoError(t, err)
 	require.Len(t, p.Versions, writers*each)
+}
+
+// testCheck: what a change's check sees is all that comes before it. Of two that
+// refuse each other one is made.
+func testCheck(t *testing.T, open Open) {
+	s, other, ctx := open(t), open(t), t.Context()
+	id := newFeed(t, s, "main")
+	taken := errors.New("taken")
+	var files atomic.Int64
+	add := func(s *db.Store, key string, check func(*db.Tx) (bool, error)) error {
+		ch := &db.Change{FeedID: id, Operation: rand.Text(), Kind: proget.VersionPublished, PackageKey: key, Packages: 1, Versions: 1}
+		ch.Check = func(tx *db.Tx) error {
+			if found, err := check(tx); err != nil || found {
+				return cmp.Or(err, taken)
+			}
+			return nil
+		}
+		v := version(int(files.Add(1))) // each another, or one would wait for the other's blob
+		_, err := s.Change(ctx, ch, func(tx *db.Tx) error {
+			_, err := tx.AddVersion(ctx, id, key, v, nil, nil)
+			return err
+		})
+		return err
+	}
+	for n := range 10 {
+		file, below := fmt.Sprintf("%d/x", n), fmt.Sprintf("%d/x/y", n)
+		errs := make(chan error, 2)
+		go func() {
+			errs <- add(s, file, func(tx *db.Tx) (bool, error) { return tx.HasPackages(ctx, id, file+"/") })
+		}()
+		go func() {
+			errs <- add(other, below, func(tx *db.Tx) (bool, error) { return tx.HasPackage(ctx, id, file) })
+		}()
+		both := []error{<-errs, <-errs}
+		if both[0] == nil {
+			slices.Reverse(both)
+		}
+		require.ErrorIs(t, both[0], taken)
+		require.NoError(t, both[1])
+	}
+	keys, err := s.ListPackageKeys(ctx, id, "", 100)
+	require.NoError(t, err)
+	require.Len(t, keys, 10)
+	heads, err := s.Heads(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 10, heads[id], "what was refused has no entry")
+
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		for prefix, want := range map[string]bool{"": true, "9/x": true, "9": true, "8/x0": false, "9/z": false, "~": false} {
+			found, err := tx.HasPackages(ctx, id, prefix)
+			require.NoError(t, err)
+			require.Equal(t, want, found, prefix)
+		}
+		none, err := tx.HasPackages(ctx, id+1, "")
+		require.False(t, none, "another feed")
+		return err
+	}))
 }
 
 // testOneWinner: of those who publish one version at once, exactly one does.

@@ -14,6 +14,9 @@ ORDER BY v.version_id, f.file_id;
 -- name: FindPackage
 SELECT p.package_id FROM package p WHERE p.feed_id = @feed_id AND p.name_key = @name_key;
 
+-- name: NextPackage
+SELECT COALESCE(MIN(p.name_key), '') FROM package p WHERE p.feed_id = @feed_id AND p.name_key >= @from_key;
+
 -- name: DeleteTag
 DELETE FROM package_tag WHERE package_id = @package_id AND tag = @tag;
 

@@ -50,6 +50,11 @@ type Type struct {
 	// such: it is not found by search, and retention leaves it alone. Optional.
 	Folder func(nameKey string) bool
 
+	// Fits may refuse the name of a package that a feed does not have yet, because of
+	// those that it has. It is asked last in the transaction, under a lock that all
+	// publishers of the feed wait for, so that nothing comes between. Optional.
+	Fits func(ctx context.Context, name string, in Present) error
+
 	// Inspect reads a package file, the only place where that happens. The
 	// file is hostile until proven otherwise: a broken one is refused with
 	// proget.ErrInvalid and a sentence for its author.
@@ -127,6 +132,15 @@ func (t *Type) Front(p *Package) *Package {
 		return p
 	}
 	return &Package{Package: &front}
+}
+
+// Present tells which packages a feed has.
+type Present interface {
+	// Has reports whether there is a package of that key.
+	Has(ctx context.Context, nameKey string) (bool, error)
+
+	// HasPrefix reports whether there is one whose key begins so.
+	HasPrefix(ctx context.Context, prefix string) (bool, error)
 }
 
 // A Naming is how package URLs and the native API name a type's packages.

@@ -155,6 +155,7 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 	known.Stored = p.upload.Stored != nil
 	ch := change(r.ref, proget.VersionPublished, p.upload.By)
 	var v *proget.Version
+	ch.Check = func(tx *db.Tx) error { return p.fits(ctx, tx, ch, p.upload.Feed, v.Name) }
 	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) error {
 		if time.Since(p.stored) > db.RecordWithin { // the process stood still: the object may be gone
 			return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
@@ -320,7 +321,9 @@ func (p *Publisher) Delete(ctx context.Context, ref feed.Ref, by proget.Principa
 // the position of the deletion.
 func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Principal, since int64, check func(*db.Tx) error) (seq int64, err error) {
 	ch := change(ref, proget.VersionDeleted, by)
-	ch.Since = since
+	if since > 0 {
+		ch.Check = func(tx *db.Tx) error { return tx.Unchanged(ctx, ch, since) }
+	}
 	if err := p.allowed(); err != nil {
 		return 0, err
 	}
@@ -338,11 +341,13 @@ func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Princi
 }
 
 // Restore brings a deleted version back, as long as garbage collection has not
-// taken its files. It returns proget.ErrNotFound if it is gone for good, and
-// proget.ErrConflict if the version was published again.
+// taken its files. It returns proget.ErrNotFound if it is gone for good,
+// proget.ErrConflict if the version was published again, and what the feed's type says
+// if its package does not fit in any more.
 func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int64, by proget.Principal) (*proget.Version, error) {
 	var v *proget.Version
 	ch := change(feed.Ref{Feed: f}, proget.VersionPublished, by)
+	ch.Check = func(tx *db.Tx) error { return p.fits(ctx, tx, ch, f, v.Name) }
 	err := p.change(ctx, ch, func(tx *db.Tx) error {
 		back, key, created, err := tx.RestoreVersion(ctx, f.ID, deletionID)
 		if err != nil { // an earlier attempt may have been committed after all
@@ -362,6 +367,30 @@ func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int6
 		return nil, proget.WrapError(proget.ErrConflict, err, "The version was published again; delete that one first.")
 	}
 	return v, err
+}
+
+// fits asks the feed's type whether a package that is new may be beside those that are
+// there.
+func (p *Publisher) fits(ctx context.Context, tx *db.Tx, ch *db.Change, f *proget.Feed, name string) error {
+	t := p.types[f.Type]
+	if t == nil || t.Fits == nil || ch.Packages <= 0 {
+		return nil
+	}
+	return t.Fits(ctx, name, present{tx, f.ID})
+}
+
+// present implements feed.Present in a transaction.
+type present struct {
+	tx     *db.Tx
+	feedID int64
+}
+
+func (p present) Has(ctx context.Context, nameKey string) (bool, error) {
+	return p.tx.HasPackage(ctx, p.feedID, nameKey)
+}
+
+func (p present) HasPrefix(ctx context.Context, prefix string) (bool, error) {
+	return p.tx.HasPackages(ctx, p.feedID, prefix)
 }
 
 func remove(ctx context.Context, tx *db.Tx, v db.VersionRow, ch *db.Change) error {

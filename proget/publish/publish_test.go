@@ -463,6 +463,63 @@ func TestRefusedReplacement(t *testing.T) {
 	require.Equal(t, []string{v.Files[0].StorageKey}, in.objects(t))
 }
 
+// TestFits: a type may refuse a package that is new because of those that are there,
+// whichever way it comes. For what is there already nothing is asked.
+func TestFits(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t, "mem:")
+	var asked []string
+	typ := plain()
+	typ.Fits = func(ctx context.Context, name string, there feed.Present) error {
+		asked = append(asked, name)
+		above, err := there.Has(ctx, strings.ToLower(name[:len(name)-1]))
+		below, err2 := there.HasPrefix(ctx, strings.ToLower(name)+"x")
+		if above || below {
+			return proget.Errorf(proget.ErrInvalid, "%s does not fit in.", name)
+		}
+		return errors.Join(err, err2)
+	}
+	p := publish.New(in.store(t), storage.NewSet(in.blobs, nil), []feed.Type{typ}, &publish.Options{Logger: dark})
+	push := func(name string, replace func(*proget.Version, *feed.Manifest) error) error {
+		u := in.upload(name, strings.NewReader(name))
+		u.Replace = replace
+		_, err := p.Publish(t.Context(), u)
+		return err
+	}
+	requireMisfit := func(err error) {
+		t.Helper()
+		require.ErrorIs(t, err, proget.ErrInvalid)
+		require.Contains(t, proget.Message(err), "does not fit in")
+	}
+	require.NoError(t, push("Ax@1", nil))
+	requireMisfit(push("A@1", nil))
+	requireMisfit(push("A@1", always))
+	requireMisfit(push("Axe@1", nil))
+	require.Equal(t, []string{"published ax 1 by ann"}, in.log(t))
+	require.Len(t, in.objects(t), 1, "what was refused is gone")
+	asked = nil
+	require.NoError(t, push("Ax@2", nil))
+	require.NoError(t, push("Ax@2", always))
+	require.ErrorIs(t, push("Ax@2", nil), proget.ErrConflict)
+	require.Empty(t, asked)
+
+	for _, version := range []string{"1", "2"} {
+		require.NoError(t, p.Delete(t.Context(), feed.Ref{Feed: in.feed, NameKey: "ax", VersionKey: version}, ann))
+	}
+	require.NoError(t, push("Axe@1", nil))
+	deleted, err := in.db.ListDeleted(t.Context(), in.feed.ID, 0, 1)
+	require.NoError(t, err)
+	_, err = p.Restore(t.Context(), in.feed, deleted[0].ID, ann)
+	require.NoError(t, err, "Ax has nothing that begins with Axx")
+	require.Equal(t, []string{"Axe", "Ax"}, asked, "by its name, not its key")
+	require.NoError(t, p.Delete(t.Context(), feed.Ref{Feed: in.feed, NameKey: "ax", VersionKey: "2"}, ann))
+	require.NoError(t, push("Axx@1", nil))
+	deleted, err = in.db.ListDeleted(t.Context(), in.feed.ID, 0, 1)
+	require.NoError(t, err)
+	_, err = p.Restore(t.Context(), in.feed, deleted[0].ID, ann)
+	requireMisfit(err)
+}
+
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t, "mem:")

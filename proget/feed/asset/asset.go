@@ -7,9 +7,9 @@
 // was made, or about which something was said, is a package of its own, whose name
 // ends in a slash and whose file is empty, and stays until it is deleted.
 //
-// A path is either a file or a folder. That is checked before anything is stored,
-// but without a lock: of two clients that at the same moment store "a" and "a/b",
-// both can succeed. Then both are served and listed, and either can be deleted.
+// A path is either a file or a folder. That is looked at before anything is stored, and
+// again when it is recorded: of two clients that at the same moment store "a" and
+// "a/b", one is refused.
 package asset
 
 import (
@@ -33,6 +33,7 @@ func New() feed.Type {
 		Algorithms: []proget.Algorithm{proget.MD5, proget.SHA1, proget.SHA512},
 		NameKey:    strings.ToLower, VersionKey: func(v string) string { return v }, CompareVersions: strings.Compare,
 		Folder:     func(nameKey string) bool { return strings.HasSuffix(nameKey, "/") },
+		Fits:       fits,
 		Naming:     feed.Naming{Unversioned: true},
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,

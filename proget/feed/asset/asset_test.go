@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -248,6 +249,121 @@ func TestFolders(t *testing.T) {
 }
 
 // TestManyItems: lists leap over what is in folders, whatever its names.
+// putSlowly begins to store a file, and returns what ends that and says how.
+func (d *directory) putSlowly(path string) (end func() feedtest.Answer) {
+	d.t.Helper()
+	before := d.Files(d.t)
+	body, client := io.Pipe()
+	r := feedtest.Request(d.t, "PUT", d.Feed+"/content/"+path, nil, "X-ApiKey", d.Key)
+	r.Body, r.ContentLength = body, -1
+	answer := make(chan feedtest.Answer, 1)
+	go func() { answer <- feedtest.Do(d.t, r) }()
+	_, err := io.WriteString(client, "slow ")
+	require.NoError(d.t, err)
+	require.Eventually(d.t, func() bool { return d.Files(d.t) > before }, 10*time.Second, time.Millisecond)
+	return func() feedtest.Answer {
+		_, err := io.WriteString(client, "upload")
+		require.NoError(d.t, err)
+		require.NoError(d.t, client.Close())
+		return <-answer
+	}
+}
+
+// TestFileAgainstFolder: of those who make a file and a folder of one path, whoever
+// ends first wins, however early the other began.
+func TestFileAgainstFolder(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	for _, test := range []struct{ slow, method, rest, refused string }{
+		{"A/x", "PUT", "content/a/X/y", `"/A/x" is a folder, not a file.`},
+		{"b/x", "POST", "dir/b/x", `"/b/x" is a folder, not a file.`},
+		{"c/x/y/z", "PUT", "content/c/x", `"c/x" is a file, so nothing can be below it.`},
+		{"d/x/y", "PUT", "content/d", `"d" is a file, so nothing can be below it.`},
+	} {
+		end := d.putSlowly(test.slow)
+		d.must(201, test.method, test.rest, "quick")
+		a := end()
+		require.Equal(t, 400, a.StatusCode, test.slow)
+		require.Contains(t, string(a.Body), test.refused)
+		require.Contains(t, d.must(400, "PUT", "content/"+test.slow, "later"), test.refused, "which is what is said of what is there")
+	}
+	require.Equal(t, []string{"a/", "a/X/", "a/X/y", "b/", "b/x/", "c/", "c/x", "d"}, d.list("?recursive=true"))
+	require.Equal(t, 2, d.Files(t), "what was refused is gone; what is equal is stored once")
+
+	end := d.putSlowly("e/x")
+	d.must(201, "PUT", "content/e/x.txt", "a neighbour")
+	d.must(201, "POST", "content/e/x", "the same file")
+	require.Equal(t, 400, end().StatusCode, "it is there")
+	end = d.putSlowly("e/y")
+	d.must(201, "POST", "dir/e", "")
+	require.Equal(t, 201, end().StatusCode, "its folder was made")
+}
+
+// TestFileAndFolderAtOnce: of two that are recorded at the same moment one wins.
+func TestFileAndFolderAtOnce(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	for i := range 20 {
+		paths := []string{fmt.Sprintf("%d/x", i), fmt.Sprintf("%d/x/y/z", i)}
+		statuses := make([]int, len(paths))
+		var all sync.WaitGroup
+		for n, path := range paths {
+			all.Go(func() {
+				r := feedtest.Request(t, "PUT", d.Feed+"/content/"+path, []byte(path), "X-ApiKey", d.Key)
+				if resp, err := http.DefaultTransport.RoundTrip(r); assert.NoError(t, err) {
+					statuses[n] = resp.StatusCode
+					_ = resp.Body.Close()
+				}
+			})
+		}
+		all.Wait()
+		slices.Sort(statuses)
+		require.Equal(t, []int{201, 400}, statuses)
+	}
+}
+
+// TestRestoreAgainstFolder: what was deleted cannot be brought back to where a folder
+// has come to be, or below a file.
+func TestRestoreAgainstFolder(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	restore := func(path string) feedtest.Answer {
+		t.Helper()
+		var deleted []struct {
+			ID   int64
+			Name string
+		}
+		a := feedtest.Do(t, feedtest.Request(t, "GET", d.URL+"/api/packages/asset/deleted", nil, "X-ApiKey", d.Key))
+		require.NoError(t, json.Unmarshal(a.Body, &deleted), string(a.Body))
+		for _, v := range deleted {
+			if v.Name == path {
+				return feedtest.Do(t, feedtest.Request(t, "POST", fmt.Sprintf("%s/api/packages/asset/restore?id=%d", d.URL, v.ID), nil, "X-ApiKey", d.Key))
+			}
+		}
+		require.Fail(t, "it was not deleted", path)
+		return feedtest.Answer{}
+	}
+	for _, test := range []struct{ path, instead, refused string }{
+		{"a/x", "a/x/y", `"/a/x" is a folder, not a file.`},
+		{"b/x/y", "b/x", `"b/x" is a file, so nothing can be below it.`},
+		{"c/", "c", `"c" is a file, not a folder.`},
+	} {
+		if folder, made := strings.CutSuffix(test.path, "/"); made {
+			d.must(201, "POST", "dir/"+folder, "")
+			d.must(200, "POST", "delete/"+folder, "")
+		} else {
+			d.must(201, "PUT", "content/"+test.path, test.path)
+			d.must(200, "DELETE", "content/"+test.path, "")
+		}
+		d.must(201, "PUT", "content/"+test.instead, "instead")
+		a := restore(test.path)
+		require.Equal(t, 400, a.StatusCode, test.path)
+		require.Contains(t, string(a.Body), test.refused)
+		d.must(200, "DELETE", "content/"+test.instead, "")
+		require.Equal(t, 200, restore(test.path).StatusCode, "as soon as it fits in again")
+	}
+}
+
 // TestOtherDoors: what is uploaded on the page or through the native API goes where
 // it is said to, unless that is another's place.
 func TestOtherDoors(t *testing.T) {

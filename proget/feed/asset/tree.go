@@ -1,6 +1,7 @@
 package asset
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -86,30 +87,59 @@ func (h *handler) folder(ctx context.Context, f *proget.Feed, p path) (e entry, 
 	return e, true, nil
 }
 
-// checkPlace refuses a path that cannot have a file, or with dir a folder: because
-// it is the other of the two, or lies below a file.
+// checkPlace refuses a path that cannot have a file, or with dir a folder, before a
+// client has sent it: publication asks again.
 func (h *handler) checkPlace(ctx context.Context, f *proget.Feed, p path, dir bool) error {
+	name := string(p)
 	if dir {
-		if _, err := h.version(ctx, f, p.key()); err == nil && p != "" {
-			return proget.Errorf(proget.ErrInvalid, "%q is a file, not a folder.", p)
-		} else if err != nil && !isNotFound(err) {
-			return err
-		}
-	} else if _, found, err := h.folder(ctx, f, p); err != nil {
-		return err
-	} else if found || p == "" {
+		name = p.folder()
+	}
+	return fits(ctx, name, present{h, f})
+}
+
+// fits is feed.Type's Fits. It refuses a file where a folder is, and the other way
+// round, and what lies below a file.
+func fits(ctx context.Context, name string, in feed.Present) error {
+	p, dir := path(strings.TrimSuffix(name, "/")), strings.HasSuffix(name, "/")
+	switch {
+	case p == "" && dir:
+		return nil
+	case p == "":
 		return isFolder(p)
+	case dir:
+		if there, err := in.Has(ctx, p.key()); err != nil || there {
+			return cmp.Or(err, proget.Errorf(proget.ErrInvalid, "%q is a file, not a folder.", p))
+		}
+	default:
+		if there, err := in.HasPrefix(ctx, p.folderKey()); err != nil || there {
+			return cmp.Or(err, isFolder(p))
+		}
 	}
 	for parent := range p.above {
-		_, err := h.version(ctx, f, parent.key())
-		if err == nil {
-			return proget.Errorf(proget.ErrInvalid, "%q is a file, so nothing can be below it.", parent)
-		}
-		if !isNotFound(err) {
-			return err
+		if there, err := in.Has(ctx, parent.key()); err != nil || there {
+			return cmp.Or(err, proget.Errorf(proget.ErrInvalid, "%q is a file, so nothing can be below it.", parent))
 		}
 	}
 	return nil
+}
+
+// present implements feed.Present outside a transaction.
+type present struct {
+	*handler
+	feed *proget.Feed
+}
+
+func (p present) Has(ctx context.Context, key string) (bool, error) {
+	_, err := p.version(ctx, p.feed, key)
+	if isNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (p present) HasPrefix(ctx context.Context, folderKey string) (bool, error) {
+	_, found, err := p.folder(ctx, p.feed, path(strings.TrimSuffix(folderKey, "/")))
+	return found, err
 }
 
 // walk calls visit for what is in a folder, in the order of keys; recursive is
