@@ -7,7 +7,8 @@
 // An object is visible only when it is complete, and stays after a power cut
 // once Close of its writer has returned nil: the bytes go to a temporary file
 // beside the final name, which is synced and closed, renamed, and followed by a
-// sync of the folder, and of the parent of each folder that had to be made.
+// sync of the folder. The parent of a folder is synced when a process uses that for
+// the first time: whoever made it may have been killed before.
 // There are no side files, so an object is one file and the file is the object.
 //
 // What a sync is worth is up to the mount. The kernels' clients of NFS and SMB

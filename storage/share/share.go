@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"gocloud.dev/blob"
@@ -47,7 +48,7 @@ func open(dir string) (*bucket, error) {
 	if err := makeRoot(dir); err != nil {
 		return nil, fmt.Errorf("storage folder: %w", err)
 	}
-	return &bucket{dir: dir, wait: wait}, nil
+	return &bucket{dir: dir, wait: wait, durable: make(map[string]bool)}, nil
 }
 
 // makeRoot makes dir unless it is there, and makes its name durable.
@@ -63,6 +64,7 @@ func makeRoot(dir string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is not a folder", dir)
 	}
+	_ = syncPath(filepath.Dir(dir)) // a server may have made it, and been killed; where that fails, none has
 	return nil
 }
 
@@ -85,6 +87,9 @@ type bucket struct {
 	before func(step, name string) error
 
 	wait func(ctx context.Context, d time.Duration) error
+
+	mu      sync.Mutex
+	durable map[string]bool // folders of which this process has synced the name
 }
 
 // step announces a step to a test.

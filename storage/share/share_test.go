@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -101,15 +103,14 @@ func TestOpenBucket(t *testing.T) {
 	}
 }
 
-// TestDurability: the bytes reach the disk before the name, and each new name
-// reaches it before the write is acknowledged.
+// TestDurability: the bytes reach the disk before the name, and each name that is new
+// to this process reaches it before the write is acknowledged.
 func TestDurability(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t)
 	s := watch(b, nil)
 	require.NoError(t, write(t, b, "a/b/one", "1"))
 	require.Equal(t, []string{
-		"create a/b/TEMP", // finds no folder
 		"sync folder .", "sync folder a",
 		"create a/b/TEMP", "write a/b/TEMP", "sync a/b/TEMP", "rename a/b/one", "sync folder a/b",
 	}, s.taken)
@@ -120,6 +121,54 @@ func TestDurability(t *testing.T) {
 		"create a/b/TEMP", "write a/b/TEMP", "sync a/b/TEMP", "rename a/b/two", "sync folder a/b",
 	}, s.taken)
 	require.Equal(t, []string{"a/b/one", "a/b/two"}, files(t, b))
+
+	s.taken = nil
+	require.NoError(t, os.RemoveAll(filepath.Join(b.dir, "a")))
+	require.NoError(t, write(t, b, "a/b/three", "3"))
+	require.Equal(t, []string{
+		"create a/b/TEMP", // finds no folder: the share is another
+		"sync folder .", "sync folder a",
+		"create a/b/TEMP", "write a/b/TEMP", "sync a/b/TEMP", "rename a/b/three", "sync folder a/b",
+	}, s.taken)
+}
+
+// TestFolderOfAnother: whoever made a folder may have been killed before its name was
+// durable, so that a process sees to that once.
+func TestFolderOfAnother(t *testing.T) {
+	t.Parallel()
+	b := newBucket(t)
+	require.NoError(t, os.MkdirAll(filepath.Join(b.dir, "a", "b"), 0o750))
+	broken := errors.New("broken")
+	s := watch(b, func(step string, nth int) error {
+		if step == "sync folder" && nth == 2 {
+			return broken
+		}
+		return nil
+	})
+	require.ErrorIs(t, write(t, b, "a/b/one", "1"), broken)
+	require.Empty(t, files(t, b))
+	require.Equal(t, []string{"sync folder .", "sync folder a"}, s.taken)
+	for _, key := range []string{"a/b/one", "a/b/two", "a/c/one", "a/c/two"} {
+		if key == "a/c/one" {
+			require.NoError(t, os.Mkdir(filepath.Join(b.dir, "a", "c"), 0o750))
+		}
+		require.NoError(t, write(t, b, key, key))
+	}
+	syncs := slices.DeleteFunc(s.taken, func(step string) bool { return !strings.HasPrefix(step, "sync folder") })
+	require.Equal(t, []string{"sync folder .", "sync folder a", // which failed
+		"sync folder a", "sync folder a/b", "sync folder a/b",
+		"sync folder a", "sync folder a/c", "sync folder a/c"}, syncs)
+}
+
+// TestManyFolders: what a process remembers of folders is bounded.
+func TestManyFolders(t *testing.T) {
+	t.Parallel()
+	b := newBucket(t)
+	for i := range 3 * maxDurable {
+		b.remember(strconv.Itoa(i))
+		require.True(t, b.isDurable(strconv.Itoa(i)))
+	}
+	require.LessOrEqual(t, len(b.durable), maxDurable)
 }
 
 // TestFailedWrite: whichever step fails, no temporary file stays and no object
@@ -131,7 +180,7 @@ func TestFailedWrite(t *testing.T) {
 		t.Run(failed, func(t *testing.T) {
 			t.Parallel()
 			b := newBucket(t)
-			require.NoError(t, os.Mkdir(filepath.Join(b.dir, "a"), 0o750))
+			require.NoError(t, write(t, b, "a/zero", "0"))
 			watch(b, func(step string, _ int) error {
 				if step == failed {
 					return broken
@@ -140,10 +189,10 @@ func TestFailedWrite(t *testing.T) {
 			})
 			require.ErrorIs(t, write(t, b, "a/one", "1"), broken)
 			if failed == "sync folder" {
-				require.Equal(t, []string{"a/one"}, files(t, b))
+				require.Equal(t, []string{"a/one", "a/zero"}, files(t, b))
 				return
 			}
-			require.Empty(t, files(t, b))
+			require.Equal(t, []string{"a/zero"}, files(t, b))
 		})
 	}
 }

@@ -64,16 +64,19 @@ func (b *bucket) newWriter(ctx context.Context, key string) (*writer, error) {
 	return w, nil
 }
 
-// create opens the temporary file, after making the folder if it is missing.
+// create opens the temporary file, after making the folder if it is missing, or may be
+// that of another process, killed before the folder's name was durable.
 func (w *writer) create() error {
 	defer w.leave() // the share may be mounted anew while the bytes come: the name is for where it is then
+	dir := filepath.Dir(w.name)
 	return w.do(w.ctx, func() error {
-		err := w.createIn()
-		if !errors.Is(err, fs.ErrNotExist) {
-			return err
+		if w.b.isDurable(dir) {
+			if err := w.createIn(); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			w.leave()
 		}
-		w.leave()
-		if err := w.b.in(func(root *os.Root) error { return w.b.makeFolders(root, filepath.Dir(w.name)) }); err != nil {
+		if err := w.b.in(func(root *os.Root) error { return w.b.makeFolders(root, dir) }); err != nil {
 			return err
 		}
 		return w.createIn()
@@ -225,7 +228,7 @@ func (w *writer) as(i any) bool {
 }
 
 // makeFolders makes the folder dir and those above it that are missing, and
-// makes the name of each durable.
+// makes the name of each durable, unless this process has done so.
 func (b *bucket) makeFolders(root *os.Root, dir string) error {
 	if dir == "." {
 		return nil
@@ -234,13 +237,37 @@ func (b *bucket) makeFolders(root *os.Root, dir string) error {
 		return err
 	}
 	err := root.Mkdir(dir, folderMode)
-	if errors.Is(err, fs.ErrExist) {
+	if there := errors.Is(err, fs.ErrExist); there && b.isDurable(dir) {
 		return nil
-	}
-	if err != nil {
+	} else if err != nil && !there {
 		return err
 	}
-	return b.sync(root, filepath.Dir(dir), filepath.Dir(dir))
+	if err := b.sync(root, filepath.Dir(dir), filepath.Dir(dir)); err != nil {
+		return err
+	}
+	b.remember(dir)
+	return nil
+}
+
+// maxDurable bounds what a process remembers of folders: some hundred bytes for each. To
+// forget one costs a sync.
+const maxDurable = 10_000
+
+// isDurable reports whether this process knows that a folder's name, and those above,
+// are on the disk.
+func (b *bucket) isDurable(dir string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return dir == "." || b.durable[dir]
+}
+
+func (b *bucket) remember(dir string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.durable) == maxDurable {
+		clear(b.durable)
+	}
+	b.durable[dir] = true
 }
 
 // sync makes the names in the folder dir of root durable, whose path in the
