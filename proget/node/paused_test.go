@@ -189,8 +189,9 @@ func newPausedInstallation(t *testing.T, dir string) (duties []string) {
 	require.NoError(t, l.db.Tx(ctx, func(tx *db.Tx) error {
 		return errors.Join(tx.Enqueue(ctx, db.NewJob{Kind: "silent", Lane: "silent"}), tx.Enqueue(ctx, db.NewJob{Kind: "delayed", Delay: time.Microsecond}))
 	}))
-	_, err = l.db.ClaimJob(ctx, "gone", "silent", time.Nanosecond)
+	silent, err := l.db.ClaimJob(ctx, "gone", "silent", time.Minute)
 	require.NoError(t, err)
+	require.NoError(t, l.db.BeatJob(ctx, silent, time.Nanosecond, 0, 0, "")) // it begins
 	require.NoError(t, l.close())
 	for _, statement := range []string{
 		"UPDATE schedule SET next_run = 1",
