@@ -19,7 +19,7 @@ func main() {
 	store, err1 := sqlite.Open(ctx, "embed.db", nil)
 	blobs, err2 := storage.OpenFolder("embed-packages", nil)
 	keys, err3 := auth.ParseKeyring("00112233445566778899aabbccddeeff") // your own
-	n, err4 := node.New(ctx, node.Config{DB: store, Blobs: blobs, Keys: keys, Feeds: []feed.Type{nuget.New(nil)}, CacheDir: "embed-cache", FirstStart: &node.FirstStart{APIKey: "change-me-please"}})
+	n, err4 := node.New(ctx, node.Config{DB: store, Blobs: blobs, Keys: keys, Feeds: []feed.Type{nuget.New(nil)}, CacheDir: "embed-cache", FirstStart: &node.FirstStart{Password: "change me", APIKey: "change-me-please"}})
 	if err := cmp.Or(err1, err2, err3, err4); err != nil {
 		log.Fatal(err)
 	}

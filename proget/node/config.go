@@ -67,7 +67,8 @@ type Config struct {
 	// it closes it, after Run has returned.
 	Search search.Index
 
-	// FirstStart fills an empty database; nil leaves that to Initialize.
+	// FirstStart fills an empty database, with a password and an API key that are given:
+	// what Initialize generates, it returns and nobody else. nil leaves all of it to that.
 	FirstStart *FirstStart
 
 	Name     string   // unique in the cluster; default: the host's name
@@ -137,6 +138,9 @@ func operatingSystem() string { return runtime.GOOS + "/" + runtime.GOARCH }
 func (c *Config) complete() error {
 	if c.DB == nil || c.Blobs == nil || c.Keys == nil || len(c.Feeds) == 0 {
 		return fmt.Errorf("a node needs DB, Blobs, Keys and at least one of Feeds")
+	}
+	if first := c.FirstStart; first != nil && (first.Password == "" || first.APIKey == "") {
+		return fmt.Errorf("FirstStart needs a Password and an APIKey; Initialize generates them, and returns them")
 	}
 	if err := c.checkMounts(); err != nil {
 		return err
