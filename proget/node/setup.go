@@ -43,22 +43,29 @@ func Initialize(ctx context.Context, store *db.Store, types []feed.Type, first F
 	if err != nil || settings[settingInitialized] != "" {
 		return nil, err
 	}
+	first.complete(types)
 	if err := first.Check(types); err != nil {
 		return nil, err
 	}
-	first.complete(types)
 	hash, err := auth.HashPassword(first.Password)
 	if err != nil {
 		return nil, fmt.Errorf("hash the administrator's password: %w", err)
 	}
 	err = store.Administer(ctx, "first start", func(tx *db.Tx) error { return first.fill(ctx, tx, hash) })
-	if errors.Is(err, proget.ErrConflict) {
+	if errors.Is(err, proget.ErrConflict) && initialized(ctx, store) {
 		return nil, nil // another node was first
 	}
 	if err != nil {
 		return nil, fmt.Errorf("fill the empty database: %w", err)
 	}
 	return &Secrets{first.Password, first.APIKey, first.Feeds}, nil
+}
+
+// initialized reports whether a first start has come to its end. What conflicts with
+// itself, such as two feeds of one name, does not.
+func initialized(ctx context.Context, store *db.Store) bool {
+	settings, err := store.Settings(ctx)
+	return err == nil && settings[settingInitialized] != ""
 }
 
 // Check returns proget.ErrInvalid if Initialize would refuse the values for
@@ -95,6 +102,9 @@ func (first *FirstStart) complete(types []feed.Type) {
 func checkFeeds(feeds []*proget.Feed, types []feed.Type) error {
 	seen := make(map[string]bool)
 	for _, f := range feeds {
+		if f == nil {
+			return proget.Errorf(proget.ErrInvalid, "One of the feeds to be made is nil.")
+		}
 		if err := admin.CheckFeed(f, types); err != nil {
 			return err
 		}
