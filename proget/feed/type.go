@@ -13,7 +13,7 @@ import (
 )
 
 // A Type is one kind of feed, such as NuGet. All fields are required unless
-// marked otherwise.
+// marked otherwise; Check looks.
 type Type struct {
 	Name       string             // the database's and the API's word: "nuget"
 	Title      string             // for people: "NuGet"

@@ -142,7 +142,7 @@ func (c *Config) complete() error {
 	if first := c.FirstStart; first != nil && (first.Password == "" || first.APIKey == "") {
 		return fmt.Errorf("FirstStart needs a Password and an APIKey; Initialize generates them, and returns them")
 	}
-	if err := c.checkMounts(); err != nil {
+	if err := c.checkFeeds(); err != nil {
 		return err
 	}
 	if c.Elect == nil {
@@ -207,17 +207,28 @@ func (c *Config) checkTasks() error {
 	return nil
 }
 
+// checkFeeds finds feed types that are not whole, or cannot be told apart.
+func (c *Config) checkFeeds() error {
+	for i := range c.Feeds {
+		t := &c.Feeds[i]
+		if err := t.Check(); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(c.Feeds[:i], func(o feed.Type) bool { return strings.EqualFold(o.Name, t.Name) }) {
+			return fmt.Errorf("two feed types are called %s; names are unique without regard to case", t.Name)
+		}
+	}
+	return c.checkMounts()
+}
+
 // checkMounts finds what http.ServeMux would panic at, or pages would vanish
 // behind.
 func (c *Config) checkMounts() error {
 	taken := append(web.Roots(), "api", "health", "metrics")
 	roots := make(map[string]bool)
 	for _, t := range c.Feeds {
-		if len(t.Operations) == 0 {
-			return fmt.Errorf("feed type %s declares no operations", t.Name)
-		}
 		for _, mount := range append([]string{t.MountName()}, t.Mounts...) {
-			if slices.Contains(taken, mount) || strings.ContainsAny(mount, "/{} ") {
+			if slices.Contains(taken, mount) {
 				return fmt.Errorf("feed type %s cannot be mounted at /%s/", t.Name, mount)
 			}
 		}

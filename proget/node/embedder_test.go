@@ -19,6 +19,8 @@ import (
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/feed/nuget"
+	"github.com/proget-go/ha/proget/feed/universal"
 	"github.com/proget-go/ha/proget/node"
 )
 
@@ -140,9 +142,35 @@ func TestFeedTypesTakeNobodysPlace(t *testing.T) {
 		if slices.Contains(mounts, root) {
 			continue
 		}
-		cfg.Feeds = []feed.Type{{Name: root, Operations: feed.Operations{"push": proget.TaskPublish}}}
+		if root == "" { // which means the type's name
+			continue
+		}
+		typ := nuget.New(nil)
+		typ.Mount = root
+		cfg.Feeds = []feed.Type{typ}
 		_, err := node.New(t.Context(), cfg)
 		require.ErrorContains(t, err, "cannot be mounted at /"+root+"/", pattern)
+	}
+}
+
+// TestFeedTypesAreChecked: a type that is listed twice, or is not whole, keeps a node
+// from starting: each of its requests would fail.
+func TestFeedTypesAreChecked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for want, change := range map[string]func(*feed.Type){
+		"two feed types are called universal": func(x *feed.Type) { x.Name = "Universal" },
+		"nuget has no NameKey":                func(x *feed.Type) { x.NameKey = nil },
+		"nuget has made no handler":           func(x *feed.Type) { x.Handler = func(feed.Services) feed.Handler { return nil } },
+		"cannot be mounted at /a?b/":          func(x *feed.Type) { x.Mount = "a?b" },
+		"cannot be mounted at /../":           func(x *feed.Type) { x.Mounts = []string{".."} },
+	} {
+		typ := nuget.New(nil)
+		change(&typ)
+		cfg := w.config(t, "a")
+		cfg.Feeds = []feed.Type{typ, universal.New(nil)}
+		_, err := node.New(t.Context(), cfg)
+		require.ErrorContains(t, err, want)
 	}
 }
 

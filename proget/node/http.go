@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -39,7 +40,9 @@ func (n *Node) newHandler() (http.Handler, error) {
 	if !n.has(RoleWeb) {
 		return n.guarded(mux), nil
 	}
-	n.mountFeeds(mux)
+	if err := n.mountFeeds(mux); err != nil {
+		return nil, err
+	}
 	n.mountAPI(mux)
 	pages, err := n.newPages()
 	if err != nil {
@@ -62,12 +65,15 @@ func (n *Node) newHandler() (http.Handler, error) {
 }
 
 // mountFeeds mounts the feed types, some of which share their mounts.
-func (n *Node) mountFeeds(mux *router) {
+func (n *Node) mountFeeds(mux *router) error {
 	services := n.services()
 	mounts := make(map[string]*feedHandler)
 	for i := range n.cfg.Feeds {
 		t := &n.cfg.Feeds[i]
 		s := served{t, t.Handler(services)}
+		if s.handler == nil {
+			return fmt.Errorf("feed type %s has made no handler", t.Name)
+		}
 		if v, ok := s.handler.(feed.Vetter); ok {
 			n.vetters[t.Name] = v
 		}
@@ -88,6 +94,7 @@ func (n *Node) mountFeeds(mux *router) {
 		mux.Handle("/"+mount+"/{feed}", h)
 		mux.Handle("/"+mount+"/{feed}/{rest...}", h)
 	}
+	return nil
 }
 
 // unknown answers what no pattern with a method matches.
