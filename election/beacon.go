@@ -80,9 +80,12 @@ func (b *Beacon) Watchers() int {
 }
 
 // Close ends all connections. To those who watch, it is as if the process had
-// died.
+// died. To close a beacon again does nothing.
 func (b *Beacon) Close() error {
 	err := b.listener.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
 	b.mu.Lock()
 	b.closed = true
 	for _, c := range b.watchers {

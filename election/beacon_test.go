@@ -216,6 +216,7 @@ func TestCrowd(t *testing.T) {
 	}
 	require.Equal(t, 1024, b.Watchers())
 	require.NoError(t, b.Close())
+	require.NoError(t, b.Close(), "there is nothing to close any more")
 }
 
 // TestCrowdedOut: a candidate whose connection had to go is back, and takes

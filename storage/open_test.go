@@ -29,6 +29,7 @@ func TestOpenMemory(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, s.CheckWritable(t.Context(), "node"))
 		require.NoError(t, s.Close())
+		require.NoError(t, s.Close(), "there is nothing to close any more")
 	}
 }
 

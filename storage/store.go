@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gocloud.dev/blob"
@@ -44,6 +45,7 @@ type Store struct {
 	opts    Options
 	keys    keys
 	buffers sync.Pool // of *[]byte, bufferSize long
+	closed  atomic.Bool
 }
 
 // New returns a store over bucket, which the store closes.
@@ -68,8 +70,13 @@ func newStore(bucket *Bucket, opts *Options) *Store {
 }
 
 // Close releases the bucket. Readers that are open stay usable where the bucket
-// allows it.
-func (s *Store) Close() error { return s.bucket.Close() }
+// allows it. To close a store again does nothing.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	return s.bucket.Close()
+}
 
 // Delete removes an object; that it is missing already is no error. It is for
 // garbage collection: nothing else may know that an object is not needed.

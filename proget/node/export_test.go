@@ -51,3 +51,6 @@ func Pauses(err error, failures int) (pauses []time.Duration) {
 
 // ErrRebuild is errRebuild.
 var ErrRebuild = errRebuild
+
+// Running reports whether Run is under way.
+func (n *Node) Running() bool { return n.life.runs() }

@@ -54,6 +54,7 @@ type Node struct {
 	patterns  []string     // of http.ServeMux, of all that handler serves
 	tempDir   string       // to be removed; "" if none was made
 
+	life       life
 	closeIndex func() error // nil if the index is another's
 
 	serving context.Context // ends when the node is drained
@@ -150,9 +151,12 @@ func StorageURLs(store *db.Store) func(ctx context.Context, id int64) (string, e
 
 func (n *Node) has(role string) bool { return slices.Contains(n.cfg.Roles, role) }
 
-// Close releases what New opened. Run must have returned, and no request may
-// be under way.
+// Close releases what New opened. Run must have returned, or nothing is released and
+// that is an error; and no request may be under way.
 func (n *Node) Close() error {
+	if first, err := n.life.close(); err != nil || !first {
+		return err
+	}
 	var errs []error
 	if n.tail != nil {
 		n.tail.Close()
@@ -179,8 +183,13 @@ func (n *Node) Handler() http.Handler { return n.handler }
 func (n *Node) Drain() { n.drain() }
 
 // Run does the background work of the node's roles until ctx ends, then hands
-// leadership over and returns nil.
+// leadership over and returns nil. A node is not ready for requests before and after,
+// though it serves them. It runs once at a time, and not when it is closed.
 func (n *Node) Run(ctx context.Context) error {
+	if err := n.life.begin(); err != nil {
+		return err
+	}
+	defer n.life.end()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.registry.Run(ctx) })
 	g.Go(func() error { return n.searcher.run(ctx) })
@@ -222,7 +231,11 @@ func (n *Node) unready() []string {
 	if n.serving.Err() != nil {
 		return []string{"The server is shutting down."}
 	}
-	return n.registry.Problems()
+	problems := n.registry.Problems()
+	if !n.life.runs() {
+		problems = append(slices.Clip(problems), "The server does no background work: Node.Run was not called, or has returned.")
+	}
+	return problems
 }
 
 // warnings returns what does not work as it should on a node that takes

@@ -79,6 +79,7 @@ func (w *world) startNode(t testing.TB, name string, change ...func(*node.Config
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = n.Run(ctx) })
+	require.Eventually(t, n.Running, waitLong, waitShort)
 	server := httptest.NewUnstartedServer(n.Handler())
 	server.Listener = direct.Listener(server.Config, server.Listener) // as node.Serve has it
 	server.Start()
