@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -71,7 +73,7 @@ type Config struct {
 	// what Initialize generates, it returns and nobody else. nil leaves all of it to that.
 	FirstStart *FirstStart
 
-	Name     string   // unique in the cluster; default: the host's name
+	Name     string   // unique in the cluster, at most 100 bytes; default: the host's name
 	Roles    []string // default: both
 	Address  string   // URL under which this node listens, for the cluster page
 	CacheDir string   // for data of this node that may be lost; default: a temporary folder
@@ -158,6 +160,12 @@ func (c *Config) complete() error {
 	if len(c.Roles) == 0 {
 		c.Roles = []string{RoleWeb, RoleIndex}
 	}
+	if err := c.checkName(); err != nil {
+		return err
+	}
+	if err := c.checkNumbers(); err != nil {
+		return err
+	}
 	for _, role := range c.Roles {
 		if role != RoleWeb && role != RoleIndex {
 			return proget.Errorf(proget.ErrInvalid, "There is no role %q: use %s, %s or both.", role, RoleWeb, RoleIndex)
@@ -185,6 +193,35 @@ func (c *Config) complete() error {
 		return err
 	}
 	return c.completeURLs()
+}
+
+// maxName is what every database keeps of a node's name, with room for what tells
+// its processes apart.
+const maxName = 100
+
+// checkName refuses a name that could not be shown, or kept by every database.
+func (c *Config) checkName() error {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	if len(c.Name) > maxName || !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, unprintable) {
+		return fmt.Errorf("the Name %.60q is none for a node: use at most %d bytes of text on one line", c.Name, maxName)
+	}
+	return nil
+}
+
+// checkNumbers refuses what is negative: 0 is each number's default already.
+func (c *Config) checkNumbers() error {
+	for field, n := range map[string]int64{
+		"Staleness": int64(c.Staleness), "MaxUpload": c.MaxUpload, "CacheBytes": c.CacheBytes,
+		"UploadIdle": int64(c.UploadIdle), "UploadRate": c.UploadRate, "DownloadIdle": int64(c.DownloadIdle),
+		"MaxRequests": int64(c.MaxRequests), "Grace": int64(c.Grace), "StaleServers": int64(c.StaleServers),
+		"LogKept": int64(c.LogKept), "SnapshotEvery": int64(c.SnapshotEvery), "InspectRate": c.InspectRate,
+		"JobsAtOnce": int64(c.JobsAtOnce),
+	} {
+		if n < 0 {
+			return fmt.Errorf("%s is negative; 0 means its default", field)
+		}
+	}
+	return nil
 }
 
 // checkTasks finds tasks and jobs that would take the place of others.
