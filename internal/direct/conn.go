@@ -142,7 +142,7 @@ func (c *conn) serve(r *http.Request, p []byte, n, used int) (rest int, err erro
 	came := 0
 	func() {
 		defer func() { came = c.watch.stop() }()
-		c.of.server.Handler.ServeHTTP(w, r)
+		c.of.handler().ServeHTTP(w, r)
 	}()
 	if err := w.finish(); err != nil {
 		return 0, err
@@ -178,6 +178,9 @@ func parse(p []byte) (*http.Request, int) {
 // simple reports whether a request is served here. All others, and what is wrong
 // with them, are net/http's matter.
 func simple(r *http.Request) bool {
+	if httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") {
+		return false // the handler may want the connection
+	}
 	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.Body != http.NoBody || r.Close || r.Host == "" || !httpguts.ValidHostHeader(r.Host) {
 		return false
 	}

@@ -25,16 +25,21 @@ import (
 // Serve serves until ctx ends, and closes the listener. From then on no connection
 // is accepted, requests under way have the grace to finish, and what has not
 // finished is cut off, of which an error tells. The server is used once, and shut
-// down by ctx alone: its own Shutdown would cut off what is answered here.
+// down by ctx alone: its own Shutdown would cut off what is answered here. If it has
+// a TLSConfig it speaks TLS, also on a plain TCP listener.
 //
-// In the answer to a simple request a handler cannot take over the connection or
-// send trailers, informational answers and transfer codings of its own; what else is
-// not as with net/http is that ConnState is not told of such requests, and that
-// SetKeepAlivesEnabled does not end their connections.
+// In the answer to a simple request, which one that asks for an upgrade is not, a
+// handler cannot take over the connection or send trailers, informational answers and
+// transfer codings of its own; what else is not as with net/http is that ConnState is
+// not told of such requests, and that SetKeepAlivesEnabled does not end their
+// connections.
 func Serve(ctx context.Context, server *http.Server, l net.Listener, grace time.Duration) error {
+	if server == nil || l == nil {
+		return errors.New("to serve takes an http.Server and a listener")
+	}
 	open := accept(server, l)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(open) }()
+	go func() { failed <- open.serve() }()
 	select {
 	case err := <-failed:
 		return errors.Join(err, server.Close(), open.cut())
@@ -94,6 +99,23 @@ func accept(server *http.Server, l net.Listener) *connections {
 	}
 	server.RegisterOnShutdown(o.stop)
 	return o
+}
+
+// serve is http.Server's, which speaks TLS only if the listener does, or if it is told
+// so by another name.
+func (o *connections) serve() error {
+	if _, plain := o.Listener.(*net.TCPListener); plain && o.server.TLSConfig != nil {
+		return o.server.ServeTLS(o.Listener, "", "")
+	}
+	return o.server.Serve(o)
+}
+
+// handler is the server's, or what net/http takes if it has none.
+func (o *connections) handler() http.Handler {
+	if o.server.Handler == nil {
+		return http.DefaultServeMux
+	}
+	return o.server.Handler
 }
 
 // Accept implements net.Listener.
