@@ -213,7 +213,7 @@ type Handler interface {
 	Operation(r *Request) Operation
 
 	// ServeFeed answers the request or returns an error before it has written
-	// anything.
+	// anything; if it has, the answer is broken off.
 	ServeFeed(w http.ResponseWriter, r *Request) error
 }
 

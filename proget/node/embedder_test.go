@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -214,4 +215,41 @@ func TestPanicOfADelivery(t *testing.T) {
 	require.Equal(t, "acme.lib", key)
 	require.Contains(t, log.String(), "nobody made this map")
 	require.Contains(t, log.String(), "embedder_test.go", "the stack is in the log")
+}
+
+// TestErrorAfterTheBeginning: a handler that fails when it has begun to answer does not
+// have its error's text appended to what it wrote: the client sees that it broke off.
+func TestErrorAfterTheBeginning(t *testing.T) {
+	t.Parallel()
+	var log testenv.LogBuffer
+	typ := universal.New(nil)
+	typ.Operations = feed.Operations{"half": proget.TaskView}
+	typ.Handler = func(feed.Services) feed.Handler { return half{} }
+	w := newWorld(t)
+	server := w.start(t, "a", webOnly, func(c *node.Config) {
+		c.Feeds, c.Logger = []feed.Type{typ}, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	for _, path := range []string{"written", "flushed"} {
+		resp, err := http.Get(server.URL + "/upack/universal/" + path)
+		if err == nil {
+			_, err = io.ReadAll(resp.Body)
+			require.NoError(t, resp.Body.Close())
+		}
+		require.Error(t, err, path)
+	}
+	require.Contains(t, log.String(), "the source broke off")
+	require.NotContains(t, log.String(), "made the server panic")
+}
+
+// half is a handler that writes before it fails.
+type half struct{}
+
+func (half) Operation(*feed.Request) feed.Operation { return "half" }
+
+func (half) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
+	_, _ = io.WriteString(w, "half of it")
+	if r.Path == "flushed" {
+		_ = http.NewResponseController(w).Flush()
+	}
+	return errors.New("the source broke off")
 }

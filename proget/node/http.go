@@ -568,6 +568,9 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 	} else {
 		n.cfg.Logger.DebugContext(r.Context(), "request refused", "method", r.Method, "path", r.URL.Path, "status", code, "error", err)
 	}
+	if rec, ok := w.(*recorder); ok && rec.begun {
+		panic(http.ErrAbortHandler) // or the text of the error would end what was begun
+	}
 	message := proget.Message(err)
 	if message == "" {
 		message = "The server failed to answer; its log says why."

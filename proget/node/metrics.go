@@ -111,24 +111,39 @@ func method(m string) string {
 	return "other"
 }
 
-// recorder remembers the status. It passes ReadFrom on, since that is how a
-// file reaches the kernel.
+// recorder remembers the status, and whether the answer has begun. It passes ReadFrom
+// on, since that is how a file reaches the kernel.
 type recorder struct {
 	http.ResponseWriter
 	status int
+	begun  bool
 }
 
 func (r *recorder) WriteHeader(status int) {
-	r.status = status
+	r.status, r.begun = status, r.begun || status >= http.StatusOK
 	r.ResponseWriter.WriteHeader(status)
 }
 
+func (r *recorder) Write(p []byte) (int, error) {
+	r.begun = true
+	return r.ResponseWriter.Write(p)
+}
+
+// FlushError is for http.ResponseController.
+func (r *recorder) FlushError() error {
+	r.begun = true
+	return http.NewResponseController(r.ResponseWriter).Flush()
+}
+
 // ReadFrom implements io.ReaderFrom.
-func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
+func (r *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 	if to, ok := r.ResponseWriter.(io.ReaderFrom); ok {
-		return to.ReadFrom(src)
+		n, err = to.ReadFrom(src)
+	} else {
+		n, err = io.Copy(struct{ io.Writer }{r.ResponseWriter}, src)
 	}
-	return io.Copy(struct{ io.Writer }{r.ResponseWriter}, src)
+	r.begun = r.begun || n > 0 // what fails at once can still be answered
+	return n, err
 }
 
 // Unwrap lets http.ResponseController find the connection.
