@@ -23,7 +23,9 @@ func main() {
 	if err := cmp.Or(err1, err2, err3, err4); err != nil {
 		log.Fatal(err)
 	}
-	http.Handle("/nuget/", n.Handler())
+	for _, path := range []string{"/nuget/", "/health/", "/metrics"} {
+		http.Handle(path, n.Handler())
+	}
 	http.Handle("/docs/", http.StripPrefix("/docs/", http.FileServer(http.Dir("docs"))))
 	go func() { log.Fatal(n.Run(ctx)) }()
 	log.Fatal(http.ListenAndServe(cmp.Or(os.Getenv("ADDRESS"), "localhost:8080"), nil))

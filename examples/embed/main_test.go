@@ -41,6 +41,12 @@ func TestEmbedded(t *testing.T) {
 	p := run()
 	_, text := get(p.URL + "/docs/own.txt")
 	require.Equal(t, "our own page", text)
+	require.Eventually(t, func() bool {
+		code, _ := get(p.URL + "/health/ready")
+		return code == http.StatusOK
+	}, 30*time.Second, 20*time.Millisecond, p.Log())
+	_, text = get(p.URL + "/metrics")
+	require.Contains(t, text, "proget_ready 1")
 	const versions = "/nuget/nuget/v3/flatcontainer/acme.lib/index.json"
 	code, _ := get(p.URL + versions)
 	require.Equal(t, http.StatusNotFound, code)

@@ -16,6 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/proget-go/ha/db"
@@ -119,6 +120,11 @@ type Config struct {
 
 	Logger  *slog.Logger         // default: slog.Default()
 	Tracing trace.TracerProvider // for a trace of each request; nil for none
+
+	// Metrics has the node's metrics as long as the node is open; nil for no other than
+	// /metrics, which adds Go's and the process's. With it, /metrics leaves those out:
+	// they are the embedder's, whose registry may have them already.
+	Metrics prometheus.Registerer
 }
 
 // Version is the version of this module as the program was built with it.

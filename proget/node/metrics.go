@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -15,9 +16,11 @@ import (
 )
 
 // metrics are a node's own, in a registry of their own, so that several nodes
-// can live in one process.
+// can live in one process, and in the embedder's if there is one.
 type metrics struct {
 	registry *prometheus.Registry
+	all      bundle
+	others   prometheus.Registerer // has them, too; nil if none does
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	stale    prometheus.Counter
@@ -37,8 +40,7 @@ func newMetrics(n *Node) *metrics {
 		stale: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "proget_stale_reads_total", Help: "Requests served while the database could not be asked for news."}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.stale,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	m.all = bundle{m.requests, m.duration, m.stale,
 		gauge("proget_http_requests_in_flight", "Requests that are being served, those of probes left out.", func() float64 { return float64(n.flying.Load()) }),
 		gauge("proget_ready", "1 if the node takes traffic.", func() float64 { return truth(len(n.unready()) == 0) }),
 		counter("proget_damaged_files_total", "Times a file was found to be missing or damaged in storage when it was asked for.",
@@ -54,8 +56,47 @@ func newMetrics(n *Node) *metrics {
 		}),
 		gauge("proget_index_lag_entries", "Log entries the search index has yet to apply.", func() float64 {
 			return float64(n.searcher.lag())
-		}))
+		})}
+	m.registry.MustRegister(m.all)
+	if n.cfg.Metrics == nil {
+		m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
 	return m
+}
+
+// register has the metrics in an embedder's registry, too.
+func (m *metrics) register(r prometheus.Registerer) error {
+	if r == nil {
+		return nil
+	}
+	if err := r.Register(m.all); err != nil {
+		return fmt.Errorf("register the node's metrics, of which each node in a process needs its own, as prometheus.WrapRegistererWith makes them: %w", err)
+	}
+	m.others = r
+	return nil
+}
+
+func (m *metrics) unregister() {
+	if m != nil && m.others != nil {
+		m.others.Unregister(m.all)
+	}
+}
+
+// A bundle of collectors is registered as a whole or not at all.
+type bundle []prometheus.Collector
+
+// Describe implements prometheus.Collector.
+func (b bundle) Describe(to chan<- *prometheus.Desc) {
+	for _, c := range b {
+		c.Describe(to)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (b bundle) Collect(to chan<- prometheus.Metric) {
+	for _, c := range b {
+		c.Collect(to)
+	}
 }
 
 func gauge(name, help string, value func() float64) prometheus.Collector {

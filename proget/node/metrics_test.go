@@ -2,9 +2,14 @@ package node_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/proget/node"
 )
 
 // TestMountLabel: requests are counted by the first segment of what is there, and all
@@ -22,4 +27,43 @@ func TestMountLabel(t *testing.T) {
 	for _, mount := range []string{"", "{$}", "feeds", "account", "sign-in", "no"} {
 		require.NotContains(t, text, `mount="`+mount+`"`)
 	}
+}
+
+// TestOwnRegisterer: an embedder's registry has a node's metrics for as long as the node
+// is open, and nothing twice that it may have itself.
+func TestOwnRegisterer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector())
+	cfg := w.config(t, "a")
+	cfg.Metrics = registry
+	n, err := node.New(t.Context(), cfg)
+	require.NoError(t, err)
+	names := func() (all []string) {
+		families, err := registry.Gather()
+		require.NoError(t, err)
+		for _, f := range families {
+			all = append(all, f.GetName())
+		}
+		return all
+	}
+	require.Subset(t, names(), []string{"proget_ready", "go_goroutines"})
+	answer := httptest.NewRecorder()
+	n.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	require.Contains(t, answer.Body.String(), "proget_ready")
+	require.NotContains(t, answer.Body.String(), "go_goroutines", "it is the embedder's")
+
+	second := w.config(t, "b")
+	second.Metrics = registry
+	_, err = node.New(t.Context(), second)
+	require.ErrorContains(t, err, "prometheus.WrapRegistererWith")
+	require.Contains(t, names(), "proget_ready", "the first node's are still there")
+	second.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"node": "b"}, prometheus.NewRegistry())
+	other, err := node.New(t.Context(), second)
+	require.NoError(t, err)
+	require.NoError(t, other.Close())
+
+	require.NoError(t, n.Close())
+	require.NotContains(t, names(), "proget_ready")
 }

@@ -93,6 +93,9 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n.indexers = n.newIndexers()
 	n.metrics = newMetrics(n)
+	if err := n.metrics.register(cfg.Metrics); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
 	handler, err := n.newHandler()
 	if err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -157,6 +160,7 @@ func (n *Node) Close() error {
 	if first, err := n.life.close(); err != nil || !first {
 		return err
 	}
+	n.metrics.unregister()
 	var errs []error
 	if n.tail != nil {
 		n.tail.Close()
