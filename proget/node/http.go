@@ -16,7 +16,6 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/metric/noop"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/proget"
@@ -59,7 +58,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 	h := ignoreBadRange(n.metrics.instrument(mux))
 	if n.cfg.Tracing != nil {
 		h = otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
-			otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(traced))
+			otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(traceContext{}), otelhttp.WithFilter(traced))
 	}
 	return n.guarded(n.searcher.admit(h)), nil // outermost: what names a span asks the request which pattern matched
 }

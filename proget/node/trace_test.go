@@ -2,6 +2,8 @@ package node_test
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,4 +36,22 @@ func TestTraces(t *testing.T) {
 	for _, name := range []string{"publish", "put object", "inspect", "transaction", "query InsertFirstVersion"} {
 		require.Contains(t, names, name)
 	}
+}
+
+// TestTraceOfTheEmbedder: what an embedder has begun to trace, the node goes on with,
+// whatever the client has sent.
+func TestTraceOfTheEmbedder(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdk.NewTracerProvider(sdk.WithSyncer(spans))
+	_, n := newWorld(t).startNode(t, "a", webOnly, func(c *node.Config) { c.Tracing = provider })
+	ctx, outer := provider.Tracer("embedder").Start(t.Context(), "outer")
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/nuget/nuget/v3/index.json", nil)
+	r.Header.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	n.Handler().ServeHTTP(httptest.NewRecorder(), r)
+	outer.End()
+	all := spans.GetSpans()
+	inner := slices.IndexFunc(all, func(s tracetest.SpanStub) bool { return s.Name == "GET /nuget/{feed}/{rest...}" })
+	require.GreaterOrEqual(t, inner, 0)
+	require.Equal(t, outer.SpanContext().SpanID(), all[inner].Parent.SpanID())
 }
