@@ -47,6 +47,9 @@ func open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) 
 		return nil, proget.Errorf(proget.ErrInvalid, "this is no URL; use %s", accepted(services))
 	}
 	for _, service := range services {
+		if service.Scheme == u.Scheme && service.Open == nil {
+			return nil, fmt.Errorf("the storage service for %s: has no Open", u.Scheme)
+		}
 		if service.Scheme == u.Scheme {
 			return openService(ctx, service, u, opts)
 		}
@@ -67,6 +70,9 @@ func (s *Store) OpenAnother(ctx context.Context, bucketURL string) (*Store, erro
 // OpenFolder opens the folder dir, as Open does for its file URL; a relative
 // path is one below the working directory.
 func OpenFolder(dir string, opts *Options) (*Store, error) {
+	if dir == "" {
+		return nil, proget.Errorf(proget.ErrInvalid, "The name of the folder is missing.")
+	}
 	bucket, err := share.OpenBucket(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
@@ -91,6 +97,9 @@ func openPlain(u *url.URL, services []Service) (*blob.Bucket, error) {
 		}
 		// The MD5 that memblob would compute is of no use here.
 		return memblob.OpenBucket(&memblob.Options{NoMD5: true}), nil
+	}
+	if name := map[string]string{"s3": "s3", "azblob": "azure", "gs": "gcs"}[u.Scheme]; name != "" {
+		return nil, proget.Errorf(proget.ErrInvalid, "%q: to open such a URL, name the service of package storage/%s in Options.Services", u.Scheme+":", name)
 	}
 	return nil, proget.Errorf(proget.ErrInvalid, "%q: there is no driver for such a URL; use %s", u.Scheme+":", accepted(services))
 }

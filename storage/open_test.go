@@ -63,7 +63,10 @@ func TestOpenWrongURL(t *testing.T) {
 		{"", "file:///folder or mem:"},
 		{"/srv/packages", "file:///folder or mem:"},
 		{`C:\packages`, "file:///folder or mem:"},
-		{"s3://bucket", `no driver for such a URL`},
+		{"s3://bucket", `the service of package storage/s3 in Options.Services`},
+		{"azblob://container", `the service of package storage/azure in Options.Services`},
+		{"gs://bucket", `the service of package storage/gcs in Options.Services`},
+		{"ftp://host", `no driver for such a URL`},
 		{"http://[", "file:///folder or mem:"},
 		{"file:packages", "absolute path"},
 		{"file://", "absolute path"},
@@ -75,6 +78,10 @@ func TestOpenWrongURL(t *testing.T) {
 		require.ErrorContains(t, err, c.says, c.url)
 		require.NotContains(t, err.Error(), "\n")
 	}
+	_, err := storage.OpenFolder("", nil)
+	require.ErrorContains(t, err, "name of the folder is missing", "it would be the working directory")
+	_, err = storage.Open(t.Context(), "acme://x", &storage.Options{Services: []storage.Service{{Scheme: "acme"}}})
+	require.ErrorContains(t, err, "has no Open")
 	if runtime.GOOS != "windows" {
 		_, err := storage.Open(t.Context(), "file://server/share", nil)
 		require.ErrorContains(t, err, "three slashes")

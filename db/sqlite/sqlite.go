@@ -45,6 +45,9 @@ func Open(ctx context.Context, path string, opts *db.Options) (*db.Store, error)
 	if path == "" {
 		return nil, proget.Errorf(proget.ErrInvalid, "The name of the SQLite database file is missing.")
 	}
+	if path == ":memory:" || path == "file::memory:" {
+		return nil, proget.Errorf(proget.ErrInvalid, "The SQLite database lies in a file, which several processes can open: give the name of one, in a temporary folder if it is for a test.")
+	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the database file: %w", err)

@@ -69,3 +69,14 @@ func TestNeverDone(t *testing.T) {
 	require.ErrorIs(t, err, proget.ErrUnavailable)
 	require.NotEmpty(t, proget.Message(err))
 }
+
+// TestNoMemory: what other programs take for a database in memory would be a file of
+// that name here.
+func TestNoMemory(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{":memory:", "file::memory:"} {
+		_, err := sqlite.Open(t.Context(), path, nil)
+		require.ErrorIs(t, err, proget.ErrInvalid)
+		require.ErrorContains(t, err, "lies in a file")
+	}
+}
