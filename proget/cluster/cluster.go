@@ -370,7 +370,7 @@ func (r *Registry) remember(self Self, started time.Time, clash, leaderless stri
 func (r *Registry) clash(members []node, started time.Time) string {
 	for _, m := range members {
 		if m.Name == r.opts.Name && m.instance != r.instance && m.Alive() && m.Started.Before(started) {
-			return fmt.Sprintf("Another server also calls itself %s: give each its own -node name.", r.opts.Name)
+			return fmt.Sprintf("Another server also calls itself %s: give each a name of its own (in the reference server with -node).", r.opts.Name)
 		}
 	}
 	return ""
@@ -406,7 +406,7 @@ func (r *Registry) checkKey(ctx context.Context, members []node) (problem string
 			return tx.AddSetting(ctx, settingKey, first)
 		}
 		if !slices.Contains(r.opts.Fingerprints, current) {
-			problem = fmt.Sprintf("The encryption key of this server (%s) is not the cluster's (%s): set the same PROGET_ENCRYPTION_KEY on every server.", first, current)
+			problem = fmt.Sprintf("The encryption key of this server (%s) is not the cluster's (%s): give every server the same (in the reference server with PROGET_ENCRYPTION_KEY).", first, current)
 			return nil
 		}
 		for _, m := range members {

@@ -243,7 +243,7 @@ func TestWrongKey(t *testing.T) {
 	_ = w.server(t, "first", withKeys("key-1"))
 	stranger := w.server(t, "stranger", withKeys("key-2"))
 	require.Len(t, stranger.Problems(), 1)
-	require.Contains(t, stranger.Problems()[0], "PROGET_ENCRYPTION_KEY")
+	require.Contains(t, stranger.Problems()[0], "give every server the same (in the reference server with PROGET_ENCRYPTION_KEY)")
 	require.NotEmpty(t, member(t, stranger, "stranger").Key, "the others see it, too")
 }
 

@@ -16,9 +16,9 @@ import (
 // The states of storage that a server tells apart, each a sentence for whoever
 // asks for its health and for the cluster's page.
 const (
-	storageForeign   = "The storage of this server is not the cluster's, or is not mounted: point every server at the same -storage."
+	storageForeign   = "The storage of this server is not the cluster's, or is not mounted: point every server at the same storage (in the reference server with -storage)."
 	storageOther     = "What this server has as storage %s is not the cluster's, or is not mounted: it must be the same place under the same URL on every server."
-	storageNested    = "The storage of this server and storage %s lie one inside the other, or are one: the files of one would be taken for leftovers in the other. Point every server at a -storage apart from it."
+	storageNested    = "The storage of this server and storage %s lie one inside the other, or are one: the files of one would be taken for leftovers in the other. Point every server at a storage apart from it (in the reference server with -storage)."
 	storageFull      = "Storage is full: packages can be downloaded but not published, until room is made."
 	storageReadOnly  = "Storage is read-only for this server: packages can be downloaded but not published. Check how it is mounted, and the permissions of this server's account."
 	storageGone      = "Storage cannot be reached: packages can be neither downloaded nor published until it is back."

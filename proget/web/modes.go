@@ -26,7 +26,7 @@ var loadBalancing = mode{
 	about: []string{
 		"With load balancing, any number of web nodes serve the same feeds behind one address, and any node answers any request. " +
 			"A node keeps nothing that another lacks, so the load balancer needs no sticky sessions: use round robin or least connections.",
-		"Start every node on the same database and the same shared storage, with the same PROGET_ENCRYPTION_KEY, so that a session begun on one node holds on all. " +
+		"Start every node on the same database and the same shared storage, with the same encryption key (in the reference server PROGET_ENCRYPTION_KEY), so that a session begun on one node holds on all. " +
 			"Have the load balancer ask each node for /health/ready and send requests only to those that answer 200: a node that is stopping, or that finds a problem with itself, answers 503.",
 	},
 	on:     func(m cluster.Modes) bool { return m.LoadBalancing },
@@ -40,7 +40,7 @@ var highAvailability = mode{
 		"In High Availability mode, several indexing nodes stand by for each other: they elect one primary, which leads scheduled work, and all of them share the background jobs. " +
 			"When the primary stops or vanishes, another takes its place by itself, and jobs that were under way are taken up again.",
 		"Run two indexing nodes or more, and three web nodes or more behind a load balancer that checks /health/ready. " +
-			"All of them need the same database, itself highly available, the same shared storage and the same PROGET_ENCRYPTION_KEY. " +
+			"All of them need the same database, itself highly available, the same shared storage and the same encryption key (in the reference server PROGET_ENCRYPTION_KEY). " +
 			"Once enabled, the Administration page shows the health of the whole cluster in place of one service's status.",
 	},
 	on:     func(m cluster.Modes) bool { return m.HighAvailability },
@@ -148,7 +148,7 @@ func (s *site) sharedChecks(members []*cluster.Member) []check {
 	return []check{
 		database,
 		every(members, "The same shared storage", "each server reads what the others wrote", sharesStorage),
-		every(members, "The same PROGET_ENCRYPTION_KEY", "all servers have the cluster's key", func(m *cluster.Member) bool { return m.Key == "" }),
+		every(members, "The same encryption key", "all servers have the cluster's key", func(m *cluster.Member) bool { return m.Key == "" }),
 		every(members, "Clocks that agree", "all are within 30 s of the database's", func(m *cluster.Member) bool { return !m.Skewed() }),
 		every(members, "The same version", "all run "+versionOf(members), func(m *cluster.Member) bool { return m.Version == versionOf(members) }),
 	}

@@ -94,7 +94,7 @@ func Open(dir string) (*Index, error) {
 	x := &Index{path: filepath.Join(dir, Folder), finder: finder, moved: make(chan struct{})}
 	err = x.open()
 	if errors.Is(err, errInUse) {
-		return nil, fmt.Errorf("open the search index: another process uses %s; give each node on a machine its own name", x.path)
+		return nil, fmt.Errorf("open the search index: %s is in use, by another process or this one; give each node a folder of its own for its cache (in the reference server, a name of its own)", x.path)
 	}
 	if err != nil {
 		if err := x.create(); err != nil {
