@@ -144,8 +144,8 @@ func Version() string {
 func operatingSystem() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
 func (c *Config) complete() error {
-	if c.DB == nil || c.Blobs == nil || c.Keys == nil || len(c.Feeds) == 0 {
-		return fmt.Errorf("a node needs DB, Blobs, Keys and at least one of Feeds")
+	if missing := c.missing(); missing != "" {
+		return fmt.Errorf("a node needs %s", missing)
 	}
 	if first := c.FirstStart; first != nil && (first.Password == "" || first.APIKey == "") {
 		return fmt.Errorf("FirstStart needs a Password and an APIKey; Initialize generates them, and returns them")
@@ -230,7 +230,8 @@ func (c *Config) checkNumbers() error {
 	return nil
 }
 
-// checkTasks finds tasks and jobs that would take the place of others.
+// checkTasks finds tasks and jobs that would take the place of others, and what nobody
+// could call.
 func (c *Config) checkTasks() error {
 	all := slices.Concat(tasks, c.Tasks)
 	for i, t := range all {
@@ -241,13 +242,36 @@ func (c *Config) checkTasks() error {
 			return fmt.Errorf("task %s: %w", t.Name, err)
 		}
 	}
+	for name, deliver := range c.Deliver {
+		if deliver == nil {
+			return fmt.Errorf("the function of Deliver[%q] is nil", name)
+		}
+	}
 	for i, w := range c.Workers {
+		if w == nil {
+			return fmt.Errorf("one of Workers is nil")
+		}
 		builtIn := slices.ContainsFunc(tasks, func(t indexing.Task) bool { return t.Job.Kind == w.Kind() })
 		if builtIn || slices.IndexFunc(c.Workers, func(o indexing.Worker) bool { return o.Kind() == w.Kind() }) < i {
 			return fmt.Errorf("there is a worker for jobs of kind %q already", w.Kind())
 		}
 	}
 	return nil
+}
+
+// missing names the first required field that is empty.
+func (c *Config) missing() string {
+	switch {
+	case c.DB == nil:
+		return "a DB"
+	case c.Blobs == nil:
+		return "Blobs"
+	case c.Keys == nil || len(c.Keys.Fingerprints()) == 0:
+		return "Keys, with a key"
+	case len(c.Feeds) == 0:
+		return "Feeds, at least one type"
+	}
+	return ""
 }
 
 // checkFeeds finds feed types that are not whole, or cannot be told apart.
@@ -300,6 +324,9 @@ func (c *Config) completeURLs() error {
 	u, err := url.Parse(c.BaseURL)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return proget.Errorf(proget.ErrInvalid, "The base URL %q is not an http or https URL.", c.BaseURL)
+	}
+	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return proget.Errorf(proget.ErrInvalid, "The base URL %s://%s%s has something beside a host and a path, and what follows it in other URLs would belong to that.", u.Scheme, u.Host, u.Path)
 	}
 	return nil
 }
