@@ -30,6 +30,7 @@ type Store struct {
 	changes  atomic.Int64          // see Changes
 	full     atomic.Bool           // see Full
 	breaks   atomic.Int64          // attempts of which Breaks tells
+	closed   atomic.Bool
 
 	dropping sync.Mutex
 	dropped  time.Time // when idle connections were given up last
@@ -59,6 +60,9 @@ type Options struct {
 
 // Open opens the database and brings its schema up to date.
 func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
+	if d == nil {
+		return nil, errors.New("a database needs a driver, such as those of package db/postgres and its neighbours")
+	}
 	if opts == nil {
 		opts = &Options{}
 	}
@@ -115,8 +119,9 @@ func (s *Store) prepare(ctx context.Context, migrate bool) error {
 // Engine returns the engine's name, for people.
 func (s *Store) Engine() string { return s.drv.Name() }
 
-// Close closes the pools.
+// Close closes the pools. What is asked or changed from then on is ErrClosed.
 func (s *Store) Close() error {
+	s.closed.Store(true)
 	var errs []error
 	for _, p := range s.prepared {
 		errs = append(errs, p.close())

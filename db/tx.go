@@ -317,6 +317,9 @@ func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context
 	for n := 1; ; n++ {
 		began := time.Now()
 		late, err := s.attempt(ctx, b, n, fn)
+		if err != nil && s.closed.Load() {
+			return proget.WrapError(proget.ErrUnavailable, ErrClosed, "This server has closed its database. Try again shortly.")
+		}
 		if err == nil || !s.again(err, late) {
 			return s.wrap(err)
 		}
@@ -352,6 +355,9 @@ func (s *Store) attempt(ctx context.Context, b bounds, n int, fn func(context.Co
 	until, _ := ctx.Deadline() // also that of each statement, whose context may have ended a moment before this one
 	return ctx.Err() != nil || !time.Now().Before(until), err
 }
+
+// ErrClosed is the cause of what fails since the store was closed.
+var ErrClosed = errors.New("the database is closed")
 
 // ErrTryAgain may be returned by a transaction's closure to have it run again.
 var ErrTryAgain = errors.New("the transaction is to be tried again")

@@ -52,6 +52,9 @@ type Beacon struct {
 // host, or under the listener's own if host is "", which must be one then: an
 // address such as [::] leads everybody to themselves.
 func NewBeacon(l net.Listener, host string) (*Beacon, error) {
+	if l == nil {
+		return nil, errors.New("a beacon needs a listener")
+	}
 	own, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		return nil, fmt.Errorf("a beacon needs a TCP listener: %w", err)

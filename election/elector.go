@@ -58,8 +58,8 @@ func New(d Driver, office, holder string, opts *Options) (*Elector, error) {
 	if o.Renew <= 0 || o.Poll <= 0 || o.Margin <= 0 || o.TTL <= o.Margin+o.Renew {
 		return nil, fmt.Errorf("election: TTL %s must exceed Renew %s plus Margin %s, and all must be positive", o.TTL, o.Renew, o.Margin)
 	}
-	if office == "" || holder == "" {
-		return nil, errors.New("election: the office and the holder need names")
+	if d == nil || office == "" || holder == "" {
+		return nil, errors.New("election: a driver is needed, and names for the office and the holder")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -94,6 +94,9 @@ func (e *Elector) setLeading(l *Lease) {
 // campaigns again. It returns nil when ctx has ended, lead has returned and
 // the office is free for others.
 func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, f proget.Fence) error) error {
+	if lead == nil {
+		return errors.New("election: there is nothing to do for who is elected")
+	}
 	var watching *watch
 	unwatch := func() {
 		if watching != nil {

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/metric/noop"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
@@ -321,6 +322,9 @@ func (n *Node) refresh(ctx context.Context) error {
 		err := n.tail.Sync(ctx)
 		if err == nil {
 			return nil
+		}
+		if errors.Is(err, db.ErrClosed) {
+			return err
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
