@@ -46,8 +46,12 @@ type Config struct {
 	DB    *db.Store       // shared by all nodes
 	Blobs *storage.Store  // shared by all nodes
 	Keys  *auth.Keyring   // the same on all nodes
-	Feeds []feed.Type     // the feed types this node serves
 	Elect election.Driver // default: a lease in DB
+
+	// Feeds are the feed types this node serves. For the time of an upgrade, nodes may differ
+	// in these: feeds of a type that a node does not know are left to the others, and it warns
+	// of them in /health.
+	Feeds []feed.Type
 
 	// Beacon shows the other indexing nodes that this one lives, so that they
 	// take its place within a second of its death; nil leaves them to wait for

@@ -244,7 +244,9 @@ func (n *Node) unready() []string {
 
 // warnings returns what does not work as it should on a node that takes
 // requests nevertheless; see cluster.Registry.Warnings.
-func (n *Node) warnings() []string { return n.registry.Warnings() }
+func (n *Node) warnings() []string {
+	return slices.Concat(n.registry.Warnings(), n.searcher.warnings())
+}
 
 // services is what feed types see of the node.
 func (n *Node) services() feed.Services {

@@ -30,13 +30,14 @@ type searcher struct {
 	types map[string]*feed.Type
 
 	mu       sync.Mutex
-	targets  map[int64]int64   // the position of each feed that was its head when it was first seen
-	setbacks map[int64]setback // of feeds whose index fails
-	behind   atomic.Bool       // an index may be incomplete
-	fetched  time.Time         // when a snapshot was last asked for
-	lost     map[int64]int     // how often the tail had to forget each feed: its log may be another
-	familiar map[int64]int     // lost, when the index was last seen to have its place in a feed's log; only the writer's
-	hurry    chan struct{}     // holds a value when somebody waits for the index
+	targets  map[int64]int64        // the position of each feed that was its head when it was first seen
+	foreign  map[int64]*proget.Feed // those of types that this node does not know
+	setbacks map[int64]setback      // of feeds whose index fails
+	behind   atomic.Bool            // an index may be incomplete
+	fetched  time.Time              // when a snapshot was last asked for
+	lost     map[int64]int          // how often the tail had to forget each feed: its log may be another
+	familiar map[int64]int          // lost, when the index was last seen to have its place in a feed's log; only the writer's
+	hurry    chan struct{}          // holds a value when somebody waits for the index
 }
 
 func newSearcher(n *Node) *searcher {
@@ -138,8 +139,11 @@ func (s *searcher) await(ctx context.Context, feedID, head int64) {
 
 // lag returns how many log entries the index has yet to apply.
 func (s *searcher) lag() (total int64) {
+	s.mu.Lock()
+	foreign := s.foreign
+	s.mu.Unlock()
 	for id, head := range s.node.tail.Applied() {
-		if id != proget.SystemFeed {
+		if id != proget.SystemFeed && foreign[id] == nil {
 			position, _ := s.node.index.Position(id)
 			total += max(head-max(position, 0), 0)
 		}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/proget-go/ha/indexing"
@@ -92,6 +94,7 @@ func (s *searcher) catchUp(ctx context.Context) error {
 		return err
 	}
 	s.fetch(ctx)
+	feeds = s.served(feeds)
 	var errs []error
 	behind := false
 	for _, f := range feeds {
@@ -102,6 +105,39 @@ func (s *searcher) catchUp(ctx context.Context) error {
 	}
 	s.behind.Store(behind)
 	return errors.Join(errs...)
+}
+
+// served returns the feeds of types that this node knows. Of the others the index stays as it
+// is: to go on in a log whose packages cannot be read would be to lose them, for all who begin with a copy.
+func (s *searcher) served(feeds []*proget.Feed) []*proget.Feed {
+	foreign := make(map[int64]*proget.Feed)
+	var known []*proget.Feed
+	for _, f := range feeds {
+		if s.types[f.Type] == nil {
+			foreign[f.ID] = f
+		} else {
+			known = append(known, f)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.foreign = foreign
+	return known
+}
+
+// warnings tells of the feeds that this node does not serve.
+func (s *searcher) warnings() (all []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := make(map[string][]string)
+	for _, f := range s.foreign {
+		names[f.Type] = append(names[f.Type], f.Name)
+	}
+	for _, t := range slices.Sorted(maps.Keys(names)) {
+		slices.Sort(names[t])
+		all = append(all, fmt.Sprintf("This server does not serve feeds of the type %s: %s.", t, strings.Join(names[t], ", ")))
+	}
+	return all
 }
 
 // resting reports whether a feed failed so lately that it is not tried again yet.
