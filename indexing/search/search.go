@@ -101,7 +101,7 @@ type Index interface {
 	Search(ctx context.Context, q Query) (Hits, error)
 
 	// Update applies changes of one feed and moves its position, both or
-	// neither. operation is that of the log's entry at to, or "": see Operation.
+	// neither. operation is kept with it for the writer: that of the log's entry at to, say. See Operation.
 	// If the feed is not at from, it returns ErrRebuilding: what came
 	// before is not there any more. Positions of 0 and less say that the feed
 	// is not complete; whoever fills an index counts downwards. If the disk takes
@@ -117,7 +117,7 @@ type Index interface {
 
 	// Operation returns what the last Update was told of the entry at the feed's
 	// position. Another log, as that of a database that was restored, has another
-	// entry there.
+	// entry there, and another release may have described the packages otherwise.
 	Operation(feed int64) string
 
 	// Close closes the index. It answers nothing afterwards but errors.

@@ -68,6 +68,10 @@ type Type struct {
 	// out of the Data that Inspect returned.
 	Summary func(v *proget.Version) Summary
 
+	// SummaryVersion is raised when Summary, Folder or Modern tells something else of
+	// versions that are there: each node then fills its search index anew. Optional.
+	SummaryVersion int
+
 	// Main returns those of a package's versions that stand for it, oldest first, where
 	// others only go with them, as signatures go with an image. Optional.
 	Main func(p *proget.Package) []*proget.Version

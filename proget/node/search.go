@@ -36,7 +36,7 @@ type searcher struct {
 	behind   atomic.Bool            // an index may be incomplete
 	fetched  time.Time              // when a snapshot was last asked for
 	lost     map[int64]int          // how often the tail had to forget each feed: its log may be another
-	familiar map[int64]int          // lost, when the index was last seen to have its place in a feed's log; only the writer's
+	familiar map[int64]int          // lost, when the index was last seen to have its place in a feed's log, by the present Summary; only the writer's
 	hurry    chan struct{}          // holds a value when somebody waits for the index
 }
 

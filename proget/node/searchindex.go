@@ -177,8 +177,8 @@ func (s *searcher) follow(ctx context.Context, f *proget.Feed) error {
 
 // step applies the next stretch of a feed's log and reports whether there is
 // more. If the log does not tell what is missing, the feed is indexed anew: an
-// index that has nothing, a log whose oldest entries are gone, or another log, as
-// that of a database that was restored.
+// index that has nothing, or has what another release's Summary told, a log whose
+// oldest entries are gone, or another log, as that of a database that was restored.
 func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more bool, err error) {
 	losses := s.losses(f.ID) // of now: what is read below may be of another log than what is found out meanwhile
 	position, _ := s.node.index.Position(f.ID)
@@ -192,7 +192,7 @@ func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more b
 	if err != nil {
 		return false, err
 	}
-	entries, ok := s.continues(f.ID, position, entries, losses)
+	entries, ok := s.continues(f, position, entries, losses)
 	switch {
 	case !ok, len(entries) == 0 && position < head:
 		return false, s.rebuild(ctx, f, head, losses)
@@ -213,22 +213,28 @@ func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more b
 	if err != nil {
 		return false, err
 	}
-	return last < head, s.node.index.Update(ctx, f.ID, changes, position, last, newest.Operation)
+	return last < head, s.node.index.Update(ctx, f.ID, changes, position, last, s.mark(f, newest.Operation))
 }
 
 // continues returns those of a log's entries that come after a position, and whether
 // the log is the one that the index has followed up to there: it has the same entry
-// at the position. That may be gone, days after others came; then it is the same
-// log if this process has known it before.
-func (s *searcher) continues(feedID, position int64, entries []proget.Entry, losses int) (later []proget.Entry, same bool) {
+// at the position, and the packages are described as this node does. That entry may be gone,
+// days after others came; then it is the same log if this process has known it before.
+func (s *searcher) continues(f *proget.Feed, position int64, entries []proget.Entry, losses int) (later []proget.Entry, same bool) {
 	if len(entries) > 0 && entries[0].Seq == position {
-		same = entries[0].Operation == s.node.index.Operation(feedID)
-		if delete(s.familiar, feedID); same {
-			s.familiar[feedID] = losses
+		same = s.mark(f, entries[0].Operation) == s.node.index.Operation(f.ID)
+		if delete(s.familiar, f.ID); same {
+			s.familiar[f.ID] = losses
 		}
 		return entries[1:], same
 	}
-	return entries, s.knows(feedID) && len(entries) > 0 && entries[0].Seq == position+1
+	return entries, s.knows(f.ID) && len(entries) > 0 && entries[0].Seq == position+1
+}
+
+// mark is what the index keeps with a feed's position: the operation of the log's entry
+// there, and which Summary has described the packages.
+func (s *searcher) mark(f *proget.Feed, operation string) string {
+	return fmt.Sprint(s.types[f.Type].SummaryVersion, " ", operation)
 }
 
 // operationAt returns the operation of a log's entry, or "" if it is gone.
@@ -274,7 +280,7 @@ func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64, loss
 		} else {
 			after = keys[len(keys)-1]
 		}
-		if err := s.node.index.Update(ctx, f.ID, changes, position, to, operation); err != nil {
+		if err := s.node.index.Update(ctx, f.ID, changes, position, to, s.mark(f, operation)); err != nil {
 			return err
 		}
 		position = to

@@ -32,7 +32,7 @@ import (
 
 // Format is the version of what is written. An index of another one is built
 // anew, and a copy of another one is of no use.
-const Format = "5"
+const Format = "6"
 
 // Folder is the name of the index below the folder that Open is given. A copy
 // that was made by CopyTo may take its place while no process has it open.
