@@ -167,7 +167,9 @@ func (h *handler) versions(w http.ResponseWriter, r *feed.Request, name string) 
 	doc, err := p.Document(r.Base, "application/json", func() ([]byte, error) {
 		urls := make(map[string]string)
 		for _, v := range p.Versions {
-			urls[v.Version] = r.Base + "/" + p.Name + "/" + v.Version
+			if feed.Allowed(v) {
+				urls[v.Version] = r.Base + "/" + p.Name + "/" + v.Version
+			}
 		}
 		return json.Marshal(urls)
 	})
@@ -185,9 +187,6 @@ func (h *handler) download(w http.ResponseWriter, r *feed.Request, name, version
 	v, err := p.Version(version)
 	if err != nil {
 		return err
-	}
-	if v.Status.Blocked {
-		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
 	}
 	return h.Files.Serve(w, r, v, v.Files[0], "text/x-shellscript; charset=utf-8")
 }

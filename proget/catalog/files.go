@@ -44,9 +44,14 @@ func isNotFound(err error) bool    { return errors.Is(err, proget.ErrNotFound) }
 func isUnavailable(err error) bool { return errors.Is(err, proget.ErrUnavailable) }
 
 // Serve answers a GET or HEAD with a file. Its bytes never change, so its
-// SHA-256 is its ETag and any part of it may be kept for ever. Without v no
-// download is counted.
+// SHA-256 is its ETag and any part of it may be kept for ever. A version that is
+// blocked is refused. Without v no download is counted.
 func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version, file proget.File, contentType string) error {
+	if v != nil {
+		if err := feed.CheckAllowed(v); err != nil {
+			return err
+		}
+	}
 	if r.Feed.Redirect {
 		if done, err := f.redirect(w, r, v, file, contentType); done || err != nil {
 			return err

@@ -59,6 +59,14 @@ func Listed(v *proget.Version) bool { return v.Status.Listed }
 // of another one would choose it, and find no file.
 func Allowed(v *proget.Version) bool { return !v.Status.Blocked }
 
+// CheckAllowed refuses a version that may not be downloaded.
+func CheckAllowed(v *proget.Version) error {
+	if Allowed(v) {
+		return nil
+	}
+	return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+}
+
 // AllowedStable is the condition of a version that is allowed and stable.
 func AllowedStable(v *proget.Version) bool { return Allowed(v) && Stable(v) }
 

@@ -207,8 +207,8 @@ func (e *OffsetError) Unwrap() error {
 // Files serves the bytes of package files.
 type Files interface {
 	// Serve answers a GET or HEAD with the file: Range, conditional requests
-	// and the kernel's help included. It counts a download where one begins,
-	// unless v is nil.
+	// and the kernel's help included. It refuses a version that is blocked, and counts
+	// a download where one begins, unless v is nil: then the caller does.
 	Serve(w http.ResponseWriter, r *Request, v *proget.Version, f proget.File, contentType string) error
 
 	// Count counts a download that Serve does not know of.
@@ -217,7 +217,8 @@ type Files interface {
 	// Use says that a version is in use, without a download.
 	Use(v *proget.Version)
 
-	// Open gives random access to a stored file. The caller closes it.
+	// Open gives random access to a stored file. The caller closes it, and has asked
+	// CheckAllowed if clients are to see what is in it.
 	Open(ctx context.Context, f proget.File) (Content, error)
 }
 

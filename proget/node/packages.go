@@ -337,8 +337,8 @@ func (n *Node) downloadPackage(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	if v.Status.Blocked {
-		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+	if err := feed.CheckAllowed(v); err != nil {
+		return err
 	}
 	file, err := fileOf(t, v, id.qualifier)
 	if err != nil {

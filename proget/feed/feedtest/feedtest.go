@@ -56,6 +56,7 @@ func Run(t *testing.T, s Suite) {
 		"Visible":     testVisible,
 		"Conflict":    testConflict,
 		"Conditional": testConditional,
+		"Blocked":     testBlocked,
 		"Credentials": testCredentials,
 		"Names":       testNames,
 		"Refused":     testRefused,

@@ -71,8 +71,8 @@ func (h *handler) findFile(r *feed.Request, loc location) (*proget.Version, prog
 	if err != nil {
 		return nil, proget.File{}, err
 	}
-	if v.Status.Blocked {
-		return nil, proget.File{}, proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+	if err := feed.CheckAllowed(v); err != nil {
+		return nil, proget.File{}, err
 	}
 	name := loc.file
 	if d := loc.describe(); isSnapshot(loc.version) && d.Extension != "" && d.Timestamp == "" {

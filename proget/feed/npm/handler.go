@@ -108,14 +108,7 @@ func (h *handler) findVersion(r *feed.Request, rt route) (*proget.Version, error
 	if err != nil {
 		return nil, err
 	}
-	return v, refuseBlocked(v)
-}
-
-func refuseBlocked(v *proget.Version) error {
-	if feed.Allowed(v) {
-		return nil
-	}
-	return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+	return v, feed.CheckAllowed(v)
 }
 
 func (h *handler) packument(w http.ResponseWriter, r *feed.Request, rt route) error {
@@ -165,9 +158,6 @@ func (h *handler) tarballVersion(r *feed.Request, rt route) (*proget.Version, er
 func (h *handler) tarball(w http.ResponseWriter, r *feed.Request, rt route) error {
 	v, err := h.tarballVersion(r, rt)
 	if err != nil {
-		return err
-	}
-	if err := refuseBlocked(v); err != nil {
 		return err
 	}
 	return h.services.Files.Serve(w, r, v, v.Files[0], "application/octet-stream")

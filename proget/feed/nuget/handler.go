@@ -215,8 +215,8 @@ func (h *handler) find(ctx context.Context, f *proget.Feed, rt route) (*feed.Pac
 	if err != nil {
 		return nil, nil, err
 	}
-	if !feed.Allowed(v) {
-		return nil, nil, proget.Errorf(proget.ErrNotFound, "%s %s is blocked in this feed.", v.Name, v.Key)
+	if err := feed.CheckAllowed(v); err != nil {
+		return nil, nil, err
 	}
 	return p, v, nil
 }

@@ -209,7 +209,7 @@ func TestBlocked(t *testing.T) {
 	} {
 		rec := w.get(path)
 		require.Equal(t, 404, rec.Code)
-		require.Equal(t, "A 2.0.0 is blocked in this feed.\n", rec.Body.String())
+		require.Equal(t, "A 2.0 is blocked.\n", rec.Body.String())
 	}
 	w.change("a", "1.0", func(s *proget.Status) { s.Blocked = true })
 	require.Equal(t, 404, w.get("v3/flatcontainer/a/index.json").Code)

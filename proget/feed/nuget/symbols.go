@@ -84,8 +84,8 @@ func (h *handler) symbols(w http.ResponseWriter, r *feed.Request, key string) er
 	if err != nil {
 		return err
 	}
-	if !feed.Allowed(v) {
-		return proget.Errorf(proget.ErrNotFound, "%s %s is blocked in this feed.", v.Name, v.Key)
+	if err := feed.CheckAllowed(v); err != nil {
+		return err
 	}
 	var files symbolFiles
 	if err := json.Unmarshal(file.Data, &files); err != nil {

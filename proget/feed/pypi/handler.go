@@ -97,8 +97,8 @@ func (h *handler) file(w http.ResponseWriter, r *feed.Request, rt route) error {
 			switch {
 			case f.Name != name:
 				continue
-			case v.Status.Blocked:
-				return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+			case !feed.Allowed(v):
+				return feed.CheckAllowed(v)
 			case wantsMetadata:
 				return h.metadata(w, r, p, f)
 			}

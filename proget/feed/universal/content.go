@@ -39,10 +39,10 @@ func (h *handler) version(r *feed.Request, rt route) (*proget.Version, error) {
 // namedVersion returns a version unless it is blocked.
 func namedVersion(p *feed.Package, version string) (*proget.Version, error) {
 	v, err := p.Version(versionKey(version))
-	if err == nil && !feed.Allowed(v) {
-		return nil, proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
+	if err != nil {
+		return nil, err
 	}
-	return v, err
+	return v, feed.CheckAllowed(v)
 }
 
 func (h *handler) download(w http.ResponseWriter, r *feed.Request, rt route) error {

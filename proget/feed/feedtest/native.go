@@ -1,0 +1,64 @@
+package feedtest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A listed version is what the native API tells of one.
+type listed struct{ PURL, Group, Name, Version, SHA256 string }
+
+// versions returns what the native API tells of the feed.
+func (c *Cluster) versions(t testing.TB, s *Suite, query string) (all []listed) {
+	t.Helper()
+	a := Get(t, c.URL+"/api/packages/"+s.Type.Name+"/versions"+query)
+	require.Equal(t, http.StatusOK, a.StatusCode, "the native API: %s", a.Body)
+	require.NoError(t, json.Unmarshal(a.Body, &all), "the native API: %s", a.Body)
+	return all
+}
+
+// find returns the version that has a file, by whatever name.
+func (c *Cluster) find(t testing.TB, s *Suite, file []byte) listed {
+	t.Helper()
+	sum := sha256.Sum256(file)
+	for _, v := range c.versions(t, s, "") {
+		if v.SHA256 == hex.EncodeToString(sum[:]) {
+			return v
+		}
+	}
+	require.Fail(t, "the native API does not list the version that was pushed")
+	return listed{}
+}
+
+// native asks the native API for something with a version.
+func (c *Cluster) native(t testing.TB, s *Suite, method, what string, v listed, body string) Answer {
+	t.Helper()
+	return Do(t, Request(t, method, c.URL+"/api/packages/"+s.Type.Name+"/"+what+"?purl="+url.QueryEscape(v.PURL), []byte(body), "X-ApiKey", c.Key, "Accept-Encoding", "identity"))
+}
+
+// testBlocked: nobody gets the file of a version that is blocked, through any node.
+func testBlocked(t *testing.T, s Suite) {
+	c := Start(t, s.Type)
+	file := s.push(t, c, s.Name, s.Three[0])
+	v := c.find(t, &s, file)
+	for _, blocked := range []bool{true, false} {
+		body := map[bool]string{true: `{"allow":false}`, false: `{"allow":true}`}[blocked]
+		a := c.native(t, &s, http.MethodPost, "status", v, body)
+		require.Equal(t, http.StatusOK, a.StatusCode, "the native API: %s", a.Body)
+		for _, node := range c.Nodes {
+			a := Get(t, s.Download(node+c.mount, s.Name, s.Three[0]))
+			if blocked {
+				require.Equal(t, 4, a.StatusCode/100, "a blocked version is refused: %s", a.Status)
+				require.Contains(t, string(a.Body), "blocked")
+			} else {
+				require.Equal(t, file, a.Body, "and served again")
+			}
+		}
+	}
+}
