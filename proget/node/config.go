@@ -81,7 +81,7 @@ type Config struct {
 	Name     string   // unique in the cluster, at most 100 bytes; default: the host's name
 	Roles    []string // default: both
 	Address  string   // URL under which this node listens, for the cluster page
-	CacheDir string   // for data of this node that may be lost; default: a temporary folder
+	CacheDir string   // a folder of this node's own, for data that may be lost; default: a temporary folder
 
 	// BaseURL is the URL under which clients reach the cluster; default: as each request
 	// says. It has a path if the node is part of a larger site, which then takes that

@@ -104,9 +104,13 @@ func TestOpenAnything(t *testing.T) {
 		"SegmentBegin":     edit("store/*.zap", flip(func(int) int { return 0 })),
 		"SegmentMiddle":    edit("store/*.zap", flip(func(size int) int { return size / 2 })),
 		"SegmentEnd":       edit("store/*.zap", flip(func(size int) int { return size - 12 })),
-		"FileInstead": func(t *testing.T, dir string) {
+		"Remains": func(t *testing.T, dir string) { // of one whose removal was cut off
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, bleve.Folder, "store")))
+			require.NoError(t, os.Remove(filepath.Join(dir, bleve.Folder, "format")))
+		},
+		"EmptyFolder": func(t *testing.T, dir string) {
 			require.NoError(t, os.RemoveAll(filepath.Join(dir, bleve.Folder)))
-			require.NoError(t, write(filepath.Join(dir, bleve.Folder), []byte("hello")))
+			require.NoError(t, os.Mkdir(filepath.Join(dir, bleve.Folder), 0o700))
 		},
 		"Empty":   func(t *testing.T, dir string) { require.NoError(t, os.RemoveAll(filepath.Join(dir, bleve.Folder))) },
 		"NoDir":   func(t *testing.T, dir string) { require.NoError(t, os.RemoveAll(dir)) },
@@ -140,6 +144,34 @@ func TestOpenAnything(t *testing.T) {
 			require.NoError(t, x.Close())
 		})
 	}
+}
+
+// TestOthersFiles: what is no index of ours is left alone, and named.
+func TestOthersFiles(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"search/precious.txt", "search/store/precious.txt", "search"} {
+		t.Run(strings.ReplaceAll(file, "/", " "), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := filepath.Join(dir, filepath.FromSlash(file))
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+			require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
+			_, err := bleve.Open(dir)
+			require.ErrorContains(t, err, filepath.Join(dir, bleve.Folder)+" is no search index")
+			require.FileExists(t, path)
+		})
+	}
+	dir := t.TempDir()
+	theirs, older := filepath.Join(dir, bleve.Folder+"-1", "precious.txt"), filepath.Join(dir, bleve.Folder+"-2", "index_meta.json")
+	for _, path := range []string{theirs, older} {
+		require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
+	}
+	require.NoError(t, open(t, dir).Close())
+	require.FileExists(t, theirs)
+	require.NoDirExists(t, filepath.Dir(older), "an index that an earlier version left")
+	_, err := bleve.Open(theirs)
+	require.ErrorContains(t, err, theirs+" is a file")
 }
 
 // TestDamagedInUse: what is destroyed under an open index is answered by an

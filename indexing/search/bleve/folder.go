@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,7 +59,7 @@ func (x *Index) Adopt(dir string) error {
 		return errClosed
 	}
 	x.drop()
-	err := os.RemoveAll(x.path)
+	err := remove(x.path)
 	if err == nil {
 		err = os.Rename(dir, x.path)
 	}
@@ -176,16 +177,44 @@ func checkSegment(path string) error {
 // removeOlder removes what earlier versions of this program left, which kept
 // each format in a folder of its own.
 func removeOlder(dir string) error {
-	older, err := filepath.Glob(filepath.Join(dir, Folder+"-[0-9]"))
+	older, err := fs.Glob(os.DirFS(dir), Folder+"-[0-9]")
 	if err != nil {
 		return err
 	}
-	for _, path := range older {
-		if err := os.RemoveAll(path); err != nil {
+	for _, name := range older {
+		path := filepath.Join(dir, name)
+		if ours, err := owned(path); err != nil || !ours {
+			continue // it is in nobody's way
+		}
+		if err := remove(path); err != nil {
 			return fmt.Errorf("remove an old search index: %w", err)
 		}
 	}
 	return nil
+}
+
+// owned reports whether what is at a path may be removed: nothing, an empty folder, or an
+// index, however damaged. Whoever names a folder for it may have other things there.
+func owned(path string) (bool, error) {
+	there, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(there) == 0 {
+		return true, nil
+	}
+	for _, mark := range []string{formatFile, metaFile, filepath.Join("store", "root.bolt")} {
+		if _, err := os.Stat(filepath.Join(path, mark)); err == nil {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// remove removes an index, last of all what it is known by: what is left if this ends early
+// is removed the next time.
+func remove(path string) error {
+	if err := os.RemoveAll(filepath.Join(path, "store")); err != nil {
+		return err
+	}
+	return os.RemoveAll(path)
 }
 
 func snapshot(text bleve.Index) (*scorch.IndexSnapshot, error) {

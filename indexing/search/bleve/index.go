@@ -40,6 +40,7 @@ const Folder = "search"
 
 const (
 	formatFile     = "format"
+	metaFile       = "index_meta.json" // the library's
 	positionPrefix = "position/"
 	deleteBatch    = 1000
 	writeTime      = 2 * time.Minute // the longest that a batch may take
@@ -82,11 +83,14 @@ func positionOf(value []byte) position {
 
 // Open opens the index in a folder of this process's own, or begins a new one
 // if there is none that can be used. It fails only if another process has the
-// folder or the disk refuses.
+// folder, if something else lies in the index's place, or if the disk refuses.
 func Open(dir string) (*Index, error) {
 	finder, err := newFinder()
 	if err != nil {
 		return nil, fmt.Errorf("open the search index: %w", err)
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("open the search index: %s is a file; a folder is needed", dir)
 	}
 	if err := removeOlder(dir); err != nil {
 		return nil, err
@@ -146,7 +150,10 @@ func (x *Index) open() (err error) {
 // create begins a new index. The format is written last, so that half an index
 // is none.
 func (x *Index) create() error {
-	if err := os.RemoveAll(x.path); err != nil {
+	if ours, err := owned(x.path); err != nil || !ours {
+		return errors.Join(fmt.Errorf("open the search index: %s is no search index; move it away, or give the node another folder", x.path), err)
+	}
+	if err := remove(x.path); err != nil {
 		return fmt.Errorf("remove an unusable search index: %w", err)
 	}
 	text, err := bleve.NewUsing(x.path, bleve.NewIndexMapping(), scorch.Name, scorch.Name, config(false))
