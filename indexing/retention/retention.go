@@ -91,7 +91,8 @@ func (w *Worker) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) 
 	}
 	t := slices.IndexFunc(w.types, func(t feed.Type) bool { return t.Name == feeds[i].Type })
 	if t < 0 {
-		return indexing.Cancel(fmt.Errorf("this server does not serve feeds of type %s", feeds[i].Type))
+		p.Log("This server does not serve feeds of type %s; the job waits for one that does.", feeds[i].Type)
+		return indexing.Snooze(time.Minute)
 	}
 	now, err := w.db.Clock(ctx)
 	if err != nil {

@@ -336,6 +336,17 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestUnknownType: a node that does not know the feed's type, as in the middle of an upgrade,
+// leaves the run to one that does.
+func TestUnknownType(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	in.rules(proget.RetentionRule{KeepNewest: 1})
+	require.NoError(t, in.db.Tx(t.Context(), func(tx *db.Tx) error { return tx.Enqueue(t.Context(), retention.Job(in.feed, false, "ann")) }))
+	worker := retention.NewWorker(in.db, nil, in.publisher, dark)
+	require.Equal(t, indexing.Snooze(time.Minute), worker.Work(t.Context(), in.claim(), new(indexing.Progress)))
+}
+
 // TestChangesAllTheTime: a package that changes whenever it is looked at is left to
 // the next run.
 func TestChangesAllTheTime(t *testing.T) {
