@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ var types = []feed.Type{{
 	Name: "plain", NameKey: strings.ToLower, VersionKey: strings.ToLower, CompareVersions: strings.Compare,
 	Inspect: func(_ context.Context, f feed.File) (*feed.Manifest, error) {
 		name, version, _ := strings.Cut(f.Name, "@")
-		return &feed.Manifest{Name: name, Version: version, FileName: f.Name}, nil
+		return &feed.Manifest{Name: name, Version: version, FileName: url.PathEscape(f.Name)}, nil
 	},
 }}
 

@@ -267,13 +267,13 @@ const (
 	Extra
 )
 
-// A Manifest is what Inspect found in a package file.
+// A Manifest is what Inspect found in a package file: at least Name, Version and FileName.
 type Manifest struct {
 	Name       string // as its author spells it
 	Version    string // as its author spells it
 	Prerelease bool
 	Role       Role
-	FileName   string        // under which the file is kept and served; unique in its version without regard to case
+	FileName   string        // under which the file is kept and served, without slashes and control characters; unique in its version without regard to case
 	Tags       []string      // of the package, which the version takes over
 	Refers     []proget.File // stored files that belong to the version beside the package file
 	Needs      []string      // keys of versions of the package that must be there, or proget.ErrNotFound
@@ -284,6 +284,9 @@ type Manifest struct {
 
 // MaxName bounds a package's name, in bytes: 400 characters, which every database keeps.
 const MaxName = 4 * 400
+
+// MaxFileName bounds a file's name, in bytes.
+const MaxFileName = MaxName
 
 // MaxAliases bounds the aliases of a file, MaxAlias the length of each in bytes.
 const (

@@ -206,6 +206,9 @@ func (p *recording) inspect(ctx context.Context) (_ *feed.Manifest, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if m == nil {
+		return nil, fmt.Errorf("feed type %s: Inspect returned neither a manifest nor an error", p.typ.Name)
+	}
 	if u.Check != nil {
 		if err := u.Check(m); err != nil {
 			return nil, err

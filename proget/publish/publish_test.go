@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,7 +86,7 @@ func plain(inspect ...func() error) feed.Type {
 				}
 			}
 			at := strings.LastIndex(f.Name, "@")
-			m := &feed.Manifest{Name: f.Name[:at], Version: f.Name[at+1:], FileName: f.Name, Data: f.Size}
+			m := &feed.Manifest{Name: f.Name[:at], Version: f.Name[at+1:], FileName: fileName(f.Name), Data: f.Size}
 			switch m.Version {
 			case "endless":
 				m.Data = strings.Repeat("x", feed.MaxManifest)
@@ -95,6 +96,12 @@ func plain(inspect ...func() error) feed.Type {
 			return m, nil
 		},
 	}
+}
+
+// fileName is a name for the file of any package.
+func fileName(name string) string {
+	escaped := url.PathEscape(name)
+	return escaped[:min(len(escaped), 100)]
 }
 
 // always lets an upload replace whatever is there.
@@ -407,7 +414,7 @@ func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t, "mem:")
 	p := in.publisher(t)
-	names := []string{"", ".", "../../../etc/passwd", `..\..\windows`, "/", "a/b", "c:nul", "a\r\nSet-Cookie: x", "'; DROP TABLE package; --",
+	names := []string{".", "../../../etc/passwd", `..\..\windows`, "/", "a/b", "c:nul", "a\r\nSet-Cookie: x", "'; DROP TABLE package; --",
 		`"><script>alert(1)</script>`, "%s%n%2e%2e%2f", "@now", "日本語\u202egpj", strings.Repeat("x", feed.MaxName)}
 	for _, name := range names {
 		v, err := p.Publish(t.Context(), in.upload(name+"@1", strings.NewReader(name)))
@@ -424,6 +431,41 @@ func TestHostileNames(t *testing.T) {
 		require.ErrorIs(t, err, proget.ErrInvalid, "%q", name)
 	}
 	require.Len(t, in.objects(t), len(names))
+}
+
+// TestFaultyManifest: what a feed type must not make of a file is its own fault, not the client's, and is not stored.
+func TestFaultyManifest(t *testing.T) {
+	t.Parallel()
+	manifest := func(change func(*feed.Manifest)) *feed.Manifest {
+		m := &feed.Manifest{Name: "a", Version: "1", FileName: "a-1"}
+		change(m)
+		return m
+	}
+	named := func(name string) *feed.Manifest { return manifest(func(m *feed.Manifest) { m.FileName = name }) }
+	for name, m := range map[string]*feed.Manifest{
+		"nothing":      nil,
+		"no name":      manifest(func(m *feed.Manifest) { m.Name = "" }),
+		"no version":   manifest(func(m *feed.Manifest) { m.Version = "" }),
+		"no file name": named(""),
+		"a folder":     named("a/b"), "up": named(".."), "a line": named("x\r\nSet-Cookie: a=b"), "NUL": named("a\x00"), "bytes": named("a\xff"),
+		"a long file name": named(strings.Repeat("é", 3000)),
+		"a file beside it": manifest(func(m *feed.Manifest) { m.Refers = []proget.File{{Name: "../b"}} }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := newInstallation(t, "mem:")
+			typ := plain()
+			typ.Inspect = func(context.Context, feed.File) (*feed.Manifest, error) { return m, nil }
+			p := publish.New(in.store(t), storage.NewSet(in.blobs, nil), []feed.Type{typ}, &publish.Options{Logger: dark})
+			u := in.upload("a@1", strings.NewReader("body"))
+			u.Check = func(m *feed.Manifest) error { m.Tags = nil; return nil }
+			_, err := p.Publish(t.Context(), u)
+			require.ErrorContains(t, err, "feed type plain")
+			require.Empty(t, proget.Message(err), "to the client it is an internal error")
+			require.Empty(t, in.objects(t))
+			in.requireNothing(t)
+		})
+	}
 }
 
 func TestReplace(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/proget-go/ha/db"
@@ -24,6 +25,9 @@ type record struct {
 
 // describe encodes a manifest, within its bounds.
 func (p *recording) describe(m *feed.Manifest) (*record, error) {
+	if err := checkNames(m); err != nil {
+		return nil, fmt.Errorf("feed type %s: %w", p.typ.Name, err)
+	}
 	u, blob := p.upload, p.blob
 	r := &record{Manifest: m, ref: feed.Ref{Feed: u.Feed, NameKey: p.typ.NameKey(m.Name), VersionKey: p.typ.VersionKey(m.Version)},
 		file: proget.File{Name: m.FileName, Size: blob.Size, Digests: blob.Digests, StorageID: u.Feed.StorageID, StorageKey: blob.Key}}
@@ -48,6 +52,30 @@ func (p *recording) describe(m *feed.Manifest) (*record, error) {
 		seen[alias] = true
 	}
 	return r, nil
+}
+
+// checkNames finds names that a manifest must not have: Inspect is to refuse a file for
+// which it finds none, so that is a fault of the feed type.
+func checkNames(m *feed.Manifest) error {
+	if m.Name == "" || m.Version == "" {
+		return fmt.Errorf("the manifest has the name %.60q and the version %.60q", m.Name, m.Version)
+	}
+	if !validFileName(m.FileName) {
+		return fmt.Errorf("the manifest of %s %s has %.60q for a file name", m.Name, m.Version, m.FileName)
+	}
+	for _, f := range m.Refers {
+		if !validFileName(f.Name) {
+			return fmt.Errorf("the manifest of %s %s refers to a file with the name %.60q", m.Name, m.Version, f.Name)
+		}
+	}
+	return nil
+}
+
+// validFileName reports whether a file can be kept under a name, and saved by whoever
+// downloads it.
+func validFileName(name string) bool {
+	return name != "" && name != "." && name != ".." && len(name) <= feed.MaxFileName &&
+		utf8.ValidString(name) && !strings.ContainsRune(name, '/') && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
 // encode returns the JSON of a type's own description, nil for none.
