@@ -29,6 +29,11 @@ func TestConformance(t *testing.T) {
 		Download: func(base, name, version string) string {
 			return base + "/" + name + "/" + strings.ReplaceAll(version, "+", "%2B")
 		},
+		Versions: []feedtest.Version{{Text: "1.0.0"}, {Text: "1.2.0"}, {Text: "1.10.0-rc.1", Prerelease: true}, {Text: "1.10.0"}},
+		Delete: func(t testing.TB, base, name, version string) *http.Request {
+			return feedtest.Request(t, http.MethodDelete, base+"/"+name+"/"+version, nil)
+		},
+		Word: "world",
 		Name: "greet", Three: [3]string{"1.0.0", "1.10.0-rc.1", "2.0.0"},
 		Names: [][2]string{{"a", "0.0.0"}, {strings.Repeat("x", 64), "1.0.0-a.b+c"}},
 		Refused: func(t testing.TB, base string) map[string]*http.Request {

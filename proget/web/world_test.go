@@ -274,7 +274,7 @@ func demoType() feed.Type {
 			if err := json.NewDecoder(io.NewSectionReader(f, 0, f.Size)).Decode(&p); err != nil {
 				return nil, proget.Errorf(proget.ErrInvalid, "not JSON: %w", err)
 			}
-			return &feed.Manifest{Name: p.Name, Version: p.Version, Prerelease: p.Prerelease, FileName: "package " + p.Version + ".json", Data: p.Summary,
+			return &feed.Manifest{Name: p.Name, Version: p.Version, Prerelease: p.Prerelease, FileName: "package " + strings.ReplaceAll(p.Version, "/", "\\") + ".json", Data: p.Summary,
 				Aliases: []string{"/" + f.Name}}, nil
 		},
 		Summary: func(v *proget.Version) (sum feed.Summary) {

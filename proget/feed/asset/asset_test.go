@@ -45,7 +45,10 @@ func TestConformance(t *testing.T) {
 			return []string{base + "/dir/" + escape(name), base + "/dir/?recursive=true"}
 		},
 		Download: address,
-		Name:     "acme/tools", Three: [3]string{"one.txt", "two.txt", "three.txt"},
+		Delete: func(t testing.TB, base, name, version string) *http.Request {
+			return feedtest.Request(t, http.MethodPost, base+"/delete/"+escape(name+"/"+version), nil)
+		},
+		Name: "acme/tools", Three: [3]string{"one.txt", "two.txt", "three.txt"},
 		Names: [][2]string{{"a", "b"}, {"Ünï cödé/✓", "a b+c&d=e.txt"}, {"100% sure?", "#1;x"}, {"a b", "…"}, {".hidden", ".." + "x"}, {strings.Repeat("d/", 60) + "d", "f"},
 			{"long", strings.Repeat("n", 390)}, {"İstanbul", "ǅ"}, {"a", "'\"<>|*"}},
 		Refused: refused,

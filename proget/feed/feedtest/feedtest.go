@@ -2,9 +2,9 @@ package feedtest
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +15,8 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// A Suite is what there is to know of a feed type. base is always a feed's URL.
+// A Suite is what there is to know of a feed type. base is always a feed's URL. All fields
+// are required unless marked otherwise.
 type Suite struct {
 	Type feed.Type
 
@@ -34,24 +35,41 @@ type Suite struct {
 	Download func(base, name, version string) string
 
 	// Repeatable says that a push of what is there already changes nothing and is
-	// no conflict, as where a version is called by its digest.
+	// no conflict, as where a version is called by its digest. Optional.
 	Repeatable bool
 
 	// Conflict and Denied are the statuses with which a push of what is there, and
-	// one without permission, are refused; default 409 and 403.
+	// one without permission, are refused; default 409 and 403. Optional.
 	Conflict, Denied int
 
 	Name  string      // of a package
-	Names [][2]string // odd but valid pairs of name and version
+	Names [][2]string // odd but valid pairs of name and version; optional
 	Three [3]string   // versions, none of which is part of another's text
+
+	// Versions are versions of Name, oldest first, for types that order them. Optional.
+	Versions []Version
+
+	// Word is one of the description of what Push makes, and of no name. Optional.
+	Word string
+
+	// Delete returns the request with which a client deletes a version, without
+	// credentials. Optional, for types that have none.
+	Delete func(t testing.TB, base, name, version string) *http.Request
 
 	// Refused are requests that are answered with a status of 400 to 499 and
 	// store nothing.
 	Refused func(t testing.TB, base string) map[string]*http.Request
 }
 
+// A Version is one of those that Suite.Versions orders.
+type Version struct {
+	Text       string
+	Prerelease bool
+}
+
 // Run runs every test of the suite.
 func Run(t *testing.T, s Suite) {
+	s.check(t)
 	for name, test := range map[string]func(*testing.T, Suite){
 		"Visible":     testVisible,
 		"Conflict":    testConflict,
@@ -59,6 +77,9 @@ func Run(t *testing.T, s Suite) {
 		"Blocked":     testBlocked,
 		"Credentials": testCredentials,
 		"Names":       testNames,
+		"Order":       testOrder,
+		"Delete":      testDelete,
+		"Page":        testPage,
 		"Refused":     testRefused,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,6 +87,18 @@ func Run(t *testing.T, s Suite) {
 			test(t, s)
 		})
 	}
+}
+
+// check finds what is missing in the suite and in its type.
+func (s *Suite) check(t testing.TB) {
+	t.Helper()
+	require.True(t, s.Push != nil && s.SignIn != nil && s.Documents != nil && s.Download != nil && s.Refused != nil, "a Suite needs Push, SignIn, Documents, Download and Refused")
+	require.True(t, s.Name != "" && !slices.Contains(s.Three[:], ""), "a Suite needs Name and Three")
+	typ := &s.Type
+	require.NotEmpty(t, typ.Name, "the type's Name")
+	require.NotEmpty(t, typ.Title, "the type's Title")
+	require.True(t, typ.NameKey != nil && typ.VersionKey != nil && typ.CompareVersions != nil && typ.Inspect != nil && typ.Summary != nil &&
+		typ.Install != nil && typ.Handler != nil && typ.WriteError != nil, "a Type needs NameKey, VersionKey, CompareVersions, Inspect, Summary, Install, Handler and WriteError")
 }
 
 // push publishes a version and returns its file.
@@ -163,15 +196,7 @@ func testConditional(t *testing.T, s Suite) {
 // told in a sentence.
 func testCredentials(t *testing.T, s Suite) {
 	c := Start(t, s.Type)
-	key := func(permissions ...string) string {
-		body, err := json.Marshal(map[string]any{"type": "Feed", "feed": s.Type.Name, "packagePermissions": permissions})
-		require.NoError(t, err)
-		a := Do(t, Request(t, http.MethodPost, c.URL+"/api/api-keys/create", body, "X-ApiKey", "Admin:"+c.Password, "Content-Type", "application/json"))
-		require.Equal(t, http.StatusOK, a.StatusCode, string(a.Body))
-		var made struct{ Key string }
-		require.NoError(t, json.Unmarshal(a.Body, &made))
-		return made.Key
-	}
+	key := func(permissions ...string) string { return c.key(t, &s, permissions...) }
 	for _, tc := range []struct {
 		name   string
 		signIn func(r *http.Request)

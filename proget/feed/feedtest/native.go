@@ -42,6 +42,26 @@ func (c *Cluster) native(t testing.TB, s *Suite, method, what string, v listed, 
 	return Do(t, Request(t, method, c.URL+"/api/packages/"+s.Type.Name+"/"+what+"?purl="+url.QueryEscape(v.PURL), []byte(body), "X-ApiKey", c.Key, "Accept-Encoding", "identity"))
 }
 
+// key makes a key that may do some things in the feed.
+func (c *Cluster) key(t testing.TB, s *Suite, permissions ...string) string {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"type": "Feed", "feed": s.Type.Name, "packagePermissions": permissions})
+	require.NoError(t, err)
+	a := Do(t, Request(t, http.MethodPost, c.URL+"/api/api-keys/create", body, "X-ApiKey", "Admin:"+c.Password, "Content-Type", "application/json"))
+	require.Equal(t, http.StatusOK, a.StatusCode, string(a.Body))
+	var made struct{ Key string }
+	require.NoError(t, json.Unmarshal(a.Body, &made))
+	return made.Key
+}
+
+// hide takes from everybody the permission to view feeds.
+func (c *Cluster) hide(t testing.TB) {
+	t.Helper()
+	a := Do(t, Request(t, http.MethodPost, c.URL+"/administration/user/revoke?subject=anonymous", []byte("feed="),
+		"X-ApiKey", "Admin:"+c.Password, "Content-Type", "application/x-www-form-urlencoded"))
+	require.Equal(t, http.StatusSeeOther, a.StatusCode, string(a.Body))
+}
+
 // testBlocked: nobody gets the file of a version that is blocked, through any node.
 func testBlocked(t *testing.T, s Suite) {
 	c := Start(t, s.Type)

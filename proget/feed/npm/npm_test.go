@@ -64,6 +64,7 @@ func signIn(r *http.Request, key string) { r.Header.Set("Authorization", "Bearer
 func TestConformance(t *testing.T) {
 	feedtest.Run(t, feedtest.Suite{
 		Type: npm.New(), Push: push, SignIn: signIn, Name: "acme-lib", Three: [3]string{"1.2.3", "1.10.0", "2.0.0-rc.1"},
+		Versions:  []feedtest.Version{{Text: "1.2.3"}, {Text: "1.9.0"}, {Text: "1.10.0"}, {Text: "2.0.0-rc.1", Prerelease: true}, {Text: "2.0.0"}},
 		Documents: func(base, name string) []string { return []string{address(base, name)} },
 		Download: func(base, name, version string) string {
 			return base + "/" + name + "/-/" + name[strings.LastIndex(name, "/")+1:] + "-" + version + ".tgz"

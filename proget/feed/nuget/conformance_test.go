@@ -39,7 +39,8 @@ func suite(typ feed.Type) feedtest.Suite {
 			id, key := strings.ToLower(name), versionKey(version)
 			return base + "/v3/flatcontainer/" + id + "/" + key + "/" + id + "." + key + ".nupkg"
 		},
-		Name: "Acme.Lib", Three: [3]string{"1.0.0", "2.1.0-beta.7", "3.0.1.4"},
+		Versions: []feedtest.Version{{Text: "1.0.0"}, {Text: "1.0.0.1"}, {Text: "1.9.0"}, {Text: "1.10.0-beta.2", Prerelease: true}, {Text: "1.10.0-beta.10", Prerelease: true}, {Text: "1.10.0"}},
+		Name:     "Acme.Lib", Three: [3]string{"1.0.0", "2.1.0-beta.7", "3.0.1.4"},
 		Names: [][2]string{
 			{"a", "0.0.0"}, {"_", "1.0.0"}, {"A-b_C.9", "1.0.0-rc.1"}, {strings.Repeat("x", 100), "1.2.3.4"}, {"index.json", "1.0.0"},
 			{"Packages", "1.0.0-" + strings.Repeat("a", 58)}, {"v2", "2147483647.0.0"}, {"build", "1.0.0-a+build.5"},

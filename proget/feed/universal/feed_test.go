@@ -42,6 +42,10 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	feedtest.Run(t, feedtest.Suite{
 		Type: New(nil), Push: push, Name: "acme/tools/hdars", Three: [3]string{"1.2.3", "1.10.0", "2.0.0-rc.1"},
+		Versions: []feedtest.Version{{Text: "1.2.3"}, {Text: "1.9.0"}, {Text: "1.10.0"}, {Text: "2.0.0-rc.1", Prerelease: true}, {Text: "2.0.0"}},
+		Delete: func(t testing.TB, base, name, version string) *http.Request {
+			return feedtest.Request(t, http.MethodDelete, base+"/delete/"+name+"/"+version, nil)
+		},
 		SignIn: func(r *http.Request, key string) { r.Header.Set("X-ApiKey", key) },
 		Documents: func(base, name string) []string {
 			i := strings.LastIndexByte(name, '/')
