@@ -65,7 +65,7 @@ type Config struct {
 
 	// Workers work jobs of kinds of their own, on every indexing node; Tasks queue them
 	// by a schedule, which the page Scheduled Jobs shows. All nodes are given the
-	// same Tasks. A job of no schedule is queued by db.Tx.Enqueue. Jobs of the lane ""
+	// same Tasks, and those that index a Worker for each; New warns of one without. A job of no schedule is queued by db.Tx.Enqueue. Jobs of the lane ""
 	// are worked a few at a time, those of another that Tasks name one at a time.
 	Workers []indexing.Worker
 	Tasks   []indexing.Task
@@ -239,6 +239,12 @@ func (c *Config) checkNumbers() error {
 func (c *Config) checkTasks() error {
 	all := slices.Concat(tasks, c.Tasks)
 	for i, t := range all {
+		if t.Name == "" || t.Job.Kind == "" || t.Expression == "" {
+			return fmt.Errorf("the task %q needs a Name, an Expression and the Kind of its Job", t.Name)
+		}
+		if slices.Contains(c.Roles, RoleIndex) && !c.works(t.Job.Kind) {
+			c.Logger.Warn("a task has no worker on this node; its jobs wait for a node that has one", "task", t.Name, "kind", t.Job.Kind)
+		}
 		if slices.IndexFunc(all, func(o indexing.Task) bool { return o.Name == t.Name }) < i {
 			return fmt.Errorf("there is a task %q already", t.Name)
 		}
@@ -290,6 +296,12 @@ func (c *Config) checkFeeds() error {
 		}
 	}
 	return c.checkMounts()
+}
+
+// works reports whether an indexing node has a worker for a kind of job.
+func (c *Config) works(kind string) bool {
+	return slices.ContainsFunc(tasks, func(t indexing.Task) bool { return t.Job.Kind == kind }) ||
+		slices.ContainsFunc(c.Workers, func(w indexing.Worker) bool { return w.Kind() == kind })
 }
 
 // checkMounts finds what http.ServeMux would panic at, or pages would vanish

@@ -111,8 +111,9 @@ func TestEmbeddersUsers(t *testing.T) {
 func TestEmbeddersJobsTakeNobodysPlace(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*node.Config){
-		"a task of a name that is taken": func(c *node.Config) { c.Tasks = []indexing.Task{{Name: "retention", Expression: "@yearly"}} },
-		"a task without a time":          func(c *node.Config) { c.Tasks = []indexing.Task{{Name: "x", Expression: "often"}} },
+		"a task of a name that is taken": func(c *node.Config) { c.Tasks = []indexing.Task{{Name: "retention", Expression: "@yearly", Job: db.NewJob{Kind: "x"}}} },
+		"a task without anything":        func(c *node.Config) { c.Tasks = []indexing.Task{{}} },
+		"a task without a time":          func(c *node.Config) { c.Tasks = []indexing.Task{{Name: "x", Expression: "often", Job: db.NewJob{Kind: "x"}}} },
 		"a worker of the node's jobs":    func(c *node.Config) { c.Workers = []indexing.Worker{taker{}} },
 		"two workers of one kind":        func(c *node.Config) { c.Workers = []indexing.Worker{greeter(nil), greeter(nil)} },
 	} {
@@ -124,6 +125,22 @@ func TestEmbeddersJobsTakeNobodysPlace(t *testing.T) {
 			_, err := node.New(t.Context(), cfg)
 			require.Error(t, err)
 		})
+	}
+}
+
+// TestTaskWithoutWorker: jobs that this node could queue and never work are told of.
+func TestTaskWithoutWorker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, workers := range [][]indexing.Worker{nil, {greeter(nil)}} {
+		var logs testenv.LogBuffer
+		cfg := w.config(t, "a")
+		cfg.Logger = slog.New(slog.NewTextHandler(&logs, nil))
+		cfg.Workers, cfg.Tasks = workers, []indexing.Task{{Name: "greeting", Title: "Greet", Expression: "@yearly", Job: db.NewJob{Kind: "greet"}}}
+		n, err := node.New(t.Context(), cfg)
+		require.NoError(t, err)
+		require.NoError(t, n.Close())
+		require.Equal(t, workers == nil, strings.Contains(logs.String(), "has no worker"))
 	}
 }
 
