@@ -111,11 +111,15 @@ func TestEmbeddersUsers(t *testing.T) {
 func TestEmbeddersJobsTakeNobodysPlace(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*node.Config){
-		"a task of a name that is taken": func(c *node.Config) { c.Tasks = []indexing.Task{{Name: "retention", Expression: "@yearly", Job: db.NewJob{Kind: "x"}}} },
-		"a task without anything":        func(c *node.Config) { c.Tasks = []indexing.Task{{}} },
-		"a task without a time":          func(c *node.Config) { c.Tasks = []indexing.Task{{Name: "x", Expression: "often", Job: db.NewJob{Kind: "x"}}} },
-		"a worker of the node's jobs":    func(c *node.Config) { c.Workers = []indexing.Worker{taker{}} },
-		"two workers of one kind":        func(c *node.Config) { c.Workers = []indexing.Worker{greeter(nil), greeter(nil)} },
+		"a task of a name that is taken": func(c *node.Config) {
+			c.Tasks = []indexing.Task{{Name: "retention", Expression: "@yearly", Job: db.NewJob{Kind: "x"}}}
+		},
+		"a task without anything": func(c *node.Config) { c.Tasks = []indexing.Task{{}} },
+		"a task without a time": func(c *node.Config) {
+			c.Tasks = []indexing.Task{{Name: "x", Expression: "often", Job: db.NewJob{Kind: "x"}}}
+		},
+		"a worker of the node's jobs": func(c *node.Config) { c.Workers = []indexing.Worker{taker{}} },
+		"two workers of one kind":     func(c *node.Config) { c.Workers = []indexing.Worker{greeter(nil), greeter(nil)} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
