@@ -37,6 +37,7 @@ func (a *Administrator) CreateKey(ctx context.Context, k NewAPIKey, by proget.Pr
 		if row.FeedID, err = feedID(ctx, tx, k.Feed); err != nil {
 			return err
 		}
+		made = row
 		if err := tx.CreateKey(ctx, row); err != nil {
 			return err
 		}
@@ -50,6 +51,23 @@ func (a *Administrator) CreateKey(ctx context.Context, k NewAPIKey, by proget.Pr
 		err = proget.WrapError(proget.ErrConflict, err, "This API key exists already.")
 	}
 	return made, text, err
+}
+
+// CreateKeyOnce is CreateKey for who may ask twice for the same: that a key of the text,
+// name, task, feed and end is there already is as good.
+func (a *Administrator) CreateKeyOnce(ctx context.Context, k NewAPIKey, by proget.Principal) (made db.Key, text string, err error) {
+	made, text, err = a.CreateKey(ctx, k, by)
+	if !errors.Is(err, proget.ErrConflict) {
+		return made, text, err
+	}
+	present, findErr := a.db.FindKey(ctx, made.Hash)
+	if findErr != nil {
+		return made, "", errors.Join(err, findErr)
+	}
+	if present.Name != made.Name || present.Task != made.Task || present.FeedID != made.FeedID || !present.Expires.Equal(made.Expires) {
+		return made, "", proget.WrapError(proget.ErrConflict, err, "This form has made another key already. If one is to be made as it says now, send it again.")
+	}
+	return present, text, nil
 }
 
 // checkExpiry returns proget.ErrInvalid for a time that could not be told: years of

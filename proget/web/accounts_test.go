@@ -103,6 +103,32 @@ func TestKeyPages(t *testing.T) {
 	require.Contains(t, admin.page("/administration/keys"), "There is no API key.")
 }
 
+// TestKeyFormTwice: a form that is sent twice, by a double click or to load its answer
+// again, makes one key, which both answers show.
+func TestKeyFormTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	admin := w.as("admin")
+	const path = "/administration/keys"
+	hidden := regexp.MustCompile(`name="text" value="([a-z0-9]{40,})"`)
+	text := hidden.FindStringSubmatch(admin.page(path))[1]
+	require.NotContains(t, admin.page(path), text)
+	for _, want := range []int{1, 1} {
+		rec := admin.post(path, "text", text, "name", "ci", "task", "publish", "feed", "main", "expires", "2099-12-31")
+		require.Equal(t, http.StatusOK, rec.Code, rec.Body)
+		require.Contains(t, rec.Body.String(), `<code id="created">`+text+`</code>`)
+		require.NotEqual(t, text, hidden.FindStringSubmatch(rec.Body.String())[1])
+		keys, err := w.store.ListKeys(t.Context())
+		require.NoError(t, err)
+		require.Len(t, keys, want)
+	}
+	rec := admin.post(path, "text", text, "name", "ci", "task", "administer")
+	require.Equal(t, http.StatusConflict, rec.Code)
+	require.NotContains(t, rec.Body.String(), text)
+	next := hidden.FindStringSubmatch(rec.Body.String())[1]
+	require.Contains(t, admin.post(path, "text", next, "name", "ci", "task", "administer").Body.String(), next)
+}
+
 func TestUserPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

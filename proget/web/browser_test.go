@@ -43,3 +43,22 @@ func TestNarrowPages(t *testing.T) {
 		require.LessOrEqual(t, testenv.Evaluate[int](b, `document.documentElement.scrollWidth`), 400, path)
 	}
 }
+
+// TestFormSentOnce: a double click sends a form once.
+func TestFormSentOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := testenv.StartBrowser(t)
+	server := httptest.NewServer(w.handler)
+	defer server.Close()
+	b.Follow(chromedp.Navigate(server.URL + "/sign-in"))
+	sent := testenv.Evaluate[int](b, `(() => {
+		let sent = 0;
+		addEventListener("submit", (event) => { if (!event.defaultPrevented) sent++; event.preventDefault(); });
+		const form = document.querySelector(".narrow");
+		for (const field of form.querySelectorAll("input")) field.value = "x";
+		for (let click = 0; click < 2; click++) form.querySelector("button").click();
+		return sent;
+	})()`)
+	require.Equal(t, 1, sent)
+}

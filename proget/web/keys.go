@@ -16,6 +16,7 @@ type keysView struct {
 	refusal
 	Keys    []keyRow
 	Created string // the text of a key that was just made; shown this once
+	Next    string // the text of the key that the form makes
 	Name    string
 	Tasks   []option
 	Feeds   []option
@@ -51,7 +52,7 @@ func (s *site) keys(v *visit, view keysView, task, feed string) error {
 	if view.Feeds, err = s.feedOptions(v, feed); err != nil {
 		return err
 	}
-	view.Tasks = taskOptions(task)
+	view.Tasks, view.Next = taskOptions(task), admin.NewKey()
 	for _, k := range keys {
 		view.Keys = append(view.Keys, newKeyRow(k, names[k.FeedID]))
 	}
@@ -65,17 +66,19 @@ func newKeyRow(k db.Key, feed string) keyRow {
 }
 
 // createKey answers with the page itself, not by leading to it: the key's text
-// is kept nowhere.
+// is kept nowhere. The form brings the text along, so that one that is sent twice makes
+// one key, whichever node it is sent to, and both answers show it.
 func (s *site) createKey(v *visit) error {
 	if err := s.administer(v); err != nil {
 		return err
 	}
-	k := admin.NewAPIKey{Name: strings.TrimSpace(v.PostFormValue("name")), Task: proget.Task(v.PostFormValue("task")), Feed: v.PostFormValue("feed")}
+	k := admin.NewAPIKey{Name: strings.TrimSpace(v.PostFormValue("name")), Text: v.PostFormValue("text"),
+		Task: proget.Task(v.PostFormValue("task")), Feed: v.PostFormValue("feed")}
 	expires := v.PostFormValue("expires")
 	var err error
 	var text string
 	if k.Expires, err = endOfDay(expires); err == nil {
-		_, text, err = s.Admin.CreateKey(v.Context(), k, v.id.Principal)
+		_, text, err = s.Admin.CreateKeyOnce(v.Context(), k, v.id.Principal)
 	}
 	if r, ok := refused(err); ok {
 		return s.keys(v, keysView{refusal: r, Name: k.Name, Expires: expires}, string(k.Task), k.Feed)

@@ -107,7 +107,7 @@ func (s *site) saveRule(v *visit) error {
 	if err == nil {
 		err = s.Admin.EditRetention(v.Context(), f.Name, v.id.Principal, func(rules []proget.RetentionRule) ([]proget.RetentionRule, error) {
 			if entered.ID == "" {
-				return append(rules, rule), nil
+				return addRule(rules, rule), nil
 			}
 			i, err := ruleIndex(rules, entered.ID)
 			if err == nil {
@@ -117,6 +117,15 @@ func (s *site) saveRule(v *visit) error {
 		})
 	}
 	return s.changedRetention(v, f, entered, err)
+}
+
+// addRule adds a rule unless there is the same: twice it does nothing more, and most
+// often it was a form that was sent twice.
+func addRule(rules []proget.RetentionRule, rule proget.RetentionRule) []proget.RetentionRule {
+	if slices.ContainsFunc(rules, func(r proget.RetentionRule) bool { return r.String() == rule.String() }) {
+		return rules
+	}
+	return append(rules, rule)
 }
 
 func (s *site) deleteRule(v *visit) error {

@@ -45,6 +45,7 @@ func TestRetentionRules(t *testing.T) {
 
 	require.Equal(t, http.StatusSeeOther, admin.post(path, "prereleases", "true", "unused-days", "30", "age-days", "30", "names", "a*, b\nc", "max-downloads", "0").Code)
 	require.Equal(t, http.StatusSeeOther, admin.post(path, "quota", "1.5", "per-package", "true", "keep-versions", "1.*").Code)
+	require.Equal(t, http.StatusSeeOther, admin.post(path, "quota", "1.5", "per-package", "true", "keep-versions", "1.*").Code, "a double click")
 	none := int64(0)
 	got := rules()
 	require.Len(t, got, 2)

@@ -1,6 +1,6 @@
 // Enhances pages that work without it: buttons that copy what stands beside
-// them, a filter that applies itself, uploads that show how far they are, and pages
-// that keep themselves current.
+// them, a filter that applies itself, uploads that show how far they are, forms that are
+// sent once, and pages that keep themselves current.
 "use strict";
 
 function copy(button) {
@@ -81,6 +81,19 @@ async function refresh() {
   main.querySelectorAll(".scroll").forEach((box, i) => { box.scrollLeft = scrolled[i] ?? 0; });
   enhance();
 }
+
+// A form that was sent is not sent again, by a double click, before its answer has
+// come. After some seconds it may be: its sender may have stopped waiting.
+const sent = new WeakSet();
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || event.defaultPrevented) return; // to search twice does no harm, and upload sees to itself
+  if (sent.has(form)) return event.preventDefault();
+  sent.add(form);
+  const release = () => sent.delete(form);
+  setTimeout(release, 10000);
+  addEventListener("pagehide", release, { once: true }); // the browser may come back to the page as it is
+});
 
 enhance();
 const every = Number(document.body.dataset.refresh);
