@@ -37,8 +37,8 @@ type Type struct {
 	// if a is older than b.
 	CompareVersions func(a, b string) int
 
-	// TagsName says that people know versions by their tags, as container images.
-	// Retention compares these with its patterns; of other types, it leaves alone what
+	// TagsName says that people know versions by their tags, as container images: pages
+	// name a version by one, and shorten its digest. Retention compares these with its patterns; of other types, it leaves alone what
 	// a tag points at.
 	TagsName bool
 
@@ -81,7 +81,8 @@ type Type struct {
 	Modern func(v *proget.Version) bool
 
 	// Install returns what a person types to use the version, for its page;
-	// base is the feed's absolute URL.
+	// base is the feed's absolute URL. v.Version is what people know the version by:
+	// a tag that points at it, if it has one and TagsName says so.
 	Install func(base string, f *proget.Feed, v *proget.Version) []Instruction
 
 	// Operations are all that Handler serves: the server asks for the permission

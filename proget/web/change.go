@@ -1,26 +1,50 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
+	"strings"
 
 	"github.com/proget-go/ha/proget"
 )
 
-// changeStatus lists or unlists a version.
+// noReason is what a deprecation says for which none was given.
+const noReason = "This version is deprecated."
+
+// changeStatus lists, deprecates or blocks a version, or undoes it.
 func (s *site) changeStatus(v *visit) error {
 	c, err := s.choose(v, proget.TaskManage)
 	if err != nil {
 		return err
 	}
-	listed, err := formFlag(v, "listed")
+	edit, err := statusEdit(v)
 	if err != nil {
 		return err
 	}
-	err = s.Publisher.SetStatus(v.Context(), c.ref(), v.id.Principal, func(st *proget.Status) { st.Listed = listed })
-	if err != nil {
+	if err := s.Publisher.SetStatus(v.Context(), c.ref(), v.id.Principal, edit); err != nil {
 		return err
 	}
 	return v.redirect(c.url("package"))
+}
+
+// statusEdit reads the one field that a form changes.
+func statusEdit(v *visit) (func(*proget.Status), error) {
+	for name, set := range map[string]func(*proget.Status, bool){
+		"blocked": func(st *proget.Status, on bool) { st.Blocked = on },
+		"deprecated": func(st *proget.Status, on bool) {
+			st.Deprecated = ""
+			if on {
+				st.Deprecated = cmp.Or(strings.TrimSpace(v.PostFormValue("reason")), noReason)
+			}
+		},
+	} {
+		if v.PostFormValue(name) != "" {
+			on, err := formFlag(v, name)
+			return func(st *proget.Status) { set(st, on) }, err
+		}
+	}
+	listed, err := formFlag(v, "listed")
+	return func(st *proget.Status) { st.Listed = listed }, err
 }
 
 // formFlag reads a form's field that is true or false. That it is missing is an
@@ -48,6 +72,7 @@ func edited(v *visit, name string) bool {
 type deleteView struct {
 	FeedName, FeedURL string
 	Version           *proget.Version
+	Label             label
 	Last              bool   // the package goes with it
 	Listed            bool   // so that it can be unlisted instead
 	DeleteURL         string // to which the form is sent
@@ -59,7 +84,7 @@ func (s *site) confirmDelete(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := deleteView{FeedName: c.feed.Name, FeedURL: feedURL(c.feed), Version: c.version, Last: len(c.pkg.Versions) == 1,
+	view := deleteView{FeedName: c.feed.Name, FeedURL: feedURL(c.feed), Version: c.version, Label: c.label(), Last: len(c.pkg.Versions) == 1,
 		Listed: c.version.Status.Listed, DeleteURL: c.url("delete"), StatusURL: c.url("status"), Keep: c.url("package")}
 	return s.render(v, http.StatusOK, page{name: "delete", title: "Delete " + c.version.Name, section: "feeds", view: view})
 }

@@ -13,26 +13,35 @@ const shownDeleted = 100 // deleted versions on one page
 type deletedView struct {
 	FeedName, FeedURL string
 	URL               string // of this page
-	Deleted           []proget.Deletion
+	Deleted           []deletedRow
 	Older             string // URL of the next page; "" if this is the last
+}
+
+type deletedRow struct {
+	proget.Deletion
+	Label label
 }
 
 func deletedURL(f *proget.Feed) string { return feedURL(f) + "/deleted" }
 
 // showDeleted lists the deleted versions of a feed that can be brought back.
 func (s *site) showDeleted(v *visit) error {
-	f, _, err := s.openFeed(v, proget.TaskManage)
+	f, t, err := s.openFeed(v, proget.TaskManage)
 	if err != nil {
 		return err
 	}
 	before, _ := strconv.ParseInt(v.URL.Query().Get("before"), 10, 64) // nonsense is the beginning
 	view := deletedView{FeedName: f.Name, FeedURL: feedURL(f), URL: deletedURL(f)}
-	if view.Deleted, err = s.Deleted(v.Context(), f.ID, before, shownDeleted+1); err != nil {
+	all, err := s.Deleted(v.Context(), f.ID, before, shownDeleted+1)
+	if err != nil {
 		return err
 	}
-	if len(view.Deleted) > shownDeleted {
-		view.Deleted = view.Deleted[:shownDeleted]
-		view.Older = view.URL + "?before=" + strconv.FormatInt(view.Deleted[shownDeleted-1].ID, 10)
+	if len(all) > shownDeleted {
+		all = all[:shownDeleted]
+		view.Older = view.URL + "?before=" + strconv.FormatInt(all[shownDeleted-1].ID, 10)
+	}
+	for _, d := range all {
+		view.Deleted = append(view.Deleted, deletedRow{d, shorten(t, d.Version)})
 	}
 	return s.render(v, http.StatusOK, page{name: "deleted", title: "Deleted versions of " + f.Name, section: "feeds", view: view})
 }

@@ -41,11 +41,12 @@ type feedView struct {
 
 // packageRow is a package in the list.
 type packageRow struct {
-	Name, Version, Title, Summary, Authors, URL string
-	Prerelease, Deprecated, Unlisted            bool
-	Tags                                        []string
-	Downloads                                   int64
-	Published                                   time.Time
+	Name, Title, Summary, Authors, URL string
+	Label                              label
+	Prerelease, Deprecated, Unlisted   bool
+	Tags                               []string
+	Downloads                          int64
+	Published                          time.Time
 }
 
 func (s *site) showFeed(v *visit) error {
@@ -132,7 +133,7 @@ func newFeedView(f *proget.Feed, t *feed.Type, q url.Values) (view feedView, ski
 func newPackageRow(f *proget.Feed, t *feed.Type, p *feed.Package, prerelease bool) packageRow {
 	shown := newest(t.Front(p), prerelease)
 	sum := t.Summary(shown)
-	row := packageRow{Name: shown.Name, Version: shown.Version, Title: sum.Title, Authors: excerpt(sum.Authors, 60),
+	row := packageRow{Name: shown.Name, Label: labelOf(t, p.Package, shown), Title: sum.Title, Authors: excerpt(sum.Authors, 60),
 		Summary: excerpt(sum.Description, rowText), URL: packageURL(f, shown.Name, ""), Prerelease: shown.Prerelease,
 		Deprecated: shown.Status.Deprecated != "", Unlisted: !shown.Status.Listed, Tags: sum.Tags[:min(len(sum.Tags), rowTags)], Published: shown.Published}
 	if prerelease {

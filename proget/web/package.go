@@ -22,6 +22,8 @@ const (
 type packageView struct {
 	FeedName, FeedURL string
 	Version           *proget.Version
+	Label             label
+	TagsName          bool   // people know versions by tags
 	Title             string // "" if it says no more than the name
 	Authors           string
 	Tags              []tag
@@ -73,7 +75,9 @@ type versionRow struct {
 	*proget.Version
 	URL     string
 	Current bool
-	Tags    []string // that point at it
+	Label   label
+	Short   label    // the version by itself
+	Tags    []string // that point at it; without the one that is its label
 }
 
 // chosen is the version that a request is about.
@@ -82,6 +86,17 @@ type chosen struct {
 	typ     *feed.Type
 	pkg     *feed.Package
 	version *proget.Version
+}
+
+func (c *chosen) label() label { return labelOf(c.typ, c.pkg.Package, c.version) }
+
+// install tells how to use the version by what people know it by.
+func (c *chosen) install(base string) []feed.Instruction {
+	known := *c.version
+	if tags := tagsOf(c.pkg.Package, known.Key); c.typ.TagsName && len(tags) > 0 {
+		known.Version = tags[0]
+	}
+	return c.typ.Install(base, c.feed, &known)
 }
 
 func (c *chosen) ref() feed.Ref {
@@ -122,7 +137,7 @@ func (s *site) showPackage(v *visit) error {
 	}
 	view := packageView{FeedName: c.feed.Name, FeedURL: feedURL(c.feed), Version: c.version,
 		StatusURL: c.url("status"), DeleteURL: c.url("delete"), Files: c.files(),
-		Install: c.typ.Install(s.endpoint(v, c.typ, c.feed), c.feed, c.version)}
+		Label: c.label(), TagsName: c.typ.TagsName, Install: c.install(s.endpoint(v, c.typ, c.feed))}
 	if err := view.describe(c.typ.Summary(c.version)); err != nil {
 		return err
 	}
@@ -131,7 +146,7 @@ func (s *site) showPackage(v *visit) error {
 	if view.Manage, err = s.Authority.Allows(v.id, proget.TaskManage, c.feed); err != nil {
 		return err
 	}
-	return s.render(v, http.StatusOK, page{name: "package", title: c.version.Name + " " + c.version.Version, section: "feeds", view: view})
+	return s.render(v, http.StatusOK, page{name: "package", title: strings.TrimSpace(c.version.Name + " " + view.Label.Text), section: "feeds", view: view})
 }
 
 // dailyDownloads draws the downloads of a package. The page is as good without:
@@ -189,17 +204,12 @@ func groups(feedURL string, all []feed.Dependency) []dependencyGroup {
 // them even if it is older than the last that is shown.
 func (view *packageView) list(c *chosen, all bool) {
 	view.VersionCount = len(c.pkg.Versions)
-	tags := make(map[string][]string)
-	for _, tag := range slices.Sorted(maps.Keys(c.pkg.Tags)) {
-		key := c.pkg.Tags[tag]
-		if len(tags[key]) < shownTags {
-			tags[key] = append(tags[key], tag)
-		}
-	}
 	for _, each := range slices.Backward(c.pkg.Versions) {
 		view.Downloads += each.Downloads
 		if all || len(view.Versions) < shownVersions || each == c.version {
-			view.Versions = append(view.Versions, versionRow{each, packageURL(c.feed, each.Name, each.Version), each == c.version, tags[each.Key]})
+			row := newVersionRow(c, each)
+			row.Current = each == c.version
+			view.Versions = append(view.Versions, row)
 		}
 	}
 	if len(view.Versions) < view.VersionCount {
@@ -207,8 +217,16 @@ func (view *packageView) list(c *chosen, all bool) {
 	}
 	n := newest(c.typ.Front(c.pkg), c.version.Prerelease)
 	if n != c.version && feed.AllowedListed(n) && c.typ.CompareVersions(n.Key, c.version.Key) > 0 {
-		view.Newer = &versionRow{Version: n, URL: packageURL(c.feed, n.Name, n.Version)}
+		newer := newVersionRow(c, n)
+		view.Newer = &newer
 	}
+}
+
+func newVersionRow(c *chosen, v *proget.Version) versionRow {
+	row := versionRow{Version: v, URL: packageURL(c.feed, v.Name, v.Version), Label: labelOf(c.typ, c.pkg.Package, v), Short: shorten(c.typ, v.Version)}
+	row.Tags = slices.DeleteFunc(tagsOf(c.pkg.Package, v.Key), func(tag string) bool { return c.typ.TagsName && tag == row.Label.Text })
+	row.Tags = row.Tags[:min(len(row.Tags), shownTags)]
+	return row
 }
 
 func (c *chosen) files() []fileRow {

@@ -150,6 +150,66 @@ func TestUnlistRelistDelete(t *testing.T) {
 	require.Contains(t, ann.page("/feeds/main"), "no packages yet")
 }
 
+// TestDeprecateAndBlock: who manages a feed says on a version's page what the native
+// API's status call says.
+func TestDeprecateAndBlock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(w.main, demoPackage{Name: "p", Version: "1"})
+	const status, page = "/feeds/main/status?name=p&version=1", "/feeds/main/package?name=p&version=1"
+	ann := w.as("ann")
+	require.NotContains(t, w.as("bob").page(page), "<summary>Deprecate")
+	for _, step := range []struct {
+		fields   []string
+		has, not string
+	}{
+		{[]string{"deprecated", "true", "reason", " Use q <b>. "}, "<strong>Deprecated.</strong> Use q &lt;b&gt;.</p>", "<summary>Deprecate"},
+		{[]string{"deprecated", "true", "reason", " "}, "</strong> This version is deprecated.", "Use q"},
+		{[]string{"blocked", "true"}, ">Unblock</button>", ">Block</button>"},
+		{[]string{"deprecated", "false"}, "<summary>Deprecate", "<strong>Deprecated."},
+		{[]string{"blocked", "false"}, ">Block</button>", "<strong>Blocked."},
+	} {
+		require.Equal(t, http.StatusForbidden, w.as("bob").post(status, step.fields...).Code)
+		require.Equal(t, page, ann.post(status, step.fields...).Header().Get("Location"), step.fields)
+		require.Contains(t, ann.page(page), step.has)
+		require.NotContains(t, ann.page(page), step.not)
+	}
+	for _, wrong := range [][]string{{"blocked", "yes"}, {"deprecated", "x"}, {"reason", "why"}} {
+		require.Equal(t, http.StatusBadRequest, ann.post(status, wrong...).Code, wrong)
+	}
+}
+
+// TestKnownByTags: where people know versions by tags, pages do, and shorten digests.
+func TestKnownByTags(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := w.feed(proget.Feed{Name: "images", Type: "image", Active: true})
+	digest := func(c string) string { return "sha256:" + strings.Repeat(c, 64) }
+	for c, tags := range map[string][]string{"a": {"latest", "1.2.3", "1.2"}, "b": nil} {
+		w.publish(f, demoPackage{Name: "app", Version: digest(c)})
+		for _, tag := range tags {
+			require.NoError(t, w.publisher.Tag(t.Context(), feed.Ref{Feed: f, NameKey: "app", VersionKey: digest(c)}, tag, proget.Principal{User: "ann"}))
+		}
+	}
+	admin := w.as("admin")
+	page := admin.page("/feeds/images/package?name=app&version=" + digest("a"))
+	for _, want := range []string{
+		`app <span class="number">1.2.3</span>`, "<code>" + digest("a") + "</code>", "demo pull app at 1.2.3<", `<title>app 1.2.3 ·`,
+		`aria-current="page" title="` + digest("a") + `">1.2.3</a></th><td><span class="badge info">1.2</span> <span class="badge info">latest</span> <code title="` + digest("a") + `">aaaaaaaaaaaa</code>`,
+		`title="` + digest("b") + `">bbbbbbbbbbbb</a></th><td></td>`,
+	} {
+		require.Contains(t, page, want)
+	}
+	page = admin.page("/feeds/images/package?name=app&version=" + digest("b"))
+	require.Contains(t, page, `app <span class="number">bbbbbbbbbbbb</span>`)
+	require.Contains(t, page, "demo pull app at "+digest("b"))
+	require.Contains(t, admin.page("/feeds/images/delete?name=app&version="+digest("a")), "Delete app 1.2.3?")
+
+	require.Equal(t, http.StatusSeeOther, admin.post("/feeds/images/delete?name=app&version="+digest("b")).Code)
+	require.Contains(t, admin.page("/feeds/images"), `app</a> <span class="number" title="`+digest("a")+`">1.2.3</span>`)
+	require.Contains(t, admin.page("/feeds/images/deleted"), `<td><span title="`+digest("b")+`">bbbbbbbbbbbb</span></td>`)
+}
+
 // TestUnlistedPackage: who manages a feed finds by its name what no search finds.
 func TestUnlistedPackage(t *testing.T) {
 	t.Parallel()
@@ -193,7 +253,7 @@ func TestBringBack(t *testing.T) {
 	require.NotContains(t, w.as("bob").page("/feeds/main"), page)
 	require.Equal(t, http.StatusForbidden, w.as("bob").post(page, "id", "1").Code)
 	require.Contains(t, ann.page(page), "Bring back p 1")
-	require.Contains(t, ann.page(page), `<td>1 <span class="tag">&lt;stable&gt;</span> <span class="tag">latest</span></td>`)
+	require.Contains(t, ann.page(page), `<td><span>1</span> <span class="tag">&lt;stable&gt;</span> <span class="tag">latest</span></td>`)
 	require.Equal(t, http.StatusBadRequest, ann.post(page, "id", "x").Code)
 	require.Equal(t, http.StatusNotFound, ann.post(page, "id", "77").Code)
 	id := regexp.MustCompile(`name="id" value="(\d+)"`).FindStringSubmatch(ann.page(page))[1]

@@ -67,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	ring, err := auth.ParseKeyring(auth.NewEncryptionKey())
 	require.NoError(t, err)
-	types := []feed.Type{demoType()}
+	types := []feed.Type{demoType(), imageType()}
 	authority := auth.New(w.store, ring, nil)
 	w.catalog = catalog.New(w.store, types, nil)
 	w.publisher = publish.New(w.store, storage.NewSet(blobs, nil), types, &publish.Options{Logger: log})
@@ -285,6 +285,23 @@ func demoType() feed.Type {
 			return []feed.Instruction{{Tool: "demo CLI", Command: "demo add " + v.Name + " --from " + base}}
 		},
 	}
+}
+
+// imageType is demoType for what people know by tags.
+func imageType() feed.Type {
+	t := demoType()
+	t.Name, t.Title, t.TagsName = "image", "Image", true
+	t.Install = func(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction {
+		return []feed.Instruction{{Tool: "demo CLI", Command: "demo pull " + v.Name + " at " + v.Version}}
+	}
+	return t
+}
+
+// feed makes a feed.
+func (w *world) feed(f proget.Feed) *proget.Feed {
+	w.t.Helper()
+	w.change(func(ctx context.Context, tx *db.Tx) error { return tx.CreateFeed(ctx, &f) })
+	return &f
 }
 
 // listing searches by looking at every package.

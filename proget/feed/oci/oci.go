@@ -96,7 +96,11 @@ func address(base string, f *proget.Feed) string {
 }
 
 func install(base string, f *proget.Feed, v *proget.Version) []feed.Instruction {
-	image := address(base, f) + "/" + v.Name + "@" + v.Version
+	separator := ":"
+	if strings.Contains(v.Version, ":") { // a digest, as no tag can be
+		separator = "@"
+	}
+	image := address(base, f) + "/" + v.Name + separator + v.Version
 	return []feed.Instruction{
 		{Tool: "Docker", Command: "docker pull " + image},
 		{Tool: "Podman", Command: "podman pull " + image},

@@ -1,0 +1,57 @@
+package web
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
+)
+
+// shownDigits are those of a digest that are enough to tell it from others at sight.
+const shownDigits = 12
+
+// A label is what people are shown as a version.
+type label struct {
+	Text string // a tag, the version or, shortened, its digest
+	Full string // the version, if Text is not; "" if it is
+}
+
+// labelOf names a version of a package.
+func labelOf(t *feed.Type, p *proget.Package, v *proget.Version) label {
+	if t.TagsName {
+		if tags := tagsOf(p, v.Key); len(tags) > 0 {
+			return label{tags[0], v.Version}
+		}
+	}
+	return shorten(t, v.Version)
+}
+
+// shorten is the label of a version by itself: of a digest, a few digits are enough.
+func shorten(t *feed.Type, version string) label {
+	_, digits, ok := strings.Cut(version, ":")
+	if !t.TagsName || !ok || len(digits) <= shownDigits {
+		return label{version, ""}
+	}
+	return label{digits[:shownDigits], version}
+}
+
+// tagsOf returns the tags that point at a version, those that say most first: 1.2.3
+// before 1.2, and latest last.
+func tagsOf(p *proget.Package, key string) []string {
+	var tags []string
+	for tag, at := range p.Tags {
+		if at == key {
+			tags = append(tags, tag)
+		}
+	}
+	weight := func(tag string) int {
+		if tag == "latest" {
+			return 0
+		}
+		return len(tag)
+	}
+	slices.SortFunc(tags, func(a, b string) int { return cmp.Or(cmp.Compare(weight(b), weight(a)), strings.Compare(b, a)) })
+	return tags
+}
