@@ -63,6 +63,8 @@ func usual(r *http.Request, status int) code {
 		return sizeInvalid
 	case status >= http.StatusInternalServerError:
 		return unavailable
+	case status == http.StatusNotFound && strings.HasSuffix(strings.TrimSuffix(r.URL.Path, "/"), "/blobs/uploads"):
+		return nameUnknown // an upload is to begin: there is none yet
 	case status == http.StatusNotFound && strings.Contains(r.URL.Path, "/blobs/uploads/"):
 		return uploadUnknown
 	case status == http.StatusNotFound && strings.Contains(r.URL.Path, "/blobs/"):
