@@ -107,7 +107,11 @@ func (n *Node) unknown(mux *router) http.Handler {
 			return strings.Contains(pattern, " ") // "GET /path"
 		}
 		n.answer(w, r, feed.WriteText, func(w http.ResponseWriter, r *http.Request) error {
-			return feed.Unknown(w, r, known, "what is not a feed or a page is below /api/, /health and /metrics.")
+			err := feed.Unknown(w, r, known, "what is not a feed or a page is below /api/, /health and /metrics.")
+			if strings.HasPrefix(r.URL.Path, "/api/") && errors.Is(err, proget.ErrNotFound) {
+				return proget.WrapError(proget.ErrNotFound, err, "This server has no call %.20s %.200s; docs/native-api.md lists those of ProGet that it has.", r.Method, r.URL.Path)
+			}
+			return err
 		})
 	})
 }

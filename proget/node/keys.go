@@ -41,12 +41,13 @@ const (
 
 // The words for what a key may do. A System key with all of its APIs
 // administers; the permissions of a Feed key are the tasks, each of which
-// includes the ones before it. ProGet's client also asks for promotion unasked;
-// there are no promotions here, so that it opens nothing.
+// includes the ones before it. There are no promotions here; but ProGet's client asks
+// for all four permissions if its user names none.
 var (
 	fullControl     = []string{"feeds", "sca", "sbom-upload"} // as ProGet's client puts it
 	feedTasks       = []proget.Task{proget.TaskView, proget.TaskPublish, proget.TaskManage}
 	feedPermissions = []string{"view", "add", "delete"}
+	allPermissions  = append([]string{promotion}, feedPermissions...)
 )
 
 func newKeyInfo(k db.Key, feeds []*proget.Feed) keyInfo {
@@ -87,13 +88,18 @@ func (info *keyInfo) task() (proget.Task, error) {
 		}
 		return "", proget.Errorf(proget.ErrInvalid, "This server makes System keys with full control only: systemApis is [%q].", fullControlWord)
 	case strings.EqualFold(info.Type, keyTypeFeed):
-		asked := slices.DeleteFunc(slices.Clone(info.PackagePermissions), func(p string) bool { return p == promotion })
+		switch {
+		case sameWords(info.PackagePermissions, allPermissions):
+			return proget.TaskManage, nil
+		case slices.Contains(info.PackagePermissions, promotion):
+			return "", proget.Errorf(proget.ErrInvalid, "This server does not support the permission %q: packages are not promoted here.", promotion)
+		}
 		for i, task := range feedTasks {
-			if sameWords(asked, feedPermissions[:i+1]) {
+			if sameWords(info.PackagePermissions, feedPermissions[:i+1]) {
 				return task, nil
 			}
 		}
-		return "", proget.Errorf(proget.ErrInvalid, `packagePermissions is ["view"], ["view","add"] or ["view","add","delete"].`)
+		return "", proget.Errorf(proget.ErrInvalid, `Permissions are nested, each with those before it: packagePermissions is ["view"], ["view","add"] or ["view","add","delete"].`)
 	}
 	return "", proget.Errorf(proget.ErrInvalid, "This server makes keys of the types System and Feed.")
 }

@@ -194,6 +194,7 @@ func TestKeyRefusals(t *testing.T) {
 	for body, status := range map[string]int{
 		`{"type":"Feed","displayName":["x"],"packagePermissions":["view"]}`:                         http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x","packagePermissions":["promote"]}`:                        http.StatusBadRequest,
+		`{"type":"Feed","displayName":"x","packagePermissions":["view","add","promote"]}`:           http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x"}`:                                                         http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x","packagePermissions":["view","delete"]}`:                  http.StatusBadRequest,
 		`{"type":"Feed","displayName":"x","packagePermissions":["view"],"feedGroup":"g"}`:           http.StatusBadRequest,
@@ -212,6 +213,18 @@ func TestKeyRefusals(t *testing.T) {
 		require.Greater(t, len(manage(t, status, "POST", a+"/api/api-keys/create", body)), 20, body)
 	}
 	require.Equal(t, 1, strings.Count(manage(t, http.StatusOK, "GET", a+"/api/api-keys/list", ""), `"id"`), "none was made")
+	for permissions, want := range map[string]string{`["view","promote"]`: `does not support the permission "promote"`, `["view","delete"]`: "nested"} {
+		require.Contains(t, manage(t, http.StatusBadRequest, "POST", a+"/api/api-keys/create", `{"type":"Feed","packagePermissions":`+permissions+`}`), want)
+	}
+}
+
+// TestNoSuchCall: a call of ProGet that there is not is named.
+func TestNoSuchCall(t *testing.T) {
+	t.Parallel()
+	a := newWorld(t).start(t, "a").URL
+	require.Contains(t, manage(t, http.StatusNotFound, "POST", a+"/api/promotions/promote", "{}"), "no call POST /api/promotions/promote;")
+	require.Contains(t, manage(t, http.StatusMethodNotAllowed, "POST", a+"/api/api-keys/list", ""), "This address takes GET")
+	require.Contains(t, manage(t, http.StatusNotFound, "GET", a+"/health/none", ""), "There is nothing at this address")
 }
 
 // TestExpiredKey: a key ends by itself.
