@@ -101,6 +101,9 @@ func openPlain(u *url.URL, services []Service) (*blob.Bucket, error) {
 	if name := map[string]string{"s3": "s3", "azblob": "azure", "gs": "gcs"}[u.Scheme]; name != "" {
 		return nil, proget.Errorf(proget.ErrInvalid, "%q: to open such a URL, name the service of package storage/%s in Options.Services", u.Scheme+":", name)
 	}
+	if u.Scheme == "" && strings.HasPrefix(u.Path, "/") && u.Host == "" {
+		return nil, proget.Errorf(proget.ErrInvalid, "%q is a path: write it as a URL, %s", u.Path, "file://"+u.EscapedPath())
+	}
 	return nil, proget.Errorf(proget.ErrInvalid, "%q: there is no driver for such a URL; use %s", u.Scheme+":", accepted(services))
 }
 

@@ -61,7 +61,7 @@ func TestOpenWrongURL(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ url, says string }{
 		{"", "file:///folder or mem:"},
-		{"/srv/packages", "file:///folder or mem:"},
+		{"/srv/packages", `"/srv/packages" is a path: write it as a URL, file:///srv/packages`},
 		{`C:\packages`, "file:///folder or mem:"},
 		{"s3://bucket", `the service of package storage/s3 in Options.Services`},
 		{"azblob://container", `the service of package storage/azure in Options.Services`},

@@ -76,18 +76,18 @@ func NewKey() string { return strings.ToLower(rand.Text() + rand.Text()) }
 // CheckFeed returns proget.ErrInvalid for what cannot be a feed of the given
 // types. The name is part of URLs, and of file names on every system.
 func CheckFeed(f *proget.Feed, types []feed.Type) error {
+	ok := f.Name != "" && len(f.Name) <= 50 && !strings.ContainsFunc(f.Name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
+	}) && strings.Trim(f.Name, ".-_") == f.Name
+	if !ok {
+		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a feed: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.", f.Name)
+	}
 	if !slices.ContainsFunc(types, func(t feed.Type) bool { return t.Name == f.Type }) {
 		var known []string
 		for _, t := range types {
 			known = append(known, t.Name)
 		}
 		return proget.Errorf(proget.ErrInvalid, "Feed %.60s has the type %.60q; this server knows %s.", f.Name, f.Type, strings.Join(known, ", "))
-	}
-	ok := f.Name != "" && len(f.Name) <= 50 && !strings.ContainsFunc(f.Name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
-	}) && strings.Trim(f.Name, ".-_") == f.Name
-	if !ok {
-		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a feed: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.", f.Name)
 	}
 	if len(f.Description) > maxText {
 		return proget.Errorf(proget.ErrInvalid, "The description takes more than %d bytes.", maxText)

@@ -307,6 +307,7 @@ type Summary struct {
 	Tags         []string
 	Types        []string // what it is among its feed's packages; optional
 	ProjectURL   string
+	Repository   string // of its source; optional
 	License      string // an SPDX expression or a URL
 	Readme       string // Markdown
 	Dependencies []Dependency

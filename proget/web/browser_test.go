@@ -36,7 +36,7 @@ func TestNarrowPages(t *testing.T) {
 	b.Follow(chromedp.Navigate(server.URL + "/administration/scheduled-jobs"))
 	require.GreaterOrEqual(t, testenv.Evaluate[int](b, `document.querySelector("input[name=expression]").clientWidth`), 150)
 	b.Do(chromedp.EmulateViewport(400, 800))
-	for _, path := range []string{"/feeds", "/feeds/main", "/feeds/main/package?name=" + long, "/feeds/main/deleted", "/administration", "/administration/keys",
+	for _, path := range []string{"/feeds", "/feeds/main", "/feeds/main/package?name=" + long, "/feeds/main?q=" + strings.Repeat("x", 150), "/feeds/main/deleted", "/administration", "/administration/keys",
 		"/administration/users", "/administration/user?subject=user:ann", "/administration/storages", "/administration/scheduled-jobs", "/administration/jobs/1",
 		"/administration/cluster", "/administration/feeds/main", "/administration/feeds/main/retention"} {
 		b.Follow(chromedp.Navigate(server.URL + path))

@@ -33,7 +33,7 @@ type feedView struct {
 	Prerelease              bool
 	Total, First, Last      int // of the packages; numbered from 1
 	Packages                []packageRow
-	Held                    int64  // packages that the feed holds although none is shown, a moment ago
+	Held                    bool   // the feed holds packages although none is shown
 	Previous, Next          string // URLs; "" if there is none
 	Upload                  string // URL of the form to upload a package; "" for who may not, or where there is none
 	Deleted                 string // URL of what was deleted; "" for who may not bring it back
@@ -79,8 +79,12 @@ func (s *site) showFeed(v *visit) error {
 			return err
 		}
 	}
-	if view.Query == "" && len(view.Packages) == 0 {
-		view.Held = s.totals(v)[f.ID].Packages
+	if view.Query == "" && len(view.Packages) == 0 && !v.stale {
+		names, err := s.Catalog.Names(v.Context(), f, "", 1) // statistics are a moment old
+		if err != nil {
+			return err
+		}
+		view.Held = len(names) > 0
 	}
 	return s.render(v, http.StatusOK, page{name: "feed", title: f.Name, section: "feeds", view: view})
 }

@@ -32,7 +32,28 @@ func TestExcerpt(t *testing.T) {
 
 func TestMarkdownIsBounded(t *testing.T) {
 	t.Parallel()
-	html, err := markdown(strings.Repeat("[", 1<<20) + "€")
+	html, err := markdown(strings.Repeat("[", 1<<20)+"€", source{})
 	require.NoError(t, err)
 	require.Less(t, len(html), 1<<20)
+}
+
+func TestReadmeLinks(t *testing.T) {
+	t.Parallel()
+	const readme = "[a](docs/a.md) [b](/LICENSE) [c](#use) [d](../../issues) [e](https://e.example/x) ![f](f.png) [g](//h.example/g) [*h*![i](i.png)](x.md)"
+	for from, want := range map[source]string{
+		sourceOf("git+https://github.com/acme/core.git"): `<p><a href="https://github.com/acme/core/blob/HEAD/docs/a.md" rel="R">a</a> ` +
+			`<a href="https://github.com/acme/core/blob/HEAD/LICENSE" rel="R">b</a> <a href="https://github.com/acme/core#use" rel="R">c</a> ` +
+			`<a href="https://github.com/acme/core/issues" rel="R">d</a> <a href="https://e.example/x" rel="R">e</a> ` +
+			`<img src="https://github.com/acme/core/raw/HEAD/f.png" alt="f" loading="lazy"> <a href="//h.example/g" rel="R">g</a> ` +
+			`<a href="https://github.com/acme/core/blob/HEAD/x.md" rel="R"><em>h</em><img src="https://github.com/acme/core/raw/HEAD/i.png" alt="i" loading="lazy"></a></p>`,
+		sourceOf("", "https://acme.example/core"): `<p>a b c d <a href="https://e.example/x" rel="R">e</a> f <a href="//h.example/g" rel="R">g</a> <em>h</em>i</p>`,
+	} {
+		html, err := markdown(readme, from)
+		require.NoError(t, err)
+		require.Equal(t, want, strings.TrimSpace(strings.ReplaceAll(string(html), "nofollow noopener", "R")))
+	}
+	for _, address := range []string{"github:acme/core", "https://www.GitHub.com/acme/core/", "ssh://git@github.com/acme/core.git"} {
+		require.Equal(t, sourceOf("https://github.com/acme/core"), sourceOf(address), address)
+	}
+	require.Zero(t, sourceOf("javascript:github.com/a/b", "https://github.com/acme", "%%"))
 }

@@ -20,19 +20,19 @@ const maxMarkdown = 256 << 10
 
 // markdown renders what a package's author wrote. Raw HTML is left out, which
 // goldmark does unless it is told that its source is trusted, and links lead
-// to http, https and mailto alone.
-func markdown(source string, options ...goldmark.Option) (template.HTML, error) {
-	if len(source) > maxMarkdown {
-		source = strings.ToValidUTF8(source[:maxMarkdown], "") + "\n\n…"
+// to http, https and mailto alone. Relative ones are from the repository's.
+func markdown(text string, from source, options ...goldmark.Option) (template.HTML, error) {
+	if len(text) > maxMarkdown {
+		text = strings.ToValidUTF8(text[:maxMarkdown], "") + "\n\n…"
 	}
 	// Alignment as an attribute: the content policy allows no inline styles.
 	table := extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))
 	md := goldmark.New(append(options,
 		goldmark.WithExtensions(extension.Strikethrough, extension.Linkify, extension.TaskList, table),
-		goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(tamer{}, 1000))),
+		goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(tamer{from}, 1000))),
 	)...)
 	var b bytes.Buffer
-	if err := md.Convert([]byte(source), &b); err != nil {
+	if err := md.Convert([]byte(text), &b); err != nil {
 		return "", err
 	}
 	return template.HTML(b.String()), nil
@@ -40,12 +40,12 @@ func markdown(source string, options ...goldmark.Option) (template.HTML, error) 
 
 // description is markdown for what is plain text as often: its lines remain lines,
 // and List<T> is text.
-func description(source string) (template.HTML, error) {
+func description(text string, from source) (template.HTML, error) {
 	p := parser.NewParser(
 		parser.WithBlockParsers(without(parser.NewHTMLBlockParser(), parser.DefaultBlockParsers())...),
 		parser.WithInlineParsers(without(parser.NewRawHTMLParser(), parser.DefaultInlineParsers())...),
 		parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...))
-	return markdown(source, goldmark.WithParser(p), goldmark.WithRendererOptions(html.WithHardWraps()))
+	return markdown(text, from, goldmark.WithParser(p), goldmark.WithRendererOptions(html.WithHardWraps()))
 }
 
 func without(one any, all []util.PrioritizedValue) []util.PrioritizedValue {
@@ -53,37 +53,62 @@ func without(one any, all []util.PrioritizedValue) []util.PrioritizedValue {
 }
 
 // tamer makes a document fit into a page.
-type tamer struct{}
+type tamer struct{ from source }
 
 // headingShift puts a readme's headings below those of the page.
 const headingShift = 2
 
 // Transform implements parser.ASTTransformer.
-func (tamer) Transform(doc *ast.Document, reader text.Reader, _ parser.Context) {
-	var refused []*ast.AutoLink
+func (t tamer) Transform(doc *ast.Document, reader text.Reader, _ parser.Context) {
+	var refused []ast.Node
 	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
+		ok := true
 		switch n := n.(type) {
 		case *ast.Heading:
 			n.Level = min(n.Level+headingShift, 6)
 		case *ast.Link:
-			n.Destination = allowedLink(n.Destination)
+			n.Destination, ok = t.resolve(n.Destination, false)
 			n.SetAttributeString("rel", []byte("nofollow noopener"))
 		case *ast.AutoLink:
 			n.SetAttributeString("rel", []byte("nofollow noopener"))
-			if n.AutoLinkType == ast.AutoLinkURL && allowedLink(n.URL(reader.Source())) == nil {
-				refused = append(refused, n)
-			}
+			ok = n.AutoLinkType != ast.AutoLinkURL || allowedLink(n.URL(reader.Source())) != nil
 		case *ast.Image:
+			n.Destination, ok = t.resolve(n.Destination, true)
 			n.SetAttributeString("loading", []byte("lazy"))
+		}
+		if !ok {
+			refused = append(refused, n)
 		}
 		return ast.WalkContinue, nil
 	})
 	for _, n := range refused {
-		n.Parent().ReplaceChild(n.Parent(), n, ast.NewString(n.Label(reader.Source())))
+		unwrap(n, reader.Source())
 	}
+}
+
+// resolve returns where a link leads; ok is false if it leads nowhere.
+func (t tamer) resolve(destination []byte, image bool) (to []byte, ok bool) {
+	if allowedLink(destination) == nil {
+		return nil, false
+	}
+	to = []byte(t.from.link(string(util.URLEscape(destination, true)), image))
+	return to, len(to) > 0
+}
+
+// unwrap leaves of a link, or an image, its text.
+func unwrap(n ast.Node, source []byte) {
+	parent := n.Parent()
+	if auto, ok := n.(*ast.AutoLink); ok {
+		parent.ReplaceChild(parent, n, ast.NewString(auto.Label(source)))
+		return
+	}
+	for child := n.FirstChild(); child != nil; child = n.FirstChild() {
+		parent.InsertBefore(parent, n, child)
+	}
+	parent.RemoveChild(parent, n)
 }
 
 // allowedLink returns nil for a link with a scheme that is not on the list.

@@ -176,10 +176,11 @@ func (view *packageView) describe(sum feed.Summary) (err error) {
 		view.Tags = append(view.Tags, tag{name, view.FeedURL + "?" + url.Values{textName: {name}}.Encode()})
 	}
 	view.Groups, view.Dependencies = groups(view.FeedURL, sum.Dependencies), len(sum.Dependencies)
-	if view.Description, err = description(sum.Description); err != nil {
+	from := sourceOf(sum.Repository, sum.ProjectURL)
+	if view.Description, err = description(sum.Description, from); err != nil {
 		return err
 	}
-	view.Readme, err = markdown(sum.Readme)
+	view.Readme, err = markdown(sum.Readme, from)
 	return err
 }
 

@@ -229,11 +229,15 @@ func TestUnlistedPackage(t *testing.T) {
 	require.Contains(t, w.as("bob").page("/feeds/main?q=acme.lib"), "1 package found")
 
 	w.setStatus("acme.lib.more", "1", func(s *proget.Status) { s.Listed = false })
-	require.NoError(t, w.store.Tx(t.Context(), func(tx *db.Tx) error { return tx.AddFeedStats(t.Context(), w.main.ID, 0, 3) }))
 	page = w.browser().page("/feeds/main")
 	require.Contains(t, page, "they are unlisted, or prereleases only.")
 	require.NotContains(t, page, "no packages yet")
 	require.NotContains(t, page, "exact name", "it would not be")
+	for _, name := range []string{"Acme.Lib", "Acme.Lib.More"} {
+		require.Equal(t, http.StatusSeeOther, ann.post("/feeds/main/delete?name="+name+"&version=1").Code)
+	}
+	require.NoError(t, w.store.Tx(t.Context(), func(tx *db.Tx) error { return tx.AddFeedStats(t.Context(), w.main.ID, 0, 3) }))
+	require.Contains(t, w.browser().page("/feeds/main"), "no packages yet", "statistics may be a moment old")
 }
 
 // TestBringBack: what was deleted is listed for those who may delete, and comes

@@ -61,13 +61,14 @@ func summary(v *proget.Version) feed.Summary {
 		Description  string
 		Keywords     any
 		Homepage     any
+		Repository   any
 		License      any
 		Author       any
 		Dependencies map[string]any
 	}
 	_ = json.Unmarshal(d.Package, &p) // what is of another type than usual stays empty
 	s := feed.Summary{Description: p.Description, Authors: person(p.Author), Tags: words(p.Keywords), Readme: d.Readme,
-		ProjectURL: text(p.Homepage), License: text(p.License)}
+		ProjectURL: text(p.Homepage), Repository: text(p.Repository), License: text(p.License)}
 	for _, name := range sorted(p.Dependencies) {
 		s.Dependencies = append(s.Dependencies, feed.Dependency{Name: name, Range: text(p.Dependencies[name])})
 	}

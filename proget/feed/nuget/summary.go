@@ -25,6 +25,9 @@ func summary(v *proget.Version) feed.Summary {
 		License:     m.LicenseExpression,
 		Readme:      m.Readme,
 	}
+	if m.Repository != nil {
+		s.Repository = m.Repository.URL
+	}
 	for _, t := range m.types() {
 		s.Types = append(s.Types, t.Name)
 	}

@@ -21,6 +21,7 @@ func TestSummary(t *testing.T) {
 		Tags:         []string{"one", "two", "three"},
 		Types:        []string{"DotnetTool"},
 		ProjectURL:   "https://acme.example/",
+		Repository:   "https://acme.example/rich.git",
 		License:      "MIT OR Apache-2.0",
 		Readme:       "# Rich\ufffd",
 		Dependencies: []feed.Dependency{{Group: "net8.0", Name: "Newtonsoft.Json", Range: "[13.0.1, 14)"}},
