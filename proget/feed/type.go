@@ -47,7 +47,8 @@ type Type struct {
 	Needs func(versions []*proget.Version) map[string][]string
 
 	// Folder reports whether what has a package's key is no package but a folder of
-	// such: it is not found by search, and retention leaves it alone. Optional.
+	// such: it is not found by search, and retention leaves it alone. The page of a feed
+	// then shows one folder at a time, of names whose parts have slashes between them. Optional.
 	Folder func(nameKey string) bool
 
 	// Fits may refuse the name of a package that a feed does not have yet, because of

@@ -84,7 +84,7 @@ func (s *site) confirmDelete(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := deleteView{FeedName: c.feed.Name, FeedURL: feedURL(c.feed), Version: c.version, Label: c.label(), Last: len(c.pkg.Versions) == 1,
+	view := deleteView{FeedName: c.feed.Name, FeedURL: feedURL(c.feed), Version: c.version, Label: c.label(), Last: len(c.pkg.Versions) == 1 && !c.typ.Naming.Unversioned,
 		Listed: c.version.Status.Listed, DeleteURL: c.url("delete"), StatusURL: c.url("status"), Keep: c.url("package")}
 	return s.render(v, http.StatusOK, page{name: "delete", title: "Delete " + c.version.Name, section: "feeds", view: view})
 }

@@ -30,6 +30,9 @@ type feedView struct {
 	Name, Type, Description string
 	URL, Endpoint           string
 	Query                   string
+	Noun                    string      // what the feed holds
+	Unversioned             bool        // so that there are no prereleases
+	Folder                  *folderView // in the place of Packages; nil if these are shown
 	Prerelease              bool
 	Total, First, Last      int // of the packages; numbered from 1
 	Packages                []packageRow
@@ -56,11 +59,24 @@ func (s *site) showFeed(v *visit) error {
 	}
 	view, skip := newFeedView(f, t, v.URL.Query())
 	view.Endpoint = t.StartURL(s.BaseURL(v.client), f)
-	hits, err := s.Search.Search(v.Context(), f, feed.Query{Text: view.Query, Prerelease: view.Prerelease, Skip: skip, Take: pageSize})
+	if err := s.offer(v, f, t, &view); err != nil {
+		return err
+	}
+	if t.Folder != nil && view.Query == "" && !v.stale { // lists of search come from memory
+		view.Folder, err = s.folder(v, f, t)
+	} else {
+		err = s.find(v, f, t, &view, skip)
+	}
 	if err != nil {
 		return err
 	}
-	if err := s.offer(v, f, t, &view); err != nil {
+	return s.render(v, http.StatusOK, page{name: "feed", title: f.Name, section: "feeds", view: view})
+}
+
+// find shows the packages that are looked for, or all.
+func (s *site) find(v *visit, f *proget.Feed, t *feed.Type, view *feedView, skip int) error {
+	hits, err := s.Search.Search(v.Context(), f, feed.Query{Text: view.Query, Prerelease: view.Prerelease, Skip: skip, Take: pageSize})
+	if err != nil {
 		return err
 	}
 	for _, key := range hits.Keys {
@@ -75,7 +91,7 @@ func (s *site) showFeed(v *visit) error {
 	}
 	view.page(hits.Total, skip)
 	if view.Query != "" && skip == 0 {
-		if err := s.findUnlisted(v, f, t, &view); err != nil {
+		if err := s.findUnlisted(v, f, t, view); err != nil {
 			return err
 		}
 	}
@@ -86,7 +102,7 @@ func (s *site) showFeed(v *visit) error {
 		}
 		view.Held = len(names) > 0
 	}
-	return s.render(v, http.StatusOK, page{name: "feed", title: f.Name, section: "feeds", view: view})
+	return nil
 }
 
 // offer links to what the visitor may do in the feed.
@@ -129,6 +145,10 @@ func (s *site) findUnlisted(v *visit, f *proget.Feed, t *feed.Type, view *feedVi
 // newFeedView reads a feed page's query.
 func newFeedView(f *proget.Feed, t *feed.Type, q url.Values) (view feedView, skip int) {
 	view = feedView{Name: f.Name, Type: t.Title, Description: f.Description, URL: feedURL(f), Query: q.Get(textName), Prerelease: q.Has(preName)}
+	view.Noun = "package"
+	if view.Unversioned = t.Naming.Unversioned; view.Unversioned {
+		view.Noun, view.Prerelease = "file", true
+	}
 	view.Query = view.Query[:min(len(view.Query), queryMax)]
 	skip, _ = strconv.Atoi(q.Get(skipName)) // what is no number is the beginning
 	return view, min(max(skip, 0), maxSkip)

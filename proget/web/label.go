@@ -14,7 +14,7 @@ const shownDigits = 12
 
 // A label is what people are shown as a version.
 type label struct {
-	Text string // a tag, the version or, shortened, its digest
+	Text string // a tag, the version or, shortened, its digest; "" where people know of no versions
 	Full string // the version, if Text is not; "" if it is
 }
 
@@ -30,6 +30,9 @@ func labelOf(t *feed.Type, p *proget.Package, v *proget.Version) label {
 
 // shorten is the label of a version by itself: of a digest, a few digits are enough.
 func shorten(t *feed.Type, version string) label {
+	if t.Naming.Unversioned {
+		return label{}
+	}
 	_, digits, ok := strings.Cut(version, ":")
 	if !t.TagsName || !ok || len(digits) <= shownDigits {
 		return label{version, ""}

@@ -24,6 +24,7 @@ type packageView struct {
 	Version           *proget.Version
 	Label             label
 	TagsName          bool   // people know versions by tags
+	Unversioned       bool   // and here of none
 	Title             string // "" if it says no more than the name
 	Authors           string
 	Tags              []tag
@@ -137,7 +138,7 @@ func (s *site) showPackage(v *visit) error {
 	}
 	view := packageView{FeedName: c.feed.Name, FeedURL: feedURL(c.feed), Version: c.version,
 		StatusURL: c.url("status"), DeleteURL: c.url("delete"), Files: c.files(),
-		Label: c.label(), TagsName: c.typ.TagsName, Install: c.install(s.endpoint(v, c.typ, c.feed))}
+		Label: c.label(), TagsName: c.typ.TagsName, Unversioned: c.typ.Naming.Unversioned, Install: c.install(s.endpoint(v, c.typ, c.feed))}
 	if err := view.describe(c.typ.Summary(c.version)); err != nil {
 		return err
 	}

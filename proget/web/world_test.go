@@ -67,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	ring, err := auth.ParseKeyring(auth.NewEncryptionKey())
 	require.NoError(t, err)
-	types := []feed.Type{demoType(), imageType()}
+	types := []feed.Type{demoType(), imageType(), fileType()}
 	authority := auth.New(w.store, ring, nil)
 	w.catalog = catalog.New(w.store, types, nil)
 	w.publisher = publish.New(w.store, storage.NewSet(blobs, nil), types, &publish.Options{Logger: log})
@@ -294,6 +294,14 @@ func imageType() feed.Type {
 	t.Install = func(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction {
 		return []feed.Instruction{{Tool: "demo CLI", Command: "demo pull " + v.Name + " at " + v.Version}}
 	}
+	return t
+}
+
+// fileType is demoType for files in folders.
+func fileType() feed.Type {
+	t := demoType()
+	t.Name, t.Title, t.Naming.Unversioned = "file", "Files", true
+	t.Folder = func(nameKey string) bool { return strings.HasSuffix(nameKey, "/") }
 	return t
 }
 
