@@ -60,9 +60,24 @@ func Open(ctx context.Context, path string, opts *db.Options) (*db.Store, error)
 	}
 	store, err := db.Open(ctx, engine{path}, opts)
 	if err != nil {
-		return nil, fmt.Errorf("the database file %s: %w", path, err)
+		return nil, fmt.Errorf("the database file %s: %w", path, explain(err))
 	}
 	return store, nil
+}
+
+// explain says what the engine's errors most often mean to who starts a server.
+func explain(err error) error {
+	e, ok := errors.AsType[*sqlite3.Error](err)
+	if !ok {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
+		return fmt.Errorf("%w: it is damaged, or no database, or the files -wal and -shm beside it belong to another that it has replaced: put a backup in place with the restore command, not by copying", err)
+	case lib.SQLITE_CANTOPEN, lib.SQLITE_READONLY, lib.SQLITE_PERM:
+		return fmt.Errorf("the file or its folder is read-only, or permission is denied: %w", err)
+	}
+	return err
 }
 
 // refused says why a folder that several machines see is no place for a
@@ -104,8 +119,13 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	if err != nil {
 		return driver.Pools{}, err
 	}
+	before, _ := os.Stat(e.path)
 	if err := e.begin(ctx, write); err != nil { // before readers need the file
 		return driver.Pools{}, errors.Join(err, write.Close())
+	}
+	if now, err := os.Stat(e.path); err == nil && before != nil && !os.SameFile(before, now) {
+		// The pool stays open: closing it would take the log away from who uses the new file.
+		return driver.Pools{}, errors.New("another file has taken its place meanwhile, as by a restore: start again")
 	}
 	read, err := e.pool("_pragma=query_only(1)", readers)
 	if err != nil {
@@ -141,8 +161,11 @@ func (e engine) begin(ctx context.Context, pool *sql.DB) error {
 }
 
 func (e engine) pool(options string, size int) (*sql.DB, error) {
-	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(e.path)}).EscapedPath(), RawQuery: "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
-		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + options}
+	return openDSN(e.path, "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&"+options, size)
+}
+
+func openDSN(path, options string, size int) (*sql.DB, error) {
+	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: options}
 	pool, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
 		return nil, err

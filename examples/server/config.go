@@ -71,6 +71,7 @@ Usage:
   server upgradedb [flags]         bring the database's schema up to date, and exit
   server resetadminpassword        give the user Admin a new password, and print it
   server backup FILE [flags]       copy the SQLite database to a new file, while it is in use
+  server restore FILE [flags]      put such a copy in place of the SQLite database, while no server runs
   server fsck [rebuild] [flags]    compare database and storage, and say what is lost or extra;
                                    rebuild puts to use what is extra
   server version                   print the version
@@ -158,7 +159,7 @@ func parse(args []string) (config, error) {
 	set.DurationVar(&cfg.stale, "stale-servers", 30*24*time.Hour, "how long a server may be silent before a job removes it from the list")
 	set.DurationVar(&cfg.drain, "drain", 3*time.Second, "how long load balancers may take to notice, on SIGTERM, that this node stops")
 	set.DurationVar(&cfg.shutdown, "shutdown", 30*time.Second, "how long requests in flight may take to finish")
-	set.BoolVar(&cfg.upgradeDB, "upgrade-db", true, "bring the database's schema up to date at start")
+	set.BoolVar(&cfg.upgradeDB, "upgrade-db", true, "bring the database's schema up to date at start; -upgrade-db=false leaves that to the command upgradedb")
 	if err := fromEnv(set); err != nil {
 		return cfg, err
 	}
@@ -193,7 +194,7 @@ func printFlags(set *flag.FlagSet) {
 	set.VisitAll(func(f *flag.Flag) {
 		name, help := flag.UnquoteUsage(f)
 		value := ""
-		if f.DefValue != "" && f.DefValue != "true" {
+		if f.DefValue != "" {
 			value = fmt.Sprintf(" (default %s)", f.DefValue)
 		}
 		fmt.Printf("  -%s %s  [%s]\n        %s%s\n", f.Name, name, envName(f.Name), help, value)

@@ -90,10 +90,10 @@ func run(args []string) error {
 		fmt.Println(node.Version())
 		return nil
 	}
-	var file string // that backup writes
-	if command == "backup" {
+	var file string // that backup writes, and restore reads
+	if command == "backup" || command == "restore" {
 		if len(args) == 0 || strings.HasPrefix(args[0], "-") {
-			return usageError("backup: name the file to write, as in backup /srv/backup/proget.db")
+			return usageError(fmt.Sprintf("%s: name the file of the backup, as in %s /srv/backup/proget.db", command, command))
 		}
 		file, args = args[0], args[1:]
 	}
@@ -116,10 +116,12 @@ func run(args []string) error {
 		return resetPassword(ctx, cfg)
 	case "backup":
 		return backup(ctx, cfg, file)
+	case "restore":
+		return restore(ctx, cfg, file)
 	case "fsck":
 		return fsck(ctx, cfg, rebuild)
 	}
-	return usageError(fmt.Sprintf("there is no command %q: use run, upgradedb, resetadminpassword, backup, fsck, version or help", command))
+	return usageError(fmt.Sprintf("there is no command %q: use run, upgradedb, resetadminpassword, backup, restore, fsck, version or help", command))
 }
 
 func upgrade(ctx context.Context, cfg config) error {
@@ -180,6 +182,23 @@ func backup(ctx context.Context, cfg config, file string) error {
 		return err
 	}
 	fmt.Printf("The database is in %s. Copy the storage folder now, and keep the encryption key with both.\n", file)
+	return nil
+}
+
+// restore puts a backup in the place of the embedded database.
+func restore(ctx context.Context, cfg config, file string) error {
+	if cfg.engine() != "sqlite" {
+		return usageError("restore puts a SQLite database in place; a database server has its own means")
+	}
+	kept, err := sqlite.Restore(ctx, file, cfg.sqlitePath())
+	if err != nil {
+		return err
+	}
+	fmt.Printf("The database %s is as it was in %s.\n", cfg.sqlitePath(), file)
+	if kept != "" {
+		fmt.Printf("The former one is kept as %s.\n", kept)
+	}
+	fmt.Println("Run fsck before you start a server: what was pushed since is extra, and would be freed after the grace period.")
 	return nil
 }
 

@@ -172,11 +172,52 @@ func TestBackup(t *testing.T) {
 	out, err = command(t, "backup", copied, "-data", data).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "already")
-	for _, args := range [][]string{{"backup"}, {"backup", "f", "-db", "postgres://host/db", "-encryption-key", key}} {
+	for _, args := range [][]string{{"backup"}, {"backup", "f", "-db", "postgres://host/db", "-encryption-key", key}, {"restore"}, {"restore", "f", "-db", "postgres://host/db", "-encryption-key", key}} {
 		cmd := command(t, args...)
 		require.Error(t, cmd.Run())
 		require.Equal(t, 2, cmd.ProcessState.ExitCode())
 	}
+}
+
+// TestRestore: a backup takes the place of the database of servers that were
+// killed, whose log would be replayed onto it; not while one of them runs.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	data, copied := t.TempDir(), filepath.Join(t.TempDir(), "copy.db")
+	path := filepath.Join(data, "proget.db")
+	restore := func() (string, error) {
+		out, err := command(t, "restore", copied, "-data", data).CombinedOutput()
+		return string(out), err
+	}
+	has := func(p *testenv.Process, version string) int {
+		return status(p.URL + "/nuget/nuget/v3/flatcontainer/acme.lib/" + version + "/acme.lib." + version + ".nupkg")
+	}
+	p := start(t, "-data", data)
+	require.Equal(t, http.StatusCreated, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", "1.0.0")))
+	out, err := command(t, "backup", copied, "-data", data).CombinedOutput()
+	require.NoError(t, err, string(out))
+	for i := range 20 {
+		require.Equal(t, http.StatusCreated, push(t, p.URL, testenv.Nupkg(t, "Acme.Lib", fmt.Sprintf("2.0.%d", i))))
+	}
+	said, err := restore()
+	require.Error(t, err)
+	require.Contains(t, said, "in use")
+	require.Equal(t, http.StatusOK, has(p, "2.0.19"))
+	p.Signal(t, os.Kill)
+	p.Wait(t)
+	require.FileExists(t, path+"-wal")
+
+	said, err = restore()
+	require.NoError(t, err, said)
+	require.NoFileExists(t, path+"-wal")
+	again := start(t, "-data", data)
+	require.Equal(t, http.StatusOK, has(again, "1.0.0"))
+	require.Equal(t, http.StatusNotFound, has(again, "2.0.0"))
+	kept, err := filepath.Glob(path + ".before-restore-*")
+	require.NoError(t, err)
+	require.Len(t, kept, 2, "the former database and its log")
+	former := start(t, "-data", data, "-db", "sqlite:"+kept[0], "-node", "former")
+	require.Equal(t, http.StatusOK, has(former, "2.0.19"), "what was committed last lies in the log")
 }
 
 // TestWrongUse: each wrong value gets one line and exit code 2.
@@ -311,6 +352,7 @@ func TestCannotStart(t *testing.T) {
 		"storage's parent":  {[]string{"-storage", "file://" + file + "/none/packages"}, file},
 		"port in use":       {[]string{"-listen", strings.TrimPrefix(taken.URL, "http://")}, "-listen"},
 		"no database":       {[]string{"-db", "sqlite:" + file}, file},
+		"damaged database":  {[]string{"-db", "sqlite:" + file}, "restore command"},
 		"database's folder": {[]string{"-db", "sqlite:" + missing + "/proget.db"}, missing},
 		"bad key file":      {[]string{"-data", badKey}, "encryption.key"},
 		"no etcd":           {[]string{"-elect", fmt.Sprintf("etcd://me:secret@127.0.0.1:%d/feeds", testenv.FreePort(t))}, "refused"},
