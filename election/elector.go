@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/proget-go/ha/internal/recurring"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -36,6 +37,9 @@ type Elector struct {
 	driver    Driver
 	candidacy Candidacy
 	opts      Options
+
+	unknown  recurring.Failure // of asking who holds the office
+	campaign recurring.Failure // of campaigning
 
 	mu      sync.Mutex
 	leading *Lease
@@ -107,9 +111,12 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, f prog
 	defer func() { unwatch() }()
 	for ctx.Err() == nil {
 		l, err := e.current(ctx)
+		if err == nil || errors.Is(err, ErrNone) {
+			e.unknown.End()
+		}
 		switch {
 		case err != nil && !errors.Is(err, ErrNone):
-			e.warn(ctx, "who holds the office cannot be found out", err)
+			e.warn(ctx, &e.unknown, "who holds the office cannot be found out", err)
 			e.rest(ctx, e.opts.Poll)
 		case err != nil || l.Holder == e.candidacy.Holder:
 			unwatch()
@@ -165,9 +172,9 @@ func (e *Elector) pause(ctx context.Context, d time.Duration) {
 // jittered differs from a time by a fifth at most.
 func jittered(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5) }
 
-func (e *Elector) warn(ctx context.Context, what string, err error) {
+func (e *Elector) warn(ctx context.Context, f *recurring.Failure, what string, err error) {
 	if ctx.Err() == nil {
-		e.opts.Logger.WarnContext(ctx, what, "error", err)
+		f.Warn(ctx, e.opts.Logger, what, err)
 	}
 }
 
@@ -176,6 +183,9 @@ func (e *Elector) warn(ctx context.Context, what string, err error) {
 func (e *Elector) stand(ctx context.Context, over proget.Fence, lead func(context.Context, proget.Fence) error) {
 	asked := time.Now()
 	l, err := e.acquire(ctx, over)
+	if err == nil || errors.Is(err, ErrHeld) {
+		e.campaign.End()
+	}
 	switch {
 	case err == nil:
 		e.serve(ctx, l, asked, lead)
@@ -183,7 +193,7 @@ func (e *Elector) stand(ctx context.Context, over proget.Fence, lead func(contex
 	case errors.Is(err, ErrHeld):
 		e.rest(ctx, spread)
 	default:
-		e.warn(ctx, "cannot campaign", err)
+		e.warn(ctx, &e.campaign, "cannot campaign", err)
 		e.rest(ctx, e.opts.Poll)
 	}
 }

@@ -1,0 +1,45 @@
+// Package recurring logs failures that come again and again.
+package recurring
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// every is how often a failure that stays the same is logged again.
+const every = 5 * time.Minute
+
+// A Failure is logged when it begins, when its error changes, and every few
+// minutes, with how often it came. The zero value is none.
+type Failure struct {
+	mu    sync.Mutex
+	text  string
+	said  time.Time
+	times int // since it began
+}
+
+// Warn tells of one time more.
+func (f *Failure) Warn(ctx context.Context, log *slog.Logger, what string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.times++
+	if err.Error() == f.text && time.Since(f.said) < every {
+		return
+	}
+	f.text, f.said = err.Error(), time.Now()
+	if f.times > 1 {
+		log = log.With("times", f.times)
+	}
+	log.WarnContext(ctx, what, "error", err)
+}
+
+// End returns how often it came; 0 if there was none.
+func (f *Failure) End() (times int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	times = f.times
+	f.text, f.said, f.times = "", time.Time{}, 0
+	return times
+}
