@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math"
 	"net"
 	"net/netip"
@@ -26,6 +27,7 @@ import (
 	"github.com/proget-go/ha/db/sqlserver"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
+	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/proget/node"
 	"github.com/proget-go/ha/storage"
 )
@@ -423,7 +425,7 @@ func (c *config) keyring() (*auth.Keyring, error) {
 	if c.keys != "" {
 		return auth.ParseKeyring(c.keys)
 	}
-	path := filepath.Join(c.data, "encryption.key")
+	path := c.keyFile()
 	_, missing := os.Stat(c.sqlitePath())
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -440,6 +442,20 @@ func (c *config) keyring() (*auth.Keyring, error) {
 		return nil, fmt.Errorf("the file %s: %w", path, err)
 	}
 	return ring, nil
+}
+
+// keyFile is where a server has its key if it is not given any.
+func (c *config) keyFile() string { return filepath.Join(c.data, "encryption.key") }
+
+// warnOfKey names the file of a key that is not the one the database is used with,
+// as after that was changed by -encryption-key, and left out since.
+func (c *config) warnOfKey(ctx context.Context, store *db.Store, keys *auth.Keyring) error {
+	settings, err := store.Settings(ctx)
+	current, used := settings[cluster.SettingKey]
+	if err == nil && used && c.keys == "" && !slices.Contains(keys.Fingerprints(), current) {
+		slog.Warn("the key in this file is not the one that the database is used with: put that one there, or give it with -encryption-key", "file", c.keyFile())
+	}
+	return err
 }
 
 // makeKey writes a new key so that of several processes that start at once all

@@ -245,6 +245,9 @@ func serve(ctx context.Context, cfg config) error {
 	if given := cfg.firstStartGiven(); secrets == nil && len(given) > 0 {
 		slog.Info("the database is not empty: what only fills an empty one has no effect", "given", given)
 	}
+	if err := cfg.warnOfKey(ctx, store, keys); err != nil {
+		return err
+	}
 	url := "http://" + address(listener.Addr())
 	greet(cfg, url, secrets) // at once: whatever fails later, the secrets were seen
 	elector, closeElector, err := cfg.openElector(ctx)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/internal/recurring"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 )
@@ -31,7 +32,7 @@ const (
 
 // The settings this package keeps in the database.
 const (
-	settingKey           = "cluster.key"            // fingerprint of the cluster's encryption key
+	SettingKey           = "cluster.key"            // fingerprint of the cluster's encryption key
 	settingStorage       = "cluster.storage"        // a storage.Probe by which the cluster's storage is known
 	SettingLoadBalancing = "cluster.load-balancing" // "enabled" or not set
 	SettingHA            = "cluster.high-availability"
@@ -153,9 +154,15 @@ func (r *Registry) Candidate() string { return r.opts.Name + " " + r.instance }
 func (r *Registry) Run(ctx context.Context) error {
 	tick := time.NewTicker(Beat)
 	defer tick.Stop()
+	var unwritten recurring.Failure
 	for n := 0; ; n++ {
-		if err := r.beat(ctx, n%checkEvery == 0 || r.troubled(), Beat/4); err != nil && ctx.Err() == nil {
-			r.opts.Logger.WarnContext(ctx, "the heartbeat could not be written", "error", err)
+		err := r.beat(ctx, n%checkEvery == 0 || r.troubled(), Beat/4)
+		if err != nil && ctx.Err() == nil {
+			unwritten.Warn(ctx, r.opts.Logger, "the heartbeat could not be written", err)
+		} else if err == nil {
+			if times := unwritten.End(); times > 0 {
+				r.opts.Logger.InfoContext(ctx, "heartbeats are written again", "failed", times)
+			}
 		}
 		select {
 		case <-tick.C:
@@ -354,7 +361,11 @@ func (r *Registry) remember(self Self, started time.Time, clash, leaderless stri
 		add(&warnings, "The database has no space left: nothing can be changed until there is room.")
 	}
 	if !slices.Equal(problems, r.problems) || !slices.Equal(warnings, r.warnings) {
-		r.opts.Logger.Warn("the server's checks have changed", "problems", problems, "warnings", warnings)
+		level := slog.LevelInfo // all is well
+		if len(problems)+len(warnings) > 0 {
+			level = slog.LevelWarn
+		}
+		r.opts.Logger.Log(context.Background(), level, "the server's checks have changed", "problems", problems, "warnings", warnings)
 	}
 	if r.started.IsZero() || !slices.Equal(problems, r.problems) {
 		close(r.changed)
@@ -393,17 +404,17 @@ func (r *Registry) skew(ctx context.Context) (time.Duration, error) {
 func (r *Registry) checkKey(ctx context.Context, members []node) (problem string, err error) {
 	first := r.opts.Fingerprints[0]
 	settings, err := r.db.Settings(ctx)
-	if err != nil || settings[settingKey] == first {
+	if err != nil || settings[SettingKey] == first {
 		return "", err
 	}
 	err = r.db.Tx(ctx, func(tx *db.Tx) error {
 		problem = ""
-		current, ok, err := tx.Setting(ctx, settingKey)
+		current, ok, err := tx.Setting(ctx, SettingKey)
 		if err != nil || ok && current == first {
 			return err
 		}
 		if !ok {
-			return tx.AddSetting(ctx, settingKey, first)
+			return tx.AddSetting(ctx, SettingKey, first)
 		}
 		if !slices.Contains(r.opts.Fingerprints, current) {
 			problem = fmt.Sprintf("The encryption key of this server (%s) is not the cluster's (%s): give every server the same (in the reference server with PROGET_ENCRYPTION_KEY).", first, current)
@@ -414,7 +425,7 @@ func (r *Registry) checkKey(ctx context.Context, members []node) (problem string
 				return nil // some server that belongs cannot read the new key yet
 			}
 		}
-		return tx.SetSetting(ctx, settingKey, first)
+		return tx.SetSetting(ctx, SettingKey, first)
 	})
 	if errors.Is(err, proget.ErrConflict) { // another server has just set it
 		return r.checkKey(ctx, members)

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -279,6 +280,43 @@ func TestForeignStorage(t *testing.T) {
 	require.Len(t, foreign.Problems(), 1)
 	require.Contains(t, foreign.Problems()[0], "not the cluster's")
 	require.NotEmpty(t, member(t, same, "foreign").Storage)
+}
+
+// TestStorageOfAnother: a new database on a storage that another was used with is
+// warned of, and not of what a server left that starts at the same time.
+func TestStorageOfAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_ = w.server(t, "a")
+	start := func() string {
+		var log bytes.Buffer
+		anew := newWorld(t)
+		r := anew.serverOn(t, w.storage(t), "a", func(o *cluster.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		require.Empty(t, r.Problems())
+		return log.String()
+	}
+	require.Empty(t, start())
+	marks, err := filepath.Glob(filepath.Join(w.folder, "probes", "node-cluster", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, marks)
+	require.NoError(t, os.Chtimes(marks[0], time.Time{}, time.Now().Add(-time.Hour)))
+	require.Contains(t, start(), "the database is new")
+}
+
+// TestWellAgain: that all is well again is no warning.
+func TestWellAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var log bytes.Buffer
+	r := w.server(t, "a", func(o *cluster.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	require.NoError(t, os.Rename(w.folder, w.folder+".away"))
+	require.NoError(t, r.Check(t.Context()))
+	require.Contains(t, log.String(), `level=WARN msg="the server's checks have changed"`)
+	log.Reset()
+	require.NoError(t, os.Rename(w.folder+".away", w.folder))
+	require.NoError(t, r.Check(t.Context()))
+	require.Contains(t, log.String(), `level=INFO msg="the server's checks have changed"`)
+	require.NotContains(t, log.String(), "WARN")
 }
 
 // TestStorageGoesAway: a server whose storage fails says so at its next look,

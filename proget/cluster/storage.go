@@ -263,6 +263,10 @@ func (r *Registry) sharedProbe(ctx context.Context) (probe storage.Probe, found 
 // afterwards: what an attempt meets may be the work of one before it, whose
 // answer was lost.
 func (r *Registry) shareProbe(ctx context.Context) (storage.Probe, error) {
+	former, err := r.formerOwner(ctx)
+	if err != nil {
+		return storage.Probe{}, err
+	}
 	probe, err := r.blobs.NewProbe(ctx, "cluster")
 	if err != nil {
 		return probe, err
@@ -282,7 +286,25 @@ func (r *Registry) shareProbe(ctx context.Context) (storage.Probe, error) {
 	}
 	shared, found, err := r.sharedProbe(ctx)
 	if err == nil && found && shared != probe { // another server was first
-		err = r.blobs.Delete(ctx, probe.Key)
+		return shared, r.blobs.Delete(ctx, probe.Key)
+	}
+	if former != "" {
+		r.opts.Logger.WarnContext(ctx, "the database is new, but storage was used with another one: what only that one names is left alone, and not to be had. "+
+			"If the database was lost, restore it; if the wrong one was named, stop, and name the right one; two installations must not share a storage", "mark", former)
 	}
 	return shared, err
+}
+
+// formerOwner returns the mark of an installation that had this storage before, or
+// "". One that is new is of a server that starts beside this one.
+func (r *Registry) formerOwner(ctx context.Context) (string, error) {
+	for o, err := range r.blobs.List(ctx, storage.OwnerPrefix) {
+		if err != nil {
+			return "", err
+		}
+		if time.Since(o.ModTime) > time.Minute {
+			return o.Key, nil
+		}
+	}
+	return "", nil
 }
