@@ -18,7 +18,7 @@ import (
 // Open opens the bucket that bucketURL names:
 //
 //   - file:///srv/packages: a folder, best one that several machines mount; it
-//     is made if its parent exists. On Windows, file:///D:/packages, or
+//     is made if its parent exists, unless the options say otherwise. On Windows, file:///D:/packages, or
 //     file://server/share/packages for a UNC path.
 //   - mem: or mem://: memory, for tests and trials.
 //   - s3://bucket?region=eu-west-1, azblob://container, gs://bucket: an object
@@ -54,7 +54,7 @@ func open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) 
 			return openService(ctx, service, u, opts)
 		}
 	}
-	bucket, err := openPlain(u, services)
+	bucket, err := openPlain(u, services, opts != nil && opts.Existing)
 	if err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
 	}
@@ -62,9 +62,18 @@ func open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) 
 }
 
 // OpenAnother opens another storage as this one was opened, with the same
-// services.
+// services. A folder is made if its parent exists.
 func (s *Store) OpenAnother(ctx context.Context, bucketURL string) (*Store, error) {
-	return Open(ctx, bucketURL, &s.opts)
+	opts := s.opts
+	opts.Existing = false
+	return Open(ctx, bucketURL, &opts)
+}
+
+// openKnown is OpenAnother for one that has been in use.
+func (s *Store) openKnown(ctx context.Context, bucketURL string) (*Store, error) {
+	opts := s.opts
+	opts.Existing = true
+	return Open(ctx, bucketURL, &opts)
 }
 
 // OpenFolder opens the folder dir, as Open does for its file URL; a relative
@@ -83,12 +92,15 @@ func OpenFolder(dir string, opts *Options) (*Store, error) {
 }
 
 // openPlain opens what no service stands behind.
-func openPlain(u *url.URL, services []Service) (*blob.Bucket, error) {
+func openPlain(u *url.URL, services []Service, existing bool) (*blob.Bucket, error) {
 	switch u.Scheme {
 	case "file":
 		dir, err := folderOf(u, runtime.GOOS == "windows")
 		if err != nil {
 			return nil, err
+		}
+		if existing {
+			return share.OpenExisting(dir)
 		}
 		return share.OpenBucket(dir)
 	case "mem":

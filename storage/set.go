@@ -12,7 +12,7 @@ import (
 
 // A Set is the storages of an installation by the ids that its database gives
 // them. Id 0 is the one that servers are started with; the others are opened
-// when they are first needed, and stay open. It is safe for concurrent use.
+// when they are first needed, and stay open; a folder that is missing then is not made. It is safe for concurrent use.
 type Set struct {
 	main    *Store
 	urlOf   func(ctx context.Context, id int64) (string, error)
@@ -56,7 +56,7 @@ func (s *Set) open(ctx context.Context, id int64) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.main.OpenAnother(ctx, bucketURL)
+	st, err := s.main.openKnown(ctx, bucketURL)
 	if err != nil {
 		return nil, s.main.wrapWrite(ctx, err, "open storage "+strconv.FormatInt(id, 10))
 	}

@@ -3,6 +3,7 @@ package storage_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 )
 
@@ -21,7 +23,8 @@ func TestSet(t *testing.T) {
 	main, err := storage.Open(t.Context(), "mem:", nil)
 	require.NoError(t, err)
 	defer main.Close()
-	folder := fileURL(filepath.Join(t.TempDir(), "second"))
+	second := filepath.Join(t.TempDir(), "second")
+	folder := fileURL(second)
 	var asked atomic.Int64
 	away := errors.New("away")
 	set := storage.NewSet(main, func(_ context.Context, id int64) (string, error) {
@@ -38,6 +41,10 @@ func TestSet(t *testing.T) {
 	require.Same(t, main, first)
 	_, err = set.Store(t.Context(), 2)
 	require.ErrorIs(t, err, away)
+	_, err = set.Store(t.Context(), 2)
+	require.ErrorIs(t, err, proget.ErrUnavailable, "its share is not mounted")
+	require.NoDirExists(t, second)
+	require.NoError(t, os.Mkdir(second, 0o700))
 	stores := make([]*storage.Store, 8)
 	var all sync.WaitGroup
 	for i := range stores {

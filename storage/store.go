@@ -23,6 +23,10 @@ type Options struct {
 	// Services are the object stores that [Open] knows.
 	Services []Service
 
+	// Existing has [Open] refuse a folder that is missing, instead of making it: for
+	// a storage that has been in use, whose share may not be mounted.
+	Existing bool
+
 	// PartSize is the size of the parts in which object stores get a large
 	// object. An upload holds PartSize × (Concurrency + 2) bytes in memory at
 	// most, and an object has at most 10,000 parts. S3 takes no part that is

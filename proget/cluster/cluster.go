@@ -33,7 +33,7 @@ const (
 // The settings this package keeps in the database.
 const (
 	SettingKey           = "cluster.key"            // fingerprint of the cluster's encryption key
-	settingStorage       = "cluster.storage"        // a storage.Probe by which the cluster's storage is known
+	SettingStorage       = "cluster.storage"        // a storage.Probe by which the cluster's storage is known
 	SettingLoadBalancing = "cluster.load-balancing" // "enabled" or not set
 	SettingHA            = "cluster.high-availability"
 	settingStepDown      = "cluster.step-down" // the number of the term that is to end

@@ -248,12 +248,12 @@ func (r *Registry) sharedProbe(ctx context.Context) (probe storage.Probe, found 
 	if err != nil {
 		return probe, false, fmt.Errorf("%w: %w", errDatabase, err)
 	}
-	text, found := settings[settingStorage]
+	text, found := settings[SettingStorage]
 	if !found {
 		return probe, false, nil
 	}
 	if err := json.Unmarshal([]byte(text), &probe); err != nil {
-		return probe, true, fmt.Errorf("%w: read the setting %s: %w", errDatabase, settingStorage, err)
+		return probe, true, fmt.Errorf("%w: read the setting %s: %w", errDatabase, SettingStorage, err)
 	}
 	return probe, true, nil
 }
@@ -276,10 +276,10 @@ func (r *Registry) shareProbe(ctx context.Context) (storage.Probe, error) {
 		return probe, err
 	}
 	err = r.db.Tx(ctx, func(tx *db.Tx) error {
-		if _, found, err := tx.Setting(ctx, settingStorage); found || err != nil {
+		if _, found, err := tx.Setting(ctx, SettingStorage); found || err != nil {
 			return err
 		}
-		return tx.AddSetting(ctx, settingStorage, string(text))
+		return tx.AddSetting(ctx, SettingStorage, string(text))
 	})
 	if err != nil && !errors.Is(err, proget.ErrConflict) {
 		return probe, fmt.Errorf("%w: %w", errDatabase, err)

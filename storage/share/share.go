@@ -40,6 +40,18 @@ func OpenBucket(dir string) (*blob.Bucket, error) {
 	return blob.NewBucket(b), nil
 }
 
+// OpenExisting is OpenBucket for a folder that has been in use. If it is missing,
+// that is an error: what is stored in a new one would be hidden when the share is
+// mounted.
+func OpenExisting(dir string) (*blob.Bucket, error) {
+	if info, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("storage folder: %w", err)
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("storage folder: %s is not a folder", dir)
+	}
+	return OpenBucket(dir)
+}
+
 func open(dir string) (*bucket, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
