@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/db/driver"
+	"github.com/proget-go/ha/internal/recurring"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -78,15 +79,7 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if s.queries, err = loadQueries(d); err != nil {
 		return nil, err
 	}
-	silence := time.AfterFunc(time.Second, func() {
-		s.log.Warn("the database has not answered yet; waiting for it", "engine", d.Name())
-	})
-	defer silence.Stop()
-	err = s.retry(ctx, s.reading, func(context.Context, int) (err error) { // how long one attempt takes is the driver's matter
-		s.pools, err = d.Open(ctx)
-		return err
-	})
-	if err != nil {
+	if s.pools, err = s.openPools(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.Name(), err)
 	}
 	if n := s.pools.Read.Stats().MaxOpenConnections; n > 2*reserved {
@@ -96,6 +89,38 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// openPools says after a moment for what it waits, and why.
+func (s *Store) openPools(ctx context.Context) (pools driver.Pools, err error) {
+	const quiet, what = time.Second, "the database has not answered yet; waiting for it"
+	log := s.log.With("engine", s.drv.Name())
+	if at, ok := s.drv.(driver.Addressed); ok {
+		log = log.With("address", at.Address())
+	}
+	var failure recurring.Failure
+	var last atomic.Pointer[error]
+	began := time.Now()
+	silence := time.AfterFunc(quiet, func() {
+		if reason := last.Load(); reason != nil {
+			failure.Warn(ctx, log, what, *reason)
+		} else {
+			log.WarnContext(ctx, what)
+		}
+	})
+	defer silence.Stop()
+	err = s.retry(ctx, s.reading, func(context.Context, int) error { // how long one attempt takes is the driver's matter
+		var err error
+		if pools, err = s.drv.Open(ctx); err == nil || !s.again(err, false) {
+			return err
+		}
+		last.Store(&err)
+		if time.Since(began) > quiet {
+			failure.Warn(ctx, log, what, err)
+		}
+		return err
+	})
+	return pools, err
 }
 
 // reserved is how many connections of a large pool are left to what keeps the

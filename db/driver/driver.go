@@ -76,6 +76,9 @@ func (p Pools) All() []*sql.DB {
 	return all
 }
 
+// An Addressed Driver knows where its server is, for messages, without any secret.
+type Addressed interface{ Address() string }
+
 // A Driver is one database engine: all in which engines differ beside SQL text.
 type Driver interface {
 	// Name is the engine's name for people: "PostgreSQL".

@@ -75,6 +75,17 @@ func (e engine) prepare(ctx context.Context, config *pgx.ConnConfig) error {
 
 func (engine) Name() string { return "PostgreSQL" }
 
+// Address implements driver.Addressed with all hosts that are named.
+func (e engine) Address() string {
+	all := []string{net.JoinHostPort(e.config.Host, strconv.Itoa(int(e.config.Port)))}
+	for _, f := range e.config.Fallbacks {
+		if at := net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))); !slices.Contains(all, at) {
+			all = append(all, at)
+		}
+	}
+	return strings.Join(all, ",")
+}
+
 func (engine) Files() fs.FS { return files }
 
 // Now is the wall clock, not the transaction's start, so that two statements

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	mssql "github.com/microsoft/go-mssqldb"
@@ -68,7 +69,7 @@ func newEngine(dsn string) (engine, error) {
 	if err != nil {
 		return engine{}, err
 	}
-	e := engine{}
+	e := engine{address: addressOf(params)}
 	if e.primary, err = newConnector(params); err == nil {
 		replica := maps.Clone(params)
 		replica[msdsn.ApplicationIntent] = "ReadOnly"
@@ -83,9 +84,28 @@ func newEngine(dsn string) (engine, error) {
 // An engine has two ways to its server: as who writes, and as who only reads
 // what may be a moment old, whom an availability group's listener routes to a
 // secondary replica if it has one for that.
-type engine struct{ primary, replica *connector }
+type engine struct {
+	primary, replica *connector
+	address          string
+}
 
 func (engine) Name() string { return "SQL Server" }
+
+// Address implements driver.Addressed.
+func (e engine) Address() string { return e.address }
+
+// addressOf names the server, and its mirroring partner if it has one.
+func addressOf(params map[string]string) string {
+	var all []string
+	for _, p := range withPartner(params) {
+		at := p[msdsn.Server]
+		if port := p[msdsn.Port]; port != "" {
+			at += "," + port
+		}
+		all = append(all, at)
+	}
+	return strings.Join(all, " and ")
+}
 
 func (engine) Files() fs.FS { return files }
 

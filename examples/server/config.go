@@ -397,13 +397,27 @@ func (c *config) openDB(ctx context.Context, migrate bool) (*db.Store, error) {
 	return store, err
 }
 
-// openStorage opens what -storage names.
-func (c *config) openStorage(ctx context.Context) (*storage.Store, error) {
-	blobs, err := storage.Open(ctx, c.storage, &storage.Options{Services: services()})
+// openStorage opens what -storage names. A folder that is missing is an error that
+// matches fs.ErrNotExist if existing.
+func (c *config) openStorage(ctx context.Context, existing bool) (*storage.Store, error) {
+	blobs, err := storage.Open(ctx, c.storage, &storage.Options{Services: services(), Existing: existing})
 	if errors.Is(err, proget.ErrInvalid) {
 		return nil, usageError("-storage: " + proget.Message(err))
 	}
 	return blobs, err
+}
+
+// makeStorage makes the folder that -storage names, for a database that has been
+// used with none.
+func (c *config) makeStorage(ctx context.Context, store *db.Store) (*storage.Store, error) {
+	settings, err := store.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, used := settings[cluster.SettingStorage]; used {
+		return nil, fmt.Errorf("the folder of the storage %s, which has been in use, is missing: mount it, put it back from a backup, or name the right one with -storage", redact(c.storage))
+	}
+	return c.openStorage(ctx, false)
 }
 
 func (c *config) openEngine(ctx context.Context, opts *db.Options) (*db.Store, error) {

@@ -22,7 +22,7 @@ func fsck(ctx context.Context, cfg config, rebuild bool) error {
 		return err
 	}
 	defer store.Close()
-	blobs, err := cfg.openStorage(ctx)
+	blobs, err := cfg.openStorage(ctx, true)
 	if err != nil {
 		return err
 	}

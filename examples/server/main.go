@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -213,11 +214,11 @@ func serve(ctx context.Context, cfg config) error {
 		return fmt.Errorf("%w; choose another address with -listen", err)
 	}
 	defer listener.Close()
-	blobs, err := cfg.openStorage(ctx)
-	if err != nil {
+	blobs, err := cfg.openStorage(ctx, true) // before anything is made for one that cannot be used
+	missing := errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(cfg.storage, "file:")
+	if err != nil && !missing {
 		return err
 	}
-	defer blobs.Close()
 	keys, err := cfg.keyring()
 	if err != nil {
 		return err
@@ -232,6 +233,12 @@ func serve(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer store.Close()
+	if missing {
+		if blobs, err = cfg.makeStorage(ctx, store); err != nil {
+			return err
+		}
+	}
+	defer blobs.Close()
 
 	// Until here, a signal ends the process: nothing is under way that has to end in order.
 	signals := make(chan os.Signal, 1)

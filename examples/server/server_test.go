@@ -123,6 +123,7 @@ func TestStopWhileStarting(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(p.Log(), "waiting for it") }, waitLong, waitStep)
 	p.Signal(t, syscall.SIGTERM)
 	p.Wait(t)
+	require.Contains(t, p.Log(), "address="+silent.Addr().String())
 	require.NotContains(t, p.Log(), "proget:", "it did not come to an end by itself")
 }
 
@@ -177,6 +178,26 @@ func TestBackup(t *testing.T) {
 		require.Error(t, cmd.Run())
 		require.Equal(t, 2, cmd.ProcessState.ExitCode())
 	}
+}
+
+// TestStorageNotMounted: the folder of a storage that has been in use is not made
+// anew, at the first start it is.
+func TestStorageNotMounted(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	folder := filepath.Join(data, "packages")
+	p := start(t, "-data", data, "-drain", "0s")
+	p.Signal(t, syscall.SIGTERM)
+	require.Zero(t, p.Wait(t), p.Log())
+	require.NoError(t, os.Rename(folder, folder+".away"))
+	for _, args := range [][]string{{"-listen", "127.0.0.1:0"}, {"fsck"}} {
+		out, err := command(t, append(args, "-data", data)...).CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), folder)
+		require.NoDirExists(t, folder)
+	}
+	require.NoError(t, os.Rename(folder+".away", folder))
+	start(t, "-data", data)
 }
 
 // TestRestore: a backup takes the place of the database of servers that were
@@ -352,7 +373,7 @@ func TestCannotStart(t *testing.T) {
 		"storage's parent":  {[]string{"-storage", "file://" + file + "/none/packages"}, file},
 		"port in use":       {[]string{"-listen", strings.TrimPrefix(taken.URL, "http://")}, "-listen"},
 		"no database":       {[]string{"-db", "sqlite:" + file}, file},
-		"damaged database":  {[]string{"-db", "sqlite:" + file}, "restore command"},
+		"damaged database":  {[]string{"-encryption-key", key, "-db", "sqlite:" + file}, "restore command"},
 		"database's folder": {[]string{"-db", "sqlite:" + missing + "/proget.db"}, missing},
 		"bad key file":      {[]string{"-data", badKey}, "encryption.key"},
 		"no etcd":           {[]string{"-elect", fmt.Sprintf("etcd://me:secret@127.0.0.1:%d/feeds", testenv.FreePort(t))}, "refused"},
