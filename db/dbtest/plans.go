@@ -22,6 +22,8 @@ var scanning = map[string]string{
 	"FindPackages":  "search by the database looks at all names of a feed, which may be most of the table",
 	"CountFeed":     "a feed is counted anew when its log was lost, or by a follower that begins",
 	"InsertStorage": "an administrator adds one now and then; SQLite looks whether an upload waits for it",
+	"DeleteStorage": "an administrator removes one now and then; SQLite looks whether an upload refers to it",
+	"StorageUse":    "an administrator removes one now and then, of which the uploads are counted",
 	"ListJobs":      "it stops at its limit: SQLite calls a walk along the key a scan",
 }
 

@@ -303,8 +303,10 @@ func (in *installation) requireSound(t *testing.T, operation string, at int) {
 	}
 	require.Subset(t, want, in.files(t), "%s, step %d: something stayed behind", operation, at)
 	var rows int
-	for id := range int64(2) {
-		objects, err := in.db.ListObjects(t.Context(), id, "", 100)
+	storages, err := in.db.ListStorages(t.Context())
+	require.NoError(t, err)
+	for _, st := range storages {
+		objects, err := in.db.ListObjects(t.Context(), st.ID, "", 100)
 		require.NoError(t, err)
 		rows += len(objects)
 	}

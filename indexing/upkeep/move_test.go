@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 // addStorage adds the second folder.
 func (in *installation) addStorage(t *testing.T) *proget.Storage {
 	t.Helper()
+	require.NoError(t, os.Mkdir(in.second(), 0o700))
 	st := &proget.Storage{Name: "Second", URL: (&url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(in.second()), "/")}).String()}
 	require.NoError(t, in.db.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.CreateStorage(t.Context(), st) }))
 	return st

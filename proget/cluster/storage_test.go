@@ -222,6 +222,7 @@ func TestAddedStorage(t *testing.T) {
 	require.Equal(t, "Archive", st.Name)
 	require.NoError(t, a.Check(t.Context()))
 	require.Empty(t, append(a.Problems(), a.Warnings()...))
+	require.NoError(t, os.Mkdir(other, 0o700)) // where nothing is mounted
 	b := w.serverOn(t, w.blobs, "b", at(&other))
 	require.Len(t, b.Problems(), 1)
 	require.Contains(t, b.Problems()[0], "storage Archive is not the cluster's")
