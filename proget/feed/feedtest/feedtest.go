@@ -94,11 +94,7 @@ func (s *Suite) check(t testing.TB) {
 	t.Helper()
 	require.True(t, s.Push != nil && s.SignIn != nil && s.Documents != nil && s.Download != nil && s.Refused != nil, "a Suite needs Push, SignIn, Documents, Download and Refused")
 	require.True(t, s.Name != "" && !slices.Contains(s.Three[:], ""), "a Suite needs Name and Three")
-	typ := &s.Type
-	require.NotEmpty(t, typ.Name, "the type's Name")
-	require.NotEmpty(t, typ.Title, "the type's Title")
-	require.True(t, typ.NameKey != nil && typ.VersionKey != nil && typ.CompareVersions != nil && typ.Inspect != nil && typ.Summary != nil &&
-		typ.Install != nil && typ.Handler != nil && typ.WriteError != nil, "a Type needs NameKey, VersionKey, CompareVersions, Inspect, Summary, Install, Handler and WriteError")
+	require.NoError(t, s.Type.Check())
 }
 
 // push publishes a version and returns its file.
