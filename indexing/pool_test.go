@@ -45,13 +45,13 @@ func (w worker) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) e
 }
 
 // runPool works jobs until stop is called, which waits for the workers, or the
-// test ends.
+// test ends. Claims last long enough to be renewed on a loaded machine.
 func runPool(t *testing.T, jobs indexing.Jobs, name string, w worker) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		_ = indexing.NewPool(jobs, name, &indexing.PoolOptions{Poll: waitShort, Claim: 300 * time.Millisecond, Logger: dark}, w).Run(ctx)
+		_ = indexing.NewPool(jobs, name, &indexing.PoolOptions{Poll: waitShort, Claim: 2 * time.Second, Logger: dark}, w).Run(ctx)
 	})
 	stop = func() {
 		cancel()

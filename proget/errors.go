@@ -66,7 +66,7 @@ func (e *Error) Error() string {
 // Unwrap makes both the kind and the cause visible to errors.Is and errors.As,
 // but not a cause that has a kind of its own: the newest judgement counts alone.
 func (e *Error) Unwrap() []error {
-	if _, judged := errors.AsType[*kind](e.Cause); judged {
+	if _, judged := errors.AsType[*kind](e.Cause); judged || e.Cause == nil {
 		return []error{e.Kind}
 	}
 	return []error{e.Kind, e.Cause}
