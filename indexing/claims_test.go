@@ -24,7 +24,7 @@ func TestRefusedHeartbeat(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	began, lost, taken := make(chan *proget.Job, 1), make(chan error, 1), make(chan struct{})
 	// One job at a time, which waits: else the pool would take over from itself.
-	pool := indexing.NewPool(s, "first", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Poll: waitShort, Claim: 300 * time.Millisecond, Logger: dark},
+	pool := indexing.NewPool(s, "first", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Poll: waitShort, Claim: 2 * time.Second, Logger: dark},
 		worker(func(ctx context.Context, j *proget.Job, _ *indexing.Progress) error {
 			began <- j
 			<-ctx.Done()
