@@ -69,8 +69,9 @@ func (s *Store) OpenAnother(ctx context.Context, bucketURL string) (*Store, erro
 	return Open(ctx, bucketURL, &opts)
 }
 
-// openKnown is OpenAnother for one that has been in use.
-func (s *Store) openKnown(ctx context.Context, bucketURL string) (*Store, error) {
+// OpenKnown is OpenAnother for one that has been in use: a folder that is missing is
+// not made.
+func (s *Store) OpenKnown(ctx context.Context, bucketURL string) (*Store, error) {
 	opts := s.opts
 	opts.Existing = true
 	return Open(ctx, bucketURL, &opts)

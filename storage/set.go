@@ -56,7 +56,7 @@ func (s *Set) open(ctx context.Context, id int64) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.main.openKnown(ctx, bucketURL)
+	st, err := s.main.OpenKnown(ctx, bucketURL)
 	if err != nil {
 		return nil, s.main.wrapWrite(ctx, err, "open storage "+strconv.FormatInt(id, 10))
 	}

@@ -341,6 +341,9 @@ func testStorages(t *testing.T, open Open) {
 	}
 	require.ErrorIs(t, drop(st.ID), proget.ErrConflict, "a version's file is there")
 	require.NoError(t, remove(ctx, s, id, "gone", p.Versions[1].Key))
+	deleted, err := s.ListDeleted(ctx, id, 0, 2)
+	require.NoError(t, err)
+	require.Len(t, deleted, 1)
 	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error {
 		return tx.CreateFeed(ctx, &proget.Feed{Name: "far", Type: "t", Active: true, StorageID: st.ID})
 	}))
@@ -349,12 +352,8 @@ func testStorages(t *testing.T, open Open) {
 	require.ErrorIs(t, drop(0), proget.ErrConflict)
 	require.NoError(t, drop(st.ID))
 	require.ErrorIs(t, drop(st.ID), proget.ErrNotFound)
-	deleted, err := s.ListDeleted(ctx, id, 0, 1)
-	require.NoError(t, err)
-	if len(deleted) > 0 {
-		_, err = bringBack(ctx, s, id, deleted[0].ID, "back")
-		require.ErrorIs(t, err, proget.ErrNotFound)
-	}
+	_, err = bringBack(ctx, s, id, deleted[0].ID, "back")
+	require.ErrorIs(t, err, proget.ErrNotFound, "its file is nowhere")
 	next := &proget.Storage{Name: "Archive", URL: "file:///another", Probe: "{}"}
 	require.NoError(t, create(next))
 	require.Greater(t, next.ID, st.ID, "no number is given twice")

@@ -180,6 +180,10 @@ func testHoldVersion(t *testing.T, open Open) {
 		v := version(n)
 		_, err := publish(ctx, s, id, fmt.Sprint("publish", n), v)
 		require.NoError(t, err)
+		require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+			require.True(t, hold(tx, v.Key))
+			return nil
+		}))
 		deleted := make(chan error)
 		go func() { deleted <- remove(ctx, s, id, fmt.Sprint("delete", n), v.Key) }()
 		require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {

@@ -74,12 +74,9 @@ func CheckKey(key string) error {
 func NewKey() string { return strings.ToLower(rand.Text() + rand.Text()) }
 
 // CheckFeed returns proget.ErrInvalid for what cannot be a feed of the given
-// types. The name is part of URLs, and of file names on every system.
+// types.
 func CheckFeed(f *proget.Feed, types []feed.Type) error {
-	ok := f.Name != "" && len(f.Name) <= 50 && !strings.ContainsFunc(f.Name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
-	}) && strings.Trim(f.Name, ".-_") == f.Name
-	if !ok {
+	if !feed.ValidName(f.Name) {
 		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a feed: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.", f.Name)
 	}
 	if !slices.ContainsFunc(types, func(t feed.Type) bool { return t.Name == f.Type }) {

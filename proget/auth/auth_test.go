@@ -45,15 +45,21 @@ func TestKeyring(t *testing.T) {
 	}
 }
 
-// TestExchange: a token that was given for a token ends with it.
-func TestExchange(t *testing.T) {
-	t.Parallel()
+// newAuthority returns one over a database without accounts.
+func newAuthority(t *testing.T, opts *auth.Options) *auth.Authority {
+	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
 	keys, err := auth.ParseKeyring(auth.NewEncryptionKey())
 	require.NoError(t, err)
-	a := auth.New(store, keys, nil)
+	return auth.New(store, keys, opts)
+}
+
+// TestExchange: a token that was given for a token ends with it.
+func TestExchange(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, nil)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	before := auth.ExchangeLength + time.Second
 	for range 3 {
@@ -64,7 +70,7 @@ func TestExchange(t *testing.T) {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	r.SetBasicAuth(strings.Repeat("a", 50_000), "password")
-	_, err = a.Authenticate(r)
+	_, err := a.Authenticate(r)
 	require.ErrorIs(t, err, proget.ErrUnauthenticated)
 }
 
@@ -72,12 +78,7 @@ func TestExchange(t *testing.T) {
 // program, on every node, and no longer than ExchangeLength.
 func TestIdentify(t *testing.T) {
 	t.Parallel()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = store.Close() })
-	keys, err := auth.ParseKeyring(auth.NewEncryptionKey())
-	require.NoError(t, err)
-	a := auth.New(store, keys, &auth.Options{Identify: func(r *http.Request) (string, error) { return r.Header.Get("X-User"), nil }})
+	a := newAuthority(t, &auth.Options{Identify: func(r *http.Request) (string, error) { return r.Header.Get("X-User"), nil }})
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	r.Header.Set("X-User", "bob")
 	token, good, err := a.Exchange(r)

@@ -258,6 +258,7 @@ func TestRefusedStorage(t *testing.T) {
 	require.NoError(t, add("Again", "two"), "its mark is gone")
 	require.NoError(t, os.RemoveAll(filepath.Join(folder, "two")))
 	require.NoError(t, r.RemoveStorage(t.Context(), "Again", by), "be it lost")
+	require.NoDirExists(t, filepath.Join(folder, "two"), "nor made again")
 	foreign := newWorldIn(t, t.TempDir())
 	foreign.folder = filepath.Join(folder, "foreign")
 	foreign.serverOn(t, foreign.storage(t), "x")

@@ -111,16 +111,12 @@ func (r *Registry) release(ctx context.Context, st proget.Storage) error {
 	if err != nil {
 		return err
 	}
-	blobs, err := r.blobs.OpenAnother(ctx, st.URL)
+	blobs, err := r.blobs.OpenKnown(ctx, st.URL)
 	if err != nil {
 		return err
 	}
 	defer blobs.Close()
-	err = blobs.Delete(ctx, probe.Key)
-	if errors.Is(err, proget.ErrNotFound) {
-		return nil
-	}
-	return err
+	return blobs.Delete(ctx, probe.Key)
 }
 
 // checkApart refuses a storage that lies where another is, or inside it, or has

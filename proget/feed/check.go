@@ -7,8 +7,10 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// segment matches a segment of a URL that can be a feed's name, too: the first feed is
-// named after its type.
+// ValidName reports whether a feed, and so a type, after which the first feed is named, can
+// have a name: it is part of URLs, and of file names on every system.
+func ValidName(name string) bool { return segment.MatchString(name) }
+
 var segment = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,48}[A-Za-z0-9])?$`)
 
 // Check says which field of the type is missing, or means nothing. A node asks before
@@ -17,14 +19,14 @@ func (t *Type) Check() error {
 	if t.Name == "" {
 		return fmt.Errorf("a feed type has no Name")
 	}
-	if !segment.MatchString(t.Name) {
+	if !ValidName(t.Name) {
 		return fmt.Errorf("a feed type cannot have the Name %.60q: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit", t.Name)
 	}
 	if field := t.missing(); field != "" {
 		return fmt.Errorf("feed type %s has no %s", t.Name, field)
 	}
 	for _, mount := range append([]string{t.MountName()}, t.Mounts...) {
-		if !segment.MatchString(mount) {
+		if !ValidName(mount) {
 			return fmt.Errorf("feed type %s cannot be mounted at /%s/", t.Name, mount)
 		}
 	}

@@ -28,23 +28,24 @@ func (s *site) changeStatus(v *visit) error {
 }
 
 // statusEdit reads the one field that a form changes.
-func statusEdit(v *visit) (func(*proget.Status), error) {
-	for name, set := range map[string]func(*proget.Status, bool){
-		"blocked": func(st *proget.Status, on bool) { st.Blocked = on },
-		"deprecated": func(st *proget.Status, on bool) {
-			st.Deprecated = ""
-			if on {
-				st.Deprecated = cmp.Or(strings.TrimSpace(v.PostFormValue("reason")), noReason)
-			}
-		},
-	} {
-		if v.PostFormValue(name) != "" {
-			on, err := formFlag(v, name)
-			return func(st *proget.Status) { set(st, on) }, err
+func statusEdit(v *visit) (edit func(*proget.Status), err error) {
+	var on bool
+	switch {
+	case v.PostFormValue("blocked") != "":
+		on, err = formFlag(v, "blocked")
+		edit = func(st *proget.Status) { st.Blocked = on }
+	case v.PostFormValue("deprecated") != "":
+		on, err = formFlag(v, "deprecated")
+		reason := ""
+		if on {
+			reason = cmp.Or(strings.TrimSpace(v.PostFormValue("reason")), noReason)
 		}
+		edit = func(st *proget.Status) { st.Deprecated = reason }
+	default:
+		on, err = formFlag(v, "listed")
+		edit = func(st *proget.Status) { st.Listed = on }
 	}
-	listed, err := formFlag(v, "listed")
-	return func(st *proget.Status) { st.Listed = listed }, err
+	return edit, err
 }
 
 // formFlag reads a form's field that is true or false. That it is missing is an
