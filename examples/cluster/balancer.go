@@ -81,10 +81,10 @@ backend all
 {{range .Nodes}}    server {{.Name}} {{.Host}}
 {{end}}`))
 
-func startBalancer(ctx context.Context, o options, nodes []*process) (*balancer, error) {
-	listen, err := free(o.listen) // HAProxy would only say so in its log
+func (c *cluster) startBalancer(ctx context.Context, nodes []*process) error {
+	listen, err := c.reserve(c.options.listen) // HAProxy would only say so in its log
 	if err != nil {
-		return nil, fmt.Errorf("%w; choose another address with -listen", err)
+		return fmt.Errorf("%w; choose another address with -listen", err)
 	}
 	var web []target
 	for _, n := range nodes {
@@ -93,9 +93,11 @@ func startBalancer(ctx context.Context, o options, nodes []*process) (*balancer,
 		}
 	}
 	if path := findHAProxy(); path != "" {
-		return startHAProxy(path, o, listen, web)
+		c.balancer, err = startHAProxy(path, c.options, listen, web)
+	} else {
+		c.balancer, err = startProxy(ctx, listen, web)
 	}
-	return startProxy(ctx, listen, web)
+	return err
 }
 
 // findHAProxy returns its path, or "". Debian has it in a folder sbin, which is not

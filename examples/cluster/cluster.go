@@ -7,17 +7,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
+
+	"github.com/proget-go/ha/internal/ports"
 )
 
 // secrets are made at the first start and kept, since the database remembers
@@ -88,6 +89,7 @@ type cluster struct {
 	secrets  secrets
 	nodes    []*process
 	balancer *balancer
+	reserved []io.Closer // addresses
 
 	// prepare may change how a node is run that is about to start for the first
 	// time. nil changes nothing.
@@ -107,11 +109,10 @@ func (c *cluster) describe() description {
 }
 
 func (c *cluster) start(ctx context.Context) error {
-	err := c.startNodes()
-	if err == nil {
-		c.balancer, err = startBalancer(ctx, c.options, c.nodes)
+	if err := c.startNodes(); err != nil {
+		return err
 	}
-	return err
+	return c.startBalancer(ctx, c.nodes)
 }
 
 func (c *cluster) startNodes() error {
@@ -139,7 +140,7 @@ func (c *cluster) startNode(name, role string) error {
 
 // newNode makes a node that does not run yet.
 func (c *cluster) newNode(name, role string) (*process, error) {
-	address, err := free("127.0.0.1:0")
+	address, err := c.reserve("127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -190,32 +191,25 @@ func (p *process) start(cmd *exec.Cmd, log string) error {
 	return nil
 }
 
-// Ports are chosen below those that systems give to connections, one of which
-// could take it before its process listens.
-const (
-	firstPort = 10_000
-	ports     = 20_000
-)
-
-// free returns the address, with the port chosen if it is 0, provided that it
-// was free a moment ago.
-func free(address string) (string, error) {
+// reserve returns the address, provided that it is free. If its port is 0, one is
+// chosen, which is the cluster's until it stops.
+func (c *cluster) reserve(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", err
 	}
-	for tries := 100; ; tries-- {
-		if port == "0" {
-			address = net.JoinHostPort(host, strconv.Itoa(firstPort+mathrand.N(ports)))
-		}
+	if port != "0" {
 		l, err := net.Listen("tcp", address)
-		if err == nil {
-			return address, l.Close()
-		}
-		if port != "0" || tries == 0 {
+		if err != nil {
 			return "", err
 		}
+		return address, l.Close()
 	}
+	address, reservation, err := ports.Reserve(host)
+	if err == nil {
+		c.reserved = append(c.reserved, reservation)
+	}
+	return address, err
 }
 
 // look asks every node how it is.
@@ -283,5 +277,8 @@ func (c *cluster) stop() {
 			_ = p.cmd.Process.Kill() // it may have ended meanwhile
 			<-p.ended
 		}
+	}
+	for _, r := range c.reserved {
+		_ = r.Close() // as the process does that ends now
 	}
 }

@@ -244,9 +244,7 @@ func (s *suite) start(ctx context.Context) error {
 		}
 		s.spares = append(s.spares, p)
 	}
-	var err error
-	s.balancer, err = startBalancer(ctx, s.options, slices.Concat(s.nodes, s.spares))
-	return err
+	return s.startBalancer(ctx, slices.Concat(s.nodes, s.spares))
 }
 
 // link puts what can fail between a node that is to start and what it reaches.

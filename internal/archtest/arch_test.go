@@ -20,7 +20,7 @@ const module = "github.com/proget-go/ha/"
 // package imports only layers before its own.
 var layers = [][]string{
 	{"internal/blame"},
-	{"proget", "internal/zipfile", "internal/tarfile", "internal/tracing", "internal/quantity", "internal/recurring", "internal/direct", "internal/objecthttp", "internal/netfault", "election/electionplugin/internal/wire"},
+	{"proget", "internal/zipfile", "internal/tarfile", "internal/tracing", "internal/quantity", "internal/recurring", "internal/direct", "internal/objecthttp", "internal/netfault", "internal/ports", "election/electionplugin/internal/wire"},
 	{"storage/share"},
 	{"storage", "election", "db/driver"},
 	{"db", "storage/s3", "storage/azure", "storage/gcs"},

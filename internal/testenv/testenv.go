@@ -7,13 +7,14 @@ package testenv
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/proget-go/ha/internal/ports"
 )
 
 // Missing skips the test, or fails it if nothing may be missing.
@@ -52,27 +53,14 @@ func Program(t testing.TB, install string, names ...string) string {
 	return ""
 }
 
-// Servers of tests get ports below those that systems give to connections, and
-// to listeners that ask for any: one of those could be taken by a stranger
-// between the moment it is found and the moment its server listens.
-const (
-	firstPort = 10_000
-	ports     = 20_000
-)
-
-// FreePort returns a TCP port on the loopback address that was free a moment
-// ago.
+// FreePort returns a TCP port on the loopback address that is the test's until it
+// ends.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	var err error
-	for range 100 {
-		port := firstPort + rand.N(ports)
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			_ = l.Close()
-			return port
-		}
+	address, reservation, err := ports.Reserve("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal(err)
-	return 0
+	t.Cleanup(func() { _ = reservation.Close() })
+	return int(netip.MustParseAddrPort(address).Port())
 }
