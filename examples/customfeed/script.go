@@ -140,9 +140,6 @@ func (h *handler) push(w http.ResponseWriter, r *feed.Request) error {
 		return err
 	}
 	_, err = h.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: body, Size: body.Size, Name: body.Name, By: r.Principal})
-	if body.Err() != nil {
-		return body.Err()
-	}
 	if err == nil {
 		w.WriteHeader(http.StatusCreated)
 	}

@@ -10,13 +10,21 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// CreateFeed adds a feed and sets f.ID. Its name must be free, or
-// proget.ErrConflict is returned.
-func (a *Administrator) CreateFeed(ctx context.Context, f *proget.Feed, by proget.Principal) error {
+// CreateFeed adds a feed with its retention rules, if it is to have any, and sets f.ID.
+// Its name must be free, or proget.ErrConflict is returned.
+func (a *Administrator) CreateFeed(ctx context.Context, f *proget.Feed, by proget.Principal, rules ...proget.RetentionRule) error {
 	if err := CheckFeed(f, a.types); err != nil {
 		return err
 	}
-	err := a.change(ctx, by, func(tx *db.Tx) error { return tx.CreateFeed(ctx, f) }, "a feed was created", "feed", f.Name, "type", f.Type)
+	if err := CheckRules(rules); err != nil {
+		return err
+	}
+	err := a.change(ctx, by, func(tx *db.Tx) error {
+		if err := tx.CreateFeed(ctx, f); err != nil || len(rules) == 0 {
+			return err
+		}
+		return tx.SetRetentionRules(ctx, f.ID, rules)
+	}, "a feed was created", "feed", f.Name, "type", f.Type)
 	return nameTaken(err, f.Name)
 }
 

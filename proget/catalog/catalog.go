@@ -265,7 +265,7 @@ func (c *Catalog) count(k key, e *entry) {
 // List returns up to limit packages in the order of their keys, beginning with
 // the first key greater than after.
 func (c *Catalog) List(ctx context.Context, f *proget.Feed, after string, limit int) ([]*feed.Package, error) {
-	keys, err := c.db.ListPackageKeys(ctx, f.ID, after, limit)
+	keys, err := c.keys(ctx, f, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -283,8 +283,16 @@ func (c *Catalog) List(ctx context.Context, f *proget.Feed, after string, limit 
 	return packages, nil
 }
 
+func (c *Catalog) keys(ctx context.Context, f *proget.Feed, after string, limit int) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Patience)
+	defer cancel()
+	return c.db.ListPackageKeys(ctx, f.ID, after, limit)
+}
+
 // Names is List without the packages themselves.
 func (c *Catalog) Names(ctx context.Context, f *proget.Feed, after string, limit int) ([]feed.Name, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Patience)
+	defer cancel()
 	keys, names, err := c.db.ListPackageNames(ctx, f.ID, after, limit)
 	all := make([]feed.Name, len(keys))
 	for i, key := range keys {

@@ -52,7 +52,7 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 			return err
 		}
 	}
-	if r.Feed.Redirect {
+	if r.Feed.Redirect && fetches(r.Request) {
 		if done, err := f.redirect(w, r, v, file, contentType); done || err != nil {
 			return err
 		}
@@ -97,6 +97,13 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 		f.broke(r.Context(), file, err)
 	}
 	return nil
+}
+
+// fetches reports whether a request wants bytes, so that storage can answer it: a URL
+// that is signed for GET is for nothing else, and storage does not know the ETag by
+// which a client asks whether there is anything new.
+func fetches(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.Header.Get("If-None-Match") == "" && r.Header.Get("If-Modified-Since") == ""
 }
 
 // counts reports whether a request is a download: neither a part of one nor a

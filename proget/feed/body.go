@@ -88,15 +88,6 @@ func (b *Body) Path() string {
 	return b.Name
 }
 
-// Err returns why the package could not be read to its end, or nil. It tells
-// what was the client's doing from a failure of storage.
-func (b *Body) Err() error {
-	if b.err == io.EOF {
-		return nil
-	}
-	return b.err
-}
-
 // end returns io.EOF if nothing but fields follows the package.
 func (b *Body) end() error {
 	if b.form == nil {
@@ -144,8 +135,13 @@ func isFile(part *multipart.Part) bool {
 	return part.FileName() != "" || mediaType != "" && mediaType != "text/plain"
 }
 
-// UploadError tells the client why its upload could not be read to the end.
+// UploadError tells the client why its upload could not be read to the end, which is
+// what Publisher and Uploads do with an error of the reader that they are given: err
+// itself, if it has a message for clients.
 func UploadError(err error) error {
+	if proget.Message(err) != "" {
+		return err
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return proget.WrapError(proget.ErrTooLarge, err, "The package is larger than this server accepts.")
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -94,6 +95,8 @@ func (p *Package) Bytes() int64 {
 type Documents struct {
 	Grown func() // if not nil, is called when another document was kept
 
+	building singleflight.Group // so that many who wait for a document have it rendered once
+
 	mu   sync.Mutex
 	docs *simplelru.LRU[string, *Document]
 	size int64
@@ -116,11 +119,24 @@ func (c *Documents) Document(key, contentType string, render func() ([]byte, err
 	})
 }
 
-// Kept is Document for one that is made in a way of its own.
+// Kept is Document for a caller that makes the *Document itself.
 func (c *Documents) Kept(key string, build func() (*Document, error)) (*Document, error) {
 	if d := c.kept(key); d != nil {
 		return d, nil
 	}
+	built := false
+	d, err, _ := c.building.Do(key, func() (any, error) {
+		built = true
+		return c.render(key, build)
+	})
+	if err != nil && !built { // it may have failed for a reason of that request alone
+		return c.render(key, build)
+	}
+	doc, _ := d.(*Document)
+	return doc, err
+}
+
+func (c *Documents) render(key string, build func() (*Document, error)) (*Document, error) {
 	d, err := build()
 	if err == nil {
 		c.keep(key, d)

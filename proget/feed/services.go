@@ -64,8 +64,8 @@ type Feeds interface {
 // change is durable and visible through every node; otherwise nothing has
 // changed.
 type Publisher interface {
-	// Publish stores a package file and records its version. It returns
-	// proget.ErrConflict if the version exists already or, in the role of a part or
+	// Publish stores a package file and records its version. An error of the body is
+	// returned as UploadError has it. It returns proget.ErrConflict if the version exists already or, in the role of a part or
 	// an extra, has another file of that name; the same one again is a success.
 	Publish(ctx context.Context, u Upload) (*proget.Version, error)
 
@@ -137,8 +137,9 @@ type Uploads interface {
 	Size(ctx context.Context, r UploadRef) (int64, error)
 
 	// Append takes the chunk that begins at offset, or the next if that is -1, and
-	// returns how many bytes have arrived with it. A chunk that breaks off leaves nothing. OffsetError
-	// says that another chunk is due, ErrFinished that none is.
+	// returns how many bytes have arrived with it. A chunk that breaks off leaves nothing,
+	// and its reader's error is returned as UploadError has it. OffsetError says that
+	// another chunk is due, ErrFinished that none is.
 	Append(ctx context.Context, r UploadRef, offset int64, body io.Reader) (int64, error)
 
 	// PutPart takes the part of size bytes that begins at offset; parts come in any

@@ -3,12 +3,10 @@ package feed
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"io"
 	"time"
 
 	"github.com/proget-go/ha/proget"
-	"github.com/proget-go/ha/storage"
 )
 
 // A Spool is a body that is kept in a feed's storage while a request is served,
@@ -44,15 +42,10 @@ func NewSpool(ctx context.Context, s Services, f *proget.Feed, by proget.Princip
 
 func (p *Spool) fill(ctx context.Context, s Services, ref UploadRef, body io.Reader) error {
 	size, err := s.Uploads.Append(ctx, ref, 0, body)
-	source, broke := errors.AsType[*storage.SourceError](err)
-	switch {
-	case broke && proget.Message(source.Err) != "":
-		return source.Err
-	case broke:
-		return UploadError(source.Err)
-	case err != nil:
+	if err != nil {
 		return err
-	case size == 0:
+	}
+	if size == 0 {
 		return proget.Errorf(proget.ErrInvalid, "The request has no body: send the file's bytes.")
 	}
 	file, err := s.Uploads.Held(ctx, ref)

@@ -199,9 +199,6 @@ func (n *Node) uploadPackage(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	_, err = n.publisher.Publish(c.Context(), feed.Upload{Feed: c.feed, Body: body, Size: body.Size, Name: name, By: c.id.Principal})
-	if body.Err() != nil {
-		return body.Err()
-	}
 	if err != nil {
 		return err
 	}

@@ -174,13 +174,12 @@ func (n *Node) createFeed(w http.ResponseWriter, c *call) error {
 	}
 	f := &proget.Feed{Active: true}
 	info.apply(f)
-	if err := n.admin.CreateFeed(c.Context(), f, c.id.Principal); err != nil {
+	rules, err := info.editRules(nil)
+	if err != nil {
 		return err
 	}
-	if info.RetentionRules != nil {
-		if err := n.admin.EditRetention(c.Context(), f.Name, c.id.Principal, info.editRules); err != nil {
-			return err
-		}
+	if err := n.admin.CreateFeed(c.Context(), f, c.id.Principal, rules...); err != nil {
+		return err
 	}
 	return n.tellFeed(w, c, f)
 }

@@ -38,14 +38,15 @@ func (n *Node) health(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	report, code := n.healthReport(r)
-	text := healthOK
+	var said []string
 	for _, detail := range []*string{report.DatabaseStatusDetails, report.ServiceStatusDetail} {
-		switch {
-		case detail != nil && code == http.StatusOK: // a warning
-			text = healthOK + ". " + *detail
-		case detail != nil:
-			text = *detail
+		if detail != nil {
+			said = append(said, *detail)
 		}
+	}
+	text := strings.Join(said, " ")
+	if code == http.StatusOK {
+		text = strings.TrimSuffix(healthOK+". "+text, ". ") // what is said are warnings
 	}
 	feed.WriteText(w, r, code, text, nil)
 }

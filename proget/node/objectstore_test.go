@@ -48,6 +48,13 @@ func TestObjectStore(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, want, string(content))
 	require.Contains(t, resp.Header.Get("Content-Disposition"), "1.0.0.nupkg")
+	head, err := http.Head(b + file)
+	require.NoError(t, err)
+	require.NoError(t, head.Body.Close())
+	require.Equal(t, http.StatusOK, head.StatusCode, "the store's URL is signed for GET alone")
+	require.EqualValues(t, len(want), head.ContentLength)
+	resp, _ = ask(t, "GET", b+file, nil, "If-None-Match", head.Header.Get("ETag"))
+	require.Equal(t, http.StatusNotModified, resp.StatusCode)
 
 	manage(t, http.StatusOK, "POST", a+"/api/management/feeds/update/nuget", `{"redirectDownloads":true}`)
 	push(t, http.StatusCreated, a, "nuget", "1.0.0", apiKey)

@@ -125,7 +125,14 @@ func TestPackagesAPI(t *testing.T) {
 		push(t, http.StatusCreated, a, "nuget", version, apiKey)
 	}
 	push(t, http.StatusCreated, a, "nuget", "3.0.0", apiKey)
-	manage(t, http.StatusOK, "PUT", a+nuget+"status?purl=pkg:nuget/acme.lib@3.0.0", `{"listed":false,"allow":false,"deprecated":true,"deprecationReason":"old"}`)
+	status := func(change string) {
+		manage(t, http.StatusOK, "PUT", a+nuget+"status?purl=pkg:nuget/acme.lib@3.0.0", change)
+	}
+	status(`{"deprecated":true}`)
+	status(`{"deprecated":false,"deprecationReason":"of no use"}`)
+	require.False(t, listed(t, a+nuget+"versions?name=acme.lib&version=3.0.0")[0].Deprecated)
+	status(`{"listed":false,"allow":false,"deprecated":true,"deprecationReason":"old"}`)
+	status(`{"deprecated":true}`)
 
 	lines := listed(t, b+nuget+"versions?name=acme.LIB")
 	require.Equal(t, []string{"pkg:nuget/Acme.Lib@3.0.0", "pkg:nuget/Acme.Lib@2.0.0-beta", "pkg:nuget/Acme.Lib@1.10.0", "pkg:nuget/Acme.Lib@1.9.0", "pkg:nuget/Acme.Lib@1.0.0"}, purls(lines))

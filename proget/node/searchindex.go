@@ -122,6 +122,9 @@ func (s *searcher) served(feeds []*proget.Feed) []*proget.Feed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.foreign = foreign
+	maps.DeleteFunc(s.setbacks, func(id int64, _ setback) bool {
+		return !slices.ContainsFunc(known, func(f *proget.Feed) bool { return f.ID == id })
+	})
 	return known
 }
 

@@ -50,13 +50,13 @@ func (change statusChange) apply(s *proget.Status) {
 	if change.Allow.given {
 		s.Blocked = change.Allow.refused
 	}
-	if change.Deprecated != nil {
+	if change.Deprecated != nil && !*change.Deprecated {
 		s.Deprecated = ""
-		if *change.Deprecated {
-			s.Deprecated = "This version is deprecated."
-		}
+		return
 	}
 	if change.DeprecationReason != nil && *change.DeprecationReason != "" {
 		s.Deprecated = *change.DeprecationReason
+	} else if change.Deprecated != nil && s.Deprecated == "" {
+		s.Deprecated = "This version is deprecated."
 	}
 }

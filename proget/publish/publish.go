@@ -115,11 +115,12 @@ func (p *Publisher) change(ctx context.Context, ch *db.Change, fn func(*db.Tx) e
 
 func (p *Publisher) store(ctx context.Context, blobs *storage.Store, t *feed.Type, u feed.Upload) (storage.Blob, error) {
 	blob, err := blobs.Put(ctx, u.Body, &storage.PutOptions{Algorithms: t.Algorithms, MaxSize: p.maxSize, Size: u.Size})
+	source, broke := errors.AsType[*storage.SourceError](err)
 	switch {
+	case broke:
+		return blob, feed.UploadError(source.Err)
 	case errors.Is(err, proget.ErrTooLarge):
 		return blob, proget.WrapError(proget.ErrTooLarge, err, "The package is larger than the %d bytes this server accepts.", p.maxSize)
-	case errors.As(err, new(*storage.SourceError)):
-		return blob, proget.WrapError(proget.ErrInvalid, err, "The upload ended before the package was complete: send it again.")
 	case err != nil:
 		return blob, fmt.Errorf("store the upload: %w", err)
 	}

@@ -293,6 +293,7 @@ func TestRefusals(t *testing.T) {
 		"cut off": {upload: feed.Upload{Name: "a@1", Body: io.MultiReader(bytes.NewReader(make([]byte, maxSize/2)), iotest.ErrReader(broken))},
 			want: broken, message: "send it again"},
 		"cut off, as HTTP says it": {upload: feed.Upload{Name: "a@1", Body: io.MultiReader(body(), iotest.ErrReader(io.ErrUnexpectedEOF))}, want: proget.ErrInvalid, message: "send it again"},
+		"refused by its reader":    {upload: feed.Upload{Name: "a@1", Body: io.MultiReader(body(), iotest.ErrReader(proget.Errorf(proget.ErrDenied, "not that one")))}, want: proget.ErrDenied, message: "not that one"},
 		"manifest too large":       {upload: feed.Upload{Name: "a@endless", Body: body()}, want: proget.ErrInvalid, message: "manifest"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -250,11 +250,10 @@ func (u *Uploads) put(ctx context.Context, p *db.Partial, body io.Reader, opts *
 		return nil, err
 	}
 	blob, err := blobs.Put(ctx, body, opts)
-	switch {
-	case errors.Is(err, proget.ErrTooLarge):
+	if source, broke := errors.AsType[*storage.SourceError](err); broke {
+		err = feed.UploadError(source.Err)
+	} else if errors.Is(err, proget.ErrTooLarge) {
 		err = tooLarge(err)
-	case errors.As(err, new(*storage.SourceError)):
-		err = proget.WrapError(proget.ErrInvalid, err, "The upload ended before this part of it was complete: send the part again.")
 	}
 	return u.object(blobs, p, blob), err
 }

@@ -232,6 +232,9 @@ func TestWrongChunks(t *testing.T) {
 	_, err = u.Append(t.Context(), r, 5, io.MultiReader(strings.NewReader("ha"), iotest.ErrReader(io.ErrUnexpectedEOF)))
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.ErrorIs(t, err, proget.ErrInvalid, "it is the client who broke off")
+	_, err = u.Append(t.Context(), r, 5, iotest.ErrReader(proget.Errorf(proget.ErrDenied, "Not that one.")))
+	require.ErrorIs(t, err, proget.ErrDenied)
+	require.Equal(t, "Not that one.", proget.Message(err))
 	_, err = u.Append(t.Context(), r, 5, strings.NewReader("too long"))
 	require.ErrorIs(t, err, proget.ErrTooLarge)
 	for name, other := range map[string]feed.UploadRef{

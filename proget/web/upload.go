@@ -72,9 +72,5 @@ func (s *site) publish(v *visit, f *proget.Feed, body *feed.Body) (*proget.Versi
 			return nil, err
 		}
 	}
-	published, err := s.Publisher.Publish(ctx, feed.Upload{Feed: f, Body: body, Size: body.Size, Name: name, By: v.id.Principal})
-	if body.Err() != nil {
-		return nil, body.Err()
-	}
-	return published, err
+	return s.Publisher.Publish(ctx, feed.Upload{Feed: f, Body: body, Size: body.Size, Name: name, By: v.id.Principal})
 }

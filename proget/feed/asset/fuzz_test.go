@@ -94,7 +94,6 @@ func drain(i packed) error {
 	if _, err := readPath(i.name); err != nil || i.dir {
 		return err
 	}
-	in := &checkedReader{r: io.LimitReader(i.content, 1<<20)}
-	_, _ = io.Copy(io.Discard, in)
-	return in.err
+	_, err := io.Copy(io.Discard, checkedReader{io.LimitReader(i.content, 1<<20)})
+	return err
 }

@@ -137,11 +137,7 @@ func (in *importing) store(i packed) error {
 	} else if !isNotFound(err) {
 		return err
 	}
-	body := &checkedReader{r: i.content}
-	err = in.handler.store(in.r, p, a, "", feed.Upload{Body: body})
-	if body.err != nil { // the archive's fault, not the connection's
-		return body.err
-	}
+	err = in.handler.store(in.r, p, a, "", feed.Upload{Body: checkedReader{i.content}})
 	if _, there := errors.AsType[*existsError](err); there {
 		in.skipped++
 		return nil
@@ -152,19 +148,15 @@ func (in *importing) store(i packed) error {
 	return err
 }
 
-// checkedReader remembers how a file of an archive turned out to be damaged.
-type checkedReader struct {
-	r   io.Reader
-	err error
-}
+// checkedReader says of a file that cannot be read that it is the archive's fault, not
+// the connection's.
+type checkedReader struct{ r io.Reader }
 
 // Read implements [io.Reader].
-func (c *checkedReader) Read(b []byte) (int, error) {
+func (c checkedReader) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
-	if err != nil && err != io.EOF {
-		if c.err = err; proget.Message(err) == "" {
-			c.err = damaged(err)
-		}
+	if err != nil && err != io.EOF && proget.Message(err) == "" {
+		err = damaged(err)
 	}
 	return n, err
 }

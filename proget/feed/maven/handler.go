@@ -149,8 +149,6 @@ func (h *handler) putFile(w http.ResponseWriter, r *feed.Request, rt route) erro
 	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: body, Size: body.Size,
 		Name: strings.Join(rt.segments, "/"), By: r.Principal, Replace: replace})
 	switch {
-	case body.Err() != nil:
-		return body.Err()
 	case errors.Is(err, errSame):
 		w.WriteHeader(http.StatusOK)
 		return nil

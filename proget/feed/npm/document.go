@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // maxMetadata bounds what a publish says beside the tarball, in bytes. A client
@@ -57,13 +58,13 @@ func (u unended) Read(p []byte) (int, error) {
 func openDocument(body io.Reader) (*document, error) {
 	d := &document{in: bufio.NewReaderSize(unended{body}, 64<<10), fields: make(map[string]json.RawMessage), length: -1}
 	if err := d.expect('{'); err != nil {
-		return nil, d.refuse(err)
+		return nil, feed.UploadError(err)
 	}
 	if err := d.members(d.member); err != nil && err != errTarball {
-		return nil, d.refuse(err)
+		return nil, feed.UploadError(err)
 	} else if err == nil {
 		if err := d.finish(); err != nil {
-			return nil, d.refuse(err)
+			return nil, feed.UploadError(err)
 		}
 	}
 	return d, nil
@@ -71,14 +72,6 @@ func openDocument(body io.Reader) (*document, error) {
 
 // errTarball stops the reading of members where the tarball begins.
 var errTarball = errors.New("tarball")
-
-// refuse tells the client why its document cannot be read.
-func (d *document) refuse(err error) error {
-	if errors.Is(err, proget.ErrInvalid) {
-		return err
-	}
-	return proget.WrapError(proget.ErrInvalid, err, "The upload ended before the document was complete: send it again.")
-}
 
 // Read reads the tarball. It has not ended before the document has: whoever
 // stores it learns of what is wrong in time to store nothing.
@@ -98,18 +91,10 @@ func (d *document) Read(p []byte) (int, error) {
 		if _, broken := errors.AsType[base64.CorruptInputError](err); broken {
 			err = errNoBase64
 		}
-		err = d.refuse(err)
+		err = feed.UploadError(err)
 	}
 	d.err = err
 	return n, err
-}
-
-// Err returns why the document could not be read to its end, or nil.
-func (d *document) Err() error {
-	if d.err == io.EOF {
-		return nil
-	}
-	return d.err
 }
 
 // afterTarball reads the rest of the document and returns io.EOF.

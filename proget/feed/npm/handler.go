@@ -179,9 +179,6 @@ func (h *handler) publish(w http.ResponseWriter, r *feed.Request, rt route) erro
 			m.Tags = tags
 			return err
 		}})
-	if d.Err() != nil {
-		return d.Err()
-	}
 	if err != nil {
 		return err
 	}

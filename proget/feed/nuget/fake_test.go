@@ -171,7 +171,7 @@ func (w *world) Read(_ context.Context, _ int64, _, name string) ([]byte, error)
 func (w *world) Publish(ctx context.Context, u feed.Upload) (*proget.Version, error) {
 	blob, err := io.ReadAll(u.Body)
 	if err != nil {
-		return nil, errors.New("store the upload: connection lost") // hides the cause, as a careless publisher might
+		return nil, feed.UploadError(err)
 	}
 	if w.fail != nil {
 		return nil, w.fail

@@ -20,9 +20,6 @@ func (h *handler) push(w http.ResponseWriter, r *feed.Request) error {
 		Name: body.Name,
 		By:   r.Principal,
 	})
-	if body.Err() != nil {
-		return body.Err()
-	}
 	if err != nil {
 		return err
 	}

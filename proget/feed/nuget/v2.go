@@ -155,7 +155,7 @@ func (h *handler) v2List(w http.ResponseWriter, r *feed.Request, rt route) error
 	if err != nil {
 		return err
 	}
-	if q.page > v2PageSize {
+	if q.skip+q.page > v2PageSize {
 		if err := h.large.Enter(r.Context(), "answers of thousands of entries"); err != nil {
 			return err
 		}
@@ -186,19 +186,18 @@ type v2Page struct {
 
 func (h *handler) v2Page(r *feed.Request, rt route, q v2Query) (*v2Page, error) {
 	ctx := r.Context()
-	all := rt.count || q.counted
-	c := &v2Collection{query: q, keepAll: all || len(q.orders) > 0}
+	c := &v2Collection{query: q, whole: rt.count || q.counted || len(q.orders) > 0}
 	var err error
 	switch rt.action {
 	case v2Find:
-		err = h.v2Collect(ctx, r.Feed, c, []string{nameKey(q.text("id"))})
+		err = h.v2Collect(ctx, r.Feed, c, nil, nameKey(q.text("id")))
 	case v2Updates:
 		err = h.v2CollectUpdates(ctx, r.Feed, c)
 	case v2Search:
 		err = h.v2CollectHits(ctx, r.Feed, c)
 	default:
 		if ids, ok := q.filter.Only("Id"); ok {
-			err = h.v2Collect(ctx, r.Feed, c, ids)
+			err = h.v2Collect(ctx, r.Feed, c, nil, ids...)
 		} else {
 			err = h.v2CollectAll(ctx, r.Feed, c)
 		}
@@ -211,13 +210,18 @@ func (h *handler) v2Page(r *feed.Request, rt route, q v2Query) (*v2Page, error) 
 
 // A v2Collection takes up the entities of a collection that satisfy the query.
 type v2Collection struct {
-	query   v2Query
-	keepAll bool // they must be counted or sorted
-	found   []*v2Entity
+	query v2Query
+	whole bool        // the collection must be counted or sorted
+	total int         // entities taken up
+	found []*v2Entity // of those, what the page can need
 }
 
-// add takes up the versions of a package that the client may see and wants.
-func (c *v2Collection) add(p *feed.Package) error {
+// A narrowing chooses among a package's entities that satisfy the query.
+type narrowing func([]*v2Entity) []*v2Entity
+
+// add takes up the versions of a package that the client may see and wants. If only
+// isn't nil, it chooses among them.
+func (c *v2Collection) add(p *feed.Package, only narrowing) error {
 	if !tagged(p, c.query.tags) {
 		return nil
 	}
@@ -225,15 +229,37 @@ func (c *v2Collection) add(p *feed.Package) error {
 	if err != nil {
 		return err
 	}
+	var matches []*v2Entity
 	for _, e := range entities {
 		ok, err := c.query.filter.Match(e.property)
 		if err != nil {
 			return err
 		}
 		if ok && !c.before(e) {
-			c.found = append(c.found, e)
+			matches = append(matches, e)
 		}
 	}
+	if only != nil {
+		matches = only(matches)
+	}
+	c.total += len(matches)
+	c.found = append(c.found, matches...)
+	return c.trim()
+}
+
+// trim forgets what cannot be on the page any more.
+func (c *v2Collection) trim() error {
+	need, most := c.query.skip+c.query.page+1, c.query.skip+c.query.page+1
+	if len(c.query.orders) > 0 {
+		most *= 2 // so that each sorting has much to remove
+	}
+	if len(c.found) <= most {
+		return nil
+	}
+	if err := c.sort(); err != nil {
+		return err
+	}
+	c.found = slices.Delete(c.found, need, len(c.found))
 	return nil
 }
 
@@ -249,14 +275,14 @@ func (c *v2Collection) before(e *v2Entity) bool {
 // full reports whether there is enough for the page, and to know that there is
 // another.
 func (c *v2Collection) full() bool {
-	return !c.keepAll && len(c.found) > c.query.skip+c.query.page
+	return !c.whole && len(c.found) > c.query.skip+c.query.page
 }
 
 func (c *v2Collection) page() (*v2Page, error) {
 	if err := c.sort(); err != nil {
 		return nil, err
 	}
-	p := &v2Page{total: len(c.found)}
+	p := &v2Page{total: c.total}
 	rest := c.found[min(c.query.skip, len(c.found)):]
 	p.entries = rest[:min(c.query.page, len(rest))]
 	p.more = len(rest) > len(p.entries) && c.query.top > len(p.entries)
@@ -288,14 +314,14 @@ func (c *v2Collection) sort() error {
 }
 
 // v2Collect takes up the packages of given keys.
-func (h *handler) v2Collect(ctx context.Context, f *proget.Feed, c *v2Collection, keys []string) error {
+func (h *handler) v2Collect(ctx context.Context, f *proget.Feed, c *v2Collection, only narrowing, keys ...string) error {
 	for _, key := range keys {
 		p, err := h.services.Packages.Package(ctx, f, key)
 		if errors.Is(err, proget.ErrNotFound) {
 			continue
 		}
 		if err == nil {
-			err = c.add(p)
+			err = c.add(p, only)
 		}
 		if err != nil {
 			return err
@@ -310,7 +336,7 @@ func (h *handler) v2CollectAll(ctx context.Context, f *proget.Feed, c *v2Collect
 	last := ""
 	if len(c.query.after) > 0 && len(c.query.orders) == 0 {
 		last = nameKey(c.query.after[0])
-		if err := h.v2Collect(ctx, f, c, []string{last}); err != nil {
+		if err := h.v2Collect(ctx, f, c, nil, last); err != nil {
 			return err
 		}
 	}
@@ -320,7 +346,7 @@ func (h *handler) v2CollectAll(ctx context.Context, f *proget.Feed, c *v2Collect
 			return err
 		}
 		for _, p := range some {
-			if err := c.add(p); err != nil {
+			if err := c.add(p, nil); err != nil {
 				return err
 			}
 			last = p.Key
@@ -343,20 +369,21 @@ func (h *handler) v2CollectHits(ctx context.Context, f *proget.Feed, c *v2Collec
 	if len(c.query.tags) > 0 {
 		asked.Tag = c.query.tags[0]
 	}
-	if !c.keepAll && len(c.query.tags) < 2 && (c.query.filter.Uses("IsLatestVersion") || c.query.filter.Uses("IsAbsoluteLatestVersion")) {
+	if !c.whole && len(c.query.tags) < 2 && (c.query.filter.Uses("IsLatestVersion") || c.query.filter.Uses("IsAbsoluteLatestVersion")) {
 		asked.Take = min(c.query.skip+c.query.page+1, maxHits) // one entry of each
+	}
+	offered := func(matches []*v2Entity) []*v2Entity {
+		return slices.DeleteFunc(matches, func(e *v2Entity) bool {
+			return !e.version.Status.Listed || e.version.Prerelease && !prerelease
+		})
 	}
 	for key, err := range h.hits(ctx, f, asked) {
 		if err != nil || c.full() {
 			return err
 		}
-		before := len(c.found)
-		if err := h.v2Collect(ctx, f, c, []string{key}); err != nil {
+		if err := h.v2Collect(ctx, f, c, offered, key); err != nil {
 			return err
 		}
-		c.found = append(c.found[:before], slices.DeleteFunc(c.found[before:], func(e *v2Entity) bool {
-			return !e.version.Status.Listed || e.version.Prerelease && !prerelease
-		})...)
 	}
 	return nil
 }
@@ -376,19 +403,20 @@ func (h *handler) v2CollectUpdates(ctx context.Context, f *proget.Feed, c *v2Col
 				return proget.Errorf(proget.ErrInvalid, "The version constraint %.60q cannot be understood.", constraints[i])
 			}
 		}
-		before := len(c.found)
-		if err := h.v2Collect(ctx, f, c, []string{nameKey(id)}); err != nil {
+		newer := func(matches []*v2Entity) []*v2Entity {
+			matches = slices.DeleteFunc(matches, func(e *v2Entity) bool {
+				v := e.version
+				return !v.Status.Listed || v.Prerelease && !c.query.flag("includePrerelease") ||
+					compareVersions(v.Key, versionKey(versions[i])) <= 0 || limited && !within.contains(v.Key)
+			})
+			if len(matches) > 1 && !c.query.flag("includeAllVersions") {
+				matches = matches[len(matches)-1:]
+			}
+			return matches
+		}
+		if err := h.v2Collect(ctx, f, c, newer, nameKey(id)); err != nil {
 			return err
 		}
-		newer := slices.DeleteFunc(slices.Clone(c.found[before:]), func(e *v2Entity) bool {
-			v := e.version
-			return !v.Status.Listed || v.Prerelease && !c.query.flag("includePrerelease") ||
-				compareVersions(v.Key, versionKey(versions[i])) <= 0 || limited && !within.contains(v.Key)
-		})
-		if len(newer) > 1 && !c.query.flag("includeAllVersions") {
-			newer = newer[len(newer)-1:]
-		}
-		c.found = append(c.found[:before], newer...)
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ func v2Entities(p *feed.Package, semVer2 bool) ([]*v2Entity, error) {
 		if err != nil {
 			return nil, err
 		}
+		m.Readme = "" // has no column, and may be long
 		e := &v2Entity{pkg: p, version: v, meta: m}
 		entities = append(entities, e)
 		if v.Status.Listed {

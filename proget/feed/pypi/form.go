@@ -166,15 +166,6 @@ func (f *form) end() error {
 	return err
 }
 
-// clientError returns why the form could not be read to its end, or nil. It
-// tells what was the client's doing from a failure of storage.
-func (f *form) clientError() error {
-	if f.err == io.EOF {
-		return nil
-	}
-	return f.err
-}
-
 // check is feed.Upload's Check: what the form says must agree with the file.
 func (f *form) check(m *feed.Manifest) error {
 	file, ok := m.FileData.(*fileData)

@@ -156,11 +156,7 @@ func (h *handler) uploadForm(w http.ResponseWriter, r *feed.Request) error {
 	if err != nil {
 		return err
 	}
-	err = h.publish(w, r, feed.Upload{Body: f, Size: f.size, Name: f.name, Check: f.check})
-	if clientError := f.clientError(); clientError != nil {
-		return clientError
-	}
-	return err
+	return h.publish(w, r, feed.Upload{Body: f, Size: f.size, Name: f.name, Check: f.check})
 }
 
 // uploadFile takes a file as the request's body, as ProGet does; or as a form.
@@ -176,11 +172,7 @@ func (h *handler) uploadFile(w http.ResponseWriter, r *feed.Request, rt route) e
 	if name == "" {
 		name = body.Name
 	}
-	err = h.publish(w, r, feed.Upload{Body: body, Size: body.Size, Name: name})
-	if body.Err() != nil {
-		return body.Err()
-	}
-	return err
+	return h.publish(w, r, feed.Upload{Body: body, Size: body.Size, Name: name})
 }
 
 // publish stores a file and answers. Builds that broke off between two files send the

@@ -89,9 +89,15 @@ func (h *handler) packageFile(ctx context.Context, r *feed.Request, v *proget.Ve
 	if n.depth > maxNesting {
 		return proget.File{}, proget.Errorf(proget.ErrInvalid, "Virtual packages are nested deeper than %d, or in a circle.", maxNesting)
 	}
-	ctx, cancel := context.WithTimeout(ctx, assembleTimeout)
-	defer cancel()
-	f, err := h.construct(ctx, r, v, n)
+	construct := func() (proget.File, error) {
+		ctx, cancel := context.WithTimeout(ctx, assembleTimeout)
+		defer cancel()
+		return h.construct(ctx, r, v, n)
+	}
+	if n.depth == 0 { // one within another does not wait: two could for each other
+		return h.flights.do(ctx, v.ID, construct)
+	}
+	f, err := construct()
 	if err == nil {
 		n.made[v.ID] = f
 	}

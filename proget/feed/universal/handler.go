@@ -22,6 +22,7 @@ const maxCounted = 2000
 type handler struct {
 	services feed.Services
 	fetcher  *fetcher
+	flights  *flights
 }
 
 var _ feed.Handler = (*handler)(nil)

@@ -32,7 +32,7 @@ func New(opts *Options) feed.Type {
 		Virtual:    func(f proget.File) bool { return strings.HasSuffix(f.Name, vpackEnding) },
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,
-		Handler:    func(s feed.Services) feed.Handler { return &handler{s, fetcher} },
+		Handler:    func(s feed.Services) feed.Handler { return &handler{s, fetcher, newFlights()} },
 		Form:       &feed.Form{Accept: upackEnding + "," + vpackEnding},
 		WriteError: feed.WriteText,
 	}

@@ -150,11 +150,7 @@ func (h *handler) uploadBody(r *feed.Request, rt route, id identity, fields map[
 	if len(fields) > 0 {
 		return h.uploadContent(r, rt, fields, body)
 	}
-	err = h.publish(r, id, body, body.Size)
-	if body.Err() != nil {
-		return body.Err()
-	}
-	return err
+	return h.publish(r, id, body, body.Size)
 }
 
 // publish publishes a package file.
