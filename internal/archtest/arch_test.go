@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"proget/feed/nuget", "proget/feed/maven", "proget/feed/npm", "proget/feed/oci", "proget/feed/pypi", "proget/feed/universal", "proget/feed/asset", "proget/publish", "proget/upload", "proget/catalog", "proget/cluster"},
 	{"indexing/retention"},
 	{"proget/admin"},
-	{"proget/web"},
+	{"proget/api", "proget/web"},
 	{"proget/node"},
 	{"examples/cluster/internal/history", "examples/cluster/internal/variant"},
 	{"examples/cluster/internal/load", "examples/cluster/internal/report"},

@@ -377,10 +377,30 @@ func (a *Authority) Authorize(id Identity, task proget.Task, f *proget.Feed) err
 // the feed what they would do in it: that would be another if there were no such feed.
 func (a *Authority) AuthorizeIn(id Identity, task proget.Task, f *proget.Feed) error {
 	err := a.Authorize(id, task, f)
-	if err == nil {
-		return nil
+	if !errors.Is(err, proget.ErrDenied) && !errors.Is(err, proget.ErrUnauthenticated) {
+		return err
 	}
 	return cmp.Or(a.Authorize(id, proget.TaskView, f), err)
+}
+
+// Visible returns those of the feeds that the caller may see: those to view, and for
+// administrators the inactive ones, too.
+func (a *Authority) Visible(id Identity, feeds []*proget.Feed) ([]*proget.Feed, error) {
+	administers, err := a.Allows(id, proget.TaskAdminister, nil)
+	if err != nil {
+		return nil, err
+	}
+	var seen []*proget.Feed
+	for _, f := range feeds {
+		views, err := a.Allows(id, proget.TaskView, f)
+		if err != nil {
+			return nil, err
+		}
+		if administers || f.Active && views {
+			seen = append(seen, f)
+		}
+	}
+	return seen, nil
 }
 
 // Disclose returns what the caller may be told of a feed that was looked up with an

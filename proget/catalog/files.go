@@ -35,8 +35,11 @@ type Files struct {
 	counts map[int64]int64 // downloads not yet in the database, by version id; 0 for what was only used
 }
 
-// NewFiles returns a Files over the storages.
-func NewFiles(blobs *storage.Set, store *db.Store, log *slog.Logger) *Files {
+// NewFiles returns a Files over the storages. log may be nil: slog.Default().
+func NewFiles(store *db.Store, blobs *storage.Set, log *slog.Logger) *Files {
+	if log == nil {
+		log = slog.Default()
+	}
 	return &Files{blobs: blobs, db: store, log: log, small: newSmall(), counts: make(map[int64]int64)}
 }
 

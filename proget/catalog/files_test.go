@@ -71,7 +71,7 @@ func TestServe(t *testing.T) {
 	v, err := in.publish(t.Context(), text)
 	require.NoError(t, err)
 	v.Files[0].Name = text // as nobody can call a file any more
-	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark)
+	files := catalog.NewFiles(in.db, storage.NewSet(in.blobs, nil), dark)
 	url := in.serve(t, files, v)
 
 	resp, body := ask(t, "GET", url)
@@ -117,7 +117,7 @@ func TestServeAgain(t *testing.T) {
 	in := newInstallation(t)
 	v, err := in.publish(t.Context(), "package@1.0")
 	require.NoError(t, err)
-	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark)
+	files := catalog.NewFiles(in.db, storage.NewSet(in.blobs, nil), dark)
 	url := in.serve(t, files, v)
 	first, text := ask(t, "GET", url)
 	for range 3 {
@@ -144,7 +144,7 @@ func TestMissingFile(t *testing.T) {
 	in := newInstallation(t)
 	v, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
-	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark)
+	files := catalog.NewFiles(in.db, storage.NewSet(in.blobs, nil), dark)
 	cutShort := v.Files[0]
 	cutShort.Size++ // as the database has it
 	require.NoError(t, in.blobs.Delete(t.Context(), v.Files[0].StorageKey))
@@ -170,7 +170,7 @@ func TestDamagedSmallFile(t *testing.T) {
 	in := newInstallation(t)
 	v, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
-	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark)
+	files := catalog.NewFiles(in.db, storage.NewSet(in.blobs, nil), dark)
 	url := in.serve(t, files, v)
 	ask(t, "GET", url)
 	v.Files[0].Digests = proget.Digests{proget.SHA256: strings.Repeat("0", 64)} // as the database has it
@@ -192,7 +192,7 @@ func TestReplacedFile(t *testing.T) {
 	mended, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
 	require.NotEqual(t, former.Files[0].StorageKey, mended.Files[0].StorageKey)
-	_, body := ask(t, "GET", in.serve(t, catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark), former))
+	_, body := ask(t, "GET", in.serve(t, catalog.NewFiles(in.db, storage.NewSet(in.blobs, nil), dark), former))
 	require.Equal(t, "a@1", body)
 }
 
@@ -201,7 +201,7 @@ func TestOpenFile(t *testing.T) {
 	in := newInstallation(t)
 	v, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
-	c, err := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark).Open(t.Context(), v.Files[0])
+	c, err := catalog.NewFiles(in.db, storage.NewSet(in.blobs, nil), dark).Open(t.Context(), v.Files[0])
 	require.NoError(t, err)
 	defer c.Close()
 	require.EqualValues(t, 3, c.Size())
@@ -223,7 +223,7 @@ func TestDownloadsAreSummed(t *testing.T) {
 	var stopping sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	for range 2 {
-		files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.store(t), dark)
+		files := catalog.NewFiles(in.store(t), storage.NewSet(in.blobs, nil), dark)
 		stopping.Go(func() { _ = files.Run(ctx) })
 		var all sync.WaitGroup
 		for range 8 {
@@ -255,7 +255,7 @@ func TestDownloadsOutliveAnOutage(t *testing.T) {
 	in := newInstallation(t)
 	v, err := in.publish(t.Context(), "a@1")
 	require.NoError(t, err)
-	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), in.db, dark)
+	files := catalog.NewFiles(in.db, storage.NewSet(in.blobs, nil), dark)
 	url := in.serve(t, files, v)
 	_, _ = ask(t, "GET", url)
 	in.alter(t, "ALTER TABLE package_version RENAME TO away")
@@ -277,7 +277,7 @@ func TestDamagedOnTheWay(t *testing.T) {
 	blobs := storage.New(bucket, nil)
 	defer blobs.Close()
 	log := new(testenv.LogBuffer)
-	files := catalog.NewFiles(storage.NewSet(blobs, nil), in.db, slog.New(slog.NewTextHandler(log, nil)))
+	files := catalog.NewFiles(in.db, storage.NewSet(blobs, nil), slog.New(slog.NewTextHandler(log, nil)))
 	content := bytes.Repeat([]byte("content "), 100_000)
 	stored, err := blobs.Put(t.Context(), bytes.NewReader(content), nil)
 	require.NoError(t, err)
@@ -315,7 +315,7 @@ func TestManyRanges(t *testing.T) {
 		stored, err := blobs.Put(t.Context(), strings.NewReader("content"), nil)
 		require.NoError(t, err)
 		v := &proget.Version{Files: []proget.File{{Name: "f", Size: stored.Size, Digests: stored.Digests, StorageKey: stored.Key}}}
-		resp, body := ask(t, "GET", in.serve(t, catalog.NewFiles(storage.NewSet(blobs, nil), in.db, dark), v), "Range", "bytes=0-0,2-2")
+		resp, body := ask(t, "GET", in.serve(t, catalog.NewFiles(in.db, storage.NewSet(blobs, nil), dark), v), "Range", "bytes=0-0,2-2")
 		require.Equal(t, status, resp.StatusCode)
 		require.Equal(t, status == http.StatusOK, body == "content")
 		require.NoError(t, blobs.Close())

@@ -39,7 +39,7 @@ func TestLateCommit(t *testing.T) {
 	require.NoError(t, err)
 
 	store := open(strings.Replace(url, server.Host(), late.Host(), 1))
-	files := catalog.NewFiles(storage.NewSet(in.blobs, nil), store, dark)
+	files := catalog.NewFiles(store, storage.NewSet(in.blobs, nil), dark)
 	files.Count(v)
 	late.LoseNext(50 * time.Millisecond)
 	stop(t, files)

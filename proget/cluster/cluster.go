@@ -32,15 +32,23 @@ const (
 
 // The settings this package keeps in the database.
 const (
-	SettingKey           = "cluster.key"            // fingerprint of the cluster's encryption key
-	SettingStorage       = "cluster.storage"        // a storage.Probe by which the cluster's storage is known
-	SettingLoadBalancing = "cluster.load-balancing" // "enabled" or not set
-	SettingHA            = "cluster.high-availability"
-	settingStepDown      = "cluster.step-down" // the number of the term that is to end
+	SettingKey      = "cluster.key"       // fingerprint of the cluster's encryption key
+	SettingStorage  = "cluster.storage"   // a storage.Probe by which the cluster's storage is known
+	settingStepDown = "cluster.step-down" // the number of the term that is to end
 )
 
-// Enabled is the value of a mode's setting.
-const Enabled = "enabled"
+// A Mode is something that an administrator switches on for the whole cluster: the
+// name of its setting.
+type Mode string
+
+// The modes.
+const (
+	LoadBalancing    Mode = "cluster.load-balancing"
+	HighAvailability Mode = "cluster.high-availability"
+)
+
+// enabled is the value of the setting of a mode that is on.
+const enabled = "enabled"
 
 // The roles that a server can have.
 const (
@@ -517,14 +525,14 @@ type Modes struct {
 // Modes returns the cluster's modes.
 func (r *Registry) Modes(ctx context.Context) (Modes, error) {
 	all, err := r.db.Settings(ctx)
-	return Modes{all[SettingLoadBalancing] == Enabled, all[SettingHA] == Enabled}, err
+	return Modes{all[string(LoadBalancing)] == enabled, all[string(HighAvailability)] == enabled}, err
 }
 
-// SetMode switches one of the modes, named by its setting, on every server.
-func (r *Registry) SetMode(ctx context.Context, setting string, on bool, by proget.Principal) error {
+// SetMode switches a mode, on every server.
+func (r *Registry) SetMode(ctx context.Context, mode Mode, on bool, by proget.Principal) error {
 	value := ""
 	if on {
-		value = Enabled
+		value = enabled
 	}
-	return r.db.Administer(ctx, by.String(), func(tx *db.Tx) error { return tx.SetSetting(ctx, setting, value) })
+	return r.db.Administer(ctx, by.String(), func(tx *db.Tx) error { return tx.SetSetting(ctx, string(mode), value) })
 }

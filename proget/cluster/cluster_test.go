@@ -349,10 +349,10 @@ func TestModes(t *testing.T) {
 	}
 	require.Equal(t, cluster.Modes{}, modes())
 	by := proget.Principal{User: "Admin"}
-	require.NoError(t, a.SetMode(t.Context(), cluster.SettingLoadBalancing, true, by))
-	require.NoError(t, a.SetMode(t.Context(), cluster.SettingHA, true, by))
+	require.NoError(t, a.SetMode(t.Context(), cluster.LoadBalancing, true, by))
+	require.NoError(t, a.SetMode(t.Context(), cluster.HighAvailability, true, by))
 	require.Equal(t, cluster.Modes{LoadBalancing: true, HighAvailability: true}, modes())
-	require.NoError(t, a.SetMode(t.Context(), cluster.SettingHA, false, by))
+	require.NoError(t, a.SetMode(t.Context(), cluster.HighAvailability, false, by))
 	require.Equal(t, cluster.Modes{LoadBalancing: true}, modes())
 }
 

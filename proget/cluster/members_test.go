@@ -241,7 +241,7 @@ func TestModesAreLogged(t *testing.T) {
 	w := newWorld(t)
 	r := w.server(t, "a")
 	for _, on := range []bool{true, true, false} { // twice is no conflict
-		require.NoError(t, r.SetMode(t.Context(), cluster.SettingHA, on, proget.Principal{User: "ann"}))
+		require.NoError(t, r.SetMode(t.Context(), cluster.HighAvailability, on, proget.Principal{User: "ann"}))
 	}
 	entries, err := w.db.LogAfter(t.Context(), proget.SystemFeed, 0, 10)
 	require.NoError(t, err)

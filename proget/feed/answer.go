@@ -22,6 +22,14 @@ func ServeJSON(w http.ResponseWriter, r *Request, contentType string, v any) err
 	return nil
 }
 
+// WriteJSON answers with a status and a value as JSON, which is not to be kept.
+func WriteJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", JSONType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // an error means that the client went away
+}
+
 // WebURL returns text if it is an absolute URL of http or https, else "". Authors write
 // anything; pages link to it, and some clients fail over one that is none, which makes
 // all versions of its package unusable.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/proget-go/ha/indexing/repoindex"
@@ -221,6 +222,15 @@ type Handler interface {
 	// ServeFeed answers the request or returns an error before it has written
 	// anything; if it has, the answer is broken off.
 	ServeFeed(w http.ResponseWriter, r *Request) error
+}
+
+// TypeOf returns the type of a feed among types, or proget.ErrNotFound.
+func TypeOf(types []Type, f *proget.Feed) (*Type, error) {
+	i := slices.IndexFunc(types, func(t Type) bool { return t.Name == f.Type })
+	if i < 0 {
+		return nil, proget.Errorf(proget.ErrNotFound, "This server does not serve feeds of type %s.", f.Type)
+	}
+	return &types[i], nil
 }
 
 // A Vetter is a Handler that has something to say of uploads which come by the

@@ -10,11 +10,9 @@
 //
 // Any other way to serve n.Handler() works, too.
 //
-// A program makes feeds and keys, and starts retention, as the pages do, with a
-// [github.com/proget-go/ha/proget/admin.Administrator] on the same database:
+// A program makes feeds and keys, and starts retention, as the pages do:
 //
-//	a := admin.New(store, types, &indexing.Scheduler{DB: store, Office: node.Office}, nil)
-//	err := a.CreateFeed(ctx, &proget.Feed{Name: "team", Type: "nuget"}, proget.Principal{User: "setup"})
+//	err := n.Admin().CreateFeed(ctx, &proget.Feed{Name: "team", Type: "nuget", Active: true}, proget.Principal{User: "setup"})
 //
 // Any number of such nodes on the same database and storage are one server.
 package node

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/nuget"
@@ -41,7 +42,12 @@ func Example() {
 	go func() { done <- n.Run(ctx) }()
 	server := httptest.NewServer(n.Handler())
 
-	resp, err := http.Get(server.URL + "/nuget/nuget/v3/index.json")
+	team := &proget.Feed{Name: "team", Type: "nuget", Active: true}
+	if err := n.Admin().CreateFeed(ctx, team, proget.Principal{User: "setup"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := http.Get(server.URL + "/nuget/team/v3/index.json")
 	if err != nil {
 		fmt.Println(err)
 		return

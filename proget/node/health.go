@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -58,7 +57,7 @@ func prefersText(accept string) bool {
 
 func (n *Node) healthJSON(w http.ResponseWriter, r *http.Request) {
 	report, code := n.healthReport(r)
-	writeJSON(w, code, report)
+	feed.WriteJSON(w, code, report)
 }
 
 func (n *Node) healthReport(r *http.Request) (healthReport, int) {
@@ -92,7 +91,7 @@ const healthPatience = 2 * time.Second
 // live says that the process runs and serves: restarting it would not help
 // with anything else.
 func (n *Node) live(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]bool{"live": true})
+	feed.WriteJSON(w, http.StatusOK, map[string]bool{"live": true})
 }
 
 // readiness is the body of /health/ready.
@@ -117,12 +116,5 @@ func (n *Node) ready(w http.ResponseWriter, _ *http.Request) {
 	if len(reasons) > 0 {
 		code = http.StatusServiceUnavailable
 	}
-	writeJSON(w, code, readiness{len(reasons) == 0, n.cfg.Name, n.primary(), append([]string{}, reasons...), append([]string{}, n.warnings()...)})
-}
-
-func writeJSON(w http.ResponseWriter, code int, v any) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(v) // an error means that the client went away
+	feed.WriteJSON(w, code, readiness{len(reasons) == 0, n.cfg.Name, n.primary(), append([]string{}, reasons...), append([]string{}, n.warnings()...)})
 }

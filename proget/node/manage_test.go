@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -337,6 +338,14 @@ func TestRetention(t *testing.T) {
 	require.Contains(t, manage(t, http.StatusOK, "GET", b+"/api/management/feeds/list", ""), `"keepVersionsCount":2`)
 	require.Contains(t, manage(t, http.StatusOK, "POST", a+"/api/management/feeds/create",
 		`{"name":"ruled","feedType":"nuget","retentionRules":[{"deletePrereleaseVersions":true}]}`), `"deletePrereleaseVersions":true`)
+	const create = "/api/management/feeds/create"
+	manage(t, http.StatusBadRequest, "POST", a+create, `{"name":"unruly","feedType":"nuget","retentionRules":[{"keepVersionsCount":-1}]}`)
+	manage(t, http.StatusNotFound, "GET", a+"/api/management/feeds/get/unruly", "")
+	long := slices.Repeat([]string{strings.Repeat("x", 200)}, 100)
+	names, err := json.Marshal(slices.Repeat([]map[string]any{{"deletePackageIds": long, "keepPackageIds": long, "keepVersionsCount": 1}}, 10))
+	require.NoError(t, err)
+	manage(t, http.StatusOK, "POST", a+create, fmt.Sprintf(`{"name":"long","feedType":"nuget","retentionRules":%s}`, names))
+	require.Contains(t, manage(t, http.StatusRequestEntityTooLarge, "POST", a+create, `{"name":"`+strings.Repeat("x", 9<<20)+`"}`), "8 MiB")
 
 	store, err := sqlite.Open(t.Context(), w.database, nil)
 	require.NoError(t, err)

@@ -48,7 +48,6 @@ type Node struct {
 	elector   *election.Elector
 	metrics   *metrics
 	vetters   map[string]feed.Vetter // by feed type
-	lists     feed.Gate              // of whole feeds: each reads every package
 	handler   http.Handler
 	flying    atomic.Int64 // requests that are being served
 	patterns  []string     // of http.ServeMux, of all that handler serves
@@ -72,12 +71,12 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 			return nil, err
 		}
 	}
-	n := &Node{cfg: cfg, vetters: make(map[string]feed.Vetter), lists: make(feed.Gate, 2)}
+	n := &Node{cfg: cfg, vetters: make(map[string]feed.Vetter)}
 	n.serving, n.drain = context.WithCancel(context.WithoutCancel(ctx))
 	n.catalog = catalog.New(cfg.DB, cfg.Feeds, &catalog.Options{MaxBytes: cfg.CacheBytes})
 	n.stores = storage.NewSet(cfg.Blobs, StorageURLs(cfg.DB))
 	n.indexes = repoindex.NewFiles(cfg.DB, n.stores)
-	n.files = catalog.NewFiles(n.stores, cfg.DB, cfg.Logger)
+	n.files = catalog.NewFiles(cfg.DB, n.stores, cfg.Logger)
 	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger, Guard: n.guardChange})
 	n.uploads = upload.New(cfg.DB, n.stores, cfg.Keys, &upload.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
 	n.authority = auth.New(cfg.DB, cfg.Keys, &auth.Options{TrustedProxies: cfg.TrustedProxies, Identify: cfg.Identify})
@@ -106,6 +105,9 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	return n, nil
 }
+
+// Admin makes and changes feeds, users, keys and jobs, as the pages do.
+func (n *Node) Admin() *admin.Administrator { return n.admin }
 
 func (n *Node) openRoles() (err error) {
 	if n.has(RoleIndex) {
@@ -250,5 +252,5 @@ func (n *Node) warnings() []string {
 
 // services is what feed types see of the node.
 func (n *Node) services() feed.Services {
-	return feed.Services{Packages: n.catalog, Feeds: n, Publisher: n.publisher, Search: n.searcher, Files: n.files, Uploads: n.uploads, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
+	return feed.Services{Packages: n.catalog, Feeds: feeds{n}, Publisher: n.publisher, Search: n.searcher, Files: n.files, Uploads: n.uploads, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
 }

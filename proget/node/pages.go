@@ -2,9 +2,46 @@ package node
 
 import (
 	"context"
+	"net/http"
 
+	"github.com/proget-go/ha/proget/api"
+	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/web"
 )
+
+// mountAPI mounts the native API.
+func (n *Node) mountAPI(handle func(pattern string, h http.Handler)) {
+	api.Mount(api.Config{
+		Catalog: n.catalog, Files: n.files, Publisher: n.publisher, Authority: n.authority, Admin: n.admin, Cluster: n.registry,
+		Types: n.cfg.Feeds, Deleted: n.cfg.DB.ListDeleted, Vet: n.vet, Handle: n.nativeCall, GuardChange: n.guardChange,
+		BaseURL: n.baseURL, Logger: n.cfg.Logger,
+	}, handle)
+}
+
+// nativeCall does what every call of the native API needs, in the order in which feeds
+// do it.
+func (n *Node) nativeCall(serve api.Serve) http.Handler {
+	checked := func(w http.ResponseWriter, r *http.Request) (err error) {
+		stale, err := n.sync(w, r, writes)
+		if err != nil {
+			return err
+		}
+		if stale {
+			defer func() { err = doubt(err) }()
+		}
+		id, err := n.authority.Authenticate(r)
+		if err != nil {
+			return err
+		}
+		if err := n.guardSession(r, id); err != nil {
+			return err
+		}
+		return serve(w, r, id)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.answer(w, r, feed.WriteText, checked)
+	})
+}
 
 // newPages makes the server-rendered pages.
 func (n *Node) newPages() (*web.Pages, error) {

@@ -156,7 +156,11 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 	known.Stored = p.upload.Stored != nil
 	ch := change(r.ref, proget.VersionPublished, p.upload.By)
 	var v *proget.Version
-	ch.Check = func(tx *db.Tx) error { return p.fits(ctx, tx, ch, p.upload.Feed, v.Name) }
+	var misfit error
+	ch.Check = func(tx *db.Tx) error {
+		misfit = p.fits(ctx, tx, ch, p.upload.Feed, v.Name)
+		return misfit
+	}
 	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) error {
 		if time.Since(p.stored) > db.RecordWithin { // the process stood still: the object may be gone
 			return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
@@ -172,7 +176,7 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 	if errors.Is(err, errSame) {
 		return v, nil
 	}
-	if errors.Is(err, proget.ErrConflict) {
+	if errors.Is(err, proget.ErrConflict) && misfit == nil {
 		return nil, proget.WrapError(proget.ErrConflict, err, "%s", p.exists(r))
 	}
 	if err != nil {
@@ -351,7 +355,11 @@ func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Princi
 func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int64, by proget.Principal) (*proget.Version, error) {
 	var v *proget.Version
 	ch := change(feed.Ref{Feed: f}, proget.VersionPublished, by)
-	ch.Check = func(tx *db.Tx) error { return p.fits(ctx, tx, ch, f, v.Name) }
+	var misfit error
+	ch.Check = func(tx *db.Tx) error {
+		misfit = p.fits(ctx, tx, ch, f, v.Name)
+		return misfit
+	}
 	err := p.change(ctx, ch, func(tx *db.Tx) error {
 		back, key, created, err := tx.RestoreVersion(ctx, f.ID, deletionID)
 		if err != nil { // an earlier attempt may have been committed after all
@@ -367,7 +375,7 @@ func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int6
 		}
 		return nil
 	})
-	if errors.Is(err, proget.ErrConflict) {
+	if errors.Is(err, proget.ErrConflict) && misfit == nil {
 		return nil, proget.WrapError(proget.ErrConflict, err, "The version was published again; delete that one first.")
 	}
 	return v, err

@@ -518,7 +518,7 @@ func TestFits(t *testing.T) {
 		above, err := there.Has(ctx, strings.ToLower(name[:len(name)-1]))
 		below, err2 := there.HasPrefix(ctx, strings.ToLower(name)+"x")
 		if above || below {
-			return proget.Errorf(proget.ErrInvalid, "%s does not fit in.", name)
+			return proget.Errorf(proget.ErrConflict, "%s does not fit in.", name)
 		}
 		return errors.Join(err, err2)
 	}
@@ -531,7 +531,7 @@ func TestFits(t *testing.T) {
 	}
 	requireMisfit := func(err error) {
 		t.Helper()
-		require.ErrorIs(t, err, proget.ErrInvalid)
+		require.ErrorIs(t, err, proget.ErrConflict)
 		require.Contains(t, proget.Message(err), "does not fit in")
 	}
 	require.NoError(t, push("Ax@1", nil))

@@ -11,17 +11,17 @@ import (
 
 // A mode is something that an administrator switches on for the whole cluster.
 type mode struct {
-	setting string
-	path    string
-	title   string
-	name    string // as on its button, after Enable or Disable
-	about   []string
-	on      func(cluster.Modes) bool
-	checks  func(s *site, members []*cluster.Member) []check
+	cluster.Mode
+	path   string
+	title  string
+	name   string // as on its button, after Enable or Disable
+	about  []string
+	on     func(cluster.Modes) bool
+	checks func(s *site, members []*cluster.Member) []check
 }
 
 var loadBalancing = mode{
-	setting: cluster.SettingLoadBalancing, path: "/administration/load-balancing",
+	Mode: cluster.LoadBalancing, path: "/administration/load-balancing",
 	title: "Configure Load Balancing", name: "Load Balancing",
 	about: []string{
 		"With load balancing, any number of web nodes serve the same feeds behind one address, and any node answers any request. " +
@@ -34,7 +34,7 @@ var loadBalancing = mode{
 }
 
 var highAvailability = mode{
-	setting: cluster.SettingHA, path: "/administration/high-availability",
+	Mode: cluster.HighAvailability, path: "/administration/high-availability",
 	title: "Configure High Availability Mode", name: "High Availability Mode",
 	about: []string{
 		"In High Availability mode, several indexing nodes stand by for each other: they elect one primary, which leads scheduled work, and all of them share the background jobs. " +
@@ -91,7 +91,7 @@ func (s *site) setMode(m mode) func(*visit) error {
 		if err != nil {
 			return err
 		}
-		if err := s.Cluster.SetMode(v.Context(), m.setting, on, v.id.Principal); err != nil {
+		if err := s.Cluster.SetMode(v.Context(), m.Mode, on, v.id.Principal); err != nil {
 			return err
 		}
 		s.Logger.InfoContext(v.Context(), "a mode was switched", "mode", m.name, "on", on, "by", v.id.String())

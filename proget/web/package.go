@@ -249,9 +249,6 @@ func (s *site) download(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if c.version.Status.Blocked {
-		return proget.Errorf(proget.ErrDenied, "%s %s is blocked: it cannot be downloaded.", c.version.Name, c.version.Version)
-	}
 	name := v.URL.Query().Get("file")
 	for _, file := range c.version.Files {
 		if name == "" || file.Name == name {

@@ -141,11 +141,8 @@ func (s *site) openFeed(v *visit, task proget.Task) (*proget.Feed, *feed.Type, e
 	if err := s.Authority.AuthorizeIn(v.id, task, f); err != nil {
 		return nil, nil, err
 	}
-	t, ok := s.types[f.Type]
-	if !ok {
-		return nil, nil, proget.Errorf(proget.ErrNotFound, "This server does not serve feeds of type %s.", f.Type)
-	}
-	return f, t, nil
+	t, err := feed.TypeOf(s.Types, f)
+	return f, t, err
 }
 
 // administer returns nil if the visitor may change the installation.

@@ -81,7 +81,7 @@ func newWorld(t *testing.T) *world {
 		require.NoError(t, blobs.Close())
 	})
 	w.handler, err = web.New(web.Config{
-		Catalog: w.catalog, Search: listing{w.catalog}, Publisher: w.publisher, Files: catalog.NewFiles(storage.NewSet(blobs, nil), w.store, log),
+		Catalog: w.catalog, Search: listing{w.catalog}, Publisher: w.publisher, Files: catalog.NewFiles(w.store, storage.NewSet(blobs, nil), log),
 		Authority: authority, Admin: admin.New(w.store, types, w.scheduler(), log), Cluster: w.registry, Types: types, Stats: w.stats, Daily: w.store.DailyDownloads,
 		Deleted: w.deleted, Restore: w.publisher.Restore,
 		Sync: func(ctx context.Context, _ bool) error {

@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/admin"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // feedInfo is a feed in the native API, with those of ProGet's fields that this
@@ -30,21 +31,21 @@ type feedInfo struct {
 }
 
 // newFeedInfo is a feed with its retention rules.
-func (n *Node) newFeedInfo(c *call, f *proget.Feed, rules []proget.RetentionRule) (feedInfo, error) {
+func (a *api) newFeedInfo(c *call, f *proget.Feed, rules []proget.RetentionRule) (feedInfo, error) {
 	info := feedInfo{Name: &f.Name, FeedType: &f.Type, Description: &f.Description, Active: &f.Active}
 	info.tellRules(rules)
-	switch t, err := n.typeOf(f); {
+	switch t, err := feed.TypeOf(a.Types, f); {
 	case err != nil: // it is not served here
 	case t.Address != nil: // programs take this for a URL
-		info.EndpointURL = t.URL(n.baseURL(c.Request), f)
+		info.EndpointURL = t.URL(a.BaseURL(c.Request), f)
 	default:
-		info.EndpointURL = t.StartURL(n.baseURL(c.Request), f)
+		info.EndpointURL = t.StartURL(a.BaseURL(c.Request), f)
 	}
 	if f.Redirect {
 		info.Redirect = &f.Redirect
 	}
 	if f.StorageID != 0 {
-		all, err := n.registry.Storages(c.Context())
+		all, err := a.Cluster.Storages(c.Context())
 		if err != nil {
 			return info, err
 		}
@@ -55,7 +56,7 @@ func (n *Node) newFeedInfo(c *call, f *proget.Feed, rules []proget.RetentionRule
 		}
 	}
 	var err error
-	info.CanPublish, err = n.authority.Allows(c.id, proget.TaskPublish, f)
+	info.CanPublish, err = a.Authority.Allows(c.id, proget.TaskPublish, f)
 	return info, err
 }
 
@@ -76,99 +77,84 @@ func (info *feedInfo) apply(f *proget.Feed) {
 	}
 }
 
-// visible returns the feeds that the caller may see: those to view, and for
-// administrators the inactive ones too.
-func (n *Node) visible(c *call) ([]*proget.Feed, error) {
-	all, err := n.catalog.Feeds(c.Context())
+// visible returns the feeds that the caller may see.
+func (a *api) visible(c *call) ([]*proget.Feed, error) {
+	all, err := a.Catalog.Feeds(c.Context())
 	if err != nil {
 		return nil, err
 	}
-	administers, err := n.authority.Allows(c.id, proget.TaskAdminister, nil)
-	if err != nil {
-		return nil, err
-	}
-	var seen []*proget.Feed
-	for _, f := range all {
-		views, err := n.authority.Allows(c.id, proget.TaskView, f)
-		if err != nil {
-			return nil, err
-		}
-		if administers || f.Active && views {
-			seen = append(seen, f)
-		}
-	}
-	return seen, nil
+	return a.Authority.Visible(c.id, all)
 }
 
 // listFeeds lists what the caller may see, which can be nothing.
-func (n *Node) listFeeds(w http.ResponseWriter, c *call) error {
-	feeds, err := n.visible(c)
+func (a *api) listFeeds(w http.ResponseWriter, c *call) error {
+	feeds, err := a.visible(c)
 	if err != nil {
 		return err
 	}
-	rules, err := n.admin.Retention(c.Context())
+	rules, err := a.Admin.Retention(c.Context())
 	if err != nil {
 		return err
 	}
 	list := make([]feedInfo, len(feeds)) // an empty array, not null
 	for i, f := range feeds {
-		if list[i], err = n.newFeedInfo(c, f, rules[f.ID]); err != nil {
+		if list[i], err = a.newFeedInfo(c, f, rules[f.ID]); err != nil {
 			return err
 		}
 	}
-	writeJSON(w, http.StatusOK, list)
+	feed.WriteJSON(w, http.StatusOK, list)
 	return nil
 }
 
-func (n *Node) getFeed(w http.ResponseWriter, c *call) error {
-	feeds, err := n.visible(c)
+func (a *api) getFeed(w http.ResponseWriter, c *call) error {
+	feeds, err := a.visible(c)
 	if err != nil {
 		return err
 	}
 	for _, f := range feeds {
 		if strings.EqualFold(f.Name, c.PathValue("feed")) {
-			return n.tellFeed(w, c, f)
+			return a.tellFeed(w, c, f)
 		}
 	}
-	return n.authority.Disclose(c.id, proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", c.PathValue("feed")))
+	return a.Authority.Disclose(c.id, proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", c.PathValue("feed")))
 }
 
-func (n *Node) tellFeed(w http.ResponseWriter, c *call, f *proget.Feed) error {
-	rules, err := n.admin.Retention(c.Context())
+func (a *api) tellFeed(w http.ResponseWriter, c *call, f *proget.Feed) error {
+	rules, err := a.Admin.Retention(c.Context())
 	if err != nil {
 		return err
 	}
-	info, err := n.newFeedInfo(c, f, rules[f.ID])
+	info, err := a.newFeedInfo(c, f, rules[f.ID])
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, info)
+	feed.WriteJSON(w, http.StatusOK, info)
 	return nil
 }
 
 // readFeed reads the body. Types are written as people write them: "NuGet".
-func (n *Node) readFeed(w http.ResponseWriter, c *call) (info feedInfo, err error) {
+func (a *api) readFeed(w http.ResponseWriter, c *call) (info feedInfo, err error) {
 	if err := readJSON(w, c, &info, empty...); err != nil {
 		return info, err
 	}
 	if info.Storage != nil {
-		if info.storageID, err = n.storageNamed(c.Context(), *info.Storage); err != nil {
+		if info.storageID, err = a.storageNamed(c.Context(), *info.Storage); err != nil {
 			return info, err
 		}
 	}
 	if _, err := info.editRules(nil); err != nil { // before anything is changed
 		return info, err
 	}
-	for i := range n.cfg.Feeds {
-		if t := &n.cfg.Feeds[i]; info.FeedType != nil && strings.EqualFold(t.Name, *info.FeedType) {
+	for i := range a.Types {
+		if t := &a.Types[i]; info.FeedType != nil && strings.EqualFold(t.Name, *info.FeedType) {
 			info.FeedType = &t.Name
 		}
 	}
 	return info, nil
 }
 
-func (n *Node) createFeed(w http.ResponseWriter, c *call) error {
-	info, err := n.readFeed(w, c)
+func (a *api) createFeed(w http.ResponseWriter, c *call) error {
+	info, err := a.readFeed(w, c)
 	if err != nil {
 		return err
 	}
@@ -178,14 +164,14 @@ func (n *Node) createFeed(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := n.admin.CreateFeed(c.Context(), f, c.id.Principal, rules...); err != nil {
+	if err := a.Admin.CreateFeed(c.Context(), f, c.id.Principal, rules...); err != nil {
 		return err
 	}
-	return n.tellFeed(w, c, f)
+	return a.tellFeed(w, c, f)
 }
 
-func (n *Node) updateFeed(w http.ResponseWriter, c *call) error {
-	info, err := n.readFeed(w, c)
+func (a *api) updateFeed(w http.ResponseWriter, c *call) error {
+	info, err := a.readFeed(w, c)
 	if err != nil {
 		return err
 	}
@@ -193,15 +179,15 @@ func (n *Node) updateFeed(w http.ResponseWriter, c *call) error {
 	if info.RetentionRules != nil || info.RetentionRulesEnabled != nil {
 		rules = info.editRules
 	}
-	f, err := n.admin.UpdateFeed(c.Context(), c.PathValue("feed"), c.id.Principal, info.apply, rules)
+	f, err := a.Admin.UpdateFeed(c.Context(), c.PathValue("feed"), c.id.Principal, info.apply, rules)
 	if err != nil {
 		return err
 	}
-	return n.tellFeed(w, c, f)
+	return a.tellFeed(w, c, f)
 }
 
-func (n *Node) deleteFeed(w http.ResponseWriter, c *call) error {
-	if err := n.admin.DeleteFeed(c.Context(), c.PathValue("feed"), c.id.Principal); err != nil {
+func (a *api) deleteFeed(w http.ResponseWriter, c *call) error {
+	if err := a.Admin.DeleteFeed(c.Context(), c.PathValue("feed"), c.id.Principal); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"bufio"
@@ -14,15 +14,6 @@ import (
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
-
-// typeOf returns the type of a feed.
-func (n *Node) typeOf(f *proget.Feed) (*feed.Type, error) {
-	i := slices.IndexFunc(n.cfg.Feeds, func(t feed.Type) bool { return t.Name == f.Type })
-	if i < 0 {
-		return nil, proget.Errorf(proget.ErrNotFound, "This server does not serve feeds of type %s.", f.Type)
-	}
-	return &n.cfg.Feeds[i], nil
-}
 
 // A packageID is what a query says of a version.
 type packageID struct {
@@ -108,8 +99,8 @@ func fileOf(t *feed.Type, v *proget.Version, qualifier string) (proget.File, err
 
 // vetQualifier refuses a call that means one file of several: a version is changed
 // and deleted as a whole, and a file that is gone from it could not be brought back.
-func (n *Node) vetQualifier(ctx context.Context, t *feed.Type, ref feed.Ref, qualifier string) error {
-	p, err := n.catalog.Package(ctx, ref.Feed, ref.NameKey)
+func (a *api) vetQualifier(ctx context.Context, t *feed.Type, ref feed.Ref, qualifier string) error {
+	p, err := a.Catalog.Package(ctx, ref.Feed, ref.NameKey)
 	if err != nil {
 		return err
 	}
@@ -127,12 +118,12 @@ func (n *Node) vetQualifier(ctx context.Context, t *feed.Type, ref feed.Ref, qua
 }
 
 // tellPackages answers what ProGet's client asks of a feed first.
-func (n *Node) tellPackages(w http.ResponseWriter, c *call) error {
-	t, err := n.typeOf(c.feed)
+func (a *api) tellPackages(w http.ResponseWriter, c *call) error {
+	t, err := feed.TypeOf(a.Types, c.feed)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, struct {
+	feed.WriteJSON(w, http.StatusOK, struct {
 		ID          int64  `json:"id"`
 		Name        string `json:"name"`
 		FeedType    string `json:"feedType"`
@@ -187,13 +178,13 @@ func newest(p *feed.Package, stable bool) *proget.Version {
 
 // listLatest lists the newest version of each package, or of the one that the query
 // names.
-func (n *Node) listLatest(w http.ResponseWriter, c *call) error {
-	t, err := n.typeOf(c.feed)
+func (a *api) listLatest(w http.ResponseWriter, c *call) error {
+	t, err := feed.TypeOf(a.Types, c.feed)
 	if err != nil {
 		return err
 	}
 	stable := strings.EqualFold(c.URL.Query().Get("stableOnly"), "true")
-	return n.listPackages(w, c, t, func(p *feed.Package) []*proget.Version {
+	return a.listPackages(w, c, t, func(p *feed.Package) []*proget.Version {
 		if v := newest(t.Front(p), stable); v != nil {
 			return []*proget.Version{v}
 		}
@@ -203,13 +194,13 @@ func (n *Node) listLatest(w http.ResponseWriter, c *call) error {
 
 // listVersions lists versions, newest first: those of the package that the query
 // names, of a group, or of the feed.
-func (n *Node) listVersions(w http.ResponseWriter, c *call) error {
-	t, err := n.typeOf(c.feed)
+func (a *api) listVersions(w http.ResponseWriter, c *call) error {
+	t, err := feed.TypeOf(a.Types, c.feed)
 	if err != nil {
 		return err
 	}
 	version := c.URL.Query().Get("version")
-	return n.listPackages(w, c, t, func(p *feed.Package) (some []*proget.Version) {
+	return a.listPackages(w, c, t, func(p *feed.Package) (some []*proget.Version) {
 		for _, v := range slices.Backward(p.Versions) {
 			if version == "" || v.Key == t.VersionKey(version) {
 				some = append(some, v)
@@ -223,16 +214,16 @@ func (n *Node) listVersions(w http.ResponseWriter, c *call) error {
 const packagesPage = 200
 
 // listPackages lists versions of the packages that the query asks for.
-func (n *Node) listPackages(w http.ResponseWriter, c *call, t *feed.Type, pick func(*feed.Package) []*proget.Version) error {
+func (a *api) listPackages(w http.ResponseWriter, c *call, t *feed.Type, pick func(*feed.Package) []*proget.Version) error {
 	q := c.URL.Query()
 	if q.Get("name") != "" {
-		return n.listPackage(w, c, t, t.Naming.Join(q.Get("group"), q.Get("name")), pick)
+		return a.listPackage(w, c, t, t.Naming.Join(q.Get("group"), q.Get("name")), pick)
 	}
-	if err := n.lists.Enter(c.Context(), "lists of whole feeds"); err != nil {
+	if err := a.lists.Enter(c.Context(), "lists of whole feeds"); err != nil {
 		return err
 	}
-	defer n.lists.Leave()
-	page, err := n.catalog.List(c.Context(), c.feed, "", packagesPage)
+	defer a.lists.Leave()
+	page, err := a.Catalog.List(c.Context(), c.feed, "", packagesPage)
 	if err != nil {
 		return err
 	}
@@ -247,9 +238,9 @@ func (n *Node) listPackages(w http.ResponseWriter, c *call, t *feed.Type, pick f
 				list.add(p, pick(p))
 			}
 		}
-		if page, err = n.catalog.List(c.Context(), c.feed, page[len(page)-1].Key, packagesPage); err != nil {
+		if page, err = a.Catalog.List(c.Context(), c.feed, page[len(page)-1].Key, packagesPage); err != nil {
 			if c.Context().Err() == nil {
-				n.cfg.Logger.WarnContext(c.Context(), "a list of packages was cut short", "feed", c.feed.Name, "error", err)
+				a.Logger.WarnContext(c.Context(), "a list of packages was cut short", "feed", c.feed.Name, "error", err)
 			}
 			panic(http.ErrAbortHandler) // never a list that looks whole
 		}
@@ -260,8 +251,8 @@ func (n *Node) listPackages(w http.ResponseWriter, c *call, t *feed.Type, pick f
 
 // listPackage lists versions of one package. That there is none of the name is no
 // error to ProGet's clients.
-func (n *Node) listPackage(w http.ResponseWriter, c *call, t *feed.Type, name string, pick func(*feed.Package) []*proget.Version) error {
-	p, err := n.catalog.Package(c.Context(), c.feed, t.NameKey(name))
+func (a *api) listPackage(w http.ResponseWriter, c *call, t *feed.Type, name string, pick func(*feed.Package) []*proget.Version) error {
+	p, err := a.Catalog.Package(c.Context(), c.feed, t.NameKey(name))
 	if err != nil && !errors.Is(err, proget.ErrNotFound) {
 		return err
 	}
@@ -324,8 +315,8 @@ func (l *versionList) end() {
 }
 
 // downloadPackage sends the file of a version, or of the newest.
-func (n *Node) downloadPackage(w http.ResponseWriter, c *call) error {
-	t, err := n.typeOf(c.feed)
+func (a *api) downloadPackage(w http.ResponseWriter, c *call) error {
+	t, err := feed.TypeOf(a.Types, c.feed)
 	if err != nil {
 		return err
 	}
@@ -333,7 +324,7 @@ func (n *Node) downloadPackage(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := n.findVersion(c, t, id)
+	v, err := a.findVersion(c, t, id)
 	if err != nil {
 		return err
 	}
@@ -347,12 +338,12 @@ func (n *Node) downloadPackage(w http.ResponseWriter, c *call) error {
 	if t.Virtual != nil && t.Virtual(file) {
 		return proget.Errorf(proget.ErrInvalid, "%s %s is a virtual package, which is made for each download: ask the feed itself for it.", v.Name, v.Version)
 	}
-	return n.files.Serve(w, &feed.Request{Request: c.Request, Feed: c.feed, Principal: c.id.Principal}, v, file, "application/octet-stream")
+	return a.Files.Serve(w, &feed.Request{Request: c.Request, Feed: c.feed, Principal: c.id.Principal}, v, file, "application/octet-stream")
 }
 
 // findVersion returns a version, be it named by the words for the newest.
-func (n *Node) findVersion(c *call, t *feed.Type, id packageID) (*proget.Version, error) {
-	p, err := n.catalog.Package(c.Context(), c.feed, t.NameKey(id.name))
+func (a *api) findVersion(c *call, t *feed.Type, id packageID) (*proget.Version, error) {
+	p, err := a.Catalog.Package(c.Context(), c.feed, t.NameKey(id.name))
 	if err != nil {
 		return nil, err
 	}

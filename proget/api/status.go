@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"encoding/json"
@@ -31,12 +31,12 @@ func (a *allowance) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-func (n *Node) packageStatus(w http.ResponseWriter, c *call) error {
+func (a *api) packageStatus(w http.ResponseWriter, c *call) error {
 	var change statusChange
 	if err := readJSON(w, c, &change, "null"); err != nil && !errors.Is(err, io.EOF) { // without a body, nothing is to change
 		return err
 	}
-	if err := n.publisher.SetStatus(c.Context(), c.ref, c.id.Principal, change.apply); err != nil {
+	if err := a.Publisher.SetStatus(c.Context(), c.ref, c.id.Principal, change.apply); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

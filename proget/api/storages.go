@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // storageInfo is a storage in the native API.
@@ -16,8 +17,8 @@ type storageInfo struct {
 	Created time.Time `json:"created,omitzero"`
 }
 
-func (n *Node) listStorages(w http.ResponseWriter, c *call) error {
-	all, err := n.registry.Storages(c.Context())
+func (a *api) listStorages(w http.ResponseWriter, c *call) error {
+	all, err := a.Cluster.Storages(c.Context())
 	if err != nil {
 		return err
 	}
@@ -25,25 +26,25 @@ func (n *Node) listStorages(w http.ResponseWriter, c *call) error {
 	for i, st := range all {
 		list[i] = storageInfo{st.Name, st.URL, st.Created}
 	}
-	writeJSON(w, http.StatusOK, list)
+	feed.WriteJSON(w, http.StatusOK, list)
 	return nil
 }
 
-func (n *Node) createStorage(w http.ResponseWriter, c *call) error {
+func (a *api) createStorage(w http.ResponseWriter, c *call) error {
 	var info storageInfo
 	if err := readJSON(w, c, &info, empty...); err != nil {
 		return err
 	}
-	st, err := n.registry.AddStorage(c.Context(), info.Name, info.URL, c.id.Principal)
+	st, err := a.Cluster.AddStorage(c.Context(), info.Name, info.URL, c.id.Principal)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, storageInfo{Name: st.Name, URL: st.URL})
+	feed.WriteJSON(w, http.StatusOK, storageInfo{Name: st.Name, URL: st.URL})
 	return nil
 }
 
-func (n *Node) removeStorage(w http.ResponseWriter, c *call) error {
-	if err := n.registry.RemoveStorage(c.Context(), c.PathValue("storage"), c.id.Principal); err != nil {
+func (a *api) removeStorage(w http.ResponseWriter, c *call) error {
+	if err := a.Cluster.RemoveStorage(c.Context(), c.PathValue("storage"), c.id.Principal); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
@@ -52,11 +53,11 @@ func (n *Node) removeStorage(w http.ResponseWriter, c *call) error {
 
 // storageNamed returns the id of the storage with a name; "" is the one that servers
 // are started with.
-func (n *Node) storageNamed(ctx context.Context, name string) (int64, error) {
+func (a *api) storageNamed(ctx context.Context, name string) (int64, error) {
 	if name == "" {
 		return 0, nil
 	}
-	all, err := n.registry.Storages(ctx)
+	all, err := a.Cluster.Storages(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/admin"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // keyInfo is an API key in the native API. User and FeedGroup, of which this
@@ -122,12 +123,12 @@ func parseExpiration(text string) (time.Time, error) {
 	return time.Time{}, proget.Errorf(proget.ErrInvalid, "%.60q is no time: use one as in 2030-12-31T23:59:59Z.", text)
 }
 
-func (n *Node) listKeys(w http.ResponseWriter, c *call) error {
-	keys, err := n.admin.Keys(c.Context())
+func (a *api) listKeys(w http.ResponseWriter, c *call) error {
+	keys, err := a.Admin.Keys(c.Context())
 	if err != nil {
 		return err
 	}
-	feeds, err := n.catalog.Feeds(c.Context())
+	feeds, err := a.Catalog.Feeds(c.Context())
 	if err != nil {
 		return err
 	}
@@ -135,11 +136,11 @@ func (n *Node) listKeys(w http.ResponseWriter, c *call) error {
 	for i, k := range keys {
 		list[i] = newKeyInfo(k, feeds)
 	}
-	writeJSON(w, http.StatusOK, list)
+	feed.WriteJSON(w, http.StatusOK, list)
 	return nil
 }
 
-func (n *Node) createKey(w http.ResponseWriter, c *call) error {
+func (a *api) createKey(w http.ResponseWriter, c *call) error {
 	var info keyInfo
 	if err := readJSON(w, c, &info, empty...); err != nil {
 		return err
@@ -148,22 +149,22 @@ func (n *Node) createKey(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	made, text, err := n.admin.CreateKey(c.Context(), request, c.id.Principal)
+	made, text, err := a.Admin.CreateKey(c.Context(), request, c.id.Principal)
 	if err != nil {
 		return err
 	}
 	answer := newKeyInfo(made, nil)
 	answer.Key, answer.Feed = text, request.Feed
-	writeJSON(w, http.StatusOK, answer)
+	feed.WriteJSON(w, http.StatusOK, answer)
 	return nil
 }
 
-func (n *Node) deleteKey(w http.ResponseWriter, c *call) error {
+func (a *api) deleteKey(w http.ResponseWriter, c *call) error {
 	id, err := strconv.ParseInt(c.URL.Query().Get("id"), 10, 64)
 	if err != nil {
 		return proget.WrapError(proget.ErrInvalid, err, "Name the key: ?id=….")
 	}
-	if err := n.admin.DeleteKey(c.Context(), id, c.id.Principal); err != nil {
+	if err := a.Admin.DeleteKey(c.Context(), id, c.id.Principal); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
