@@ -4,9 +4,10 @@
 //
 // The catalog is a subscriber of an indexing.Tail. A caller that has first
 // waited for Tail.Sync reads at least what was committed before it asked: an
-// entry of the log removes the package it names from memory, and a package is
-// put into memory by the very load that removed it last could not have
-// preceded, see [Catalog.Package].
+// entry of the log removes the package it names from memory. A load enters the
+// package before it reads the database, and an entry that is applied meanwhile
+// removes it again; so what stays in memory was read after the last change, see
+// [Catalog.Package].
 package catalog
 
 import (

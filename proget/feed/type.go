@@ -215,8 +215,8 @@ type Form struct {
 // A Handler serves a protocol.
 type Handler interface {
 	// Operation returns what the request asks for, one of Type.Operations. It is
-	// pure and is called before ServeFeed; a request the handler does not know is
-	// "" and is then answered with what Unknown returns.
+	// pure and is called before ServeFeed. It is "" for a request that the handler does
+	// not know, for which ServeFeed returns what Unknown does.
 	Operation(r *Request) Operation
 
 	// ServeFeed answers the request or returns an error before it has written
