@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/proget-go/ha/db"
@@ -36,6 +37,7 @@ type Catalog struct {
 	cache *simplelru.LRU[key, *entry]
 	bytes int64
 	feeds *feedList // nil: to be read
+	names map[int64]*lru.Cache[stretch, []feed.Name]
 }
 
 // Options configure a Catalog. The zero value is ready to use.
@@ -72,7 +74,7 @@ type feedList struct {
 
 // New returns an empty catalog.
 func New(store *db.Store, types []feed.Type, opts *Options) *Catalog {
-	c := &Catalog{db: store, types: make(map[string]*feed.Type)}
+	c := &Catalog{db: store, types: make(map[string]*feed.Type), names: make(map[int64]*lru.Cache[stretch, []feed.Name])}
 	for i := range types {
 		c.types[types[i].Name] = &types[i]
 	}
@@ -98,8 +100,10 @@ func (c *Catalog) Applied(feedID int64, entries []proget.Entry) {
 	defer c.mu.Unlock()
 	if feedID == proget.SystemFeed {
 		c.feeds = nil
+		clear(c.names) // feeds may be gone
 		return
 	}
+	delete(c.names, feedID)
 	for _, e := range entries {
 		c.drop(key{feedID, e.PackageKey})
 	}
@@ -288,18 +292,6 @@ func (c *Catalog) keys(ctx context.Context, f *proget.Feed, after string, limit 
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Patience)
 	defer cancel()
 	return c.db.ListPackageKeys(ctx, f.ID, after, limit)
-}
-
-// Names is List without the packages themselves.
-func (c *Catalog) Names(ctx context.Context, f *proget.Feed, after string, limit int) ([]feed.Name, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Patience)
-	defer cancel()
-	keys, names, err := c.db.ListPackageNames(ctx, f.ID, after, limit)
-	all := make([]feed.Name, len(keys))
-	for i, key := range keys {
-		all[i] = feed.Name{Key: key, Name: names[i]}
-	}
-	return all, err
 }
 
 // Alias returns the version that has the newest file with that alias, and the

@@ -447,6 +447,43 @@ func TestList(t *testing.T) {
 	require.Equal(t, []string{"a", "B", "C", "d"}, names)
 }
 
+// TestNames: names are answered from memory until their feed changes.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	s := in.server(t, nil)
+	keys := func(after string, limit int) (keys []string) {
+		t.Helper()
+		require.NoError(t, s.tail.Sync(t.Context()))
+		names, err := s.Names(t.Context(), in.feed, after, limit)
+		require.NoError(t, err)
+		for _, n := range names {
+			keys = append(keys, n.Key+"="+n.Name)
+		}
+		return keys
+	}
+	require.Empty(t, keys("", 1))
+	for _, name := range []string{"B@1", "A@1"} {
+		_, err := in.publish(t.Context(), name)
+		require.NoError(t, err)
+		require.Contains(t, keys("", 2), strings.ToLower(name[:1])+"="+name[:1])
+	}
+	require.Equal(t, []string{"b=B"}, keys("a", 1))
+	require.Empty(t, keys("b", 1))
+	names, err := s.Names(t.Context(), in.feed, "", 2)
+	require.NoError(t, err)
+	names[0].Key = "changed by the caller"
+
+	require.NoError(t, s.store.Close())
+	require.Equal(t, []string{"a=A", "b=B"}, keys("", 2))
+	require.Equal(t, []string{"b=B"}, keys("a", 1))
+	require.Empty(t, keys("b", 1))
+	require.NoError(t, in.publisher.Delete(t.Context(), feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}, proget.Principal{User: "ann"}))
+	require.NoError(t, s.tail.Sync(t.Context()))
+	_, err = s.Names(t.Context(), in.feed, "", 2)
+	require.ErrorIs(t, err, db.ErrClosed, "it must be asked again")
+}
+
 func TestUnknownType(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t)

@@ -102,7 +102,9 @@ func TestDownload(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("/feeds/main/download?name=a/b").Code, "the package file is the default")
 
 	w.setStatus("a/b", "1+c", func(s *proget.Status) { s.Blocked = true })
-	require.Equal(t, http.StatusForbidden, w.as("ann").get(link).Code)
+	rec = w.as("ann").get(link)
+	require.Equal(t, http.StatusNotFound, rec.Code, "as from a feed")
+	require.Contains(t, rec.Body.String(), "is blocked")
 	require.NotContains(t, b.page("/feeds/main/package?name=a/b"), "download?")
 }
 
