@@ -7,48 +7,91 @@ import (
 	"strconv"
 	"sync"
 
-	"golang.org/x/sync/singleflight"
+	"github.com/proget-go/ha/proget"
 )
 
 // A Set is the storages of an installation by the ids that its database gives
 // them. Id 0 is the one that servers are started with; the others are opened
 // when they are first needed, and stay open; a folder that is missing then is not made. It is safe for concurrent use.
 type Set struct {
-	main    *Store
-	urlOf   func(ctx context.Context, id int64) (string, error)
-	opening singleflight.Group
+	main  *Store
+	urlOf func(ctx context.Context, id int64) (string, error)
 
-	mu     sync.Mutex
-	opened map[int64]*Store
+	mu      sync.Mutex
+	closed  bool
+	members map[int64]*member
 }
+
+// A member is a storage that is open, or being opened. One that could not be
+// opened is none any more.
+type member struct {
+	cancel context.CancelFunc // of the opening
+	done   chan struct{}      // closed when the rest is known
+	store  *Store
+	err    error
+}
+
+var errSetClosed = errors.New("the storages of this server are closed")
 
 // NewSet returns a set of main, which it does not close, and of the storages
 // whose URLs urlOf knows; nil if there are none. The URL of an id never changes.
 func NewSet(main *Store, urlOf func(ctx context.Context, id int64) (string, error)) *Set {
-	return &Set{main: main, urlOf: urlOf, opened: make(map[int64]*Store)}
+	return &Set{main: main, urlOf: urlOf, members: make(map[int64]*member)}
 }
 
-// Store returns the storage of an id.
+// Store returns the storage of an id. If it is being opened, as from a server that
+// does not answer, Store waits until ctx ends; the error is proget.ErrUnavailable then.
 func (s *Set) Store(ctx context.Context, id int64) (*Store, error) {
 	if id == 0 {
 		return s.main, nil
 	}
-	s.mu.Lock()
-	st := s.opened[id]
-	s.mu.Unlock()
-	if st != nil {
-		return st, nil
-	}
 	if s.urlOf == nil {
 		return nil, fmt.Errorf("there is no storage %d", id)
 	}
-	opened, err, _ := s.opening.Do(strconv.FormatInt(id, 10), func() (any, error) {
-		return s.open(context.WithoutCancel(ctx), id) // for all who wait for it
-	})
+	m, err := s.member(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return opened.(*Store), nil
+	select {
+	case <-m.done:
+		return m.store, m.err
+	case <-ctx.Done():
+		return nil, proget.WrapError(proget.ErrUnavailable, fmt.Errorf("open storage %d: %w", id, context.Cause(ctx)), unreachable)
+	}
+}
+
+// member begins to open a storage unless that has been begun: once for all who
+// wait for it, so whoever leaves does not end it.
+func (s *Set) member(ctx context.Context, id int64) (*member, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errSetClosed
+	}
+	m := s.members[id]
+	if m == nil {
+		m = &member{done: make(chan struct{})}
+		ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		s.members[id] = m
+		go s.settle(ctx, id, m)
+	}
+	return m, nil
+}
+
+// settle opens a storage, and tells who waits for it.
+func (s *Set) settle(ctx context.Context, id int64, m *member) {
+	defer m.cancel()
+	st, err := s.open(ctx, id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && s.closed {
+		st, err = nil, errors.Join(errSetClosed, st.Close())
+	}
+	if err != nil {
+		delete(s.members, id) // to be tried again
+	}
+	m.store, m.err = st, err
+	close(m.done)
 }
 
 func (s *Set) open(ctx context.Context, id int64) (*Store, error) {
@@ -60,23 +103,23 @@ func (s *Set) open(ctx context.Context, id int64) (*Store, error) {
 	if err != nil {
 		return nil, s.main.wrapWrite(ctx, err, "open storage "+strconv.FormatInt(id, 10))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if first := s.opened[id]; first != nil { // by a call that ended just before this one began
-		return first, st.Close()
-	}
-	s.opened[id] = st
 	return st, nil
 }
 
-// Close closes the storages that the set has opened.
+// Close closes the storages that the set has opened, and opens no more. It does not
+// wait for one that is being opened, since no program can end a call to a file server
+// that hangs: such a one is closed as soon as it is open.
 func (s *Set) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	var errs []error
-	for id, st := range s.opened {
-		errs = append(errs, st.Close())
-		delete(s.opened, id)
+	for id, m := range s.members {
+		m.cancel()
+		if m.store != nil {
+			errs = append(errs, m.store.Close())
+		}
+		delete(s.members, id)
 	}
 	return errors.Join(errs...)
 }
