@@ -29,12 +29,13 @@ import (
 type connector struct {
 	servers []sqldriver.Connector
 	login   time.Duration // for each
+	logins  chan struct{} // those under way
 	newest  atomic.Int32  // index of the one that answered last
 	made    atomic.Int64  // connections
 }
 
-// logins is the time for a connect, which the servers share.
-const logins = 8 * time.Second
+// patience is the time for a connect, which the servers share.
+const patience = 8 * time.Second
 
 // session is run on each connection before anything else. XACT_ABORT: an error
 // never leaves half a transaction open. LOCK_TIMEOUT: a wait for a lock ends as
@@ -44,17 +45,25 @@ const session = "SET XACT_ABORT ON; SET LOCK_TIMEOUT 5000;"
 // newConnector takes the parameters of a connection string as msdsn.Parse
 // normalizes them.
 func newConnector(params map[string]string) (*connector, error) {
-	c := &connector{}
+	var servers []sqldriver.Connector
 	for _, p := range withPartner(params) {
+		config, err := msdsn.Parse(dsn(p))
+		if err != nil {
+			return nil, err
+		}
 		server, err := azuread.NewConnector(dsn(p)) // also signs in without Entra
 		if err != nil {
 			return nil, err
 		}
 		server.SessionInitSQL = session
-		c.servers = append(c.servers, server)
+		server.Dialer = dialer{net.Dialer{KeepAlive: config.KeepAlive}}
+		servers = append(servers, server)
 	}
-	c.login = logins / time.Duration(len(c.servers))
-	return c, nil
+	return connectorTo(servers, patience/time.Duration(len(servers))), nil
+}
+
+func connectorTo(servers []sqldriver.Connector, login time.Duration) *connector {
+	return &connector{servers: servers, login: login, logins: make(chan struct{}, connections)}
 }
 
 // withPartner returns the parameters for each server: the one that is named,
@@ -115,17 +124,24 @@ func (c *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	return nil, errors.Join(errs...)
 }
 
-// connect bounds a login, also where the library does not look at its context.
+// connect bounds a login, also where the library does not look at its context: it
+// looks up names without, and Kerberos has times of its own.
 func (c *connector) connect(ctx context.Context, server sqldriver.Connector) (sqldriver.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.login)
 	defer cancel()
+	select {
+	case c.logins <- struct{}{}:
+	case <-ctx.Done():
+		return nil, tooLate(ctx)
+	}
 	type connected struct {
 		conn sqldriver.Conn
 		err  error
 	}
 	done := make(chan connected)
 	go func() {
-		conn, err := server.Connect(ctx)
+		defer func() { <-c.logins }()
+		conn, err := login(ctx, server)
 		select {
 		case done <- connected{conn, err}:
 		case <-ctx.Done(): // everybody has left
@@ -138,6 +154,60 @@ func (c *connector) connect(ctx context.Context, server sqldriver.Connector) (sq
 	case r := <-done:
 		return r.conn, r.err
 	case <-ctx.Done():
-		return nil, &net.OpError{Op: "login", Net: "tcp", Err: ctx.Err()}
+		return nil, tooLate(ctx)
 	}
+}
+
+func tooLate(ctx context.Context) error {
+	return &net.OpError{Op: "login", Net: "tcp", Err: ctx.Err()}
+}
+
+// Close waits for the logins under way. It implements io.Closer for sql.DB, which may
+// be opened again.
+func (c *connector) Close() error {
+	for range cap(c.logins) {
+		c.logins <- struct{}{}
+	}
+	for range cap(c.logins) {
+		<-c.logins
+	}
+	return nil
+}
+
+// loginKey is the key of the context that ends the sockets of a login.
+type loginKey struct{}
+
+var errLoggedIn = errors.New("the login is over")
+
+// login signs in, and ends with ctx, since its sockets do.
+func login(ctx context.Context, server sqldriver.Connector) (sqldriver.Conn, error) {
+	sockets, release := context.WithCancelCause(ctx)
+	conn, err := server.Connect(context.WithValue(ctx, loginKey{}, sockets))
+	release(errLoggedIn)
+	if err != nil {
+		return nil, err
+	}
+	if context.Cause(sockets) != errLoggedIn { // ctx ended first, and closed the socket
+		return nil, errors.Join(tooLate(ctx), conn.Close())
+	}
+	return conn, nil
+}
+
+// A dialer makes the sockets of logins. A server that froze accepts, and says nothing
+// more: what waits for its answer ends when the socket is closed.
+type dialer struct{ net.Dialer }
+
+func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := d.Dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if sockets, ok := ctx.Value(loginKey{}).(context.Context); ok {
+		context.AfterFunc(sockets, func() {
+			if context.Cause(sockets) != errLoggedIn {
+				_ = conn.Close()
+			}
+		})
+	}
+	return conn, nil
 }

@@ -5,6 +5,7 @@ import (
 	sqldriver "database/sql/driver"
 	"errors"
 	"io"
+	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -144,7 +145,7 @@ func TestConnect(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := &connector{servers: []sqldriver.Connector{tc.first, tc.second}, login: 50 * time.Millisecond}
+			c := connectorTo([]sqldriver.Connector{tc.first, tc.second}, 50*time.Millisecond)
 			_, err := c.Connect(t.Context())
 			require.Equal(t, tc.ok, err == nil, "%v", err)
 			require.Equal(t, tc.asksSecond, tc.second.asked.Load() > 0)
@@ -163,7 +164,84 @@ func TestConnectHeedsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	c := &connector{servers: []sqldriver.Connector{&server{hangs: true}}, login: time.Hour}
+	c := connectorTo([]sqldriver.Connector{&server{hangs: true}}, time.Hour)
 	_, err := c.Connect(ctx)
 	require.True(t, errors.Is(err, context.Canceled), "%v", err)
+}
+
+// TestFrozenServer: of a login to a server that accepts and says nothing, neither the
+// connection nor the goroutine stays.
+func TestFrozenServer(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	for _, encrypt := range []string{"disable", "true", "strict"} {
+		params, err := parse("Server=127.0.0.1," + port + ";Database=ProGet;Encrypt=" + encrypt)
+		require.NoError(t, err)
+		c, err := newConnector(params)
+		require.NoError(t, err)
+		c.login = 100 * time.Millisecond
+		_, err = c.Connect(t.Context())
+		require.ErrorIs(t, err, context.DeadlineExceeded, encrypt)
+
+		accepted, err := l.Accept()
+		require.NoError(t, err)
+		require.NoError(t, accepted.SetDeadline(time.Now().Add(10*time.Second)))
+		_, err = io.Copy(io.Discard, accepted)
+		require.NoError(t, err, "%s: the connection is closed", encrypt)
+		require.NoError(t, accepted.Close())
+		require.NoError(t, c.Close(), "which waits for the login")
+		require.Empty(t, c.logins)
+	}
+}
+
+// echo is a server that is dialed, and logged in to at once.
+type echo struct{ address string }
+
+func (e echo) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // as the library does
+	defer cancel()
+	conn, err := dialer{}.DialContext(ctx, "tcp", e.address)
+	return dialed{Conn: conn}, err
+}
+
+func (echo) Driver() sqldriver.Driver { return nil }
+
+type dialed struct {
+	connection
+	net.Conn
+}
+
+func (d dialed) Close() error { return d.Conn.Close() }
+
+// TestLoggedIn: a connection stays when its login is over.
+func TestLoggedIn(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	c := connectorTo([]sqldriver.Connector{echo{l.Addr().String()}}, time.Minute)
+	var made []dialed
+	for range connections {
+		conn, err := c.Connect(t.Context())
+		require.NoError(t, err)
+		made = append(made, conn.(dialed))
+	}
+	require.NoError(t, c.Close())
+	for range made {
+		accepted, err := l.Accept()
+		require.NoError(t, err)
+		_, err = io.WriteString(accepted, "hello")
+		require.NoError(t, err)
+		require.NoError(t, accepted.Close())
+	}
+	for _, conn := range made {
+		text, err := io.ReadAll(conn.Conn)
+		require.NoError(t, err)
+		require.Equal(t, "hello", string(text))
+		require.NoError(t, conn.Close())
+	}
 }
