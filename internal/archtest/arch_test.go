@@ -19,7 +19,7 @@ const module = "github.com/proget-go/ha/"
 // layers are the packages in the order in which they may import each other: a
 // package imports only layers before its own.
 var layers = [][]string{
-	{"internal/blame"},
+	{"internal/blame", "internal/archivename"},
 	{"proget", "internal/zipfile", "internal/tarfile", "internal/tracing", "internal/quantity", "internal/recurring", "internal/direct", "internal/objecthttp", "internal/netfault", "internal/ports", "election/electionplugin/internal/wire"},
 	{"storage/share"},
 	{"storage", "election", "db/driver"},

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/proget-go/ha/internal/archivename"
 	"github.com/proget-go/ha/internal/blame"
 )
 
@@ -107,18 +108,9 @@ func (l *Limits) admit(h *tar.Header) error {
 }
 
 // Safe reports whether a path leads nowhere but into the folder that an archive is
-// unpacked into, whatever separates its parts there, and can be shown.
+// unpacked into, and can be shown.
 func Safe(name string) bool {
-	name = strings.ReplaceAll(name, `\`, "/")
-	if strings.HasPrefix(name, "/") || !utf8.ValidString(name) || strings.ContainsFunc(name, control) {
-		return false
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		if strings.HasPrefix(part, "..") && strings.Trim(part, ". ") == "" {
-			return false // Windows takes "..  " for ".."
-		}
-	}
-	return true
+	return archivename.Local(name) && utf8.ValidString(name) && !strings.ContainsFunc(name, control)
 }
 
 func control(r rune) bool { return r < ' ' || r == 0x7f }

@@ -190,7 +190,7 @@ func changed(file []byte, at int) []byte {
 
 func TestNames(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"/etc/passwd", "../x", "a/../../x", "a/..", `a\..\..\x`, `\x`, "a/.. /x", "a/... ", "a\nb", "a\x7f", "\xff"} {
+	for _, name := range []string{"/etc/passwd", "../x", "a/../../x", "a/..", `a\..\..\x`, `\x`, "a/.. /x", "a/... ", `C:\Windows\x`, "C:x", "a\nb", "a\x7f", "\xff"} {
 		require.False(t, tarfile.Safe(name), name)
 		for _, kind := range []byte{tar.TypeReg, tar.TypeDir, tar.TypeSymlink, 'Z'} {
 			require.ErrorIs(t, walk(t, gzipped(t, entry(kind, name, 0, "")), skip), tarfile.ErrUnsafeName, "%c %q", kind, name)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/proget-go/ha/internal/archivename"
 	"github.com/proget-go/ha/internal/blame"
 )
 
@@ -39,7 +40,7 @@ func Open(r io.ReaderAt, size int64, clean func(string) string) (*Archive, error
 	seen := make(map[string]bool, len(a.File))
 	for _, f := range a.File {
 		name := clean(f.Name)
-		if !local(name) {
+		if name == "" || !archivename.Local(name) {
 			return a, fmt.Errorf("%w: %.200q", ErrUnsafeName, f.Name)
 		}
 		if seen[name] { // readers differ in which of the two they take
@@ -54,21 +55,6 @@ func Open(r io.ReaderAt, size int64, clean func(string) string) (*Archive, error
 // ReadError returns why the bytes below the archive could not be read, if that
 // happened: the archive is not to blame then.
 func (a *Archive) ReadError() error { return a.source.Err() }
-
-func local(name string) bool {
-	if name == "" || name[0] == '/' || strings.Contains(name, "\x00") {
-		return false
-	}
-	if len(name) > 1 && name[1] == ':' {
-		return false // C:file
-	}
-	for part := range strings.SplitSeq(name, "/") {
-		if strings.TrimRight(part, ". ") == "" && strings.HasPrefix(part, "..") {
-			return false // Windows takes "..  " for ".."
-		}
-	}
-	return true
-}
 
 // Read decompresses an entry, whatever size it claims to have. An entry of more
 // than limit bytes gives ErrEntryTooLong.
