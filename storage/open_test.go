@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"context"
 	"io/fs"
 	"net/url"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob/memblob"
 
 	"github.com/proget-go/ha/storage"
 )
@@ -86,4 +88,22 @@ func TestOpenWrongURL(t *testing.T) {
 		_, err := storage.Open(t.Context(), "file://server/share", nil)
 		require.ErrorContains(t, err, "three slashes")
 	}
+}
+
+// TestRelease: what a service holds beside its bucket is freed with it, also where the
+// bucket cannot be used.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	released := 0
+	bucket := memblob.OpenBucket(nil)
+	opts := &storage.Options{Services: []storage.Service{{Scheme: "acme", Open: func(context.Context, *url.URL) (*storage.Bucket, error) {
+		return &storage.Bucket{Bucket: bucket, Release: func() error { released++; return nil }}, nil
+	}}}}
+	st, err := storage.Open(t.Context(), "acme://bucket?prefix=a", opts)
+	require.NoError(t, err)
+	require.NoError(t, st.Close())
+	require.Equal(t, 1, released)
+	_, err = storage.Open(t.Context(), "acme://bucket", opts)
+	require.Error(t, err, "the bucket is closed by now")
+	require.Equal(t, 2, released)
 }

@@ -57,6 +57,18 @@ type Bucket struct {
 	// Status returns the HTTP status of the service's answer, or 0, and what
 	// the service calls the error.
 	Status func(err error) (status int, name string)
+
+	// Release frees what the service holds beside the bucket, when that is closed.
+	Release func() error
+}
+
+// Close closes the bucket, and releases what belongs to it.
+func (b *Bucket) Close() error {
+	err := b.Bucket.Close()
+	if b.Release != nil {
+		err = errors.Join(err, b.Release())
+	}
+	return err
 }
 
 // SignedURLOptions says what the answer to a signed URL is to look like. Nil is

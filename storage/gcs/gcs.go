@@ -51,9 +51,9 @@ func open(ctx context.Context, u *url.URL) (*store.Bucket, error) {
 	// The store may put a prefix before the keys, which closes what it was given.
 	signer, err := blob.OpenBucket(ctx, u.String())
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, opened.Close())
 	}
-	return &store.Bucket{Bucket: opened, BeforeWrite: beforeWrite, SignedURL: (&bucket{signer}).signedURL, Status: status}, nil
+	return &store.Bucket{Bucket: opened, BeforeWrite: beforeWrite, SignedURL: (&bucket{signer}).signedURL, Status: status, Release: signer.Close}, nil
 }
 
 // findCredentials says that there are none before gocloud goes on without.

@@ -56,6 +56,9 @@ func TestSignedURL(t *testing.T) {
 	require.Equal(t, "attachment; filename=a.1.0.nupkg", q.Get("response-content-disposition"))
 	require.Equal(t, "application/zip", q.Get("response-content-type"))
 	require.Len(t, q.Get("X-Goog-Signature"), 512)
+	require.NoError(t, b.Close())
+	_, err = b.SignedURL(t.Context(), "feeds/blobs/aa", time.Minute, store.SignedURLOptions{})
+	require.Error(t, err, "what signs is closed, too")
 }
 
 func TestNoCredentials(t *testing.T) {
