@@ -47,8 +47,7 @@ func (tx *Tx) Enqueue(ctx context.Context, j NewJob) error {
 
 // EnqueueOnce queues a job unless an unfinished one has the same run key.
 func (tx *Tx) EnqueueOnce(ctx context.Context, j NewJob) error {
-	_, err := tx.run(ctx, "InsertJobOnce", j.args()...)
-	return err
+	return tx.insert(ctx, "InsertJobOnce", j.args()...)
 }
 
 // ClaimJob takes the next job of a lane, or returns nil. The claim must be

@@ -116,11 +116,13 @@ func (tx *Tx) raiseFence(ctx context.Context, office string, f proget.Fence) err
 	var seen proget.Fence
 	err = tx.one(ctx, "FindFence", named[:1], &seen.Number, &seen.Term)
 	if errors.Is(err, sql.ErrNoRows) {
-		_, err = tx.run(ctx, "InsertFence", named...)
-		return err
+		return tx.insert(ctx, "InsertFence", named...)
 	}
 	if err != nil {
 		return err
+	}
+	if seen == f || seen.Number < f.Number {
+		return ErrTryAgain // it was entered after the first statement looked for it
 	}
 	return proget.Errorf(proget.ErrStale, "term %d of %s is over: term %d has begun", f.Number, office, seen.Number)
 }
@@ -135,8 +137,7 @@ type Term struct {
 
 // BeginTerm records that a term has begun.
 func (tx *Tx) BeginTerm(ctx context.Context, office string, f proget.Fence, holder string) error {
-	_, err := tx.run(ctx, "InsertTerm", arg("office", office), arg("fence", f.Number), arg("holder", holder))
-	return err
+	return tx.insert(ctx, "InsertTerm", arg("office", office), arg("fence", f.Number), arg("holder", holder))
 }
 
 // KeepTerm records that a term goes on.

@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/proget-go/ha/proget"
@@ -19,13 +18,9 @@ type Node struct {
 
 // BeatNode writes a node's heartbeat. It ignores Age.
 func (s *Store) BeatNode(ctx context.Context, n Node) error {
-	values := []sql.NamedArg{arg("name", n.Name), arg("instance", n.Instance), arg("started", n.Started.UnixMicro()), arg("details", n.Details)}
 	_, err := s.transact(ctx, vital, func(tx *Tx) error {
-		n, err := tx.run(ctx, "UpdateNode", values...)
-		if err == nil && n == 0 {
-			_, err = tx.run(ctx, "InsertNode", values...)
-		}
-		return err
+		return tx.put(ctx, "UpdateNode", "InsertNode", arg("name", n.Name), arg("instance", n.Instance),
+			arg("started", n.Started.UnixMicro()), arg("details", n.Details))
 	})
 	return err
 }

@@ -35,8 +35,7 @@ func (sch *Schedule) fields() []any {
 
 // AddSchedule enters a schedule unless there is one of its name.
 func (tx *Tx) AddSchedule(ctx context.Context, sch Schedule) error {
-	_, err := tx.run(ctx, "InsertSchedule", sch.args()...)
-	return err
+	return tx.insert(ctx, "InsertSchedule", sch.args()...)
 }
 
 // SetSchedule changes the schedule of that name, if there is one.

@@ -23,11 +23,7 @@ func (tx *Tx) Setting(ctx context.Context, name string) (value string, ok bool, 
 
 // SetSetting sets a setting.
 func (tx *Tx) SetSetting(ctx context.Context, name, value string) error {
-	n, err := tx.run(ctx, "UpdateSetting", arg("name", name), arg("value", value))
-	if err == nil && n == 0 {
-		err = tx.AddSetting(ctx, name, value)
-	}
-	return err
+	return tx.put(ctx, "UpdateSetting", "InsertSetting", arg("name", name), arg("value", value))
 }
 
 // AddSetting sets a setting that was never set. If it was, that is a unique violation,

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"time"
-
-	"github.com/proget-go/ha/proget"
 )
 
 // A SignIn is what is remembered of a subject's sign-ins: of an account, a client,
@@ -42,35 +40,19 @@ func (s *Store) FindSignIns(ctx context.Context, subjects ...string) (map[string
 // follows for so long. If the outcome of a commit is lost, it is counted once more: that
 // only has the subject wait sooner, and one left out would let it guess once more.
 func (s *Store) CountSignInFailure(ctx context.Context, subject string, kept time.Duration) error {
-	return s.putSignIn(ctx, subject, 1, kept, func(tx *Tx, named ...sql.NamedArg) (int64, error) {
-		return tx.run(ctx, "CountSignInFailure", named...)
-	})
+	return s.putSignIn(ctx, "CountSignInFailure", subject, 1, kept)
 }
 
 // ResetSignIn remembers for so long that a subject has signed in.
 func (s *Store) ResetSignIn(ctx context.Context, subject string, kept time.Duration) error {
-	return s.putSignIn(ctx, subject, 0, kept, func(tx *Tx, named ...sql.NamedArg) (int64, error) {
-		return tx.run(ctx, "ResetSignIn", named...)
-	})
+	return s.putSignIn(ctx, "ResetSignIn", subject, 0, kept)
 }
 
-// putSignIn updates the row of a subject, or inserts it. Of two that insert it at once, the
-// second comes again.
-func (s *Store) putSignIn(ctx context.Context, subject string, failures int64, kept time.Duration, update func(tx *Tx, named ...sql.NamedArg) (int64, error)) (err error) {
-	for range 2 {
-		err = s.Tx(ctx, func(tx *Tx) error {
-			named := []sql.NamedArg{arg("subject", subject), arg("kept", kept.Microseconds())}
-			n, err := update(tx, named...)
-			if err == nil && n == 0 {
-				_, err = tx.run(ctx, "InsertSignIn", append(named, arg("failures", failures))...)
-			}
-			return err
-		})
-		if !errors.Is(err, proget.ErrConflict) {
-			return err
-		}
-	}
-	return err
+// putSignIn updates the row of a subject, or inserts it with so many failures.
+func (s *Store) putSignIn(ctx context.Context, update, subject string, failures int64, kept time.Duration) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		return tx.put(ctx, update, "InsertSignIn", arg("subject", subject), arg("kept", kept.Microseconds()), arg("failures", failures))
+	})
 }
 
 // DeleteExpiredSignIns removes what counts for nothing any more.

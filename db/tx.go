@@ -161,6 +161,25 @@ func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (_ i
 	return res.RowsAffected()
 }
 
+// insert adds a row that several may find missing at once: if another was first, the
+// transaction is run again and finds it, for as long as any transaction is.
+func (tx *Tx) insert(ctx context.Context, name string, named ...sql.NamedArg) error {
+	_, err := tx.run(ctx, name, named...)
+	if err != nil && tx.classify(err) == driver.Unique {
+		return ErrTryAgain
+	}
+	return err
+}
+
+// put updates a row, or inserts it.
+func (tx *Tx) put(ctx context.Context, update, insert string, named ...sql.NamedArg) error {
+	n, err := tx.run(ctx, update, named...)
+	if err == nil && n == 0 {
+		err = tx.insert(ctx, insert, named...)
+	}
+	return err
+}
+
 // Tx runs fn in a transaction and commits it if fn returns nil. fn is run
 // again when the engine says that this may succeed, until the context's
 // deadline: it must have no effect beside the transaction's.

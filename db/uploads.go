@@ -103,11 +103,7 @@ func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 
 // insertUpload begins an upload that is to have one part of that size.
 func (tx *Tx) insertUpload(ctx context.Context, p *Partial, size int64) error {
-	_, err := tx.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", size), arg("sums", p.Sums), arg("owner", p.Owner))
-	if err != nil && tx.classify(err) == driver.Unique {
-		return ErrTryAgain // another has just begun it
-	}
-	return err
+	return tx.insert(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", size), arg("sums", p.Sums), arg("owner", p.Owner))
 }
 
 // lockUpload locks an upload, and reports whether there is one.
