@@ -114,8 +114,7 @@ func (tx *Tx) moveIndex(ctx context.Context, sw IndexSwitch, next int64) (done b
 	case err != nil:
 		return false, err
 	case h == IndexHead{} && sw.Generation == 0:
-		_, err = tx.run(ctx, "InsertIndexHead", moved...)
-		return false, err
+		return false, tx.insert(ctx, "InsertIndexHead", moved...)
 	case h.build == sw.Build:
 		return true, nil
 	}

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/proget-go/ha/db/driver"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -272,20 +274,23 @@ func (s *Store) FollowerPositions(ctx context.Context, follower string) (map[int
 }
 
 // MoveFollower advances a follower's position in the transaction that holds
-// its effect. It returns proget.ErrStale if the position is not from any more,
-// so that the effect of a stretch of log happens once.
+// its effect. It returns ErrMoved if the position is not from any more, so that the
+// effect of a stretch of log happens once.
 func (tx *Tx) MoveFollower(ctx context.Context, follower string, feedID, from, to int64) error {
 	n, err := tx.run(ctx, "MoveFollower",
 		arg("name", follower), arg("feed_id", feedID), arg("from_seq", from), arg("seq", to))
-	if err != nil {
+	if err != nil || n > 0 {
 		return err
 	}
-	if n == 0 && from == 0 {
+	if from == 0 {
 		_, err = tx.run(ctx, "InsertFollower", arg("name", follower), arg("feed_id", feedID), arg("seq", to))
-		return err
+		if err == nil || tx.classify(err) != driver.Unique {
+			return err
+		}
 	}
-	if n == 0 {
-		return proget.Errorf(proget.ErrStale, "follower %s is not at position %d of feed %d any more", follower, from, feedID)
-	}
-	return nil
+	return fmt.Errorf("follower %s, feed %d, from entry %d: %w", follower, feedID, from, ErrMoved)
 }
+
+// ErrMoved means that a follower has another position by now: an earlier attempt's, or
+// that of another process.
+var ErrMoved = errors.New("the follower's position has moved")

@@ -71,7 +71,7 @@ func (f *Follower) CatchUp(ctx context.Context, fence proget.Fence, heads map[in
 // before the follower, their heads; in those that came later, their beginning. A
 // follower is new if it is in no feed, and enters all at once, the system feed among
 // them, which is always there: so it is new once, also before there are other feeds.
-// A repetition after a commit whose outcome was lost is a conflict; the next call finds
+// A repetition after a commit whose outcome was lost is db.ErrMoved; the next call finds
 // the positions.
 func (f *Follower) enter(ctx context.Context, fence proget.Fence, heads, positions map[int64]int64) error {
 	entered := make(map[int64]int64)
@@ -129,8 +129,9 @@ func (f *Follower) step(ctx context.Context, fence proget.Fence, feed, at, head 
 	return f.apply(ctx, fence, feed, at, effect)
 }
 
-// apply is repeated after a commit whose outcome was lost: the position then
-// shows that it happened.
+// apply returns where the follower is then. That may be elsewhere than this effect went:
+// at what an attempt of it has reached whose commit's outcome was lost, before more was
+// appended to the log, or where another process is.
 func (f *Follower) apply(ctx context.Context, fence proget.Fence, feed, at int64, effect Effect) (upto int64, err error) {
 	err = f.DB.LeaderTx(ctx, f.Office, fence, func(tx *db.Tx) (err error) {
 		if upto, err = effect(ctx, tx); err != nil || upto == at {
@@ -138,12 +139,16 @@ func (f *Follower) apply(ctx context.Context, fence proget.Fence, feed, at int64
 		}
 		return tx.MoveFollower(ctx, f.Name, feed, at, upto)
 	})
-	if !errors.Is(err, proget.ErrStale) && !errors.Is(err, proget.ErrConflict) || upto == at {
+	if !errors.Is(err, db.ErrMoved) && !errors.Is(err, proget.ErrConflict) { // which the effect may meet first
 		return upto, err
 	}
 	positions, readErr := f.DB.FollowerPositions(ctx, f.Name)
-	if readErr == nil && positions[feed] == upto {
-		return upto, nil
+	if readErr != nil {
+		return at, readErr
 	}
-	return upto, err
+	upto, known := positions[feed]
+	if !known || upto == at { // the feed was deleted, or the effect is in conflict with something else
+		return at, err
+	}
+	return upto, nil
 }

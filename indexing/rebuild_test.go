@@ -94,6 +94,49 @@ func TestRebuild(t *testing.T) {
 	require.Equal(t, []string{"rebuild at 30"}, r.calls, "the database is an older copy")
 }
 
+// TestRebuildTwice: a rebuild whose position moves before its own transaction, as that of
+// one whose commit's answer was lost, goes on from there: what was appended meanwhile does
+// not end the term.
+func TestRebuildTwice(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	feed := newFeed(t, s, "a", 3)
+	fence := lead(t, s, "leader")
+	r := &notebook{db: s}
+	f := r.follower()
+	require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error { return tx.MoveFollower(t.Context(), "notebook", feed, 0, 30) }))
+	f.Rebuild = func(ctx context.Context, feedID, position int64) (indexing.Effect, error) {
+		require.NoError(t, r.follower().CatchUp(ctx, fence, map[int64]int64{feed: 3}))
+		change(t, s, feed, func(*db.Tx) error { return nil })
+		return r.rebuild(ctx, feedID, position)
+	}
+	require.NoError(t, f.CatchUp(t.Context(), fence, map[int64]int64{feed: 3}))
+	require.NoError(t, f.CatchUp(t.Context(), fence, map[int64]int64{feed: 4}))
+	require.Equal(t, []string{"rebuild at 30", "rebuild at 30", "3 to 4"}, r.calls, "of which the second had no effect")
+	positions, err := s.FollowerPositions(t.Context(), "notebook")
+	require.NoError(t, err)
+	require.EqualValues(t, 4, positions[feed])
+}
+
+// TestFollowDeleted: a feed that is deleted while it is followed fails by itself, and
+// does not end the term.
+func TestFollowDeleted(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	feed := newFeed(t, s, "a", 3)
+	fence := lead(t, s, "leader")
+	f := follower(t, s, "effects", func(context.Context, *db.Tx, int64, int64, int64) error { return nil }, feed)
+	require.NoError(t, f.CatchUp(t.Context(), fence, map[int64]int64{feed: 2}))
+	follow := f.Follow
+	f.Follow = func(ctx context.Context, feedID, after, upto int64) (indexing.Effect, error) {
+		change(t, s, proget.SystemFeed, func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "a") })
+		return follow(ctx, feedID, after, upto)
+	}
+	err := f.CatchUp(t.Context(), fence, map[int64]int64{feed: 3})
+	require.ErrorIs(t, err, db.ErrMoved)
+	require.NotErrorIs(t, err, proget.ErrStale)
+}
+
 // TestCourier: every entry is delivered, in order, and again under the same
 // number if delivery failed, or if what came of it was not recorded.
 func TestCourier(t *testing.T) {

@@ -30,8 +30,8 @@ func testFollower(t *testing.T, open Open) {
 		})
 	}
 	require.NoError(t, move(0, 2))
-	require.ErrorIs(t, move(1, 3), proget.ErrStale)
-	require.Error(t, move(0, 3), "a follower that starts anew does not count twice")
+	require.ErrorIs(t, move(1, 3), db.ErrMoved)
+	require.ErrorIs(t, move(0, 3), db.ErrMoved, "a follower that starts anew does not count twice")
 	require.NoError(t, move(2, 3))
 	stats, err := s.ListFeedStats(ctx)
 	require.NoError(t, err)
