@@ -82,11 +82,14 @@ func (s *Store) BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, d
 	if !errors.Is(err, proget.ErrStale) {
 		return err
 	}
-	now, findErr := s.FindJob(ctx, j.ID)
-	if findErr == nil && now.State == proget.JobRunning && now.Attempt == j.Attempt && now.Canceling {
+	now, findErr := job(ctx, s.readVital, "FindJob", arg("job_id", j.ID))
+	switch {
+	case findErr == nil && now.State == proget.JobRunning && now.Attempt == j.Attempt && now.Canceling:
 		return proget.Errorf(proget.ErrCanceled, "job %d was canceled", j.ID)
+	case findErr == nil, errors.Is(findErr, proget.ErrNotFound):
+		return err
 	}
-	return err
+	return findErr // nobody can tell which of the two it is
 }
 
 // HoldJob keeps a claim as it is until the transaction ends, or returns
@@ -159,16 +162,16 @@ func (tx *Tx) StopJob(ctx context.Context, runKey string) error {
 
 // FindJob returns a job, or proget.ErrNotFound.
 func (s *Store) FindJob(ctx context.Context, id int64) (proget.JobStatus, error) {
-	return s.job(ctx, "FindJob", arg("job_id", id))
+	return job(ctx, s.read, "FindJob", arg("job_id", id))
 }
 
 // LastJob returns the newest job of a kind and argument, or proget.ErrNotFound.
 func (s *Store) LastJob(ctx context.Context, kind, argument string) (proget.JobStatus, error) {
-	return s.job(ctx, "FindLastJob", arg("kind", kind), arg("argument", argument))
+	return job(ctx, s.read, "FindLastJob", arg("kind", kind), arg("argument", argument))
 }
 
-func (s *Store) job(ctx context.Context, name string, named ...sql.NamedArg) (j proget.JobStatus, err error) {
-	err = s.read(ctx, func(c *conn) error { return c.one(ctx, name, named, jobFields(&j)...) })
+func job(ctx context.Context, run runner, name string, named ...sql.NamedArg) (j proget.JobStatus, err error) {
+	err = run(ctx, func(c *conn) error { return c.one(ctx, name, named, jobFields(&j)...) })
 	return j, err
 }
 

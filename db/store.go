@@ -59,6 +59,16 @@ type Options struct {
 	NoMigrate bool
 }
 
+// check refuses what is negative: 0 is each number's default already.
+func (o *Options) check() error {
+	for field, n := range map[string]int64{"Patience": int64(o.Patience), "Attempt": int64(o.Attempt), "Queue": int64(o.Queue)} {
+		if n < 0 {
+			return fmt.Errorf("%s is negative; 0 means its default", field)
+		}
+	}
+	return nil
+}
+
 // Open opens the database and brings its schema up to date.
 func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if d == nil {
@@ -66,6 +76,9 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	}
 	if opts == nil {
 		opts = &Options{}
+	}
+	if err := opts.check(); err != nil {
+		return nil, err
 	}
 	patience, attempt := cmp.Or(opts.Patience, 45*time.Second), cmp.Or(opts.Attempt, 10*time.Second)
 	s := &Store{drv: d, log: opts.Logger, queue: make(chan struct{}, cmp.Or(opts.Queue, 1000)),

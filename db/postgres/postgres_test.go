@@ -154,3 +154,23 @@ func TestUnreadableURL(t *testing.T) {
 	_, err := postgres.Open(t.Context(), "postgres://host:notaport/db", nil)
 	require.ErrorIs(t, err, proget.ErrInvalid)
 }
+
+// TestCanceledWhenBusy: the worker of a job that is to be given up learns that also
+// when so many operations are under way that clients are refused.
+func TestCanceledWhenBusy(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s, err := postgres.Open(ctx, testenv.StartPostgres(t).NewDatabase(t), &db.Options{Queue: 1})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, db.NewJob{Kind: "k"}) }))
+	j, err := s.ClaimJob(ctx, "w", "", time.Minute)
+	require.NoError(t, err)
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error { return tx.CancelJob(ctx, j.ID) }))
+	require.NoError(t, s.Tx(ctx, func(*db.Tx) error {
+		_, err := s.FindJob(ctx, j.ID)
+		require.ErrorIs(t, err, proget.ErrUnavailable)
+		require.ErrorIs(t, s.BeatJob(ctx, j, time.Minute, 0, 0, ""), proget.ErrCanceled)
+		return nil
+	}))
+}

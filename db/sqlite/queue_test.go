@@ -31,3 +31,12 @@ func TestQueue(t *testing.T) {
 	_, err = s.ListFeeds(t.Context())
 	require.NoError(t, err)
 }
+
+// TestOptions: a number that is none is refused by name.
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	for field, opts := range map[string]*db.Options{"Queue": {Queue: -1}, "Patience": {Patience: -1}, "Attempt": {Attempt: -1}} {
+		_, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), opts)
+		require.ErrorContains(t, err, field)
+	}
+}
