@@ -92,7 +92,7 @@ func (s *Store) FindKey(ctx context.Context, hash string) (k Key, err error) {
 // FindKey is Store.FindKey within a transaction.
 func (tx *Tx) FindKey(ctx context.Context, hash string) (Key, error) {
 	k, err := tx.findKey(ctx, hash)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no such API key, or it has expired.")
 	}
 	return k, err

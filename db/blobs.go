@@ -32,7 +32,7 @@ func (s *Store) FindBlob(ctx context.Context, storageID int64, sha256 string, si
 	err = s.read(ctx, func(c *conn) error {
 		return c.one(ctx, "FindBlob", []sql.NamedArg{arg("storage_id", storageID), arg("sha256", sha256), arg("size", size)}, b.fields()...)
 	})
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no blob %s of %d bytes.", sha256, size)
 	}
 	return b, err

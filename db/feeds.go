@@ -40,7 +40,7 @@ func (tx *Tx) FindFeed(ctx context.Context, name string) (*proget.Feed, error) {
 func (tx *Tx) readFeed(ctx context.Context, name string) (*proget.Feed, error) {
 	f := new(proget.Feed)
 	err := tx.one(ctx, "FindFeed", []sql.NamedArg{arg("name_key", strings.ToLower(name))}, feedFields(f)...)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", name)
 	}
 	return f, err

@@ -134,7 +134,7 @@ func (tx *Tx) findDeleted(ctx context.Context, feedID, deletionID int64) (*proge
 	id := arg("version_id", deletionID)
 	err := tx.one(ctx, "FindDeleted", []sql.NamedArg{arg("feed_id", feedID), id}, &key, &v.Key, &v.Name, &v.Version, &v.Prerelease,
 		&v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked, &manifest, (*instant)(&v.Published), &v.PublishedBy, &v.Downloads)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no such deleted version: it was brought back, or is gone for good.")
 	}
 	if err != nil {
@@ -161,7 +161,7 @@ func (tx *Tx) findDeletedFiles(ctx context.Context, deletionID int64) (files []p
 // restoreFile adds a file whose bytes should still be stored.
 func (tx *Tx) restoreFile(ctx context.Context, versionID int64, f *proget.File, aliases []string) error {
 	err := tx.one(ctx, "ReuseBlob", append(fileArgs(versionID, f, aliases), arg("object", "")), &f.StorageKey)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		return proget.Errorf(proget.ErrNotFound, "The file %s of this version has been removed from storage for good.", f.Name)
 	}
 	if err != nil {

@@ -58,7 +58,7 @@ func (s *Store) FindIndex(ctx context.Context, feedID int64, kind string) (h Ind
 
 func (c *conn) findIndex(ctx context.Context, feedID int64, kind string) (h IndexHead, err error) {
 	err = c.one(ctx, "FindIndexHead", indexArgs(feedID, kind), &h.Generation, &h.build, &h.State)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		return IndexHead{}, nil
 	}
 	return h, err
@@ -70,8 +70,8 @@ func (s *Store) FindIndexFile(ctx context.Context, feedID int64, kind, name stri
 	err = s.read(ctx, func(c *conn) error {
 		return c.one(ctx, "FindIndexFile", indexArgs(feedID, kind, arg("name", name), arg("generation", generation)), f.fields()...)
 	})
-	if errors.Is(err, sql.ErrNoRows) {
-		err = proget.WrapError(proget.ErrNotFound, err, "There is no file %s.", name)
+	if errors.Is(err, proget.ErrNotFound) {
+		err = proget.Errorf(proget.ErrNotFound, "There is no file %s.", name)
 	}
 	return f, err
 }

@@ -115,7 +115,7 @@ func (tx *Tx) raiseFence(ctx context.Context, office string, f proget.Fence) err
 	}
 	var seen proget.Fence
 	err = tx.one(ctx, "FindFence", named[:1], &seen.Number, &seen.Term)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		return tx.insert(ctx, "InsertFence", named...)
 	}
 	if err != nil {

@@ -129,7 +129,7 @@ func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq
 	unknown, err := s.transact(ctx, s.changing, func(tx *Tx) error {
 		if attempts = tx.attempt; attempts > 1 {
 			seq, err = tx.findOperation(ctx, ch.Operation)
-			if !errors.Is(err, sql.ErrNoRows) {
+			if !errors.Is(err, proget.ErrNotFound) {
 				return err
 			}
 		}
@@ -189,8 +189,8 @@ func (tx *Tx) append(ctx context.Context, ch *Change) (seq int64, err error) {
 		arg("package_key", ch.PackageKey), arg("version_key", ch.VersionKey), arg("actor", ch.Actor),
 		arg("operation", ch.Operation),
 		arg("packages_diff", ch.Packages), arg("versions_diff", ch.Versions), arg("bytes_diff", ch.Bytes)}, &seq)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = proget.WrapError(proget.ErrNotFound, err, "The feed has been deleted.")
+	if errors.Is(err, proget.ErrNotFound) {
+		err = proget.Errorf(proget.ErrNotFound, "The feed has been deleted.")
 	}
 	if ch.seq = seq; err == nil && ch.Check != nil {
 		err = ch.Check(tx)

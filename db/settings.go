@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"github.com/proget-go/ha/proget"
 )
 
 // Settings returns all settings of the installation.
@@ -15,7 +17,7 @@ func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
 // was never set.
 func (tx *Tx) Setting(ctx context.Context, name string) (value string, ok bool, err error) {
 	err = tx.one(ctx, "GetSetting", []sql.NamedArg{arg("name", name)}, &value)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		return "", false, nil
 	}
 	return value, err == nil, err

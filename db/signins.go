@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"github.com/proget-go/ha/proget"
 )
 
 // A SignIn is what is remembered of a subject's sign-ins: of an account, a client,
@@ -23,7 +25,7 @@ func (s *Store) FindSignIns(ctx context.Context, subjects ...string) (map[string
 		for _, subject := range subjects {
 			var found SignIn
 			err := c.one(ctx, "FindSignIn", []sql.NamedArg{arg("subject", subject)}, &found.Failures, (*span)(&found.Age))
-			if errors.Is(err, sql.ErrNoRows) {
+			if errors.Is(err, proget.ErrNotFound) {
 				continue
 			}
 			if err != nil {

@@ -209,9 +209,6 @@ func (s *Store) wrap(err error) error {
 	if errors.As(err, new(*proget.Error)) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	if errors.Is(err, sql.ErrNoRows) {
-		return proget.WrapError(proget.ErrNotFound, err, "There is no such record.")
-	}
 	switch s.drv.Classify(err) {
 	case driver.Unique:
 		return proget.WrapError(proget.ErrConflict, err, "It exists already.")

@@ -33,6 +33,13 @@ type conn struct {
 }
 
 // A Tx is a transaction under way. It is valid within its closure only.
+//
+// The closure returns the errors of its methods: after one, the engine may take nothing
+// more but the end of the transaction. What has one of proget's kinds by this package's
+// own judgement, such as proget.ErrNotFound and proget.ErrStale, has it at once. What the engine
+// says, that a unique key exists already or that it cannot answer, is the engine's own
+// error in the closure, by which the store tells whether to run that again; it has its
+// kind, such as proget.ErrConflict, when it leaves the store.
 type Tx struct {
 	conn
 	attempt  int // 1 for the first run of the closure
@@ -135,7 +142,11 @@ func (c *conn) each(ctx context.Context, name string, named []sql.NamedArg, scan
 	return rows.Err()
 }
 
-// one scans the only row, or returns sql.ErrNoRows.
+// errNoRecord is what a query for one row finds if there is none, in a transaction and
+// outside.
+var errNoRecord = proget.Errorf(proget.ErrNotFound, "There is no such record.")
+
+// one scans the only row, or returns errNoRecord.
 func (c *conn) one(ctx context.Context, name string, named []sql.NamedArg, dest ...any) error {
 	found := false
 	err := c.each(ctx, name, named, func(rows *sql.Rows) error {
@@ -143,7 +154,7 @@ func (c *conn) one(ctx context.Context, name string, named []sql.NamedArg, dest 
 		return rows.Scan(dest...)
 	})
 	if err == nil && !found {
-		return sql.ErrNoRows
+		return errNoRecord
 	}
 	return err
 }
@@ -384,7 +395,7 @@ var ErrTryAgain = errors.New("the transaction is to be tried again")
 // again reports whether an error is worth another attempt. late says that the
 // attempt's time was up.
 func (s *Store) again(err error, late bool) bool {
-	if errors.As(err, new(*proget.Error)) || errors.Is(err, sql.ErrNoRows) || errors.Is(err, context.Canceled) {
+	if errors.As(err, new(*proget.Error)) || errors.Is(err, context.Canceled) {
 		return false
 	}
 	switch s.drv.Classify(err) {

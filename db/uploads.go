@@ -148,7 +148,7 @@ func (s *Store) FindHeld(ctx context.Context, key string) (b BlobRow, err error)
 
 func (c *conn) findHeld(ctx context.Context, key string) (b BlobRow, err error) {
 	err = c.one(ctx, "FindHeld", []sql.NamedArg{arg("upload_key", key)}, b.fields()...)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no such file.")
 	}
 	return b, err
@@ -156,7 +156,7 @@ func (c *conn) findHeld(ctx context.Context, key string) (b BlobRow, err error) 
 
 func (c *conn) findPartial(ctx context.Context, p *Partial) error {
 	err := c.one(ctx, "FindPartial", []sql.NamedArg{arg("upload_key", p.Key)}, &p.StorageID, &p.Size, &p.Sums, &p.Owner, (*instant)(&p.Touched))
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		return noPartial()
 	}
 	return err

@@ -279,7 +279,7 @@ func (tx *Tx) FindFile(ctx context.Context, versionID int64, name string) (proge
 	var sha256, data string
 	err := tx.one(ctx, "FindFile", []sql.NamedArg{arg("version_id", versionID), arg("file_key", strings.ToLower(name))},
 		&f.Name, &f.Size, &sha256, &f.StorageID, &f.StorageKey, &data, (*instant)(&f.Added))
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		return f, proget.Errorf(proget.ErrNotFound, "There is no file %s.", name)
 	}
 	f.Digests, f.Data = proget.Digests{proget.SHA256: sha256}, rawOrNil(data)
@@ -343,7 +343,7 @@ func (tx *Tx) addVersion(ctx context.Context, v *proget.Version) error {
 func (tx *Tx) addFirstVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version) (created bool, err error) {
 	err = tx.one(ctx, "InsertFirstVersion", versionArgs(v, arg("feed_id", feedID), arg("name_key", nameKey)),
 		&v.PackageID, &v.ID, (*instant)(&v.Published), &created)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		err = ErrTryAgain // another publisher has just created the package
 	}
 	return created, err
@@ -365,7 +365,7 @@ func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, alia
 		if err == nil {
 			return tx.addAliases(ctx, versionID, f.Name, aliases)
 		}
-		if !errors.Is(err, sql.ErrNoRows) {
+		if !errors.Is(err, proget.ErrNotFound) {
 			return err
 		}
 	}
@@ -419,7 +419,7 @@ func (tx *Tx) FindVersion(ctx context.Context, feedID int64, nameKey, versionKey
 		err = tx.one(ctx, "ReadVersion", []sql.NamedArg{arg("version_id", v.ID)},
 			&v.PackageID, &v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked)
 	}
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no version %s of %s.", versionKey, nameKey)
 	}
 	return v, err
@@ -436,7 +436,7 @@ func (tx *Tx) HoldVersion(ctx context.Context, feedID int64, nameKey, versionKey
 func (tx *Tx) HasPackage(ctx context.Context, feedID int64, nameKey string) (bool, error) {
 	var id int64
 	err := tx.one(ctx, "FindPackage", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)}, &id)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, proget.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
@@ -470,7 +470,7 @@ func (tx *Tx) DeleteTag(ctx context.Context, feedID int64, nameKey, tag string) 
 	if err == nil {
 		n, err = tx.run(ctx, "DeleteTag", arg("package_id", packageID), arg("tag", tag))
 	}
-	if errors.Is(err, sql.ErrNoRows) || err == nil && n == 0 {
+	if errors.Is(err, proget.ErrNotFound) || err == nil && n == 0 {
 		err = proget.Errorf(proget.ErrNotFound, "%s has no tag %s.", nameKey, tag)
 	}
 	return err

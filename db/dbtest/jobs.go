@@ -155,6 +155,10 @@ func testCancelJob(t *testing.T, open Open) {
 	}
 	require.ErrorIs(t, cancel(12345), proget.ErrNotFound)
 	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		require.ErrorIs(t, tx.CancelJob(ctx, 12345), proget.ErrNotFound, "in the transaction, too")
+		return nil
+	}))
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
 		return tx.Enqueue(ctx, db.NewJob{Kind: "k", RunKey: "one", Delay: time.Hour})
 	}))
 	waiting, err := s.LastJob(ctx, "k", "")
