@@ -14,11 +14,12 @@
 // # Writes
 //
 // A transaction is a closure that can run again: [Store.Tx] repeats it when
-// the engine says that this is worth trying, until the context's deadline.
+// the engine says that this is worth trying, until the context's deadline or for as long as
+// [Options] say: 45 s, each attempt 10 s, and a read for a third of that time.
 // Every change that a client is told about goes through [Store.Change], which
-// appends to the feed's log as its last statement and tells its own earlier
-// commit from somebody else's by the operation's id. What must not be overtaken by another
-// change is asked after that, by [Change].Check.
+// appends to the feed's log at the end, where the feed's row is locked, and tells its own
+// earlier commit from somebody else's by the operation's id. Only [Change].Check runs after
+// it: it asks what must not be overtaken by another change.
 //
 // # Locks
 //

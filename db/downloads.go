@@ -12,7 +12,7 @@ import (
 // the version is in use. Versions that are gone are passed over. After ErrUncertain they
 // may have been added: whoever adds them again may count them twice.
 func (s *Store) AddDownloads(ctx context.Context, day time.Time, counts map[int64]int64) error {
-	return s.txOnce(ctx, func(tx *Tx) error {
+	return s.TxOnce(ctx, func(tx *Tx) error {
 		for _, id := range sortedKeys(counts) { // one order for all nodes: no deadlock
 			if err := tx.addDownloads(ctx, day, id, counts[id]); err != nil {
 				return err

@@ -43,7 +43,8 @@ type Options struct {
 
 	// Patience bounds how long a change is tried again whose context has no
 	// earlier deadline, so that clients need not notice a failover. A read is
-	// tried for a third of it. Default: 45 s.
+	// tried for a third of it, and what keeps the cluster together for a time of its
+	// own. Default: 45 s.
 	Patience time.Duration
 
 	// Attempt bounds one attempt, in which a server may be frozen while another

@@ -191,9 +191,15 @@ func (tx *Tx) put(ctx context.Context, update, insert string, named ...sql.Named
 	return err
 }
 
-// Tx runs fn in a transaction and commits it if fn returns nil. fn is run
-// again when the engine says that this may succeed, until the context's
-// deadline: it must have no effect beside the transaction's.
+// Tx runs fn in a transaction and commits it if fn returns nil. fn is run again when the
+// engine says that this may succeed, until the context's deadline or Options.Patience is
+// over, whichever is sooner; each attempt has Options.Attempt. It must have no effect
+// beside the transaction's.
+//
+// If the answer to a commit is lost, fn is run again, too, although its work may have been
+// done: it finds that then, or does the same once more. An error after such an attempt
+// matches ErrUncertain. What counts twice if it is done twice, as adding to a number does,
+// belongs into TxOnce, or into Change, which finds its own earlier commit.
 func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
 	unknown, err := s.transact(ctx, s.changing, fn)
 	if err != nil && unknown {
@@ -202,9 +208,9 @@ func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
 	return err
 }
 
-// txOnce is Tx for what would count twice if it was done twice: an attempt that does
+// TxOnce is Tx for what would count twice if it was done twice: an attempt that does
 // not learn what became of its commit is the last, and the error matches ErrUncertain.
-func (s *Store) txOnce(ctx context.Context, fn func(*Tx) error) error {
+func (s *Store) TxOnce(ctx context.Context, fn func(*Tx) error) error {
 	return s.retry(ctx, s.changing, func(ctx context.Context, attempt int) error {
 		unknown, err := s.try(ctx, attempt, fn)
 		if unknown {
@@ -214,7 +220,7 @@ func (s *Store) txOnce(ctx context.Context, fn func(*Tx) error) error {
 	})
 }
 
-// ErrUncertain is what the error of Tx matches, beside what else it is, if an attempt
+// ErrUncertain is what the error of Tx and TxOnce matches, beside what else it is, if an attempt
 // sent a commit and did not learn what became of it: what the last one met may be that
 // one's work.
 var ErrUncertain = errors.New("an earlier attempt may have been committed")

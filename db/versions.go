@@ -103,9 +103,10 @@ func (s *Store) ListPackageNames(ctx context.Context, feedID int64, after string
 	return keys, names, err
 }
 
-// A PackageQuery asks for packages by their keys. What it says of them is in lower case; how a key
-// writes the letters a to z is of no account, and other letters are as they are in the key, where
-// engines do not agree on more.
+// A PackageQuery asks for packages by their keys. Its texts are given in lower case. The
+// letters a-z match in either case, and any other letter as it is written if it is of lower
+// case in the key, too: one that is of upper case there matches as such on some engines, and
+// in lower case on others.
 type PackageQuery struct {
 	FeedID      int64
 	Prefix      string   // the key begins with it
@@ -184,8 +185,8 @@ func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f 
 // enters those that were not recorded in time, it is proget.ErrUnavailable.
 //
 // aliases are those of the first file. known is what FindUpload found, or nil. It may be out of date: the transaction
-// fails then, and its repetition does not trust it. No
-// engine gives an id to another package.
+// fails then, and its repetition does not trust it. Ids are never given out twice, so a
+// remembered one cannot mean another package.
 func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version, aliases []string, known *Upload) (created bool, err error) {
 	if err := distinct(v.Files); err != nil {
 		return false, err
