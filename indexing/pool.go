@@ -286,9 +286,11 @@ type ending struct {
 func (p *Pool) ending(stopping bool, j *proget.Job, progress *Progress, err error) ending {
 	done, total, message := progress.Get()
 	finish := func(state proget.JobState, message, said string) ending {
+		message = kept(message)
 		return ending{state == proget.JobFailed, said, func(ctx context.Context) error { return p.jobs.FinishJob(ctx, j, state, done, total, message) }}
 	}
 	retry := func(delay time.Duration, failed bool, message, said string) ending {
+		message = kept(message)
 		return ending{failed, said, func(ctx context.Context) error { return p.jobs.RetryJob(ctx, j, delay, failed, message) }}
 	}
 	var v *verdict

@@ -6,11 +6,22 @@ import (
 	"sync"
 )
 
-// Bounds of what one attempt of a job writes to its log.
+// Bounds of what one attempt of a job says.
 const (
-	maxLines = 2000
-	maxLine  = 2 << 10 // bytes
+	maxLines = 2000    // in its log
+	maxLine  = 2 << 10 // bytes of a line, or of a message
 )
+
+// kept is a text as every database takes it, and no longer than it is worth. What jobs
+// say quotes files and other servers, whose bytes may be anything; refused, it would take
+// the heartbeat, the log or the job's end with it.
+func kept(text string) string {
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	if len(text) > maxLine {
+		text = strings.ToValidUTF8(text[:maxLine], "") + " …"
+	}
+	return text
+}
 
 // Progress is how far a job has come, and what it has to say. Its methods may be
 // called at any rate; what they say is written with the next heartbeat.
@@ -26,6 +37,7 @@ type Progress struct {
 
 // Set records units done, of total, or of an unknown number if total is 0.
 func (p *Progress) Set(done, total int64, message string) {
+	message = kept(message)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done, p.total, p.message = done, total, message
@@ -41,10 +53,7 @@ func (p *Progress) Get() (done, total int64, message string) {
 // Log adds a line to the job's log, which people read. Beyond 2000 lines it says
 // that there would be more.
 func (p *Progress) Log(format string, args ...any) {
-	line := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
-	if len(line) > maxLine {
-		line = strings.ToValidUTF8(line[:maxLine], "") + " …"
-	}
+	line := kept(strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " "))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch p.said++; {
