@@ -1,8 +1,10 @@
 package indexing_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -224,4 +227,119 @@ func TestPoolOutlivesOutages(t *testing.T) {
 		return all[0].State == proget.JobDone
 	}, waitLong, waitShort)
 	require.GreaterOrEqual(t, runs.Load(), int64(2))
+}
+
+// away is a queue with one job, whose database does not answer for a while after the
+// job's work is done.
+type away struct {
+	endless
+	back              chan struct{} // closed when it answers again
+	unlogged          error         // what writing log lines gets then
+	finished, retried atomic.Int64
+	logged            atomic.Int64 // lines
+}
+
+func (a *away) ClaimJob(ctx context.Context, worker, lane string, ttl time.Duration) (*proget.Job, error) {
+	if a.claimed.Load() > 0 {
+		return nil, nil
+	}
+	return a.endless.ClaimJob(ctx, worker, lane, ttl)
+}
+
+func (a *away) await(ctx context.Context) error {
+	select {
+	case <-a.back:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (a *away) FinishJob(ctx context.Context, _ *proget.Job, _ proget.JobState, _, _ int64, _ string) error {
+	if err := a.await(ctx); err != nil {
+		return err
+	}
+	a.finished.Add(1)
+	return nil
+}
+
+func (a *away) RetryJob(ctx context.Context, _ *proget.Job, _ time.Duration, _ bool, _ string) error {
+	if err := a.await(ctx); err != nil {
+		return err
+	}
+	a.retried.Add(1)
+	return nil
+}
+
+func (a *away) LogJob(ctx context.Context, _ *proget.Job, _ int64, lines []string) error {
+	if err := a.await(ctx); err != nil || a.unlogged != nil {
+		return cmp.Or(err, a.unlogged)
+	}
+	a.logged.Add(int64(len(lines)))
+	return nil
+}
+
+// workOne has a pool work the only job of a queue until stop is called, which returns what
+// the pool logged.
+func workOne(t *testing.T, jobs indexing.Jobs, w worker) (stop func() string) {
+	ctx, cancel := context.WithCancel(t.Context())
+	log := new(testenv.LogBuffer)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- indexing.NewPool(jobs, "a", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Logger: slog.New(slog.NewTextHandler(log, nil))}, w).Run(ctx)
+	}()
+	return func() string {
+		cancel()
+		require.NoError(t, <-ended)
+		return log.String()
+	}
+}
+
+// TestEndOutlastsFailover: the end of a job, and the rest of its log, wait for a database
+// that fails over when the work is done.
+func TestEndOutlastsFailover(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		jobs := &away{back: make(chan struct{})}
+		stop := workOne(t, jobs, func(context.Context, *proget.Job, *indexing.Progress) error { return nil })
+		time.AfterFunc(10*time.Second, func() { close(jobs.back) })
+		time.Sleep(time.Minute)
+		require.EqualValues(t, 1, jobs.finished.Load())
+		require.EqualValues(t, 2, jobs.logged.Load())
+		require.NotContains(t, stop(), "level=WARN")
+	})
+}
+
+// TestUnwrittenLog: lines that cannot be written do not count as an end that could not
+// be.
+func TestUnwrittenLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		jobs := &away{back: make(chan struct{}), unlogged: errors.New("disk full")}
+		close(jobs.back)
+		stop := workOne(t, jobs, func(context.Context, *proget.Job, *indexing.Progress) error { return nil })
+		synctest.Wait()
+		require.EqualValues(t, 1, jobs.finished.Load())
+		said := stop()
+		require.Contains(t, said, "the last lines of a job's log could not be written")
+		require.NotContains(t, said, "run again")
+	})
+}
+
+// TestStopIsNotHeldUp: a node that stops gives a database that is away a few seconds, not
+// a claim's length.
+func TestStopIsNotHeldUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		jobs := &away{back: make(chan struct{})}
+		stop := workOne(t, jobs, func(ctx context.Context, _ *proget.Job, _ *indexing.Progress) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		synctest.Wait()
+		began := time.Now() // by the clock of this test alone
+		require.Contains(t, stop(), "it will be run again")
+		require.Less(t, time.Since(began), 10*time.Second)
+		require.Zero(t, jobs.retried.Load())
+	})
 }

@@ -149,11 +149,8 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) bool 
 		log.WarnContext(ctx, "the claim was lost; another worker has the job, or will have it", "error", err)
 		return false
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
 	o := p.ending(ctx.Err() != nil, j, progress, err)
-	progress.Log("%s", o.said)
-	if err := errors.Join(p.flushAll(end, j, progress), o.record(end)); err != nil {
+	if err := p.conclude(ctx, j, progress, o); err != nil {
 		log.WarnContext(ctx, "the job's end could not be recorded; it will be run again", "error", err)
 		return false
 	}
@@ -167,6 +164,39 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) bool 
 	}
 	log.InfoContext(ctx, "job ends", "outcome", o.said)
 	return true
+}
+
+// How long the end of a job may take to be written; its claim's length is the bound
+// while the node runs, so that a database which is failing over has time to come back.
+const (
+	logWithin  = 2 * time.Second // the rest of its log
+	stopWithin = 5 * time.Second // what is not written yet when the node stops
+)
+
+// conclude writes the rest of a job's log, which pages follow until the job has ended,
+// and then its end, which alone says whether it is run again: it is written under the
+// claim's number, so it does no harm when it is late.
+func (p *Pool) conclude(ctx context.Context, j *proget.Job, progress *Progress, o ending) error {
+	progress.Log("%s", o.said)
+	unlogged := p.flushAll(ctx, j, progress)
+	end, cancel := lasting(ctx, p.opts.Claim)
+	defer cancel()
+	err := o.record(end)
+	if unlogged != nil && err == nil {
+		unlogged = p.flushAll(ctx, j, progress)
+	}
+	if unlogged != nil {
+		p.opts.Logger.WarnContext(ctx, "the last lines of a job's log could not be written", "job", j.ID, "error", unlogged)
+	}
+	return err
+}
+
+// lasting is ctx for what is still to be written when ctx has ended: it lasts for d, but
+// not much longer than ctx.
+func lasting(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(stopWithin, cancel) })
+	return last, func() { stop(); cancel() }
 }
 
 // claimed runs the worker under a context that ends with the claim.
@@ -263,6 +293,8 @@ func (p *Pool) flush(ctx context.Context, j *proget.Job, progress *Progress) err
 // flushAll writes all that the job has said: first, if need be, what was sent
 // without an answer.
 func (p *Pool) flushAll(ctx context.Context, j *proget.Job, progress *Progress) (err error) {
+	ctx, cancel := lasting(ctx, logWithin)
+	defer cancel()
 	for range flushes {
 		if _, lines := progress.unwritten(); len(lines) == 0 {
 			return nil
