@@ -46,23 +46,16 @@ func (f *Finding) Key() string {
 // found for each disagreement. It is right about what nobody writes or deletes
 // meanwhile: extra objects too young to be told from uploads under way are [Young],
 // and what seems lost is looked at a second time. It returns the number of keys
-// it compared.
+// it compared. A storage that is away, or for which found returns an error, holds up none of
+// the others; the error is returned at the end.
 func Audit(ctx context.Context, store *db.Store, stores *storage.Set, found func(Finding) error) (compared int64, err error) {
-	all, err := store.ListStorages(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for _, st := range all {
-		a := &audit{db: store, storage: st, found: found}
-		if a.blobs, err = stores.Store(ctx, st.ID); err == nil {
-			err = a.run(ctx)
-		}
+	err = eachStorage(ctx, store, stores, func(st proget.Storage, blobs *storage.Store) error {
+		a := &audit{db: store, blobs: blobs, storage: st, found: found}
+		err := a.run(ctx)
 		compared += a.compared
-		if err != nil {
-			return compared, fmt.Errorf("storage %s: %w", st.Name, err)
-		}
-	}
-	return compared, nil
+		return err
+	})
+	return compared, err
 }
 
 // audit is the comparison with one storage.
@@ -135,56 +128,52 @@ func (a *audit) report(ctx context.Context, fault Fault, p Pair) (err error) {
 // Rebuild makes use of the objects that no row names, if they are not too young: one whose bytes are those
 // of a lost or short blob takes its place, and each other one gets a row, so
 // that it is used when the same bytes are pushed again, or collected. It reads
-// all of them, and calls done for each with what became of it.
+// all of them, and calls done for each with what became of it. A storage that is away
+// holds up none of the others.
 func Rebuild(ctx context.Context, store *db.Store, stores *storage.Set, done func(f Finding, what string)) error {
-	missing := make(map[string][]db.BlobRow) // by storage and digest
-	var extra []Finding
-	_, err := Audit(ctx, store, stores, func(f Finding) error {
-		switch f.Fault {
-		case Extra:
-			extra = append(extra, f)
-		case Lost, Short:
-			id := identity(f.Storage.ID, f.Pair.Row.SHA256)
-			missing[id] = append(missing[id], *f.Pair.Row)
+	return eachStorage(ctx, store, stores, func(st proget.Storage, blobs *storage.Store) error {
+		missing := make(map[string][]db.BlobRow) // by digest
+		var extra []Finding
+		a := &audit{db: store, blobs: blobs, storage: st, found: func(f Finding) error {
+			switch f.Fault {
+			case Extra:
+				extra = append(extra, f)
+			case Lost, Short:
+				missing[f.Pair.Row.SHA256] = append(missing[f.Pair.Row.SHA256], *f.Pair.Row)
+			}
+			return nil
+		}}
+		if err := a.run(ctx); err != nil {
+			return err
+		}
+		for _, f := range extra {
+			what, err := rebuild(ctx, store, blobs, f, missing)
+			if err != nil {
+				return fmt.Errorf("object %s: %w", f.Key(), err)
+			}
+			done(f, what)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for _, f := range extra {
-		what, err := rebuild(ctx, store, stores, f, missing)
-		if err != nil {
-			return fmt.Errorf("object %s: %w", f.Key(), err)
-		}
-		done(f, what)
-	}
-	return nil
 }
 
-func identity(storageID int64, sha256 string) string { return fmt.Sprint(storageID, " ", sha256) }
-
-func rebuild(ctx context.Context, store *db.Store, stores *storage.Set, f Finding, missing map[string][]db.BlobRow) (string, error) {
-	blobs, err := stores.Store(ctx, f.Storage.ID)
-	if err != nil {
-		return "", err
-	}
+func rebuild(ctx context.Context, store *db.Store, blobs *storage.Store, f Finding, missing map[string][]db.BlobRow) (string, error) {
 	sum, err := blobs.Sum(ctx, f.Key(), nil)
 	if err != nil {
 		return "", err
 	}
-	id := identity(f.Storage.ID, sum.Digests[proget.SHA256])
-	for i, b := range missing[id] {
+	digest := sum.Digests[proget.SHA256]
+	for i, b := range missing[digest] {
 		replaced, err := store.ReplaceObject(ctx, b, f.Key())
 		if err != nil {
 			return "", err
 		}
 		if replaced {
-			missing[id] = missing[id][i+1:]
+			missing[digest] = missing[digest][i+1:]
 			return "takes the place of " + b.StorageKey, nil
 		}
 	}
-	err = store.AdoptObject(ctx, db.BlobRow{SHA256: sum.Digests[proget.SHA256], Size: sum.Size, StorageID: f.Storage.ID, StorageKey: f.Key()})
+	err = store.AdoptObject(ctx, db.BlobRow{SHA256: digest, Size: sum.Size, StorageID: f.Storage.ID, StorageKey: f.Key()})
 	if errors.Is(err, proget.ErrConflict) {
 		return "was recorded just now", nil
 	}

@@ -70,15 +70,12 @@ func (*Collector) Kind() string { return KindCollection }
 
 // Work implements [indexing.Worker].
 func (c *Collector) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) error {
-	run := &collection{Collector: c, progress: p, began: time.Now()}
+	run := &collection{Collector: c, progress: p, began: time.Now(), skipped: make(map[int64]bool)}
 	if j.Argument == Preview {
 		return run.preview(ctx)
 	}
-	steps := []func(context.Context) error{run.purge, run.mark, run.delete, run.sweep, run.delete, run.leftovers}
-	for _, step := range steps {
-		if err := step(ctx); err != nil {
-			return err
-		}
+	if err := run.free(ctx); err != nil {
+		return err
 	}
 	run.say(1, 1, run.freed.String()+" freed")
 	c.opts.Logger.InfoContext(ctx, "storage was freed", "blobs", run.freed.blobs, "bytes", run.freed.bytes, "took", time.Since(run.began))
@@ -88,9 +85,29 @@ func (c *Collector) Work(ctx context.Context, j *proget.Job, p *indexing.Progres
 // collection is one run of a Collector.
 type collection struct {
 	*Collector
-	progress *indexing.Progress
-	began    time.Time
-	freed    amount
+	progress  *indexing.Progress
+	began     time.Time
+	freed     amount
+	undeleted error          // why an object stayed
+	skipped   map[int64]bool // storages in which a step failed: they are left to the next run
+}
+
+// free goes on when a storage is away, or an object stays: the others are freed
+// nevertheless, and what went wrong is said at the end.
+func (c *collection) free(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{c.purge, c.mark} { // in the database alone
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	var failed []error
+	for _, step := range []func(context.Context) error{c.delete, c.sweep, c.delete, c.leftovers} {
+		failed = append(failed, step(ctx))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(append(failed, c.undeleted)...)
 }
 
 // amount is a number of blobs with their bytes.
@@ -136,17 +153,15 @@ func (c *collection) mark(ctx context.Context) error {
 
 // delete deletes the objects of marked blobs, and then their rows.
 func (c *collection) delete(ctx context.Context) error {
-	var failed error
+	c.undeleted = nil // what stayed before is tried again
 	for after := int64(0); ; {
 		batch, err := c.db.ListMarked(ctx, after, deleteBatch)
 		if err != nil || len(batch) == 0 {
-			return errors.Join(failed, err)
+			return err
 		}
 		after = batch[len(batch)-1].ID
-		gone, err := c.deleteObjects(ctx, batch)
-		failed = cmp.Or(failed, err)
-		if err := c.db.DeleteBlobs(ctx, gone); err != nil {
-			return errors.Join(failed, err)
+		if err := c.db.DeleteBlobs(ctx, c.deleteObjects(ctx, batch)); err != nil {
+			return err
 		}
 		rate := float64(c.freed.blobs) / max(time.Since(c.began).Seconds(), 0.001)
 		c.say(c.freed.blobs, 0, fmt.Sprintf("%s deleted, %.0f a second", c.freed, rate))
@@ -156,7 +171,7 @@ func (c *collection) delete(ctx context.Context) error {
 // deleteObjects deletes the objects of a batch and returns the ids of the rows
 // whose objects are gone. An object that cannot be deleted keeps its row, for
 // the next run.
-func (c *collection) deleteObjects(ctx context.Context, batch []db.BlobRow) (gone []int64, failed error) {
+func (c *collection) deleteObjects(ctx context.Context, batch []db.BlobRow) (gone []int64) {
 	var g errgroup.Group
 	var mu sync.Mutex
 	g.SetLimit(deleteWidth)
@@ -166,7 +181,7 @@ func (c *collection) deleteObjects(ctx context.Context, batch []db.BlobRow) (gon
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				failed = cmp.Or(failed, fmt.Errorf("delete %s: %w", b.StorageKey, err))
+				c.undeleted = cmp.Or(c.undeleted, fmt.Errorf("delete %s: %w", b.StorageKey, err))
 				return nil
 			}
 			gone = append(gone, b.ID)
@@ -174,7 +189,8 @@ func (c *collection) deleteObjects(ctx context.Context, batch []db.BlobRow) (gon
 			return nil
 		})
 	}
-	return gone, errors.Join(g.Wait(), failed)
+	_ = g.Wait()
+	return gone
 }
 
 func (c *collection) deleteObject(ctx context.Context, b db.BlobRow) error {
@@ -192,90 +208,85 @@ var ErrForeign = errors.New("the storage is also another installation's")
 // sweep marks the objects that no row names: what was uploaded and never
 // recorded. A publisher who is late finds the mark.
 func (c *collection) sweep(ctx context.Context) error {
-	if err := c.checkOwner(ctx); err != nil {
-		return err
-	}
-	return c.strays(ctx, func(storageID int64, o *storage.Object) error {
-		err := c.db.CondemnObject(ctx, storageID, o.Key, o.Size)
-		if errors.Is(err, proget.ErrConflict) { // it was recorded just now
-			return nil
+	var ours map[string]bool
+	if c.opts.Probes != nil {
+		var err error
+		if ours, err = c.opts.Probes(ctx); err != nil {
+			return err
 		}
-		return err
+	}
+	return c.each(ctx, func(storageID int64, blobs *storage.Store) error {
+		if err := c.checkOwner(ctx, blobs, ours); err != nil {
+			return err
+		}
+		return c.strays(ctx, storageID, blobs, func(o *storage.Object) error {
+			err := c.db.CondemnObject(ctx, storageID, o.Key, o.Size)
+			if errors.Is(err, proget.ErrConflict) { // it was recorded just now
+				return nil
+			}
+			return err
+		})
 	})
 }
 
 // checkOwner looks for the mark that another installation left when it made a
-// storage its own.
-func (c *collection) checkOwner(ctx context.Context) error {
+// storage its own. One that is found has all later steps skip the storage.
+func (c *collection) checkOwner(ctx context.Context, blobs *storage.Store, ours map[string]bool) error {
 	if c.opts.Probes == nil {
 		return nil
 	}
-	ours, err := c.opts.Probes(ctx)
-	if err != nil {
-		return err
-	}
-	return c.each(ctx, func(_ int64, blobs *storage.Store) error {
-		for o, err := range blobs.List(ctx, storage.OwnerPrefix) {
-			if err != nil {
-				return err
-			}
-			if !ours[o.Key] {
-				return indexing.Cancel(fmt.Errorf("%w: objects that this one's database does not name are left alone. "+
-					"If the other one is gone for good, delete the object %s from storage", ErrForeign, o.Key))
-			}
+	for o, err := range blobs.List(ctx, storage.OwnerPrefix) {
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+		if !ours[o.Key] {
+			return indexing.Cancel(fmt.Errorf("%w: objects that this one's database does not name are left alone. "+
+				"If the other one is gone for good, delete the object %s from storage", ErrForeign, o.Key))
+		}
+	}
+	return nil
 }
 
 // strays calls found for each object that no row names and that is older than
 // anything that may still be recorded, by the storage's own clock.
-func (c *collection) strays(ctx context.Context, found func(storageID int64, o *storage.Object) error) error {
-	return c.each(ctx, func(storageID int64, blobs *storage.Store) error {
-		now, err := blobs.Clock(ctx)
+func (c *collection) strays(ctx context.Context, storageID int64, blobs *storage.Store, found func(o *storage.Object) error) error {
+	now, err := blobs.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	var seen int64
+	for pair, err := range Compare(ctx, c.db, blobs, storageID) {
 		if err != nil {
 			return err
 		}
-		var seen int64
-		for pair, err := range Compare(ctx, c.db, blobs, storageID) {
-			if err != nil {
+		if pair.Object == nil {
+			continue
+		}
+		if seen++; seen%1000 == 0 {
+			c.say(seen, 0, fmt.Sprintf("%d objects in storage compared with the database", seen))
+		}
+		if pair.Row == nil && now.Sub(pair.Object.ModTime) > c.age() {
+			if err := found(pair.Object); err != nil {
 				return err
 			}
-			if pair.Object == nil {
-				continue
-			}
-			if seen++; seen%1000 == 0 {
-				c.say(seen, 0, fmt.Sprintf("%d objects in storage compared with the database", seen))
-			}
-			if pair.Row == nil && now.Sub(pair.Object.ModTime) > c.age() {
-				if err := found(storageID, pair.Object); err != nil {
-					return err
-				}
-			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // age is how old what was never recorded must be.
 func (c *collection) age() time.Duration { return max(c.opts.Grace, 2*db.RecordWithin) }
 
-// each calls fn for every storage of the installation.
+// each calls fn for every storage in which no step has failed yet.
 func (c *collection) each(ctx context.Context, fn func(storageID int64, blobs *storage.Store) error) error {
-	all, err := c.db.ListStorages(ctx)
-	if err != nil {
+	return eachStorage(ctx, c.db, c.blobs, func(st proget.Storage, blobs *storage.Store) error {
+		if c.skipped[st.ID] {
+			return nil
+		}
+		err := fn(st.ID, blobs)
+		c.skipped[st.ID] = err != nil
 		return err
-	}
-	for _, st := range all {
-		blobs, err := c.blobs.Store(ctx, st.ID)
-		if err == nil {
-			err = fn(st.ID, blobs)
-		}
-		if err != nil {
-			return fmt.Errorf("storage %s: %w", st.Name, err)
-		}
-	}
-	return nil
+	})
 }
 
 // leftovers removes what killed processes left: halves of uploads, and probes
@@ -331,7 +342,9 @@ func (c *collection) preview(ctx context.Context) error {
 		garbage.blobs, garbage.bytes = garbage.blobs+blobs, garbage.bytes+bytes
 		c.say(min(after+markWindow, last), last, fmt.Sprintf("%s without a version so far", garbage))
 	}
-	err = c.strays(ctx, func(_ int64, o *storage.Object) error { strays.add(o.Size); return nil })
+	err = c.each(ctx, func(storageID int64, blobs *storage.Store) error {
+		return c.strays(ctx, storageID, blobs, func(o *storage.Object) error { strays.add(o.Size); return nil })
+	})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -59,16 +60,6 @@ func NewInspector(store *db.Store, blobs *storage.Set, opts *InspectorOptions) *
 // Kind implements [indexing.Worker].
 func (*Inspector) Kind() string { return KindIntegrity }
 
-// inspection is how far a job has come.
-type inspection struct {
-	Job     int64 `json:"job"`
-	After   int64 `json:"after"` // id of the blob that was read last
-	Done    int64 `json:"done"`
-	Bytes   int64 `json:"bytes"`
-	Damaged int64 `json:"damaged"`
-	Mended  int64 `json:"mended"`
-}
-
 // Work implements [indexing.Worker].
 func (i *Inspector) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) error {
 	total, bytes, err := i.db.CountBlobs(ctx)
@@ -95,11 +86,15 @@ func (i *Inspector) Work(ctx context.Context, j *proget.Job, p *indexing.Progres
 func (i *Inspector) inspectAll(ctx context.Context, at *inspection, said func()) error {
 	limiter := rate.NewLimiter(rate.Limit(i.opts.Rate), max(storage.ReadSize, int(min(i.opts.Rate, 1<<30))))
 	saved := time.Now()
-	for {
-		batch, err := i.db.ListBlobs(ctx, at.After, inspectBatch)
-		if err != nil || len(batch) == 0 {
+	for after := at.begin(); ; {
+		batch, err := i.db.ListBlobs(ctx, after, inspectBatch)
+		if err != nil {
 			return err
 		}
+		if len(batch) == 0 {
+			return i.settle(ctx, at)
+		}
+		after = batch[len(batch)-1].ID
 		for _, b := range batch {
 			if err := i.inspect(ctx, b, at, limiter.WaitN); err != nil {
 				return err
@@ -114,6 +109,23 @@ func (i *Inspector) inspectAll(ctx context.Context, at *inspection, said func())
 			saved = time.Now()
 		}
 	}
+}
+
+// settle is called behind the last blob: storages that have not been away have caught up.
+// It returns what could not be read of the others.
+func (i *Inspector) settle(ctx context.Context, at *inspection) error {
+	storages, err := i.db.ListStorages(ctx)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(at.Behind, func(id, _ int64) bool { return at.unread[id] == nil })
+	var failed []error
+	for _, st := range storages {
+		if u := at.unread[st.ID]; u != nil {
+			failed = append(failed, fmt.Errorf("storage %s: %s could not be read: %w", st.Name, quantity.Of(u.files, "file"), u.err))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // outlook says how fast bytes were read and how long the rest will take.
@@ -146,8 +158,9 @@ func (i *Inspector) load(ctx context.Context, job int64) (inspection, error) {
 	}
 	var at inspection
 	if err := json.Unmarshal([]byte(settings[settingInspection]), &at); err != nil || at.Job != job {
-		return inspection{Job: job}, nil // none, or of another job
+		at = inspection{Job: job} // none, or of another job
 	}
+	at.unread = make(map[int64]*unread)
 	return at, nil
 }
 
@@ -159,21 +172,28 @@ func (i *Inspector) save(ctx context.Context, at inspection) error {
 	return i.db.Tx(ctx, func(tx *db.Tx) error { return tx.SetSetting(ctx, settingInspection, string(text)) })
 }
 
-// inspect takes a blob up in what was inspected when all is done that it needs: who
-// goes on after an error begins with it.
+// inspect reads a blob if it is due. What cannot be read, or mended, is no reason to leave
+// other storages unread: its own is skipped until the next attempt, which begins with it.
 func (i *Inspector) inspect(ctx context.Context, b db.BlobRow, at *inspection, pace storage.Pace) error {
+	if !at.due(b) {
+		return nil
+	}
+	if away := at.unread[b.StorageID]; away != nil {
+		at.skip(b, away.err)
+		return nil
+	}
 	fault, err := verify(ctx, i.blobs, b, pace)
-	if err != nil {
+	if err == nil && fault != nil {
+		err = i.damaged(ctx, b, fault, at, pace)
+	}
+	switch {
+	case err == nil:
+		at.read(b)
+	case ctx.Err() != nil:
 		return err
+	default:
+		at.skip(b, err)
 	}
-	next := *at
-	next.After, next.Done, next.Bytes = b.ID, at.Done+1, at.Bytes+b.Size
-	if fault != nil {
-		if err := i.damaged(ctx, b, fault, &next, pace); err != nil {
-			return err
-		}
-	}
-	*at = next
 	return nil
 }
 
