@@ -11,7 +11,6 @@ import (
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/internal/testenv"
-	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 	"github.com/proget-go/ha/storage/faulty"
 	"github.com/proget-go/ha/storage/share"
@@ -106,7 +105,8 @@ func TestInspectWithoutOne(t *testing.T) {
 
 	back := in.loseMain(t)
 	log := new(testenv.LogBuffer)
-	work := func() error { return in.inspector(log).Work(t.Context(), &proget.Job{ID: 7}, new(indexing.Progress)) }
+	job := in.claim(t)
+	work := func() error { return in.inspector(log).Work(t.Context(), job, new(indexing.Progress)) }
 	for range 2 {
 		err = work()
 		require.ErrorContains(t, err, "2 files could not be read")

@@ -71,19 +71,19 @@ func (i *Inspector) Work(ctx context.Context, j *proget.Job, p *indexing.Progres
 		return err
 	}
 	began, skipped := time.Now(), at.Bytes
-	err = i.inspectAll(ctx, &at, func() {
+	err = i.inspectAll(ctx, j, &at, func() {
 		p.Set(at.Done, max(total, at.Done), outlook(at.Bytes-skipped, bytes-at.Bytes, time.Since(began))+fmt.Sprintf(", %d damaged", at.Damaged))
 	})
 	if err != nil { // such as the node's end: whoever has the job next goes on from here
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveEvery)
 		defer cancel()
-		return errors.Join(err, i.save(end, at))
+		return errors.Join(err, i.save(end, j, at))
 	}
-	return i.conclude(ctx, p, at)
+	return i.conclude(ctx, j, p, at)
 }
 
 // inspectAll reads what at says was not read yet, and says so after each blob.
-func (i *Inspector) inspectAll(ctx context.Context, at *inspection, said func()) error {
+func (i *Inspector) inspectAll(ctx context.Context, j *proget.Job, at *inspection, said func()) error {
 	limiter := rate.NewLimiter(rate.Limit(i.opts.Rate), max(storage.ReadSize, int(min(i.opts.Rate, 1<<30))))
 	saved := time.Now()
 	for after := at.begin(); ; {
@@ -103,7 +103,7 @@ func (i *Inspector) inspectAll(ctx context.Context, at *inspection, said func())
 			if time.Since(saved) < saveEvery {
 				continue
 			}
-			if err := i.save(ctx, *at); err != nil {
+			if err := i.save(ctx, j, *at); err != nil {
 				return err
 			}
 			saved = time.Now()
@@ -139,8 +139,8 @@ func perSecond(bytes int64, took time.Duration) int64 {
 	return int64(float64(bytes) / max(took.Seconds(), 0.001))
 }
 
-func (i *Inspector) conclude(ctx context.Context, p *indexing.Progress, at inspection) error {
-	if err := i.save(ctx, inspection{}); err != nil {
+func (i *Inspector) conclude(ctx context.Context, j *proget.Job, p *indexing.Progress, at inspection) error {
+	if err := i.save(ctx, j, inspection{}); err != nil {
 		return err
 	}
 	p.Set(at.Done, at.Done, fmt.Sprintf("%d files read again, %d missing or damaged, %d of them mended.", at.Done, at.Damaged, at.Mended))
@@ -164,12 +164,23 @@ func (i *Inspector) load(ctx context.Context, job int64) (inspection, error) {
 	return at, nil
 }
 
-func (i *Inspector) save(ctx context.Context, at inspection) error {
+// save keeps how far the job has come, under its claim: who has lost it has nothing to say
+// about where its successor is.
+func (i *Inspector) save(ctx context.Context, j *proget.Job, at inspection) error {
 	text, err := json.Marshal(at)
 	if err != nil {
 		return err
 	}
-	return i.db.Tx(ctx, func(tx *db.Tx) error { return tx.SetSetting(ctx, settingInspection, string(text)) })
+	err = i.db.Tx(ctx, func(tx *db.Tx) error {
+		if err := tx.HoldJob(ctx, j); err != nil {
+			return err
+		}
+		return tx.SetSetting(ctx, settingInspection, string(text))
+	})
+	if errors.Is(err, proget.ErrStale) { // the next heartbeat ends the work
+		return nil
+	}
+	return err
 }
 
 // inspect reads a blob if it is due. What cannot be read, or mended, is no reason to leave

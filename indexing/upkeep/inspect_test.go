@@ -10,14 +10,26 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
 )
+
+// claim queues a job that inspects, and claims it.
+func (in *installation) claim(t *testing.T) *proget.Job {
+	t.Helper()
+	require.NoError(t, in.db.Tx(t.Context(), func(tx *db.Tx) error { return tx.Enqueue(t.Context(), db.NewJob{Kind: upkeep.KindIntegrity}) }))
+	j, err := in.db.ClaimJob(t.Context(), "test", "", time.Hour)
+	require.NoError(t, err)
+	require.NotNil(t, j)
+	return j
+}
 
 func (in *installation) inspector(log *testenv.LogBuffer) *upkeep.Inspector {
 	opts := &upkeep.InspectorOptions{Logger: dark}
@@ -108,23 +120,54 @@ func TestInspectionGoesOn(t *testing.T) {
 		reports.Add(1)
 		cancel()
 	}), nil))
-	work := func(ctx context.Context, job int64) (*indexing.Progress, error) {
+	work := func(ctx context.Context, j *proget.Job) (*indexing.Progress, error) {
 		p := new(indexing.Progress)
-		return p, upkeep.NewInspector(in.db, in.stores, &upkeep.InspectorOptions{Logger: log}).Work(ctx, &proget.Job{ID: job}, p)
+		return p, upkeep.NewInspector(in.db, in.stores, &upkeep.InspectorOptions{Logger: log}).Work(ctx, j, p)
 	}
-	_, err := work(ctx, 7)
+	job, another := in.claim(t), in.claim(t)
+	_, err := work(ctx, job)
 	require.ErrorIs(t, err, context.Canceled)
-	p, err := work(t.Context(), 7)
+	p, err := work(t.Context(), job)
 	require.ErrorContains(t, err, "1 of 20 stored files")
 	done, total, _ := p.Get()
 	require.Equal(t, []int64{files, files}, []int64{done, total})
 	require.EqualValues(t, 1, reports.Load(), "what was read is not read again")
-	_, err = work(t.Context(), 7)
+	_, err = work(t.Context(), job)
 	require.Error(t, err)
 	require.EqualValues(t, 2, reports.Load(), "it was finished, and is run anew")
-	_, err = work(t.Context(), 8)
+	_, err = work(t.Context(), another)
 	require.Error(t, err)
 	require.EqualValues(t, 3, reports.Load())
+}
+
+// TestLateInspector: a worker that has lost its claim does not say where its successor is.
+func TestLateInspector(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	for n := range 5 {
+		in.damage(t, in.mustPush(t, fmt.Sprint(n), fmt.Sprintf("a %d", n)).Files[0])
+	}
+	job := in.claim(t)
+	late := *job
+	late.Attempt-- // as it was claimed before
+	reports := 0
+	work := func(j *proget.Job, reported func(stop func())) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		log := slog.New(slog.NewTextHandler(writer(func() { reported(cancel) }), nil))
+		require.Error(t, upkeep.NewInspector(in.db, in.stores, &upkeep.InspectorOptions{Logger: log}).Work(ctx, j, new(indexing.Progress)))
+	}
+	work(&late, func(stop func()) { // after one file, where it stands still
+		work(job, func(stop func()) {
+			if reports++; reports == 3 {
+				stop()
+			}
+		})
+		stop()
+	})
+	require.Equal(t, 3, reports)
+	work(job, func(func()) { reports++ })
+	require.Equal(t, 5, reports, "it goes on where it was")
 }
 
 // TestInspectionFails: a damaged file that could not be named for a failure of the
@@ -141,7 +184,8 @@ func TestInspectionFails(t *testing.T) {
 		require.NoError(t, err)
 	}
 	log := new(testenv.LogBuffer)
-	work := func() error { return in.inspector(log).Work(t.Context(), &proget.Job{ID: 7}, new(indexing.Progress)) }
+	job := in.claim(t)
+	work := func() error { return in.inspector(log).Work(t.Context(), job, new(indexing.Progress)) }
 	rename("package_file", "away")
 	require.ErrorContains(t, work(), "package_file")
 	require.Empty(t, log.String())
