@@ -80,12 +80,13 @@ func benchmarkJobs(b *testing.B, s *db.Store, workers int) {
 	ctx, stop := context.WithCancel(b.Context())
 	defer stop()
 	var done atomic.Int64
-	pool := indexing.NewPool(counted{s, func() {
+	pool, err := indexing.NewPool(counted{s, func() {
 		if done.Add(1) == int64(b.N) {
 			stop()
 		}
 	}}, "w", &indexing.PoolOptions{Lanes: map[string]int{"": workers}, Logger: dark},
 		worker(func(context.Context, *proget.Job, *indexing.Progress) error { return nil }))
+	require.NoError(b, err)
 	b.ResetTimer()
 	require.NoError(b, pool.Run(ctx))
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")

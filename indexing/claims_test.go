@@ -27,7 +27,7 @@ func TestRefusedHeartbeat(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	began, lost, taken := make(chan *proget.Job, 1), make(chan error, 1), make(chan struct{})
 	// One job at a time, which waits: else the pool would take over from itself.
-	pool := indexing.NewPool(s, "first", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Poll: waitShort, Claim: 2 * time.Second, Logger: dark},
+	pool := newPool(t, s, "first", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Poll: waitShort, Claim: 2 * time.Second, Logger: dark},
 		worker(func(ctx context.Context, j *proget.Job, _ *indexing.Progress) error {
 			began <- j
 			<-ctx.Done()
@@ -149,9 +149,8 @@ func TestJobsAtOnce(t *testing.T) {
 			return ctx.Err()
 		})
 		ended := make(chan error, 1)
-		go func() {
-			ended <- indexing.NewPool(new(endless), "a", &indexing.PoolOptions{Lanes: map[string]int{"": 3}, Logger: dark}, w).Run(ctx)
-		}()
+		pool := newPool(t, new(endless), "a", &indexing.PoolOptions{Lanes: map[string]int{"": 3}, Logger: dark}, w)
+		go func() { ended <- pool.Run(ctx) }()
 		synctest.Wait()
 		require.EqualValues(t, 3, working.Load())
 		cancel()
@@ -177,7 +176,7 @@ func TestRefusalIsHeededAtOnce(t *testing.T) {
 			return nil
 		})
 		jobs := &endless{beat: proget.Errorf(proget.ErrStale, "another has it")}
-		require.NoError(t, indexing.NewPool(jobs, "a", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Claim: claim, Logger: dark}, w).Run(ctx))
+		require.NoError(t, newPool(t, jobs, "a", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Claim: claim, Logger: dark}, w).Run(ctx))
 		require.ErrorIs(t, cause, proget.ErrStale)
 		require.Less(t, after, claim/2)
 	})
@@ -285,9 +284,8 @@ func workOne(t *testing.T, jobs indexing.Jobs, w worker) (stop func() string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	log := new(testenv.LogBuffer)
 	ended := make(chan error, 1)
-	go func() {
-		ended <- indexing.NewPool(jobs, "a", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Logger: slog.New(slog.NewTextHandler(log, nil))}, w).Run(ctx)
-	}()
+	pool := newPool(t, jobs, "a", &indexing.PoolOptions{Lanes: map[string]int{"": 1}, Logger: slog.New(slog.NewTextHandler(log, nil))}, w)
+	go func() { ended <- pool.Run(ctx) }()
 	return func() string {
 		cancel()
 		require.NoError(t, <-ended)

@@ -84,8 +84,8 @@ type PoolOptions struct {
 	Logger *slog.Logger  // default: slog.Default()
 }
 
-// NewPool returns a Pool for a node's name.
-func NewPool(jobs Jobs, name string, opts *PoolOptions, workers ...Worker) *Pool {
+// NewPool returns a Pool for a node's name. No two workers may do jobs of one kind.
+func NewPool(jobs Jobs, name string, opts *PoolOptions, workers ...Worker) (*Pool, error) {
 	p := &Pool{jobs: jobs, name: name, workers: make(map[string]Worker)}
 	if opts != nil {
 		p.opts = *opts
@@ -103,9 +103,33 @@ func NewPool(jobs Jobs, name string, opts *PoolOptions, workers ...Worker) *Pool
 		p.opts.Logger = slog.Default()
 	}
 	for _, w := range workers {
+		if w == nil {
+			return nil, errors.New("one of the pool's workers is nil")
+		}
+		if p.workers[w.Kind()] != nil {
+			return nil, fmt.Errorf("there is a worker for jobs of kind %q already", w.Kind())
+		}
 		p.workers[w.Kind()] = w
 	}
-	return p
+	if err := p.opts.check(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (o *PoolOptions) check() error {
+	for lane, atOnce := range o.Lanes {
+		if atOnce < 0 {
+			return fmt.Errorf("the number of jobs at once in the lane %q is negative", lane)
+		}
+	}
+	if o.Poll < 0 {
+		return errors.New("a negative Poll is none; 0 means its default")
+	}
+	if o.Claim < time.Second {
+		return fmt.Errorf("a Claim of %s cannot be renewed in time; use at least a second, or 0 for its default", o.Claim)
+	}
+	return nil
 }
 
 // Run works jobs until ctx ends and the workers have returned. A job that is

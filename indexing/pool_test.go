@@ -43,15 +43,41 @@ func (w worker) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) e
 	return w(ctx, j, p)
 }
 
+func newPool(t *testing.T, jobs indexing.Jobs, name string, opts *indexing.PoolOptions, workers ...indexing.Worker) *indexing.Pool {
+	t.Helper()
+	p, err := indexing.NewPool(jobs, name, opts, workers...)
+	require.NoError(t, err)
+	return p
+}
+
+// TestPoolRefuses: what a pool could not work with is said when it is made.
+func TestPoolRefuses(t *testing.T) {
+	t.Parallel()
+	w := worker(func(context.Context, *proget.Job, *indexing.Progress) error { return nil })
+	for want, c := range map[string]struct {
+		opts    indexing.PoolOptions
+		workers []indexing.Worker
+	}{
+		"a negative Poll":          {indexing.PoolOptions{Poll: -1}, nil},
+		"a Claim of 9ns":           {indexing.PoolOptions{Claim: 9}, nil},
+		"a Claim of -1s":           {indexing.PoolOptions{Claim: -time.Second}, nil},
+		`in the lane "heavy"`:      {indexing.PoolOptions{Lanes: map[string]int{"heavy": -1}}, nil},
+		"workers is nil":           {indexing.PoolOptions{}, []indexing.Worker{nil}},
+		`jobs of kind "test" alre`: {indexing.PoolOptions{}, []indexing.Worker{w, w}},
+	} {
+		_, err := indexing.NewPool(new(endless), "a", &c.opts, c.workers...)
+		require.ErrorContains(t, err, want)
+	}
+}
+
 // runPool works jobs until stop is called, which waits for the workers, or the
 // test ends. Claims last long enough to be renewed on a loaded machine.
 func runPool(t *testing.T, jobs indexing.Jobs, name string, w worker) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() {
-		_ = indexing.NewPool(jobs, name, &indexing.PoolOptions{Poll: waitShort, Claim: 2 * time.Second, Logger: dark}, w).Run(ctx)
-	})
+	pool := newPool(t, jobs, name, &indexing.PoolOptions{Poll: waitShort, Claim: 2 * time.Second, Logger: dark}, w)
+	running.Go(func() { _ = pool.Run(ctx) })
 	stop = func() {
 		cancel()
 		running.Wait()
@@ -392,9 +418,8 @@ func TestLanes(t *testing.T) {
 	require.NoError(t, enqueue(t, s, db.NewJob{Argument: "light"}))
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() {
-		_ = indexing.NewPool(s, "a", &indexing.PoolOptions{Lanes: map[string]int{"": 1, "heavy": 1}, Poll: waitShort, Logger: dark}, w).Run(ctx)
-	})
+	pool := newPool(t, s, "a", &indexing.PoolOptions{Lanes: map[string]int{"": 1, "heavy": 1}, Poll: waitShort, Logger: dark}, w)
+	running.Go(func() { _ = pool.Run(ctx) })
 	defer running.Wait()
 	defer cancel()
 	<-done

@@ -117,9 +117,9 @@ func (in *installation) run(j db.NewJob) (proget.JobStatus, string) {
 	defer stop()
 	require.NoError(in.t, in.db.Tx(ctx, func(tx *db.Tx) error { return tx.Enqueue(ctx, j) }))
 	var working sync.WaitGroup
-	working.Go(func() {
-		_ = indexing.NewPool(in.db, "w", &indexing.PoolOptions{Lanes: map[string]int{retention.Lane: 1}, Poll: 5 * time.Millisecond, Logger: dark}, in.worker).Run(ctx)
-	})
+	pool, err := indexing.NewPool(in.db, "w", &indexing.PoolOptions{Lanes: map[string]int{retention.Lane: 1}, Poll: 5 * time.Millisecond, Logger: dark}, in.worker)
+	require.NoError(in.t, err)
+	working.Go(func() { _ = pool.Run(ctx) })
 	defer working.Wait()
 	defer stop()
 	var s proget.JobStatus

@@ -220,9 +220,9 @@ func TestStaleServers(t *testing.T) {
 	}))
 	ctx, stop := context.WithCancel(t.Context())
 	var working sync.WaitGroup
-	working.Go(func() {
-		_ = indexing.NewPool(w.db, "a", &indexing.PoolOptions{Poll: time.Millisecond}, r.StaleServers(90*time.Second)).Run(ctx)
-	})
+	pool, err := indexing.NewPool(w.db, "a", &indexing.PoolOptions{Poll: time.Millisecond}, r.StaleServers(90*time.Second))
+	require.NoError(t, err)
+	working.Go(func() { _ = pool.Run(ctx) })
 	defer working.Wait()
 	defer stop()
 	require.Eventually(t, func() bool {

@@ -74,7 +74,10 @@ func (n *Node) runIndexing(ctx context.Context) error {
 		lanes[t.Job.Lane] = 1
 	}
 	lanes[""] = n.cfg.JobsAtOnce
-	pool := indexing.NewPool(n.cfg.DB, n.cfg.Name, &indexing.PoolOptions{Lanes: lanes, Logger: n.cfg.Logger}, workers...)
+	pool, err := indexing.NewPool(n.cfg.DB, n.cfg.Name, &indexing.PoolOptions{Lanes: lanes, Logger: n.cfg.Logger}, workers...)
+	if err != nil {
+		return err
+	}
 	g.Go(func() error { return pool.Run(ctx) })
 	g.Go(func() error { return n.elector.Run(ctx, n.lead) })
 	return g.Wait()
