@@ -21,13 +21,13 @@ type Worker interface {
 	Kind() string
 
 	// Work does a job. It must be harmless to run again, since a claim can be
-	// lost at any moment; ctx ends then. nil finishes the job, Cancel gives it
-	// up, Snooze puts it off, and any other error has it tried again later.
+	// lost at any moment; ctx ends then. nil finishes the job, GiveUp has it fail
+	// for good, Snooze puts it off, and any other error has it tried again later.
 	Work(ctx context.Context, j *proget.Job, p *Progress) error
 }
 
-// Cancel gives a job up for good; err says why.
-func Cancel(err error) error {
+// GiveUp ends a job as failed, for good; err says why.
+func GiveUp(err error) error {
 	if err == nil {
 		err = errors.New("given up")
 	}

@@ -204,8 +204,8 @@ func TestFailedJobs(t *testing.T) {
 		want string
 	}{
 		"one failure too many": {1, func(context.Context, *proget.Job, *indexing.Progress) error { return broken }, "disk on fire"},
-		"given up":             {5, func(context.Context, *proget.Job, *indexing.Progress) error { return indexing.Cancel(broken) }, "disk on fire"},
-		"given up, no reason":  {5, func(context.Context, *proget.Job, *indexing.Progress) error { return indexing.Cancel(nil) }, "given up"},
+		"given up":             {5, func(context.Context, *proget.Job, *indexing.Progress) error { return indexing.GiveUp(broken) }, "disk on fire"},
+		"given up, no reason":  {5, func(context.Context, *proget.Job, *indexing.Progress) error { return indexing.GiveUp(nil) }, "given up"},
 		"what it writes to":    {1, func(context.Context, *proget.Job, *indexing.Progress) error { return proget.ErrStale }, "superseded"},
 		"a panic":              {1, func(context.Context, *proget.Job, *indexing.Progress) error { panic("index out of range") }, "index out of range"},
 	} {

@@ -49,7 +49,7 @@ func TestAnyBytes(t *testing.T) {
 	}{
 		"done":        {1, nil, proget.JobDone, "read \uFFFD\uFFFD"},
 		"failed":      {1, unreadable, proget.JobFailed, "cannot read \uFFFD\uFFFD"},
-		"given up":    {5, indexing.Cancel(unreadable), proget.JobFailed, "cannot read \uFFFD\uFFFD"},
+		"given up":    {5, indexing.GiveUp(unreadable), proget.JobFailed, "cannot read \uFFFD\uFFFD"},
 		"tried again": {2, unreadable, proget.JobDelayed, "cannot read \uFFFD\uFFFD"},
 		"long":        {1, errors.New("\xff" + strings.Repeat("é", 5000)), proget.JobFailed, "\uFFFDéé"},
 	} {
@@ -127,7 +127,7 @@ func TestJobLog(t *testing.T) {
 		for range 3000 {
 			p.Log("chatter")
 		}
-		return indexing.Cancel(errors.New("enough"))
+		return indexing.GiveUp(errors.New("enough"))
 	})
 	require.NoError(t, enqueue(t, s, db.NewJob{}))
 	lines := func() []string { return jobLog(t, s) }

@@ -240,7 +240,7 @@ func (c *collection) checkOwner(ctx context.Context, blobs *storage.Store, ours 
 			return err
 		}
 		if !ours[o.Key] {
-			return indexing.Cancel(fmt.Errorf("%w: objects that this one's database does not name are left alone. "+
+			return indexing.GiveUp(fmt.Errorf("%w: objects that this one's database does not name are left alone. "+
 				"If the other one is gone for good, delete the object %s from storage", ErrForeign, o.Key))
 		}
 	}

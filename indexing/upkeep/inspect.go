@@ -145,7 +145,7 @@ func (i *Inspector) conclude(ctx context.Context, j *proget.Job, p *indexing.Pro
 	}
 	p.Set(at.Done, at.Done, fmt.Sprintf("%d files read again, %d missing or damaged, %d of them mended.", at.Done, at.Damaged, at.Mended))
 	if lost := at.Damaged - at.Mended; lost > 0 {
-		return indexing.Cancel(fmt.Errorf("%d of %d stored files are missing or damaged; the log names them", lost, at.Done))
+		return indexing.GiveUp(fmt.Errorf("%d of %d stored files are missing or damaged; the log names them", lost, at.Done))
 	}
 	return nil
 }

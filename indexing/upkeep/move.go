@@ -76,7 +76,7 @@ func (m *Mover) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) e
 	}
 	p.Set(last, last, fmt.Sprintf("%s moved", moved))
 	if failed > 0 {
-		return indexing.Cancel(fmt.Errorf("%d files are missing or damaged and stay where they are; the log names them", failed))
+		return indexing.GiveUp(fmt.Errorf("%d files are missing or damaged and stay where they are; the log names them", failed))
 	}
 	return nil
 }
