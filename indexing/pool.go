@@ -15,7 +15,9 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Worker does one kind of job.
+// A Worker does one kind of job. Its jobs wait, and nobody is told, while they are in a
+// lane that no node's pool works; see [PoolOptions]. Those of a kind that only other nodes
+// know are put off until one of these claims them.
 type Worker interface {
 	// Kind is the kind of job the worker does.
 	Kind() string
