@@ -6,19 +6,19 @@ import "time"
 type Job struct {
 	ID          int64
 	Kind        string
-	Argument    string // the kind's own, often JSON
+	Argument    string // defined by the kind, often JSON
 	Attempt     int64  // the claim number: 1 for the first worker
-	Failures    int64  // of the attempts before this one; putting the job off is none
-	MaxFailures int64  // after which it is given up
+	Failures    int64  // how many earlier attempts failed; postponing the job is not a failure
+	MaxFailures int64  // the job is given up after so many failures
 }
 
-// A JobState is where a job is on its way.
+// A JobState is the stage that a job has reached.
 type JobState string
 
 // The states of a job.
 const (
 	JobWaiting  JobState = "waiting"
-	JobDelayed  JobState = "delayed" // waiting for its time
+	JobDelayed  JobState = "delayed" // waits for its scheduled time
 	JobRunning  JobState = "running"
 	JobDone     JobState = "done"
 	JobFailed   JobState = "failed"
@@ -29,19 +29,19 @@ const (
 type JobStatus struct {
 	Job
 	State     JobState
-	Worker    string // the node that holds or last held it
+	Worker    string // the node that holds the job or held it last
 	Done      int64  // units of work finished, of Total; Total is 0 while unknown
 	Total     int64
 	Message   string // the newest progress message or the error
-	QueuedBy  string // who wanted it
+	QueuedBy  string // the principal who queued the job
 	Canceling bool   // its worker has been asked to stop
 	Created   time.Time
-	Started   time.Time // of the newest attempt; zero if that has not begun
+	Started   time.Time // when the newest attempt started; zero if it has not
 	Finished  time.Time // zero if it is not finished
-	Now       time.Time // the database's clock when it was asked
+	Now       time.Time // the database's time when the status was read
 }
 
-// Live reports whether the job is yet to be finished.
+// Live reports whether the job has not finished yet.
 func (j *JobStatus) Live() bool {
 	return j.State == JobWaiting || j.State == JobDelayed || j.State == JobRunning
 }
@@ -57,8 +57,8 @@ func (j *JobStatus) Duration() time.Duration {
 	return max(j.Finished.Sub(j.Started), 0)
 }
 
-// Remaining estimates how much longer a running job takes, or returns 0 if that
-// cannot be told.
+// Remaining estimates how much longer a running job takes. It returns 0 if there is no
+// basis for an estimate.
 func (j *JobStatus) Remaining() time.Duration {
 	if j.State != JobRunning || j.Done <= 0 || j.Total <= 0 {
 		return 0

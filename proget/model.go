@@ -5,30 +5,29 @@ import (
 	"time"
 )
 
-// SystemFeed is the id of the feed-like row whose log records changes of the
-// installation itself: feeds, users, API keys, permissions and settings.
-// It holds no packages.
+// SystemFeed is the ID of the pseudo feed whose log records changes of the installation
+// itself: feeds, users, API keys, permissions and settings. It holds no packages.
 const SystemFeed int64 = 0
 
 // A Feed is a named collection of packages of one type.
 type Feed struct {
 	ID          int64
-	Name        string // unique without regard to case; part of its URLs
+	Name        string // unique ignoring case; part of its URLs
 	Type        string // the feed type's name, such as "nuget"
 	Description string
 	Active      bool
 	Created     time.Time
-	StorageID   int64 // where its new files are kept; 0 is the storage that servers are started with
-	Redirect    bool  // downloads are sent to storage by a signed URL, where it has such
+	StorageID   int64 // where new files are stored; 0 is the storage that servers are started with
+	Redirect    bool  // redirect downloads to signed URLs of the storage, if it supports them
 }
 
-// A Storage is a place for objects, beside the one that servers are started
-// with. Its URL never changes.
+// A Storage is a place for objects besides the one that servers are started with. Its
+// URL never changes.
 type Storage struct {
 	ID      int64
-	Name    string // unique without regard to case
-	URL     string // as storage.Open takes it; "" for the one that servers are started with
-	Probe   string // what shows that a server's is the same one; the cluster package's
+	Name    string // unique ignoring case
+	URL     string // as storage.Open takes it; "" for the storage that servers are started with
+	Probe   string // defined by package cluster; proves that a server opened the same storage
 	Created time.Time
 }
 
@@ -36,22 +35,21 @@ type Storage struct {
 type Package struct {
 	ID       int64
 	FeedID   int64
-	Name     string // as the newest publisher spelt it
+	Name     string // as the newest publisher spelled it
 	Key      string // the feed type's normal form; unique within the feed
 	Versions []*Version
-	Tags     map[string]string // from the name of a tag to the key of the version it points at
+	Tags     map[string]string // maps each tag to the key of the version that it points at
 }
 
-// Status is what a version's owner says of it.
+// Status is what a version's owner decides about it.
 type Status struct {
 	Listed     bool
 	Deprecated string // the reason; "" means not deprecated
 	Blocked    bool   // downloads are refused
 }
 
-// A Version is one version of a package. Its files never change once they are
-// published, but more can join it where the feed type has such; its status may
-// change.
+// A Version is one version of a package. Its published files never change, but more can
+// join it if the feed type allows; its status may change.
 type Version struct {
 	ID          int64
 	PackageID   int64
@@ -63,30 +61,30 @@ type Version struct {
 	Manifest    json.RawMessage // the feed type's own description, from Inspect
 	Published   time.Time
 	PublishedBy string
-	Downloads   int64 // a moment old
+	Downloads   int64 // may be slightly out of date
 	Files       []File
 }
 
-// A File is one file of a version. The first file of a version is the package
-// file itself, where a version has such.
+// A File is one file of a version. The first file of a version is the package file, if
+// the feed type has one.
 type File struct {
 	Name       string
 	Size       int64
 	Digests    Digests
-	Data       json.RawMessage // what the feed type keeps of this file, from Inspect; nil for nothing
+	Data       json.RawMessage // the feed type's description of this file, from Inspect; nil for none
 	Added      time.Time       // when it was published
 	StorageID  int64
 	StorageKey string
 }
 
-// A Deletion is a deleted version that can still be brought back.
+// A Deletion is a deleted version that can still be restored.
 type Deletion struct {
 	ID         int64
 	PackageKey string
 	VersionKey string
-	Name       string // the package's, as the version spelt it
+	Name       string // the package's name as the version spelled it
 	Version    string
-	Tags       []string // that pointed at it, sorted
+	Tags       []string // tags that pointed at the version, sorted
 	At         time.Time
 	By         string
 }
@@ -98,7 +96,7 @@ type Change string
 const (
 	VersionPublished Change = "published"
 	VersionStatus    Change = "status"
-	VersionEdited    Change = "edited" // its description, or a file more
+	VersionEdited    Change = "edited" // its description or its files changed
 	VersionDeleted   Change = "deleted"
 	VersionMoved     Change = "moved" // to another storage; nothing else changed
 	TagMoved         Change = "tagged"
@@ -116,12 +114,11 @@ type Entry struct {
 	VersionKey string
 	Actor      string // the principal's display name
 	At         time.Time
-	Operation  string // random: no other entry, in whichever log, has the same
+	Operation  string // random; unique across all logs
 }
 
-// A Fence is the ever-growing number of a term of leadership, with a random id
-// that tells two terms apart that were given the same number by a database
-// that lost its newest commits.
+// A Fence is the ever-growing number of a leader's term. The random Term distinguishes
+// two terms that got the same number because the database lost its newest commits.
 type Fence struct {
 	Number int64
 	Term   string

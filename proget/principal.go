@@ -1,20 +1,20 @@
 package proget
 
-// A Task is something a principal may be allowed to do, in the words of
-// ProGet's permission page.
+// A Task is something a principal may be allowed to do, named as on ProGet's permission
+// page.
 type Task string
 
 // The built-in tasks. Each includes the ones before it.
 const (
-	TaskNone       Task = ""           // what anybody may do, such as sign in
+	TaskNone       Task = ""           // anybody may do it, such as signing in
 	TaskView       Task = "view"       // view and download packages
 	TaskPublish    Task = "publish"    // add packages
-	TaskManage     Task = "manage"     // unlist, delete, change a feed
+	TaskManage     Task = "manage"     // unlist or delete versions, change a feed
 	TaskAdminister Task = "administer" // everything, everywhere
 )
 
-// Rank orders the tasks; a greater rank includes a smaller one. It is 0 for a
-// task that is not known.
+// Rank orders the tasks: a task includes all tasks of smaller rank. It is 0 for an
+// unknown task.
 func (t Task) Rank() int {
 	switch t {
 	case TaskView:
@@ -29,16 +29,16 @@ func (t Task) Rank() int {
 	return 0
 }
 
-// A Principal is who makes a request. The zero value is the anonymous one.
+// A Principal is the sender of a request. The zero value is anonymous.
 type Principal struct {
 	User string // the user's name; "" if anonymous or a key without a user
 	Key  string // the API key's display name; "" if none was used
 }
 
-// Anonymous reports whether nobody has been authenticated.
+// Anonymous reports whether nobody was authenticated.
 func (p Principal) Anonymous() bool { return p.User == "" && p.Key == "" }
 
-// String returns the name that logs and audit entries show.
+// String returns the name shown in logs and audit entries.
 func (p Principal) String() string {
 	switch {
 	case p.User != "":

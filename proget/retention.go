@@ -6,49 +6,49 @@ import (
 	"time"
 )
 
-// A RetentionRule says which versions of a feed are deleted by themselves: those
-// that meet all of its conditions. The zero value of each is no condition. As
-// JSON it has the names of ProGet's native API.
+// A RetentionRule selects versions of a feed for automatic deletion: those that meet
+// all of its conditions. A condition's zero value disables it. In JSON, the fields have
+// the names of ProGet's native API.
 type RetentionRule struct {
-	ID int64 `json:"-"` // ends when any rule of the feed changes
+	ID int64 `json:"-"` // invalid once any rule of the feed changes
 
 	Prereleases bool `json:"deletePrereleaseVersions,omitempty"` // only prerelease versions
-	KeepNewest  int  `json:"keepVersionsCount,omitempty"`        // not so many of the newest versions of each package
-	UnusedDays  int  `json:"keepUsedWithinDays,omitempty"`       // only what was not published, downloaded or brought back for so long
-	AgeDays     int  `json:"keepPublishedWithinDays,omitempty"`  // only what was published longer ago; not ProGet's
+	KeepNewest  int  `json:"keepVersionsCount,omitempty"`        // never the newest so many versions of each package
+	UnusedDays  int  `json:"keepUsedWithinDays,omitempty"`       // only versions not published, downloaded or restored for so many days
+	AgeDays     int  `json:"keepPublishedWithinDays,omitempty"`  // only versions published at least so many days ago; not in ProGet
 
-	MaxDownloads *int64 `json:"triggerDownloadCount,omitempty"` // only what was downloaded at most so often
+	MaxDownloads *int64 `json:"triggerDownloadCount,omitempty"` // only versions downloaded at most so often
 
-	// Wildcard patterns of names and versions, in which * is any text, without
-	// regard to case. What is to be kept is kept, whatever else matches.
+	// Wildcard patterns of names and versions: * matches any text, and case is ignored.
+	// KeepNames and KeepVersions take precedence over every other condition.
 	Names        []string `json:"deletePackageIds,omitempty"`
 	KeepNames    []string `json:"keepPackageIds,omitempty"`
 	Versions     []string `json:"deleteVersions,omitempty"`
 	KeepVersions []string `json:"keepVersions,omitempty"`
 
-	// QuotaKB has the rule delete only while the feed takes more kilobytes of
-	// 1024 bytes; with PerPackage, while the package does. Prereleases go first,
-	// then older versions, then the others.
+	// QuotaKB makes the rule delete only while the feed, or with PerPackage the
+	// package, takes more than so many kilobytes of 1024 bytes. It deletes prereleases
+	// first, then older versions, then the others.
 	QuotaKB    int64 `json:"sizeTriggerKb,omitempty"`
 	PerPackage bool  `json:"sizeExclusive,omitempty"`
 }
 
 const day = 24 * time.Hour
 
-// Unused is how long ago the last use of what the rule deletes is at least.
+// Unused returns the time for which a version must have been unused to be deleted.
 func (r *RetentionRule) Unused() time.Duration { return time.Duration(r.UnusedDays) * day }
 
-// Age is how long ago what the rule deletes was published at least.
+// Age returns how long ago a version must have been published to be deleted.
 func (r *RetentionRule) Age() time.Duration { return time.Duration(r.AgeDays) * day }
 
-// Selects reports whether the rule has a condition that says what to delete,
-// beside those that say what to keep. One without would delete everything.
+// Selects reports whether the rule has a condition that says what to delete, besides
+// those that say what to keep. Without one, it would delete everything.
 func (r *RetentionRule) Selects() bool {
 	return r.Prereleases || r.KeepNewest > 0 || r.UnusedDays > 0 || r.AgeDays > 0 || r.MaxDownloads != nil ||
 		len(r.Names) > 0 || len(r.Versions) > 0 || r.QuotaKB > 0
 }
 
-// String is the rule for people.
+// String describes the rule for people.
 func (r *RetentionRule) String() string {
 	var parts []string
 	say := func(when bool, format string, args ...any) {
