@@ -8,11 +8,11 @@ import (
 	"net/url"
 )
 
-// JSONType is the media type of JSON where a protocol has none of its own.
+// JSONType is the media type of JSON for protocols that do not define their own.
 const JSONType = "application/json; charset=utf-8"
 
-// ServeJSON answers a GET or HEAD with a value as JSON, with an ETag. What many
-// clients ask for is better kept, as Package.Document does.
+// ServeJSON answers a GET or HEAD request with v as JSON, with an ETag. For what many
+// clients ask for, prefer Package.Document, which keeps the result.
 func ServeJSON(w http.ResponseWriter, r *Request, contentType string, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -22,7 +22,7 @@ func ServeJSON(w http.ResponseWriter, r *Request, contentType string, v any) err
 	return nil
 }
 
-// WriteJSON answers with a status and a value as JSON, which is not to be kept.
+// WriteJSON answers with a status and with v as JSON, which clients must not cache.
 func WriteJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", JSONType)
 	w.Header().Set("Cache-Control", "no-store")
@@ -30,9 +30,9 @@ func WriteJSON(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // an error means that the client went away
 }
 
-// WebURL returns text if it is an absolute URL of http or https, else "". Authors write
-// anything; pages link to it, and some clients fail over one that is none, which makes
-// all versions of its package unusable.
+// WebURL returns text if it is an absolute http or https URL, otherwise "". Authors
+// write anything; pages link to it, and some clients fail on an invalid URL, which
+// would make all versions of the package unusable.
 func WebURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -41,8 +41,7 @@ func WebURL(text string) string {
 	return text
 }
 
-// WriteText is a Type's WriteError for protocols without an error body of their
-// own.
+// WriteText is a Type.WriteError for protocols that do not define an error body.
 func WriteText(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")

@@ -11,32 +11,34 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// maxFields bounds the form fields on either side of a package, maxField the
-// bytes of one before it.
+// maxFields bounds the number of form fields before the package, and after it; maxField
+// bounds the bytes of a field before it.
 const (
 	maxFields = 16
 	maxField  = 4 << 10
 )
 
-// maxBoundary is the length of a form's boundary in bytes, as RFC 2046 section
-// 5.1.1 bounds it.
+// maxBoundary is the maximum length of a form's boundary in bytes, by RFC 2046 section
+// 5.1.1.
 const maxBoundary = 70
 
-// A Body is the package within a push, read while it arrives: the one file of
-// a form, or the request's body itself.
+// A Body is the package in a push, read while it arrives: the single file of a form, or
+// the request's body itself.
 type Body struct {
-	Name string // of the file, as the client called it; "" if it did not
-	Size int64  // what the file cannot exceed, by the request's length; 0 if unknown
+	Name string // the file's name as the client gave it; "" if it gave none
+	Size int64  // upper bound for the file's bytes, from the request's length; 0 if unknown
 
-	// Fields are those of a form that come before the package.
+	// Fields holds the form's fields before the package; nil if the request is not a
+	// form.
 	Fields map[string]string
 
 	file io.Reader
-	form *multipart.Reader // nil if the request is no form
-	err  error             // how reading ended
+	form *multipart.Reader // nil if the request is not a form
+	err  error             // the error with which reading ended
 }
 
-// OpenBody finds the package within a request.
+// OpenBody finds the package in a request. It returns proget.ErrInvalid if there is
+// none.
 func OpenBody(r *http.Request) (*Body, error) {
 	size := max(r.ContentLength, 0) // -1 means unknown
 	mediaType, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -60,8 +62,8 @@ func OpenBody(r *http.Request) (*Body, error) {
 	return b, nil
 }
 
-// Read implements io.Reader. The package of a form has not ended before the
-// form has, without another file: whoever stores it learns of that in time to
+// Read implements io.Reader. It returns io.EOF only once the form has ended without
+// another file, so that whoever stores the package learns of an invalid form in time to
 // store nothing.
 func (b *Body) Read(p []byte) (int, error) {
 	if b.err != nil {
@@ -77,10 +79,10 @@ func (b *Body) Read(p []byte) (int, error) {
 	return n, b.err
 }
 
-// PathField is the field of a form that says where the package goes.
+// PathField is the form field that names the package's folder.
 const PathField = "path"
 
-// Path returns the package's name below the folder that a form names.
+// Path returns the package's name below the folder that the form names, if any.
 func (b *Body) Path() string {
 	if folder := strings.Trim(b.Fields[PathField], "/ "); folder != "" {
 		return folder + "/" + b.Name
@@ -88,7 +90,7 @@ func (b *Body) Path() string {
 	return b.Name
 }
 
-// end returns io.EOF if nothing but fields follows the package.
+// end returns io.EOF if only fields follow the package.
 func (b *Body) end() error {
 	if b.form == nil {
 		return io.EOF
@@ -118,7 +120,7 @@ func (b *Body) nextFile() (*multipart.Part, error) {
 			return nil, UploadError(err)
 		}
 		if b.file != nil {
-			continue // after the package
+			continue // ignore fields after the package
 		}
 		if len(text) > maxField {
 			return nil, proget.Errorf(proget.ErrInvalid, "The field %.60q of the form has more than %d bytes.", part.FormName(), maxField)
@@ -128,16 +130,16 @@ func (b *Body) nextFile() (*multipart.Part, error) {
 	return nil, proget.Errorf(proget.ErrInvalid, "The multipart body has more than %d fields beside the package.", maxFields)
 }
 
-// isFile tells a file from a field. Not all clients name their file, and some
-// say of a field that it is the text which RFC 7578 takes it for anyway.
+// isFile tells a file from a field. Some clients do not name their file, and some state
+// for a field the type text/plain, which RFC 7578 implies anyway.
 func isFile(part *multipart.Part) bool {
 	mediaType, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
 	return part.FileName() != "" || mediaType != "" && mediaType != "text/plain"
 }
 
-// UploadError tells the client why its upload could not be read to the end, which is
-// what Publisher and Uploads do with an error of the reader that they are given: err
-// itself, if it has a message for clients.
+// UploadError returns the error that tells the client why its upload could not be read
+// to the end, or err itself if it has a message for clients. Publisher and Uploads
+// apply it to the errors of their readers.
 func UploadError(err error) error {
 	if proget.Message(err) != "" {
 		return err

@@ -7,14 +7,15 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// ValidName reports whether a feed, and so a type, after which the first feed is named, can
-// have a name: it is part of URLs, and of file names on every system.
+// ValidName reports whether name can be a feed's: names are part of URLs, and of file
+// names on every system. The first feed of a type bears the type's name, so types obey
+// the same rule.
 func ValidName(name string) bool { return segment.MatchString(name) }
 
 var segment = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,48}[A-Za-z0-9])?$`)
 
-// Check says which field of the type is missing, or means nothing. A node asks before
-// it serves a type.
+// Check returns an error that names the first missing or contradictory field. A node
+// calls it before it serves a type.
 func (t *Type) Check() error {
 	if t.Name == "" {
 		return fmt.Errorf("a feed type has no Name")
@@ -46,7 +47,7 @@ func (t *Type) Check() error {
 	return nil
 }
 
-// missing names the first required field that is empty, or is "".
+// missing returns the name of the first required field that is empty, or "".
 func (t *Type) missing() string {
 	for _, required := range []struct {
 		field string

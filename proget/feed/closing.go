@@ -6,15 +6,14 @@ import (
 	"io"
 )
 
-// closing reads a form whose last line may begin after a bare line feed, where
-// RFC 2046 section 5.1.1 wants CR LF: so NuGet's old clients end theirs where
-// a line ends in LF, that is under Mono, though they begin it with CR LF.
-// Package multipart would take that line for a part of the file.
+// closing reads a form whose last line may follow a bare LF, where RFC 2046 section
+// 5.1.1 requires CR LF. NuGet's old clients send that on Mono, where lines end in LF.
+// Package multipart would treat that line as part of the file.
 type closing struct {
 	body *bufio.Reader
 	line []byte    // "--boundary--"
-	hold int       // how much of the end is looked at, in bytes
-	end  io.Reader // the end of the body, once it was read
+	hold int       // how many bytes at the end must be examined
+	end  io.Reader // the end of the body, once read
 }
 
 func newClosing(body io.Reader, boundary string) *closing {
@@ -35,10 +34,10 @@ func (c *closing) Read(p []byte) (int, error) {
 		c.end = bytes.NewReader(c.mend(end))
 		return c.end.Read(p)
 	}
-	return c.body.Read(p) // what came, and then the error
+	return c.body.Read(p) // first the bytes that arrived, then the error
 }
 
-// mend gives the last line the line break that it should have.
+// mend inserts the missing CR before the last line.
 func (c *closing) mend(end []byte) []byte {
 	data := bytes.TrimRight(end, "\r\n")
 	data, found := bytes.CutSuffix(data, c.line)

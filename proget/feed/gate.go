@@ -7,15 +7,16 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Gate bounds how many costly answers are made at once. It is made with as many places:
-// make(Gate, 2).
+// A Gate bounds how many costly responses a server prepares at once. Its capacity is
+// the number of places: make(Gate, 2).
 type Gate chan struct{}
 
-// gatePatience is less than a slow client may keep a place for.
+// gatePatience is shorter than a slow client may occupy a place.
 const gatePatience = 10 * time.Second
 
-// Enter waits a while for a place, which Leave gives back. If there is none, it returns
-// proget.ErrUnavailable, which says so of answers that are called what.
+// Enter waits up to 10 seconds for a place, which the caller gives back with Leave. If
+// there is none, it returns proget.ErrUnavailable with a message about responses called
+// what.
 func (g Gate) Enter(ctx context.Context, what string) error {
 	ctx, cancel := context.WithTimeout(ctx, gatePatience)
 	defer cancel()

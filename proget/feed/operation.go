@@ -6,17 +6,17 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// An Operation is one of the things that clients can ask a feed for, by a name
-// of the type's own: "getPackage". The zero value is a request that the type does
-// not know.
+// An Operation names one of the things that clients can ask a feed for, such as
+// "getPackage". Each type has its own names. The zero value stands for a request that
+// the type does not know.
 type Operation string
 
-// Operations are all that a type serves, with the permission that each needs.
+// Operations maps all operations of a type to the permission that each requires.
 type Operations map[Operation]proget.Task
 
-// Task returns the permission that an operation needs: proget.TaskView for a
-// request that is not known, so that strangers learn nothing of a feed. One that
-// is not declared is an error of the type's, and is not served.
+// Task returns the permission that op requires: proget.TaskView for an unknown request,
+// so that strangers learn nothing about a feed. For an undeclared operation, which is a
+// bug of the type, Task returns an error and the node does not serve the request.
 func (o Operations) Task(op Operation) (proget.Task, error) {
 	if op == "" {
 		return proget.TaskView, nil

@@ -18,10 +18,9 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Package is a package as the read path keeps it: with its versions, oldest
-// first as the feed type compares them, and with the documents that were
-// rendered from it. It lives until the package changes and is shared by all
-// requests. It has at least one version.
+// A Package is a package as the read path caches it: its versions, oldest first in the
+// feed type's order, and the documents rendered from it. It lives until the package
+// changes; all requests share it. It has at least one version.
 type Package struct {
 	*proget.Package
 	Documents
@@ -37,8 +36,8 @@ func (p *Package) Version(key string) (*proget.Version, error) {
 	return nil, proget.Errorf(proget.ErrNotFound, "%s has no version %s.", p.Name, key)
 }
 
-// Latest returns the newest version that satisfies the first of the conditions that any
-// does, or nil.
+// Latest tries the conditions in order and returns the newest version that meets the
+// first one that any version meets, or nil.
 func (p *Package) Latest(conditions ...func(*proget.Version) bool) *proget.Version {
 	for _, ok := range conditions {
 		for _, v := range slices.Backward(p.Versions) {
@@ -50,17 +49,17 @@ func (p *Package) Latest(conditions ...func(*proget.Version) bool) *proget.Versi
 	return nil
 }
 
-// Stable is the condition of a listed version that is no prerelease.
+// Stable reports whether v is listed and not a prerelease.
 func Stable(v *proget.Version) bool { return v.Status.Listed && !v.Prerelease }
 
-// Listed is the condition of a version that people see.
+// Listed reports whether v is listed: lists and searches show it.
 func Listed(v *proget.Version) bool { return v.Status.Listed }
 
-// Allowed is the condition of a version that may be downloaded. Clients that were told
-// of another one would choose it, and find no file.
+// Allowed reports whether v may be downloaded. A client that was told of a blocked
+// version would choose it and then find no file.
 func Allowed(v *proget.Version) bool { return !v.Status.Blocked }
 
-// CheckAllowed refuses a version that may not be downloaded.
+// CheckAllowed returns proget.ErrNotFound if v is blocked.
 func CheckAllowed(v *proget.Version) error {
 	if Allowed(v) {
 		return nil
@@ -68,18 +67,19 @@ func CheckAllowed(v *proget.Version) error {
 	return proget.Errorf(proget.ErrNotFound, "%s %s is blocked.", v.Name, v.Version)
 }
 
-// AllowedStable is the condition of a version that is allowed and stable.
+// AllowedStable reports whether v is not blocked, is listed and is not a prerelease.
 func AllowedStable(v *proget.Version) bool { return Allowed(v) && Stable(v) }
 
-// AllowedListed is the condition of a version that those are told of who do not name it.
+// AllowedListed reports whether v is neither blocked nor unlisted: what lists and
+// "latest" offer.
 func AllowedListed(v *proget.Version) bool { return Allowed(v) && Listed(v) }
 
-// Any is no condition at all.
+// Any reports true for every version.
 func Any(*proget.Version) bool { return true }
 
 // Bytes returns roughly how much memory the package and its documents take.
 func (p *Package) Bytes() int64 {
-	const version, file = 512, 768 // without what the type keeps of them
+	const version, file = 512, 768 // without the data that the type keeps of them
 	size := p.Documents.Bytes()
 	for _, v := range p.Versions {
 		size += int64(len(v.Manifest)) + version
@@ -90,12 +90,12 @@ func (p *Package) Bytes() int64 {
 	return size
 }
 
-// Documents keeps a bounded number of rendered documents, those that were asked for
-// last. The zero value is ready to use, by several goroutines at once.
+// Documents is a bounded cache of rendered documents, which keeps those used most
+// recently. The zero value is ready to use, by several goroutines at once.
 type Documents struct {
-	Grown func() // if not nil, is called when another document was kept
+	Grown func() // if not nil, Documents calls it after it has kept another document
 
-	building singleflight.Group // so that many who wait for a document have it rendered once
+	building singleflight.Group // renders a document once for all who wait for it
 
 	mu   sync.Mutex
 	docs *simplelru.LRU[string, *Document]
@@ -106,9 +106,9 @@ type Documents struct {
 // host that a client asked for, so a stranger could invent any number.
 const maxDocuments = 256
 
-// Document returns the document kept under key, rendering it if there is none
-// yet. A key must name everything that the rendering depends on beside what
-// the documents belong to, above all the base URL.
+// Document returns the document kept under key. If there is none, it calls render and
+// keeps the result. The key must name everything that the rendering depends on, except
+// the owner of the documents; above all it must name the base URL.
 func (c *Documents) Document(key, contentType string, render func() ([]byte, error)) (*Document, error) {
 	return c.Kept(key, func() (*Document, error) {
 		body, err := render()
@@ -119,7 +119,7 @@ func (c *Documents) Document(key, contentType string, render func() ([]byte, err
 	})
 }
 
-// Kept is Document for a caller that makes the *Document itself.
+// Kept is like Document, but build makes the *Document itself.
 func (c *Documents) Kept(key string, build func() (*Document, error)) (*Document, error) {
 	if d := c.kept(key); d != nil {
 		return d, nil
@@ -129,7 +129,7 @@ func (c *Documents) Kept(key string, build func() (*Document, error)) (*Document
 		built = true
 		return c.render(key, build)
 	})
-	if err != nil && !built { // it may have failed for a reason of that request alone
+	if err != nil && !built { // the other request's failure may have been its alone
 		return c.render(key, build)
 	}
 	doc, _ := d.(*Document)
@@ -165,7 +165,7 @@ func (c *Documents) add(key string, d *Document) bool {
 	if c.docs == nil {
 		c.docs, _ = simplelru.NewLRU(maxDocuments, func(_ string, old *Document) { c.size -= old.bytes() }) // the size is valid
 	}
-	if c.docs.Contains(key) { // another was faster
+	if c.docs.Contains(key) { // another goroutine was faster
 		return false
 	}
 	c.docs.Add(key, d)
@@ -173,8 +173,8 @@ func (c *Documents) add(key string, d *Document) bool {
 	return true
 }
 
-// Shrink forgets the documents that nobody has asked for longest, until those left take
-// no more than that many bytes, or one is left.
+// Shrink drops the least recently used documents until the rest take at most the given
+// number of bytes, or one document is left.
 func (c *Documents) Shrink(bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,7 +183,7 @@ func (c *Documents) Shrink(bytes int64) {
 	}
 }
 
-// Bytes returns how much memory the kept documents take.
+// Bytes returns how many bytes of memory the kept documents take.
 func (c *Documents) Bytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -194,34 +194,34 @@ func (c *Documents) Bytes() int64 {
 // or compressed.
 type Document struct {
 	body    []byte
-	gzipped []byte // nil if compression does not pay
-	tag     string // the ETag's inside
+	gzipped []byte // nil if compression does not save anything
+	tag     string // the ETag without its quotes
 
-	// Values of the header, which answers share, and replace but do not change.
+	// Header values. Responses share them, and may replace but not modify them.
 	contentType, etag, gzippedETag, length, gzippedLength []string
 }
 
-// The same for all documents.
+// Header values that all documents share.
 var (
-	revalidate = []string{"no-cache"} // may be kept, must be revalidated
+	revalidate = []string{"no-cache"} // clients may cache, but must revalidate
 	byEncoding = []string{"Accept-Encoding"}
 	gzipCoding = []string{"gzip"}
 )
 
-// writers keeps compressors, whose tables are large.
+// writers reuses compressors, because their tables are large.
 var writers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
-// minGzip is the size in bytes from which compression pays.
+// minGzip is the size in bytes from which a body is compressed.
 const minGzip = 512
 
-// documentSize is about what a document takes beside its bytes.
+// documentSize is roughly what a document takes in bytes besides its bodies.
 const documentSize = 500
 
 func (d *Document) bytes() int64 { return int64(cap(d.body)+len(d.gzipped)) + documentSize }
 
-// NewDocument prepares a response body. The body must not change afterwards.
+// NewDocument prepares a response body. The caller must not change the body afterwards.
 func NewDocument(contentType string, body []byte) *Document {
-	if len(body)+len(body)/4 < cap(body) { // it may be kept for long
+	if len(body)+len(body)/4 < cap(body) { // the document may be kept for long
 		body = bytes.Clone(body)
 	}
 	sum := sha256.Sum256(body)
@@ -237,8 +237,8 @@ func newDocument(contentType string, body, gzipped []byte, tag string) *Document
 	return d
 }
 
-// Verbatim prepares a response body that is sent as it is, never compressed, with an
-// ETag that its protocol has for it.
+// Verbatim prepares a response body that is never compressed. The tag is the inside of
+// its ETag, as the protocol defines it.
 func Verbatim(contentType string, body []byte, tag string) *Document {
 	return newDocument(contentType, body, nil, tag)
 }
@@ -259,9 +259,9 @@ func compress(body []byte) []byte {
 	return bytes.Clone(b.Bytes())
 }
 
-// Serve answers a GET or HEAD with the document. The compressed form has an
-// ETag of its own, as RFC 9110 section 8.8.3.3 asks; either satisfies
-// If-Match and If-None-Match. Ranges are those of the plain form.
+// Serve answers a GET or HEAD request with the document. The compressed form has an
+// ETag of its own, as RFC 9110 section 8.8.3.3 asks; either ETag satisfies If-Match and
+// If-None-Match. Ranges refer to the uncompressed form.
 func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	if h["Vary"] == nil {
@@ -312,8 +312,8 @@ func (d *Document) matches(list string) bool {
 	return false
 }
 
-// acceptsGzip follows RFC 9110 section 12.5.3 as far as gzip is concerned: the
-// coding is named, or "*" is, without a weight of zero.
+// acceptsGzip applies RFC 9110 section 12.5.3 to gzip alone: the header must name gzip
+// or "*" without a weight of zero.
 func acceptsGzip(header string) bool {
 	for part := range strings.SplitSeq(header, ",") {
 		coding, params, _ := strings.Cut(part, ";")

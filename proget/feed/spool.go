@@ -9,17 +9,17 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Spool is a body that is kept in a feed's storage while a request is served,
-// for who must read it more than once or from its end, as archives are. It is an
-// upload that is never finished: what a process leaves of it when it is killed is
-// given up and freed like any other.
+// A Spool keeps a body in the feed's storage while a request is served, for handlers
+// that must read it more than once or from its end, as archives require. It is an
+// upload that is never finished: if the process is killed, the upload is cleaned up
+// like any other.
 type Spool struct {
 	Content
 	cancel func()
 }
 
-// NewSpool stores a body. It returns proget.ErrInvalid if the body is empty or
-// breaks off. The caller closes the spool.
+// NewSpool stores a body. It returns proget.ErrInvalid if the body is empty or breaks
+// off. The caller must close the spool.
 func NewSpool(ctx context.Context, s Services, f *proget.Feed, by proget.Principal, body io.Reader) (*Spool, error) {
 	ref := UploadRef{Feed: f, Scope: "spool", ID: rand.Text()}
 	var err error
@@ -56,7 +56,7 @@ func (p *Spool) fill(ctx context.Context, s Services, ref UploadRef, body io.Rea
 	return err
 }
 
-// Close gives up what the spool keeps; garbage collection frees it.
+// Close discards the stored body; garbage collection frees it.
 func (p *Spool) Close() error {
 	defer p.cancel()
 	return p.Content.Close()

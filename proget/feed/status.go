@@ -8,7 +8,7 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// statuses is the one table from kinds of error to HTTP statuses.
+// statuses is the one table that maps kinds of error to HTTP statuses.
 var statuses = []struct {
 	kind   error
 	status int
@@ -27,7 +27,7 @@ var statuses = []struct {
 	{context.DeadlineExceeded, http.StatusServiceUnavailable},
 }
 
-// Status returns the HTTP status by which an error is answered: 500 if it is of no kind.
+// Status returns the HTTP status for an error: 500 if the error is of no known kind.
 func Status(err error) int {
 	for _, s := range statuses {
 		if errors.Is(err, s.kind) {

@@ -13,123 +13,128 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Type is one kind of feed, such as NuGet. All fields are required unless
-// marked otherwise; Check looks.
+// A Type is one kind of feed, such as NuGet. Each field says whether it is required or
+// optional; Check verifies that the required ones are set.
 type Type struct {
-	Name       string             // the database's and the API's word: "nuget"
-	Title      string             // for people: "NuGet"
-	Mount      string             // first segment of its URLs, /{Mount}/{feed}/…; "" means Name
-	Start      string             // path below a feed's URL that its clients are given: "v3/index.json"; optional
-	Algorithms []proget.Algorithm // digests its clients ask for, beside SHA-256; optional
+	Name       string             // Required: the type's name in the database and the API, such as "nuget"
+	Title      string             // Required: the name shown to people, such as "NuGet"
+	Mount      string             // Optional: first segment of its URLs, /{Mount}/{feed}/…; "" means Name
+	Start      string             // Optional: path below a feed's URL that users enter in their clients, such as "v3/index.json"
+	Algorithms []proget.Algorithm // Optional: digests that its clients ask for, besides SHA-256
 
-	// Address returns what a feed's clients are given if that is no URL: the host and
-	// the feed, for Docker. base is the server's absolute URL. Optional.
+	// Address returns what users enter in their clients if that is not a URL: for
+	// Docker, the host and the feed. base is the server's absolute URL. Optional.
 	Address func(base string, f *proget.Feed) string
 
-	Naming Naming // of its packages in the native API; optional
+	Naming Naming // Optional: how the native API names its packages
 
-	// NameKey and VersionKey return the normal form that decides identity, for
-	// text that a client sent. They accept anything: what is no valid name
-	// merely matches nothing.
+	// NameKey and VersionKey return the normal form of a client's text, which decides
+	// identity. They accept any text: an invalid name simply matches nothing. Required.
 	NameKey    func(name string) string
 	VersionKey func(version string) string
 
-	// CompareVersions orders two version keys as the ecosystem does: negative
-	// if a is older than b.
+	// CompareVersions orders two version keys as the ecosystem does: it returns a
+	// negative number if a is older than b. Required.
 	CompareVersions func(a, b string) int
 
-	// TagsName says that people know versions by their tags, as container images: pages
-	// name a version by one, and shorten its digest. Retention compares these with its patterns; of other types, it leaves alone what
-	// a tag points at.
+	// TagsName says that people know versions by their tags, as with container images:
+	// pages show a tag as a version's name and shorten digests. Retention matches its
+	// version patterns against the tags; for other types, it keeps every version that a
+	// tag points at. Optional.
 	TagsName bool
 
-	// Needs returns, by the key of a version, the keys of those among a package's
-	// versions that must stay as long as it does. Optional.
+	// Needs maps the key of each version to the keys of those versions of the package
+	// that must stay as long as it does. Optional.
 	Needs func(versions []*proget.Version) map[string][]string
 
-	// Folder reports whether what has a package's key is no package but a folder of
-	// such: it is not found by search, and retention leaves it alone. The page of a feed
-	// then shows one folder at a time, of names whose parts have slashes between them. Optional.
+	// Folder reports whether a package of that key is not a package but the marker of a
+	// folder. Search does not find it, and retention keeps it. If Folder is set, a
+	// feed's page shows one folder at a time and takes slashes in names as separators.
+	// Optional.
 	Folder func(nameKey string) bool
 
-	// Fits may refuse the name of a package that a feed does not have yet, because of
-	// those that it has. It is asked last in the transaction, under a lock that all
-	// publishers of the feed wait for, so that nothing comes between. Optional.
+	// Fits may refuse the name of a package that is new in a feed because of the
+	// packages already there. The publisher calls it last in the transaction, under a
+	// lock on the feed that all its publishers take, so that nothing changes in
+	// between. Optional.
 	Fits func(ctx context.Context, name string, in Present) error
 
-	// Inspect reads a package file, the only place where that happens. The
-	// file is hostile until proven otherwise: a broken one is refused with
-	// proget.ErrInvalid and a sentence for its author.
+	// Inspect reads a package file; no other code does. The file is hostile until
+	// proven otherwise: for a broken one, Inspect returns proget.ErrInvalid with a
+	// sentence for its author. Required.
 	Inspect func(ctx context.Context, f File) (*Manifest, error)
 
-	// Virtual reports a stored file that is no package: the handler makes one of it for
-	// whoever downloads it. Optional.
+	// Virtual reports whether a stored file is not itself a package: the handler builds
+	// the package when a client downloads it. Optional.
 	Virtual func(f proget.File) bool
 
-	// Summary tells what pages, search and the native API show of a version,
-	// out of the Data that Inspect returned.
+	// Summary returns what pages, search and the native API show of a version, from the
+	// Data that Inspect returned. Required.
 	Summary func(v *proget.Version) Summary
 
-	// SummaryVersion is raised when Summary, Folder or Modern tells something else of
-	// versions that are there: each node then fills its search index anew. Optional.
+	// SummaryVersion must be raised when Summary, Folder or Modern changes its result
+	// for existing versions: each node then rebuilds the feed in its search index.
+	// Optional.
 	SummaryVersion int
 
-	// Main returns those of a package's versions that stand for it, oldest first, where
-	// others only go with them, as signatures go with an image. Optional.
+	// Main returns those of a package's versions that represent it, oldest first, if
+	// others merely accompany them, as signatures accompany an image. Optional.
 	Main func(p *proget.Package) []*proget.Version
 
-	// Modern reports whether clients of an old protocol must not see the
-	// version, so that search can leave its package out for them. Optional.
+	// Modern reports whether clients of an old protocol must not see the version, so
+	// that search can leave its package out for them. Optional.
 	Modern func(v *proget.Version) bool
 
-	// Install returns what a person types to use the version, for its page;
-	// base is the feed's absolute URL. v.Version is what people know the version by:
-	// a tag that points at it, if it has one and TagsName says so.
+	// Install returns the commands that a version's page offers for using it; base is
+	// the feed's absolute URL. v.Version is the name that people know: if TagsName is
+	// set, a tag that points at the version, if there is one. Required.
 	Install func(base string, f *proget.Feed, v *proget.Version) []Instruction
 
-	// Operations are all that Handler serves: the server asks for the permission
-	// that they name, and refuses what is not among them.
+	// Operations lists all operations that Handler serves. The server checks the
+	// permission listed for each and refuses operations that are not listed. Required.
 	Operations Operations
 
-	// Handler makes the protocol's handler.
+	// Handler returns the protocol's handler. Required.
 	Handler func(s Services) Handler
 
-	// Index makes what keeps the files of the repository's index current, for
-	// which Handler asks Services.Indexes. It runs on the primary indexing node.
+	// Index returns the builder that keeps the repository's index files current;
+	// Handler reads these with Services.Indexes. It runs on the primary indexing node.
 	// Optional.
 	Index func(s Services) repoindex.Index
 
-	// Mounts are further first segments of the type's URLs: those of a feed below
-	// /symbols/{feed}/ come to Handler, too, with Request.Mount saying which.
+	// Mounts are further first segments of the type's URLs: Handler also receives the
+	// requests below /symbols/{feed}/, for instance, with the segment in Request.Mount.
 	// Optional.
 	Mounts []string
 
-	// Form says how people upload a file on the feed's page; nil if they cannot.
+	// Form describes the upload form on the feed's page; nil means no form. Optional.
 	Form *Form
 
-	// Root makes the handler of what lies beside the feeds, by its path below the
+	// Root returns handlers for paths beside the feeds, keyed by the path below the
 	// type's mount: "_catalog" is /v2/_catalog of registries, "" is /v2/. Their
-	// requests have no Feed, but the caller's Feeds, and change nothing. Optional.
+	// requests have no Feed but the Feeds that the caller may view, and must not change
+	// anything. Optional.
 	Root func(s Services) map[string]func(w http.ResponseWriter, r *Request) error
 
-	// Challenge returns the WWW-Authenticate header of an answer that asks for
+	// Challenge returns the WWW-Authenticate header of a response that asks for
 	// credentials; base is the server's absolute URL. nil asks for a name and a
-	// password.
+	// password. Optional.
 	Challenge func(base string, r *http.Request) string
 
-	// WriteError writes the protocol's own error body. message is safe to show
-	// and never empty; err is what the handler returned, which is not. Headers
-	// that go with the status (WWW-Authenticate, Retry-After) are set already.
+	// WriteError writes the protocol's own error body. message is safe to show and
+	// never empty; err is the handler's error, which is not safe to show. The headers
+	// that go with the status (WWW-Authenticate, Retry-After) are already set.
+	// Required.
 	WriteError func(w http.ResponseWriter, r *http.Request, status int, message string, err error)
 }
 
-// URL returns a feed's URL, without a trailing slash, on a server at base.
+// URL returns the feed's URL on the server at base, without a trailing slash.
 func (t *Type) URL(base string, f *proget.Feed) string {
 	return base + "/" + t.MountName() + "/" + url.PathEscape(f.Name)
 }
 
-// Front returns what a package is shown by: itself with the versions that stand for
-// it, or with all if there are none of these.
+// Front returns the package with only the versions that Main selects, or p itself if
+// there is no Main or it selects none.
 func (t *Type) Front(p *Package) *Package {
 	if t.Main == nil {
 		return p
@@ -143,28 +148,29 @@ func (t *Type) Front(p *Package) *Package {
 
 // Present tells which packages a feed has.
 type Present interface {
-	// Has reports whether there is a package of that key.
+	// Has reports whether the feed has a package with that key.
 	Has(ctx context.Context, nameKey string) (bool, error)
 
-	// HasPrefix reports whether there is one whose key begins so.
+	// HasPrefix reports whether the feed has a package whose key begins with prefix.
 	HasPrefix(ctx context.Context, prefix string) (bool, error)
 }
 
-// A Naming is how package URLs and the native API name a type's packages.
+// A Naming describes how package URLs and the native API name a type's packages. All
+// fields are optional.
 type Naming struct {
-	PURL      string // with which package URLs begin: "upack"; "" means the type's name
-	Separator string // between group and name: ":"; "" means "/"
-	Scope     string // with which groups begin: "@"; clients leave it out, or not
+	PURL      string // the type in package URLs, such as "upack"; "" means the type's name
+	Separator string // between group and name, such as ":"; "" means "/"
+	Scope     string // prefix of every group, such as "@"; clients may leave it out
 
-	// Parted says that a version is made of files of equal rank. ProGet counts each as
-	// a package, and tells them apart by a qualifier.
+	// Parted says that a version consists of files of equal rank. ProGet counts each
+	// file as a package and tells them apart by a qualifier.
 	Parted bool
 
-	// Unversioned says that a package has one version, of which people know nothing.
+	// Unversioned says that each package has a single version, which people never see.
 	Unversioned bool
 }
 
-// Join makes a package's name of a group, or "", and a name.
+// Join builds a package's name from a group, which may be "", and a name.
 func (n Naming) Join(group, name string) string {
 	if group == "" {
 		return name
@@ -172,7 +178,7 @@ func (n Naming) Join(group, name string) string {
 	return n.Scope + strings.TrimPrefix(group, n.Scope) + cmp.Or(n.Separator, "/") + name
 }
 
-// Split takes apart what Join makes.
+// Split separates a name that Join built into group and name.
 func (n Naming) Split(full string) (group, name string) {
 	separator := cmp.Or(n.Separator, "/")
 	i := strings.LastIndex(full, separator)
@@ -182,11 +188,11 @@ func (n Naming) Split(full string) (group, name string) {
 	return full[:i], full[i+len(separator):]
 }
 
-// PURLType is the word with which package URLs of the type's packages begin.
+// PURLType returns the type's name in package URLs.
 func (t *Type) PURLType() string { return cmp.Or(t.Naming.PURL, t.Name) }
 
-// StartURL returns the URL that the feed's clients are given, or what they take in
-// its place.
+// StartURL returns what users enter in their clients for the feed: a URL, or what
+// Address returns.
 func (t *Type) StartURL(base string, f *proget.Feed) string {
 	if t.Address != nil {
 		return t.Address(base, f)
@@ -205,26 +211,26 @@ func (t *Type) MountName() string {
 	return t.Name
 }
 
-// A Form is what the page to upload files asks for.
+// A Form describes the fields of the upload page.
 type Form struct {
-	Accept string // endings of the files to choose from, as in the accept attribute of HTML: ".nupkg,.snupkg"
-	Path   string // the label of a field that says where the file goes, which comes before File.Name and a slash; "" for no such field
-	Hint   string // a sentence for who is about to upload; optional
+	Accept string // file name endings to choose from, as in the accept attribute of HTML: ".nupkg,.snupkg"
+	Path   string // the label of a field for the folder, which precedes the name and a slash in File.Name; "" for no such field
+	Hint   string // a sentence for the person who uploads; optional
 }
 
 // A Handler serves a protocol.
 type Handler interface {
-	// Operation returns what the request asks for, one of Type.Operations. It is
-	// pure and is called before ServeFeed. It is "" for a request that the handler does
-	// not know, for which ServeFeed returns what Unknown does.
+	// Operation returns the operation of Type.Operations that the request asks for, or
+	// "" if the handler does not know the request; ServeFeed then returns the error of
+	// Unknown. Operation has no side effects; the server calls it before ServeFeed.
 	Operation(r *Request) Operation
 
-	// ServeFeed answers the request or returns an error before it has written
-	// anything; if it has, the answer is broken off.
+	// ServeFeed answers the request, or returns an error before it has written
+	// anything. If it has written already, the server cuts the response off.
 	ServeFeed(w http.ResponseWriter, r *Request) error
 }
 
-// TypeOf returns the type of a feed among types, or proget.ErrNotFound.
+// TypeOf returns the type of the feed f from types, or proget.ErrNotFound.
 func TypeOf(types []Type, f *proget.Feed) (*Type, error) {
 	i := slices.IndexFunc(types, func(t Type) bool { return t.Name == f.Type })
 	if i < 0 {
@@ -233,10 +239,10 @@ func TypeOf(types []Type, f *proget.Feed) (*Type, error) {
 	return &types[i], nil
 }
 
-// A Vetter is a Handler that has something to say of uploads which come by the
-// page or the native API, before they are stored. Optional.
+// A Vetter is a Handler that can refuse an upload from the page or the native API
+// before its bytes are stored. Optional.
 type Vetter interface {
-	// Vet returns why a file of that name, as Upload.Name has it, cannot be
+	// Vet returns an error if a file of that name, as in Upload.Name, cannot be
 	// published in the feed.
 	Vet(ctx context.Context, f *proget.Feed, name string) error
 }
@@ -245,7 +251,7 @@ type Vetter interface {
 type Request struct {
 	*http.Request
 	Feed      *proget.Feed
-	Feeds     []*proget.Feed // without a Feed: those of the type that the caller may view
+	Feeds     []*proget.Feed // if Feed is nil: the type's feeds that the caller may view
 	Mount     string         // the first segment of the request's path: Type.MountName or one of Type.Mounts
 	Base      string         // the feed's absolute URL as the client sees it, without a trailing slash
 	Path      string         // what follows Base and a slash, still escaped: "v3/index.json"
@@ -256,45 +262,46 @@ type Request struct {
 type File struct {
 	io.ReaderAt
 	Size    int64
-	Name    string // as the client called it, or the path it is for; "" if it said neither
+	Name    string // the name or the path that the client gave; "" if it gave none
 	Digests proget.Digests
 }
 
-// A Role is what a file is to its version.
+// A Role says how a file relates to its version.
 type Role int
 
 // The roles of files.
 const (
-	// Whole is a file that is all of its version. To publish it twice is a
-	// conflict.
+	// Whole is a file that is the entire version. Publishing it twice is a conflict.
 	Whole Role = iota
 
 	// Part is one of several equal files, such as a wheel. The first begins the
-	// version, the others join it; to publish two of one name is a conflict, unless
-	// they are the same.
+	// version, the others join it. Publishing two parts of one name is a conflict,
+	// unless their bytes are equal.
 	Part
 
-	// Extra joins a version that is there, as symbols do, and is refused with
-	// proget.ErrNotFound if it is not.
+	// Extra is a file that joins an existing version, such as symbols. If the version
+	// does not exist, Publish returns proget.ErrNotFound.
 	Extra
 )
 
-// A Manifest is what Inspect found in a package file: at least Name, Version and FileName.
+// A Manifest is what Inspect found in a package file. Name, Version and FileName are
+// required.
 type Manifest struct {
 	Name       string // as its author spells it
 	Version    string // as its author spells it
 	Prerelease bool
 	Role       Role
-	FileName   string        // under which the file is kept and served, without slashes and control characters; unique in its version without regard to case
-	Tags       []string      // of the package, which the version takes over
-	Refers     []proget.File // stored files that belong to the version beside the package file
-	Needs      []string      // keys of versions of the package that must be there, or proget.ErrNotFound
+	FileName   string        // under which the server keeps and serves the file; no slashes or control characters; unique within the version, ignoring case
+	Tags       []string      // tags of the package that will point at this version
+	Refers     []proget.File // stored files that belong to the version besides the package file
+	Needs      []string      // keys of the package's versions that must exist; otherwise Publish returns proget.ErrNotFound
 	Aliases    []string      // names by which Packages.Alias finds the file in its feed; at most MaxAliases
-	Data       any           // the type's own description of the version; nil from a file that joins one leaves it as it is
+	Data       any           // the type's own description of the version; nil from a file that joins a version keeps the present one
 	FileData   any           // the type's own description of the file; nil for none
 }
 
-// MaxName bounds a package's name, in bytes: 400 characters, which every database keeps.
+// MaxName bounds a package's name in bytes: 400 characters, which every database can
+// store.
 const MaxName = 4 * 400
 
 // MaxFileName bounds a file's name, in bytes.
@@ -309,16 +316,16 @@ const (
 // MaxManifest bounds the JSON of Data and of FileData, in bytes.
 const MaxManifest = 4 << 20
 
-// A Summary is what every type can say of a version to a person.
+// A Summary is what every type can tell a person about a version.
 type Summary struct {
 	Title        string
 	Description  string // plain text or Markdown
 	Authors      string
 	Owners       string
 	Tags         []string
-	Types        []string // what it is among its feed's packages; optional
+	Types        []string // kinds of package within its feed that it belongs to; optional
 	ProjectURL   string
-	Repository   string // of its source; optional
+	Repository   string // URL of the source repository; optional
 	License      string // an SPDX expression or a URL
 	Readme       string // Markdown
 	Dependencies []Dependency
@@ -331,7 +338,7 @@ type Dependency struct {
 	Range string
 }
 
-// An Instruction is a command to copy from a package's page.
+// An Instruction is a command that a package's page offers for copying.
 type Instruction struct {
 	Tool    string // "dotnet CLI"
 	Command string

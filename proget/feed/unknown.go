@@ -7,14 +7,14 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// ErrMethod is the kind of error of a request to an address that is there for
-// other methods alone.
+// ErrMethod is the kind of error for a request whose address exists for other methods
+// only.
 var ErrMethod = proget.NewKind("method not allowed")
 
-// Unknown returns the error for a request that is not known: ErrMethod, with
-// the Allow header set, if known says that the address is there for other
-// methods, else proget.ErrNotFound. The hint ends the sentence that the client
-// is told.
+// Unknown returns the error for a request that the type does not know. If known reports
+// that the address exists for other methods, Unknown sets the Allow header and returns
+// ErrMethod, otherwise proget.ErrNotFound. The hint ends the sentence that the client
+// sees.
 func Unknown(w http.ResponseWriter, r *http.Request, known func(method string) bool, hint string) error {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete} {
