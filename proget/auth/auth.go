@@ -22,6 +22,7 @@ import (
 	"github.com/alexedwards/argon2id"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
@@ -106,21 +107,23 @@ func (a *Authority) forget() {
 	m.keys, _ = lru.New[string, found[db.Key]](kept) // the size is valid
 	m.users, _ = lru.New[string, found[db.User]](kept)
 	m.passwords, _ = lru.New[string, bool](kept)
-	var mu sync.Mutex
-	var grants []db.Permission
+	var grants atomic.Pointer[[]db.Permission]
+	var reading singleflight.Group // one question, whoever waits for its answer
 	m.grants = func() ([]db.Permission, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if grants != nil {
-			return grants, nil
+		if known := grants.Load(); known != nil {
+			return *known, nil
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		defer cancel()
-		all, err := a.db.ListPermissions(ctx)
-		if err == nil {
-			grants = append([]db.Permission{}, all...)
-		}
-		return grants, err
+		read, err, _ := reading.Do("", func() (any, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+			defer cancel()
+			all, err := a.db.ListPermissions(ctx)
+			if err == nil {
+				grants.Store(&all)
+			}
+			return all, err
+		})
+		all, _ := read.([]db.Permission)
+		return all, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
