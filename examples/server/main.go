@@ -240,45 +240,75 @@ func serve(ctx context.Context, cfg config) error {
 	}
 	defer blobs.Close()
 
-	// Until here, a signal ends the process: nothing is under way that has to end in order.
+	return serveOn(ctx, cfg, listener, node.Config{DB: store, Blobs: blobs, Keys: keys, Tracing: traces})
+}
+
+// serveOn runs a node on what is open. Until here, a signal ends the process: nothing
+// is under way that has to end in order.
+func serveOn(ctx context.Context, cfg config, l net.Listener, parts node.Config) error {
+	starting, started := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer started()
+	context.AfterFunc(starting, started) // so that a second signal ends the process at once
+	n, closing, err := cfg.start(starting, l, parts)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	secrets, err := node.Initialize(ctx, store, cfg.types(), node.FirstStart{
-		Password: cfg.adminPassword, APIKey: cfg.apiKey, Feeds: cfg.feeds})
-	if err != nil {
-		return err
+	if starting.Err() != nil {
+		err = fmt.Errorf("stopped before the start was over: %w", context.Cause(starting))
 	}
-	if given := cfg.firstStartGiven(); secrets == nil && len(given) > 0 {
+	started()
+	if err == nil {
+		err = serveNode(ctx, cfg, n, l, signals)
+	}
+	return errors.Join(err, closing.close())
+}
+
+// closers close what was opened, the last first.
+type closers []func() error
+
+func (c closers) close() error {
+	var errs []error
+	for _, f := range slices.Backward(c) {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
+
+// start fills an empty database, shows where everything is, and makes the node.
+func (c *config) start(ctx context.Context, l net.Listener, parts node.Config) (n *node.Node, opened closers, err error) {
+	secrets, err := node.Initialize(ctx, parts.DB, c.types(), node.FirstStart{
+		Password: c.adminPassword, APIKey: c.apiKey, Feeds: c.feeds})
+	if err != nil {
+		return nil, nil, err
+	}
+	if given := c.firstStartGiven(); secrets == nil && len(given) > 0 {
 		slog.Info("the database is not empty: what only fills an empty one has no effect", "given", given)
 	}
-	if err := cfg.warnOfKey(ctx, store, keys); err != nil {
-		return err
+	if err := c.warnOfKey(ctx, parts.DB, parts.Keys); err != nil {
+		return nil, nil, err
 	}
-	url := "http://" + address(listener.Addr())
-	greet(cfg, url, secrets) // at once: whatever fails later, the secrets were seen
-	elector, closeElector, err := cfg.openElector(ctx)
+	greet(*c, "http://"+address(l.Addr()), secrets) // at once: whatever fails later, the secrets were seen
+	elector, closeElector, err := c.openElector(ctx)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer closeElector()
-	beacon, err := cfg.openBeacon()
+	opened = append(opened, closeElector)
+	beacon, err := c.openBeacon()
 	if err != nil {
-		return err
+		return nil, opened, err
 	}
 	if beacon != nil {
-		defer beacon.Close()
+		opened = append(opened, beacon.Close)
 	}
-	n, err := node.New(ctx, node.Config{
-		DB: store, Blobs: blobs, Keys: keys, Feeds: cfg.types(), Name: cfg.node, Roles: cfg.roles, BaseURL: cfg.baseURL, TrustedProxies: cfg.proxies,
-		Address: "http://" + cfg.reached(listener.Addr()), Elect: elector, Beacon: beacon,
-		CacheDir: filepath.Join(cfg.data, "node-"+cfg.node), MaxUpload: cfg.maxUpload, CacheBytes: cfg.cache, Grace: cfg.grace, Staleness: cfg.staleness, StaleServers: cfg.stale, Tracing: traces})
-	if err != nil {
-		return err
+	parts.Feeds, parts.Name, parts.Roles, parts.BaseURL, parts.TrustedProxies = c.types(), c.node, c.roles, c.baseURL, c.proxies
+	parts.Address, parts.Elect, parts.Beacon = "http://"+c.reached(l.Addr()), elector, beacon
+	parts.CacheDir, parts.CacheBytes, parts.MaxUpload = filepath.Join(c.data, "node-"+c.node), c.cache, c.maxUpload
+	parts.Grace, parts.Staleness, parts.StaleServers = c.grace, c.staleness, c.stale
+	if n, err = node.New(ctx, parts); err != nil {
+		return nil, opened, err
 	}
 	debug.FreeOSMemory() // what loading the search index took is not needed again
-	err = serveNode(ctx, cfg, n, listener, signals)
-	return errors.Join(err, n.Close())
+	return n, append(opened, n.Close), nil
 }
 
 // address makes an address that a person can open of one that was listened on.

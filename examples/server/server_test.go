@@ -127,6 +127,21 @@ func TestStopWhileStarting(t *testing.T) {
 	require.NotContains(t, p.Log(), "proget:", "it did not come to an end by itself")
 }
 
+// TestInterruptedStart: a signal ends a start that has come further, in order.
+func TestInterruptedStart(t *testing.T) {
+	t.Parallel()
+	sleep, err := exec.LookPath("sleep") // no election plugin: it never says that it serves
+	if err != nil {
+		t.Skip("there is no sleep")
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	p := testenv.Start(t, "http://"+address, command(t, "-listen", address, "-data", t.TempDir(), "-elect", "plugin:"+sleep+" 1000"))
+	require.Eventually(t, func() bool { return strings.Contains(p.Log(), "Election") }, waitLong, waitStep)
+	p.Signal(t, os.Interrupt)
+	require.Equal(t, 1, p.Wait(t))
+	require.Contains(t, p.Log(), "stopped before the start was over: interrupt signal received")
+}
+
 // TestLostKey: a server does not make a new key for a database that has one,
 // and says what to do.
 func TestLostKey(t *testing.T) {
