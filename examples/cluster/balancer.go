@@ -171,18 +171,8 @@ func (b *balancer) answers(ctx context.Context) bool {
 
 // isReady reports whether a server says within a second that it is.
 func isReady(ctx context.Context, base string) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/health/ready", nil)
-	if err != nil {
-		return false
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false
-	}
-	defer resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	h, err := askHealth(ctx, base)
+	return err == nil && h.Ready
 }
 
 // proxy sends each request to the next node.

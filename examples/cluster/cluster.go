@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -226,28 +225,16 @@ func (p *process) look(ctx context.Context) {
 		p.state, p.primary = down+", "+p.cmd.ProcessState.String(), false
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/health/ready", nil)
-	if err != nil {
-		return
-	}
-	resp, err := http.DefaultClient.Do(req)
+	h, err := askHealth(ctx, p.URL)
 	if err != nil {
 		if p.state != starting {
 			p.state, p.primary = "silent", false
 		}
 		return
 	}
-	defer resp.Body.Close()
-	var answer struct {
-		Ready, Primary bool
-		Reasons        []string
-	}
-	_ = json.NewDecoder(resp.Body).Decode(&answer) // what cannot be read is not ready
-	p.primary, p.reasons = answer.Primary, answer.Reasons
+	p.primary, p.reasons = h.Primary, h.Reasons
 	switch {
-	case answer.Ready:
+	case h.Ready:
 		p.state = ready
 	case p.state != starting:
 		p.state = unready

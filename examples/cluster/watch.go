@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"sync"
@@ -33,32 +32,17 @@ func newWatch(now func() time.Duration) *watch {
 
 // node asks one node until ctx ends.
 func (w *watch) node(ctx context.Context, name, url string) {
-	client := &http.Client{Timeout: time.Second}
-	defer client.CloseIdleConnections()
+	defer http.DefaultClient.CloseIdleConnections()
 	for ctx.Err() == nil {
 		asked := w.now()
-		w.see(name, asked, ask(ctx, client, url))
+		h, _ := askHealth(ctx, url) // one that does not answer is neither
+		w.see(name, asked, sight{h.Ready, h.Primary})
 		select {
 		case <-time.After(period):
 		case <-ctx.Done():
 		}
 	}
 	w.see(name, w.now(), sight{})
-}
-
-func ask(ctx context.Context, client *http.Client, url string) sight {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/health/ready", nil)
-	if err != nil {
-		return sight{}
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return sight{}
-	}
-	defer resp.Body.Close()
-	var answer struct{ Ready, Primary bool }
-	_ = json.NewDecoder(resp.Body).Decode(&answer) // what cannot be read is not ready
-	return sight{answer.Ready, answer.Primary}
 }
 
 // see remembers how a node was when it answered what it was asked at a time. It led
