@@ -8,9 +8,16 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log"
+	"net"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/proget/auth"
@@ -20,16 +27,51 @@ import (
 )
 
 func main() {
-	ctx := context.Background()
-	store, err1 := sqlite.Open(ctx, "customfeed.db", nil)
-	blobs, err2 := storage.OpenFolder("customfeed-packages", nil)
-	keys, err3 := auth.ParseKeyring("00112233445566778899aabbccddeeff") // your own
-	n, err4 := node.New(ctx, node.Config{DB: store, Blobs: blobs, Keys: keys, Feeds: []feed.Type{scripts()}, CacheDir: "customfeed-cache", FirstStart: &node.FirstStart{Password: "change me", APIKey: "change-me-please"}})
-	if err := cmp.Or(err1, err2, err3, err4); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := run(ctx); err != nil {
 		log.Fatal(err)
 	}
-	go func() { log.Fatal(n.Run(ctx)) }()
-	address := cmp.Or(os.Getenv("ADDRESS"), "localhost:8081")
-	log.Printf("scripts are at http://%s/script/script/, in customfeed.db and the folders customfeed-packages and customfeed-cache", address)
-	log.Fatal(http.ListenAndServe(address, n.Handler()))
+}
+
+func run(ctx context.Context) error {
+	store, err := sqlite.Open(ctx, "customfeed.db", nil)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	blobs, err := storage.OpenFolder("customfeed-packages", nil)
+	if err != nil {
+		return err
+	}
+	defer blobs.Close()
+	keys, err := auth.ParseKeyring("00112233445566778899aabbccddeeff") // your own
+	if err != nil {
+		return err
+	}
+	n, err := node.New(ctx, node.Config{
+		DB: store, Blobs: blobs, Keys: keys, Feeds: []feed.Type{scripts()}, CacheDir: "customfeed-cache",
+		FirstStart: &node.FirstStart{Password: "change me", APIKey: "change-me-please"},
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(serve(ctx, n), n.Close())
+}
+
+func serve(ctx context.Context, n *node.Node) error {
+	listener, err := net.Listen("tcp", cmp.Or(os.Getenv("ADDRESS"), "localhost:8081"))
+	if err != nil {
+		return err
+	}
+	log.Printf("scripts are at http://%s/script/script/, in customfeed.db and the folders customfeed-packages and customfeed-cache", listener.Addr())
+	server := &http.Server{Handler: n.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	working, finish := context.WithCancel(context.Background()) // until the last request is answered
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.Run(working) })
+	g.Go(func() error {
+		defer finish()
+		return node.Serve(ctx, server, listener, 30*time.Second)
+	})
+	return g.Wait()
 }

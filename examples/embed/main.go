@@ -1,32 +1,79 @@
-package main // serves a NuGet feed beside a program's own pages
+// Command embed serves a NuGet feed beside a program's own pages. It stops in order:
+// requests under way have their time to finish, then everything is closed.
+package main
 
 import (
 	"cmp"
 	"context"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
 	"github.com/proget-go/ha/db/sqlite"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/nuget"
 	"github.com/proget-go/ha/proget/node"
 	"github.com/proget-go/ha/storage"
-	"log"
-	"net/http"
-	"os"
 )
 
 func main() {
-	ctx := context.Background()
-	store, err1 := sqlite.Open(ctx, "embed.db", nil)
-	blobs, err2 := storage.OpenFolder("embed-packages", nil)
-	keys, err3 := auth.ParseKeyring("00112233445566778899aabbccddeeff") // your own
-	n, err4 := node.New(ctx, node.Config{DB: store, Blobs: blobs, Keys: keys, Feeds: []feed.Type{nuget.New(nil)}, CacheDir: "embed-cache", FirstStart: &node.FirstStart{Password: "change me", APIKey: "change-me-please"}})
-	if err := cmp.Or(err1, err2, err3, err4); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := run(ctx); err != nil {
 		log.Fatal(err)
 	}
-	for _, path := range []string{"/nuget/", "/health/", "/metrics"} {
-		http.Handle(path, n.Handler())
+}
+
+func run(ctx context.Context) error {
+	store, err := sqlite.Open(ctx, "embed.db", nil)
+	if err != nil {
+		return err
 	}
-	http.Handle("/docs/", http.StripPrefix("/docs/", http.FileServer(http.Dir("docs"))))
-	go func() { log.Fatal(n.Run(ctx)) }()
-	log.Fatal(http.ListenAndServe(cmp.Or(os.Getenv("ADDRESS"), "localhost:8080"), nil))
+	defer store.Close()
+	blobs, err := storage.OpenFolder("embed-packages", nil)
+	if err != nil {
+		return err
+	}
+	defer blobs.Close()
+	keys, err := auth.ParseKeyring("00112233445566778899aabbccddeeff") // your own
+	if err != nil {
+		return err
+	}
+	n, err := node.New(ctx, node.Config{
+		DB: store, Blobs: blobs, Keys: keys, Feeds: []feed.Type{nuget.New(nil)}, CacheDir: "embed-cache",
+		FirstStart: &node.FirstStart{Password: "change me", APIKey: "change-me-please"},
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(serve(ctx, n), n.Close())
+}
+
+func serve(ctx context.Context, n *node.Node) error {
+	mux := http.NewServeMux()
+	for _, path := range []string{"/nuget/", "/health/", "/metrics"} {
+		mux.Handle(path, n.Handler())
+	}
+	mux.Handle("/docs/", http.StripPrefix("/docs/", http.FileServer(http.Dir("docs"))))
+	listener, err := net.Listen("tcp", cmp.Or(os.Getenv("ADDRESS"), "localhost:8080"))
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	working, finish := context.WithCancel(context.Background()) // until the last request is answered
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.Run(working) })
+	g.Go(func() error {
+		defer finish()
+		return node.Serve(ctx, server, listener, 30*time.Second)
+	})
+	return g.Wait()
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // TestEmbedded: the program serves the feed beside its own pages, and knows the
-// packages still after it was killed.
+// packages still after it was killed. A signal ends it in order.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -65,6 +65,8 @@ func TestEmbedded(t *testing.T) {
 	require.Contains(t, text, "1.0.0")
 	code, _ = get(p.URL + "/nuget/nuget/v3/flatcontainer/acme.lib/1.0.0/acme.lib.1.0.0.nupkg")
 	require.Equal(t, http.StatusOK, code)
+	p.Signal(t, os.Interrupt)
+	require.Zero(t, p.Wait(t), "it stops in order: %s", p.Log())
 }
 
 func get(url string) (code int, text string) {
