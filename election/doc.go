@@ -13,6 +13,6 @@
 //
 // An Elector ends the context of its leader before the lease can have run out,
 // counting on the monotonic clock from before it asked for the renewal. Clocks
-// of different machines are never compared, but their rates are taken to differ
-// by less than Margin in TTL.
+// of different machines are never compared, but a clock may not run faster or
+// slower than another by more than Margin/TTL (10 % by default).
 package election

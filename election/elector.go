@@ -51,12 +51,12 @@ func New(d Driver, office, holder string, opts *Options) (*Elector, error) {
 		opts = &Options{}
 	}
 	o := *opts
-	for _, d := range []struct {
-		p     *time.Duration
-		value time.Duration
+	for _, option := range []struct {
+		p      *time.Duration
+		preset time.Duration
 	}{{&o.TTL, 5 * time.Second}, {&o.Renew, 1500 * time.Millisecond}, {&o.Poll, 2 * time.Second}, {&o.Margin, 500 * time.Millisecond}} {
-		if *d.p == 0 {
-			*d.p = d.value
+		if *option.p == 0 {
+			*option.p = option.preset
 		}
 	}
 	if o.Renew <= 0 || o.Poll <= 0 || o.Margin <= 0 || o.TTL <= o.Margin+o.Renew {
@@ -108,7 +108,7 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, f prog
 			watching = nil
 		}
 	}
-	defer func() { unwatch() }()
+	defer unwatch()
 	for ctx.Err() == nil {
 		l, err := e.current(ctx)
 		if err == nil || errors.Is(err, ErrNone) {

@@ -119,8 +119,9 @@ func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
 // Sync waits until everything committed before the call is applied. An error
 // means that the database did not answer, and that what is in memory may be
 // stale. After a question failed, Sync says so almost at once until one
-// succeeds: those who can live with stale answers need not wait in line. Who asks for
-// all does not leave when its context ends, but when the question's time is up.
+// succeeds: those who can live with stale answers need not wait in line. The caller that
+// happens to ask for everybody waits for the answer even if its own ctx ends (Timeout at
+// most).
 func (t *Tail) Sync(ctx context.Context) (err error) {
 	if now, ok := t.log.Stamp(); ok {
 		if applied := t.current.Load(); applied != nil && *applied == now {

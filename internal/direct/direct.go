@@ -1,6 +1,6 @@
 // Package direct answers simple requests where they are read: those of HTTP/1.1
-// without a body, whose head comes in one piece. All others net/http serves, on
-// the same connections, which are its own.
+// without a body, whose head comes in one piece. net/http serves all other requests,
+// on the same connections, which it owns.
 //
 // For each request net/http has a goroutine read ahead, to learn of a client that
 // leaves, and wakes it again to stop it; and it sends a longer answer in pieces.
