@@ -1,0 +1,138 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"strings"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// JoinVersion adds a file to a version, which FindVersion has locked. It sets the
+// file's time and storage key as AddVersion does. For a file of that name, the error
+// matches ErrFileExists.
+func (tx *Tx) JoinVersion(ctx context.Context, v VersionRow, f *proget.File, aliases []string, known *Upload) error {
+	var same int64
+	if err := tx.one(ctx, "CountFile", []sql.NamedArg{arg("version_id", v.ID), arg("file_key", strings.ToLower(f.Name))}, &same, (*instant)(&f.Added)); err != nil {
+		return err
+	}
+	if same > 0 {
+		return fileExists(f.Name)
+	}
+	if known.Mend && !known.Stored {
+		if err := tx.replaceObject(ctx, known.Blob, f.StorageKey); err != nil {
+			return err
+		}
+	}
+	return tx.addFile(ctx, v.ID, f, aliases, tx.attempt == 1 && known.Blob.ID == 0, known)
+}
+
+// addAliases makes a file known by other names; file_alias is what package_file
+// lists, in a form to search in.
+func (tx *Tx) addAliases(ctx context.Context, versionID int64, fileName string, aliases []string) error {
+	for _, alias := range aliases {
+		if _, err := tx.run(ctx, "InsertAlias", arg("version_id", versionID), arg("file_key", strings.ToLower(fileName)), arg("alias", alias)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FindAlias returns where the newest file with an alias is, or proget.ErrNotFound.
+func (s *Store) FindAlias(ctx context.Context, feedID int64, alias string) (nameKey, versionKey, fileName string, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.one(ctx, "FindAlias", []sql.NamedArg{arg("feed_id", feedID), arg("alias", alias)}, &nameKey, &versionKey, &fileName)
+	})
+	return nameKey, versionKey, fileName, err
+}
+
+// FindFile returns a version's file of that name, without regard to case, or
+// proget.ErrNotFound.
+func (tx *Tx) FindFile(ctx context.Context, versionID int64, name string) (proget.File, error) {
+	var f proget.File
+	var sha256, data string
+	err := tx.one(ctx, "FindFile", []sql.NamedArg{arg("version_id", versionID), arg("file_key", strings.ToLower(name))},
+		&f.Name, &f.Size, &sha256, &f.StorageID, &f.StorageKey, &data, (*instant)(&f.Added))
+	if errors.Is(err, proget.ErrNotFound) {
+		return f, proget.Errorf(proget.ErrNotFound, "There is no file %s.", name)
+	}
+	f.Digests, f.Data = proget.Digests{proget.SHA256: sha256}, rawOrNil(data)
+	return f, err
+}
+
+// DeleteFile removes a file of a version. It cannot be brought back.
+func (tx *Tx) DeleteFile(ctx context.Context, versionID int64, name string) error {
+	named := []sql.NamedArg{arg("version_id", versionID), arg("file_key", strings.ToLower(name))}
+	for _, query := range []string{"TouchFileBlob", "DeleteFile"} {
+		if _, err := tx.run(ctx, query, named...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fileExists(name string) error {
+	return &conflict{proget.Errorf(proget.ErrConflict, "There is a file %s already.", name), ErrFileExists}
+}
+
+// distinct refuses two files of one name.
+func distinct(files []proget.File) error {
+	names := make(map[string]bool)
+	for _, f := range files {
+		key := strings.ToLower(f.Name)
+		if names[key] {
+			return fileExists(f.Name)
+		}
+		names[key] = true
+	}
+	return nil
+}
+
+// addFile adds a file whose bytes are fresh, or may be stored already.
+func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, aliases []string, fresh bool, known *Upload) error {
+	window, asked := int64(math.MaxInt64), int64(0)
+	if known != nil {
+		window, asked = RecordWithin.Microseconds(), known.asked
+	}
+	args := fileArgs(versionID, f, aliases)
+	object := "" // any that has the bytes
+	if known != nil && known.Mend && known.Stored {
+		object = f.StorageKey
+	}
+	if !fresh {
+		err := tx.one(ctx, "ReuseBlob", append(args, arg("object", object)), &f.StorageKey)
+		if err == nil {
+			return tx.addAliases(ctx, versionID, f.Name, aliases)
+		}
+		if !errors.Is(err, proget.ErrNotFound) {
+			return err
+		}
+	}
+	if f.StorageKey == "" {
+		return proget.Errorf(proget.ErrNotFound, "The file sha256:%s, which the version refers to, is not here any more: upload it again.", f.Digests[proget.SHA256])
+	}
+	n, err := tx.run(ctx, "InsertBlob", append(args, arg("storage_key", f.StorageKey), arg("window", window), arg("asked", asked))...)
+	if err == nil && n == 0 {
+		err = proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", RecordWithin)
+	}
+	if err != nil {
+		return tx.unrecorded(err) // the version has no file of that name
+	}
+	return tx.addAliases(ctx, versionID, f.Name, aliases)
+}
+
+func fileArgs(versionID int64, f *proget.File, aliases []string) []sql.NamedArg {
+	return append(digestArgs(f), arg("version_id", versionID), arg("file_name", f.Name), arg("file_key", strings.ToLower(f.Name)),
+		arg("size", f.Size), arg("storage_id", f.StorageID), arg("data", string(f.Data)),
+		arg("aliases", strings.Join(aliases, "\n")), arg("added", f.Added.UnixMicro()))
+}
+
+func digestArgs(f *proget.File) []sql.NamedArg {
+	digest := func(a proget.Algorithm) sql.NullString {
+		return sql.NullString{String: f.Digests[a], Valid: f.Digests[a] != ""}
+	}
+	return []sql.NamedArg{arg("sha256", f.Digests[proget.SHA256]), arg("sha1", digest(proget.SHA1)),
+		arg("md5", digest(proget.MD5)), arg("sha512", digest(proget.SHA512))}
+}

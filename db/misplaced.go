@@ -1,0 +1,57 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/proget-go/ha/proget"
+)
+
+// A MisplacedFile is a file of a version that is not in its feed's storage.
+type MisplacedFile struct {
+	FileID     int64
+	FeedID     int64
+	StorageID  int64 // where it belongs
+	PackageKey string
+	VersionKey string
+	Blob       BlobRow // where it is
+}
+
+// LastFile returns the greatest id of a file.
+func (s *Store) LastFile(ctx context.Context) (id int64, err error) {
+	err = s.read(ctx, func(c *conn) error { return c.one(ctx, "LastFile", nil, &id) })
+	return id, err
+}
+
+// ListMisplaced returns the files with ids after one and up to another that are
+// not in their feed's storage.
+func (s *Store) ListMisplaced(ctx context.Context, after, upto int64) ([]MisplacedFile, error) {
+	return list(ctx, s.read, "ListMisplaced", (*MisplacedFile).fields, arg("after", after), arg("upto", upto))
+}
+
+func (f *MisplacedFile) fields() []any {
+	return append([]any{&f.FileID, &f.FeedID, &f.StorageID, &f.PackageKey, &f.VersionKey}, f.Blob.fields()...)
+}
+
+// MoveFile makes a file refer to the blob of the same bytes in the storage where
+// it belongs. If there is none, and key is not "", the object at key becomes it.
+// It returns whether that was so, and proget.ErrNotFound if there is neither. That
+// the file is gone, or was moved already, is as good.
+func (tx *Tx) MoveFile(ctx context.Context, f MisplacedFile, key string) (used bool, err error) {
+	identity := []sql.NamedArg{arg("sha256", f.Blob.SHA256), arg("size", f.Blob.Size), arg("storage_id", f.StorageID)}
+	if _, err := tx.run(ctx, "TouchBlob", arg("blob_id", f.Blob.ID)); err != nil { // its grace begins now
+		return false, err
+	}
+	n, err := tx.run(ctx, "TouchCopy", identity...)
+	if err == nil && n == 0 && key != "" {
+		used = true
+		n, err = tx.run(ctx, "InsertCopy", arg("blob_id", f.Blob.ID), arg("storage_id", f.StorageID), arg("storage_key", key))
+	}
+	if err == nil && n == 0 {
+		err = proget.Errorf(proget.ErrNotFound, "The bytes of the file are not in its feed's storage.")
+	}
+	if err == nil {
+		_, err = tx.run(ctx, "MoveFile", append(identity, arg("file_id", f.FileID), arg("blob_id", f.Blob.ID))...)
+	}
+	return used, err
+}
