@@ -40,10 +40,8 @@ type Permission struct {
 // proget.ErrNotFound.
 func (s *Store) FindUser(ctx context.Context, name string) (User, error) {
 	var u User
-	err := s.read(ctx, func(c *conn) error {
-		return c.one(ctx, "FindUser", []sql.NamedArg{arg("name_key", strings.ToLower(name))},
-			&u.ID, &u.Name, &u.PasswordHash, &u.SessionEpoch)
-	})
+	err := one(ctx, s.read, "FindUser", []sql.NamedArg{arg("name_key", strings.ToLower(name))},
+		&u.ID, &u.Name, &u.PasswordHash, &u.SessionEpoch)
 	return u, err
 }
 

@@ -29,9 +29,7 @@ func (b *BlobRow) fields() []any {
 // FindBlob returns the blob of a storage to which a new file of these bytes
 // would refer, or proget.ErrNotFound.
 func (s *Store) FindBlob(ctx context.Context, storageID int64, sha256 string, size int64) (b BlobRow, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.one(ctx, "FindBlob", []sql.NamedArg{arg("storage_id", storageID), arg("sha256", sha256), arg("size", size)}, b.fields()...)
-	})
+	err = one(ctx, s.read, "FindBlob", []sql.NamedArg{arg("storage_id", storageID), arg("sha256", sha256), arg("size", size)}, b.fields()...)
 	if errors.Is(err, proget.ErrNotFound) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no blob %s of %d bytes.", sha256, size)
 	}
@@ -67,9 +65,7 @@ func replacement(b BlobRow, key string) []sql.NamedArg {
 // HasObject reports whether a row names the object at a key.
 func (s *Store) HasObject(ctx context.Context, storageID int64, key string) (bool, error) {
 	var rows int64
-	err := s.read(ctx, func(c *conn) error {
-		return c.one(ctx, "CountObject", []sql.NamedArg{arg("storage_id", storageID), arg("storage_key", key)}, &rows)
-	})
+	err := one(ctx, s.read, "CountObject", []sql.NamedArg{arg("storage_id", storageID), arg("storage_key", key)}, &rows)
 	return rows > 0, err
 }
 
@@ -94,10 +90,8 @@ func (s *Store) BlobCopies(ctx context.Context, b BlobRow) ([]BlobRow, error) {
 // AdoptObject enters an object that no row names as a blob to which nothing
 // refers yet. It returns proget.ErrConflict if a row names it by now.
 func (s *Store) AdoptObject(ctx context.Context, b BlobRow) error {
-	return s.write(ctx, func(c *conn) error {
-		_, err := c.run(ctx, "AdoptObject", arg("sha256", b.SHA256), arg("size", b.Size), arg("storage_id", b.StorageID), arg("storage_key", b.StorageKey))
-		return err
-	})
+	_, err := run(ctx, s.write, "AdoptObject", arg("sha256", b.SHA256), arg("size", b.Size), arg("storage_id", b.StorageID), arg("storage_key", b.StorageKey))
+	return err
 }
 
 // ListBlobs returns up to limit blobs to which a package refers, in the order

@@ -63,7 +63,7 @@ func (s *Store) DailyDownloads(ctx context.Context, packageID int64, days int) (
 
 // LastCounted returns the greatest id of a version with downloads by day.
 func (s *Store) LastCounted(ctx context.Context) (id int64, err error) {
-	err = s.read(ctx, func(c *conn) error { return c.one(ctx, "LastCounted", nil, &id) })
+	err = one(ctx, s.read, "LastCounted", nil, &id)
 	return id, err
 }
 

@@ -42,9 +42,7 @@ func (tx *Tx) addAliases(ctx context.Context, versionID int64, fileName string, 
 
 // FindAlias returns where the newest file with an alias is, or proget.ErrNotFound.
 func (s *Store) FindAlias(ctx context.Context, feedID int64, alias string) (nameKey, versionKey, fileName string, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.one(ctx, "FindAlias", []sql.NamedArg{arg("feed_id", feedID), arg("alias", alias)}, &nameKey, &versionKey, &fileName)
-	})
+	err = one(ctx, s.read, "FindAlias", []sql.NamedArg{arg("feed_id", feedID), arg("alias", alias)}, &nameKey, &versionKey, &fileName)
 	return nameKey, versionKey, fileName, err
 }
 

@@ -25,7 +25,7 @@ import (
 
 // LastBlob returns the greatest id of a blob.
 func (s *Store) LastBlob(ctx context.Context) (id int64, err error) {
-	err = s.read(ctx, func(c *conn) error { return c.one(ctx, "LastBlob", nil, &id) })
+	err = one(ctx, s.read, "LastBlob", nil, &id)
 	return id, err
 }
 
@@ -33,18 +33,12 @@ func (s *Store) LastBlob(ctx context.Context) (id int64, err error) {
 // nothing refers and which nobody touched for the time grace. It returns how
 // many it marked.
 func (s *Store) MarkBlobs(ctx context.Context, after, upto int64, grace time.Duration) (marked int64, err error) {
-	err = s.write(ctx, func(c *conn) error {
-		marked, err = c.run(ctx, "MarkBlobs", arg("after", after), arg("upto", upto), arg("grace", grace.Microseconds()))
-		return err
-	})
-	return marked, err
+	return run(ctx, s.write, "MarkBlobs", arg("after", after), arg("upto", upto), arg("grace", grace.Microseconds()))
 }
 
 // SumGarbage returns what MarkBlobs would mark, and what is marked already.
 func (s *Store) SumGarbage(ctx context.Context, after, upto int64, grace time.Duration) (blobs, bytes int64, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.one(ctx, "SumGarbage", []sql.NamedArg{arg("after", after), arg("upto", upto), arg("grace", grace.Microseconds())}, &blobs, &bytes)
-	})
+	err = one(ctx, s.read, "SumGarbage", []sql.NamedArg{arg("after", after), arg("upto", upto), arg("grace", grace.Microseconds())}, &blobs, &bytes)
 	return blobs, bytes, err
 }
 
@@ -63,10 +57,8 @@ func (s *Store) ListObjects(ctx context.Context, storageID int64, after string, 
 // CondemnObject enters an object that no row names as a marked blob. It returns
 // proget.ErrConflict if a row names it by now.
 func (s *Store) CondemnObject(ctx context.Context, storageID int64, key string, size int64) error {
-	return s.write(ctx, func(c *conn) error {
-		_, err := c.run(ctx, "CondemnObject", arg("storage_id", storageID), arg("storage_key", key), arg("size", size))
-		return err
-	})
+	_, err := run(ctx, s.write, "CondemnObject", arg("storage_id", storageID), arg("storage_key", key), arg("size", size))
+	return err
 }
 
 // DeleteBlobs removes the rows of marked blobs, whose objects are gone.

@@ -67,9 +67,7 @@ func (c *conn) findIndex(ctx context.Context, feedID int64, kind string) (h Inde
 // FindIndexFile returns a file as a generation has it, which may be [Present],
 // or proget.ErrNotFound.
 func (s *Store) FindIndexFile(ctx context.Context, feedID int64, kind, name string, generation int64) (f IndexFile, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.one(ctx, "FindIndexFile", indexArgs(feedID, kind, arg("name", name), arg("generation", generation)), f.fields()...)
-	})
+	err = one(ctx, s.read, "FindIndexFile", indexArgs(feedID, kind, arg("name", name), arg("generation", generation)), f.fields()...)
 	if errors.Is(err, proget.ErrNotFound) {
 		err = proget.Errorf(proget.ErrNotFound, "There is no file %s.", name)
 	}

@@ -127,11 +127,7 @@ func (s *Store) RetryJob(ctx context.Context, j *proget.Job, delay time.Duration
 
 func (s *Store) claimed(ctx context.Context, name string, j *proget.Job, more ...sql.NamedArg) error {
 	named := append(more, arg("job_id", j.ID), arg("attempt", j.Attempt))
-	var n int64
-	err := s.on(ctx, s.pools.Write, vital, func(c *conn) (err error) {
-		n, err = c.run(ctx, name, named...)
-		return err
-	})
+	n, err := run(ctx, s.writeVital, name, named...)
 	if err == nil && n == 0 {
 		err = lost(j)
 	}
@@ -170,8 +166,8 @@ func (s *Store) LastJob(ctx context.Context, kind, argument string) (proget.JobS
 	return job(ctx, s.read, "FindLastJob", arg("kind", kind), arg("argument", argument))
 }
 
-func job(ctx context.Context, run runner, name string, named ...sql.NamedArg) (j proget.JobStatus, err error) {
-	err = run(ctx, func(c *conn) error { return c.one(ctx, name, named, jobFields(&j)...) })
+func job(ctx context.Context, way runner, name string, named ...sql.NamedArg) (j proget.JobStatus, err error) {
+	err = one(ctx, way, name, named, jobFields(&j)...)
 	return j, err
 }
 
@@ -193,11 +189,8 @@ func jobFields(j *proget.JobStatus) []any {
 // LogJob adds lines to a job's log. Parts are numbered by the attempt that
 // writes them, so that one which is written twice is there once.
 func (s *Store) LogJob(ctx context.Context, j *proget.Job, part int64, lines []string) error {
-	err := s.on(ctx, s.pools.Write, vital, func(c *conn) error {
-		_, err := c.run(ctx, "InsertJobLog", arg("job_id", j.ID), arg("attempt", j.Attempt), arg("part", part),
-			arg("lines", strings.Join(lines, "\n")))
-		return err
-	})
+	_, err := run(ctx, s.writeVital, "InsertJobLog", arg("job_id", j.ID), arg("attempt", j.Attempt), arg("part", part),
+		arg("lines", strings.Join(lines, "\n")))
 	if errors.Is(err, proget.ErrConflict) {
 		return nil
 	}

@@ -37,11 +37,9 @@ func (s *Store) AcquireLease(ctx context.Context, r LeaseRequest) (proget.Fence,
 		return proget.Fence{}, false, proget.Errorf(proget.ErrInvalid, "a term of %s above %d would come near the end of all numbers", r.Office, r.Above)
 	}
 	f := proget.Fence{Term: r.Term}
-	err := s.on(ctx, s.pools.Write, vital, func(c *conn) error {
-		return c.one(ctx, "AcquireLease", []sql.NamedArg{arg("office", r.Office), arg("holder", r.Holder), arg("address", r.Address),
-			arg("term", r.Term), arg("ttl", r.TTL.Microseconds()), arg("next", r.Above+1),
-			arg("over", r.Over.Number), arg("over_term", r.Over.Term)}, &f.Number)
-	})
+	err := one(ctx, s.writeVital, "AcquireLease", []sql.NamedArg{arg("office", r.Office), arg("holder", r.Holder), arg("address", r.Address),
+		arg("term", r.Term), arg("ttl", r.TTL.Microseconds()), arg("next", r.Above+1),
+		arg("over", r.Over.Number), arg("over_term", r.Over.Term)}, &f.Number)
 	if errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrConflict) {
 		return proget.Fence{}, false, nil // another holds it, or was first to create the row
 	}
@@ -63,21 +61,15 @@ func (s *Store) ReleaseLease(ctx context.Context, office string, f proget.Fence)
 
 func (s *Store) lease(ctx context.Context, name, office string, f proget.Fence, more ...sql.NamedArg) (n int64, err error) {
 	named := append(more, arg("office", office), arg("fence", f.Number), arg("term", f.Term))
-	err = s.on(ctx, s.pools.Write, vital, func(c *conn) (err error) {
-		n, err = c.run(ctx, name, named...)
-		return err
-	})
-	return n, err
+	return run(ctx, s.writeVital, name, named...)
 }
 
 // CurrentLease returns who holds an office and for how long, or
 // proget.ErrNotFound if nobody does.
 func (s *Store) CurrentLease(ctx context.Context, office string) (Lease, error) {
 	var l Lease
-	err := s.readVital(ctx, func(c *conn) error {
-		return c.one(ctx, "CurrentLease", []sql.NamedArg{arg("office", office)},
-			&l.Holder, &l.Address, &l.Fence.Number, &l.Fence.Term, (*span)(&l.Remaining))
-	})
+	err := one(ctx, s.readVital, "CurrentLease", []sql.NamedArg{arg("office", office)},
+		&l.Holder, &l.Address, &l.Fence.Number, &l.Fence.Term, (*span)(&l.Remaining))
 	return l, err
 }
 
@@ -85,9 +77,7 @@ func (s *Store) CurrentLease(ctx context.Context, office string) (Lease, error) 
 // office, or 0.
 func (s *Store) SeenFence(ctx context.Context, office string) (int64, error) {
 	var f proget.Fence
-	err := s.on(ctx, s.pools.Write, vital, func(c *conn) error {
-		return c.one(ctx, "FindFence", []sql.NamedArg{arg("office", office)}, &f.Number, &f.Term)
-	})
+	err := one(ctx, s.writeVital, "FindFence", []sql.NamedArg{arg("office", office)}, &f.Number, &f.Term)
 	if errors.Is(err, proget.ErrNotFound) {
 		err = nil
 	}

@@ -19,7 +19,7 @@ type MisplacedFile struct {
 
 // LastFile returns the greatest id of a file.
 func (s *Store) LastFile(ctx context.Context) (id int64, err error) {
-	err = s.read(ctx, func(c *conn) error { return c.one(ctx, "LastFile", nil, &id) })
+	err = one(ctx, s.read, "LastFile", nil, &id)
 	return id, err
 }
 

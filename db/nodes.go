@@ -28,12 +28,8 @@ func (s *Store) BeatNode(ctx context.Context, n Node) error {
 // RenewNode is BeatNode for a process that is listed, and reports whether it is:
 // it may have been removed, or its name be another's by now.
 func (s *Store) RenewNode(ctx context.Context, n Node) (listed bool, err error) {
-	err = s.on(ctx, s.pools.Write, vital, func(c *conn) error {
-		rows, err := c.run(ctx, "RenewNode", arg("name", n.Name), arg("instance", n.Instance), arg("details", n.Details))
-		listed = rows > 0
-		return err
-	})
-	return listed, err
+	rows, err := run(ctx, s.writeVital, "RenewNode", arg("name", n.Name), arg("instance", n.Instance), arg("details", n.Details))
+	return rows > 0, err
 }
 
 // ListNodes returns every node that was not removed, by name.
@@ -48,12 +44,8 @@ func (n *Node) fields() []any {
 // LeaveNode forgets a node, unless its name is that of another process or of
 // none, and reports whether it did.
 func (s *Store) LeaveNode(ctx context.Context, name, instance string) (left bool, err error) {
-	err = s.on(ctx, s.pools.Write, vital, func(c *conn) error {
-		n, err := c.run(ctx, "LeaveNode", arg("name", name), arg("instance", instance))
-		left = n > 0
-		return err
-	})
-	return left, err
+	n, err := run(ctx, s.writeVital, "LeaveNode", arg("name", name), arg("instance", instance))
+	return n > 0, err
 }
 
 // RemoveNode forgets a node whose heartbeat is older than the given age, and

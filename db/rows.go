@@ -20,12 +20,27 @@ func collect[T any](ctx context.Context, c *conn, name string, fields func(*T) [
 	return all, err
 }
 
-// A runner is one of the store's ways to read. It may take several attempts.
+// A runner is one of the store's ways to run queries outside of a transaction. It may
+// take several attempts.
 type runner func(ctx context.Context, fn func(*conn) error) error
 
+// one is conn.one outside of a transaction.
+func one(ctx context.Context, way runner, name string, named []sql.NamedArg, dest ...any) error {
+	return way(ctx, func(c *conn) error { return c.one(ctx, name, named, dest...) })
+}
+
+// run is conn.run outside of a transaction, of what is harmless to repeat.
+func run(ctx context.Context, way runner, name string, named ...sql.NamedArg) (n int64, err error) {
+	err = way(ctx, func(c *conn) (err error) {
+		n, err = c.run(ctx, name, named...)
+		return err
+	})
+	return n, err
+}
+
 // list is collect outside of a transaction. Each attempt begins with nothing.
-func list[T any](ctx context.Context, run runner, name string, fields func(*T) []any, named ...sql.NamedArg) (all []T, err error) {
-	err = run(ctx, func(c *conn) error {
+func list[T any](ctx context.Context, way runner, name string, fields func(*T) []any, named ...sql.NamedArg) (all []T, err error) {
+	err = way(ctx, func(c *conn) error {
 		all, err = collect(ctx, c, name, fields, named...)
 		return err
 	})
@@ -33,12 +48,12 @@ func list[T any](ctx context.Context, run runner, name string, fields func(*T) [
 }
 
 // table is list for rows that have a key.
-func table[K comparable, V any](ctx context.Context, run runner, name string, fields func(*K, *V) []any, named ...sql.NamedArg) (map[K]V, error) {
+func table[K comparable, V any](ctx context.Context, way runner, name string, fields func(*K, *V) []any, named ...sql.NamedArg) (map[K]V, error) {
 	type row struct {
 		key   K
 		value V
 	}
-	rows, err := list(ctx, run, name, func(r *row) []any { return fields(&r.key, &r.value) }, named...)
+	rows, err := list(ctx, way, name, func(r *row) []any { return fields(&r.key, &r.value) }, named...)
 	all := make(map[K]V, len(rows))
 	for _, r := range rows {
 		all[r.key] = r.value

@@ -192,7 +192,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // Clock returns the database's time.
 func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 	var now time.Time
-	err := s.readVital(ctx, func(c *conn) error { return c.one(ctx, "Clock", nil, (*instant)(&now)) })
+	err := one(ctx, s.readVital, "Clock", nil, (*instant)(&now))
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
 	}

@@ -312,6 +312,11 @@ func (s *Store) write(ctx context.Context, fn func(*conn) error) error {
 	return s.on(ctx, s.pools.Write, s.changing, fn)
 }
 
+// writeVital is write for what keeps the cluster together.
+func (s *Store) writeVital(ctx context.Context, fn func(*conn) error) error {
+	return s.on(ctx, s.pools.Write, vital, fn)
+}
+
 // atomically runs fn, which changes things by one query, in a transaction. If that
 // is one statement for the engine, it is one by itself: that saves two round trips.
 func (s *Store) atomically(ctx context.Context, name string, fn func(*conn) error) error {

@@ -34,10 +34,8 @@ func (p *Part) fields() []any { return append([]any{&p.Offset}, p.Blob.fields().
 // CreatePartial begins an upload, or returns proget.ErrConflict if there is one
 // of this key.
 func (s *Store) CreatePartial(ctx context.Context, p *Partial) error {
-	return s.write(ctx, func(c *conn) error {
-		_, err := c.run(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", 0), arg("sums", p.Sums), arg("owner", p.Owner))
-		return err
-	})
+	_, err := run(ctx, s.write, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", 0), arg("sums", p.Sums), arg("owner", p.Owner))
+	return err
 }
 
 // BeginPartial is CreatePartial of an upload that begins with its first part, at 0,
