@@ -49,7 +49,7 @@ func parameters(t *testing.T, engine string) map[string][]string {
 	return all
 }
 
-var call = regexp.MustCompile(`(?:one|each|run|rows|claimed|lease|job|list|table|collect)\((?:ctx, (?:[&.\w]+, )?)?"([A-Z]\w+)"|queries\["(\w+)"\]`)
+var call = regexp.MustCompile(`(?:one|each|run|rows|insert|putSignIn|claimed|lease|job|list|table|collect)\((?:ctx, (?:[&.\w]+, )?)?"([A-Z]\w+)"|put\(ctx, (?:update|"([A-Z]\w+)"), "([A-Z]\w+)"|queries\["(\w+)"\]`)
 
 // list is several queries that are run one after the other.
 var list = regexp.MustCompile(`\[\]string\{("[A-Z]\w+"(?:, "[A-Z]\w+")*)\}`)
