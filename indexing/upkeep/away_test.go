@@ -2,6 +2,7 @@ package upkeep_test
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -117,4 +118,24 @@ func TestInspectWithoutOne(t *testing.T) {
 	require.ErrorContains(t, work(), "2 of 4 stored files are missing or damaged")
 	require.Equal(t, 1, strings.Count(log.String(), "main/a 2"))
 	require.Contains(t, log.String(), "main/a 1")
+}
+
+// TestMoveWithoutOne: files are moved between the other storages while one is away.
+func TestMoveWithoutOne(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	third := in.addFolder(t, "Third", filepath.Join(in.dir, "third"))
+	in.mustPush(t, "1", "a one")
+	in.assign(t, in.addStorage(t).ID)
+	in.mustPush(t, "2", "a two")
+	in.assign(t, third.ID)
+	back := in.loseMain(t)
+	said, err := run(t, upkeep.NewMover(in.db, in.stores, dark), "")
+	require.ErrorContains(t, err, "the share is gone")
+	require.Equal(t, "1 file (5 bytes) moved", said)
+	require.Equal(t, third.ID, in.versions(t, "a")["2"].Files[0].StorageID)
+	back()
+	_, err = run(t, upkeep.NewMover(in.db, in.stores, dark), "")
+	require.NoError(t, err)
+	require.Equal(t, third.ID, in.versions(t, "a")["1"].Files[0].StorageID)
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/proget-go/ha/db"
@@ -48,35 +50,66 @@ func (m *Mover) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) e
 	if err != nil {
 		return err
 	}
+	run := &moving{Mover: m, whole: make(map[string]bool), away: make(map[way]error)}
 	began := time.Now()
-	var moved amount
-	var failed int
-	whole := make(map[string]bool) // objects where files were moved to, which were looked at
 	for after := int64(0); after < last; after += moveWindow {
 		files, err := m.db.ListMisplaced(ctx, after, after+moveWindow)
 		if err != nil {
 			return err
 		}
 		for _, f := range files {
-			if len(whole) >= moveWindow {
-				clear(whole)
+			if err := run.one(ctx, f); err != nil {
+				return err
 			}
-			err := m.move(ctx, f, whole)
-			if errors.Is(err, storage.ErrDamaged) || errors.Is(err, proget.ErrNotFound) {
-				failed++ // the others need not wait for it
-				m.log.ErrorContext(ctx, "a file cannot be moved to its feed's storage; check the stored files", "key", f.Blob.StorageKey, "error", err)
-				continue
-			}
-			if err != nil {
-				return fmt.Errorf("move %s: %w", f.Blob.StorageKey, err)
-			}
-			moved.add(f.Blob.Size)
-			p.Set(min(f.FileID, last), last, fmt.Sprintf("%s moved, %s/s", moved, quantity.Bytes(perSecond(moved.bytes, time.Since(began)))))
+			p.Set(min(f.FileID, last), last, fmt.Sprintf("%s moved, %s/s", run.moved, quantity.Bytes(perSecond(run.moved.bytes, time.Since(began)))))
 		}
 	}
-	p.Set(last, last, fmt.Sprintf("%s moved", moved))
-	if failed > 0 {
-		return indexing.GiveUp(fmt.Errorf("%d files are missing or damaged and stay where they are; the log names them", failed))
+	p.Set(last, last, fmt.Sprintf("%s moved", run.moved))
+	return run.outcome()
+}
+
+// moving is one run of a Mover.
+type moving struct {
+	*Mover
+	moved  amount
+	failed int             // files that are missing or damaged
+	whole  map[string]bool // objects where files were moved to, which were looked at
+	away   map[way]error   // ways on which nothing can be moved, as a storage is away
+}
+
+// A way is from one storage to another.
+type way struct{ from, to int64 }
+
+// one moves a file, unless there is no way; other files need not wait for one that
+// cannot be moved.
+func (m *moving) one(ctx context.Context, f db.MisplacedFile) error {
+	if m.away[way{f.Blob.StorageID, f.StorageID}] != nil {
+		return nil
+	}
+	if len(m.whole) >= moveWindow {
+		clear(m.whole)
+	}
+	err := m.move(ctx, f, m.whole)
+	switch {
+	case err == nil:
+		m.moved.add(f.Blob.Size)
+	case ctx.Err() != nil:
+		return err
+	case errors.Is(err, storage.ErrDamaged) || errors.Is(err, proget.ErrNotFound):
+		m.failed++
+		m.log.ErrorContext(ctx, "a file cannot be moved to its feed's storage; check the stored files", "key", f.Blob.StorageKey, "error", err)
+	default:
+		m.away[way{f.Blob.StorageID, f.StorageID}] = fmt.Errorf("move %s: %w", f.Blob.StorageKey, err)
+	}
+	return nil
+}
+
+func (m *moving) outcome() error {
+	if len(m.away) > 0 { // it is tried again
+		return errors.Join(slices.Collect(maps.Values(m.away))...)
+	}
+	if m.failed > 0 {
+		return indexing.GiveUp(fmt.Errorf("%d files are missing or damaged and stay where they are; the log names them", m.failed))
 	}
 	return nil
 }

@@ -20,8 +20,13 @@ import (
 // addStorage adds the second folder.
 func (in *installation) addStorage(t *testing.T) *proget.Storage {
 	t.Helper()
-	require.NoError(t, os.Mkdir(in.second(), 0o700))
-	st := &proget.Storage{Name: "Second", URL: (&url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(in.second()), "/")}).String()}
+	return in.addFolder(t, "Second", in.second())
+}
+
+func (in *installation) addFolder(t *testing.T, name, folder string) *proget.Storage {
+	t.Helper()
+	require.NoError(t, os.Mkdir(folder, 0o700))
+	st := &proget.Storage{Name: name, URL: (&url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(folder), "/")}).String()}
 	require.NoError(t, in.db.Administer(t.Context(), "test", func(tx *db.Tx) error { return tx.CreateStorage(t.Context(), st) }))
 	return st
 }
