@@ -13,7 +13,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// challenging returns the type's errorWriter, which asks for credentials as the type does.
+// challenging returns an errorWriter that asks for credentials as the type does.
 func (n *Node) challenging(t *feed.Type) errorWriter {
 	if t.Challenge == nil {
 		return t.WriteError
@@ -26,7 +26,7 @@ func (n *Node) challenging(t *feed.Type) errorWriter {
 	}
 }
 
-// answer runs what serves a request and answers the error that it returns.
+// answer calls serve and, if it returns an error, writes the error with write.
 func (n *Node) answer(w http.ResponseWriter, r *http.Request, write errorWriter, serve func(http.ResponseWriter, *http.Request) error) {
 	r, body := n.boundBody(w, r)
 	if err := serve(w, r); err != nil {
@@ -38,8 +38,8 @@ func (n *Node) answer(w http.ResponseWriter, r *http.Request, write errorWriter,
 // errorWriter writes a protocol's own error body.
 type errorWriter func(w http.ResponseWriter, r *http.Request, status int, message string, err error)
 
-// fail answers a request that returned an error. What is not meant for clients
-// goes to the log alone.
+// fail answers a request that returned an error. What is not meant for clients appears
+// in the log only.
 func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write errorWriter) {
 	code := feed.Status(err)
 	if r.Context().Err() != nil || errors.Is(err, net.ErrClosed) {
@@ -52,13 +52,13 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 		n.cfg.Logger.DebugContext(r.Context(), "request refused", "method", r.Method, "path", r.URL.Path, "status", code, "error", err)
 	}
 	if rec, ok := w.(*recorder); ok && rec.begun {
-		panic(http.ErrAbortHandler) // or the text of the error would end what was begun
+		panic(http.ErrAbortHandler) // otherwise the error's text would complete the partial response
 	}
 	message := proget.Message(err)
 	if message == "" {
 		message = "The server failed to answer; its log says why."
 	}
-	message = strings.ToValidUTF8(message, "\uFFFD") // it may quote what the client sent
+	message = strings.ToValidUTF8(message, "\uFFFD") // it may quote the client's input
 	switch code {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Basic realm="ProGet", charset="UTF-8"`)

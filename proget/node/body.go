@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// linger is how long a client may go on sending a body that nobody reads.
+// linger is how long a client may continue to send a body that nobody reads.
 const linger = 5 * time.Second
 
-// boundBody returns the request with its body bounded, and that body, or nil
-// if it has none. The request is a copy: net/http must find the body that it
-// made, or it takes an unread one for something that it has to read.
+// boundBody returns the request with a bounded body, and that body, or nil if there is
+// none. The request is a copy, because net/http must find its own body in the original:
+// it would try to read any other to the end.
 func (n *Node) boundBody(w http.ResponseWriter, r *http.Request) (*http.Request, *idleReader) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return r, nil
@@ -22,20 +22,20 @@ func (n *Node) boundBody(w http.ResponseWriter, r *http.Request) (*http.Request,
 	return r, body
 }
 
-// idleReader ends an upload that stands still, or is so slow that its client does
-// not mean it to end: it moves the connection's read deadline ahead with every
-// read. What the server does between reads is not the client's time.
+// idleReader ends an upload that stalls or is too slow ever to finish: it extends the
+// connection's read deadline before every read. The time that the server spends between
+// reads does not count.
 type idleReader struct {
 	io.ReadCloser
 	conn  *http.ResponseController
 	idle  time.Duration
-	rate  int64 // bytes a second
+	rate  int64 // bytes per second
 	pace  pace
 	ended bool // the body was read to its end
 }
 
 func (b *idleReader) Read(p []byte) (int, error) {
-	if b.ended { // a deadline set from here on would be the next request's, and end this one's context
+	if b.ended { // a new deadline would apply to the next request and end this one's context
 		return 0, io.EOF
 	}
 	began := time.Now()
@@ -47,9 +47,9 @@ func (b *idleReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// abandon lets a refusal be sent at once. A server that means to keep the
-// connection reads what is left of a body first, for as long as that takes to
-// come; over HTTP/2 there is nothing to keep.
+// abandon lets the server send a refusal at once. To keep a connection open, net/http
+// would first read the rest of the body, however long it takes to arrive. Over HTTP/2
+// this is not necessary.
 func (b *idleReader) abandon(w http.ResponseWriter, r *http.Request) {
 	if b == nil || b.ended || r.ProtoMajor > 1 {
 		return
@@ -58,7 +58,7 @@ func (b *idleReader) abandon(w http.ResponseWriter, r *http.Request) {
 	_ = b.conn.SetReadDeadline(time.Now().Add(linger)) // unsupported in tests only
 }
 
-// refusing lets a page's refusal be sent at once.
+// refusing calls refuse before a page sends a refusal, so that it is sent at once.
 type refusing struct {
 	http.ResponseWriter
 	refuse func()
@@ -66,7 +66,7 @@ type refusing struct {
 
 // WriteHeader implements http.ResponseWriter.
 func (w *refusing) WriteHeader(status int) {
-	if status >= http.StatusBadRequest || status == http.StatusSeeOther { // to sign in, or after all was read
+	if status >= http.StatusBadRequest || status == http.StatusSeeOther { // a redirect may lead to the sign-in page, or follow a body that was read
 		w.refuse()
 	}
 	w.ResponseWriter.WriteHeader(status)

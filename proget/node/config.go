@@ -38,100 +38,102 @@ const (
 	RoleIndex = cluster.RoleIndex // works jobs, and leads or stands by
 )
 
-// Office is what the indexing nodes elect their primary to.
+// Office names the election in which indexing nodes choose their primary.
 const Office = "indexing"
 
-// A Config says what a node is made of. DB, Blobs, Keys and Feeds are required.
+// A Config describes a node. DB, Blobs, Keys and Feeds are required.
 type Config struct {
 	DB    *db.Store       // shared by all nodes
 	Blobs *storage.Store  // shared by all nodes
-	Keys  *auth.Keyring   // the same on all nodes
+	Keys  *auth.Keyring   // equal on all nodes
 	Elect election.Driver // default: a lease in DB
 
-	// Feeds are the feed types this node serves. For the time of an upgrade, nodes may differ
-	// in these: feeds of a type that a node does not know are left to the others, and it warns
-	// of them in /health.
+	// Feeds are the feed types that this node serves. Nodes may differ in them during
+	// an upgrade: a node leaves feeds of types that it does not know to the others and
+	// warns of them in /health.
 	Feeds []feed.Type
 
-	// Beacon shows the other indexing nodes that this one lives, so that they
-	// take its place within a second of its death; nil leaves them to wait for
-	// the end of its lease. Whoever made it closes it, after Run has returned.
+	// Beacon shows the other indexing nodes that this one is alive, so that one of them
+	// replaces it within a second of its death; if nil, they wait until its lease ends.
+	// The caller closes it after Run has returned.
 	Beacon *election.Beacon
 
-	// Deliver gets every change of the installation on the primary indexing
-	// node: by name, each with a position of its own, for webhooks, mirrors and
-	// the like. See indexing.NewCourier.
+	// Deliver holds functions that receive every change of the installation on the
+	// primary indexing node, for webhooks, mirrors and the like. Each name has its own
+	// position in the logs. See indexing.NewCourier.
 	Deliver map[string]indexing.Deliver
 
-	// Workers work jobs of kinds of their own, on every indexing node; Tasks queue them
-	// by a schedule, which the page Scheduled Jobs shows. All nodes are given the
-	// same Tasks, and those that index a Worker for each; New warns of one without. A job of no schedule is queued by db.Tx.Enqueue. Jobs of the lane ""
-	// are worked a few at a time, those of another that Tasks name one at a time.
+	// Workers work jobs of your own kinds on every indexing node. Tasks queue such jobs
+	// by schedules, which the page Scheduled Jobs shows; db.Tx.Enqueue queues a job
+	// without one. Pass the same Tasks to all nodes, and a Worker for each to the
+	// indexing nodes; New warns if one is missing. A node works JobsAtOnce jobs of the
+	// lane "" at a time, and one of each other lane that Tasks name.
 	Workers []indexing.Worker
 	Tasks   []indexing.Task
 
-	// Search finds packages by text; nil for an index in CacheDir. Whoever made
-	// it closes it, after Run has returned.
+	// Search finds packages by text; if nil, New opens an index in CacheDir. The caller
+	// closes Search after Run has returned.
 	Search search.Index
 
-	// FirstStart fills an empty database, with a password and an API key that are given:
-	// what Initialize generates, it returns and nobody else. nil leaves all of it to that.
+	// If not nil, New fills an empty database as Initialize does. Password and APIKey
+	// are required here, because New could not return generated ones.
 	FirstStart *FirstStart
 
 	Name     string   // unique in the cluster, at most 100 bytes; default: the host's name
 	Roles    []string // default: both
-	Address  string   // URL under which this node listens, for the cluster page
-	CacheDir string   // a folder of this node's own, for data that may be lost; default: a temporary folder
+	Address  string   // URL at which this node listens, for the cluster page
+	CacheDir string   // this node's own folder, for data that may be lost; default: a temporary folder
 
-	// BaseURL is the URL under which clients reach the cluster; default: as each request
-	// says. It has a path if the node is part of a larger site, which then takes that
-	// path off the requests: http.Handle("/artifacts/", http.StripPrefix("/artifacts", n.Handler())).
-	// Docker's clients ask for /v2/ at the root all the same.
+	// BaseURL is the URL at which clients reach the cluster; default: derived from each
+	// request. It has a path if the node is part of a larger site, which must then
+	// strip that path from requests: http.Handle("/artifacts/",
+	// http.StripPrefix("/artifacts", n.Handler())). Docker's clients request /v2/ at
+	// the root regardless.
 	BaseURL string
 
-	// TrustedProxies are the load balancers and proxies in front whose
-	// X-Forwarded-For is believed; nil for none. Sign-ins that fail are counted by
-	// the client's address, which is the proxy's without this. X-Forwarded-Host and
-	// X-Forwarded-Proto are believed from them alone, or from anybody if there are none.
+	// TrustedProxies are the load balancers and proxies whose X-Forwarded-For the node
+	// trusts; nil for none. The node counts failed sign-ins by client address, which is
+	// the proxy's unless it is listed. The node trusts X-Forwarded-Host and
+	// X-Forwarded-Proto from them alone, or from anybody if there are none.
 	TrustedProxies []netip.Prefix
 
-	// Identify tells who a request is from, for a program that knows its users itself; see
-	// auth.Options. Accounts, API keys and the sign-in page are there all the same.
+	// Identify returns the sender of a request, for a program that has its own users;
+	// see auth.Options. Accounts, API keys and the sign-in page work nevertheless.
 	Identify func(r *http.Request) (user string, err error)
 
-	// Staleness is how old what package clients read may be. 0, the default, asks the
-	// database before each read is answered, so that nobody misses what was committed
-	// before. Otherwise one question does for all reads within that time: a new version
-	// or a permission taken away may go unnoticed for as long by a client that reads
-	// from another node than it was changed on. A refusal, as of what is not found,
-	// is always as new as the request, and so is everything that changes something;
-	// a list is not, nor that it is empty, nor that a password is wrong. A node with a
-	// search index asks a few times a second for that, so longer times change little.
+	// Staleness is the maximum age of what package clients read. With 0, the default,
+	// the node asks the database before it answers each read, so that no read misses an
+	// earlier commit. Otherwise one question serves all reads within that time: a
+	// client that does not read from the node where a change was made may miss a new
+	// version or a revoked permission for as long. Refusals, as of what is not found,
+	// are always as new as the request, and so is every change; lists, even empty ones,
+	// and refusals of a wrong password are not. A node with a search index asks a few
+	// times a second for that index, so longer times gain little.
 	Staleness time.Duration
 
-	MaxUpload     int64         // bytes of a package file; default 10 GiB
-	CacheBytes    int64         // memory for packages and documents; default 32 MiB
-	UploadIdle    time.Duration // an upload that sends nothing for so long is ended; default 1 min
-	UploadRate    int64         // bytes a second, on average, that an upload must send after as long; default 1 KiB
-	DownloadIdle  time.Duration // an answer of which a client takes less than 256 KiB in so long is ended, or 4 MiB if it was fast; default 1 min
-	MaxRequests   int           // served at once; those beyond are refused with 503; default 4096
+	MaxUpload     int64         // maximum bytes of a package file; default 10 GiB
+	CacheBytes    int64         // bytes of memory for packages and documents; default 32 MiB
+	UploadIdle    time.Duration // end an upload that sends nothing for so long; default 1 min
+	UploadRate    int64         // bytes per second that an upload must average after UploadIdle; default 1 KiB
+	DownloadIdle  time.Duration // end a response whose client takes less than 256 KiB in this time, or 4 MiB if it was fast; default 1 min
+	MaxRequests   int           // requests served at once; the node answers further ones with 503; default 4096
 	Grace         time.Duration // how long the files of a deleted version are kept; default 24 h
 	StaleServers  time.Duration // how long a server may be silent before it is removed from the list; default 30 days
-	LogKept       time.Duration // how long the feeds' logs keep what every follower has seen; default 7 days
-	SnapshotEvery time.Duration // how old the cluster's copy of the search index may be; default 1 h
-	InspectRate   int64         // bytes a second that the check of stored files reads; default 50 MiB
-	JobsAtOnce    int           // jobs worked at the same time, beside one that reads much storage; default 2
+	LogKept       time.Duration // how long the feeds' logs keep entries that every follower has seen; default 7 days
+	SnapshotEvery time.Duration // maximum age of the cluster's snapshot of the search index; default 1 h
+	InspectRate   int64         // bytes per second that the check of stored files reads; default 50 MiB
+	JobsAtOnce    int           // jobs of the lane "" worked at once; default 2
 
 	Logger  *slog.Logger         // default: slog.Default()
-	Tracing trace.TracerProvider // for a trace of each request; nil for none
+	Tracing trace.TracerProvider // receives a trace of each request; nil for none
 
-	// Metrics has the node's metrics as long as the node is open; nil for no other than
-	// /metrics, which adds Go's and the process's. With it, /metrics leaves those out:
-	// they are the embedder's, whose registry may have them already.
+	// If not nil, the node's metrics are registered here, too, until Close; /metrics
+	// then leaves out Go's and the process's, which your registry may have.
 	Metrics prometheus.Registerer
 }
 
-// Version is the version of this module as the program was built with it.
+// Version returns the version of this module that the program was built with, or
+// "devel".
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -205,11 +207,12 @@ func (c *Config) complete() error {
 	return c.completeURLs()
 }
 
-// maxName is what every database keeps of a node's name, with room for what tells
-// its processes apart.
+// maxName is how many bytes of a node's name every database can store, together with a
+// suffix that distinguishes its processes.
 const maxName = 100
 
-// checkName refuses a name that could not be shown, or kept by every database.
+// checkName returns an error if the name cannot be displayed or stored in every
+// database.
 func (c *Config) checkName() error {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if len(c.Name) > maxName || !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, unprintable) {
@@ -218,7 +221,7 @@ func (c *Config) checkName() error {
 	return nil
 }
 
-// checkNumbers refuses what is negative: 0 is each number's default already.
+// checkNumbers returns an error if a number is negative; 0 already selects the default.
 func (c *Config) checkNumbers() error {
 	for field, n := range map[string]int64{
 		"Staleness": int64(c.Staleness), "MaxUpload": c.MaxUpload, "CacheBytes": c.CacheBytes,
@@ -234,8 +237,8 @@ func (c *Config) checkNumbers() error {
 	return nil
 }
 
-// checkTasks finds tasks and jobs that would take the place of others, and what nobody
-// could call.
+// checkTasks returns an error if tasks or workers have the names or kinds of others, or
+// if one cannot be called.
 func (c *Config) checkTasks() error {
 	all := slices.Concat(tasks, c.Tasks)
 	for i, t := range all {
@@ -269,7 +272,7 @@ func (c *Config) checkTasks() error {
 	return nil
 }
 
-// missing names the first required field that is empty.
+// missing returns the name of the first required field that is empty, or "".
 func (c *Config) missing() string {
 	switch {
 	case c.DB == nil:
@@ -284,7 +287,8 @@ func (c *Config) missing() string {
 	return ""
 }
 
-// checkFeeds finds feed types that are not whole, or cannot be told apart.
+// checkFeeds returns an error if a feed type is incomplete, or two have the same name
+// or mounts that clash.
 func (c *Config) checkFeeds() error {
 	for i := range c.Feeds {
 		t := &c.Feeds[i]
@@ -298,14 +302,13 @@ func (c *Config) checkFeeds() error {
 	return c.checkMounts()
 }
 
-// works reports whether an indexing node has a worker for a kind of job.
+// works reports whether the indexing nodes have a worker for a kind of job.
 func (c *Config) works(kind string) bool {
 	return slices.ContainsFunc(tasks, func(t indexing.Task) bool { return t.Job.Kind == kind }) ||
 		slices.ContainsFunc(c.Workers, func(w indexing.Worker) bool { return w.Kind() == kind })
 }
 
-// checkMounts finds what http.ServeMux would panic at, or pages would vanish
-// behind.
+// checkMounts returns an error if mounts would make http.ServeMux panic or hide pages.
 func (c *Config) checkMounts() error {
 	taken := append(web.Roots(), "api", "health", "metrics")
 	roots := make(map[string]bool)
@@ -323,7 +326,7 @@ func (c *Config) checkMounts() error {
 	return nil
 }
 
-// root is the path of BaseURL, without a slash at its end.
+// root returns the path of BaseURL, without a trailing slash.
 func (c *Config) root() string {
 	u, err := url.Parse(c.BaseURL)
 	if err != nil {

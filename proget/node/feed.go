@@ -12,12 +12,12 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// feedHandler serves all feeds below one mount. It does what every request needs,
-// in one place and one order; see package feed.
+// feedHandler serves all feeds below one mount. It does what every request needs, in
+// one place and one order; see package feed.
 type feedHandler struct {
 	node  *Node
 	mount string
-	types []served // the first writes the errors: types that share a mount write them alike
+	types []served // the first writes the errors; types that share a mount must write them alike
 }
 
 // served is a feed type with its handler.
@@ -30,7 +30,7 @@ func (h *feedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.node.answer(w, r, h.node.challenging(h.types[0].Type), h.serve)
 }
 
-// of returns the type of a feed, which must be one of the mount's.
+// of returns the type of a feed, or an error if this mount does not serve it.
 func (h *feedHandler) of(f *proget.Feed) (served, error) {
 	for _, s := range h.types {
 		if s.Name == f.Type {
@@ -40,7 +40,7 @@ func (h *feedHandler) of(f *proget.Feed) (served, error) {
 	return served{}, proget.Errorf(proget.ErrNotFound, "Feed %s is not a %s feed.", f.Name, h.types[0].Title)
 }
 
-// rootHandler serves what lies beside all feeds of one type.
+// rootHandler serves the paths beside the feeds of one type.
 type rootHandler struct {
 	node  *Node
 	typ   *feed.Type
@@ -84,8 +84,8 @@ func (h *feedHandler) serve(w http.ResponseWriter, r *http.Request) error {
 	return h.serveFrom(w, r, stale)
 }
 
-// serveOld answers from what may be somewhat old. What is refused then may have come
-// to be meanwhile: it is looked at again if anything has.
+// serveOld answers from memory that may be stale by up to Config.Staleness. It repeats
+// a refused request if memory has changed meanwhile.
 func (h *feedHandler) serveOld(w http.ResponseWriter, r *http.Request) error {
 	n := h.node
 	moved := n.tail.Changed()
@@ -108,8 +108,8 @@ func (h *feedHandler) serveOld(w http.ResponseWriter, r *http.Request) error {
 	return h.serveFrom(w, r, stale)
 }
 
-// changes reports whether a request does more than to view, by what memory has of its
-// feed; where that does not tell, by its method.
+// changes reports whether a request needs more than the permission to view, judging by
+// its feed in memory or, if that does not tell, by its method.
 func (h *feedHandler) changes(r *http.Request) bool {
 	f, err := h.node.catalog.Feed(r.Context(), r.PathValue("feed"))
 	if err != nil {
@@ -123,7 +123,7 @@ func (h *feedHandler) changes(r *http.Request) bool {
 	return err == nil && task.Rank() > proget.TaskView.Rank()
 }
 
-// request is a request as the type of its feed sees it.
+// request returns the request as the type of its feed sees it.
 func (h *feedHandler) request(r *http.Request, t served, f *proget.Feed) *feed.Request {
 	return &feed.Request{Request: r, Feed: f, Mount: h.mount, Base: t.URL(h.node.baseURL(r), f), Path: rest(r.URL.EscapedPath())}
 }
@@ -165,13 +165,13 @@ func (h *feedHandler) serveFrom(w http.ResponseWriter, r *http.Request, stale bo
 	return t.handler.ServeFeed(w, req)
 }
 
-// openFeed returns the feed that somebody asks for.
+// openFeed returns the feed with that name for the sender of the request.
 func (n *Node) openFeed(r *http.Request, id auth.Identity, name string) (*proget.Feed, error) {
 	f, err := n.catalog.Feed(r.Context(), name)
 	return f, n.authority.Disclose(id, err)
 }
 
-// feeds are the feeds that a type asks for by their names.
+// feeds finds the feeds that types ask for by name.
 type feeds struct{ node *Node }
 
 // Feed implements feed.Feeds.
@@ -188,7 +188,7 @@ func (f feeds) Feed(r *http.Request, name string, task proget.Task) (*proget.Fee
 	return found, n.authority.AuthorizeIn(id, task, found)
 }
 
-// vet asks the feed's type about an upload that does not come by its protocol.
+// vet asks the feed's type about an upload that does not use the type's protocol.
 func (n *Node) vet(ctx context.Context, f *proget.Feed, name string) error {
 	if v := n.vetters[f.Type]; v != nil {
 		return v.Vet(ctx, f, name)
@@ -196,7 +196,7 @@ func (n *Node) vet(ctx context.Context, f *proget.Feed, name string) error {
 	return nil
 }
 
-// rest returns what follows /{mount}/{feed}/ of an escaped path.
+// rest returns the part of an escaped path after /{mount}/{feed}/.
 func rest(path string) string {
 	_, path, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	_, path, _ = strings.Cut(path, "/")

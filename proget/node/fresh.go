@@ -11,22 +11,22 @@ import (
 	"github.com/proget-go/ha/proget/auth"
 )
 
-// reads reports whether a request changes nothing.
+// reads reports whether a request cannot change anything.
 func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
 // writes reports whether a request may change something.
 func writes(r *http.Request) bool { return !reads(r) }
 
-// refused reports whether a request failed for want of something that may have come
-// to be meanwhile: a package, a user, a permission. Wrong credentials are counted, so
-// they are not tried twice.
+// refused reports whether a request failed because of something that may have been
+// added meanwhile: a package, a user, a permission. It excludes wrong credentials:
+// failures are counted, so they must not be tried twice.
 func refused(err error) bool {
 	return errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrDenied) ||
 		errors.Is(err, proget.ErrUnauthenticated) && !errors.Is(err, auth.ErrCredentials)
 }
 
-// refresh waits until memory, which could not be brought up to date at once, is: who
-// makes a change need not notice a failover.
+// refresh retries until memory is up to date, so that clients that make a change need
+// not notice a failover.
 func (n *Node) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.DB.Patience())
 	defer cancel()
@@ -46,8 +46,8 @@ func (n *Node) refresh(ctx context.Context) error {
 	}
 }
 
-// authenticate tells who a request is from. If memory is stale, a question to
-// the database would wait for as long as one of a change may, and this is none.
+// authenticate returns the sender of a request. If memory is stale, it limits the wait
+// for the database to a second, since only changes may wait longer.
 func (n *Node) authenticate(r *http.Request, stale bool) (auth.Identity, error) {
 	if !stale {
 		return n.authority.Authenticate(r)
@@ -57,10 +57,10 @@ func (n *Node) authenticate(r *http.Request, stale bool) (auth.Identity, error) 
 	return n.authority.Authenticate(r.WithContext(ctx))
 }
 
-// sync makes what is in memory at least as new as the request, before anybody asks
-// there who it is from and what they may. If the database cannot be asked, a change
-// waits, since what it builds upon must not be old; anything else is served with a
-// warning, as RFC 7234 section 5.5.2 describes it.
+// sync brings memory up to date with the request, before anybody reads the sender or
+// its permissions from it. If the database cannot be reached, a change waits, since it
+// must not build upon old state; any other request is served with a warning, as RFC
+// 7234 section 5.5.2 describes it.
 func (n *Node) sync(w http.ResponseWriter, r *http.Request, changes func(*http.Request) bool) (stale bool, err error) {
 	err = n.tail.Sync(r.Context())
 	if err != nil && changes(r) {
@@ -69,7 +69,7 @@ func (n *Node) sync(w http.ResponseWriter, r *http.Request, changes func(*http.R
 	return n.outdated(w, r, err), nil
 }
 
-// syncPage is sync for a page, which writes its warning itself.
+// syncPage is sync for a page, which writes its own warning.
 func (n *Node) syncPage(ctx context.Context, change bool) error {
 	err := n.tail.Sync(ctx)
 	if err != nil && change {
@@ -78,8 +78,8 @@ func (n *Node) syncPage(ctx context.Context, change bool) error {
 	return err
 }
 
-// outdated reports, by the error of a question, whether memory could not be brought up
-// to date, and says so in the answer.
+// outdated reports whether memory could not be brought up to date, given the error of
+// the attempt, and if so sets the Warning header.
 func (n *Node) outdated(w http.ResponseWriter, r *http.Request, err error) (stale bool) {
 	if err == nil || r.Context().Err() != nil {
 		return false
@@ -89,8 +89,8 @@ func (n *Node) outdated(w http.ResponseWriter, r *http.Request, err error) (stal
 	return true
 }
 
-// doubt turns "not found" into "ask again": what a stale memory does not know
-// may have been published since, and a client would believe that it was not.
+// doubt replaces "not found" by "try again": what stale memory does not know may have
+// been published meanwhile, and the client must not believe that it was not.
 func doubt(err error) error {
 	if errors.Is(err, proget.ErrNotFound) {
 		return proget.WrapError(proget.ErrUnavailable, err, "The database cannot be reached, so whether this exists is not known. Try again shortly.")

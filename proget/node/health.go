@@ -9,8 +9,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// healthReport is ProGet's health document, whose required fields its clients
-// insist on.
+// healthReport is ProGet's health document. Its clients insist on the required fields.
 type healthReport struct {
 	ApplicationName       string            `json:"applicationName"`
 	DatabaseStatus        string            `json:"databaseStatus"`
@@ -29,8 +28,8 @@ const (
 	healthError = "Error"
 )
 
-// health answers as JSON, which is what ProGet's older clients need without
-// asking for it, or as text if the client prefers that.
+// health answers as JSON, which ProGet's older clients expect without asking for it, or
+// as text if the client prefers that.
 func (n *Node) health(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("format") == "json" || !prefersText(r.Header.Get("Accept")) {
 		n.healthJSON(w, r)
@@ -45,7 +44,7 @@ func (n *Node) health(w http.ResponseWriter, r *http.Request) {
 	}
 	text := strings.Join(said, " ")
 	if code == http.StatusOK {
-		text = strings.TrimSuffix(healthOK+". "+text, ". ") // what is said are warnings
+		text = strings.TrimSuffix(healthOK+". "+text, ". ") // the details are warnings
 	}
 	feed.WriteText(w, r, code, text, nil)
 }
@@ -66,7 +65,7 @@ func (n *Node) healthReport(r *http.Request) (healthReport, int) {
 		LicenseStatus: healthOK, VersionNumber: Version(), ReleaseNumber: Version(), ServiceStatus: healthOK,
 	}
 	code := http.StatusOK
-	ctx, cancel := context.WithTimeout(r.Context(), healthPatience) // who asks gives up soon, too
+	ctx, cancel := context.WithTimeout(r.Context(), healthPatience) // probes give up soon, too
 	defer cancel()
 	if err := n.cfg.DB.Ping(ctx); err != nil {
 		detail := "The database cannot be reached."
@@ -88,8 +87,8 @@ func (n *Node) healthReport(r *http.Request) (healthReport, int) {
 
 const healthPatience = 2 * time.Second
 
-// live says that the process runs and serves: restarting it would not help
-// with anything else.
+// live reports that the process runs and serves. Nothing else that fails would be cured
+// by a restart.
 func (n *Node) live(w http.ResponseWriter, _ *http.Request) {
 	feed.WriteJSON(w, http.StatusOK, map[string]bool{"live": true})
 }
@@ -101,15 +100,15 @@ type readiness struct {
 	Primary bool     `json:"primary"` // leads the indexing nodes
 	Reasons []string `json:"reasons"` // why it is not ready
 
-	// Warnings are what does not work as it should, ready or not, such as storage
-	// that is full.
+	// Warnings describe what does not work as it should, whether or not the node is
+	// ready, such as full storage.
 	Warnings []string `json:"warnings"`
 }
 
-// ready says whether a load balancer should send requests here, and if not,
-// why. A database that fails over does not make a node unready: all nodes would
-// be, and cached packages are still served. The same goes for storage that is
-// full, read-only, slow or gone, of which the warnings tell.
+// ready reports whether a load balancer should send requests here, and if not, why. A
+// database failover does not make a node unready: it would affect all nodes, and cached
+// packages are still served. The same applies to storage that is full, read-only, slow
+// or gone, which the warnings report.
 func (n *Node) ready(w http.ResponseWriter, _ *http.Request) {
 	reasons := n.unready()
 	code := http.StatusOK

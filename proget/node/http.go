@@ -17,7 +17,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// newHandler mounts everything under its literal first segment: the standard
+// newHandler mounts everything under its literal first segment, because the standard
 // mux cannot tell /{type}/{feed}/{rest...} from /api/{rest...}.
 func (n *Node) newHandler() (http.Handler, error) {
 	mux := &router{root: n.cfg.root()}
@@ -28,7 +28,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 	mux.HandleFunc("GET /health/ready", n.ready)
 	mux.Handle("GET /metrics", n.metrics.handler())
 	for _, path := range []string{"/health", "/health/", "/metrics", "/api/"} {
-		mux.Handle(path, n.unknown(mux)) // before the pages, which take what is left
+		mux.Handle(path, n.unknown(mux)) // before the pages, which serve all other paths
 	}
 	if !n.has(RoleWeb) {
 		return n.guarded(mux), nil
@@ -44,7 +44,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 	n.patterns = pages.Patterns()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		r, body := n.boundBody(w, r)
-		if body != nil { // a page that refuses it need not read it first
+		if body != nil { // a page that refuses the request need not read the body first
 			w = &refusing{ResponseWriter: w, refuse: func() { body.abandon(w, r) }}
 		}
 		pages.ServeHTTP(w, r)
@@ -54,10 +54,10 @@ func (n *Node) newHandler() (http.Handler, error) {
 		h = otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
 			otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(traceContext{}), otelhttp.WithFilter(traced))
 	}
-	return n.guarded(n.searcher.admit(h)), nil // outermost: what names a span asks the request which pattern matched
+	return n.guarded(n.searcher.admit(h)), nil // outermost: tracing reads the matched pattern from the request
 }
 
-// mountFeeds mounts the feed types, some of which share their mounts.
+// mountFeeds mounts the feed types, some of which share mounts.
 func (n *Node) mountFeeds(mux *router) error {
 	services := n.services()
 	mounts := make(map[string]*feedHandler)
@@ -90,7 +90,7 @@ func (n *Node) mountFeeds(mux *router) error {
 	return nil
 }
 
-// unknown answers what no pattern with a method matches.
+// unknown answers requests that match no pattern with a method.
 func (n *Node) unknown(mux *router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		known := func(method string) bool {
@@ -109,15 +109,15 @@ func (n *Node) unknown(mux *router) http.Handler {
 	})
 }
 
-// traced leaves out what probes and scrapers ask all the time.
+// traced excludes the frequent requests of probes and scrapers.
 func traced(r *http.Request) bool { return !probe(r) }
 
-// byteRange matches a Range header that is well-formed, in the unit of bytes, and asks
-// for any.
+// byteRange matches a well-formed Range header in bytes that asks for at least one
+// byte.
 var byteRange = regexp.MustCompile(`^bytes=[ \t]*(\d+-\d*|-0*[1-9]\d*)([ \t]*,[ \t]*(\d+-\d*|-0*[1-9]\d*))*[ \t]*$`)
 
-// ignoreBadRange drops a Range header that means nothing here, as RFC 9110
-// section 14.2 has it; http.ServeContent would answer 416.
+// ignoreBadRange drops an invalid Range header, as RFC 9110 section 14.2 demands;
+// http.ServeContent would answer 416.
 func ignoreBadRange(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if header := r.Header.Get("Range"); header != "" && !byteRange.MatchString(header) {
@@ -128,8 +128,8 @@ func ignoreBadRange(next http.Handler) http.Handler {
 	})
 }
 
-// guardWrite refuses changes on a server that is not sure of belonging to the
-// cluster: a package in another storage than the cluster's would be lost.
+// guardWrite refuses changes if the server cannot be sure that it belongs to the
+// cluster: a package stored in another storage than the cluster's would be lost.
 func (n *Node) guardWrite(task proget.Task) error {
 	if task.Rank() <= proget.TaskView.Rank() {
 		return nil
@@ -137,7 +137,7 @@ func (n *Node) guardWrite(task proget.Task) error {
 	return n.guardChange()
 }
 
-// guardChange is guardWrite for what changes anything.
+// guardChange is guardWrite for any change.
 func (n *Node) guardChange() error {
 	if problems := n.registry.Problems(); len(problems) > 0 {
 		return proget.Errorf(proget.ErrUnavailable, "This server cannot take changes now. %s", strings.Join(problems, " "))
@@ -145,8 +145,8 @@ func (n *Node) guardChange() error {
 	return nil
 }
 
-// guardSession refuses a change that a browser was led to by another site.
-// Requests with a key or a password of their own cannot be forged that way.
+// guardSession refuses a change that another site made a browser send. Requests with
+// their own key or password cannot be forged that way.
 func (n *Node) guardSession(r *http.Request, id auth.Identity) error {
 	if !id.Session {
 		return nil
@@ -157,9 +157,8 @@ func (n *Node) guardSession(r *http.Request, id auth.Identity) error {
 	return nil
 }
 
-// baseURL returns the URL under which the client reaches the cluster, without
-// a trailing slash: the configured one, or what the request and the proxies in
-// front say.
+// baseURL returns the URL at which the client reaches the cluster, without a trailing
+// slash: the configured one, or what the request and the proxies say.
 func (n *Node) baseURL(r *http.Request) string {
 	if n.cfg.BaseURL != "" {
 		return n.cfg.BaseURL
@@ -176,7 +175,7 @@ func (n *Node) baseURL(r *http.Request) string {
 			host = forwarded
 		}
 	}
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && host == "" { // HTTP/1.0 needs none
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && host == "" { // HTTP/1.0 requests may have no host
 		host = local.String()
 	}
 	return scheme + "://" + host
@@ -187,6 +186,6 @@ func firstOf(list string) string {
 	return strings.TrimSpace(first)
 }
 
-// validHost matches a host with an optional port and nothing that could change the
-// meaning of a URL or a document it is put into.
+// validHost matches a host with an optional port. It excludes characters that could
+// change the meaning of a URL or document that contains the host.
 var validHost = regexp.MustCompile(`^([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?$`)

@@ -21,13 +21,13 @@ import (
 
 const (
 	dutyEvery    = time.Second         // between two rounds of the primary's duties
-	jobsKept     = 30 * 24 * time.Hour // finished jobs, for the pages
+	jobsKept     = 30 * 24 * time.Hour // how long the pages show finished jobs
 	termsKept    = 7 * 24 * time.Hour
-	hopeless     = 10 * time.Second // without the database, for a primary
-	housekeeping = 300              // rounds between two looks at what is too old to be kept
+	hopeless     = 10 * time.Second // a primary gives up after so long without the database
+	housekeeping = 300              // rounds between two searches for what is too old to keep
 )
 
-// tasks are what is done again and again, beside Config.Tasks.
+// tasks are the built-in scheduled tasks, besides Config.Tasks.
 var tasks = []indexing.Task{
 	{Name: "retention", Title: "Apply retention rules", Expression: "0 0 * * *",
 		About: "Deletes the versions that the retention rules of their feed call for. Each feed with rules has a job of its own.",
@@ -55,9 +55,9 @@ var tasks = []indexing.Task{
 		Job:   db.NewJob{Kind: cluster.KindStale}},
 }
 
-// runIndexing works jobs, and leads whenever this node is elected, until ctx
-// ends. A node that does not belong to the cluster must do neither: its storage
-// or its key may be another's.
+// runIndexing works jobs, and leads whenever this node is elected, until ctx ends. A
+// node that does not belong to the cluster must not call it: its storage or key may be
+// another's.
 func (n *Node) runIndexing(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	workers := append(slices.Clone(n.cfg.Workers),
@@ -83,17 +83,15 @@ func (n *Node) runIndexing(ctx context.Context) error {
 	return g.Wait()
 }
 
-// A duty is what the primary does again and again, once a second, in the rounds
-// of its term, which are counted from 0. It writes under the fence alone, so that
-// a primary which is late is refused.
+// A duty is a function that the primary repeats once a second during its term; rounds
+// count from 0. It writes only under the fence, so that a late primary is refused.
 type duty struct {
 	name string
 	do   func(ctx context.Context, fence proget.Fence, round int) error
 }
 
-// lead does the primary's duties until ctx ends or its term turns out to be over.
-// Those that take long, or wait for somebody else, keep none of the others
-// waiting.
+// lead performs the primary's duties until ctx ends or the term is over. Each duty has
+// its own goroutine, so that none delays the others.
 func (n *Node) lead(ctx context.Context, fence proget.Fence) error {
 	n.cfg.Logger.InfoContext(ctx, "this node is the primary indexing node", "term", fence.Number)
 	n.registry.Hurry()
@@ -112,7 +110,7 @@ func (n *Node) repeat(ctx context.Context, fence proget.Fence, d duty) error {
 		if errors.Is(err, proget.ErrStale) || errors.Is(err, errHandOver) {
 			return err
 		}
-		if err != nil && !failing && ctx.Err() == nil { // said once, not every second
+		if err != nil && !failing && ctx.Err() == nil { // log the first failure only
 			n.cfg.Logger.WarnContext(ctx, "a duty of the primary failed; it is tried again until it succeeds", "duty", d.name, "error", err, indexing.Stack(err))
 		}
 		if failing = err != nil; !failing {
@@ -149,8 +147,9 @@ func (n *Node) duties() []duty {
 // errHandOver ends a term, so that another node can lead.
 var errHandOver = errors.New("this node hands leadership over")
 
-// recordTerms is recordTerm, which ends a term in which the database cannot be
-// reached: with an elector of its own, another node may reach it.
+// recordTerms returns a duty that calls recordTerm and ends the term once it could not
+// reach the database for the time hopeless: with a separate elector, another node may
+// reach it.
 func (n *Node) recordTerms() func(ctx context.Context, fence proget.Fence, round int) error {
 	last := time.Now()
 	return func(ctx context.Context, fence proget.Fence, round int) error {
@@ -166,8 +165,8 @@ func (n *Node) recordTerms() func(ctx context.Context, fence proget.Fence, round
 	}
 }
 
-// recordTerm tells the cluster's pages who leads, and ends the term if they say
-// so.
+// recordTerm records who leads, for the cluster's pages, and ends the term if an
+// administrator has asked for that there.
 func (n *Node) recordTerm(ctx context.Context, fence proget.Fence, round int) error {
 	return n.cfg.DB.LeaderTx(ctx, Office, fence, func(tx *db.Tx) error {
 		if round == 0 {
@@ -185,8 +184,8 @@ func (n *Node) recordTerm(ctx context.Context, fence proget.Fence, round int) er
 	})
 }
 
-// releaseJobs lets jobs be claimed whose worker fell silent, or whose time has
-// come, and now and then removes what is too old.
+// releaseJobs releases jobs whose worker fell silent or whose time has come, and
+// occasionally deletes old jobs and sign-ins.
 func (n *Node) releaseJobs(ctx context.Context, fence proget.Fence, round int) error {
 	return n.cfg.DB.LeaderTx(ctx, Office, fence, func(tx *db.Tx) error {
 		if _, err := tx.ReleaseExpiredJobs(ctx); err != nil {
@@ -212,8 +211,8 @@ func (n *Node) follow(f *indexing.Follower) duty {
 	}}
 }
 
-// keepIndex keeps the files of repository indexes current. What they are made of
-// is read through the catalog, which is brought up to date first.
+// keepIndex returns a duty that keeps a repository index current. It reads packages
+// through the catalog, which it brings up to date first.
 func (n *Node) keepIndex(x *repoindex.Indexer) duty {
 	return duty{x.Name(), func(ctx context.Context, fence proget.Fence, _ int) error {
 		if err := n.tail.Sync(ctx); err != nil {
@@ -223,7 +222,7 @@ func (n *Node) keepIndex(x *repoindex.Indexer) duty {
 	}}
 }
 
-// newIndexers returns what keeps the index files of the feed types current.
+// newIndexers returns the indexers that keep the feed types' index files current.
 func (n *Node) newIndexers() []*repoindex.Indexer {
 	var all []*repoindex.Indexer
 	for _, t := range n.cfg.Feeds {

@@ -5,15 +5,14 @@ import (
 	"sync"
 )
 
-// A life is what of a node is under way, so that Run and Close keep out of each
-// other's way.
+// A life tracks whether a node runs or is closed, so that Run and Close do not overlap.
 type life struct {
 	mu      sync.Mutex
 	running bool
 	closed  bool
 }
 
-// begin is called when Run begins.
+// begin marks the node as running, or returns an error if it runs already or is closed.
 func (l *life) begin() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -27,7 +26,7 @@ func (l *life) begin() error {
 	return nil
 }
 
-// end is called when Run has done all it does.
+// end marks the node as not running. Run calls it last.
 func (l *life) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -40,7 +39,8 @@ func (l *life) runs() bool {
 	return l.running
 }
 
-// close reports whether there is anything to close.
+// close marks the node as closed and reports whether this is the first call. It returns
+// an error if the node still runs.
 func (l *life) close() (first bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

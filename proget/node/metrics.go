@@ -15,16 +15,16 @@ import (
 	"github.com/proget-go/ha/proget/web"
 )
 
-// metrics are a node's own, in a registry of their own, so that several nodes
-// can live in one process, and in the embedder's if there is one.
+// metrics are one node's metrics. Each node has its own registry, so that several nodes
+// can live in one process; the embedder's registry may have the metrics, too.
 type metrics struct {
 	registry *prometheus.Registry
 	all      bundle
-	others   prometheus.Registerer // has them, too; nil if none does
+	others   prometheus.Registerer // the embedder's registry; nil for none
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	stale    prometheus.Counter
-	pages    []string // their roots
+	pages    []string // first segments of the pages' paths
 }
 
 func newMetrics(n *Node) *metrics {
@@ -64,7 +64,7 @@ func newMetrics(n *Node) *metrics {
 	return m
 }
 
-// register has the metrics in an embedder's registry, too.
+// register registers the metrics in an embedder's registry; nil for none.
 func (m *metrics) register(r prometheus.Registerer) error {
 	if r == nil {
 		return nil
@@ -82,7 +82,7 @@ func (m *metrics) unregister() {
 	}
 }
 
-// A bundle of collectors is registered as a whole or not at all.
+// A bundle groups collectors, so that all of them are registered or none.
 type bundle []prometheus.Collector
 
 // Describe implements prometheus.Collector.
@@ -118,8 +118,8 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// mount is the label of what a pattern matches, such as "GET /api/feeds". The first
-// segment of a pattern is none that a client could choose.
+// mount returns the metric label for a pattern such as "GET /api/feeds". It uses the
+// pattern's first segment, which no client can choose.
 func (m *metrics) mount(pattern string) string {
 	_, path, _ := strings.Cut(pattern, "/")
 	first, _, _ := strings.Cut(path, "/")
@@ -141,7 +141,7 @@ func (m *metrics) instrument(mux http.Handler) http.Handler {
 	})
 }
 
-// classes of status.
+// classes are the labels for the classes of status codes.
 var classes = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
 func method(m string) string {
@@ -152,8 +152,8 @@ func method(m string) string {
 	return "other"
 }
 
-// recorder remembers the status, and whether the answer has begun. It passes ReadFrom
-// on, since that is how a file reaches the kernel.
+// recorder remembers the status and whether the response has begun. It forwards
+// ReadFrom, so that the kernel can send files.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -183,7 +183,7 @@ func (r *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 	} else {
 		n, err = io.Copy(struct{ io.Writer }{r.ResponseWriter}, src)
 	}
-	r.begun = r.begun || n > 0 // what fails at once can still be answered
+	r.begun = r.begun || n > 0 // a failure before the first byte can still be answered
 	return n, err
 }
 

@@ -50,18 +50,18 @@ type Node struct {
 	vetters   map[string]feed.Vetter // by feed type
 	handler   http.Handler
 	flying    atomic.Int64 // requests that are being served
-	patterns  []string     // of http.ServeMux, of all that handler serves
-	tempDir   string       // to be removed; "" if none was made
+	patterns  []string     // the http.ServeMux patterns of everything that handler serves
+	tempDir   string       // removed by Close; "" if none was created
 
 	life       life
-	closeIndex func() error // nil if the index is another's
+	closeIndex func() error // nil if the index is the caller's
 
 	serving context.Context // ends when the node is drained
 	drain   context.CancelFunc
 }
 
-// New puts a node together. It asks the database and storage whether they are
-// the cluster's, but starts nothing: Run does.
+// New returns a node. It checks that the database and storage are the cluster's, but
+// starts nothing: Run does.
 func New(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -100,13 +100,14 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	n.handler = handler
-	if err := n.registry.Check(ctx); err != nil && !errors.Is(err, proget.ErrNoSpace) { // which does not keep it from serving
+	if err := n.registry.Check(ctx); err != nil && !errors.Is(err, proget.ErrNoSpace) { // full storage does not keep the node from serving
 		return nil, errors.Join(fmt.Errorf("announce the node: %w", err), n.Close())
 	}
 	return n, nil
 }
 
-// Admin makes and changes feeds, users, keys and jobs, as the pages do.
+// Admin returns the Administrator that creates and changes feeds, users, keys and jobs,
+// as the pages do.
 func (n *Node) Admin() *admin.Administrator { return n.admin }
 
 func (n *Node) openRoles() (err error) {
@@ -119,8 +120,8 @@ func (n *Node) openRoles() (err error) {
 	return n.openIndex()
 }
 
-// openIndex opens the search index. A node that serves no requests has one, too:
-// the primary publishes it for others to begin with.
+// openIndex opens the search index. Nodes that serve no requests have one, too: the
+// primary publishes it as a starting point for others.
 func (n *Node) openIndex() (err error) {
 	if n.cfg.CacheDir == "" {
 		if n.tempDir, err = os.MkdirTemp("", "proget-"); err != nil {
@@ -138,8 +139,8 @@ func (n *Node) openIndex() (err error) {
 	return nil
 }
 
-// StorageURLs returns a function for storage.NewSet that looks storages up in a
-// database.
+// StorageURLs returns a function for storage.NewSet that looks up the URLs of storages
+// in the database.
 func StorageURLs(store *db.Store) func(ctx context.Context, id int64) (string, error) {
 	return func(ctx context.Context, id int64) (string, error) {
 		all, err := store.ListStorages(ctx)
@@ -156,8 +157,8 @@ func StorageURLs(store *db.Store) func(ctx context.Context, id int64) (string, e
 
 func (n *Node) has(role string) bool { return slices.Contains(n.cfg.Roles, role) }
 
-// Close releases what New opened. Run must have returned, or nothing is released and
-// that is an error; and no request may be under way.
+// Close releases what New opened. While Run is running, it returns an error and
+// releases nothing. No request may be under way.
 func (n *Node) Close() error {
 	if first, err := n.life.close(); err != nil || !first {
 		return err
@@ -179,18 +180,18 @@ func (n *Node) Close() error {
 	return errors.Join(errs...)
 }
 
-// Handler serves feeds, pages, health and metrics. On a node without the web
-// role it serves health and metrics only.
+// Handler returns the handler that serves feeds, pages, health and metrics. Without the
+// web role, it serves health and metrics only.
 func (n *Node) Handler() http.Handler { return n.handler }
 
-// Drain makes the node tell load balancers that it takes no new requests. The
-// ones under way, and those that still come, are served. Jobs go back into the
-// queue, and leadership to another node, at once.
+// Drain makes the node tell load balancers that it takes no new requests. It still
+// serves those that are under way or arrive. It returns its jobs to the queue and hands
+// leadership over at once.
 func (n *Node) Drain() { n.drain() }
 
 // Run does the background work of the node's roles until ctx ends, then hands
-// leadership over and returns nil. A node is not ready for requests before and after,
-// though it serves them. It runs once at a time, and not when it is closed.
+// leadership over and returns nil. Before and after Run, the node serves requests but
+// is not ready. Run returns an error if it is already running or the node is closed.
 func (n *Node) Run(ctx context.Context) error {
 	if err := n.life.begin(); err != nil {
 		return err
@@ -213,14 +214,13 @@ func (n *Node) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// state tells the registry how far the search index lags, whether the node leads
-// and whether it takes traffic.
+// state tells the registry how far the search index lags, whether the node leads and
+// whether it takes traffic.
 func (n *Node) state() cluster.State {
 	return cluster.State{Term: n.term(), Ready: len(n.unready()) == 0, IndexLag: n.searcher.lag()}
 }
 
-// term is the number of the term in which this node leads, by its own clock, or
-// 0.
+// term returns the number of the term in which this node leads, by its own clock, or 0.
 func (n *Node) term() int64 {
 	if n.elector == nil {
 		return 0
@@ -232,7 +232,7 @@ func (n *Node) term() int64 {
 // primary reports whether this node leads, by its own clock.
 func (n *Node) primary() bool { return n.term() > 0 }
 
-// unready returns why the node should not be sent requests.
+// unready returns the reasons why load balancers should not send requests to the node.
 func (n *Node) unready() []string {
 	if n.serving.Err() != nil {
 		return []string{"The server is shutting down."}
@@ -244,13 +244,13 @@ func (n *Node) unready() []string {
 	return problems
 }
 
-// warnings returns what does not work as it should on a node that takes
-// requests nevertheless; see cluster.Registry.Warnings.
+// warnings returns what does not work as it should while the node nevertheless serves
+// requests; see cluster.Registry.Warnings.
 func (n *Node) warnings() []string {
 	return slices.Concat(n.registry.Warnings(), n.searcher.warnings())
 }
 
-// services is what feed types see of the node.
+// services returns what feed types see of the node.
 func (n *Node) services() feed.Services {
 	return feed.Services{Packages: n.catalog, Feeds: feeds{n}, Publisher: n.publisher, Search: n.searcher, Files: n.files, Uploads: n.uploads, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// What answers carry that set nothing else themselves: whatever a stranger has
-// uploaded, a browser runs none of it where people are signed in. The values are all
-// answers', and are replaced but not changed.
+// Default header values for responses that do not set their own: a browser must not run
+// anything that a stranger has uploaded where people are signed in. All responses share
+// the values, so they may be replaced but not modified.
 var (
 	contentPolicy = []string{"default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'"}
 	noSniffing    = []string{"nosniff"}
-	noFrames      = []string{"DENY"} // for browsers that know no frame-ancestors
+	noFrames      = []string{"DENY"} // for browsers without support for frame-ancestors
 )
 
-// guarded sets what every answer carries, lets no more requests in than the node
-// bears, and ends those whose client stands still.
+// guarded sets the default headers, limits the number of requests and ends those whose
+// client stalls.
 func (n *Node) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -34,20 +34,20 @@ func (n *Node) guarded(next http.Handler) http.Handler {
 			}
 		}
 		if n.serving.Err() != nil {
-			h.Set("Connection", "close") // the connection has no future here
+			h.Set("Connection", "close") // the server is closing its connections
 		}
 		p := &pacedWriter{ResponseWriter: w, conn: http.NewResponseController(w), idle: n.cfg.DownloadIdle}
-		if r.Body != http.NoBody { // what the handler does not read of it, net/http waits for
+		if r.Body != http.NoBody { // net/http waits for what the handler leaves unread
 			_ = p.conn.SetReadDeadline(time.Now().Add(n.cfg.UploadIdle)) // unsupported in tests only
 		}
-		defer p.extend() // for what is still to be flushed
+		defer p.extend() // for data that is still to be flushed
 		defer n.logPanic(r)
 		next.ServeHTTP(p, r)
 	})
 }
 
-// logPanic logs what made a handler panic, which ends the connection: a server's own
-// log of such errors is full of what clients do.
+// logPanic logs the panic of a handler and ends the connection. net/http would log it
+// among many errors that clients cause.
 func (n *Node) logPanic(r *http.Request) {
 	cause := recover()
 	if cause == nil {
@@ -59,41 +59,41 @@ func (n *Node) logPanic(r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// probe reports whether the request is one that load balancers or monitoring
-// make, which must not take a busy node for a dead one.
+// probe reports whether the request comes from a load balancer or monitoring, which
+// must not take a busy node for a dead one.
 func probe(r *http.Request) bool {
 	return r.URL.Path == "/health" || strings.HasPrefix(r.URL.Path, "/health/") || r.URL.Path == "/metrics"
 }
 
-// refuseMore answers before a request has cost anything, in the plainest form:
-// which protocol's it would be is not known yet.
+// refuseMore refuses a request before it has cost anything. It answers in plain text,
+// because the protocol is not known yet.
 func (n *Node) refuseMore(w http.ResponseWriter, r *http.Request) {
 	n.answer(w, r, feed.WriteText, func(http.ResponseWriter, *http.Request) error {
 		return proget.Errorf(proget.ErrUnavailable, "This server has %d requests to serve at once, which is as many as it takes. Try again shortly.", n.cfg.MaxRequests)
 	})
 }
 
-// stretch is of how many bytes an answer a client may take as long as it may stand
-// still; so much is handed to the kernel at a time.
+// stretch is the number of bytes of a response that a client must take within
+// DownloadIdle, and that is handed to the kernel at a time.
 const stretch = 256 << 10
 
-// Where the kernel sends a file, longStretch is handed over at a time to a client
-// that has taken warmUp, which is more than the buffers on the way hold, and is so
-// fast that it would have to become hundreds of times slower to be taken for one that
-// stands still.
+// When the kernel sends a file, longStretch is handed over at a time once the client
+// has taken warmUp, which is more than all buffers on the way hold, provided that it is
+// fast: it would have to become hundreds of times slower to be mistaken for one that
+// stalls.
 const longStretch, warmUp = 4 << 20, 16 << 20
 
-// pacedWriter ends an answer whose client does not take it: it moves the
-// connection's write deadline ahead with every stretch.
+// pacedWriter ends a response that its client does not take: it extends the
+// connection's write deadline with every stretch.
 type pacedWriter struct {
 	http.ResponseWriter
 	conn  *http.ResponseController
 	idle  time.Duration
-	moved time.Time // when the deadline was moved last
+	moved time.Time // when the deadline was last extended
 }
 
-// extend moves the deadline, unless that was done just now: it is not free, and a
-// small answer would do it for nothing.
+// extend extends the deadline, unless it has just done so: extending is not free, and
+// most small responses would do it for nothing.
 func (w *pacedWriter) extend() {
 	now := time.Now()
 	if now.Sub(w.moved) < w.idle/20 {
@@ -121,8 +121,9 @@ func (w *pacedWriter) Write(p []byte) (written int, err error) {
 	}
 }
 
-// ReadFrom implements io.ReaderFrom. The reader may be limited, but only once: the
-// kernel sends a file by itself to whom is given a file, or a limited one.
+// ReadFrom implements io.ReaderFrom. It wraps the reader in at most one
+// io.LimitedReader, because the kernel can send only a file or a file that is limited
+// once.
 func (w *pacedWriter) ReadFrom(src io.Reader) (sum int64, err error) {
 	to, ok := w.ResponseWriter.(io.ReaderFrom)
 	if !ok {
@@ -154,14 +155,14 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (sum int64, err error) {
 // Unwrap is for http.ResponseController.
 func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// pace is what a client still has of the time that it may keep a server waiting
-// for its body: so much at first, and more with every byte.
+// pace computes how long a client may still keep the server waiting for its body: an
+// initial allowance, plus some time for every byte.
 type pace struct {
 	spent time.Duration
 	bytes int64
 }
 
-// left is how long the next read may wait.
+// left returns how long the next read may wait.
 func (p *pace) left(idle time.Duration, rate int64) time.Duration {
 	earned := time.Duration(float64(p.bytes) / float64(rate) * float64(time.Second))
 	return min(idle, idle+earned-p.spent)

@@ -18,8 +18,8 @@ func (n *Node) mountAPI(handle func(pattern string, h http.Handler)) {
 	}, handle)
 }
 
-// nativeCall does what every call of the native API needs, in the order in which feeds
-// do it.
+// nativeCall returns a handler that does what every call of the native API needs, in
+// the same order as for feeds.
 func (n *Node) nativeCall(serve api.Serve) http.Handler {
 	checked := func(w http.ResponseWriter, r *http.Request) (err error) {
 		stale, err := n.sync(w, r, writes)
@@ -43,7 +43,7 @@ func (n *Node) nativeCall(serve api.Serve) http.Handler {
 	})
 }
 
-// newPages makes the server-rendered pages.
+// newPages creates the server-rendered pages.
 func (n *Node) newPages() (*web.Pages, error) {
 	return web.New(web.Config{
 		Catalog: n.catalog, Search: n.searcher, Publisher: n.publisher, Files: n.files,

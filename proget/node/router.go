@@ -6,28 +6,28 @@ import (
 	"strings"
 )
 
-// A router is a mux that knows what it was given.
+// A router is a mux that remembers its patterns.
 type router struct {
-	root string // of the URLs by which clients know what is here; see Config.BaseURL
+	root string // path prefix of the URLs that clients use; see Config.BaseURL
 	http.ServeMux
 	patterns []string
 }
 
-// Handle is http.ServeMux's.
+// Handle is like http.ServeMux.Handle and remembers the pattern.
 func (r *router) Handle(pattern string, h http.Handler) {
 	r.ServeMux.Handle(pattern, h)
 	r.patterns = append(r.patterns, pattern)
 }
 
-// HandleFunc is http.ServeMux's.
+// HandleFunc is like http.ServeMux.HandleFunc and remembers the pattern.
 func (r *router) HandleFunc(pattern string, serve func(http.ResponseWriter, *http.Request)) {
 	r.Handle(pattern, http.HandlerFunc(serve))
 }
 
-// ServeHTTP is http.ServeMux's, which would redirect to a cleaned path whose escapes it
-// has escaped once more.
+// ServeHTTP is like http.ServeMux.ServeHTTP, except that a redirect to a cleaned path
+// does not escape the path twice.
 func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if strings.Contains(req.URL.Path, "//") || strings.Contains(req.URL.Path, "/.") { // no other needs to be looked at twice
+	if strings.Contains(req.URL.Path, "//") || strings.Contains(req.URL.Path, "/.") { // other paths are clean
 		escaped := req.URL.EscapedPath()
 		if cleaned := clean(escaped); cleaned != escaped && req.Method != http.MethodConnect {
 			if req.URL.RawQuery != "" {

@@ -17,27 +17,27 @@ import (
 )
 
 const (
-	indexWaits    = time.Second      // for the index to reach what is committed, per query
-	databaseWaits = 10 * time.Second // for a search that the database answers
-	maxFiltered   = 1000             // packages that are looked at for what the database does not know
-	maxParts      = 5                // words of a query that the database is asked for
+	indexWaits    = time.Second      // how long a query waits for the index to reach what is committed
+	databaseWaits = 10 * time.Second // how long a search by the database may take
+	maxFiltered   = 1000             // packages examined for filters that the database does not support
+	maxParts      = 5                // words of a query that the database searches for
 )
 
-// searcher keeps the node's search index current and answers queries from it;
-// from the database, slower and by name alone, while the index is being built.
+// searcher keeps the node's search index current and answers queries from it. While the
+// index is being built, it answers from the database, slower and by name only.
 type searcher struct {
 	node  *Node
 	types map[string]*feed.Type
 
 	mu       sync.Mutex
-	targets  map[int64]int64        // the position of each feed that was its head when it was first seen
-	foreign  map[int64]*proget.Feed // those of types that this node does not know
-	setbacks map[int64]setback      // of feeds whose index fails
-	behind   atomic.Bool            // an index may be incomplete
-	fetched  time.Time              // when a snapshot was last asked for
-	lost     map[int64]int          // how often the tail had to forget each feed: its log may be another
-	familiar map[int64]int          // lost, when the index was last seen to have its place in a feed's log, by the present Summary; only the writer's
-	hurry    chan struct{}          // holds a value when somebody waits for the index
+	targets  map[int64]int64        // each feed's head when this node first saw the feed
+	foreign  map[int64]*proget.Feed // feeds of types that this node does not know
+	setbacks map[int64]setback      // feeds whose index fails
+	behind   atomic.Bool            // the index may be incomplete
+	fetched  time.Time              // when this node last asked for a snapshot
+	lost     map[int64]int          // how often the tail had to forget each feed, whose log may now be another
+	familiar map[int64]int          // the value of lost when the index last matched the feed's log and the present Summary; used by run only
+	hurry    chan struct{}          // has a value while somebody waits for the index
 }
 
 func newSearcher(n *Node) *searcher {
@@ -49,8 +49,8 @@ func newSearcher(n *Node) *searcher {
 	return s
 }
 
-// Applied implements indexing.Subscriber. A feed whose log may be another is looked at
-// again, also if the index is at its head.
+// Applied implements indexing.Subscriber. It marks a feed whose log may be another one,
+// so that run checks it again even if the index is at its head.
 func (s *searcher) Applied(feedID int64, entries []proget.Entry) {
 	if entries != nil {
 		return
@@ -60,20 +60,21 @@ func (s *searcher) Applied(feedID int64, entries []proget.Entry) {
 	s.lost[feedID]++
 }
 
-// losses returns how often a feed's log may have become another.
+// losses returns how often a feed's log may have been replaced by another.
 func (s *searcher) losses(feedID int64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lost[feedID]
 }
 
-// knows reports whether the index was seen to have its place in the log that a feed has.
+// knows reports whether this process has found the index to match the feed's present
+// log.
 func (s *searcher) knows(feedID int64) bool {
 	losses, ok := s.familiar[feedID]
 	return ok && losses == s.losses(feedID)
 }
 
-// Search implements feed.Search. It waits a moment for the index to apply what
+// Search implements feed.Search. It waits up to a second for the index to apply what
 // was committed before the request.
 func (s *searcher) Search(ctx context.Context, f *proget.Feed, q feed.Query) (feed.Hits, error) {
 	asked := search.Query{FeedID: f.ID, Text: q.Text, NamePrefix: q.NamePrefix, Type: q.Type, Tag: q.Tag,
@@ -86,15 +87,15 @@ func (s *searcher) Search(ctx context.Context, f *proget.Feed, q feed.Query) (fe
 	if errors.Is(err, search.ErrRebuilding) {
 		s.node.cfg.Logger.WarnContext(ctx, "the search index is damaged and is built anew", "error", err)
 	}
-	if errors.Is(err, search.ErrRebuilding) || err == nil && !s.complete(f.ID) { // it may have been lost since it was looked at
+	if errors.Is(err, search.ErrRebuilding) || err == nil && !s.complete(f.ID) { // the index may have been lost after complete looked at it
 		s.behind.Store(true)
 		return s.askDatabase(ctx, f, asked)
 	}
 	return feed.Hits{Total: hits.Total, Keys: hits.Keys}, err
 }
 
-// complete reports whether the index has, of a feed, at least what was there
-// when this node first saw it.
+// complete reports whether the index contains at least what the feed had when this node
+// first saw it.
 func (s *searcher) complete(feedID int64) bool {
 	position, _ := s.node.index.Position(feedID)
 	head, known := s.node.tail.Applied()[feedID]
@@ -111,7 +112,8 @@ func (s *searcher) complete(feedID int64) bool {
 	return position >= target && position <= head && (position > 0 || head == 0)
 }
 
-// await waits for the index to reach what is committed, unless it is known not to get there soon.
+// await waits for the index to reach what is committed, unless the index of the feed
+// has failed lately.
 func (s *searcher) await(ctx context.Context, feedID, head int64) {
 	if s.resting(feedID) {
 		return
@@ -151,9 +153,10 @@ func (s *searcher) lag() (total int64) {
 	return total
 }
 
-// askDatabase answers by the packages' keys: those that have the words in their
-// order, the whole name first, or alone if the text has no words. What only a package itself tells is looked for
-// among a bounded number of them.
+// askDatabase searches the packages' keys: it finds those that contain the words in
+// their order, the whole name first. If the text has no words, it finds the whole name
+// only. It applies filters that need a package's content to the first maxFiltered
+// packages.
 func (s *searcher) askDatabase(ctx context.Context, f *proget.Feed, q search.Query) (feed.Hits, error) {
 	if header, ok := ctx.Value(headerKey{}).(http.Header); ok {
 		header.Add("Warning", `199 proget "Search answered from the database"`)
@@ -199,11 +202,11 @@ func has(list []string, want string) bool {
 	return want == "" || slices.ContainsFunc(list, func(each string) bool { return strings.EqualFold(each, want) })
 }
 
-// headerKey finds, in a request's context, the header of its response.
+// headerKey is the context key of the response's header.
 type headerKey struct{}
 
-// admit lets a search say in the response that it was the database's, while
-// there is an index that may be incomplete.
+// admit gives searches access to the response's header while the index may be
+// incomplete, so that they can state there that the database answered.
 func (s *searcher) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.behind.Load() {
@@ -212,6 +215,6 @@ func (s *searcher) admit(next http.Handler) http.Handler {
 		}
 		told := r.WithContext(context.WithValue(r.Context(), headerKey{}, w.Header()))
 		next.ServeHTTP(w, told)
-		r.Pattern = told.Pattern // which traces are named after
+		r.Pattern = told.Pattern // traces are named after the pattern
 	})
 }

@@ -17,26 +17,26 @@ import (
 
 const (
 	indexBatch   = 1000                   // packages or log entries per update of the index
-	indexPause   = 250 * time.Millisecond // between looks at the logs when nobody asks
-	indexGather  = time.Second            // for which changes are gathered while nobody searches: each update costs a segment
+	indexPause   = 250 * time.Millisecond // between checks of the logs when nobody asks
+	indexGather  = time.Second            // how long to gather changes while nobody searches; each update costs a segment
 	indexRetries = time.Second            // after an error
 
-	// A feed that fails again and again is tried ever more rarely: until then, if only the
-	// disk takes no writes, or if all of its packages are read each time.
+	// Longest pauses before a feed that keeps failing is retried: if only the disk
+	// refuses writes, and if each attempt reads all packages.
 	maxUnwritable = time.Minute
 	maxRebuild    = 10 * time.Minute
 )
 
-// errRebuild says that a feed's packages were read in vain.
+// errRebuild says that rebuilding a feed's index failed after reading its packages.
 var errRebuild = errors.New("index all packages")
 
-// A setback is what a feed's index has failed at.
+// A setback records failures to index a feed.
 type setback struct {
 	failures int // in a row
 	until    time.Time
 }
 
-// after returns the setback that follows from another failure.
+// after returns the setback after another failure.
 func (b setback) after(err error, now time.Time) setback {
 	longest := indexRetries
 	switch {
@@ -58,7 +58,7 @@ func (s *searcher) run(ctx context.Context) error {
 		pause := indexPause
 		if err != nil {
 			pause = indexRetries
-			if !failing && ctx.Err() == nil { // said once, not every second
+			if !failing && ctx.Err() == nil { // log the first failure only
 				s.node.cfg.Logger.WarnContext(ctx, "the search index could not be brought up to date; it is tried again until it succeeds", "error", err)
 			}
 		}
@@ -73,7 +73,7 @@ func (s *searcher) run(ctx context.Context) error {
 	return nil
 }
 
-// gather waits for more changes to come, unless somebody searches.
+// gather waits a second for more changes, unless somebody searches.
 func (s *searcher) gather(ctx context.Context) {
 	select {
 	case <-s.hurry:
@@ -107,8 +107,10 @@ func (s *searcher) catchUp(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// served returns the feeds of types that this node knows. Of the others the index stays as it
-// is: to go on in a log whose packages cannot be read would be to lose them, for all who begin with a copy.
+// served returns the feeds whose types this node knows, and remembers the others. It
+// leaves the others' part of the index as it is: skipping log entries whose packages
+// this node cannot read would lose them, also for nodes that start with a copy of the
+// index.
 func (s *searcher) served(feeds []*proget.Feed) []*proget.Feed {
 	foreign := make(map[int64]*proget.Feed)
 	var known []*proget.Feed
@@ -128,7 +130,7 @@ func (s *searcher) served(feeds []*proget.Feed) []*proget.Feed {
 	return known
 }
 
-// warnings tells of the feeds that this node does not serve.
+// warnings names the feeds that this node does not serve.
 func (s *searcher) warnings() (all []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,14 +145,14 @@ func (s *searcher) warnings() (all []string) {
 	return all
 }
 
-// resting reports whether a feed failed so lately that it is not tried again yet.
+// resting reports whether a feed failed so recently that it is not to be retried yet.
 func (s *searcher) resting(feedID int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return time.Now().Before(s.setbacks[feedID].until)
 }
 
-// settle remembers what came of a feed's turn, and returns its error.
+// settle records the outcome of indexing a feed, and returns the error.
 func (s *searcher) settle(f *proget.Feed, err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,7 +164,7 @@ func (s *searcher) settle(f *proget.Feed, err error) error {
 	return fmt.Errorf("index feed %s: %w", f.Name, err)
 }
 
-// failing reports whether the index of any feed has failed lately.
+// failing reports whether the last attempt to index any feed failed.
 func (s *searcher) failing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,12 +180,12 @@ func (s *searcher) follow(ctx context.Context, f *proget.Feed) error {
 	}
 }
 
-// step applies the next stretch of a feed's log and reports whether there is
-// more. If the log does not tell what is missing, the feed is indexed anew: an
-// index that has nothing, or has what another release's Summary told, a log whose
-// oldest entries are gone, or another log, as that of a database that was restored.
+// step applies the next part of a feed's log and reports whether there is more. It
+// rebuilds the feed's index if the log does not say what is missing: if the index is
+// empty or was filled with another release's Summary, the log's oldest entries are
+// gone, or the log is another one, as after a database was restored.
 func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more bool, err error) {
-	losses := s.losses(f.ID) // of now: what is read below may be of another log than what is found out meanwhile
+	losses := s.losses(f.ID) // read first: the log may be replaced while step reads it
 	position, _ := s.node.index.Position(f.ID)
 	switch {
 	case position == head && (head == 0 || s.knows(f.ID)):
@@ -219,10 +221,10 @@ func (s *searcher) step(ctx context.Context, f *proget.Feed, head int64) (more b
 	return last < head, s.node.index.Update(ctx, f.ID, changes, position, last, s.mark(f, newest.Operation))
 }
 
-// continues returns those of a log's entries that come after a position, and whether
-// the log is the one that the index has followed up to there: it has the same entry
-// at the position, and the packages are described as this node does. That entry may be gone,
-// days after others came; then it is the same log if this process has known it before.
+// continues returns the log entries after position, and whether the log is the one that
+// the index has followed so far: it has the same entry at position, and the index has
+// the present Summary. If the entry at position was removed by compaction, the log is
+// the same if this process has verified it before.
 func (s *searcher) continues(f *proget.Feed, position int64, entries []proget.Entry, losses int) (later []proget.Entry, same bool) {
 	if len(entries) > 0 && entries[0].Seq == position {
 		same = s.mark(f, entries[0].Operation) == s.node.index.Operation(f.ID)
@@ -234,13 +236,13 @@ func (s *searcher) continues(f *proget.Feed, position int64, entries []proget.En
 	return entries, s.knows(f.ID) && len(entries) > 0 && entries[0].Seq == position+1
 }
 
-// mark is what the index keeps with a feed's position: the operation of the log's entry
-// there, and which Summary has described the packages.
+// mark returns what the index stores with a feed's position: the type's SummaryVersion
+// and the operation of the log entry there.
 func (s *searcher) mark(f *proget.Feed, operation string) string {
 	return fmt.Sprint(s.types[f.Type].SummaryVersion, " ", operation)
 }
 
-// operationAt returns the operation of a log's entry, or "" if it is gone.
+// operationAt returns the operation of a log entry, or "" if the entry is gone.
 func (s *searcher) operationAt(ctx context.Context, feedID, seq int64) (string, error) {
 	entries, err := s.node.cfg.DB.LogAfter(ctx, feedID, seq-1, 1)
 	if err != nil || len(entries) == 0 || entries[0].Seq != seq {
@@ -249,10 +251,10 @@ func (s *searcher) operationAt(ctx context.Context, feedID, seq int64) (string, 
 	return entries[0].Operation, nil
 }
 
-// rebuild indexes all packages that a feed has now, rather than all that
-// happened to it. What happens meanwhile is after the head that was known
-// before, and is applied once more. Until the last batch the position counts
-// batches downwards: if the index is lost on the way, the next one notices.
+// rebuild indexes the packages that a feed has now, instead of all its past changes.
+// Changes made meanwhile come after head and are applied again later. Until the last
+// batch, the position counts batches below 0, so that the next update notices if the
+// index was lost in between.
 func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64, losses int) (err error) {
 	defer func() {
 		if err != nil {
@@ -294,7 +296,7 @@ func (s *searcher) rebuild(ctx context.Context, f *proget.Feed, head int64, loss
 	return nil
 }
 
-// changes describes packages as they are now.
+// changes describes the packages with the given keys as they are now.
 func (s *searcher) changes(ctx context.Context, f *proget.Feed, keys []string) ([]search.Change, error) {
 	changes := make([]search.Change, len(keys))
 	for i, key := range keys {
@@ -307,8 +309,8 @@ func (s *searcher) changes(ctx context.Context, f *proget.Feed, keys []string) (
 	return changes, nil
 }
 
-// syncTo makes sure that the catalog has applied an entry before packages are
-// read from it on the entry's account.
+// syncTo ensures that the catalog has applied the log entry seq before packages are
+// read because of it.
 func (s *searcher) syncTo(ctx context.Context, feedID, seq int64) error {
 	if s.node.tail.Applied()[feedID] >= seq {
 		return nil
@@ -316,8 +318,8 @@ func (s *searcher) syncTo(ctx context.Context, feedID, seq int64) error {
 	return s.node.tail.Sync(ctx)
 }
 
-// document describes a package for search, or returns nil if it is gone or has
-// no listed version.
+// document describes a package for search. It returns nil if the package is gone, is a
+// folder or has no listed version.
 func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*search.Document, error) {
 	t := s.types[f.Type]
 	if t == nil || t.Folder != nil && t.Folder(key) {
@@ -327,7 +329,7 @@ func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*s
 	if errors.Is(err, proget.ErrNotFound) {
 		return nil, nil
 	}
-	if errors.As(err, new(*indexing.PanicError)) { // again each time, and the feed's other packages are waiting
+	if errors.As(err, new(*indexing.PanicError)) { // it would panic each time, and delay the feed's other packages
 		s.node.cfg.Logger.ErrorContext(ctx, "a feed type panicked at a package, which search does not find", "feed", f.Name, "package", key, "error", err, indexing.Stack(err))
 		return nil, nil
 	}
@@ -346,8 +348,9 @@ func (s *searcher) document(ctx context.Context, f *proget.Feed, key string) (*s
 	return d, nil
 }
 
-// describe adds what the feed's type says of a package. A type that panics at one must not end
-// the process, and again at each start: the package is then found by its name alone.
+// describe adds what the feed's type says about a package. If the type panics, the
+// package is found by its name only: the process must not end, and then again at each
+// start.
 func (s *searcher) describe(ctx context.Context, f *proget.Feed, d *search.Document, p *feed.Package, shown, newest *proget.Version) {
 	bare := *d
 	err := indexing.Safely(func() error {

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	snapshotEntries = 10_000           // log entries after which a snapshot is published before its time
-	fetchAgain      = 10 * time.Minute // after a snapshot was of no use
+	snapshotEntries = 10_000           // log entries after which a snapshot is published early
+	fetchAgain      = 10 * time.Minute // pause after a snapshot could not be used
 	snapshotFolder  = "search-snapshot"
 )
 
-// shelf is where the cluster's snapshots of the search index are kept.
+// shelf returns the store of the cluster's search index snapshots.
 func (n *Node) shelf() *snapshot.Shelf { return &snapshot.Shelf{DB: n.cfg.DB, Files: n.indexes} }
 
 func (n *Node) snapshotDir() string { return filepath.Join(n.cfg.CacheDir, snapshotFolder) }
@@ -25,12 +25,12 @@ func (n *Node) snapshotDir() string { return filepath.Join(n.cfg.CacheDir, snaps
 type snapshots struct {
 	node      *Node
 	index     snapshot.Index
-	known     bool            // what follows is
+	known     bool            // whether positions and made are set
 	positions map[int64]int64 // of the newest snapshot
-	made      time.Time       // of the newest snapshot, or when this node began to look
+	made      time.Time       // when the newest snapshot was made, or when this node first looked
 }
 
-// newSnapshots returns nil if the index is of a kind that has no copies.
+// newSnapshots returns nil if the index does not support snapshots.
 func newSnapshots(n *Node) *snapshots {
 	x, ok := n.index.(snapshot.Index)
 	if !ok {
@@ -39,8 +39,8 @@ func newSnapshots(n *Node) *snapshots {
 	return &snapshots{node: n, index: x}
 }
 
-// publish publishes a snapshot if enough has changed since the newest one, or if
-// anything has and that is old.
+// publish publishes a snapshot if many changes were made since the newest one, or if
+// any were made and the newest one is old.
 func (s *snapshots) publish(ctx context.Context, fence proget.Fence) error {
 	if s.node.searcher.behind.Load() {
 		return nil
@@ -71,8 +71,7 @@ func (s *snapshots) publish(ctx context.Context, fence proget.Fence) error {
 	return nil
 }
 
-// look finds out what the newest snapshot is. One that cannot be read is as good
-// as none.
+// look finds the newest snapshot. It ignores one that cannot be read.
 func (s *snapshots) look(ctx context.Context) error {
 	if s.known {
 		return nil
@@ -88,8 +87,8 @@ func (s *snapshots) look(ctx context.Context) error {
 	return nil
 }
 
-// fetch begins with the cluster's snapshot if the index has nothing. What
-// happened since, the logs tell.
+// fetch fills an empty index from the cluster's snapshot. Later changes follow from the
+// logs.
 func (s *searcher) fetch(ctx context.Context) {
 	x, ok := s.node.index.(snapshot.Index)
 	if !ok || !s.empty() || time.Since(s.fetched) < fetchAgain {
@@ -108,7 +107,7 @@ func (s *searcher) fetch(ctx context.Context) {
 	}
 }
 
-// empty reports whether the index has nothing of any feed.
+// empty reports whether the index contains no feed.
 func (s *searcher) empty() bool {
 	for feed := range s.node.tail.Applied() {
 		if at, _ := s.node.index.Position(feed); at != 0 {

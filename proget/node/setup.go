@@ -14,30 +14,30 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// AdminName is the first administrator's name.
+// AdminName is the name of the first administrator.
 const AdminName = "Admin"
 
 const settingInitialized = "initialized"
 
-// FirstStart says what an empty database is filled with. The zero value
-// generates all of it.
+// FirstStart is the initial content of an empty database. Initialize generates what is
+// not set.
 type FirstStart struct {
-	Password string         // the administrator's; "" generates one
-	APIKey   string         // opens every feed for everything; "" generates one
-	Feeds    []*proget.Feed // nil makes one feed of each type, named after it
+	Password string         // the administrator's password; "" generates one
+	APIKey   string         // a key that may manage every feed; "" generates one
+	Feeds    []*proget.Feed // nil creates one feed of each type, named after the type
 }
 
-// Secrets are what a first start generated or was given. They are shown once
-// and kept as hashes only.
+// Secrets are the credentials that Initialize generated or was given. The database
+// keeps only their hashes, so they can be shown only once.
 type Secrets struct {
 	Password string
 	APIKey   string
-	Feeds    []*proget.Feed // that were made
+	Feeds    []*proget.Feed // the feeds that were created
 }
 
-// Initialize fills an empty database: an administrator, an API key, feeds, and
-// permission for everybody to read. It returns nil secrets if another node, or
-// an earlier start, has done so already.
+// Initialize fills an empty database with an administrator, an API key, feeds, and
+// permission for everybody to view. It returns nil secrets if another node or an
+// earlier start has already done so.
 func Initialize(ctx context.Context, store *db.Store, types []feed.Type, first FirstStart) (*Secrets, error) {
 	settings, err := store.Settings(ctx)
 	if err != nil || settings[settingInitialized] != "" {
@@ -61,15 +61,15 @@ func Initialize(ctx context.Context, store *db.Store, types []feed.Type, first F
 	return &Secrets{first.Password, first.APIKey, first.Feeds}, nil
 }
 
-// initialized reports whether a first start has come to its end. What conflicts with
-// itself, such as two feeds of one name, does not.
+// initialized reports whether a first start has committed. If Initialize conflicts with
+// itself, as with two feeds of one name, none has.
 func initialized(ctx context.Context, store *db.Store) bool {
 	settings, err := store.Settings(ctx)
 	return err == nil && settings[settingInitialized] != ""
 }
 
-// Check returns proget.ErrInvalid if Initialize would refuse the values for
-// these feed types.
+// Check returns proget.ErrInvalid if Initialize would refuse the values for these feed
+// types.
 func (first *FirstStart) Check(types []feed.Type) error {
 	if first.Password != "" {
 		if err := admin.CheckPassword(first.Password); err != nil {
@@ -84,7 +84,7 @@ func (first *FirstStart) Check(types []feed.Type) error {
 	return checkFeeds(first.Feeds, types)
 }
 
-// complete generates what is not given.
+// complete generates the values that are not set.
 func (first *FirstStart) complete(types []feed.Type) {
 	if first.Password == "" {
 		first.Password = rand.Text()
@@ -116,8 +116,8 @@ func checkFeeds(feeds []*proget.Feed, types []feed.Type) error {
 	return nil
 }
 
-// fill writes everything. That the setting exists is the conflict by which a
-// second node learns that it is not the first.
+// fill writes everything. A second node gets a conflict because the setting already
+// exists, and so learns that it is not the first.
 func (first *FirstStart) fill(ctx context.Context, tx *db.Tx, hash string) error {
 	if _, done, err := tx.Setting(ctx, settingInitialized); done || err != nil {
 		if done {
@@ -151,9 +151,9 @@ func (first *FirstStart) fill(ctx context.Context, tx *db.Tx, hash string) error
 	return nil
 }
 
-// ResetAdminPassword gives the administrator a new password, generated if
-// password is "", ends the account's sessions, and returns the password. Should
-// the account or its permission be gone, they are made again.
+// ResetAdminPassword sets the administrator's password, ends the account's sessions and
+// returns the password. It generates one if password is "". If the account or its
+// permission is gone, it creates it again.
 func ResetAdminPassword(ctx context.Context, store *db.Store, password string) (string, error) {
 	if password == "" {
 		password = rand.Text()

@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// traceContext goes on with the trace that an embedder has begun for a request, or else
-// with the client's.
+// traceContext continues the trace that an embedder has begun for a request, otherwise
+// the client's.
 type traceContext struct{ propagation.TraceContext }
 
 // Extract implements propagation.TextMapPropagator.
