@@ -1,11 +1,11 @@
-// Package publish is the one write path. Every way in which a package can
-// arrive ends in [Publisher.Publish]: the body is streamed to storage and
-// hashed on the way, the feed type inspects the stored file, and one short
-// transaction records it and appends to the feed's log.
+// Package publish is the only write path. Every way in which a package can arrive ends
+// in [Publisher.Publish]: it streams the body to storage and hashes it on the way, lets
+// the feed type inspect the stored file, and records it in one short transaction that
+// also appends to the feed's log.
 //
-// The order makes every interruption harmless. Until the transaction commits,
-// there is an object in storage that nothing refers to; after it, the package
-// is there, whole, for every node. A row without its object cannot exist.
+// The order makes every interruption harmless. Until the transaction commits, storage
+// has an object that nothing refers to; afterwards, every node has the complete
+// package. A row without its object cannot exist.
 package publish
 
 import (
@@ -26,7 +26,7 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// A Publisher writes packages. It implements feed.Publisher.
+// A Publisher publishes and changes packages. It implements feed.Publisher.
 type Publisher struct {
 	db      *db.Store
 	blobs   *storage.Set
@@ -38,11 +38,11 @@ type Publisher struct {
 
 // Options configure a Publisher. The zero value is ready to use.
 type Options struct {
-	MaxSize int64        // of a package file, in bytes; default 10 GiB
+	MaxSize int64        // maximum bytes of a package file; default 10 GiB
 	Logger  *slog.Logger // default: slog.Default()
 
-	// Guard may refuse all changes, before anything is stored, whichever door they
-	// come by: on a server that is not sure of its storage, for instance.
+	// Guard may refuse any change by returning an error, before anything is stored, for
+	// instance on a server that is not sure of its storage. Optional.
 	Guard func() error
 }
 
@@ -64,11 +64,11 @@ func New(store *db.Store, blobs *storage.Set, types []feed.Type, opts *Options) 
 	return p
 }
 
-// Publish stores a package file and records its version. When it returns nil,
-// the version is durable and visible through every node; otherwise nothing has
-// changed and the stored object is gone again, unless the error is
-// proget.ErrUnavailable: then the database has not said what became of it. A file
-// that its version has already, byte for byte, is none to change.
+// Publish stores a package file and records its version. When it returns nil, the
+// version is durable and visible through every node; otherwise nothing has changed and
+// the stored object is removed, unless the error is proget.ErrUnavailable or the
+// context ended: then the database may have recorded the version. Publishing a file
+// that the version already has, byte for byte, succeeds and changes nothing.
 func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Version, err error) {
 	ctx, end := tracing.Start(ctx, "publish", attribute.String("feed", u.Feed.Name))
 	defer func() { end(err) }()
@@ -104,7 +104,7 @@ func (p *Publisher) allowed() error {
 	return p.guard()
 }
 
-// change makes a change that is no publication.
+// change makes a change other than a publication.
 func (p *Publisher) change(ctx context.Context, ch *db.Change, fn func(*db.Tx) error) error {
 	if err := p.allowed(); err != nil {
 		return err
@@ -127,7 +127,7 @@ func (p *Publisher) store(ctx context.Context, blobs *storage.Store, t *feed.Typ
 	return blob, nil
 }
 
-// recording is an upload that is stored and about to be recorded.
+// recording is an upload that is stored but not yet recorded.
 type recording struct {
 	*Publisher
 	blobs  *storage.Store
@@ -162,13 +162,13 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 		return misfit
 	}
 	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) error {
-		if time.Since(p.stored) > db.RecordWithin { // the process stood still: the object may be gone
+		if time.Since(p.stored) > db.RecordWithin { // the process was suspended: the object may be gone
 			return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
 		}
 		ch.Kind, ch.Packages, ch.Versions, ch.Bytes = proget.VersionPublished, 0, 0, 0
 		e := &entering{recording: p, tx: tx, known: known, ch: ch}
 		entered, err := e.enter(ctx, r)
-		if err == nil || errors.Is(err, errSame) { // else an earlier attempt may have been committed after all
+		if err == nil || errors.Is(err, errSame) { // on another error, keep v: an earlier attempt may have been committed after all
 			v = entered
 		}
 		return err
@@ -196,14 +196,14 @@ func (p *recording) inspect(ctx context.Context) (_ *feed.Manifest, err error) {
 	ctx, end := tracing.Start(ctx, "inspect", attribute.Int64("size", blob.Size))
 	defer func() { end(err) }()
 	content, err := p.blobs.ReaderAt(ctx, blob.Key)
-	if errors.Is(err, proget.ErrNotFound) { // the client asked for nothing that could be missing
+	if errors.Is(err, proget.ErrNotFound) { // not the client's mistake: it did not ask for an object
 		return nil, proget.WrapError(proget.ErrUnavailable, err, "Storage has not kept the upload: send it again.")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the upload back: %w", err)
 	}
 	defer content.Close()
-	if content.Size() != blob.Size { // storage acknowledged what it has not kept
+	if content.Size() != blob.Size { // storage has acknowledged bytes that it did not keep
 		return nil, proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%w: %d bytes of %d", storage.ErrDamaged, content.Size(), blob.Size),
 			"Storage has kept only a part of the upload: send it again.")
 	}
@@ -222,10 +222,11 @@ func (p *recording) inspect(ctx context.Context) (_ *feed.Manifest, err error) {
 	return m, nil
 }
 
-// damaged reports whether a blob that has the upload's bytes by the database's
-// account lacks them in storage. The upload takes its place then, which mends
-// every version that refers to it; else the only good copy would be thrown away
-// as a second one. Bytes that came in parts have a row by now, and stay where they are.
+// damaged reports whether the database has a blob with the upload's bytes whose object
+// is missing or damaged in storage. The upload then replaces the object, which repairs
+// every version that refers to the blob; otherwise the only good copy would be
+// discarded as a duplicate. An upload in several requests already has a row and keeps
+// its object.
 func (p *recording) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 	if b.ID == 0 || b.StorageKey == p.blob.Key {
 		return false, nil
@@ -245,9 +246,9 @@ func (p *recording) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 	return false, nil
 }
 
-// discard removes an object that no row refers to, now if possible, else by
-// the sweep of garbage collection. If the outcome of the transaction is not
-// known, the object stays: the row may exist.
+// discard removes an object that no row refers to. If that fails, garbage collection
+// sweeps it. If the outcome of the transaction is unknown, discard keeps the object,
+// because the row may exist.
 func (p *recording) discard(ctx context.Context, why error) {
 	key := p.blob.Key
 	if _, begun := errors.AsType[*recordError](why); begun && isOpen(why) {
@@ -259,12 +260,12 @@ func (p *recording) discard(ctx context.Context, why error) {
 	}
 }
 
-// isOpen reports that an error does not say whether a transaction was committed.
+// isOpen reports whether err does not say if a transaction was committed.
 func isOpen(err error) bool {
 	return errors.Is(err, proget.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// SetStatus changes the status of a version.
+// SetStatus changes the status of a version; edit edits the present one.
 func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(*proget.Status)) error {
 	return p.change(ctx, change(ref, proget.VersionStatus, by), func(tx *db.Tx) error {
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
@@ -276,7 +277,8 @@ func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Princ
 	})
 }
 
-// Edit changes a feed type's own description of a version.
+// Edit changes the feed type's own description of a version. edit gets the present one
+// and returns the new one.
 func (p *Publisher) Edit(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(data json.RawMessage) (any, error)) error {
 	return p.change(ctx, change(ref, proget.VersionEdited, by), func(tx *db.Tx) error {
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
@@ -298,7 +300,7 @@ func (p *Publisher) Edit(ctx context.Context, ref feed.Ref, by proget.Principal,
 	})
 }
 
-// Tag points a tag of the version's package at it.
+// Tag makes a tag of the version's package point at the version.
 func (p *Publisher) Tag(ctx context.Context, ref feed.Ref, tag string, by proget.Principal) error {
 	return p.change(ctx, change(ref, proget.TagMoved, by), func(tx *db.Tx) error {
 		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
@@ -323,10 +325,10 @@ func (p *Publisher) Delete(ctx context.Context, ref feed.Ref, by proget.Principa
 	return err
 }
 
-// DeleteIf removes a version unless its package has changed since a position of
-// the feed's log, 0 for any change, which is db.ErrChanged, or check returns an
-// error, which it then returns, too. check runs in the transaction. The result is
-// the position of the deletion.
+// DeleteIf removes a version and returns the log position of the deletion. If the
+// package has changed since a position of the feed's log, it returns db.ErrChanged;
+// since 0 allows any change. If check returns an error, DeleteIf returns that error.
+// check runs in the transaction.
 func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Principal, since int64, check func(*db.Tx) error) (seq int64, err error) {
 	ch := change(ref, proget.VersionDeleted, by)
 	if since > 0 {
@@ -348,10 +350,10 @@ func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Princi
 	})
 }
 
-// Restore brings a deleted version back, as long as garbage collection has not
-// taken its files. It returns proget.ErrNotFound if it is gone for good,
-// proget.ErrConflict if the version was published again, and what the feed's type says
-// if its package does not fit in any more.
+// Restore restores a deleted version, as long as garbage collection has not taken its
+// files. It returns proget.ErrNotFound if the version is gone for good,
+// proget.ErrConflict if it was published again, and the error of Type.Fits if its
+// package no longer fits.
 func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int64, by proget.Principal) (*proget.Version, error) {
 	var v *proget.Version
 	ch := change(feed.Ref{Feed: f}, proget.VersionPublished, by)
@@ -362,7 +364,7 @@ func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int6
 	}
 	err := p.change(ctx, ch, func(tx *db.Tx) error {
 		back, key, created, err := tx.RestoreVersion(ctx, f.ID, deletionID)
-		if err != nil { // an earlier attempt may have been committed after all
+		if err != nil { // keep v: an earlier attempt may have been committed after all
 			return err
 		}
 		v, ch.PackageKey = back, key
@@ -381,8 +383,7 @@ func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int6
 	return v, err
 }
 
-// fits asks the feed's type whether a package that is new may be beside those that are
-// there.
+// fits asks the feed's type whether a new package may stand beside the existing ones.
 func (p *Publisher) fits(ctx context.Context, tx *db.Tx, ch *db.Change, f *proget.Feed, name string) error {
 	t := p.types[f.Type]
 	if t == nil || t.Fits == nil || ch.Packages <= 0 {
@@ -415,7 +416,7 @@ func remove(ctx context.Context, tx *db.Tx, v db.VersionRow, ch *db.Change) erro
 	return err
 }
 
-// change prepares a log entry under a fresh operation id.
+// change prepares a log entry with a new operation ID.
 func change(ref feed.Ref, kind proget.Change, by proget.Principal) *db.Change {
 	return &db.Change{
 		FeedID: ref.Feed.ID, Operation: rand.Text(), Actor: by.String(),

@@ -15,15 +15,15 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// A record is what the database is to keep of a manifest.
+// A record is what the database will store of a manifest.
 type record struct {
 	*feed.Manifest
 	ref  feed.Ref
-	data []byte // nil leaves that of a version which is there
+	data []byte // nil keeps the description of an existing version
 	file proget.File
 }
 
-// describe encodes a manifest, within its bounds.
+// describe encodes a manifest and checks its bounds.
 func (p *recording) describe(m *feed.Manifest) (*record, error) {
 	if err := checkNames(m); err != nil {
 		return nil, fmt.Errorf("feed type %s: %w", p.typ.Name, err)
@@ -54,8 +54,8 @@ func (p *recording) describe(m *feed.Manifest) (*record, error) {
 	return r, nil
 }
 
-// checkNames finds names that a manifest must not have: Inspect is to refuse a file for
-// which it finds none, so that is a fault of the feed type.
+// checkNames checks the manifest's names. Inspect must refuse a file without valid
+// names, so an error is a bug of the feed type.
 func checkNames(m *feed.Manifest) error {
 	if m.Name == "" || m.Version == "" {
 		return fmt.Errorf("the manifest has the name %.60q and the version %.60q", m.Name, m.Version)
@@ -71,14 +71,14 @@ func checkNames(m *feed.Manifest) error {
 	return nil
 }
 
-// validFileName reports whether a file can be kept under a name, and saved by whoever
-// downloads it.
+// validFileName reports whether a file can be stored under a name, and saved by clients
+// that download it.
 func validFileName(name string) bool {
 	return name != "" && name != "." && name != ".." && len(name) <= feed.MaxFileName &&
 		utf8.ValidString(name) && !strings.ContainsRune(name, '/') && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
-// encode returns the JSON of a type's own description, nil for none.
+// encode returns the JSON of a type's own description; nil for none.
 func encode(v any) ([]byte, error) {
 	if v == nil {
 		return nil, nil
@@ -93,7 +93,7 @@ func encode(v any) ([]byte, error) {
 	return data, nil
 }
 
-// orNull is the JSON of a description that may be missing.
+// orNull returns the JSON of a description, or null if there is none.
 func orNull(data []byte) json.RawMessage {
 	if data == nil {
 		return json.RawMessage("null")
@@ -101,7 +101,7 @@ func orNull(data []byte) json.RawMessage {
 	return data
 }
 
-// exists says what there is already, in a conflict, and what to do.
+// exists returns a client's message about what already exists and what to do.
 func (p *recording) exists(r *record) string {
 	in := p.upload.Feed.Name
 	switch {
@@ -113,7 +113,7 @@ func (p *recording) exists(r *record) string {
 	return fmt.Sprintf("%s %s exists already in feed %s; publish it under another version.", r.Name, r.Version, in)
 }
 
-// entering is one run of the transaction that records a file.
+// entering is one attempt of the transaction that records a file.
 type entering struct {
 	*recording
 	tx    *db.Tx
@@ -121,10 +121,11 @@ type entering struct {
 	ch    *db.Change
 }
 
-// enter records a file in its version, which it begins if that is the file's role.
+// enter records a file in its version. If the version does not exist, it creates it,
+// unless the file is an extra.
 func (e *entering) enter(ctx context.Context, r *record) (*proget.Version, error) {
 	if r.Role == feed.Whole && e.upload.Replace == nil {
-		return e.begin(ctx, r) // a constraint tells whether the version is there
+		return e.begin(ctx, r) // a constraint detects an existing version
 	}
 	present, err := e.tx.FindVersion(ctx, r.ref.Feed.ID, r.ref.NameKey, r.ref.VersionKey)
 	switch {
@@ -141,13 +142,13 @@ func (e *entering) enter(ctx context.Context, r *record) (*proget.Version, error
 		return nil, err
 	}
 	v, err := e.begin(ctx, r)
-	if errors.Is(err, db.ErrVersionExists) { // another has just begun it
+	if errors.Is(err, db.ErrVersionExists) { // another publisher has just created it
 		return nil, fmt.Errorf("begin the version: %w (%v)", db.ErrTryAgain, err)
 	}
 	return v, err
 }
 
-// begin records a new version.
+// begin creates a version.
 func (e *entering) begin(ctx context.Context, r *record) (*proget.Version, error) {
 	v := &proget.Version{Name: r.Name, Version: r.Version, Key: r.ref.VersionKey, Prerelease: r.Prerelease,
 		Manifest: orNull(r.data), PublishedBy: e.upload.By.String(), Files: append([]proget.File{r.file}, r.Refers...)}
@@ -168,8 +169,8 @@ func (e *entering) begin(ctx context.Context, r *record) (*proget.Version, error
 	return v, e.tag(ctx, r, v)
 }
 
-// hold keeps the versions that the new one needs until the transaction ends, in one
-// order for all, so that none waits for another.
+// hold locks the versions that the new one needs until the transaction ends. It locks
+// in one order, so that transactions cannot deadlock.
 func (e *entering) hold(ctx context.Context, r *record) error {
 	for _, key := range slices.Compact(slices.Sorted(slices.Values(r.Needs))) {
 		there, err := e.tx.HoldVersion(ctx, r.ref.Feed.ID, r.ref.NameKey, key)
@@ -192,7 +193,7 @@ func (e *entering) tag(ctx context.Context, r *record, v *proget.Version) error 
 	return nil
 }
 
-// replace puts a version in the place of another.
+// replace replaces a version with a new one.
 func (e *entering) replace(ctx context.Context, r *record, present db.VersionRow) (*proget.Version, error) {
 	old := &proget.Version{ID: present.ID, PackageID: present.PackageID, Key: r.ref.VersionKey, Status: present.Status}
 	var err error
@@ -205,20 +206,20 @@ func (e *entering) replace(ctx context.Context, r *record, present db.VersionRow
 	if err := remove(ctx, e.tx, present, e.ch); err != nil {
 		return nil, err
 	}
-	e.known.PackageID = 0 // it may be gone with its only version
+	e.known.PackageID = 0 // the package may be gone with its only version
 	v, err := e.begin(ctx, r)
 	if err != nil || !old.Status.Blocked {
 		return v, err
 	}
-	v.Status.Blocked = true // who may publish may not lift that
+	v.Status.Blocked = true // publishers may not unblock a version
 	return v, e.tx.SetStatus(ctx, v.ID, v.Status)
 }
 
-// errSame ends a transaction that would change nothing: the version has the file,
-// byte for byte.
+// errSame ends a transaction that would change nothing, because the version already has
+// the file, byte for byte.
 var errSame = errors.New("the same file is there")
 
-// join adds a file to a version. The result has that file alone, also with errSame.
+// join adds a file to a version. The result has only that file, also with errSame.
 func (e *entering) join(ctx context.Context, r *record, present db.VersionRow) (*proget.Version, error) {
 	e.ch.Kind = proget.VersionEdited
 	v := &proget.Version{ID: present.ID, PackageID: present.PackageID, Name: r.Name, Version: r.Version, Key: r.ref.VersionKey, Status: present.Status}
@@ -247,8 +248,8 @@ func (e *entering) join(ctx context.Context, r *record, present db.VersionRow) (
 	return v, e.tag(ctx, r, v)
 }
 
-// refuseFile returns proget.ErrConflict if the version has a file of that name, or
-// errSame, with that file in v, if it has the same bytes.
+// refuseFile returns proget.ErrConflict if the version has another file of that name.
+// If that file has the same bytes, refuseFile sets it in v and returns errSame.
 func (e *entering) refuseFile(ctx context.Context, r *record, v *proget.Version) error {
 	f, err := e.tx.FindFile(ctx, v.ID, r.FileName)
 	switch {
@@ -263,7 +264,7 @@ func (e *entering) refuseFile(ctx context.Context, r *record, v *proget.Version)
 	return errSame
 }
 
-// replaceFile makes room for a file in a version.
+// replaceFile removes the file that the upload replaces from a version, if it has one.
 func (e *entering) replaceFile(ctx context.Context, r *record, v *proget.Version) (*record, error) {
 	f, err := e.tx.FindFile(ctx, v.ID, r.FileName)
 	if errors.Is(err, proget.ErrNotFound) {
@@ -284,8 +285,8 @@ func (e *entering) replaceFile(ctx context.Context, r *record, v *proget.Version
 	return r, e.tx.DeleteFile(ctx, v.ID, f.Name)
 }
 
-// carryOver lets the upload take over what is to stay of what it replaces. It
-// works on a copy: the transaction may run again.
+// carryOver lets Upload.Replace copy what is to stay from the old version to the
+// manifest. It works on a copy, because the transaction may run again.
 func (e *entering) carryOver(r *record, old *proget.Version) (*record, error) {
 	if e.upload.Replace == nil {
 		return r, nil
