@@ -6,7 +6,7 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// accountPath is where users change their own password.
+// accountPath is the page where users change their own password.
 const accountPath = "/account"
 
 // account returns the name of the visitor's own account.
@@ -31,8 +31,8 @@ func (s *site) accountForm(v *visit, r refusal) error {
 	return s.render(v, r.status, page{name: "account", title: "Your account", view: r})
 }
 
-// setPassword replaces the visitor's own password, of whom the present one is
-// asked: a browser left alone is not enough to take an account over.
+// setPassword replaces the visitor's own password. It requires the present one, so that
+// nobody can take over an account through an unattended browser.
 func (s *site) setPassword(v *visit) error {
 	name, err := v.account()
 	if err != nil {

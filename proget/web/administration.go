@@ -18,11 +18,11 @@ type administrationView struct {
 	Jobs   []jobRow
 }
 
-// health is what the servers say about themselves, in short.
+// health summarises what the servers report about themselves.
 type health struct {
 	Servers, Alive int
 	Primary        string // the primary's name; "" if there is none
-	Standby        int    // living servers that could take its place
+	Standby        int    // living servers that could replace the primary
 	Problems       []string
 }
 
@@ -30,7 +30,7 @@ type jobRow struct {
 	proget.JobStatus
 	Title   string
 	Live    bool  // waiting or running
-	Percent int64 // of its work; meaningless while Total is 0
+	Percent int64 // of its work; meaningless if Total is 0
 }
 
 func (s *site) showAdministration(v *visit) error {
@@ -58,7 +58,7 @@ func (s *site) showAdministration(v *visit) error {
 	return s.render(v, http.StatusOK, page{name: "administration", title: "Administration", section: "administration", live: live, view: view})
 }
 
-// cluster returns what the cluster's pages are about.
+// cluster returns the data of the cluster's pages.
 func (s *site) cluster(v *visit) ([]cluster.Member, cluster.Modes, error) {
 	members, err := s.Cluster.Members(v.Context())
 	if err != nil {

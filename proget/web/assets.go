@@ -19,13 +19,13 @@ var staticFiles embed.FS
 
 const assetPath = "/static/"
 
-// assets are the stylesheet and its companions. The name in an asset's URL
-// contains a digest of its content, so that browsers may keep it for ever and
-// still see each release's own, even while a cluster runs two of them.
+// assets are the stylesheet and its companions. The name in an asset's URL contains a
+// digest of its content, so that browsers may cache it for ever and still get each
+// release's own, even while a cluster runs two releases.
 type assets struct {
 	urls   map[string]string         // by file name
 	served map[string]*feed.Document // by hashed name
-	latest map[string]*feed.Document // by file name; what an unknown digest gets
+	latest map[string]*feed.Document // by file name; served for an unknown digest
 }
 
 func loadAssets() (*assets, error) {
@@ -52,9 +52,9 @@ func (a *assets) add(name string, body []byte) {
 	a.urls[name], a.served[hashed], a.latest[name] = assetPath+hashed, d, d
 }
 
-// ServeHTTP answers for an asset. A digest that this release does not know
-// belongs to a page of another node's release: it gets this one's asset, which
-// is not to be kept.
+// ServeHTTP serves an asset. A digest that this release does not know comes from a page
+// of another node's release: ServeHTTP answers with this release's asset, which
+// browsers must not cache.
 func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
 	if d, ok := a.served[name]; ok {

@@ -8,10 +8,10 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// noReason is what a deprecation says for which none was given.
+// noReason is the reason of a deprecation for which the visitor gave none.
 const noReason = "This version is deprecated."
 
-// changeStatus lists, deprecates or blocks a version, or undoes it.
+// changeStatus lists, unlists, deprecates or blocks a version, or undoes that.
 func (s *site) changeStatus(v *visit) error {
 	c, err := s.choose(v, proget.TaskManage)
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *site) changeStatus(v *visit) error {
 	return v.redirect(c.url("package"))
 }
 
-// statusEdit reads the one field that a form changes.
+// statusEdit returns a function that changes the one status field in the form.
 func statusEdit(v *visit) (edit func(*proget.Status), err error) {
 	var on bool
 	switch {
@@ -48,8 +48,8 @@ func statusEdit(v *visit) (edit func(*proget.Status), err error) {
 	return edit, err
 }
 
-// formFlag reads a form's field that is true or false. That it is missing is an
-// error: nothing is to be switched by a form that says nothing.
+// formFlag reads a form's field that must be true or false. A missing field is an
+// error, so that an incomplete form changes nothing.
 func formFlag(v *visit, name string) (bool, error) {
 	switch v.PostFormValue(name) {
 	case "true":
@@ -60,23 +60,24 @@ func formFlag(v *visit, name string) (bool, error) {
 	return false, proget.Errorf(proget.ErrInvalid, "The form's field %s must be true or false.", name)
 }
 
-// was is what the names of hidden fields begin with that say how a form was shown.
+// was is the prefix of the hidden fields that hold a form's original values.
 const was = "was-"
 
-// edited reports whether a field of a form has another value than it was shown with. What
-// its sender has not touched is not changed: another may have changed it meanwhile.
+// edited reports whether a field of a form differs from its original value. A field
+// that the visitor has not edited must not be written: another may have changed it
+// meanwhile.
 func edited(v *visit, name string) bool {
 	return !v.PostForm.Has(was+name) || v.PostForm.Get(name) != v.PostForm.Get(was+name)
 }
 
-// deleteView asks whether a version is really to be deleted.
+// deleteView asks the visitor to confirm that a version is to be deleted.
 type deleteView struct {
 	FeedName, FeedURL string
 	Version           *proget.Version
 	Label             label
-	Last              bool   // the package goes with it
-	Listed            bool   // so that it can be unlisted instead
-	DeleteURL         string // to which the form is sent
+	Last              bool   // it is the last version, and the package is deleted with it
+	Listed            bool   // it can be unlisted instead
+	DeleteURL         string // where the form is sent
 	StatusURL, Keep   string
 }
 

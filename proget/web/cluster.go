@@ -13,12 +13,12 @@ import (
 type clusterView struct {
 	Health   health
 	Modes    cluster.Modes
-	Versions int // different ones among the living
+	Versions int // how many different ones the living servers run
 	Groups   []memberGroup
 	Timeline timeline
 }
 
-// A memberGroup is the servers that do the same.
+// A memberGroup is the servers with the same roles.
 type memberGroup struct {
 	Title   string
 	Members []memberRow
@@ -29,7 +29,7 @@ type memberRow struct {
 	cluster.Member
 	Alive, Skewed    bool
 	Clock, Heartbeat string
-	Problems         []string // each with what to do about it
+	Problems         []string // each with advice
 }
 
 func (s *site) showCluster(v *visit) error {
@@ -53,8 +53,7 @@ func (s *site) showCluster(v *visit) error {
 	return s.render(v, http.StatusOK, page{name: "cluster", title: "Indexing Cluster Status", section: "administration", wide: true, live: true, view: view})
 }
 
-// groupMembers puts servers of the same roles together, and last those that are
-// gone.
+// groupMembers groups servers by their roles, and puts those that are gone last.
 func groupMembers(members []cluster.Member) []memberGroup {
 	groups := []memberGroup{{Title: "Web and indexing nodes"}, {Title: "Web nodes"}, {Title: "Indexing nodes"}, {Title: "Other servers"}, {Title: "Servers that are gone"}}
 	for i := range members {
@@ -88,7 +87,7 @@ func newMemberRow(m *cluster.Member) memberRow {
 	return row
 }
 
-// problems returns what a server found wrong with itself.
+// problems returns the problems that a server reports about itself.
 func problems(m *cluster.Member) []string {
 	var found []string
 	for _, problem := range []string{m.Key, m.Storage} {
@@ -102,7 +101,7 @@ func problems(m *cluster.Member) []string {
 	return found
 }
 
-// removeServer forgets a server that is gone.
+// removeServer removes a server that is gone.
 func (s *site) removeServer(v *visit) error {
 	if err := s.administer(v); err != nil {
 		return err
@@ -118,7 +117,7 @@ func (s *site) removeServer(v *visit) error {
 	return v.redirect("/administration/cluster")
 }
 
-// stepDown asks the primary to hand leadership over.
+// stepDown asks the primary to hand over leadership.
 func (s *site) stepDown(v *visit) error {
 	if err := s.administer(v); err != nil {
 		return err

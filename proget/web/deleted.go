@@ -24,13 +24,13 @@ type deletedRow struct {
 
 func deletedURL(f *proget.Feed) string { return feedURL(f) + "/deleted" }
 
-// showDeleted lists the deleted versions of a feed that can be brought back.
+// showDeleted lists the deleted versions of a feed that can be restored.
 func (s *site) showDeleted(v *visit) error {
 	f, t, err := s.openFeed(v, proget.TaskManage)
 	if err != nil {
 		return err
 	}
-	before, _ := strconv.ParseInt(v.URL.Query().Get("before"), 10, 64) // nonsense is the beginning
+	before, _ := strconv.ParseInt(v.URL.Query().Get("before"), 10, 64) // an invalid value means the first page
 	view := deletedView{FeedName: f.Name, FeedURL: feedURL(f), URL: deletedURL(f)}
 	all, err := s.Deleted(v.Context(), f.ID, before, shownDeleted+1)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *site) showDeleted(v *visit) error {
 	return s.render(v, http.StatusOK, page{name: "deleted", title: "Deleted versions of " + f.Name, section: "feeds", view: view})
 }
 
-// restore brings a deleted version back.
+// restore restores a deleted version.
 func (s *site) restore(v *visit) error {
 	f, _, err := s.openFeed(v, proget.TaskManage)
 	if err != nil {

@@ -16,13 +16,13 @@ import (
 
 const (
 	pageSize = 25           // packages on one page of a feed
-	maxSkip  = 10_000 - 25  // further than that, search does not look
-	rowTags  = 6            // tags of a package in the list
-	rowText  = 220          // characters of its description
-	queryMax = 200          // bytes of a search that count
+	maxSkip  = 10_000 - 25  // search finds nothing beyond that
+	rowTags  = 6            // tags of a package shown in the list
+	rowText  = 220          // characters of its description shown in the list
+	queryMax = 200          // bytes of a search text that are used
 	skipName = "skip"       // query parameter: packages before the page
-	preName  = "prerelease" // query parameter: with prerelease versions
-	textName = "q"          // query parameter: what to look for
+	preName  = "prerelease" // query parameter: include prerelease versions
+	textName = "q"          // query parameter: the search text
 )
 
 // feedView is one feed with a page of its packages.
@@ -30,16 +30,16 @@ type feedView struct {
 	Name, Type, Description string
 	URL, Endpoint           string
 	Query                   string
-	Noun                    string      // what the feed holds
-	Unversioned             bool        // so that there are no prereleases
-	Folder                  *folderView // in the place of Packages; nil if these are shown
+	Noun                    string      // what the feed contains, in words
+	Unversioned             bool        // there are no prereleases
+	Folder                  *folderView // shown instead of Packages; nil if there is none
 	Prerelease              bool
-	Total, First, Last      int // of the packages; numbered from 1
+	Total, First, Last      int // how many packages; the numbers of those shown, from 1
 	Packages                []packageRow
-	Held                    bool   // the feed holds packages although none is shown
+	Held                    bool   // the feed contains packages although none is shown
 	Previous, Next          string // URLs; "" if there is none
-	Upload                  string // URL of the form to upload a package; "" for who may not, or where there is none
-	Deleted                 string // URL of what was deleted; "" for who may not bring it back
+	Upload                  string // URL of the upload form; "" if the visitor may not upload or there is none
+	Deleted                 string // URL of the deleted versions; "" if the visitor may not restore them
 }
 
 // packageRow is a package in the list.
@@ -62,7 +62,7 @@ func (s *site) showFeed(v *visit) error {
 	if err := s.offer(v, f, t, &view); err != nil {
 		return err
 	}
-	if t.Folder != nil && view.Query == "" && !v.stale { // lists of search come from memory
+	if t.Folder != nil && view.Query == "" && !v.stale { // search results come from memory
 		view.Folder, err = s.folder(v, f, t)
 	} else {
 		err = s.find(v, f, t, &view, skip)
@@ -73,7 +73,7 @@ func (s *site) showFeed(v *visit) error {
 	return s.render(v, http.StatusOK, page{name: "feed", title: f.Name, section: "feeds", view: view})
 }
 
-// find shows the packages that are looked for, or all.
+// find shows the packages that the visitor searches for, or all.
 func (s *site) find(v *visit, f *proget.Feed, t *feed.Type, view *feedView, skip int) error {
 	hits, err := s.Search.Search(v.Context(), f, feed.Query{Text: view.Query, Prerelease: view.Prerelease, Skip: skip, Take: pageSize})
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *site) find(v *visit, f *proget.Feed, t *feed.Type, view *feedView, skip
 	for _, key := range hits.Keys {
 		p, err := s.Catalog.Package(v.Context(), f, key)
 		if errors.Is(err, proget.ErrNotFound) {
-			continue // deleted a moment ago
+			continue // the package was just deleted
 		}
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func (s *site) find(v *visit, f *proget.Feed, t *feed.Type, view *feedView, skip
 		}
 	}
 	if view.Query == "" && len(view.Packages) == 0 && !v.stale {
-		names, err := s.Catalog.Names(v.Context(), f, "", 1) // statistics are a moment old
+		names, err := s.Catalog.Names(v.Context(), f, "", 1) // statistics lag a little
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (s *site) find(v *visit, f *proget.Feed, t *feed.Type, view *feedView, skip
 	return nil
 }
 
-// offer links to what the visitor may do in the feed.
+// offer adds links to what the visitor may do in the feed.
 func (s *site) offer(v *visit, f *proget.Feed, t *feed.Type, view *feedView) error {
 	publish, err := s.Authority.Allows(v.id, proget.TaskPublish, f)
 	if err != nil {
@@ -121,15 +121,15 @@ func (s *site) offer(v *visit, f *proget.Feed, t *feed.Type, view *feedView) err
 	return err
 }
 
-// findUnlisted adds the package of exactly the name that is looked for if no
-// version of it is listed: searches leave it out, and who manages the feed could
-// not come back to what they have unlisted.
+// findUnlisted adds the package with exactly the searched name if none of its versions
+// is listed. Searches omit such packages, so the feed's managers could not find again
+// what they unlisted.
 func (s *site) findUnlisted(v *visit, f *proget.Feed, t *feed.Type, view *feedView) error {
 	if view.Deleted == "" || v.stale {
 		return nil
 	}
 	p, err := s.Catalog.Package(v.Context(), f, t.NameKey(strings.TrimSpace(view.Query)))
-	if errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrInvalid) { // it may be no name at all
+	if errors.Is(err, proget.ErrNotFound) || errors.Is(err, proget.ErrInvalid) { // the text may not be a valid name
 		return nil
 	}
 	if err != nil {
@@ -150,7 +150,7 @@ func newFeedView(f *proget.Feed, t *feed.Type, q url.Values) (view feedView, ski
 		view.Noun, view.Prerelease = "file", true
 	}
 	view.Query = view.Query[:min(len(view.Query), queryMax)]
-	skip, _ = strconv.Atoi(q.Get(skipName)) // what is no number is the beginning
+	skip, _ = strconv.Atoi(q.Get(skipName)) // an invalid value means the first page
 	return view, min(max(skip, 0), maxSkip)
 }
 
@@ -172,15 +172,15 @@ func newPackageRow(f *proget.Feed, t *feed.Type, p *feed.Package, prerelease boo
 	return row
 }
 
-// newest returns the version that stands for a package: the newest that is
-// listed and not blocked, stable unless prereleases are asked for or there is no
-// other; else the newest that is listed, or the newest at all.
+// newest returns the version that represents a package: the newest that is listed and
+// not blocked, and stable if there is one and prereleases are not requested; otherwise
+// the newest that is listed, or the newest of all.
 func newest(p *feed.Package, prerelease bool) *proget.Version {
 	first := feed.AllowedStable
 	if prerelease {
 		first = feed.AllowedListed
 	}
-	return cmp.Or(p.Latest(first, feed.AllowedListed, feed.Listed, feed.Any), &proget.Version{Name: p.Name}) // a package has a version, or it is gone
+	return cmp.Or(p.Latest(first, feed.AllowedListed, feed.Listed, feed.Any), &proget.Version{Name: p.Name}) // a package without versions no longer exists
 }
 
 // page sets the links to the pages before and after.
@@ -194,7 +194,7 @@ func (view *feedView) page(total, skip int) {
 	}
 }
 
-// at returns the URL of the page that begins after a number of packages.
+// at returns the URL of the page that skips so many packages.
 func (view *feedView) at(skip int) string {
 	q := url.Values{}
 	if view.Query != "" {
@@ -209,7 +209,8 @@ func (view *feedView) at(skip int) string {
 	return view.URL + "?" + q.Encode()
 }
 
-// packageURL returns the page of a version, or, with version "", of the newest.
+// packageURL returns the URL of a version's page, or of the newest version's if version
+// is "".
 func packageURL(f *proget.Feed, name, version string) string {
 	return feedURL(f) + "/package?" + versionQuery(name, version)
 }

@@ -11,11 +11,11 @@ import (
 // feedRow is a feed in a list.
 type feedRow struct {
 	Name, Type, Description string
-	URL                     string // of its page; "" if it has none
-	Settings                string // URL, for administrators
-	Endpoint                string // for its clients
+	URL                     string // URL of its page; "" if it has none
+	Settings                string // URL of its settings, for administrators
+	Endpoint                string // URL for its clients
 	Active                  bool
-	Totals                  *Totals // nil if they are not known
+	Totals                  *Totals // nil if unknown
 }
 
 // listFeeds shows every feed that the visitor may see.
@@ -33,7 +33,7 @@ func (s *site) listFeeds(v *visit) error {
 	return s.render(v, http.StatusOK, page{name: "feeds", title: "Feeds", section: "feeds", view: rows})
 }
 
-// feedRows describes the feeds that are to be shown.
+// feedRows returns the rows of the feeds for which show reports true.
 func (s *site) feedRows(v *visit, show func(*proget.Feed) (bool, error)) ([]feedRow, error) {
 	feeds, err := s.Catalog.Feeds(v.Context())
 	if err != nil {
@@ -61,11 +61,11 @@ func (s *site) feedRows(v *visit, show func(*proget.Feed) (bool, error)) ([]feed
 	return rows, nil
 }
 
-// totals returns what is known of the feeds' totals. A list of feeds is of use
+// totals returns the feeds' totals, as far as they are known. A list of feeds is useful
 // without them.
 func (s *site) totals(v *visit) map[int64]Totals {
 	if v.stale {
-		return nil // the question would only take its time
+		return nil // the database would not answer
 	}
 	totals, err := s.Stats(v.Context())
 	if err != nil && v.Context().Err() != context.Canceled {

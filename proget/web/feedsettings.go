@@ -57,14 +57,14 @@ type feedSettingsView struct {
 	Name, Type, Description string
 	Active, Redirect        bool
 	URL                     string // of this page
-	FeedURL                 string // of its packages; "" if it is not served
+	FeedURL                 string // URL of its packages; "" if this server does not serve the feed
 	Storages                []option
-	Was                     map[string]string // the fields of the form as they were shown first
+	Was                     map[string]string // the form's original values
 }
 
 func settingsURL(f *proget.Feed) string { return "/administration/feeds/" + url.PathEscape(f.Name) }
 
-// anyFeed returns the feed in the path, inactive ones too.
+// anyFeed returns the feed in the path, even if it is inactive.
 func (s *site) anyFeed(v *visit) (*proget.Feed, error) {
 	if err := s.administer(v); err != nil {
 		return nil, err

@@ -16,20 +16,20 @@ import (
 
 const (
 	folderSize = 50       // entries on one page of a folder
-	folderName = "folder" // query parameter: the folder, with a slash at its end
+	folderName = "folder" // query parameter: the folder, with a trailing slash
 	afterName  = "after"  // query parameter: the key after which the page begins
 )
 
-// beyond is greater than all that names are made of.
+// beyond is a character greater than any in a name.
 const beyond = "\U0010FFFF"
 
-// A folderView is a page of one folder of a feed whose packages are files in such.
+// A folderView shows one folder of a feed whose packages are files.
 type folderView struct {
-	Above   []tag // the folders that it is in, outermost first
+	Above   []tag // the folders that contain it, outermost first
 	Name    string
 	Entries []folderRow
 	Next    string // URL; "" if this is the last page
-	Later   bool   // not the first page
+	Later   bool   // this is not the first page
 }
 
 type folderRow struct {
@@ -47,7 +47,7 @@ func folderURL(f *proget.Feed, folder string) string {
 	return feedURL(f) + "?" + url.Values{folderName: {folder}}.Encode()
 }
 
-// folder reads what is in the folder that the query names.
+// folder reads the contents of the folder that the query names.
 func (s *site) folder(v *visit, f *proget.Feed, t *feed.Type) (*folderView, error) {
 	q := v.URL.Query()
 	if odd := q.Get(folderName) + q.Get(afterName); !utf8.ValidString(odd) || strings.ContainsFunc(odd, unicode.IsControl) {
@@ -85,8 +85,8 @@ func (s *site) folder(v *visit, f *proget.Feed, t *feed.Type) (*folderView, erro
 	return view, nil
 }
 
-// namesIn returns files and folders in the folder whose keys begin with prefix, the
-// latter with a slash at the end, and after which the next page begins.
+// namesIn returns the files and folders in the folder with the given key prefix,
+// folders with a trailing slash. next is the key after which the next page begins.
 func (s *site) namesIn(ctx context.Context, f *proget.Feed, prefix, after string) (found []feed.Name, next string, err error) {
 	skip, leaped := "", false
 	for {
@@ -111,8 +111,8 @@ func (s *site) namesIn(ctx context.Context, f *proget.Feed, prefix, after string
 			}
 			found = append(found, n)
 		}
-		// What is in a folder is leapt over, but by engines that sort some characters
-		// behind its end.
+		// The loop skips a folder's contents in one leap, except where a database sorts
+		// some characters after beyond.
 		if last := names[len(names)-1].Key; skip == "" || leaped || !strings.HasPrefix(last, skip) {
 			after = last
 		}
@@ -120,7 +120,7 @@ func (s *site) namesIn(ctx context.Context, f *proget.Feed, prefix, after string
 	}
 }
 
-// upTo returns a name as far as so many slashes.
+// upTo returns the part of a name up to and including so many slashes.
 func upTo(name string, slashes int) string {
 	end := 0
 	for range slashes {
@@ -137,7 +137,7 @@ func (s *site) addEntry(ctx context.Context, view *folderView, f *proget.Feed, n
 	}
 	p, err := s.Catalog.Package(ctx, f, n.Key)
 	if errors.Is(err, proget.ErrNotFound) {
-		return nil // deleted a moment ago
+		return nil // the package was just deleted
 	}
 	if err != nil {
 		return err

@@ -6,13 +6,13 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A refusal is what is wrong with a form that is shown again.
+// A refusal says what is wrong with a form, which is then shown again.
 type refusal struct {
 	Message string
 	status  int
 }
 
-// refused returns what is wrong with a form if err is for its author to mend.
+// refused returns what is wrong with a form if err is one that the visitor can correct.
 func refused(err error) (refusal, bool) {
 	for _, kind := range []error{proget.ErrInvalid, proget.ErrConflict, proget.ErrNotFound} {
 		if errors.Is(err, kind) {
@@ -23,13 +23,13 @@ func refused(err error) (refusal, bool) {
 	return refusal{}, false
 }
 
-// An option is one of those to choose from in a form.
+// An option is one choice in a form.
 type option struct {
 	Value, Title string
 	Selected     bool
 }
 
-// taskTitles are the tasks in words for people. Each includes those before it.
+// taskTitles describes the tasks to people. Each task includes those before it.
 var taskTitles = []struct {
 	task  proget.Task
 	title string
@@ -57,7 +57,7 @@ func taskOptions(selected string) []option {
 	return options
 }
 
-// feedOptions offers all feeds together and each of them.
+// feedOptions returns the options "all feeds" and each feed.
 func (s *site) feedOptions(v *visit, selected string) ([]option, error) {
 	feeds, err := s.Catalog.Feeds(v.Context())
 	options := []option{{"", "All feeds", selected == ""}}
@@ -67,7 +67,7 @@ func (s *site) feedOptions(v *visit, selected string) ([]option, error) {
 	return options, err
 }
 
-// feedNames returns the names of all feeds by id, with that of all together.
+// feedNames returns the names of all feeds by ID, and one for all of them together.
 func (s *site) feedNames(v *visit) (map[int64]string, error) {
 	feeds, err := s.Catalog.Feeds(v.Context())
 	names := map[int64]string{0: ""}

@@ -10,7 +10,7 @@ import (
 	"github.com/proget-go/ha/internal/quantity"
 )
 
-// functions are what templates call.
+// functions returns the functions that templates call.
 func functions(a *assets) template.FuncMap {
 	return template.FuncMap{
 		"asset":   func(name string) string { return a.urls[name] },
@@ -26,15 +26,15 @@ func functions(a *assets) template.FuncMap {
 	}
 }
 
-// number takes the integers that views hold.
+// number converts the integer types that views use.
 func number(n any) int64 {
 	if n, ok := n.(int); ok {
 		return int64(n)
 	}
-	return n.(int64) // anything else is a mistake in a template, which its test finds
+	return n.(int64) // any other type is a mistake in a template, which its test finds
 }
 
-// A moment is a time as a page shows it: how long ago, and exactly when.
+// A moment is a time as a page shows it: how long ago, and exactly.
 type moment struct {
 	Ago   string
 	Exact string
@@ -46,8 +46,8 @@ func newMoment(t, now time.Time) moment {
 	return moment{Ago: formatAgo(now.Sub(t)), Exact: t.Format("Monday, 2 January 2006, 15:04:05 UTC"), ISO: t.Format(time.RFC3339)}
 }
 
-// formatAgo says how long ago something was. Servers' clocks differ a little,
-// so what lies in the future was just now.
+// formatAgo says how long ago something happened. Because servers' clocks differ a
+// little, it shows times in the future as just now.
 func formatAgo(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
@@ -67,7 +67,7 @@ func formatAgo(d time.Duration) string {
 	return quantity.Of(int64(d/(365*day)), "year") + " ago"
 }
 
-// formatSkew tells a clock's deviation with its sign.
+// formatSkew formats a clock's deviation with its sign.
 func formatSkew(d time.Duration) string {
 	switch {
 	case d.Abs() < time.Millisecond:
@@ -78,7 +78,7 @@ func formatSkew(d time.Duration) string {
 	return fmt.Sprintf("%+.1f s", d.Seconds())
 }
 
-// formatAge tells how old a heartbeat is.
+// formatAge formats the age of a heartbeat.
 func formatAge(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%.1f s ago", d.Seconds())
@@ -86,7 +86,7 @@ func formatAge(d time.Duration) string {
 	return formatAgo(d)
 }
 
-// excerpt returns the beginning of a text on one line.
+// excerpt returns the beginning of a text, on one line.
 func excerpt(text string, limit int) string {
 	text = strings.Join(strings.Fields(text[:min(len(text), 8*limit)]), " ")
 	text = strings.ToValidUTF8(text, "")

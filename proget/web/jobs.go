@@ -39,7 +39,7 @@ func (s *site) scheduled(v *visit, r refusal) error {
 	if err != nil {
 		return err
 	}
-	entered := v.PostForm.Has("expression") // and refused: it is shown again, and the page stays as it is
+	entered := v.PostForm.Has("expression") // a refused form is shown again; the page must not reload
 	view := scheduledView{refusal: r}
 	live := false
 	for _, p := range plan {
@@ -57,7 +57,7 @@ func (s *site) scheduled(v *visit, r refusal) error {
 	return s.render(v, r.status, page{name: "scheduled-jobs", title: "Scheduled Jobs", section: "administration", wide: true, live: live && !entered, view: view})
 }
 
-// runTask has a task done now, or a preview of it.
+// runTask starts a task, or a preview of it, now.
 func (s *site) runTask(v *visit) error {
 	if err := s.administer(v); err != nil {
 		return err
@@ -73,10 +73,10 @@ func (s *site) scheduleTask(v *visit) error {
 	return s.changeTask(v, s.Admin.ScheduleTask(v.Context(), v.PostFormValue("name"), v.PostFormValue("expression"), scheduleOn(v), v.id.Principal))
 }
 
-// scheduleOn reads a box that is not sent unless it is ticked.
+// scheduleOn reads a checkbox, which browsers send only if it is checked.
 func scheduleOn(v *visit) bool { return v.PostFormValue("enabled") == "true" }
 
-// changeTask answers after a change, or shows the page with what is wrong.
+// changeTask answers a change: it redirects, or shows the page with what is wrong.
 func (s *site) changeTask(v *visit, err error) error {
 	if r, ok := refused(err); ok {
 		return s.scheduled(v, r)
@@ -138,7 +138,7 @@ func jobID(v *visit) (int64, error) {
 	return id, nil
 }
 
-// formatDuration is how long something took, for people.
+// formatDuration formats a duration for people.
 func formatDuration(d time.Duration) string {
 	switch {
 	case d < time.Second:

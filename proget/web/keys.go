@@ -15,8 +15,8 @@ import (
 type keysView struct {
 	refusal
 	Keys    []keyRow
-	Created string // the text of a key that was just made; shown this once
-	Next    string // the text of the key that the form makes
+	Created string // the text of a key just created, which is shown only this once
+	Next    string // the text of the key that the form will create
 	Name    string
 	Tasks   []option
 	Feeds   []option
@@ -27,7 +27,7 @@ type keysView struct {
 type keyRow struct {
 	ID               int64
 	Name, Task       string
-	Feed             string // "" is all
+	Feed             string // "" means all
 	Created, Expires time.Time
 	Never, Expired   bool
 }
@@ -39,7 +39,7 @@ func (s *site) showKeys(v *visit) error {
 	return s.keys(v, keysView{refusal: refusal{status: http.StatusOK}}, "", "")
 }
 
-// keys shows the page with the form as it was filled in.
+// keys shows the page with the form as the visitor filled it in.
 func (s *site) keys(v *visit, view keysView, task, feed string) error {
 	keys, err := s.Admin.Keys(v.Context())
 	if err != nil {
@@ -65,9 +65,9 @@ func newKeyRow(k db.Key, feed string) keyRow {
 		Never: never, Expired: !never && time.Now().After(k.Expires)}
 }
 
-// createKey answers with the page itself, not by leading to it: the key's text
-// is kept nowhere. The form brings the text along, so that one that is sent twice makes
-// one key, whichever node it is sent to, and both answers show it.
+// createKey answers with the page itself instead of a redirect, because the key's text
+// is not stored. The form contains the text, so that submitting it twice, even to
+// different nodes, creates one key and shows it both times.
 func (s *site) createKey(v *visit) error {
 	if err := s.administer(v); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (s *site) createKey(v *visit) error {
 	return s.keys(v, keysView{refusal: refusal{status: http.StatusOK}, Created: text}, "", "")
 }
 
-// endOfDay returns when a day is over, or the zero time for "".
+// endOfDay returns the end of a day, or the zero time for "".
 func endOfDay(day string) (time.Time, error) {
 	if day == "" {
 		return time.Time{}, nil

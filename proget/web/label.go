@@ -9,16 +9,16 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// shownDigits are those of a digest that are enough to tell it from others at sight.
+// shownDigits is how many digits of a digest suffice to tell it from others at sight.
 const shownDigits = 12
 
-// A label is what people are shown as a version.
+// A label is what pages show as a version.
 type label struct {
-	Text string // a tag, the version or, shortened, its digest; "" where people know of no versions
-	Full string // the version, if Text is not; "" if it is
+	Text string // a tag, the version or its shortened digest; "" if people never see versions
+	Full string // the version if Text is not the version, otherwise ""
 }
 
-// labelOf names a version of a package.
+// labelOf returns the label of a version of a package.
 func labelOf(t *feed.Type, p *proget.Package, v *proget.Version) label {
 	if t.TagsName {
 		if tags := tagsOf(p, v.Key); len(tags) > 0 {
@@ -28,7 +28,7 @@ func labelOf(t *feed.Type, p *proget.Package, v *proget.Version) label {
 	return shorten(t, v.Version)
 }
 
-// shorten is the label of a version by itself: of a digest, a few digits are enough.
+// shorten returns the label of a version without tags: for a digest, its first digits.
 func shorten(t *feed.Type, version string) label {
 	if t.Naming.Unversioned {
 		return label{}
@@ -40,7 +40,7 @@ func shorten(t *feed.Type, version string) label {
 	return label{digits[:shownDigits], version}
 }
 
-// tagsOf returns the tags that point at a version, those that say most first: 1.2.3
+// tagsOf returns the tags that point at a version, the most specific first: 1.2.3
 // before 1.2, and latest last.
 func tagsOf(p *proget.Package, key string) []string {
 	var tags []string

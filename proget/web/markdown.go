@@ -18,9 +18,9 @@ import (
 // maxMarkdown bounds the text that is rendered for one page, in bytes.
 const maxMarkdown = 256 << 10
 
-// markdown renders what a package's author wrote. Raw HTML is left out, which
-// goldmark does unless it is told that its source is trusted, and links lead
-// to http, https and mailto alone. Relative ones are from the repository's.
+// markdown renders a package author's text. It omits raw HTML, as goldmark does by
+// default, and allows only http, https and mailto links. Relative links start from the
+// repository.
 func markdown(text string, from source, options ...goldmark.Option) (template.HTML, error) {
 	if len(text) > maxMarkdown {
 		text = strings.ToValidUTF8(text[:maxMarkdown], "") + "\n\n…"
@@ -38,8 +38,8 @@ func markdown(text string, from source, options ...goldmark.Option) (template.HT
 	return template.HTML(b.String()), nil
 }
 
-// description is markdown for what is plain text as often: its lines remain lines,
-// and List<T> is text.
+// description is markdown for text that is often plain: it keeps line breaks and treats
+// List<T> as text.
 func description(text string, from source) (template.HTML, error) {
 	p := parser.NewParser(
 		parser.WithBlockParsers(without(parser.NewHTMLBlockParser(), parser.DefaultBlockParsers())...),
@@ -52,10 +52,10 @@ func without(one any, all []util.PrioritizedValue) []util.PrioritizedValue {
 	return slices.DeleteFunc(all, func(v util.PrioritizedValue) bool { return v.Value == one })
 }
 
-// tamer makes a document fit into a page.
+// tamer adapts a document to the page.
 type tamer struct{ from source }
 
-// headingShift puts a readme's headings below those of the page.
+// headingShift puts a readme's headings below the page's own.
 const headingShift = 2
 
 // Transform implements parser.ASTTransformer.
@@ -98,7 +98,7 @@ func (t tamer) resolve(destination []byte, image bool) (to []byte, ok bool) {
 	return to, len(to) > 0
 }
 
-// unwrap leaves of a link, or an image, its text.
+// unwrap replaces a link or an image by its text.
 func unwrap(n ast.Node, source []byte) {
 	parent := n.Parent()
 	if auto, ok := n.(*ast.AutoLink); ok {
@@ -111,9 +111,9 @@ func unwrap(n ast.Node, source []byte) {
 	parent.RemoveChild(parent, n)
 }
 
-// allowedLink returns nil for a link with a scheme that is not on the list.
-// What goldmark refuses by itself is a list of known dangers only. Character
-// references are resolved first, as they will be when the link is written.
+// allowedLink returns nil for a link whose scheme is not allowed; goldmark itself
+// refuses only a list of known dangers. It first resolves character references, as
+// goldmark will when it writes the link.
 func allowedLink(destination []byte) []byte {
 	target := strings.ToLower(strings.TrimSpace(string(util.URLEscape(destination, true))))
 	colon := strings.IndexByte(target, ':')

@@ -9,12 +9,12 @@ import (
 	"github.com/proget-go/ha/proget/cluster"
 )
 
-// A mode is something that an administrator switches on for the whole cluster.
+// A mode is a feature that an administrator enables for the whole cluster.
 type mode struct {
 	cluster.Mode
 	path   string
 	title  string
-	name   string // as on its button, after Enable or Disable
+	name   string // on its button, after Enable or Disable
 	about  []string
 	on     func(cluster.Modes) bool
 	checks func(s *site, members []*cluster.Member) []check
@@ -53,10 +53,10 @@ type modeView struct {
 	About             []string
 	On                bool
 	Checks            []check
-	Met               int // of the checks
+	Met               int // how many checks pass
 }
 
-// check is something that a mode needs, and whether it holds now.
+// check is a requirement of a mode, and whether it is met now.
 type check struct {
 	Title  string
 	Detail string
@@ -134,12 +134,12 @@ func (s *site) availabilityChecks(members []*cluster.Member) []check {
 	return append(checks, s.sharedChecks(members)...)
 }
 
-// sharesStorage reports that what a server says of storage, if anything, is true
-// of the storage of all, such as that it is full. Servers of an earlier version
-// are not ready whatever is wrong with it.
+// sharesStorage reports whether the server uses the cluster's storage, so that what it
+// reports, such as full storage, applies to all. Servers of an earlier version report
+// not ready for any problem with storage.
 func sharesStorage(m *cluster.Member) bool { return m.Storage == "" || m.Ready && !m.Foreign }
 
-// sharedChecks are what both modes need of every server.
+// sharedChecks returns the checks that both modes require of every server.
 func (s *site) sharedChecks(members []*cluster.Member) []check {
 	database := check{"One database for all", fmt.Sprintf("%s, in which %s", s.Engine, announce(len(members))), true}
 	if s.Engine == "SQLite" {
@@ -168,8 +168,7 @@ func versionOf(members []*cluster.Member) string {
 	return members[0].Version
 }
 
-// every is a check that must hold on all servers; it names those where it does
-// not.
+// every returns a check that all servers must pass; it names those that do not.
 func every(members []*cluster.Member, title, fine string, holds func(*cluster.Member) bool) check {
 	var not []*cluster.Member
 	for _, m := range members {

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	shownVersions = 50  // versions on the page of a package with more
+	shownVersions = 50  // versions on a package's page before the rest is left out
 	shownTags     = 20  // tags of one version
-	maxLicense    = 200 // bytes of a license that are no text of one
+	maxLicense    = 200 // bytes of a license that is not a full text
 )
 
 // packageView is one version of a package.
@@ -24,8 +24,8 @@ type packageView struct {
 	Version           *proget.Version
 	Label             label
 	TagsName          bool   // people know versions by tags
-	Unversioned       bool   // and here of none
-	Title             string // "" if it says no more than the name
+	Unversioned       bool   // people never see versions
+	Title             string // "" if it adds nothing to the name
 	Authors           string
 	Tags              []tag
 	Website           string
@@ -39,10 +39,10 @@ type packageView struct {
 	Dependencies      int
 	Versions          []versionRow
 	VersionCount      int
-	AllVersions       string      // URL that shows the ones left out; "" if none was
-	Newer             *versionRow // the one to look at instead
+	AllVersions       string      // URL that also shows the versions left out; "" if there are none
+	Newer             *versionRow // the version to look at instead
 	Downloads         int64       // of all versions
-	Daily             *sparkline  // their last days; nil if there is nothing to be seen
+	Daily             *sparkline  // their last days; nil if there is nothing to show
 	Manage            bool
 	StatusURL         string
 	DeleteURL         string
@@ -61,7 +61,7 @@ type digest struct {
 	Hex       string
 }
 
-// dependencyGroup is what a version needs for one framework or scope.
+// dependencyGroup is a version's dependencies for one framework or scope.
 type dependencyGroup struct {
 	Name         string // "" if the type has no groups
 	Dependencies []dependencyRow
@@ -69,7 +69,7 @@ type dependencyGroup struct {
 
 type dependencyRow struct {
 	feed.Dependency
-	URL string // finds it in the same feed
+	URL string // URL of a search for it in the same feed
 }
 
 type versionRow struct {
@@ -77,11 +77,11 @@ type versionRow struct {
 	URL     string
 	Current bool
 	Label   label
-	Short   label    // the version by itself
-	Tags    []string // that point at it; without the one that is its label
+	Short   label    // the version without tags
+	Tags    []string // tags that point at it, without the one in its label
 }
 
-// chosen is the version that a request is about.
+// chosen is the version that a request refers to.
 type chosen struct {
 	feed    *proget.Feed
 	typ     *feed.Type
@@ -91,7 +91,7 @@ type chosen struct {
 
 func (c *chosen) label() label { return labelOf(c.typ, c.pkg.Package, c.version) }
 
-// install tells how to use the version by what people know it by.
+// install returns the commands that use the version, by the name that people know.
 func (c *chosen) install(base string) []feed.Instruction {
 	known := *c.version
 	if tags := tagsOf(c.pkg.Package, known.Key); c.typ.TagsName && len(tags) > 0 {
@@ -104,13 +104,13 @@ func (c *chosen) ref() feed.Ref {
 	return feed.Ref{Feed: c.feed, NameKey: c.pkg.Key, VersionKey: c.version.Key}
 }
 
-// url returns a page about the version.
+// url returns the URL of a page of the version.
 func (c *chosen) url(action string) string {
 	return feedURL(c.feed) + "/" + action + "?" + versionQuery(c.version.Name, c.version.Version)
 }
 
-// choose returns the version that the query names, or the newest, for a
-// visitor who may do the task in its feed.
+// choose returns the version that the query names, or the newest, if the visitor may
+// perform the task in its feed.
 func (s *site) choose(v *visit, task proget.Task) (*chosen, error) {
 	f, t, err := s.openFeed(v, task)
 	if err != nil {
@@ -150,8 +150,8 @@ func (s *site) showPackage(v *visit) error {
 	return s.render(v, http.StatusOK, page{name: "package", title: strings.TrimSpace(c.version.Name + " " + view.Label.Text), section: "feeds", view: view})
 }
 
-// dailyDownloads draws the downloads of a package. The page is as good without:
-// one that comes from memory does not wait for it.
+// dailyDownloads draws the downloads of a package. The page works without them, so a
+// page shown from memory does not wait for them.
 func (s *site) dailyDownloads(v *visit, packageID int64) *sparkline {
 	if v.stale {
 		return nil
@@ -164,7 +164,7 @@ func (s *site) dailyDownloads(v *visit, packageID int64) *sparkline {
 	return newSparkline(counts)
 }
 
-// describe shows what the package says of itself.
+// describe shows what the package says about itself.
 func (view *packageView) describe(sum feed.Summary) (err error) {
 	view.Authors, view.Website = sum.Authors, feed.WebURL(sum.ProjectURL)
 	if sum.Title != view.Version.Name {
@@ -185,9 +185,9 @@ func (view *packageView) describe(sum feed.Summary) (err error) {
 	return err
 }
 
-// groups puts dependencies together by group, in the order of their first.
-// Whether the feed has a dependency is left to its search: to look would read
-// every one of them from the database.
+// groups groups dependencies, in order of first appearance. It does not check whether
+// the feed has a dependency, because that would read each one from the database; the
+// link leads to a search.
 func groups(feedURL string, all []feed.Dependency) []dependencyGroup {
 	var found []dependencyGroup
 	for _, d := range all {
@@ -202,8 +202,8 @@ func groups(feedURL string, all []feed.Dependency) []dependencyGroup {
 	return found
 }
 
-// list shows the package's versions, newest first. The current one is among
-// them even if it is older than the last that is shown.
+// list shows the package's versions, newest first. It always includes the current one,
+// even if it is older than the last one shown.
 func (view *packageView) list(c *chosen, all bool) {
 	view.VersionCount = len(c.pkg.Versions)
 	for _, each := range slices.Backward(c.pkg.Versions) {
@@ -243,7 +243,8 @@ func (c *chosen) files() []fileRow {
 	return rows
 }
 
-// download sends a file of a version; the package file if none is named.
+// download sends a file of a version: the one that the query names, or the package
+// file.
 func (s *site) download(v *visit) error {
 	c, err := s.choose(v, proget.TaskView)
 	if err != nil {

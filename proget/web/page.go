@@ -24,13 +24,13 @@ var templateFiles embed.FS
 
 const layoutFile = "layout.tmpl"
 
-// A page is what a handler gives to be rendered.
+// A page is what a handler passes to render.
 type page struct {
 	name    string // of its template
 	title   string
-	section string // the navigation's entry that is current
-	wide    bool   // has a table that wants room
-	live    bool   // changes by itself: the browser is asked to load it again
+	section string // the current entry of the navigation
+	wide    bool   // it contains a wide table
+	live    bool   // it changes by itself: browsers reload it regularly
 	view    any    // the template's data
 }
 
@@ -38,12 +38,12 @@ type page struct {
 type layout struct {
 	Title, Section string
 	Wide           bool
-	Refresh        bool   // loads itself again
-	Pause          string // the URL that stops or resumes that; "" if not live
+	Refresh        bool   // the page reloads itself
+	Pause          string // the URL that stops or resumes reloading; "" if not live
 	User           string // "" if anonymous
 	Admin          bool
 	Stale          bool
-	SignIn         string // URL; "" if there is nothing to sign in to
+	SignIn         string // URL; "" if there is no sign-in
 	Version        string
 	Main           any
 }
@@ -73,11 +73,11 @@ func loadTemplates(a *assets) (map[string]*template.Template, error) {
 	return pages, nil
 }
 
-// refreshSwitch is the query parameter that stops a live page from loading
-// itself again, for those who need time to read.
+// refreshSwitch is the query parameter that stops a live page from reloading, for those
+// who need time to read.
 const refreshSwitch = "refresh"
 
-// render writes a page, or returns an error before anything is written.
+// render writes a page, or returns an error before it has written anything.
 func (s *site) render(v *visit, status int, p page) error {
 	t, ok := s.pages[p.name]
 	if !ok {
@@ -91,14 +91,14 @@ func (s *site) render(v *visit, status int, p page) error {
 	h := v.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
-	h.Set("Cache-Control", "no-store") // who may see it can change, and so can what it shows
+	h.Set("Cache-Control", "no-store") // permissions and content can change
 	v.w.WriteHeader(status)
 	_, _ = io.WriteString(v.w, text) // an error means that the visitor went away
 	return nil
 }
 
-// root is the path below which the pages lie, where they are part of a larger site: ""
-// if they are not. Only what goes to the browser has it.
+// root returns the path of the site if it is part of a larger one, otherwise "". Only
+// what is sent to the browser contains it.
 func (s *site) root(r *http.Request) string {
 	u, err := url.Parse(s.BaseURL(r))
 	if err != nil {
@@ -107,8 +107,8 @@ func (s *site) root(r *http.Request) string {
 	return strings.TrimSuffix(u.EscapedPath(), "/")
 }
 
-// below returns a page whose links within the site lead below root. In text, quotes
-// are escaped.
+// below returns the page with all links within the site prefixed with root. Quotes
+// inside text are escaped, so they cannot match.
 func below(root, text string) string {
 	if root == "" {
 		return text
@@ -128,15 +128,14 @@ func (s *site) layout(v *visit, p page) layout {
 	case v.URL.Path != signInPath:
 		l.SignIn = signInURL(v.comeBack())
 	}
-	l.Admin = s.administer(v) == nil // an error hides a link, no more
+	l.Admin = s.administer(v) == nil // an error only hides a link
 	if p.live {
 		l.Refresh, l.Pause = liveness(v.URL)
 	}
 	return l
 }
 
-// liveness returns whether a live page loads itself again, and the URL that
-// changes that.
+// liveness returns whether a live page reloads itself, and the URL that toggles that.
 func liveness(u *url.URL) (refresh bool, other string) {
 	q := u.Query()
 	q.Del("key") // see withoutKey
@@ -148,7 +147,7 @@ func liveness(u *url.URL) (refresh bool, other string) {
 	return refresh, (&url.URL{Path: u.Path, RawQuery: q.Encode()}).RequestURI()
 }
 
-// headings are those of the errors that visitors can do something about, by status.
+// headings are page headings for errors that visitors can act upon, by status.
 var headings = map[int]string{
 	http.StatusNotFound:              "Not found",
 	http.StatusConflict:              "That cannot be done now",
@@ -166,13 +165,13 @@ type errorView struct {
 	Status  int
 	Title   string
 	Message string
-	SignIn  string // URL, where another account could help
+	SignIn  string // URL, if another account could help
 
-	Retrying bool // the browser loads the page again by itself
+	Retrying bool // the browser reloads the page by itself
 }
 
-// fail answers with an error's page. What is not meant for visitors goes to
-// the log alone.
+// fail answers with an error page. What is not meant for visitors appears in the log
+// only.
 func (s *site) fail(v *visit, err error) {
 	e := describe(err)
 	ctx := v.client.Context()
@@ -190,7 +189,7 @@ func (s *site) fail(v *visit, err error) {
 	if e.Status == http.StatusForbidden && !v.id.Anonymous() {
 		e.SignIn = signInURL(v.comeBack())
 	}
-	// A page that could not be had for the moment tries again by itself.
+	// A page that is temporarily unavailable reloads itself.
 	e.Retrying = e.Status == http.StatusServiceUnavailable && v.Method == http.MethodGet
 	if err := s.render(v, e.Status, page{name: "error", title: e.Title, live: e.Retrying, view: e}); err != nil {
 		s.Logger.ErrorContext(ctx, "the error page could not be shown", "error", err)

@@ -16,10 +16,10 @@ type retentionView struct {
 	refusal
 	Feed         string
 	Active       bool
-	URL, FeedURL string // of this page, and of the feed's settings
+	URL, FeedURL string // URLs of this page, and of the feed's settings
 	Rules        []ruleRow
 	Entered      ruleForm
-	Run, DryRun  *jobRow // the newest; nil if there was none
+	Run, DryRun  *jobRow // the newest jobs; nil if there was none
 }
 
 type ruleRow struct {
@@ -27,9 +27,9 @@ type ruleRow struct {
 	Text string
 }
 
-// ruleForm is a rule as it is entered.
+// ruleForm is a rule as the visitor entered it.
 type ruleForm struct {
-	ID                                      string // of the rule that is changed; "" for a new one
+	ID                                      string // of the rule to change; "" for a new one
 	Prereleases                             bool
 	KeepNewest, UnusedDays, AgeDays         string
 	MaxDownloads                            string
@@ -40,8 +40,7 @@ type ruleForm struct {
 
 func retentionURL(f *proget.Feed) string { return settingsURL(f) + "/retention" }
 
-// showRetention shows the rules of a feed, and the one that ?rule= names in the
-// form.
+// showRetention shows the rules of a feed, and in the form the rule that ?rule= names.
 func (s *site) showRetention(v *visit) error {
 	f, err := s.anyFeed(v)
 	if err != nil {
@@ -83,12 +82,12 @@ func (s *site) retention(v *visit, f *proget.Feed, entered ruleForm, r refusal) 
 		found := s.newJobRow(j)
 		*row = &found
 	}
-	// The page is not loaded again by itself: its form may be being filled in.
+	// The page must not reload itself, because somebody may be filling in its form.
 	return s.render(v, r.status, page{name: "retention", title: "Retention rules of " + f.Name, section: "administration", view: view})
 }
 
-// ruleIndex finds a rule by its id. One that is not there was changed by someone
-// else, or deleted.
+// ruleIndex finds a rule by its ID. If there is none, somebody else has changed or
+// deleted it.
 func ruleIndex(rules []proget.RetentionRule, id string) (int, error) {
 	i := slices.IndexFunc(rules, func(r proget.RetentionRule) bool { return strconv.FormatInt(r.ID, 10) == id })
 	if i < 0 {
@@ -119,8 +118,8 @@ func (s *site) saveRule(v *visit) error {
 	return s.changedRetention(v, f, entered, err)
 }
 
-// addRule adds a rule unless there is the same: twice it does nothing more, and most
-// often it was a form that was sent twice.
+// addRule adds a rule, unless there is an equal one: a duplicate has no effect and most
+// often comes from a form sent twice.
 func addRule(rules []proget.RetentionRule, rule proget.RetentionRule) []proget.RetentionRule {
 	if slices.ContainsFunc(rules, func(r proget.RetentionRule) bool { return r.String() == rule.String() }) {
 		return rules
@@ -143,8 +142,8 @@ func (s *site) deleteRule(v *visit) error {
 	return s.changedRetention(v, f, ruleForm{}, err)
 }
 
-// runRetention has the rules applied, or what they would do told. That it is
-// under way already is as good.
+// runRetention queues a job that applies the rules, or only previews that. If one is
+// already queued or running, that is fine.
 func (s *site) runRetention(v *visit) error {
 	f, err := s.anyFeed(v)
 	if err != nil {
@@ -157,7 +156,8 @@ func (s *site) runRetention(v *visit) error {
 	return s.changedRetention(v, f, ruleForm{}, s.Admin.RunRetention(v.Context(), f, dryRun, v.id.Principal))
 }
 
-// changedRetention answers after a change, or shows the page with what is wrong.
+// changedRetention answers a change: it redirects, or shows the page with what is
+// wrong.
 func (s *site) changedRetention(v *visit, f *proget.Feed, entered ruleForm, err error) error {
 	if r, ok := refused(err); ok {
 		return s.retention(v, f, entered, r)
@@ -195,7 +195,7 @@ func newRuleForm(r *proget.RetentionRule) ruleForm {
 	return form
 }
 
-// rule is what was entered.
+// rule returns the rule that was entered.
 func (form *ruleForm) rule() (proget.RetentionRule, error) {
 	list := func(text string) []string {
 		return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })

@@ -25,8 +25,8 @@ func signInURL(comeBack string) string {
 	return signInPath + "?" + url.Values{"return": {comeBack}}.Encode()
 }
 
-// safeReturn returns path if it leads to this site, else the feeds. A browser
-// reads "//host" and "/\host" as another site.
+// safeReturn returns path if it leads to this site, otherwise the path of the feeds.
+// Browsers treat "//host" and "/\host" as another site.
 func safeReturn(path string) string {
 	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || strings.HasPrefix(path, signInPath) {
 		return "/feeds"
@@ -57,7 +57,7 @@ func (s *site) signIn(v *visit) error {
 	return v.redirect(view.Return)
 }
 
-// rejected returns what to say of a password that was not accepted.
+// rejected returns the message for a password that was not accepted.
 func (s *site) rejected(v *visit, user string, err error) (refusal, bool) {
 	r := refusal{proget.Message(err), http.StatusUnauthorized}
 	if errors.Is(err, proget.ErrThrottled) {
@@ -70,7 +70,7 @@ func (s *site) rejected(v *visit, user string, err error) (refusal, bool) {
 	return r, true
 }
 
-// setCookie sets a cookie for this site alone.
+// setCookie sets a cookie that is sent to this site only.
 func (s *site) setCookie(v *visit, cookie *http.Cookie) {
 	cookie.Path = v.root + "/"
 	http.SetCookie(v.w, cookie)

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// A source is where a readme's relative links lead: its repository. The zero value
-// knows none.
+// A source is where the relative links of a readme lead: its repository. The zero value
+// means that it is unknown.
 type source struct{ page, files, images string }
 
-// hosts are those of repositories, with what comes between a repository and a path in
-// it: for files to look at, and for their bytes.
+// hosts maps a repository's host to the path segments between a repository and a file:
+// for viewing files, and for their bytes.
 var hosts = map[string][2]string{
 	"github.com": {"/blob/HEAD/", "/raw/HEAD/"},
 	"gitlab.com": {"/-/blob/HEAD/", "/-/raw/HEAD/"},
 }
 
-// sourceOf returns the first of the addresses that is a repository.
+// sourceOf returns the first of the addresses that is a known repository.
 func sourceOf(addresses ...string) source {
 	for _, address := range addresses {
-		if owner, ok := strings.CutPrefix(address, "github:"); ok { // as npm abbreviates it
+		if owner, ok := strings.CutPrefix(address, "github:"); ok { // npm's short form
 			address = "https://github.com/" + owner
 		}
 		u, err := url.Parse(strings.TrimPrefix(strings.TrimSpace(address), "git+"))
@@ -36,8 +36,8 @@ func sourceOf(addresses ...string) source {
 	return source{}
 }
 
-// link returns where a link of a readme leads, "" if nowhere; image says that its bytes
-// are wanted.
+// link returns the target of a readme's link, or "" if there is none. image says that
+// the link is for the bytes of an image.
 func (s source) link(to string, image bool) string {
 	u, err := url.Parse(to)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s source) link(to string, image bool) string {
 	if s.page == "" {
 		return ""
 	}
-	if u.Path == "" { // of the readme itself
+	if u.Path == "" { // a link within the readme
 		return s.page + to
 	}
 	base, err := url.Parse(s.files)
@@ -59,6 +59,6 @@ func (s source) link(to string, image bool) string {
 	if err != nil {
 		return ""
 	}
-	u.Path, u.RawPath = strings.TrimPrefix(u.Path, "/"), strings.TrimPrefix(u.RawPath, "/") // of the repository, not of its host
+	u.Path, u.RawPath = strings.TrimPrefix(u.Path, "/"), strings.TrimPrefix(u.RawPath, "/") // absolute paths start at the repository, not at its host
 	return base.ResolveReference(u).String()
 }

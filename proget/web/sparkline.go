@@ -5,26 +5,26 @@ import "fmt"
 // Sizes of a sparkline, in its own units.
 const (
 	sparkHeight = 36
-	sparkStep   = 8 // from one bar to the next
+	sparkStep   = 8 // distance between bars
 	sparkBar    = 6 // width of a bar
 	sparkDays   = 30
 )
 
-// A sparkline shows counts of days as bars.
+// A sparkline shows daily counts as bars.
 type sparkline struct {
 	Width, Height int
 	Total         int64
 	Bars          []bar
 }
 
-// A bar is one day's.
+// A bar shows one day.
 type bar struct {
 	X, Y, Width, Height int
 	Text                string
 }
 
-// newSparkline draws counts, the last of which is today's. It returns nil if there
-// is nothing to be seen.
+// newSparkline draws daily counts, of which the last is today's. It returns nil if
+// there is nothing to show.
 func newSparkline(counts []int64) *sparkline {
 	s := &sparkline{Width: len(counts)*sparkStep - (sparkStep - sparkBar), Height: sparkHeight}
 	var most int64
@@ -37,7 +37,7 @@ func newSparkline(counts []int64) *sparkline {
 	for i, n := range counts {
 		height := int(float64(n) / float64(most) * sparkHeight)
 		if n > 0 {
-			height = max(height, 2) // few are more than none
+			height = max(height, 2) // a few must look different from none
 		}
 		s.Bars = append(s.Bars, bar{i * sparkStep, sparkHeight - height, sparkBar, height, fmt.Sprintf("%s: %d", daysBefore(len(counts)-1-i), n)})
 	}

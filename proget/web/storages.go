@@ -37,7 +37,7 @@ func (s *site) createStorage(v *visit) error {
 	_, err := s.Cluster.AddStorage(v.Context(), name, url, v.id.Principal)
 	if r, ok := refused(err); ok {
 		if strings.Contains(url, "@") {
-			url = "" // there may be a password in it
+			url = "" // it may contain a password
 		}
 		return s.storages(v, storagesView{refusal: r, Name: name, URL: url})
 	}
@@ -61,7 +61,7 @@ func (s *site) removeStorage(v *visit) error {
 	return v.redirect("/administration/storages")
 }
 
-// storageOptions offers the storages; nil if there is nothing to choose.
+// storageOptions returns the storages as options; nil if there is no choice.
 func (s *site) storageOptions(v *visit, selected int64) ([]option, error) {
 	all, err := s.Cluster.Storages(v.Context())
 	if err != nil || len(all) < 2 {
@@ -74,8 +74,8 @@ func (s *site) storageOptions(v *visit, selected int64) ([]option, error) {
 	return options, nil
 }
 
-// formStorage reads the storage that was chosen, or returns the present one if
-// the form offered none.
+// formStorage returns the storage that the visitor chose, or present if the form had no
+// such choice.
 func (s *site) formStorage(v *visit, present int64) (int64, error) {
 	text := v.PostFormValue("storage")
 	if text == "" {

@@ -10,22 +10,22 @@ import (
 	"github.com/proget-go/ha/proget/cluster"
 )
 
-// The timeline's measures, in the drawing's own units.
+// Measures of the timeline, in the drawing's own units.
 const (
-	timelineLeft   = 150 // where the hour begins; names are to its left
-	timelineWidth  = 720 // of the hour
-	timelineRow    = 34  // from one row to the next
+	timelineLeft   = 150 // where the hour begins; names are to the left
+	timelineWidth  = 720 // width of the hour
+	timelineRow    = 34  // distance between rows
 	timelineBar    = 22  // the height of a row's content
 	timelineColors = 6
 	timelineTick   = 10 * time.Minute
 )
 
-// A timeline is the last hour of the cluster, drawn: who was the primary, and how
-// far each search index lagged.
+// A timeline is a drawing of the cluster's last hour: who was the primary, and how far
+// each search index lagged.
 type timeline struct {
 	Width, Height int
 	Left, Right   int
-	Axis          int // where the times are written
+	Axis          int // vertical position of the times
 	Ticks         []timelineMark
 	Terms         []timelineTerm
 	Rows          []timelineLags
@@ -48,7 +48,7 @@ type timelineLags struct {
 	Y, Base int // top and bottom of the row
 	Name    string
 	Color   int
-	Peak    int64 // the greatest lag of the hour; -1 if none is known
+	Peak    int64 // greatest lag of the hour; -1 if unknown
 	Minutes []timelineMinute
 }
 
@@ -80,7 +80,8 @@ func newTimeline(h cluster.History, members []cluster.Member) timeline {
 	return t
 }
 
-// timelineNames are all who appear, so that each has its color in both drawings.
+// timelineNames returns everyone who appears, so that each has one color in both
+// drawings.
 func timelineNames(h cluster.History, members []cluster.Member) (names []string) {
 	for _, m := range members {
 		names = append(names, m.Name)
@@ -122,13 +123,13 @@ func newTimelineLags(m cluster.Member, now time.Time, y, color int) timelineLags
 	return row
 }
 
-// timelineX is where a moment of the last hour is drawn.
+// timelineX returns the horizontal position of a time in the last hour.
 func timelineX(at, now time.Time) int {
 	share := 1 - float64(now.Sub(at))/float64(cluster.Past)
 	return timelineLeft + int(share*timelineWidth+0.5)
 }
 
-// inside keeps what began before the hour within the drawing.
+// inside clips a term that began before the hour to the drawing.
 func (t timelineTerm) inside() timelineTerm {
 	if cut := timelineLeft - t.X; cut > 0 {
 		t.X, t.Width = timelineLeft, max(t.Width-cut, 2)
@@ -136,7 +137,7 @@ func (t timelineTerm) inside() timelineTerm {
 	return t
 }
 
-// Summary says what the drawing shows.
+// Summary describes the drawing in words.
 func (t timeline) Summary() string {
 	verb := "were"
 	if len(t.Terms) == 1 {

@@ -13,12 +13,12 @@ type uploadView struct {
 	FeedName, FeedURL, Type string
 	URL                     string // of this page
 	Form                    feed.Form
-	Path                    string // what was in the field
+	Path                    string // the entered path
 }
 
 func uploadURL(f *proget.Feed) string { return feedURL(f) + "/upload" }
 
-// showUpload shows the form by which people upload a package.
+// showUpload shows the form for uploading a package.
 func (s *site) showUpload(v *visit) error {
 	_, view, err := s.openUpload(v)
 	if err != nil {
@@ -42,8 +42,7 @@ func (s *site) renderUpload(v *visit, view *uploadView) error {
 	return s.render(v, view.status, page{name: "upload", title: "Upload to " + view.FeedName, section: "feeds", view: view})
 }
 
-// upload publishes the file of the form while it arrives. What is wrong with it is
-// told beside the form.
+// upload publishes the form's file while it arrives. It shows errors beside the form.
 func (s *site) upload(v *visit) error {
 	f, view, err := s.openUpload(v)
 	if err != nil {

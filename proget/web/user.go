@@ -25,7 +25,7 @@ func (s *site) showUser(v *visit) error {
 func (s *site) user(v *visit, row subjectRow, r refusal) error {
 	view := userView{refusal: r, subjectRow: row, Tasks: taskOptions(v.PostFormValue("task"))}
 	if !row.User {
-		view.Tasks = view.Tasks[:len(view.Tasks)-1] // nobody administers without a name
+		view.Tasks = view.Tasks[:len(view.Tasks)-1] // only accounts can administer
 	}
 	var err error
 	if view.Feeds, err = s.feedOptions(v, v.PostFormValue("feed")); err != nil {
@@ -34,8 +34,7 @@ func (s *site) user(v *visit, row subjectRow, r refusal) error {
 	return s.render(v, r.status, page{name: "user", title: row.Name, section: "administration", view: view})
 }
 
-// changeUser makes a change of the subject that the query names, and leads to
-// a page.
+// changeUser changes the subject that the query names, and redirects to a page.
 func (s *site) changeUser(v *visit, change func(subjectRow) error, next func(subjectRow) string) error {
 	row, err := s.subject(v)
 	if err != nil {
@@ -80,7 +79,7 @@ func (s *site) deleteUser(v *visit) error {
 	return s.changeAccount(v, func(name string) error { return s.Admin.DeleteUser(v.Context(), name, v.id.Principal) })
 }
 
-// changeAccount is changeUser for what everybody together has none of.
+// changeAccount is changeUser for changes that require an account.
 func (s *site) changeAccount(v *visit, change func(name string) error) error {
 	return s.changeUser(v, func(row subjectRow) error {
 		if !row.User {

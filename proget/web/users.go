@@ -16,7 +16,7 @@ type usersView struct {
 	Name     string
 }
 
-// subjectRow is a user, or everybody, and what they may do.
+// subjectRow is a user, or everybody, with permissions.
 type subjectRow struct {
 	Subject, Name string
 	URL           string
@@ -25,17 +25,17 @@ type subjectRow struct {
 	Grants        []grantRow
 }
 
-// grantRow is something that a subject may do.
+// grantRow is one permission of a subject.
 type grantRow struct {
 	Task string
-	Feed string // "" is all
+	Feed string // "" means all
 }
 
 func userURL(subject string) string {
 	return "/administration/user?" + url.Values{"subject": {subject}}.Encode()
 }
 
-// subjects returns everybody, and all users by name, with what they may do.
+// subjects returns everybody and then all users by name, with their permissions.
 func (s *site) subjects(v *visit) ([]subjectRow, error) {
 	users, err := s.Admin.Users(v.Context())
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *site) subjects(v *visit) ([]subjectRow, error) {
 	return rows, nil
 }
 
-// grants returns what all may do, by subject.
+// grants returns all permissions, by subject.
 func (s *site) grants(v *visit) (map[string][]grantRow, error) {
 	permissions, err := s.Admin.Permissions(v.Context())
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *site) grants(v *visit) (map[string][]grantRow, error) {
 	}
 	grants := make(map[string][]grantRow)
 	for _, p := range permissions {
-		if feed, ok := feeds[p.FeedID]; ok { // a feed may have been deleted between the questions
+		if feed, ok := feeds[p.FeedID]; ok { // the feed may have been deleted meanwhile
 			grants[p.Subject] = append(grants[p.Subject], grantRow{taskTitle(p.Task), feed})
 		}
 	}

@@ -15,23 +15,22 @@ import (
 )
 
 const (
-	stalePatience = 3 * time.Second // of reads while the database cannot be reached
+	stalePatience = 3 * time.Second // how long reads wait if the database cannot be reached
 	maxForm       = 64 << 10        // bytes of a submitted form
 )
 
-// A visit is a request on its way through a page.
+// A visit is a request to a page.
 type visit struct {
-	*http.Request               // its context ends soon if the database is away
-	client        *http.Request // the request as it came, for what takes long
-	whole         io.ReadCloser // its body, not bounded as that of a form is
+	*http.Request               // its context ends soon if the database cannot be reached
+	client        *http.Request // the original request, for slow operations
+	whole         io.ReadCloser // its body, without the limit for forms
 	w             http.ResponseWriter
-	root          string // the path below which the site lies; "" if it is one of its own
+	root          string // the path below which the site lies; "" for the root
 	id            auth.Identity
-	stale         bool // what is in memory may be old
+	stale         bool // memory may be out of date
 }
 
-// adapt makes an http.Handler of a page. It is the one place where errors
-// become answers.
+// adapt turns a page into an http.Handler. No other code turns errors into responses.
 func (s *site) adapt(serve func(*visit) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{Request: r, client: r, whole: r.Body, w: w, root: s.root(r)}
@@ -56,7 +55,7 @@ func (s *site) adapt(serve func(*visit) error) http.Handler {
 func (s *site) visit(v *visit, serve func(*visit) error) {
 	var err error
 	if v.id, err = s.Authority.Authenticate(v.Request); err != nil {
-		s.fail(v, err) // credentials that came with the request; signing in would not replace them
+		s.fail(v, err) // the request brought wrong credentials; signing in would not replace them
 		return
 	}
 	if err = s.guardChange(v); err != nil {
@@ -73,8 +72,8 @@ func (s *site) visit(v *visit, serve func(*visit) error) {
 	}
 }
 
-// guardChange refuses what a server must not take that is not sure of belonging
-// to the cluster. It can still be read, and so signed in to.
+// guardChange refuses changes if the server is not sure that it belongs to the cluster.
+// Visitors can still read, and sign in.
 func (s *site) guardChange(v *visit) error {
 	if v.reads() || v.URL.Path == signInPath || v.URL.Path == signOutPath {
 		return nil
@@ -82,13 +81,12 @@ func (s *site) guardChange(v *visit) error {
 	return s.GuardChange()
 }
 
-// reads reports whether the request changes nothing.
+// reads reports whether the request cannot change anything.
 func (v *visit) reads() bool { return v.Method == http.MethodGet || v.Method == http.MethodHead }
 
-// refuseForgery returns proget.ErrDenied for a change that a browser was led
-// to by another site. A form of this very site passes even if a proxy in front
-// has rewritten the Host header, which only browsers without
-// Sec-Fetch-Site are compared with.
+// refuseForgery returns proget.ErrDenied for a change that another site made the
+// browser send. It accepts a form of this site even if a proxy has rewritten the Host
+// header, which is compared only for browsers that do not send Sec-Fetch-Site.
 func (s *site) refuseForgery(r *http.Request) error {
 	origin := r.Header.Get("Origin")
 	base, err := url.Parse(s.BaseURL(r))
@@ -101,8 +99,8 @@ func (s *site) refuseForgery(r *http.Request) error {
 	return nil
 }
 
-// comeBack returns the page to return to after signing in: this one, or, since
-// a form cannot be sent again, the page it was on.
+// comeBack returns the page to return to after signing in: this one or, because a form
+// cannot be sent again, the page that the form was on.
 func (v *visit) comeBack() string {
 	if v.reads() {
 		return withoutKey(v.URL)
@@ -115,8 +113,8 @@ func (v *visit) comeBack() string {
 	return withoutKey(from)
 }
 
-// withoutKey returns path and query of a page without the API key that it may have
-// been asked for with: pages do not repeat keys.
+// withoutKey returns the path and query of a page without an API key in it, because
+// pages must not repeat keys.
 func withoutKey(u *url.URL) string {
 	q := u.Query()
 	if !q.Has("key") {
@@ -126,13 +124,14 @@ func withoutKey(u *url.URL) string {
 	return (&url.URL{Path: u.Path, RawQuery: q.Encode()}).RequestURI()
 }
 
-// redirect sends the visitor to another page of this site with GET.
+// redirect sends the visitor to another page of this site, with GET.
 func (v *visit) redirect(path string) error {
 	http.Redirect(v.w, v.client, v.root+path, http.StatusSeeOther)
 	return nil
 }
 
-// openFeed returns the feed in the request's path if the visitor may do the task in it.
+// openFeed returns the feed in the request's path and its type, if the visitor may
+// perform the task in it.
 func (s *site) openFeed(v *visit, task proget.Task) (*proget.Feed, *feed.Type, error) {
 	f, err := s.Catalog.Feed(v.Context(), v.PathValue("feed"))
 	if err != nil {
@@ -145,12 +144,12 @@ func (s *site) openFeed(v *visit, task proget.Task) (*proget.Feed, *feed.Type, e
 	return f, t, err
 }
 
-// administer returns nil if the visitor may change the installation.
+// administer returns nil if the visitor may administer the installation.
 func (s *site) administer(v *visit) error {
 	return s.Authority.Authorize(v.id, proget.TaskAdminister, nil)
 }
 
-// endpoint returns the URL that clients of a feed are given.
+// endpoint returns the URL that users enter in the feed's clients.
 func (s *site) endpoint(v *visit, t *feed.Type, f *proget.Feed) string {
 	return t.URL(s.BaseURL(v.client), f)
 }

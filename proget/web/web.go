@@ -19,8 +19,8 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// A Config says what the pages show and change. All fields are required but
-// Vet, Engine, Version and Logger.
+// A Config says what the pages show and change. All fields except Types, Vet, Engine,
+// Version and Logger are required.
 type Config struct {
 	Catalog   *catalog.Catalog
 	Search    feed.Search
@@ -31,48 +31,48 @@ type Config struct {
 	Cluster   *cluster.Registry
 	Types     []feed.Type
 
-	// Stats returns the totals of all feeds, a moment old, by feed id.
+	// Stats returns the totals of all feeds, possibly slightly out of date, by feed ID.
 	Stats func(ctx context.Context) (map[int64]Totals, error)
 
-	// Daily returns the downloads of a package on so many days, oldest first, the
-	// last of which is today.
+	// Daily returns a package's downloads on each of the last so many days, oldest
+	// first; the last day is today.
 	Daily func(ctx context.Context, packageID int64, days int) ([]int64, error)
 
-	// Deleted returns the newest deleted versions of a feed, beginning below an
-	// id; 0 means with the newest.
+	// Deleted returns the newest deleted versions of a feed whose ID is less than
+	// before; 0 means no bound. It returns at most limit.
 	Deleted func(ctx context.Context, feedID, before int64, limit int) ([]proget.Deletion, error)
 
-	// Restore brings one of them back.
+	// Restore restores one of them.
 	Restore func(ctx context.Context, f *proget.Feed, deletionID int64, by proget.Principal) (*proget.Version, error)
 
-	// Vet returns why a file of that name cannot be uploaded to a feed; nil asks
-	// nobody.
+	// Vet returns an error if a file of that name cannot be uploaded to the feed; nil
+	// accepts every name.
 	Vet func(ctx context.Context, f *proget.Feed, name string) error
 
-	// Sync waits until this process has applied everything that was committed
-	// before the call, and for a change as long as a change may wait. An error
-	// means that the database cannot be reached and that what is in memory may be
-	// old: a page may be shown from it, but no change builds upon it.
+	// Sync waits until this process has applied everything committed before the call;
+	// for a change, it waits as long as a change may. An error means that the database
+	// cannot be reached and memory may be out of date: pages may be shown from it, but
+	// changes must not build upon it.
 	Sync func(ctx context.Context, change bool) error
 
-	// GuardChange returns why this server must not take changes; nil if it may.
+	// GuardChange returns an error if this server must not accept changes.
 	GuardChange func() error
 
-	// BaseURL returns the URL under which the visitor reaches the cluster,
-	// without a trailing slash.
+	// BaseURL returns the URL at which the visitor reaches the cluster, without a
+	// trailing slash.
 	BaseURL func(r *http.Request) string
 
-	Engine  string       // the database engine, for people
-	Version string       // of the program
+	Engine  string       // the database engine's name, for people
+	Version string       // the program's version
 	Logger  *slog.Logger // default: slog.Default()
 }
 
-// Totals are what a feed holds.
+// Totals are the sizes of a feed.
 type Totals struct {
 	Packages, Versions, Bytes int64
 }
 
-// site is what all pages share.
+// site is the state that all pages share.
 type site struct {
 	Config
 	types  map[string]*feed.Type
@@ -81,17 +81,16 @@ type site struct {
 	guard  *http.CrossOriginProtection
 }
 
-// Pages serve all pages. They own "/" and everything below that nothing else
-// takes.
+// Pages serves all pages: "/" and every path below it that no other handler serves.
 type Pages struct {
 	http.Handler
 	patterns []string
 }
 
-// Patterns returns those of all pages, as http.ServeMux has them.
+// Patterns returns the http.ServeMux patterns of all pages.
 func (p *Pages) Patterns() []string { return p.patterns }
 
-// Roots returns the first segments of the paths of all pages, "" among them.
+// Roots returns the first path segments of all pages, including "".
 func Roots() []string {
 	patterns := []string{assetPath}
 	for _, r := range new(site).routes() {
@@ -105,7 +104,7 @@ func Roots() []string {
 	return slices.Compact(patterns)
 }
 
-// New returns the pages.
+// New returns the pages. It returns an error if a required field of c is not set.
 func New(c Config) (*Pages, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -146,14 +145,14 @@ func (c *Config) check() error {
 	return nil
 }
 
-// A route is a pattern of http.ServeMux and the page that answers it.
+// A route is a pattern of http.ServeMux and the page that serves it.
 type route struct {
 	pattern string
 	serve   func(*visit) error
 }
 
-// routes is the list of all pages. Names of packages may contain anything, so
-// they travel in the query.
+// routes returns the routes of all pages. Package names may contain any character, so
+// they are part of the query.
 func (s *site) routes() []route {
 	return []route{
 		{"GET /{$}", s.home},
@@ -213,8 +212,8 @@ func (s *site) routes() []route {
 		{"POST /administration/user/password", s.setUserPassword}, // ?subject=
 		{"POST /administration/user/delete", s.deleteUser},        // ?subject=
 
-		// A form that is refused leaves its own address in the browser. Who loads that
-		// again is led to the page that the form is on.
+		// After a refused form, the browser shows the form's own address. These routes
+		// redirect visitors who reload it to the page with the form.
 		{"GET /administration/jobs/{job}/cancel", s.above},
 		{"GET " + scheduledPath + "/run", s.above},
 		{"GET /administration/cluster/remove", s.above},
@@ -234,7 +233,7 @@ func (s *site) routes() []route {
 
 func (s *site) home(v *visit) error { return v.redirect("/feeds") }
 
-// above leads to the page that the address is below.
+// above redirects to the parent of the request's path.
 func (s *site) above(v *visit) error {
 	return v.redirect(withoutKey(&url.URL{Path: path.Dir(v.URL.Path), RawQuery: v.URL.RawQuery}))
 }
@@ -243,19 +242,19 @@ func (s *site) nowhere(*visit) error {
 	return proget.Errorf(proget.ErrNotFound, "There is no page at this address.")
 }
 
-// contentPolicy lets a page load this package's files, and images from where
+// contentPolicy allows a page to load this package's files, and images from wherever
 // readmes have them, and nothing else.
 const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self' data: https:; script-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// withHeaders sets what every answer carries. The referrer stays within the
-// site: without one, browsers would send no origin with forms either.
+// withHeaders sets the headers of every response. The referrer must stay within the
+// site; without one, browsers would send no Origin with forms either.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY") // for browsers that know no frame-ancestors
+		h.Set("X-Frame-Options", "DENY") // for browsers without support for frame-ancestors
 		h.Set("Referrer-Policy", "same-origin")
 		next.ServeHTTP(w, r)
 	})
