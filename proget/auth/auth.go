@@ -28,18 +28,18 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// hashing bounds how many passwords are hashed at once: each takes 19 MiB.
+// hashing bounds how many passwords are hashed at once: each hash takes 19 MiB.
 const hashing = 2
 
-// waiting bounds how many sign-ins are looked at or wait for that, a second's worth:
-// they must not take up all that a server serves at once.
+// waiting bounds how many sign-ins are checked or wait for that, about a second's work:
+// they must not occupy all the requests that a server serves at once.
 const waiting = 64
 
 // kept bounds how many keys, users and checked passwords are kept in memory.
 const kept = 4096
 
-// An Authority authenticates requests and decides what they may do. It is safe
-// for concurrent use.
+// An Authority authenticates requests and decides what callers may do. It is safe for
+// concurrent use.
 type Authority struct {
 	db      *db.Store
 	ring    *Keyring
@@ -47,14 +47,14 @@ type Authority struct {
 	foreign func(*http.Request) (string, error)
 
 	slots   *semaphore.Weighted
-	signing atomic.Int64 // sign-ins that are looked at, or wait for that
-	secret  []byte       // of this process; keys the memory of checked passwords
+	signing atomic.Int64 // sign-ins that are being checked, or wait for that
+	secret  []byte       // of this process; key of the HMACs of checked passwords
 
 	mu      sync.Mutex
 	current *memory
 }
 
-// memory is what is known until the system feed's log moves.
+// memory is a cache that is valid until the system feed's log moves.
 type memory struct {
 	keys      *lru.Cache[string, found[db.Key]]
 	users     *lru.Cache[string, found[db.User]]
@@ -69,21 +69,21 @@ type found[T any] struct {
 
 // Options configure an Authority.
 type Options struct {
-	// TrustedProxies are the load balancers and proxies whose X-Forwarded-For is
-	// believed; nil for none.
+	// TrustedProxies are the load balancers and proxies whose X-Forwarded-For the
+	// Authority trusts; nil for none.
 	TrustedProxies []netip.Prefix
 
-	// Identify tells who a request is from where another program knows its users: by its
-	// own session, or by what its identity provider signed. It is asked first, must not
-	// read the body, and returns the user's name, "" to leave the request to the accounts
-	// and keys here, or proget.ErrUnauthenticated to refuse it. Such a user may do what
-	// everybody who is signed in may and, where there is an account of the name, what
-	// that may; the account's password is not asked for. Tokens that were given to them
-	// are good for ExchangeLength, whatever becomes of them meanwhile. Optional.
+	// Identify returns the sender of a request, for a program that knows its users by
+	// its own sessions or its identity provider. The Authority calls it first. It must
+	// not read the body. It returns the user's name, "" to leave the request to the
+	// accounts and keys here, or proget.ErrUnauthenticated to refuse it. Such a user
+	// has the permissions of everybody who is signed in and those of the account with
+	// that name, if any, without that account's password. Tokens issued to such users
+	// are valid for ExchangeLength, whatever becomes of the users meanwhile. Optional.
 	Identify func(r *http.Request) (user string, err error)
 }
 
-// New returns an Authority over the accounts in a database.
+// New returns an Authority for the accounts in the database. opts may be nil.
 func New(store *db.Store, ring *Keyring, opts *Options) *Authority {
 	if opts == nil {
 		opts = new(Options)
@@ -130,8 +130,8 @@ func (a *Authority) forget() {
 	a.current = m
 }
 
-// Warm reads what every request needs, so that requests which memory could
-// answer do not fail for want of it when the database is gone.
+// Warm reads the permissions, which every request needs, into memory. Otherwise
+// requests that memory could answer would fail when the database is gone.
 func (a *Authority) Warm() error {
 	_, err := a.memory().grants()
 	return err
@@ -143,19 +143,19 @@ func (a *Authority) memory() *memory {
 	return a.current
 }
 
-// An Identity is an authenticated caller with the limits of how they came.
+// An Identity is an authenticated caller, with what restricts the credentials used.
 type Identity struct {
 	proget.Principal
 	key     *db.Key   // set if an API key was used
-	expires time.Time // if a token was used
-	Session bool      // may have come by a cookie: a browser, so that forms must be guarded
-	foreign bool      // known by Options.Identify
+	expires time.Time // set if a token was used
+	Session bool      // the caller may have used a cookie, as browsers do, so forms must be guarded
+	foreign bool      // identified by Options.Identify
 }
 
-// Authenticate tells who a request is from. Without credentials that is the
-// anonymous principal; with wrong ones, and with such as cannot be understood,
-// it returns proget.ErrUnauthenticated: who tries to sign in must not take the
-// answer to the anonymous for their own.
+// Authenticate returns the sender of a request: without credentials, the anonymous
+// principal. It returns proget.ErrUnauthenticated for wrong credentials and for those
+// that it cannot parse, because a client that tries to sign in must not mistake the
+// answer for anonymous users for its own.
 func (a *Authority) Authenticate(r *http.Request) (Identity, error) {
 	if a.foreign != nil {
 		if name, err := a.foreign(r); name != "" || err != nil {
@@ -174,8 +174,8 @@ func (a *Authority) Authenticate(r *http.Request) (Identity, error) {
 	return Identity{}, nil
 }
 
-// identified is a user whom another program knows. Its way to know them may be a
-// cookie.
+// identified returns the Identity of a user that Options.Identify named, which may have
+// used a cookie.
 func identified(name string, err error) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
@@ -186,7 +186,8 @@ func identified(name string, err error) (Identity, error) {
 	return Identity{Principal: proget.Principal{User: name}, Session: true, foreign: true}, nil
 }
 
-// byHeader takes an Authorization header; names of schemes know no case.
+// byHeader authenticates by an Authorization header. Scheme names are not
+// case-sensitive.
 func (a *Authority) byHeader(r *http.Request, header string) (Identity, error) {
 	if name, password, ok := r.BasicAuth(); ok {
 		return a.byBasic(r, name, password)
@@ -198,11 +199,11 @@ func (a *Authority) byHeader(r *http.Request, header string) (Identity, error) {
 	return Identity{}, errScheme
 }
 
-// keyHeaders are spelt as net/http has them, which saves making that of another
-// spelling for each request.
+// keyHeaders have the canonical form of net/http, so that no request needs a
+// conversion.
 var keyHeaders = [...]string{"X-Apikey", "X-Nuget-Apikey"}
 
-// apiKey returns the key in the places where ProGet's clients put it.
+// apiKey returns the key from one of the places where ProGet's clients put it.
 func apiKey(r *http.Request) string {
 	for _, name := range keyHeaders {
 		if key := r.Header.Get(name); key != "" {
@@ -215,7 +216,7 @@ func apiKey(r *http.Request) string {
 	return r.URL.Query().Get("key")
 }
 
-// byKeyOrPair takes an API key or the pseudo-key "user:password".
+// byKeyOrPair authenticates by an API key or the pseudo-key "user:password".
 func (a *Authority) byKeyOrPair(r *http.Request, key string) (Identity, error) {
 	if name, password, ok := strings.Cut(key, ":"); ok {
 		return a.byBasic(r, name, password)
@@ -224,7 +225,7 @@ func (a *Authority) byKeyOrPair(r *http.Request, key string) (Identity, error) {
 }
 
 func (a *Authority) byBasic(r *http.Request, name, password string) (Identity, error) {
-	if name == "api" || name == "__token__" { // ProGet's word, and that of PyPI's clients
+	if name == "api" || name == "__token__" { // the user names that ProGet's and PyPI's clients send with a key
 		return a.byKey(r.Context(), password)
 	}
 	u, err := a.CheckPassword(r, name, password)
@@ -234,8 +235,8 @@ func (a *Authority) byBasic(r *http.Request, name, password string) (Identity, e
 	return Identity{Principal: proget.Principal{User: u.Name}}, nil
 }
 
-// HashKey returns the form in which an API key is kept. Keys are long and
-// random, so a fast hash does.
+// HashKey returns the hash under which an API key is stored. Keys are long and random,
+// so a fast hash suffices.
 func HashKey(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return hex.EncodeToString(sum[:])
@@ -259,8 +260,8 @@ func (a *Authority) byHash(ctx context.Context, hash string) (Identity, error) {
 	return Identity{Principal: proget.Principal{Key: k.Name}, key: &k}, nil
 }
 
-// lookUp returns what is kept under key or finds and keeps it. That something
-// does not exist is kept too; that the database did not answer is not.
+// lookUp returns the cached value of key, or calls find and caches its result. It also
+// caches that something does not exist, but not that the database failed.
 func lookUp[T any](cache *lru.Cache[string, found[T]], key string, find func() (T, error)) (T, error) {
 	if f, ok := cache.Get(key); ok {
 		return f.value, f.err
@@ -272,8 +273,8 @@ func lookUp[T any](cache *lru.Cache[string, found[T]], key string, find func() (
 	return value, err
 }
 
-// longest bounds a user's name that is looked up, and kept, in bytes. No account's is
-// longer.
+// longest is the maximum length in bytes of a user name that is looked up and cached.
+// No account has a longer one.
 const longest = 400
 
 func (a *Authority) user(ctx context.Context, m *memory, name string) (db.User, error) {
@@ -283,7 +284,7 @@ func (a *Authority) user(ctx context.Context, m *memory, name string) (db.User, 
 	return lookUp(m.users, strings.ToLower(name), func() (db.User, error) { return a.db.FindUser(ctx, name) })
 }
 
-// ErrCredentials tells wrong credentials from missing ones, both of which are
+// ErrCredentials distinguishes wrong credentials from missing ones; both errors are
 // proget.ErrUnauthenticated.
 var ErrCredentials = errors.New("wrong credentials")
 
@@ -295,10 +296,10 @@ var (
 	errKey = proget.WrapError(proget.ErrUnauthenticated, ErrCredentials, "The API key is not valid: check that it is complete and has not expired.")
 )
 
-// CheckPassword returns the account if the password is its own. A check that
-// succeeded is remembered until an account changes, since clients send the
-// password with every request and hashing it is costly on purpose. Any other
-// attempt may come too early: see ThrottledError.
+// CheckPassword returns the account if the password is right. It remembers a successful
+// check until any account changes, because clients send the password with every request
+// and hashing is deliberately costly. It may refuse any other attempt that comes too
+// early with a ThrottledError.
 func (a *Authority) CheckPassword(r *http.Request, name, password string) (db.User, error) {
 	ctx, m := r.Context(), a.memory()
 	u, err := a.user(ctx, m, name)
@@ -320,10 +321,10 @@ func (a *Authority) CheckPassword(r *http.Request, name, password string) (db.Us
 	return u, nil
 }
 
-// compare compares a password with the account's. It takes as long if there is no
-// such account, so that names cannot be probed. Few are compared at once, those
-// that come too early included: else many attempts at the same moment would all
-// find that none has failed yet.
+// compare compares a password with the account's. It takes as long if there is no such
+// account, so that names cannot be probed. It bounds the concurrent attempts, including
+// those that come too early; otherwise many simultaneous attempts would all find that
+// none has failed yet.
 func (a *Authority) compare(ctx context.Context, at attempt, u db.User, password string) error {
 	defer a.signing.Add(-1)
 	if a.signing.Add(1) > waiting {
@@ -351,16 +352,16 @@ func (a *Authority) compare(ctx context.Context, at attempt, u db.User, password
 // dummyHash is the hash of a random password.
 const dummyHash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$b2xkcm9zZXNhcmVyZWR2aW9sZXRzYXJlYmx1ZXN1Z2E"
 
-// HashPassword returns the form in which a password is kept: Argon2id with
-// 19 MiB and two passes, as OWASP's Password Storage Cheat Sheet has it, so
-// that a sign-in costs a server little more memory than a push.
+// HashPassword returns the hash under which a password is stored: Argon2id with 19 MiB
+// and two passes, as OWASP's Password Storage Cheat Sheet recommends, so that a sign-in
+// takes little more of a server's memory than a push.
 func HashPassword(password string) (string, error) {
 	return argon2id.CreateHash(password, &argon2id.Params{Memory: 19 << 10, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32})
 }
 
-// Authorize returns nil if the caller may do the task in the feed, or, with
-// feed nil, everywhere. Otherwise it returns proget.ErrUnauthenticated to the
-// anonymous and proget.ErrDenied to others.
+// Authorize returns nil if the caller may perform the task in the feed or, if f is nil,
+// everywhere. Otherwise it returns proget.ErrUnauthenticated to anonymous callers and
+// proget.ErrDenied to others.
 func (a *Authority) Authorize(id Identity, task proget.Task, f *proget.Feed) error {
 	allowed, err := a.Allows(id, task, f)
 	switch {
@@ -376,8 +377,8 @@ func (a *Authority) Authorize(id Identity, task proget.Task, f *proget.Feed) err
 	return proget.Errorf(proget.ErrDenied, "%s has no permission to %s here.", id.User, task)
 }
 
-// AuthorizeIn is Authorize in a feed, whose refusal does not tell those who may not view
-// the feed what they would do in it: that would be another if there were no such feed.
+// AuthorizeIn is Authorize for a feed. To callers who may not even view the feed, it
+// returns the error for viewing, which is also the one for a feed that does not exist.
 func (a *Authority) AuthorizeIn(id Identity, task proget.Task, f *proget.Feed) error {
 	err := a.Authorize(id, task, f)
 	if !errors.Is(err, proget.ErrDenied) && !errors.Is(err, proget.ErrUnauthenticated) {
@@ -386,8 +387,8 @@ func (a *Authority) AuthorizeIn(id Identity, task proget.Task, f *proget.Feed) e
 	return cmp.Or(a.Authorize(id, proget.TaskView, f), err)
 }
 
-// Visible returns those of the feeds that the caller may see: those to view, and for
-// administrators the inactive ones, too.
+// Visible returns the feeds that the caller may see: the active ones that they may
+// view; for administrators, all of them.
 func (a *Authority) Visible(id Identity, feeds []*proget.Feed) ([]*proget.Feed, error) {
 	administers, err := a.Allows(id, proget.TaskAdminister, nil)
 	if err != nil {
@@ -406,8 +407,8 @@ func (a *Authority) Visible(id Identity, feeds []*proget.Feed) ([]*proget.Feed, 
 	return seen, nil
 }
 
-// Disclose returns what the caller may be told of a feed that was looked up with an
-// error: that there is none of its name is for those to know who may view all.
+// Disclose returns the error that the caller may see when a feed was not found. Only
+// callers who may view all feeds learn that there is none of that name.
 func (a *Authority) Disclose(id Identity, err error) error {
 	if !errors.Is(err, proget.ErrNotFound) {
 		return err
@@ -415,7 +416,7 @@ func (a *Authority) Disclose(id Identity, err error) error {
 	return cmp.Or(a.Authorize(id, proget.TaskView, nil), err)
 }
 
-// Allows reports whether the caller may do the task in the feed, or, with feed nil,
+// Allows reports whether the caller may perform the task in the feed or, if f is nil,
 // everywhere.
 func (a *Authority) Allows(id Identity, task proget.Task, f *proget.Feed) (bool, error) {
 	if task == proget.TaskNone {
@@ -436,8 +437,8 @@ func (a *Authority) Allows(id Identity, task proget.Task, f *proget.Feed) (bool,
 	return false, nil
 }
 
-// covers reports whether a grant of one task, in one feed or, with 0,
-// everywhere, includes another task.
+// covers reports whether a grant of a task includes another task in f. feedID is the
+// grant's feed, 0 for everywhere.
 func covers(feedID int64, granted, wanted proget.Task, f *proget.Feed) bool {
 	if feedID != 0 && (f == nil || f.ID != feedID) {
 		return false
@@ -447,17 +448,17 @@ func covers(feedID int64, granted, wanted proget.Task, f *proget.Feed) bool {
 
 // The subjects of permissions.
 const (
-	SubjectAnonymous     = "anonymous" // everybody, signed in or not
+	SubjectAnonymous     = "anonymous" // everybody, whether signed in or not
 	SubjectAuthenticated = "authenticated"
 )
 
 const userPrefix = "user:"
 
-// SubjectUser returns a user's subject.
+// SubjectUser returns the subject of a user.
 func SubjectUser(name string) string { return userPrefix + strings.ToLower(name) }
 
-// SubjectsUser returns the user that a subject is, in lower case; ok is false if
-// it is none.
+// SubjectsUser returns the user that a subject stands for, in lower case. ok is false
+// if the subject is not a user.
 func SubjectsUser(subject string) (name string, ok bool) {
 	return strings.CutPrefix(subject, userPrefix)
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Keyring holds the cluster's encryption keys. The first one encrypts, all
-// decrypt, so that keys can be changed without signing anyone out: put the new
-// key second on every node, then first, then remove the old one.
+// A Keyring holds the cluster's encryption keys. The first one encrypts, all decrypt,
+// so that keys can be changed without signing anyone out: add the new key in second
+// place on every node, then move it to the first, then remove the old one.
 type Keyring struct {
 	keys []ringKey
 }
@@ -28,12 +28,13 @@ type ringKey struct {
 	fingerprint string
 }
 
-// ErrSealed means that a text was not sealed with one of the ring's keys, or
-// was changed.
+// ErrSealed means that a text was not sealed with one of the ring's keys, or was
+// modified.
 var ErrSealed = errors.New("not sealed with a known key")
 
-// ParseKeyring reads one or several keys of 32 or 64 hexadecimal digits,
-// separated by commas or white space, as PROGET_ENCRYPTION_KEY holds them.
+// ParseKeyring parses one or more keys of 32 or 64 hexadecimal digits, separated by
+// commas or white space, as in PROGET_ENCRYPTION_KEY. It returns proget.ErrInvalid for
+// anything else.
 func ParseKeyring(text string) (*Keyring, error) {
 	var ring Keyring
 	for _, field := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
@@ -53,7 +54,7 @@ func ParseKeyring(text string) (*Keyring, error) {
 	return &ring, nil
 }
 
-// NewEncryptionKey returns a fresh key in the form that ParseKeyring reads.
+// NewEncryptionKey returns a random key in the form that ParseKeyring accepts.
 func NewEncryptionKey() string {
 	secret := make([]byte, 16)
 	_, _ = rand.Read(secret) // never fails
@@ -77,8 +78,8 @@ func newRingKey(secret []byte) (ringKey, error) {
 	return ringKey{aead, hex.EncodeToString(fingerprint)}, err
 }
 
-// Fingerprints names the ring's keys, the encrypting one first, without giving
-// anything away. Nodes compare them.
+// Fingerprints returns the fingerprints of the ring's keys, the encrypting one first.
+// They reveal nothing about the keys; nodes compare them.
 func (k *Keyring) Fingerprints() []string {
 	var all []string
 	for _, key := range k.keys {
@@ -87,14 +88,12 @@ func (k *Keyring) Fingerprints() []string {
 	return all
 }
 
-// Seal encrypts a text for a purpose. What is sealed for one purpose does not
-// open for another.
+// Seal encrypts a text for a purpose. Open returns ErrSealed for any other purpose.
 func (k *Keyring) Seal(purpose string, plain []byte) string {
 	return base64.RawURLEncoding.EncodeToString(k.keys[0].aead.Seal(nil, nil, plain, []byte(purpose)))
 }
 
-// Open decrypts what Seal returned, on this node or another, or returns
-// ErrSealed.
+// Open decrypts a result of Seal from any node with the same key, or returns ErrSealed.
 func (k *Keyring) Open(purpose, sealed string) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(sealed)
 	if err != nil {

@@ -14,29 +14,30 @@ import (
 // CookieName is the session cookie's name.
 const CookieName = "proget_session"
 
-// TokenLength is how long a token is good.
+// TokenLength is how long a token for a password is valid.
 const TokenLength = 30 * 24 * time.Hour
 
-// ExchangeLength is how long a token is good that was given for credentials: its
-// holder asks for another by itself.
+// ExchangeLength is how long a token from Exchange is valid: clients request another by
+// themselves.
 const ExchangeLength = time.Hour
 
 // SessionLength is how long a session lasts.
 const SessionLength = 7 * 24 * time.Hour
 
-// session is the inside of a cookie or a token: a user's, or, of a token, an API
-// key's or nobody's.
+// session is the content of a cookie or a token. It belongs to a user or, in a token,
+// to an API key or to nobody.
 type session struct {
 	User    string    `json:"u,omitempty"`
 	Epoch   int64     `json:"e,omitempty"`
 	Key     string    `json:"k,omitempty"` // the key's hash
-	Foreign bool      `json:"f,omitempty"` // the user is known by Options.Identify, and may have no account
+	Foreign bool      `json:"f,omitempty"` // Options.Identify named the user, who may have no account
 	Expires time.Time `json:"x"`
 }
 
 const sessionPurpose = "session"
 
-// SignIn checks a password and returns the session cookie, good on every node.
+// SignIn checks a password and returns the session cookie, which is valid on every
+// node; secure sets its Secure attribute.
 func (a *Authority) SignIn(r *http.Request, name, password string, secure bool) (*http.Cookie, error) {
 	u, err := a.CheckPassword(r, name, password)
 	if err != nil {
@@ -51,14 +52,14 @@ func (a *Authority) SignIn(r *http.Request, name, password string, secure bool) 
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure}, nil
 }
 
-// TokenPrefix tells a token from an API key.
+// TokenPrefix distinguishes a token from an API key.
 const TokenPrefix = "pgt_"
 
 const tokenPurpose = "token"
 
-// Token checks a password and returns what a program sends in the place of an
-// API key, good on every node. It can do what its user can, and ends with
-// TokenLength or when the user's password changes.
+// Token checks a password and returns a token that a program sends instead of an API
+// key, to any node. It has the user's permissions and is valid for TokenLength, or
+// until the user's password changes.
 func (a *Authority) Token(r *http.Request, name, password string) (string, error) {
 	u, err := a.CheckPassword(r, name, password)
 	if err != nil {
@@ -67,9 +68,9 @@ func (a *Authority) Token(r *http.Request, name, password string) (string, error
 	return a.seal(session{User: u.Name, Epoch: u.SessionEpoch, Expires: time.Now().Add(TokenLength)})
 }
 
-// Exchange returns a token for whoever sent the request, be that nobody. It can do
-// what the credentials can, and ends with them, a token among them, or with
-// ExchangeLength.
+// Exchange returns a token for the sender of the request, who may be anonymous, and how
+// long it is valid: for ExchangeLength, but not longer than the credentials, which may
+// themselves be a token. It has the permissions of the credentials.
 func (a *Authority) Exchange(r *http.Request) (token string, good time.Duration, err error) {
 	id, err := a.Authenticate(r)
 	if err != nil {
@@ -125,13 +126,12 @@ func (a *Authority) byToken(ctx context.Context, sealed string) (Identity, error
 	return id, err
 }
 
-// SignOut returns the cookie that ends a session in the browser.
+// SignOut returns the cookie that ends a browser's session.
 func SignOut() *http.Cookie {
 	return &http.Cookie{Name: CookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode}
 }
 
-// bySession treats a cookie that is no longer good as no cookie: pages then
-// offer to sign in.
+// bySession treats an expired cookie like none, so that pages offer to sign in.
 func (a *Authority) bySession(ctx context.Context, cookie string) (Identity, error) {
 	s, err := a.open(sessionPurpose, cookie)
 	if err != nil {
@@ -147,8 +147,8 @@ func (a *Authority) bySession(ctx context.Context, cookie string) (Identity, err
 	return Identity{Principal: proget.Principal{User: u.Name}, Session: true}, nil
 }
 
-// open returns what a cookie or a token says, or proget.ErrNotFound if it is none
-// or has ended.
+// open returns the content of a cookie or a token, or proget.ErrNotFound if it is
+// invalid or has expired.
 func (a *Authority) open(purpose, sealed string) (s session, err error) {
 	plain, err := a.ring.Open(purpose, sealed)
 	if err != nil || json.Unmarshal(plain, &s) != nil || time.Now().After(s.Expires) {
@@ -157,7 +157,7 @@ func (a *Authority) open(purpose, sealed string) (s session, err error) {
 	return s, nil
 }
 
-// holder returns whose session it is, or proget.ErrNotFound if it has ended.
+// holder returns the user of a session, or proget.ErrNotFound if it has ended.
 func (a *Authority) holder(ctx context.Context, s session) (db.User, error) {
 	u, err := a.user(ctx, a.memory(), s.User)
 	if err == nil && u.SessionEpoch != s.Epoch {

@@ -18,30 +18,30 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Sign-ins with passwords are slowed down by what failed before, on all nodes
-// together: see docs/decisions.md. A subject has so many failures free; from then
-// on each doubles the time until the next attempt is looked at.
+// Failed sign-ins with passwords delay the next ones, on all nodes together: see
+// docs/decisions.md. A subject has some free failures; each further one doubles the
+// time until the next attempt is checked.
 const (
 	freePerAccount = 5
 	freePerClient  = 20 // many people may share an address
 	firstDelay     = time.Second
-	longestDelay   = time.Minute // so that nobody keeps an account's owner out for longer
+	longestDelay   = time.Minute // so that nobody can keep an account's owner out for longer
 	forgotten      = time.Hour   // after the last failure
 	clientKnown    = 30 * 24 * time.Hour
 	refreshKnown   = 24 * time.Hour
-	countPatience  = 10 * time.Second // with the database
+	countPatience  = 10 * time.Second // how long to wait for the database
 )
 
-// The subjects of strangers are gathered in so many buckets, which bounds the rows.
+// Unknown subjects are hashed into so many buckets, which bounds the number of rows.
 const (
 	nameBuckets   = 1 << 12
 	clientBuckets = 1 << 16
 )
 
-// A ThrottledError says that an attempt to sign in was not looked at, because too
-// many have failed.
+// A ThrottledError says that an attempt to sign in was not checked, because too many
+// have failed.
 type ThrottledError struct {
-	After time.Duration // when to try again
+	After time.Duration // how long to wait before the next attempt
 }
 
 // Error implements error.
@@ -49,13 +49,13 @@ func (e *ThrottledError) Error() string {
 	return fmt.Sprintf("too many sign-ins have failed: the next is looked at in %s", e.After)
 }
 
-// Unwrap gives the error its kind and its message.
+// Unwrap returns the error for the client, of kind proget.ErrThrottled.
 func (e *ThrottledError) Unwrap() error {
 	return proget.Errorf(proget.ErrThrottled, "Too many sign-ins have failed. Try again in %d seconds.", seconds(e.After))
 }
 
-// RetryAfter returns the seconds for the header Retry-After of an answer to an
-// attempt that was not looked at.
+// RetryAfter returns the number of seconds for the Retry-After header of the response
+// to a throttled attempt.
 func RetryAfter(err error) int {
 	if e, ok := errors.AsType[*ThrottledError](err); ok {
 		return seconds(e.After)
@@ -65,7 +65,7 @@ func RetryAfter(err error) int {
 
 func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }
 
-// delay is how long after so many failures the next attempt is looked at.
+// delay returns how long after so many failures the next attempt is checked.
 func delay(failures, free int64) time.Duration {
 	if failures < free {
 		return 0
@@ -73,15 +73,15 @@ func delay(failures, free int64) time.Duration {
 	return min(firstDelay<<min(failures-free, 16), longestDelay)
 }
 
-// attempt is somebody's attempt to sign in.
+// attempt is an attempt to sign in.
 type attempt struct {
-	account, client string // what its failure counts against
-	known           string // the account from this client, of which there is a row if it has signed in from there
+	account, client string // the subjects against which a failure counts
+	known           string // the account at this client; has a row if the account has signed in from there
 }
 
 func newAttempt(u db.User, unknown bool, name string, from netip.Addr) attempt {
 	account := fmt.Sprintf("user %d", u.ID)
-	if unknown { // and has never signed in from anywhere, which is asked nevertheless
+	if unknown { // it has never signed in from anywhere, but the query is made anyway
 		account = fmt.Sprintf("nobody %d", bucket(strings.ToLower(name), nameBuckets))
 	}
 	client := fmt.Sprintf("client %d", bucket(from.String(), clientBuckets))
@@ -93,15 +93,14 @@ func bucket(text string, buckets uint32) uint32 {
 	return binary.BigEndian.Uint32(sum[:]) % buckets
 }
 
-// admission is what was found about an attempt before its password was looked at.
+// admission is the history of an attempt, read before its password is checked.
 type admission struct {
 	attempt
 	past map[string]db.SignIn
 }
 
-// admit returns a *ThrottledError for an attempt that comes too early. Where an
-// account has signed in from before, its owner is not slowed down by what others do
-// elsewhere.
+// admit returns a *ThrottledError for an attempt that comes too early. At a client
+// where an account has signed in before, failures elsewhere do not delay its owner.
 func (a *Authority) admit(ctx context.Context, at attempt) (*admission, error) {
 	past, err := a.db.FindSignIns(ctx, at.account, at.client, at.known)
 	if err != nil {
@@ -122,7 +121,7 @@ func (a *Authority) admit(ctx context.Context, at attempt) (*admission, error) {
 	return ad, nil
 }
 
-// counted are the subjects whose failures count.
+// counted returns the subjects whose failures count.
 func (ad *admission) counted() []string {
 	if _, ok := ad.past[ad.known]; ok {
 		return []string{ad.known}
@@ -130,9 +129,10 @@ func (ad *admission) counted() []string {
 	return []string{ad.account, ad.client}
 }
 
-// failed counts the failure, also of a client that has hung up: it may have left
-// the way open by which the answer comes. That it could not be counted is an error:
-// who guesses must not gain by a database that is away.
+// failed counts the failure, even if the client seems to have hung up: it may have
+// closed its sending side only, and still receive the answer. If the failure cannot be
+// counted, failed returns an error: guessing must not become easier while the database
+// is gone.
 func (a *Authority) failed(ctx context.Context, ad *admission) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countPatience)
 	defer cancel()
@@ -148,7 +148,8 @@ func (a *Authority) failed(ctx context.Context, ad *admission) error {
 	return nil
 }
 
-// succeeded remembers that the account has signed in from here, once a day.
+// succeeded records, at most once a day, that the account has signed in from this
+// client.
 func (a *Authority) succeeded(ctx context.Context, ad *admission) {
 	past, ok := ad.past[ad.known]
 	if ok && past.Failures == 0 && past.Age < refreshKnown {
@@ -159,9 +160,9 @@ func (a *Authority) succeeded(ctx context.Context, ad *admission) {
 	}
 }
 
-// ClientAddress returns from where a request comes: the peer or, if that is one of
-// the trusted proxies, the last address in X-Forwarded-For that is not. An IPv6
-// address stands for its network, which is what one client is given.
+// ClientAddress returns the sender's address: the peer's or, if the peer is a trusted
+// proxy, the last address in X-Forwarded-For that is not. For an IPv6 address it
+// returns the /64 network, which is what a single client is assigned.
 func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	client := parseAddress(r.RemoteAddr)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -181,13 +182,14 @@ func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return client
 }
 
-// Trusts reports whether the peer is one of the trusted proxies, or none is known, so
-// that what a request says of the address by which its client called may be believed.
+// Trusts reports whether the headers in which a request states the client's view of the
+// address can be trusted: the peer is a trusted proxy, or trusted is empty.
 func Trusts(trusted []netip.Prefix, r *http.Request) bool {
 	return len(trusted) == 0 || contains(trusted, parseAddress(r.RemoteAddr))
 }
 
-// parseAddress reads an address with or without a port; the zero one if it is none.
+// parseAddress parses an address with or without a port; it returns the zero Addr for
+// anything else.
 func parseAddress(text string) netip.Addr {
 	if host, _, err := net.SplitHostPort(text); err == nil {
 		text = host
