@@ -24,8 +24,8 @@ type Administrator struct {
 	log       *slog.Logger
 }
 
-// New returns an Administrator of an installation with feeds of the given types,
-// and of what the scheduler has done. log may be nil: slog.Default().
+// New returns an Administrator for an installation with feeds of the given types and
+// the scheduler's tasks. If log is nil, it uses slog.Default().
 func New(store *db.Store, types []feed.Type, scheduler *indexing.Scheduler, log *slog.Logger) *Administrator {
 	if log == nil {
 		log = slog.Default()
@@ -33,7 +33,7 @@ func New(store *db.Store, types []feed.Type, scheduler *indexing.Scheduler, log 
 	return &Administrator{store, types, scheduler, log}
 }
 
-// change runs fn as a change of the installation, and logs what it was.
+// change runs fn as a change of the installation, and logs it.
 func (a *Administrator) change(ctx context.Context, by proget.Principal, fn func(*db.Tx) error, what string, about ...any) error {
 	if err := a.db.Administer(ctx, by.String(), fn); err != nil {
 		return err
@@ -42,12 +42,12 @@ func (a *Administrator) change(ctx context.Context, by proget.Principal, fn func
 	return nil
 }
 
-// MinSecret is the least number of characters of a password or key.
+// MinSecret is the minimum number of characters of a password or key.
 const MinSecret = 8
 
-const maxSecret = 200 // characters, none of which takes more than four bytes
+const maxSecret = 200 // characters, each at most four bytes
 
-// CheckPassword returns proget.ErrInvalid for what cannot be a password.
+// CheckPassword returns proget.ErrInvalid if password cannot be used as one.
 func CheckPassword(password string) error {
 	if n := utf8.RuneCountInString(password); n < MinSecret || n > maxSecret {
 		return proget.Errorf(proget.ErrInvalid, "A password has at least %d characters and at most %d.", MinSecret, maxSecret)
@@ -55,9 +55,9 @@ func CheckPassword(password string) error {
 	return nil
 }
 
-// CheckKey returns proget.ErrInvalid for what cannot be an API key: clients put
-// it into headers and take what holds a colon for a name and a password, and
-// servers take what begins like a token for one.
+// CheckKey returns proget.ErrInvalid if key cannot be used as an API key: clients put
+// keys into headers and treat one with a colon as a name and a password, and servers
+// treat one with a token's prefix as a token.
 func CheckKey(key string) error {
 	switch {
 	case len(key) < MinSecret || len(key) > maxSecret:
@@ -73,8 +73,7 @@ func CheckKey(key string) error {
 // NewKey returns a random API key.
 func NewKey() string { return strings.ToLower(rand.Text() + rand.Text()) }
 
-// CheckFeed returns proget.ErrInvalid for what cannot be a feed of the given
-// types.
+// CheckFeed returns proget.ErrInvalid if f cannot be a feed of one of the types.
 func CheckFeed(f *proget.Feed, types []feed.Type) error {
 	if !feed.ValidName(f.Name) {
 		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a feed: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.", f.Name)
@@ -93,11 +92,11 @@ func CheckFeed(f *proget.Feed, types []feed.Type) error {
 }
 
 const (
-	maxText = 4000 // bytes of what people write
+	maxText = 4000 // bytes of free text
 	maxName = 100
 )
 
-// checkName returns proget.ErrInvalid for what is no name for a key or user.
+// checkName returns proget.ErrInvalid if name cannot be the name of a key or user.
 func checkName(name string) error {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unprintable) {
@@ -106,8 +105,9 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkUser returns proget.ErrInvalid for what is no name for a user. With a
-// colon nobody could sign in, and by "api" and "__token__" clients announce a key.
+// checkUser returns proget.ErrInvalid if name cannot be the name of a user. With a
+// colon, nobody could sign in; "api" and "__token__" are names that clients send with a
+// key.
 func checkUser(name string) error {
 	if strings.Contains(name, ":") || strings.EqualFold(name, "api") || strings.EqualFold(name, "__token__") {
 		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a user: use one without a colon, and neither \"api\" nor \"__token__\".", name)
@@ -115,8 +115,8 @@ func checkUser(name string) error {
 	return checkName(name)
 }
 
-// checkScope returns proget.ErrInvalid for what cannot be allowed in a feed or,
-// with feed "", everywhere.
+// checkScope returns proget.ErrInvalid if the task cannot be granted in a feed or, with
+// feed "", everywhere.
 func checkScope(task proget.Task, feed string) error {
 	switch {
 	case task.Rank() == 0:
@@ -127,8 +127,8 @@ func checkScope(task proget.Task, feed string) error {
 	return nil
 }
 
-// feedID returns a feed's id, and keeps the feed from being deleted meanwhile;
-// 0 if name is "".
+// feedID returns a feed's ID and locks the feed against deletion; it returns 0 if name
+// is "".
 func feedID(ctx context.Context, tx *db.Tx, name string) (int64, error) {
 	if name == "" {
 		return 0, nil
@@ -140,7 +140,7 @@ func feedID(ctx context.Context, tx *db.Tx, name string) (int64, error) {
 	return f.ID, nil
 }
 
-// orMissing returns proget.ErrNotFound if nothing was found.
+// orMissing returns err or, if nothing was found, proget.ErrNotFound.
 func orMissing(found bool, err error, format string, args ...any) error {
 	if err == nil && !found {
 		return proget.Errorf(proget.ErrNotFound, format, args...)

@@ -1,7 +1,6 @@
-// Package admin makes the changes that administrators make: of feeds, API keys,
-// users and permissions. The pages and the native API ask it; who may ask is
-// their business.
+// Package admin makes the changes that administrators make: to feeds, API keys, users
+// and permissions. The pages and the native API call it; they check permissions.
 //
-// Each change is one of the system feed, so that it is in force on every node
-// before that node answers its next request.
+// Each change is recorded in the system feed's log, so that every node applies it
+// before it answers its next request.
 package admin

@@ -10,8 +10,8 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// CreateFeed adds a feed with its retention rules, if it is to have any, and sets f.ID.
-// Its name must be free, or proget.ErrConflict is returned.
+// CreateFeed adds a feed, with its retention rules if any, and sets f.ID. It returns
+// proget.ErrConflict if the name is taken.
 func (a *Administrator) CreateFeed(ctx context.Context, f *proget.Feed, by proget.Principal, rules ...proget.RetentionRule) error {
 	if err := CheckFeed(f, a.types); err != nil {
 		return err
@@ -28,13 +28,13 @@ func (a *Administrator) CreateFeed(ctx context.Context, f *proget.Feed, by proge
 	return nameTaken(err, f.Name)
 }
 
-// UpdateFeed changes what edit changes of a feed: its name, its description,
-// whether it is active, and its storage, to which a job then moves its files. The
-// type is fixed, since packages depend on it. rules changes its retention rules;
-// nil leaves them.
+// UpdateFeed changes a feed by calling edit, which may change its name, its
+// description, whether it is active, and its storage; a job then moves the files. The
+// type is fixed, since packages depend on it. rules changes the retention rules; nil
+// keeps them.
 func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.Principal, edit func(*proget.Feed), rules EditRules) (*proget.Feed, error) {
 	var changed proget.Feed
-	var refused error // of the rules, in words of their own
+	var refused error // the rules' error, which has its own message
 	err := a.change(ctx, by, func(tx *db.Tx) error {
 		f, err := tx.FindFeed(ctx, name)
 		if err != nil {
@@ -66,13 +66,13 @@ func (a *Administrator) UpdateFeed(ctx context.Context, name string, by proget.P
 	return &changed, nameTaken(err, changed.Name)
 }
 
-// moving is the job that brings a feed's files to its storage.
+// moving returns the job that moves a feed's files to its storage.
 func moving(f *proget.Feed, by proget.Principal) db.NewJob {
 	return db.NewJob{Kind: upkeep.KindMove, Argument: f.Name, Lane: upkeep.Lane, QueuedBy: by.String(),
 		RunKey: fmt.Sprint(upkeep.KindMove, " ", f.ID, " ", f.StorageID)}
 }
 
-// nameTaken says in words for people that a name is in use.
+// nameTaken returns the error that tells people that a name is taken.
 func nameTaken(err error, name string) error {
 	if errors.Is(err, proget.ErrConflict) {
 		return proget.WrapError(proget.ErrConflict, err, "The name %s is taken; names are unique without regard to case.", name)
@@ -80,8 +80,8 @@ func nameTaken(err error, name string) error {
 	return err
 }
 
-// DeleteFeed removes a feed and the keys and permissions for it alone. One that
-// holds packages is refused with proget.ErrConflict.
+// DeleteFeed removes a feed, and the keys and permissions that are limited to it. It
+// returns proget.ErrConflict if the feed has packages.
 func (a *Administrator) DeleteFeed(ctx context.Context, name string, by proget.Principal) error {
 	return a.change(ctx, by, func(tx *db.Tx) error { return tx.DeleteFeed(ctx, name) }, "a feed was deleted", "feed", name)
 }

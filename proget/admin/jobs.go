@@ -9,14 +9,14 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Plan returns every task that is done again and again, with its schedule and
-// its newest run.
+// Plan returns every scheduled task with its schedule and its newest run.
 func (a *Administrator) Plan(ctx context.Context) ([]indexing.Planned, error) {
 	return a.scheduler.Plan(ctx)
 }
 
-// RunTask has a task done now, whatever its schedule says, or only has told what
-// it would do. It returns proget.ErrConflict if it is under way.
+// RunTask starts a task now, regardless of its schedule. With preview, the job only
+// reports what it would do. RunTask returns proget.ErrConflict if the task is already
+// queued or running.
 func (a *Administrator) RunTask(ctx context.Context, name string, preview bool, by proget.Principal) error {
 	err := a.change(ctx, by, func(tx *db.Tx) error { return a.scheduler.Run(ctx, tx, name, preview, by.String()) },
 		"a task was started", "task", name, "preview", preview)
@@ -31,19 +31,18 @@ func (a *Administrator) Jobs(ctx context.Context, limit int) ([]proget.JobStatus
 	return a.db.ListJobs(ctx, 0, limit)
 }
 
-// JobTitle is what people call a job of a kind and argument.
+// JobTitle returns the title that people see for a job of that kind and argument.
 func (a *Administrator) JobTitle(kind, argument string) string {
 	return a.scheduler.JobTitle(kind, argument)
 }
 
-// ScheduleTask gives a task another schedule, or has it no longer done by
-// itself; see indexing.ParseExpression.
+// ScheduleTask changes a task's schedule, or disables it; see indexing.ParseExpression.
 func (a *Administrator) ScheduleTask(ctx context.Context, name, expression string, enabled bool, by proget.Principal) error {
 	return a.change(ctx, by, func(tx *db.Tx) error { return a.scheduler.Change(ctx, tx, name, expression, enabled) },
 		"a schedule was changed", "task", name, "schedule", expression, "enabled", enabled)
 }
 
-// Job returns a job and what it has said.
+// Job returns a job and its log.
 func (a *Administrator) Job(ctx context.Context, id int64) (proget.JobStatus, []proget.JobLines, error) {
 	j, err := a.db.FindJob(ctx, id)
 	if err != nil {
@@ -53,8 +52,8 @@ func (a *Administrator) Job(ctx context.Context, id int64) (proget.JobStatus, []
 	return j, log, err
 }
 
-// CancelJob gives a job up. The worker of one that runs learns it with its next
-// heartbeat. It returns proget.ErrConflict for one that is finished.
+// CancelJob cancels a job. The worker of a running job learns of it with its next
+// heartbeat. CancelJob returns proget.ErrConflict if the job has finished.
 func (a *Administrator) CancelJob(ctx context.Context, id int64, by proget.Principal) error {
 	return orUnknown(a.change(ctx, by, func(tx *db.Tx) error { return tx.CancelJob(ctx, id) }, "a job was canceled", "job", id))
 }

@@ -11,20 +11,20 @@ import (
 	"github.com/proget-go/ha/proget/auth"
 )
 
-// A NewAPIKey says what an API key is to be.
+// A NewAPIKey describes an API key to be created.
 type NewAPIKey struct {
 	Name    string      // for people
 	Text    string      // the key itself; "" generates one
-	Task    proget.Task // what it may do
-	Feed    string      // the name of the only feed it opens; "" opens all
-	Expires time.Time   // zero: never
+	Task    proget.Task // what the key may do
+	Feed    string      // name of the only feed that it is for; "" means all feeds
+	Expires time.Time   // zero means never
 }
 
-// Keys returns all API keys, the expired ones too. The text of a key cannot be
-// had again.
+// Keys returns all API keys, including expired ones, without their texts, which are not
+// stored.
 func (a *Administrator) Keys(ctx context.Context) ([]db.Key, error) { return a.db.ListKeys(ctx) }
 
-// CreateKey adds an API key and returns it with its text, which is not kept.
+// CreateKey adds an API key and returns it with its text, which is not stored.
 func (a *Administrator) CreateKey(ctx context.Context, k NewAPIKey, by proget.Principal) (made db.Key, text string, err error) {
 	if text = k.Text; text == "" {
 		text = NewKey()
@@ -53,8 +53,8 @@ func (a *Administrator) CreateKey(ctx context.Context, k NewAPIKey, by proget.Pr
 	return made, text, err
 }
 
-// CreateKeyOnce is CreateKey for who may ask twice for the same: that a key of the text,
-// name, task, feed and end is there already is as good.
+// CreateKeyOnce is CreateKey for callers that may repeat a call: it also succeeds if a
+// key with the same text, name, task, feed and expiry exists.
 func (a *Administrator) CreateKeyOnce(ctx context.Context, k NewAPIKey, by proget.Principal) (made db.Key, text string, err error) {
 	made, text, err = a.CreateKey(ctx, k, by)
 	if !errors.Is(err, proget.ErrConflict) {
@@ -70,8 +70,8 @@ func (a *Administrator) CreateKeyOnce(ctx context.Context, k NewAPIKey, by proge
 	return present, text, nil
 }
 
-// checkExpiry returns proget.ErrInvalid for a time that could not be told: years of
-// five digits are none in JSON, nor in every database.
+// checkExpiry returns proget.ErrInvalid for a time that JSON, or some database, cannot
+// represent: a year of five digits.
 func checkExpiry(t time.Time) error {
 	if t.UTC().Year() >= 9999 {
 		return proget.Errorf(proget.ErrInvalid, "An API key expires before the year 9999, or never.")
@@ -79,7 +79,7 @@ func checkExpiry(t time.Time) error {
 	return nil
 }
 
-// DeleteKey removes an API key, which no server takes from then on.
+// DeleteKey removes an API key. Every server refuses it from then on.
 func (a *Administrator) DeleteKey(ctx context.Context, id int64, by proget.Principal) error {
 	return a.change(ctx, by, func(tx *db.Tx) error {
 		found, err := tx.DeleteKey(ctx, id)

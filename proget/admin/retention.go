@@ -15,15 +15,15 @@ import (
 // Bounds of a feed's retention rules.
 const (
 	maxRules    = 50
-	maxPatterns = 100 // of a condition
+	maxPatterns = 100 // in a condition
 	maxPattern  = 250 // bytes
 	maxNewest   = 1_000_000
 	maxDays     = 36_500
 	maxQuotaKB  = 1 << 40
 )
 
-// CheckRules returns proget.ErrInvalid for what cannot be the retention rules of
-// a feed.
+// CheckRules returns proget.ErrInvalid if rules cannot be the retention rules of a
+// feed.
 func CheckRules(rules []proget.RetentionRule) error {
 	if len(rules) > maxRules {
 		return proget.Errorf(proget.ErrInvalid, "A feed has at most %d retention rules.", maxRules)
@@ -79,17 +79,17 @@ func checkPatterns(patterns []string, n int) error {
 	return nil
 }
 
-// Retention returns the retention rules of all feeds in their order, by feed id.
+// Retention returns the retention rules of all feeds, in their order, by feed ID.
 func (a *Administrator) Retention(ctx context.Context) (map[int64][]proget.RetentionRule, error) {
 	return a.db.ListRetentionRules(ctx)
 }
 
-// EditRules changes the retention rules of a feed: it returns those that take
-// the place of the present ones. It may be called again.
+// EditRules returns the retention rules that replace the present ones of a feed. It may
+// be called more than once.
 type EditRules func(present []proget.RetentionRule) ([]proget.RetentionRule, error)
 
-// EditRetention changes the retention rules of a feed. Each then has a new id, and
-// a run by the former ones is given up.
+// EditRetention changes the retention rules of a feed. Each rule gets a new ID, and a
+// running job that applies the old ones stops.
 func (a *Administrator) EditRetention(ctx context.Context, feed string, by proget.Principal, edit EditRules) error {
 	return a.change(ctx, by, func(tx *db.Tx) error {
 		f, err := tx.FindFeed(ctx, feed)
@@ -100,7 +100,8 @@ func (a *Administrator) EditRetention(ctx context.Context, feed string, by proge
 	}, "retention rules were changed", "feed", feed)
 }
 
-// editRules changes the rules of a feed. A run by the former ones ends with it.
+// editRules changes the rules of a feed. It also cancels a job that applies the old
+// ones.
 func editRules(ctx context.Context, tx *db.Tx, f *proget.Feed, edit EditRules) error {
 	present, err := tx.RetentionRules(ctx, f.ID)
 	if err != nil {
@@ -119,9 +120,9 @@ func editRules(ctx context.Context, tx *db.Tx, f *proget.Feed, edit EditRules) e
 	return errors.Join(tx.SetRetentionRules(ctx, f.ID, rules), tx.StopJob(ctx, retention.Job(f, false, "").RunKey))
 }
 
-// RunRetention has the rules of a feed applied now or, with dryRun, has a job
-// tell what they would delete. It returns proget.ErrConflict if such a job is
-// under way.
+// RunRetention queues a job that applies the rules of a feed or, with dryRun, reports
+// what they would delete. It returns proget.ErrConflict if such a job is already queued
+// or running.
 func (a *Administrator) RunRetention(ctx context.Context, f *proget.Feed, dryRun bool, by proget.Principal) error {
 	err := a.change(ctx, by, func(tx *db.Tx) error { return tx.Enqueue(ctx, retention.Job(f, dryRun, by.String())) },
 		"retention was started", "feed", f.Name, "dry", dryRun)
@@ -131,8 +132,8 @@ func (a *Administrator) RunRetention(ctx context.Context, f *proget.Feed, dryRun
 	return err
 }
 
-// LastRetention returns the newest run of a feed's rules or, with dryRun, of a
-// job that told what they would delete; or proget.ErrNotFound.
+// LastRetention returns the newest job that applied a feed's rules or, with dryRun,
+// that reported what they would delete. It returns proget.ErrNotFound if there is none.
 func (a *Administrator) LastRetention(ctx context.Context, f *proget.Feed, dryRun bool) (proget.JobStatus, error) {
 	j := retention.Job(f, dryRun, "")
 	return a.db.LastJob(ctx, j.Kind, j.Argument)

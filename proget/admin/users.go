@@ -13,7 +13,7 @@ import (
 // Users returns the names of all accounts.
 func (a *Administrator) Users(ctx context.Context) ([]string, error) { return a.db.ListUsers(ctx) }
 
-// CreateUser adds an account that may do what everybody may.
+// CreateUser adds an account with only the permissions that everybody has.
 func (a *Administrator) CreateUser(ctx context.Context, name, password string, by proget.Principal) error {
 	if err := cmp.Or(checkUser(name), CheckPassword(password)); err != nil {
 		return err
@@ -49,8 +49,8 @@ func hashPassword(password string) (string, error) {
 	return hash, nil
 }
 
-// DeleteUser removes an account with its permissions and ends its sessions.
-// Nobody can remove their own, so that an administrator remains.
+// DeleteUser removes an account with its permissions and ends its sessions. Users
+// cannot delete themselves, so that an administrator remains.
 func (a *Administrator) DeleteUser(ctx context.Context, name string, by proget.Principal) error {
 	subject := auth.SubjectUser(name)
 	if isSelf(subject, by) {
@@ -65,21 +65,21 @@ func (a *Administrator) DeleteUser(ctx context.Context, name string, by proget.P
 	}, "a user was deleted", "user", name)
 }
 
-// A Grant is what a subject may do in one feed, or everywhere.
+// A Grant allows a subject a task in one feed, or everywhere.
 type Grant struct {
-	Subject string // see package auth
-	Feed    string // its name; "" is everywhere
+	Subject string // as in package auth
+	Feed    string // the feed's name; "" means everywhere
 	Task    proget.Task
 }
 
-// Permissions returns every permission. A feed is named by its id.
+// Permissions returns all permissions, which refer to feeds by ID.
 func (a *Administrator) Permissions(ctx context.Context) ([]db.Permission, error) {
 	return a.db.ListPermissions(ctx)
 }
 
-// Grant lets a subject do a task, and those that it includes, in a feed or
-// everywhere. It takes the place of what the subject was allowed there. Nobody
-// changes their own permissions, so that an administrator remains.
+// Grant allows a subject a task, and those that it includes, in a feed or everywhere.
+// It replaces the subject's previous permission there. Users cannot change their own
+// permissions, so that an administrator remains.
 func (a *Administrator) Grant(ctx context.Context, g Grant, by proget.Principal) error {
 	if err := checkScope(g.Task, g.Feed); err != nil {
 		return err
@@ -92,12 +92,12 @@ func (a *Administrator) Grant(ctx context.Context, g Grant, by proget.Principal)
 	}, "a permission was granted")
 }
 
-// Revoke ends what a subject may do in a feed or, with feed "", everywhere.
+// Revoke removes a subject's permission in a feed or, with feed "", everywhere.
 func (a *Administrator) Revoke(ctx context.Context, subject, feed string, by proget.Principal) error {
 	return a.replace(ctx, Grant{Subject: subject, Feed: feed}, by, func(*db.Tx, int64) error { return nil }, "a permission was revoked")
 }
 
-// replace removes what a subject may do in a feed and runs fn.
+// replace removes a subject's permission in a feed and then calls fn.
 func (a *Administrator) replace(ctx context.Context, g Grant, by proget.Principal, fn func(tx *db.Tx, feedID int64) error, what string) error {
 	if isSelf(g.Subject, by) {
 		return proget.Errorf(proget.ErrConflict, "These are your own permissions. Another administrator can change them.")
@@ -117,8 +117,8 @@ func (a *Administrator) replace(ctx context.Context, g Grant, by proget.Principa
 	}, what, "subject", g.Subject, "feed", g.Feed, "task", g.Task)
 }
 
-// findSubject returns proget.ErrNotFound for a subject that does not exist, and
-// keeps an account from being deleted meanwhile.
+// findSubject returns proget.ErrNotFound if the subject does not exist, and locks an
+// account against deletion.
 func findSubject(ctx context.Context, tx *db.Tx, subject string) error {
 	if subject == auth.SubjectAnonymous || subject == auth.SubjectAuthenticated {
 		return nil
