@@ -23,8 +23,8 @@ import (
 	"github.com/proget-go/ha/proget/publish"
 )
 
-// A Config says what the calls tell and change. All fields are required but Vet and
-// Logger.
+// A Config says what the calls report and change. All fields except Vet and Logger are
+// required.
 type Config struct {
 	Catalog   *catalog.Catalog
 	Files     feed.Files
@@ -34,38 +34,38 @@ type Config struct {
 	Cluster   *cluster.Registry
 	Types     []feed.Type
 
-	// Deleted returns the newest deleted versions of a feed, beginning below an
-	// id; 0 means with the newest.
+	// Deleted returns the newest deleted versions of a feed whose ID is less than
+	// before; 0 means no bound. It returns at most limit.
 	Deleted func(ctx context.Context, feedID, before int64, limit int) ([]proget.Deletion, error)
 
-	// Vet returns why a file of that name cannot be uploaded to a feed; nil asks
-	// nobody.
+	// Vet returns an error if a file of that name cannot be uploaded to the feed; nil
+	// accepts every name.
 	Vet func(ctx context.Context, f *proget.Feed, name string) error
 
-	// Handle returns a handler that makes sure that what is in memory is as new as the
-	// request, asks who it is from, and answers the error that serve returns.
+	// Handle returns a handler that brings memory up to date with the request,
+	// authenticates the sender, calls serve and answers with the error that it returns.
 	Handle func(serve Serve) http.Handler
 
-	// GuardChange returns why this server must not take changes; nil if it may.
+	// GuardChange returns an error if this server must not accept changes.
 	GuardChange func() error
 
-	// BaseURL returns the URL under which the client reaches the cluster, without a
+	// BaseURL returns the URL at which the client reaches the cluster, without a
 	// trailing slash.
 	BaseURL func(r *http.Request) string
 
 	Logger *slog.Logger // default: slog.Default()
 }
 
-// Serve answers a call, or returns an error and has answered nothing.
+// Serve answers a call, or returns an error before it has written anything.
 type Serve func(w http.ResponseWriter, r *http.Request, id auth.Identity) error
 
-// api is what all calls share.
+// api is the state that all calls share.
 type api struct {
 	Config
-	lists feed.Gate // of whole feeds: each reads every package
+	lists feed.Gate // for lists of whole feeds: each reads every package
 }
 
-// Mount mounts the calls by patterns of http.ServeMux.
+// Mount calls handle with the http.ServeMux pattern and the handler of each call.
 func Mount(c Config, handle func(pattern string, h http.Handler)) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -76,7 +76,7 @@ func Mount(c Config, handle func(pattern string, h http.Handler)) {
 	}
 }
 
-// calls are the handlers by their patterns: what ProGet's own client sends, with the
+// calls returns the handlers by pattern: the requests of ProGet's own client, and the
 // other methods that its documentation names.
 func (a *api) calls() map[string]http.Handler {
 	calls := map[string]http.Handler{
@@ -118,18 +118,18 @@ func (a *api) calls() map[string]http.Handler {
 type call struct {
 	*http.Request
 	id   auth.Identity
-	feed *proget.Feed // that it names, see in
-	ref  feed.Ref     // the version that it names, see version
+	feed *proget.Feed // the feed that it names; see in
+	ref  feed.Ref     // the version that it names; see version
 }
 
-// anybody is a call that anybody may make.
+// anybody returns the handler of a call without a permission check.
 func (a *api) anybody(serve func(w http.ResponseWriter, c *call) error) http.Handler {
 	return a.Handle(func(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
 		return serve(w, &call{Request: r, id: id})
 	})
 }
 
-// in is a call that does a task in a feed.
+// in returns the handler of a call that performs a task in a feed.
 func (a *api) in(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
 	return a.anybody(func(w http.ResponseWriter, c *call) (err error) {
 		if c.feed, err = a.Catalog.Feed(c.Context(), c.PathValue("feed")); err != nil {
@@ -147,7 +147,7 @@ func (a *api) in(task proget.Task, serve func(w http.ResponseWriter, c *call) er
 	})
 }
 
-// version is a call that changes the version which it names.
+// version returns the handler of a call that changes the version which it names.
 func (a *api) version(task proget.Task, serve func(w http.ResponseWriter, c *call) error) http.Handler {
 	return a.in(task, func(w http.ResponseWriter, c *call) (err error) {
 		if c.ref, err = a.versionRef(c); err != nil {
@@ -157,7 +157,7 @@ func (a *api) version(task proget.Task, serve func(w http.ResponseWriter, c *cal
 	})
 }
 
-// administration is a call that only administrators may make.
+// administration returns the handler of a call for administrators only.
 func (a *api) administration(serve func(w http.ResponseWriter, c *call) error) http.Handler {
 	return a.anybody(func(w http.ResponseWriter, c *call) error {
 		if err := a.Authority.Authorize(c.id, proget.TaskAdminister, nil); err != nil {
@@ -170,16 +170,16 @@ func (a *api) administration(serve func(w http.ResponseWriter, c *call) error) h
 	})
 }
 
-// maxBody bounds the JSON that a call sends: the longest retention rules that
-// admin.CheckRules lets pass.
+// maxBody bounds the JSON body of a call in bytes: it fits the longest retention rules
+// that admin.CheckRules accepts.
 const maxBody = 8 << 20
 
-// empty are the values that fields have in the objects that scripts send whole.
+// empty are values that mean nothing in fields of objects that scripts send whole.
 var empty = []string{"null", "false", `""`, "[]", "{}"}
 
-// readJSON reads the body. A field that this server does not know is refused by
-// name, since who sends it would believe that it is in force; unless its value is one
-// of those that mean nothing in this call.
+// readJSON decodes the body into a struct. It refuses an unknown field by name, because
+// the client would believe that it has an effect, unless the field's value is one of
+// nothing.
 func readJSON(w http.ResponseWriter, c *call, into any, nothing ...string) error {
 	var fields map[string]json.RawMessage
 	if err := json.NewDecoder(http.MaxBytesReader(w, c.Body, maxBody)).Decode(&fields); err != nil {
@@ -210,7 +210,8 @@ func readJSON(w http.ResponseWriter, c *call, into any, nothing ...string) error
 	return nil
 }
 
-// versionRef reads the version that the query names, as a whole.
+// versionRef returns the version that the query names. The query must not name one file
+// of several.
 func (a *api) versionRef(c *call) (ref feed.Ref, err error) {
 	t, err := feed.TypeOf(a.Types, c.feed)
 	if err != nil {
@@ -227,8 +228,8 @@ func (a *api) versionRef(c *call) (ref feed.Ref, err error) {
 	return ref, err
 }
 
-// uploadPackage takes a package file of whatever type; the path says what it is
-// called, and where it goes in feeds that have folders.
+// uploadPackage publishes a package file of any type. The path contains its name and,
+// in feeds with folders, its folder.
 func (a *api) uploadPackage(w http.ResponseWriter, c *call) error {
 	t, err := feed.TypeOf(a.Types, c.feed)
 	if err != nil {
@@ -249,7 +250,7 @@ func (a *api) uploadPackage(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusOK) // as ProGet's documentation has it
+	w.WriteHeader(http.StatusOK) // as ProGet's documentation says
 	return nil
 }
 
@@ -268,21 +269,21 @@ func (a *api) deletePackage(w http.ResponseWriter, c *call) error {
 	return nil
 }
 
-// shownDeleted bounds one answer about deleted versions.
+// shownDeleted bounds the deleted versions in one response.
 const shownDeleted = 1000
 
-// deletion is a deleted version that can be brought back.
+// deletion is a deleted version that can be restored.
 type deletion struct {
 	ID      int64     `json:"id"`
 	Name    string    `json:"name"`
 	Version string    `json:"version"`
-	Tags    []string  `json:"tags,omitempty"` // that pointed at it
+	Tags    []string  `json:"tags,omitempty"` // tags that pointed at it
 	Deleted time.Time `json:"deleted"`
 	By      string    `json:"deletedBy"`
 }
 
-// listDeleted answers with the newest deleted versions, or with those below the
-// id that ?before= names.
+// listDeleted responds with the newest deleted versions, or with those whose ID is less
+// than ?before=.
 func (a *api) listDeleted(w http.ResponseWriter, c *call) error {
 	before, err := idParameter(c.Request, "before")
 	if err != nil {
@@ -300,7 +301,7 @@ func (a *api) listDeleted(w http.ResponseWriter, c *call) error {
 	return nil
 }
 
-// restorePackage brings the deleted version back that ?id= names.
+// restorePackage restores the deleted version that ?id= names.
 func (a *api) restorePackage(w http.ResponseWriter, c *call) error {
 	id, err := idParameter(c.Request, "id")
 	if err != nil {
@@ -313,7 +314,7 @@ func (a *api) restorePackage(w http.ResponseWriter, c *call) error {
 	return nil
 }
 
-// idParameter reads a number out of the query; 0 if it is not there.
+// idParameter returns a number from the query; 0 if it is missing.
 func idParameter(r *http.Request, name string) (int64, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {

@@ -1,8 +1,8 @@
-// Package api is ProGet's native JSON API below /api/, as far as it is needed to list,
-// fetch and manage versions, and to manage feeds, storages and keys. docs/native-api.md
-// tells which calls there are, and how they differ from ProGet's. Packages are not
-// audited, promoted or repackaged, and what ProGet calls their metadata is not told.
+// Package api is ProGet's native JSON API below /api/, as far as needed to list, fetch
+// and manage versions, and to manage feeds, storages and keys. docs/native-api.md lists
+// the calls and their differences from ProGet's. There are no calls to audit, promote
+// or repackage packages, or to read what ProGet calls their metadata.
 //
-// An error is answered as text: a sentence that tells what to do. A field that this
-// server does not know is refused by its name.
+// Error responses are plain text: a sentence that tells the client what to do. The API
+// refuses a field that it does not know, by name.
 package api

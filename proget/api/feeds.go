@@ -9,34 +9,34 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// feedInfo is a feed in the native API, with those of ProGet's fields that this
-// server has a use for. In a change, a field that is absent changes nothing.
+// feedInfo is a feed in the native API, with those of ProGet's fields that this server
+// uses. In a change, an absent field changes nothing.
 type feedInfo struct {
 	Name        *string `json:"name,omitempty"`
 	FeedType    *string `json:"feedType,omitempty"`
 	Description *string `json:"description,omitempty"`
 	Active      *bool   `json:"active,omitempty"`
-	Storage     *string `json:"storage,omitempty"` // the name of the storage that keeps its files
+	Storage     *string `json:"storage,omitempty"` // the name of the storage for its files
 
 	Redirect *bool `json:"redirectDownloads,omitempty"`
 
-	// RetentionRules replace all those of the feed.
+	// RetentionRules replace all rules of the feed.
 	RetentionRules        *[]ruleInfo `json:"retentionRules,omitempty"`
 	RetentionRulesEnabled *bool       `json:"retentionRulesEnabled,omitempty"`
 
 	storageID int64 // of Storage
 
-	EndpointURL string `json:"endpointUrl,omitempty"` // told, not taken
-	CanPublish  bool   `json:"canPublish"`            // told, not taken
+	EndpointURL string `json:"endpointUrl,omitempty"` // in responses only
+	CanPublish  bool   `json:"canPublish"`            // in responses only
 }
 
-// newFeedInfo is a feed with its retention rules.
+// newFeedInfo describes a feed with its retention rules.
 func (a *api) newFeedInfo(c *call, f *proget.Feed, rules []proget.RetentionRule) (feedInfo, error) {
 	info := feedInfo{Name: &f.Name, FeedType: &f.Type, Description: &f.Description, Active: &f.Active}
 	info.tellRules(rules)
 	switch t, err := feed.TypeOf(a.Types, f); {
-	case err != nil: // it is not served here
-	case t.Address != nil: // programs take this for a URL
+	case err != nil: // this server does not serve the type
+	case t.Address != nil: // programs expect a URL here
 		info.EndpointURL = t.URL(a.BaseURL(c.Request), f)
 	default:
 		info.EndpointURL = t.StartURL(a.BaseURL(c.Request), f)
@@ -86,7 +86,7 @@ func (a *api) visible(c *call) ([]*proget.Feed, error) {
 	return a.Authority.Visible(c.id, all)
 }
 
-// listFeeds lists what the caller may see, which can be nothing.
+// listFeeds lists the feeds that the caller may see, perhaps none.
 func (a *api) listFeeds(w http.ResponseWriter, c *call) error {
 	feeds, err := a.visible(c)
 	if err != nil {
@@ -132,7 +132,7 @@ func (a *api) tellFeed(w http.ResponseWriter, c *call, f *proget.Feed) error {
 	return nil
 }
 
-// readFeed reads the body. Types are written as people write them: "NuGet".
+// readFeed reads the body. It accepts types in any case, such as "NuGet".
 func (a *api) readFeed(w http.ResponseWriter, c *call) (info feedInfo, err error) {
 	if err := readJSON(w, c, &info, empty...); err != nil {
 		return info, err
@@ -142,7 +142,7 @@ func (a *api) readFeed(w http.ResponseWriter, c *call) (info feedInfo, err error
 			return info, err
 		}
 	}
-	if _, err := info.editRules(nil); err != nil { // before anything is changed
+	if _, err := info.editRules(nil); err != nil { // check before anything changes
 		return info, err
 	}
 	for i := range a.Types {

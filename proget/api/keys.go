@@ -14,17 +14,17 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// keyInfo is an API key in the native API. User and FeedGroup, of which this
-// server has none, must be empty, and bodies are not logged.
+// keyInfo is an API key in the native API. This server does not support User and
+// FeedGroup, which must be empty, or the logging of bodies.
 type keyInfo struct {
 	ID                 int64    `json:"id,omitempty"`
 	Type               string   `json:"type"`
-	Key                string   `json:"key,omitempty"` // in the answer that creates it alone
+	Key                string   `json:"key,omitempty"` // only in the response that creates the key
 	DisplayName        string   `json:"displayName,omitempty"`
-	Description        string   `json:"description,omitempty"` // kept only in the place of a name
+	Description        string   `json:"description,omitempty"` // stored only if there is no name
 	SystemAPIs         []string `json:"systemApis,omitempty"`
 	PackagePermissions []string `json:"packagePermissions,omitempty"`
-	Feed               string   `json:"feed,omitempty"` // absent: all feeds
+	Feed               string   `json:"feed,omitempty"` // absent means all feeds
 	FeedGroup          string   `json:"feedGroup,omitempty"`
 	Expiration         string   `json:"expiration,omitempty"`
 	Logging            string   `json:"logging"`
@@ -40,12 +40,12 @@ const (
 	promotion       = "promote"
 )
 
-// The words for what a key may do. A System key with all of its APIs
-// administers; the permissions of a Feed key are the tasks, each of which
-// includes the ones before it. There are no promotions here; but ProGet's client asks
-// for all four permissions if its user names none.
+// The words for a key's permissions. A System key with all of its APIs administers. The
+// permissions of a Feed key are the tasks, each of which includes those before it.
+// There are no promotions here, but ProGet's client requests all four permissions if
+// its user names none.
 var (
-	fullControl     = []string{"feeds", "sca", "sbom-upload"} // as ProGet's client puts it
+	fullControl     = []string{"feeds", "sca", "sbom-upload"} // as ProGet's client spells it
 	feedTasks       = []proget.Task{proget.TaskView, proget.TaskPublish, proget.TaskManage}
 	feedPermissions = []string{"view", "add", "delete"}
 	allPermissions  = append([]string{promotion}, feedPermissions...)
@@ -67,8 +67,8 @@ func newKeyInfo(k db.Key, feeds []*proget.Feed) keyInfo {
 	return info
 }
 
-// request says what key is asked for, or refuses what would open more, or less,
-// than the words say.
+// request returns the requested key, or an error if a key of this server would permit
+// more or less than the words say.
 func (info *keyInfo) request() (k admin.NewAPIKey, err error) {
 	k = admin.NewAPIKey{Name: cmp.Or(info.DisplayName, info.Description, "unnamed key"), Text: info.Key, Feed: info.Feed}
 	if info.User != "" || info.FeedGroup != "" || !strings.EqualFold(cmp.Or(info.Logging, noLogging), noLogging) {
@@ -109,8 +109,8 @@ func sameWords(some, others []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(some)), slices.Sorted(slices.Values(others)))
 }
 
-// parseExpiration reads a time as ProGet's client writes it, which is without a
-// zone if its user gave none.
+// parseExpiration parses a time as ProGet's client writes it: without a zone, meaning
+// UTC, if its user gave none.
 func parseExpiration(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

@@ -15,14 +15,14 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// A packageID is what a query says of a version.
+// A packageID is how a query names a version.
 type packageID struct {
 	name, version string
-	qualifier     string // what tells a file from the others of its version: "file=lib-1.0.tar.gz"
+	qualifier     string // distinguishes a file from others of its version: "file=lib-1.0.tar.gz"
 }
 
-// readPackageID reads a query: a package URL, or name, version and, where the type has
-// such, group and qualifier.
+// readPackageID parses a query: a package URL, or name, version and, if the type has
+// them, group and qualifier.
 func readPackageID(q url.Values, t *feed.Type) (id packageID, err error) {
 	if purl := q.Get("purl"); purl != "" {
 		return parsePURL(purl, t)
@@ -34,8 +34,8 @@ func readPackageID(q url.Values, t *feed.Type) (id packageID, err error) {
 	return id, nil
 }
 
-// parsePURL reads pkg:type/group/name@version?qualifier, of which the query's own
-// escapes are gone already.
+// parsePURL parses pkg:type/group/name@version?qualifier, after the query's own escapes
+// were removed.
 func parsePURL(purl string, t *feed.Type) (id packageID, err error) {
 	invalid := func() (packageID, error) {
 		return id, proget.Errorf(proget.ErrInvalid, "%.200q is no package URL of a %s feed: use one as in pkg:%s/name@1.0.0.", purl, t.Title, t.PURLType())
@@ -43,7 +43,7 @@ func parsePURL(purl string, t *feed.Type) (id packageID, err error) {
 	rest, ok := strings.CutPrefix(purl, "pkg:"+t.PURLType()+"/")
 	rest, _, _ = strings.Cut(rest, "#")
 	rest, id.qualifier, _ = strings.Cut(rest, "?")
-	at := strings.LastIndexByte(rest, '@') // a scope of npm has one, too
+	at := strings.LastIndexByte(rest, '@') // an npm scope contains one, too
 	if !ok || at < 1 {
 		return invalid()
 	}
@@ -59,7 +59,7 @@ func parsePURL(purl string, t *feed.Type) (id packageID, err error) {
 	return id, nil
 }
 
-// formatPURL is a version's package URL.
+// formatPURL returns a version's package URL.
 func formatPURL(t *feed.Type, v *proget.Version, qualifier string) string {
 	group, name := t.Naming.Split(v.Name)
 	path := append(strings.FieldsFunc(group, func(r rune) bool { return r == '/' }), name)
@@ -75,8 +75,8 @@ func formatPURL(t *feed.Type, v *proget.Version, qualifier string) string {
 
 func escapePURL(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
 
-// fileOf returns the file of a version that a qualifier names; without one, the
-// version's own, if there is but one that could be meant.
+// fileOf returns the file of a version that the qualifier names. Without a qualifier,
+// it returns the first file, or an error if several could be meant.
 func fileOf(t *feed.Type, v *proget.Version, qualifier string) (proget.File, error) {
 	switch {
 	case len(v.Files) == 0:
@@ -97,8 +97,8 @@ func fileOf(t *feed.Type, v *proget.Version, qualifier string) (proget.File, err
 	return v.Files[i], nil
 }
 
-// vetQualifier refuses a call that means one file of several: a version is changed
-// and deleted as a whole, and a file that is gone from it could not be brought back.
+// vetQualifier refuses a call that names one file of several: the server changes and
+// deletes only whole versions, and could not restore a file that was deleted from one.
 func (a *api) vetQualifier(ctx context.Context, t *feed.Type, ref feed.Ref, qualifier string) error {
 	p, err := a.Catalog.Package(ctx, ref.Feed, ref.NameKey)
 	if err != nil {
@@ -117,7 +117,7 @@ func (a *api) vetQualifier(ctx context.Context, t *feed.Type, ref feed.Ref, qual
 	return nil
 }
 
-// tellPackages answers what ProGet's client asks of a feed first.
+// tellPackages answers the first request that ProGet's client makes about a feed.
 func (a *api) tellPackages(w http.ResponseWriter, c *call) error {
 	t, err := feed.TypeOf(a.Types, c.feed)
 	if err != nil {
@@ -139,7 +139,7 @@ type versionInfo struct {
 	Name              string    `json:"name"`
 	Version           string    `json:"version"`
 	Qualifier         string    `json:"qualifier,omitempty"`
-	TotalDownloads    int64     `json:"totalDownloads"` // of all versions
+	TotalDownloads    int64     `json:"totalDownloads"` // of all versions of the package
 	Downloads         int64     `json:"downloads"`
 	Published         time.Time `json:"published"`
 	PublishedBy       string    `json:"publishedBy,omitempty"`
@@ -149,7 +149,7 @@ type versionInfo struct {
 	SHA1              string    `json:"sha1,omitempty"`
 	SHA256            string    `json:"sha256,omitempty"`
 	SHA512            string    `json:"sha512,omitempty"`
-	AllowDownload     *bool     `json:"allowDownload,omitempty"` // false, or absent
+	AllowDownload     *bool     `json:"allowDownload,omitempty"` // false or absent
 	Deprecated        bool      `json:"deprecated"`
 	DeprecationReason string    `json:"deprecationReason,omitempty"`
 }
@@ -169,14 +169,14 @@ func newVersionInfo(t *feed.Type, v *proget.Version, file proget.File) versionIn
 	return info
 }
 
-// newest returns the newest version, or the newest stable one: one that people see
-// and may have before others; nil if there is none.
+// newest returns the newest version or, with stable, the newest stable one; nil if
+// there is none. It prefers versions that are listed and not blocked.
 func newest(p *feed.Package, stable bool) *proget.Version {
 	fits := func(v *proget.Version) bool { return !stable || !v.Prerelease }
 	return p.Latest(func(v *proget.Version) bool { return fits(v) && feed.AllowedListed(v) }, fits)
 }
 
-// listLatest lists the newest version of each package, or of the one that the query
+// listLatest lists the newest version of each package, or of the package that the query
 // names.
 func (a *api) listLatest(w http.ResponseWriter, c *call) error {
 	t, err := feed.TypeOf(a.Types, c.feed)
@@ -192,8 +192,8 @@ func (a *api) listLatest(w http.ResponseWriter, c *call) error {
 	})
 }
 
-// listVersions lists versions, newest first: those of the package that the query
-// names, of a group, or of the feed.
+// listVersions lists versions, newest first: those of the package or the group that the
+// query names, or of the whole feed.
 func (a *api) listVersions(w http.ResponseWriter, c *call) error {
 	t, err := feed.TypeOf(a.Types, c.feed)
 	if err != nil {
@@ -210,10 +210,11 @@ func (a *api) listVersions(w http.ResponseWriter, c *call) error {
 	})
 }
 
-// packagesPage bounds how many packages a list reads at a time.
+// packagesPage is how many packages a list reads at a time.
 const packagesPage = 200
 
-// listPackages lists versions of the packages that the query asks for.
+// listPackages lists versions of the packages that the query selects; pick chooses the
+// versions of each.
 func (a *api) listPackages(w http.ResponseWriter, c *call, t *feed.Type, pick func(*feed.Package) []*proget.Version) error {
 	q := c.URL.Query()
 	if q.Get("name") != "" {
@@ -242,15 +243,15 @@ func (a *api) listPackages(w http.ResponseWriter, c *call, t *feed.Type, pick fu
 			if c.Context().Err() == nil {
 				a.Logger.WarnContext(c.Context(), "a list of packages was cut short", "feed", c.feed.Name, "error", err)
 			}
-			panic(http.ErrAbortHandler) // never a list that looks whole
+			panic(http.ErrAbortHandler) // a partial list must not look complete
 		}
 	}
 	list.end()
 	return nil
 }
 
-// listPackage lists versions of one package. That there is none of the name is no
-// error to ProGet's clients.
+// listPackage lists versions of one package. For ProGet's clients, a package that does
+// not exist is an empty list, not an error.
 func (a *api) listPackage(w http.ResponseWriter, c *call, t *feed.Type, name string, pick func(*feed.Package) []*proget.Version) error {
 	p, err := a.Catalog.Package(c.Context(), c.feed, t.NameKey(name))
 	if err != nil && !errors.Is(err, proget.ErrNotFound) {
@@ -264,7 +265,8 @@ func (a *api) listPackage(w http.ResponseWriter, c *call, t *feed.Type, name str
 	return nil
 }
 
-// A versionList writes an array. That it cannot means that the client went away.
+// A versionList writes a JSON array. It ignores write errors, which mean that the
+// client went away.
 type versionList struct {
 	out  *bufio.Writer
 	typ  *feed.Type
@@ -301,7 +303,7 @@ func (l *versionList) item(info versionInfo) {
 		before = ','
 	}
 	l.some = true
-	text, _ := json.Marshal(info) // of text, numbers and times of the database
+	text, _ := json.Marshal(info) // contains only text, numbers and times from the database
 	_ = l.out.WriteByte(before)
 	_, _ = l.out.Write(text)
 }
@@ -314,7 +316,7 @@ func (l *versionList) end() {
 	_ = l.out.Flush()
 }
 
-// downloadPackage sends the file of a version, or of the newest.
+// downloadPackage sends a file of the named version, or of the newest.
 func (a *api) downloadPackage(w http.ResponseWriter, c *call) error {
 	t, err := feed.TypeOf(a.Types, c.feed)
 	if err != nil {
@@ -341,7 +343,8 @@ func (a *api) downloadPackage(w http.ResponseWriter, c *call) error {
 	return a.Files.Serve(w, &feed.Request{Request: c.Request, Feed: c.feed, Principal: c.id.Principal}, v, file, "application/octet-stream")
 }
 
-// findVersion returns a version, be it named by the words for the newest.
+// findVersion returns the version with that number, or the newest for words such as
+// "latest".
 func (a *api) findVersion(c *call, t *feed.Type, id packageID) (*proget.Version, error) {
 	p, err := a.Catalog.Package(c.Context(), c.feed, t.NameKey(id.name))
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/proget-go/ha/proget/admin"
 )
 
-// ruleInfo is a retention rule in the native API. The fields of its own are
-// those of ProGet's that this server has no use for: clients send them, empty.
+// ruleInfo is a retention rule in the native API. The fields declared here are those of
+// ProGet's that this server does not support: clients send them empty.
 type ruleInfo struct {
 	proget.RetentionRule
 	DeleteCached                bool `json:"deleteCached,omitempty"`
@@ -28,7 +28,7 @@ func (info *feedInfo) tellRules(rules []proget.RetentionRule) {
 	info.RetentionRules, info.RetentionRulesEnabled = &told, &enabled
 }
 
-// editRules returns the rules that a feed has after a call.
+// editRules returns the rules that the feed has after the call.
 func (info *feedInfo) editRules(present []proget.RetentionRule) ([]proget.RetentionRule, error) {
 	rules := present
 	if info.RetentionRules != nil {

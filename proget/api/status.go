@@ -9,8 +9,8 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// statusChange is the body of POST /api/packages/{feed}/status. A field that is
-// absent changes nothing.
+// statusChange is the body of POST /api/packages/{feed}/status. An absent field changes
+// nothing.
 type statusChange struct {
 	Listed            *bool     `json:"listed"`
 	Allow             allowance `json:"allow"`
@@ -18,11 +18,11 @@ type statusChange struct {
 	DeprecationReason *string   `json:"deprecationReason"`
 }
 
-// allowance says whether a version may be downloaded: true, false or null, which
-// leaves it to rules, of which this server has none.
+// allowance says whether a version may be downloaded: true, false or null. null leaves
+// it to rules, which this server does not have.
 type allowance struct{ given, refused bool }
 
-// UnmarshalJSON implements json.Unmarshaler, which is asked about null, too.
+// UnmarshalJSON implements json.Unmarshaler. The decoder calls it for null, too.
 func (a *allowance) UnmarshalJSON(text []byte) error {
 	allowed := true
 	a.given = true
@@ -33,7 +33,7 @@ func (a *allowance) UnmarshalJSON(text []byte) error {
 
 func (a *api) packageStatus(w http.ResponseWriter, c *call) error {
 	var change statusChange
-	if err := readJSON(w, c, &change, "null"); err != nil && !errors.Is(err, io.EOF) { // without a body, nothing is to change
+	if err := readJSON(w, c, &change, "null"); err != nil && !errors.Is(err, io.EOF) { // without a body, nothing changes
 		return err
 	}
 	if err := a.Publisher.SetStatus(c.Context(), c.ref, c.id.Principal, change.apply); err != nil {

@@ -13,7 +13,7 @@ import (
 // storageInfo is a storage in the native API.
 type storageInfo struct {
 	Name    string    `json:"name"`
-	URL     string    `json:"url"` // "" for the one that servers are started with
+	URL     string    `json:"url"` // "" for the storage that servers are started with
 	Created time.Time `json:"created,omitzero"`
 }
 
@@ -51,8 +51,8 @@ func (a *api) removeStorage(w http.ResponseWriter, c *call) error {
 	return nil
 }
 
-// storageNamed returns the id of the storage with a name; "" is the one that servers
-// are started with.
+// storageNamed returns the ID of the storage with that name; "" means the storage that
+// servers are started with.
 func (a *api) storageNamed(ctx context.Context, name string) (int64, error) {
 	if name == "" {
 		return 0, nil
