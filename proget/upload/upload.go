@@ -1,15 +1,15 @@
-// Package upload takes uploads that come in several requests, each of which may
-// reach another server: chunks in order, as registries of container images take
-// them, or parts at any offset, as asset directories do.
+// Package upload handles uploads in several requests, each of which may reach a
+// different server: chunks in order, as container registries use, or parts at any
+// offset, as asset directories use.
 //
-// Each part is an object of its own in storage, so that nothing is ever written
-// twice to one place, and a server that stood still cannot spoil what another
-// has taken meanwhile. Where a part belongs, how far an upload is, and the state
-// of its digests are in the database. An upload of one part is finished without
-// a copy. Others are joined by storage itself where it can, or are read once more.
+// Each part is a separate object in storage. So nothing is ever written twice to the
+// same place, and a server that was suspended cannot damage what another has received
+// meanwhile. The database records where each part belongs, how far an upload is, and
+// the state of its digests. An upload of one part is finished without a copy. Other
+// parts are joined by storage itself if it can, or are read and written once more.
 //
-// What is abandoned is given up by a job after some time; garbage collection
-// frees it.
+// A job discards abandoned uploads after some time; garbage collection then frees their
+// objects.
 package upload
 
 import (
@@ -33,8 +33,8 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// Uploads are the uploads under way in an installation. They implement
-// feed.Uploads, and are safe for concurrent use.
+// Uploads manages the unfinished uploads of an installation. It implements feed.Uploads
+// and is safe for concurrent use.
 type Uploads struct {
 	db    *db.Store
 	blobs *storage.Set
@@ -44,11 +44,11 @@ type Uploads struct {
 
 // Options configure Uploads. The zero value is ready to use.
 type Options struct {
-	MaxSize int64        // of a whole upload, in bytes; default 10 GiB
+	MaxSize int64        // maximum bytes of a whole upload; default 10 GiB
 	Logger  *slog.Logger // default: slog.Default()
 }
 
-// New returns the uploads of an installation, whose keys seal what is offered.
+// New returns the Uploads of an installation. The keys seal what Offer returns.
 func New(store *db.Store, blobs *storage.Set, keys *auth.Keyring, opts *Options) *Uploads {
 	u := &Uploads{db: store, blobs: blobs, keys: keys}
 	if opts != nil {
@@ -63,16 +63,16 @@ func New(store *db.Store, blobs *storage.Set, keys *auth.Keyring, opts *Options)
 	return u
 }
 
-// key is the upload's name in the database, of bounded length whatever the
+// key returns the upload's name in the database, whose length is bounded whatever the
 // client has chosen.
 func key(r feed.UploadRef) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q", r.Feed.ID, r.Scope, r.ID))
 	return hex.EncodeToString(sum[:])
 }
 
-// Begin begins an upload of which the digests of the given algorithms are wanted
-// beside SHA-256, if it comes in order. It returns proget.ErrConflict if there is
-// one of this name.
+// Begin begins an upload. Besides SHA-256, digests of the given algorithms are computed
+// if the chunks come in order. It returns proget.ErrConflict if there is an upload of
+// this name.
 func (u *Uploads) Begin(ctx context.Context, r feed.UploadRef, by proget.Principal, algorithms ...proget.Algorithm) error {
 	p, err := empty(r, by.String(), algorithms)
 	if err != nil {
@@ -95,18 +95,19 @@ func empty(r feed.UploadRef, by string, algorithms []proget.Algorithm) (*db.Part
 	return &db.Partial{Key: key(r), StorageID: r.Feed.StorageID, Sums: string(text), Owner: by}, err
 }
 
-// An offer is what Offer seals.
+// An offer is the content of the token that Offer returns.
 type offer struct {
 	By         string             `json:"by"`
 	Made       int64              `json:"made"` // seconds since 1970
 	Algorithms []proget.Algorithm `json:"algorithms,omitempty"`
 }
 
-// offered is how long an offer is good for.
+// offered is how long an offer is valid.
 const offered = 24 * time.Hour
 
-// Offer returns what, as feed.UploadRef.Offer, lets an upload begin with its first
-// bytes, at any server: nothing is written before.
+// Offer returns a sealed token. Set as feed.UploadRef.Offer, it lets the upload begin
+// with its first bytes on any node; nothing is written until then. It is valid for 24
+// hours, any number of times.
 func (u *Uploads) Offer(r feed.UploadRef, by proget.Principal, algorithms ...proget.Algorithm) (string, error) {
 	text, err := json.Marshal(offer{by.String(), time.Now().Unix(), algorithms})
 	if err != nil {
@@ -115,8 +116,8 @@ func (u *Uploads) Offer(r feed.UploadRef, by proget.Principal, algorithms ...pro
 	return u.keys.Seal("upload "+key(r), text), nil
 }
 
-// find returns an upload, and whether it has begun or is only offered, or
-// proget.ErrNotFound.
+// find returns an upload, and whether it has begun or is only offered. It returns
+// proget.ErrNotFound if it is neither.
 func (u *Uploads) find(ctx context.Context, r feed.UploadRef) (p *db.Partial, begun bool, err error) {
 	p, err = u.db.FindPartial(ctx, key(r))
 	if !errors.Is(err, proget.ErrNotFound) || r.Offer == "" {
@@ -140,9 +141,10 @@ func (u *Uploads) Size(ctx context.Context, r feed.UploadRef) (int64, error) {
 	return p.Size, nil
 }
 
-// Append takes the chunk that begins at offset, or the next if that is -1, and
-// returns how many bytes have arrived with it. A chunk that breaks off leaves nothing: the client asks for
-// the size and sends it again. feed.OffsetError says that another chunk is due.
+// Append stores the chunk that begins at offset, or the next chunk if offset is -1, and
+// returns how many bytes have arrived including it. If body fails, nothing of the chunk
+// is kept: the client asks for the size and sends it again. It returns a
+// feed.OffsetError if another chunk is due.
 func (u *Uploads) Append(ctx context.Context, r feed.UploadRef, offset int64, body io.Reader) (size int64, err error) {
 	p, begun, err := u.find(ctx, r)
 	if err != nil {
@@ -177,8 +179,8 @@ func (u *Uploads) append(ctx context.Context, p *db.Partial, begun bool, offset 
 	return p.Size + o.Size, err
 }
 
-// putChunk stores the chunk of an upload that begins at offset, or at -1 for the
-// next. Digests of the algorithms beside are wanted, too.
+// putChunk stores the chunk of an upload that begins at offset, or the next one if
+// offset is -1. It also computes the digests of the algorithms in beside.
 func (u *Uploads) putChunk(ctx context.Context, p *db.Partial, offset int64, body io.Reader, beside proget.Digests) (*object, error) {
 	if _, done := finished(p); done {
 		return nil, takesNoMore()
@@ -192,7 +194,7 @@ func (u *Uploads) putChunk(ctx context.Context, p *db.Partial, offset int64, bod
 	}
 	algorithms := slices.Concat(slices.Collect(maps.Keys(sums)), slices.Collect(maps.Keys(beside)))
 	o, err := u.put(ctx, p, body, &storage.PutOptions{Algorithms: algorithms, After: sums, MaxSize: max(u.opts.MaxSize-p.Size, 1)})
-	if err == nil && p.Size+o.Size > u.opts.MaxSize { // 0 would have been no limit
+	if err == nil && p.Size+o.Size > u.opts.MaxSize { // checked here because a limit of 0 would mean none
 		o.discard(ctx)
 		err = tooLarge(nil)
 	}
@@ -203,7 +205,8 @@ func takesNoMore() error {
 	return proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload was finished already: it takes no more.")
 }
 
-// overtaken tells the client whose chunk another was faster than, or the end.
+// overtaken returns the error for a client whose chunk lost against another one or the
+// end of the upload.
 func (u *Uploads) overtaken(ctx context.Context, p *db.Partial) (size int64, err error) {
 	p, err = u.db.FindPartial(ctx, p.Key)
 	if err != nil {
@@ -215,9 +218,10 @@ func (u *Uploads) overtaken(ctx context.Context, p *db.Partial) (size int64, err
 	return p.Size, &feed.OffsetError{Size: p.Size}
 }
 
-// PutPart takes a part of size bytes that begins at offset, in any order. It
-// returns proget.ErrInvalid if it overlaps one that has arrived or has another
-// size; one that comes again is no error, and the first counts.
+// PutPart stores the part of size bytes that begins at offset; parts may arrive in any
+// order. It returns proget.ErrInvalid if the part has fewer bytes or overlaps one that
+// has arrived, and proget.ErrTooLarge if it has more bytes. Sending a part again is not
+// an error; the first one counts.
 func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size int64, body io.Reader) error {
 	if offset < 0 || size <= 0 || offset > u.opts.MaxSize-size {
 		return proget.Errorf(proget.ErrInvalid, "A part has at least one byte, and the whole at most %d.", u.opts.MaxSize)
@@ -235,7 +239,7 @@ func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size in
 		return proget.Errorf(proget.ErrInvalid, "The part has %d bytes instead of %d.", o.Size, size)
 	}
 	err = o.record(ctx, func() error { return u.db.PutPart(ctx, p.Key, o.part(offset)) })
-	if errors.Is(err, db.ErrPartExists) { // its answer was lost
+	if errors.Is(err, db.ErrPartExists) { // the response to the first one was lost
 		if !errors.Is(err, db.ErrUncertain) {
 			o.discard(ctx)
 		}
@@ -262,13 +266,13 @@ func tooLarge(err error) error {
 	return proget.WrapError(proget.ErrTooLarge, err, "The upload is larger than it may be, or than was announced.")
 }
 
-// An object is stored, and about to be recorded.
+// An object is stored but not yet recorded.
 type object struct {
 	storage.Blob
 	in        *storage.Store
 	storageID int64
 	stored    time.Time
-	known     bool // a row names it already
+	known     bool // a row already names it
 	log       *slog.Logger
 }
 
@@ -276,7 +280,7 @@ func (u *Uploads) object(in *storage.Store, p *db.Partial, b storage.Blob) *obje
 	return &object{Blob: b, in: in, storageID: p.StorageID, stored: time.Now(), log: u.opts.Logger}
 }
 
-// part is the object as the part that begins at offset.
+// part returns the object as the part that begins at offset.
 func (o *object) part(offset int64) db.Part {
 	return db.Part{Offset: offset, Blob: db.BlobRow{Size: o.Size, StorageID: o.storageID, StorageKey: o.Key}}
 }
@@ -285,11 +289,11 @@ func (o *object) file() *proget.File {
 	return &proget.File{Size: o.Size, Digests: o.Digests, StorageID: o.storageID, StorageKey: o.Key}
 }
 
-// record has fn record what became of the object, and removes it if that was refused
-// for certain: what is not known to be nobody's is left to the sweep. An attempt that
-// was committed unnoticed may be why the next is refused.
+// record calls fn to record the object, and removes the object if it is certain that fn
+// was refused. If a row may name the object, record leaves it to the sweep: an earlier
+// attempt that committed unnoticed can be why a later one is refused.
 func (o *object) record(ctx context.Context, fn func() error) error {
-	if !o.known && time.Since(o.stored) > db.RecordWithin { // the process stood still: the object may be gone
+	if !o.known && time.Since(o.stored) > db.RecordWithin { // the process was suspended: the object may be gone
 		return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
 	}
 	err := fn()
@@ -309,29 +313,29 @@ func (o *object) discard(ctx context.Context) {
 	}
 }
 
-// Cancel gives an upload up. That there is none is no error.
+// Cancel discards an upload, or what is held. It returns nil if there is none.
 func (u *Uploads) Cancel(ctx context.Context, r feed.UploadRef) error {
 	return u.db.DeletePartial(ctx, key(r))
 }
 
 // Finish ends an upload and returns what was uploaded, as one stored object, for
-// feed.Upload.Stored. The upload stays, finished, until it is canceled:
-// who is interrupted finishes it again. size and want are what the client claims,
-// size -1 for nothing; if one differs, or a part is missing, Finish returns
-// proget.ErrInvalid and the upload goes on.
+// feed.Upload.Stored. size and want are the client's claims; size -1 claims nothing. If
+// one differs, or a part is missing, Finish returns proget.ErrInvalid and the upload
+// stays open. The finished upload is kept until Cancel, so that a caller killed before
+// it recorded the blob can call Finish again.
 func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want proget.Digests) (storage.Blob, error) {
 	return u.finish(ctx, r, size, want, func(p *db.Partial, o *object) error { return u.end(ctx, p, o) })
 }
 
-// Keep ends an upload and holds what was uploaded under the name as, in one commit:
-// the upload is gone then. last, if it is not nil, is the chunk that begins at offset,
-// and taken before as Append does; what was offered and comes as one such chunk costs
-// the least. want is what the client claims; if it differs, or a part is missing, Keep
-// returns proget.ErrInvalid and the upload goes on, without a chunk that was the only
-// one.
+// Keep ends an upload and, in the same commit, holds what was uploaded under the name
+// as; the upload is then gone. If last is not nil, Keep first appends it as the chunk
+// that begins at offset, as Append does. It is cheapest for an offered upload that
+// comes as one such chunk. want holds the digests that the client claims. If one
+// differs, or a part is missing, Keep returns proget.ErrInvalid and the upload stays
+// open, but without last if that was its only chunk.
 func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Principal, want proget.Digests, offset int64, last io.Reader) error {
 	held := &db.Partial{Key: key(as), Owner: by.String()}
-	if last != nil || r.Offer != "" { // else there is nothing to do before the end, which looks for itself
+	if last != nil || r.Offer != "" { // otherwise finish does everything
 		p, begun, err := u.find(ctx, r)
 		if err == nil && !begun {
 			return u.keepWhole(ctx, p, held, want, offset, last)
@@ -339,7 +343,7 @@ func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Prin
 		if err == nil && last != nil {
 			_, err = u.append(ctx, p, begun, offset, last)
 		}
-		if err != nil && !errors.Is(err, feed.ErrFinished) { // it came before, and its answer was lost
+		if err != nil && !errors.Is(err, feed.ErrFinished) { // the chunk came before, and the response was lost
 			return err
 		}
 	}
@@ -350,7 +354,7 @@ func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Prin
 	return err
 }
 
-// keepWhole keeps an upload that comes as one chunk.
+// keepWhole keeps an upload that comes as a single chunk.
 func (u *Uploads) keepWhole(ctx context.Context, p, held *db.Partial, want proget.Digests, offset int64, body io.Reader) error {
 	for algorithm := range want {
 		if _, err := algorithm.New(); err != nil {
@@ -364,7 +368,7 @@ func (u *Uploads) keepWhole(ctx context.Context, p, held *db.Partial, want proge
 	if err != nil {
 		return err
 	}
-	if err = compare(o.Digests, want); err != nil && o.Size == 0 { // the whole may have come before, and its answer was lost
+	if err = compare(o.Digests, want); err != nil && o.Size == 0 { // the whole may have come before, and the response was lost
 		err = proget.WrapError(proget.ErrNotFound, err, "Nothing has arrived of the upload: send the file's bytes.")
 	}
 	if err != nil {
@@ -378,7 +382,7 @@ func unknownAlgorithm(a proget.Algorithm, err error) error {
 	return proget.WrapError(proget.ErrInvalid, err, "The digest algorithm %.40q is not known here.", a)
 }
 
-// finish ends an upload; record records what it makes of it.
+// finish ends an upload; record records the resulting object.
 func (u *Uploads) finish(ctx context.Context, r feed.UploadRef, size int64, want proget.Digests, record func(p *db.Partial, o *object) error) (storage.Blob, error) {
 	p, parts, err := u.db.LoadPartial(ctx, key(r))
 	if err != nil {
@@ -422,7 +426,7 @@ func (u *Uploads) end(ctx context.Context, p *db.Partial, o *object) error {
 	return u.db.FinishPartial(ctx, p.Key, o.file(), !o.known, db.FinishedMark+string(text))
 }
 
-// finished returns the digests of an upload that is finished, which follow the mark.
+// finished returns the digests of a finished upload, which follow db.FinishedMark.
 func finished(p *db.Partial) (digests proget.Digests, done bool) {
 	text, done := strings.CutPrefix(p.Sums, db.FinishedMark)
 	if done {
@@ -431,7 +435,7 @@ func finished(p *db.Partial) (digests proget.Digests, done bool) {
 	return digests, done
 }
 
-// whole returns the size of all parts together, which must leave no gap.
+// whole returns the total size of the parts, or an error if there is a gap.
 func whole(parts []db.Part) (size int64, err error) {
 	for _, part := range parts {
 		if part.Offset != size {
@@ -442,8 +446,8 @@ func whole(parts []db.Part) (size int64, err error) {
 	return size, nil
 }
 
-// complete adds to the digests that are known those which a client claims without
-// having said at the beginning that they would be wanted. That costs reading all.
+// complete adds the digests that the client claims but did not announce in Begin. It
+// must read all parts for that.
 func (u *Uploads) complete(ctx context.Context, blobs *storage.Store, parts []db.Part, have, want proget.Digests) error {
 	for algorithm := range want {
 		if have[algorithm] != "" {
@@ -461,7 +465,7 @@ func (u *Uploads) complete(ctx context.Context, blobs *storage.Store, parts []db
 	return nil
 }
 
-// compare checks the digests that a client claims.
+// compare returns proget.ErrInvalid if a digest is not the one that the client claims.
 func compare(have, want proget.Digests) error {
 	for algorithm, digest := range want {
 		if have[algorithm] != digest {
@@ -471,7 +475,7 @@ func compare(have, want proget.Digests) error {
 	return nil
 }
 
-// join returns the object that holds all parts: the only one, or another.
+// join returns the object that holds all parts: the single part, or a new object.
 func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial, parts []db.Part, size int64) (*object, error) {
 	only := func(digests proget.Digests) *object {
 		o := u.object(blobs, p, storage.Blob{Key: parts[0].Blob.StorageKey, Size: size, Digests: digests})
@@ -485,7 +489,7 @@ func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial,
 	if err != nil {
 		return nil, err
 	}
-	var digests proget.Digests // what came in any order has none yet
+	var digests proget.Digests // parts that came in any order have no digests yet
 	if p.Size == size && size > 0 {
 		if digests, err = sums.Digests(); err != nil {
 			return nil, err
@@ -514,7 +518,7 @@ func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial,
 	return o, nil
 }
 
-// compose has storage join the parts by itself.
+// compose lets storage join the parts.
 func compose(ctx context.Context, blobs *storage.Store, parts []db.Part) (storage.Blob, error) {
 	objects := make([]storage.Blob, len(parts))
 	for i, part := range parts {
@@ -530,15 +534,15 @@ func readSums(p *db.Partial) (sums storage.Sums, err error) {
 	return sums, nil
 }
 
-// Hold keeps the stored file of that size and SHA-256 under a name for some
-// time, as if it had just been uploaded there, whether or not a version refers to
-// it. It returns proget.ErrNotFound if there is none in the feed's storage.
+// Hold keeps the stored file with that size and SHA-256 under a name for some time, as
+// if it had just been uploaded there, whether or not a version refers to it. It returns
+// proget.ErrNotFound if the feed's storage has no such file.
 func (u *Uploads) Hold(ctx context.Context, r feed.UploadRef, by proget.Principal, sha256 string, size int64) error {
 	p := &db.Partial{Key: key(r), StorageID: r.Feed.StorageID, Size: size, Owner: by.String()}
 	return u.db.HoldBlob(ctx, p, sha256)
 }
 
-// Held returns what is kept under a name, or proget.ErrNotFound.
+// Held returns what is held under a name, or proget.ErrNotFound.
 func (u *Uploads) Held(ctx context.Context, r feed.UploadRef) (proget.File, error) {
 	b, err := u.db.FindHeld(ctx, key(r))
 	if err != nil {
@@ -547,7 +551,7 @@ func (u *Uploads) Held(ctx context.Context, r feed.UploadRef) (proget.File, erro
 	return proget.File{Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}, StorageID: b.StorageID, StorageKey: b.StorageKey}, nil
 }
 
-// joined reads one part after the other, each opened when its turn comes.
+// joined reads one part after the other. It opens each only when it gets there.
 type joined struct {
 	ctx   context.Context
 	blobs *storage.Store
