@@ -1,13 +1,12 @@
-// Package catalog is the one read path: packages with their rendered
-// documents, and the list of feeds, kept in memory and kept true by the feeds'
+// Package catalog is the only read path: it caches packages with their rendered
+// documents, and the list of feeds, and keeps the cache true by following the feeds'
 // logs.
 //
-// The catalog is a subscriber of an indexing.Tail. A caller that has first
-// waited for Tail.Sync reads at least what was committed before it asked: an
-// entry of the log removes the package it names from memory. A load enters the
-// package before it reads the database, and an entry that is applied meanwhile
-// removes it again; so what stays in memory was read after the last change, see
-// [Catalog.Package].
+// The catalog is a subscriber of an indexing.Tail. A caller that has first waited for
+// Tail.Sync reads everything committed before that call: each log entry removes the
+// package that it names from memory. A load adds the package to memory before it reads
+// the database, and a log entry that is applied meanwhile removes it again. So what
+// stays in memory was read after the last change; see [Catalog.Package].
 package catalog
 
 import (
@@ -27,7 +26,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// A Catalog is safe for concurrent use.
+// A Catalog reads packages and feeds through a cache. It is safe for concurrent use.
 type Catalog struct {
 	db    *db.Store
 	types map[string]*feed.Type
@@ -42,10 +41,10 @@ type Catalog struct {
 
 // Options configure a Catalog. The zero value is ready to use.
 type Options struct {
-	MaxBytes int64         // memory for packages and documents, roughly; default 32 MiB
+	MaxBytes int64         // approximate bytes of memory for packages and documents; default 32 MiB
 	Patience time.Duration // how long a read waits for the database; default 3 s
 
-	// MaxAge is how old may be what no log tells of, such as counts of downloads;
+	// MaxAge is the maximum age of what no log reports, such as download counts;
 	// default 1 min.
 	MaxAge time.Duration
 }
@@ -55,14 +54,14 @@ type key struct {
 	name string
 }
 
-// entry is a package in memory, or on its way there.
+// entry is a package in memory, or one that is being loaded.
 type entry struct {
 	ready chan struct{} // closed when pkg or err is set
 	pkg   *feed.Package
 	err   error
 	since time.Time
-	old   *feed.Package // served on if the load fails; nil for none
-	cost  int64         // bytes that count at present
+	old   *feed.Package // returned if the load fails; nil for none
+	cost  int64         // bytes currently counted for the entry
 }
 
 type feedList struct {
@@ -90,11 +89,11 @@ func New(store *db.Store, types []feed.Type, opts *Options) *Catalog {
 	if c.opts.MaxAge == 0 {
 		c.opts.MaxAge = time.Minute
 	}
-	c.cache, _ = simplelru.NewLRU[key, *entry](1<<30, nil) // bounded by bytes, see shrink
+	c.cache, _ = simplelru.NewLRU[key, *entry](1<<30, nil) // the bound is bytes; see weigh
 	return c
 }
 
-// Applied removes from memory what the entries say has changed.
+// Applied removes what the entries changed from memory.
 func (c *Catalog) Applied(feedID int64, entries []proget.Entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,15 +123,14 @@ func (c *Catalog) drop(k key) {
 	}
 }
 
-// Package returns a package with its versions, oldest first, or
-// proget.ErrNotFound.
+// Package returns a package with its versions, oldest first, or proget.ErrNotFound.
 //
-// A load is entered into memory before it begins. An entry of the log that is
-// applied while the load runs removes it again, so that those who come later
-// start a load of their own; those who wait for it came before and may be
-// given either state.
+// Package adds an entry to memory before it loads the package. A log entry that is
+// applied during the load removes it again, so that later callers start a new load.
+// Those who already wait for it may get either state, because they came before the
+// change.
 func (c *Catalog) Package(ctx context.Context, f *proget.Feed, nameKey string) (*feed.Package, error) {
-	if len(nameKey) > feed.MaxName { // what is not there is kept, too, by the name that a stranger chose
+	if len(nameKey) > feed.MaxName { // the cache also remembers missing packages, by names that strangers choose
 		return nil, proget.Errorf(proget.ErrNotFound, "There is no package whose name has %d bytes.", len(nameKey))
 	}
 	k := key{f.ID, nameKey}
@@ -154,7 +152,7 @@ func (c *Catalog) Package(ctx context.Context, f *proget.Feed, nameKey string) (
 	return e.pkg, e.err
 }
 
-// aged reports whether a package that is loaded is older than that.
+// aged reports whether a loaded package is older than the given time.
 func (e *entry) aged(than time.Duration) bool {
 	select {
 	case <-e.ready:
@@ -178,19 +176,19 @@ func (e *entry) wait(ctx context.Context) (*feed.Package, error) {
 	}
 }
 
-// renewal bounds the wait for a package that is in memory and merely aged.
+// renewal bounds the wait for a package that is in memory but too old.
 const renewal = 250 * time.Millisecond
 
-// load reads a package for all who wait for it: the caller that happened to be
-// first must not take it down with it.
+// load reads a package for all who wait for it, so it must not end when the first
+// caller's context does.
 func (c *Catalog) load(ctx context.Context, f *proget.Feed, k key, e *entry) {
 	patience := c.opts.Patience
-	if e.old != nil { // nothing is known to have changed
+	if e.old != nil { // no change is known
 		patience = min(patience, renewal)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	e.err = indexing.Safely(func() (err error) { // who waits must not wait for ever, if the feed's type panics
+	e.err = indexing.Safely(func() (err error) { // if the feed's type panics, the others must not wait for ever
 		e.pkg, err = c.read(ctx, f, k.name)
 		return err
 	})
@@ -206,7 +204,7 @@ func (c *Catalog) load(ctx context.Context, f *proget.Feed, k key, e *entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if present, _ := c.cache.Peek(k); present != e {
-		return // dropped meanwhile
+		return // it was dropped meanwhile
 	}
 	if e.err != nil && proget.Message(e.err) == "" || isUnavailable(e.err) {
 		c.cache.Remove(k)
@@ -228,7 +226,7 @@ func (c *Catalog) read(ctx context.Context, f *proget.Feed, nameKey string) (*fe
 	return &feed.Package{Package: p}, nil
 }
 
-// grown makes room for a document that has joined a package.
+// grown makes room for a document that was added to a package.
 func (c *Catalog) grown(k key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,8 +235,8 @@ func (c *Catalog) grown(k key) {
 	}
 }
 
-// weigh brings an entry's cost up to date, and makes room. The last entry stays, with
-// those of its documents for which there is room.
+// weigh updates an entry's cost, and makes room. The last entry stays, with as many of
+// its documents as fit.
 func (c *Catalog) weigh(k key, e *entry) {
 	select {
 	case <-e.ready:
@@ -256,8 +254,8 @@ func (c *Catalog) weigh(k key, e *entry) {
 	}
 }
 
-// count brings what is counted for an entry up to date. Its name is there twice if an
-// error tells it.
+// count updates the bytes counted for an entry. It counts the name twice, because an
+// error's text may repeat it.
 func (c *Catalog) count(k key, e *entry) {
 	cost := int64(200 + 2*len(k.name))
 	if e.pkg != nil {
@@ -278,7 +276,7 @@ func (c *Catalog) List(ctx context.Context, f *proget.Feed, after string, limit 
 	for _, k := range keys {
 		p, err := c.Package(ctx, f, k)
 		if isNotFound(err) {
-			continue // deleted meanwhile
+			continue // it was deleted meanwhile
 		}
 		if err != nil {
 			return nil, err
@@ -294,8 +292,8 @@ func (c *Catalog) keys(ctx context.Context, f *proget.Feed, after string, limit 
 	return c.db.ListPackageKeys(ctx, f.ID, after, limit)
 }
 
-// Alias returns the version that has the newest file with that alias, and the
-// file, or proget.ErrNotFound.
+// Alias returns the version that has the newest file with that alias, and the file, or
+// proget.ErrNotFound.
 func (c *Catalog) Alias(ctx context.Context, f *proget.Feed, alias string) (*proget.Version, proget.File, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Patience)
 	defer cancel()
@@ -321,8 +319,7 @@ func (c *Catalog) Alias(ctx context.Context, f *proget.Feed, alias string) (*pro
 	return v, v.Files[i], nil
 }
 
-// Feed returns the active feed with that name, without regard to case, or
-// proget.ErrNotFound.
+// Feed returns the active feed with that name, ignoring case, or proget.ErrNotFound.
 func (c *Catalog) Feed(ctx context.Context, name string) (*proget.Feed, error) {
 	l, err := c.list(ctx)
 	if err != nil {
@@ -334,7 +331,7 @@ func (c *Catalog) Feed(ctx context.Context, name string) (*proget.Feed, error) {
 	return nil, proget.Errorf(proget.ErrNotFound, "There is no feed named %.60q.", name)
 }
 
-// Feeds returns all feeds by name.
+// Feeds returns all feeds, sorted by name.
 func (c *Catalog) Feeds(ctx context.Context) ([]*proget.Feed, error) {
 	l, err := c.list(ctx)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// Files serves package files out of storage and counts downloads.
+// Files serves package files from storage and counts downloads.
 type Files struct {
 	blobs *storage.Set
 	db    *db.Store
@@ -32,10 +32,10 @@ type Files struct {
 	small   *small
 
 	mu     sync.Mutex
-	counts map[int64]int64 // downloads not yet in the database, by version id; 0 for what was only used
+	counts map[int64]int64 // downloads not yet in the database, by version ID; 0 if the version was only used
 }
 
-// NewFiles returns a Files over the storages. log may be nil: slog.Default().
+// NewFiles returns a Files for the storages. If log is nil, it uses slog.Default().
 func NewFiles(store *db.Store, blobs *storage.Set, log *slog.Logger) *Files {
 	if log == nil {
 		log = slog.Default()
@@ -46,9 +46,9 @@ func NewFiles(store *db.Store, blobs *storage.Set, log *slog.Logger) *Files {
 func isNotFound(err error) bool    { return errors.Is(err, proget.ErrNotFound) }
 func isUnavailable(err error) bool { return errors.Is(err, proget.ErrUnavailable) }
 
-// Serve answers a GET or HEAD with a file. Its bytes never change, so its
-// SHA-256 is its ETag and any part of it may be kept for ever. A version that is
-// blocked is refused. Without v no download is counted.
+// Serve answers a GET or HEAD request with a file. A file's bytes never change, so its
+// SHA-256 is its ETag and clients may cache any part of it for ever. It refuses a
+// blocked version. If v is nil, it counts no download.
 func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version, file proget.File, contentType string) error {
 	if v != nil {
 		if err := feed.CheckAllowed(v); err != nil {
@@ -87,9 +87,9 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 		serveKept(w, r.Request, published, body)
 		return nil
 	}
-	// ServeContent hands the kernel an *os.File, which is what Content is on a
-	// file share. For several ranges it reads in a goroutine for which it does not wait:
-	// what is no file is sent whole then, as RFC 9110 section 14.2 allows.
+	// ServeContent hands the kernel an *os.File, which Content is on a file share. For
+	// several ranges, it reads in a goroutine without waiting for its end; so anything
+	// but an *os.File is then sent whole, as RFC 9110 section 14.2 allows.
 	req := r.Request
 	if _, file := content.Content().(*os.File); !file && strings.Contains(req.Header.Get("Range"), ",") {
 		req = req.Clone(req.Context())
@@ -102,24 +102,25 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 	return nil
 }
 
-// fetches reports whether a request wants bytes, so that storage can answer it: a URL
-// that is signed for GET is for nothing else, and storage does not know the ETag by
-// which a client asks whether there is anything new.
+// fetches reports whether a request wants bytes, so that storage can answer it. A URL
+// signed for GET permits nothing else, and storage does not know the ETag in a
+// conditional request.
 func fetches(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("If-None-Match") == "" && r.Header.Get("If-Modified-Since") == ""
 }
 
-// counts reports whether a request is a download: neither a part of one nor a
-// question whether there is anything new.
+// counts reports whether a request is a download, and neither asks for a part nor is
+// conditional.
 func counts(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Range") == "" && r.Header.Get("If-None-Match") == ""
 }
 
-// urlTTL is how long a client may take to follow a redirect. A download that has
-// begun goes on.
+// urlTTL is how long a client may take to follow a redirect. It does not limit a
+// download that has begun.
 const urlTTL = 5 * time.Minute
 
-// redirect sends the client to storage, if it can be sent there.
+// redirect redirects the client to storage and returns true, if the storage supports
+// that.
 func (f *Files) redirect(w http.ResponseWriter, r *feed.Request, v *proget.Version, file proget.File, contentType string) (done bool, err error) {
 	blobs, err := f.blobs.Store(r.Context(), file.StorageID)
 	if err != nil {
@@ -140,16 +141,16 @@ func (f *Files) redirect(w http.ResponseWriter, r *feed.Request, v *proget.Versi
 	return true, nil
 }
 
-// refuse tells the administrator that a file is missing or damaged, and returns
-// what to tell the client.
+// refuse logs a missing or damaged file for the administrator, and returns the error
+// for the client.
 func (f *Files) refuse(ctx context.Context, file proget.File, err error) error {
 	f.damaged.Add(1)
 	f.log.ErrorContext(ctx, "a file is missing or damaged in storage", "file", file.Name, "key", file.StorageKey, "error", err)
 	return proget.WrapError(proget.ErrUnavailable, err, "The file %s is missing or damaged in the server's storage; its administrator has been told.", file.Name)
 }
 
-// broke notes a response that ended short of its length, which is all that the
-// client learns: its header was sent before.
+// broke logs a response that ended short of its length. That is all the client can
+// notice, because the header was sent before.
 func (f *Files) broke(ctx context.Context, file proget.File, err error) {
 	if ctx.Err() != nil {
 		return // the client is gone
@@ -160,11 +161,10 @@ func (f *Files) broke(ctx context.Context, file proget.File, err error) {
 	f.log.ErrorContext(ctx, "a download was cut off, since the file could not be read as it was stored", "file", file.Name, "key", file.StorageKey, "error", err)
 }
 
-// Damaged returns how often a file was found to be missing or damaged when it
-// was asked for.
+// Damaged returns how often a requested file was found to be missing or damaged.
 func (f *Files) Damaged() int64 { return f.damaged.Load() }
 
-// Open gives random access to a file.
+// Open gives random access to a file. The caller must close it.
 func (f *Files) Open(ctx context.Context, file proget.File) (feed.Content, error) {
 	content, err := whole(ctx, f, file, func(s *storage.Store, ctx context.Context, b storage.Blob) (*storage.ReaderAt, error) {
 		return s.ReaderAt(ctx, b.Key)
@@ -181,9 +181,9 @@ type sizer interface {
 	Size() int64
 }
 
-// whole opens a file's object, which must have the file's size. An object that
-// was missing or damaged may have been replaced since the file was read from
-// the database, so that is asked once more.
+// whole opens a file's object and checks its size. If the object is missing or damaged,
+// it asks the database once whether another has replaced it since the file was read
+// from there.
 func whole[R sizer](ctx context.Context, f *Files, file proget.File, opener func(*storage.Store, context.Context, storage.Blob) (R, error)) (none R, err error) {
 	blobs, err := f.blobs.Store(ctx, file.StorageID)
 	if err != nil {
@@ -216,7 +216,7 @@ func sized[R sizer](ctx context.Context, file proget.File, key string, open func
 	return content, nil
 }
 
-// Count counts a download; without a version, none.
+// Count counts a download of v; nil counts nothing.
 func (f *Files) Count(v *proget.Version) {
 	if v == nil {
 		return
@@ -226,15 +226,15 @@ func (f *Files) Count(v *proget.Version) {
 	f.counts[v.ID]++
 }
 
-// Use is a download that does not count.
+// Use records that v is in use, without counting a download.
 func (f *Files) Use(v *proget.Version) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counts[v.ID] += 0
 }
 
-// Run adds the counted downloads to the database every few seconds, and a last
-// time when ctx ends.
+// Run writes the counted downloads to the database every 5 seconds, and a last time
+// when ctx ends.
 func (f *Files) Run(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
@@ -275,12 +275,13 @@ func (f *Files) flush(ctx context.Context) {
 	}
 }
 
-// downloadBatch bounds the rows that one transaction locks: SQL Server takes
-// the whole table instead of some thousands.
+// downloadBatch bounds the rows that one transaction locks: beyond some thousands, SQL
+// Server locks the whole table.
 const downloadBatch = 500
 
-// uncounted adds counts that are not in the database to those of the next time. Of those
-// that may be there, only the use is noted again: too few are better than twice as many.
+// uncounted puts counts that are not in the database back for the next time. Of counts
+// that may be there, it keeps only the use: counting too few is better than counting
+// twice.
 func (f *Files) uncounted(ctx context.Context, counts map[int64]int64, err error) {
 	open, what := errors.Is(err, db.ErrUncertain), "downloads could not be counted; they will be with the next ones"
 	if open {

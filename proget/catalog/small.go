@@ -19,17 +19,17 @@ import (
 )
 
 const (
-	smallFile  = 256 << 10 // bytes; larger ones the kernel sends for less
-	smallBytes = 32 << 20  // of all that are kept
-	smallSeen  = 8192      // names, with or without their bytes
+	smallFile  = 256 << 10 // bytes; the kernel sends larger files more cheaply
+	smallBytes = 32 << 20  // bytes of all kept files
+	smallSeen  = 8192      // names of files, whether or not their bytes are kept
 )
 
-// small keeps files that are small and were asked for before: to open one costs
-// more than to send it. Objects never change and no key is used twice, so what is
-// kept stays true; its digest was checked.
+// small caches small files that were requested before: opening one costs more than
+// sending it. Objects never change and keys are never reused, so the cache stays true;
+// the digests were checked.
 type small struct {
 	mu    sync.Mutex
-	files *simplelru.LRU[object, []byte] // nil: was asked for once
+	files *simplelru.LRU[object, []byte] // nil after a single request
 	bytes int
 }
 
@@ -44,7 +44,7 @@ func newSmall() *small {
 	return s
 }
 
-// get returns a file's bytes if they are kept; again says that it was asked for
+// get returns a file's bytes if they are kept; again says that the file was requested
 // before.
 func (s *small) get(of object) (body []byte, again bool) {
 	s.mu.Lock()
@@ -67,7 +67,7 @@ func (s *small) keep(of object, body []byte) {
 	}
 }
 
-// wantsAll reports whether a request wants all of a file, whatever it has.
+// wantsAll reports whether a request asks unconditionally for a whole file.
 func wantsAll(r *http.Request) bool {
 	for _, name := range []string{"Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since"} {
 		if r.Header.Get(name) != "" {
@@ -77,7 +77,7 @@ func wantsAll(r *http.Request) bool {
 	return r.Method == http.MethodGet
 }
 
-// kept returns the bytes of a small file that was asked for before, or nil.
+// kept returns the bytes of a small file that was requested before, or nil.
 func (f *Files) kept(r *feed.Request, file proget.File) ([]byte, error) {
 	if file.Size > smallFile || file.Size == 0 || !wantsAll(r.Request) {
 		return nil, nil
@@ -101,13 +101,13 @@ func (f *Files) kept(r *feed.Request, file proget.File) ([]byte, error) {
 	case errors.Is(err, storage.ErrDamaged):
 		return nil, f.refuse(r.Context(), file, err)
 	case err != nil:
-		return nil, nil // to be served, and told of, like any other
+		return nil, nil // Serve handles and reports it like any other file
 	}
 	f.small.keep(of, body)
 	return body, nil
 }
 
-// serveKept is http.ServeContent for a request that wants all.
+// serveKept is http.ServeContent for a request for which wantsAll is true.
 func serveKept(w http.ResponseWriter, r *http.Request, published time.Time, body []byte) {
 	h := w.Header()
 	h.Set("Accept-Ranges", "bytes")
