@@ -1,6 +1,6 @@
-// Package cluster knows the servers of an installation: each writes a heartbeat
-// with what it found out about itself, and everyone can read all of them. It
-// also tells a server whether it belongs: whether its encryption key, its
+// Package cluster knows the servers of an installation. Each server writes heartbeats
+// with what it found out about itself, which all servers can read. The package also
+// tells a server whether it belongs to the cluster: whether its encryption key, its
 // storage and its clock are the cluster's.
 package cluster
 
@@ -25,20 +25,20 @@ import (
 // Times of the heartbeat.
 const (
 	Beat       = 2 * time.Second  // between two heartbeats
-	StaleAfter = 8 * time.Second  // without one, a server counts as gone
-	maxSkew    = 30 * time.Second // of a server's clock against the database's
-	checkEvery = 5                // heartbeats between two looks at storage that is well
+	StaleAfter = 8 * time.Second  // a server without a heartbeat for so long counts as gone
+	maxSkew    = 30 * time.Second // maximum difference between a server's clock and the database's
+	checkEvery = 5                // heartbeats between two checks of storage that is well
 )
 
 // The settings this package keeps in the database.
 const (
 	SettingKey      = "cluster.key"       // fingerprint of the cluster's encryption key
-	SettingStorage  = "cluster.storage"   // a storage.Probe by which the cluster's storage is known
-	settingStepDown = "cluster.step-down" // the number of the term that is to end
+	SettingStorage  = "cluster.storage"   // a storage.Probe that identifies the cluster's storage
+	settingStepDown = "cluster.step-down" // the number of the term that shall end
 )
 
-// A Mode is something that an administrator switches on for the whole cluster: the
-// name of its setting.
+// A Mode is the name of the setting of a feature that an administrator enables for the
+// whole cluster.
 type Mode string
 
 // The modes.
@@ -47,7 +47,7 @@ const (
 	HighAvailability Mode = "cluster.high-availability"
 )
 
-// enabled is the value of the setting of a mode that is on.
+// enabled is the value of the setting of an enabled mode.
 const enabled = "enabled"
 
 // The roles that a server can have.
@@ -56,25 +56,25 @@ const (
 	RoleIndex = "index"
 )
 
-// Self is what a server says about itself. It is stored as JSON.
+// Self is what a server reports about itself. It is stored as JSON.
 type Self struct {
 	Roles        []string      `json:"roles"`
 	Version      string        `json:"version"`
 	OS           string        `json:"os"`
-	Address      string        `json:"address"` // URL under which it listens
+	Address      string        `json:"address"` // URL at which it listens
 	Fingerprints []string      `json:"fingerprints"`
 	Probe        storage.Probe `json:"probe"`
-	Storage      string        `json:"storage"`  // "" or what is wrong with storage as this server sees it
-	Foreign      bool          `json:"foreign"`  // storage is not the cluster's, as far as this server knows
+	Storage      string        `json:"storage"`  // "" or what is wrong with storage as seen by this server
+	Foreign      bool          `json:"foreign"`  // as far as this server knows, storage is not the cluster's
 	Key          string        `json:"key"`      // "" or what is wrong with its key
 	Skew         time.Duration `json:"skew"`     // its clock minus the database's
 	IndexLag     int64         `json:"indexLag"` // log entries its search index has yet to apply
-	Lags         Lags          `json:"lags"`     // how far that lagged before
-	Term         int64         `json:"term"`     // the number of the term in which it leads by its own clock; 0 if it does not
+	Lags         Lags          `json:"lags"`     // earlier values of IndexLag
+	Term         int64         `json:"term"`     // the number of the term in which it leads by its own clock; 0 if it does not lead
 	Ready        bool          `json:"ready"`
 }
 
-// A State is what a server knows of itself without asking anybody; see Self.
+// A State is what a server knows about itself without asking anybody; see Self.
 type State struct {
 	IndexLag int64
 	Term     int64
@@ -87,7 +87,7 @@ type Member struct {
 	Name    string
 	Started time.Time
 	Age     time.Duration // of its newest heartbeat
-	Primary bool          // leads, in the newest term that a living server knows
+	Primary bool          // it leads in the newest term that a living server knows
 }
 
 // Alive reports whether the member's heartbeat is recent.
@@ -96,31 +96,30 @@ func (m *Member) Alive() bool { return m.Age < StaleAfter }
 // Has reports whether the member has a role.
 func (m *Member) Has(role string) bool { return slices.Contains(m.Roles, role) }
 
-// Skewed reports whether the member's clock is wrong enough to matter.
+// Skewed reports whether the member's clock differs too much from the database's.
 func (m *Member) Skewed() bool { return m.Skew.Abs() > maxSkew }
 
 // Options configure a Registry. Name, Roles and Fingerprints are required.
 type Options struct {
 	Name         string
 	Roles        []string
-	Fingerprints []string // of the server's keyring, the encrypting key first
+	Fingerprints []string // of the server's keyring, the encrypting key's first
 	Version      string
 	OS           string
 	Address      string
-	Office       string       // what the indexing nodes elect their primary to
-	Stores       *storage.Set // to look at the storages that were added; nil: only the first is looked at
+	Office       string       // names the election in which the indexing nodes choose their primary
+	Stores       *storage.Set // for checking the storages that were added; nil checks only the first
 	Logger       *slog.Logger // default: slog.Default()
 
-	// Slow is how long a look at storage may take before storage is called slow;
-	// default 5 s.
+	// Slow is how long a check of storage may take before the storage is reported as
+	// slow; default 5 s.
 	Slow time.Duration
 
-	// State is asked at each heartbeat; optional.
+	// State is called at each heartbeat. Optional.
 	State func() State
 }
 
-// A Registry is one server's view of the cluster. It is safe for concurrent
-// use.
+// A Registry is one server's view of the cluster. It is safe for concurrent use.
 type Registry struct {
 	db       *db.Store
 	blobs    *storage.Store
@@ -137,11 +136,11 @@ type Registry struct {
 	changed  chan struct{} // closed when problems change
 
 	look    lookout
-	listed  atomic.Bool   // a heartbeat of this process was written, and not seen to be gone since
-	hurried chan struct{} // holds one at most
+	listed  atomic.Bool   // this process has written a heartbeat, and has not seen it removed since
+	hurried chan struct{} // has room for one value
 }
 
-// New returns a Registry for this server, which has not been announced yet.
+// New returns a Registry for this server, which it does not announce yet.
 func New(store *db.Store, blobs *storage.Store, opts Options) *Registry {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
@@ -153,12 +152,12 @@ func New(store *db.Store, blobs *storage.Store, opts Options) *Registry {
 		Roles: opts.Roles, Version: opts.Version, OS: opts.OS, Address: opts.Address, Fingerprints: opts.Fingerprints}}
 }
 
-// Candidate is the name under which this process stands for election. It is
-// the process's own: two servers that were given one name by mistake must not
-// take themselves for one candidate.
+// Candidate returns the name under which this process stands for election. It is unique
+// to the process: two servers with the same name by mistake must not be taken for one
+// candidate.
 func (r *Registry) Candidate() string { return r.opts.Name + " " + r.instance }
 
-// Run writes heartbeats until ctx ends; then the server is a member no longer.
+// Run writes heartbeats until ctx ends, and then removes the server from the members.
 func (r *Registry) Run(ctx context.Context) error {
 	tick := time.NewTicker(Beat)
 	defer tick.Stop()
@@ -182,24 +181,24 @@ func (r *Registry) Run(ctx context.Context) error {
 	}
 }
 
-// Hurry has the next heartbeat written now, since the server's state has
-// changed.
+// Hurry triggers the next heartbeat now, because the server's state has changed.
 func (r *Registry) Hurry() {
 	select {
 	case r.hurried <- struct{}{}:
-	default: // one is due already
+	default: // one is already due
 	}
 }
 
-// troubled reports that something was wrong with storage, which is looked at
-// more often then.
+// troubled reports whether the last check found something wrong with storage; the next
+// checks are then more frequent.
 func (r *Registry) troubled() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.self.Storage != ""
 }
 
-// leave makes the others forget this server, who need not wonder where it is.
+// leave removes this server from the members, so that the others do not report it as
+// silent.
 func (r *Registry) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
@@ -208,28 +207,28 @@ func (r *Registry) leave(ctx context.Context) {
 	if err != nil {
 		r.opts.Logger.WarnContext(ctx, "the server could not sign off; it stays listed as silent", "error", err)
 	}
-	if left { // else the probe is that of another process of this name
+	if left { // otherwise the probe belongs to another process of this name
 		r.deleteProbe(ctx, r.opts.Name, r.look.last().probe)
 	}
 }
 
-// Problems returns why this server should neither take traffic nor do the
+// Problems returns the reasons why this server must neither take traffic nor do the
 // cluster's work, one sentence each. It is never empty before the first check.
 func (r *Registry) Problems() []string {
 	problems, _ := r.watch()
 	return problems
 }
 
-// Warnings returns what does not work as it should, one sentence each, although
-// this server goes on: storage that is full, read-only, slow or gone is so for
-// all servers, and if all left the load balancer, nobody could read either.
+// Warnings returns what does not work as it should while this server continues, one
+// sentence each. Storage that is full, read-only, slow or gone is so for all servers:
+// if all left the load balancer, nobody could even read.
 func (r *Registry) Warnings() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.warnings
 }
 
-// watch returns the problems and what is closed when they change.
+// watch returns the problems, and a channel that is closed when they change.
 func (r *Registry) watch() (problems []string, changed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -239,8 +238,8 @@ func (r *Registry) watch() (problems []string, changed <-chan struct{}) {
 	return r.problems, r.changed
 }
 
-// WhileHealthy runs fn whenever the server has no problems, ends its context
-// when it gets some, and returns when ctx ends or fn fails.
+// WhileHealthy calls fn whenever the server has no problems and cancels fn's context
+// when it gets some. It returns when ctx ends or fn fails.
 func (r *Registry) WhileHealthy(ctx context.Context, fn func(context.Context) error) error {
 	for ctx.Err() == nil {
 		problems, changed := r.watch()
@@ -280,13 +279,12 @@ func (r *Registry) untilProblems(ctx context.Context, fn func(context.Context) e
 	return fn(ctx)
 }
 
-// Check finds out whether this server belongs to the cluster and announces it.
-// If storage does not answer, it waits little longer than until that is called
-// slow.
+// Check determines whether this server belongs to the cluster, and announces it. It
+// waits at most 1.5 times Options.Slow for storage.
 func (r *Registry) Check(ctx context.Context) error { return r.beat(ctx, true, r.opts.Slow*3/2) }
 
-// beat writes a heartbeat. With look, it looks at storage and waits so long for
-// what that finds; what is found later is in a later heartbeat.
+// beat writes a heartbeat. With look, it starts a check of storage and waits so long
+// for the result; later results appear in a later heartbeat.
 func (r *Registry) beat(ctx context.Context, look bool, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -319,7 +317,7 @@ func (r *Registry) beat(ctx context.Context, look bool, wait time.Duration) erro
 	}
 	r.remember(self, started, clash, r.leaderless(self, members))
 	if clash != "" {
-		return nil // the name is the other's
+		return nil // another server has the name
 	}
 	err = r.announce(ctx, self, started)
 	r.mu.Lock()
@@ -328,8 +326,8 @@ func (r *Registry) beat(ctx context.Context, look bool, wait time.Duration) erro
 	return err
 }
 
-// leaderless says that no living server has led for longer than it takes to elect
-// another: everything is served, but what the primary does, nobody does.
+// leaderless returns a warning if no living server has led for longer than an election
+// takes. Everything is still served, but nobody does the primary's work.
 func (r *Registry) leaderless(self Self, members []node) string {
 	led := self.Term > 0 || slices.ContainsFunc(members, func(m node) bool { return m.Alive() && m.Term > 0 })
 	r.mu.Lock()
@@ -369,7 +367,7 @@ func (r *Registry) remember(self Self, started time.Time, clash, leaderless stri
 		add(&warnings, "The database has no space left: nothing can be changed until there is room.")
 	}
 	if !slices.Equal(problems, r.problems) || !slices.Equal(warnings, r.warnings) {
-		level := slog.LevelInfo // all is well
+		level := slog.LevelInfo // everything is well
 		if len(problems)+len(warnings) > 0 {
 			level = slog.LevelWarn
 		}
@@ -382,10 +380,10 @@ func (r *Registry) remember(self Self, started time.Time, clash, leaderless stri
 	r.self, r.started, r.problems, r.warnings = self, started, problems, warnings
 }
 
-// clash reports that a living process which started before this one goes by
-// this server's name. The first heartbeat takes no heed: most often it follows
-// that of a process that was killed. If that one lives, it claims its name back
-// within a heartbeat, and this one is told then.
+// clash returns a problem if a living process that started before this one has this
+// server's name. The first heartbeat ignores that, because the other is most often a
+// process that was killed. If it lives, it claims its name back within a heartbeat, and
+// this process then learns of it.
 func (r *Registry) clash(members []node, started time.Time) string {
 	for _, m := range members {
 		if m.Name == r.opts.Name && m.instance != r.instance && m.Alive() && m.Started.Before(started) {
@@ -395,8 +393,8 @@ func (r *Registry) clash(members []node, started time.Time) string {
 	return ""
 }
 
-// skew compares this server's clock with the database's, giving the answer's
-// way half of the time it took.
+// skew compares this server's clock with the database's. It assumes that the answer
+// took half of the round trip.
 func (r *Registry) skew(ctx context.Context) (time.Duration, error) {
 	before := time.Now()
 	now, err := r.db.Clock(ctx)
@@ -406,9 +404,8 @@ func (r *Registry) skew(ctx context.Context) (time.Duration, error) {
 	return before.Add(time.Since(before) / 2).Sub(now), nil
 }
 
-// checkKey compares this server's keyring with the key the cluster uses. The
-// first server decides; a new key becomes the cluster's as soon as every living
-// server has it.
+// checkKey compares this server's keyring with the cluster's key. The first server sets
+// that; a new key becomes the cluster's as soon as every living server has it.
 func (r *Registry) checkKey(ctx context.Context, members []node) (problem string, err error) {
 	first := r.opts.Fingerprints[0]
 	settings, err := r.db.Settings(ctx)
@@ -430,7 +427,7 @@ func (r *Registry) checkKey(ctx context.Context, members []node) (problem string
 		}
 		for _, m := range members {
 			if m.Alive() && m.Key == "" && !slices.Contains(m.Fingerprints, first) {
-				return nil // some server that belongs cannot read the new key yet
+				return nil // some member cannot decrypt with the new key yet
 			}
 		}
 		return tx.SetSetting(ctx, SettingKey, first)
@@ -441,7 +438,7 @@ func (r *Registry) checkKey(ctx context.Context, members []node) (problem string
 	return problem, err
 }
 
-// node is a member with what only the registry needs.
+// node is a member with the data that only the registry needs.
 type node struct {
 	Member
 	instance string
@@ -463,7 +460,7 @@ func (r *Registry) members(ctx context.Context) ([]node, error) {
 	return members, nil
 }
 
-// Members returns every server that was not removed, by name.
+// Members returns every server that was not removed, sorted by name.
 func (r *Registry) Members(ctx context.Context) ([]Member, error) {
 	nodes, err := r.members(ctx)
 	if err != nil {
@@ -484,13 +481,13 @@ func (r *Registry) Members(ctx context.Context) ([]Member, error) {
 	return members, nil
 }
 
-// Remove forgets a server that is gone, and what it left in storage. It returns
-// proget.ErrConflict for one that is alive.
+// Remove removes a server that is gone, and what it left in storage. It returns
+// proget.ErrConflict if the server is alive.
 func (r *Registry) Remove(ctx context.Context, name string, by proget.Principal) error {
 	return r.remove(ctx, name, StaleAfter, by)
 }
 
-// remove is Remove for a server without a heartbeat for the time silence.
+// remove is Remove for a server whose last heartbeat is older than silence.
 func (r *Registry) remove(ctx context.Context, name string, silence time.Duration, by proget.Principal) error {
 	members, err := r.members(ctx)
 	if err != nil {
@@ -516,7 +513,7 @@ func (r *Registry) deleteProbe(ctx context.Context, server string, p storage.Pro
 	}
 }
 
-// Modes are what an administrator has switched on.
+// Modes says which modes an administrator has enabled.
 type Modes struct {
 	LoadBalancing    bool
 	HighAvailability bool
@@ -528,7 +525,7 @@ func (r *Registry) Modes(ctx context.Context) (Modes, error) {
 	return Modes{all[string(LoadBalancing)] == enabled, all[string(HighAvailability)] == enabled}, err
 }
 
-// SetMode switches a mode, on every server.
+// SetMode enables or disables a mode, on every server.
 func (r *Registry) SetMode(ctx context.Context, mode Mode, on bool, by proget.Principal) error {
 	value := ""
 	if on {

@@ -12,18 +12,19 @@ import (
 // Past is how far back the cluster's history goes.
 const Past = time.Hour
 
-// Lags are the greatest lags of a server's search index in each of the last
-// minutes, by the database's clock.
+// Lags are the greatest lags of a server's search index in each of the last minutes, by
+// the database's clock.
 type Lags struct {
-	Minute int64   `json:"minute"` // since 1970-01-01 UTC, to which the last of Peaks belongs
-	Peaks  []int64 `json:"peaks"`  // in log entries, one for each minute, the newest last; -1 where nothing is known
+	Minute int64   `json:"minute"` // minute of the last of Peaks, counted from 1970-01-01 UTC
+	Peaks  []int64 `json:"peaks"`  // in log entries, one per minute, the newest last; -1 if unknown
 }
 
-// add notes a lag. Peaks is never changed in place: what was announced stays.
+// add records a lag. It never changes Peaks in place, because announced values must
+// stay.
 func (l Lags) add(minute, lag int64) Lags {
 	const minutes = int64(Past / time.Minute)
 	ahead := minute - l.Minute
-	if ahead < 0 || ahead > minutes || len(l.Peaks) == 0 { // a clock was set, or this is the first
+	if ahead < 0 || ahead > minutes || len(l.Peaks) == 0 { // a clock was set, or this is the first lag
 		return Lags{minute, []int64{lag}}
 	}
 	peaks := append([]int64(nil), l.Peaks...)
@@ -35,7 +36,7 @@ func (l Lags) add(minute, lag int64) Lags {
 	return Lags{minute, peaks[max(0, len(peaks)-int(minutes)):]}
 }
 
-// At returns the lag in a minute, or -1 if it is not known.
+// At returns the lag in a minute, or -1 if it is unknown.
 func (l Lags) At(minute int64) int64 {
 	i := int64(len(l.Peaks)) - 1 - (l.Minute - minute)
 	if i < 0 || i >= int64(len(l.Peaks)) {
@@ -44,13 +45,13 @@ func (l Lags) At(minute int64) int64 {
 	return l.Peaks[i]
 }
 
-// A History tells who led when.
+// A History says who led when.
 type History struct {
-	Now   time.Time // by the database's clock, as all times here
+	Now   time.Time // by the database's clock, like all times here
 	Terms []db.Term // oldest first
 }
 
-// History returns what is known of the last hour.
+// History returns what is known about the last hour.
 func (r *Registry) History(ctx context.Context) (h History, err error) {
 	if h.Now, err = r.db.Clock(ctx); err != nil {
 		return h, err
@@ -59,8 +60,8 @@ func (r *Registry) History(ctx context.Context) (h History, err error) {
 	return h, err
 }
 
-// StepDown asks the server that leads in a term to hand leadership over. It
-// returns proget.ErrConflict if that term is over by now.
+// StepDown asks the server that leads in a term to hand over leadership. It returns
+// proget.ErrConflict if that term is over.
 func (r *Registry) StepDown(ctx context.Context, term int64, by proget.Principal) error {
 	members, err := r.Members(ctx)
 	if err != nil {

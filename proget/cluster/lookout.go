@@ -10,24 +10,24 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// lookTimeout ends a look at storage where storage heeds it.
+// lookTimeout ends a check of storage, if the storage obeys its context.
 const lookTimeout = time.Minute
 
-// A lookout looks at storage beside the heartbeats: a file server that hangs can
-// hold a call for minutes, and no context ends it. The zero value has found
-// nothing out, which is that storage is not known to be the cluster's.
+// A lookout checks storage independently of the heartbeats, because a hung file server
+// can hold a call for minutes, whatever its context says. The zero value has no
+// finding, so storage is not known to be the cluster's.
 type lookout struct {
 	mu     sync.Mutex
 	newest finding
-	looked bool          // there is a newest finding
-	took   time.Duration // for the newest finding
-	void   storage.Probe // the one that was forgotten
-	began  time.Time     // the look under way
-	done   chan struct{} // closed when it ends; nil if none is under way
+	looked bool          // newest has been set
+	took   time.Duration // how long the newest check took
+	void   storage.Probe // the probe that was forgotten
+	began  time.Time     // when the running check began
+	done   chan struct{} // closed when the check ends; nil if none is running
 	cancel context.CancelFunc
 }
 
-// start begins a look, unless one is under way.
+// start begins a check, unless one is running.
 func (l *lookout) start(ctx context.Context, look func(context.Context) finding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -46,7 +46,7 @@ func (l *lookout) end(f finding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cancel()
-	if f.probe == l.void { // it was there when the look began
+	if f.probe == l.void { // the probe was still there when the check began
 		f.probe = storage.Probe{}
 	}
 	l.newest, l.looked, l.took = f, true, time.Since(l.began)
@@ -54,7 +54,7 @@ func (l *lookout) end(f finding) {
 	l.done = nil
 }
 
-// forget has no look bring a probe again, not even one that is under way.
+// forget ensures that no check reports a probe again, not even one that is running.
 func (l *lookout) forget(p storage.Probe) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,8 +70,9 @@ func (l *lookout) last() finding {
 	return l.newest
 }
 
-// found returns the newest finding, after a look under way if that ends soon
-// enough. Storage that was well then and is slow now is in trouble.
+// found returns the newest finding. It waits up to patience for a running check. If
+// storage was well but the check takes at least slow, the finding says that storage is
+// slow.
 func (l *lookout) found(patience, slow time.Duration) finding {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,7 +96,7 @@ func (l *lookout) found(patience, slow time.Duration) finding {
 	return f
 }
 
-// wait ends a look under way, and waits for it as long as ctx allows.
+// wait cancels a running check, and waits for its end as long as ctx allows.
 func (l *lookout) wait(ctx context.Context) {
 	l.mu.Lock()
 	done, cancel := l.done, l.cancel

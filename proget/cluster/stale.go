@@ -13,9 +13,9 @@ import (
 // KindStale is the kind of job that removes stale servers.
 const KindStale = "stale-servers"
 
-// StaleServers returns the worker that removes the servers without a heartbeat
-// for the time silence: those that were killed and never came back. One that
-// does come back is a member again with its next heartbeat.
+// StaleServers returns the worker that removes servers without a heartbeat for the time
+// silence: those that were killed and never came back. A server that comes back is a
+// member again with its next heartbeat.
 func (r *Registry) StaleServers(silence time.Duration) indexing.Worker {
 	return &staleServers{r, silence}
 }
@@ -38,7 +38,7 @@ func (s *staleServers) Work(ctx context.Context, _ *proget.Job, p *indexing.Prog
 			continue
 		}
 		err := s.registry.remove(ctx, m.Name, s.silence, proget.Principal{User: "Scheduled Jobs"})
-		if errors.Is(err, proget.ErrConflict) { // it is back, or somebody has removed it
+		if errors.Is(err, proget.ErrConflict) { // it has come back, or somebody else has removed it
 			continue
 		}
 		if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// The states of storage that a server tells apart, each a sentence for whoever
-// asks for its health and for the cluster's page.
+// The states of storage that a server distinguishes, each a sentence for health reports
+// and for the cluster's page.
 const (
 	storageForeign   = "The storage of this server is not the cluster's, or is not mounted: point every server at the same storage (in the reference server with -storage)."
 	storageOther     = "What this server has as storage %s is not the cluster's, or is not mounted: it must be the same place under the same URL on every server."
@@ -28,21 +28,21 @@ const (
 	storageUnsound   = "Storage does not keep what this server writes: the server's log says more."
 )
 
-// finding is what a look at storage found.
+// finding is the result of a check of storage.
 type finding struct {
 	trouble string        // "" or one of the sentences above
-	foreign bool          // it is not known to be the cluster's
-	known   bool          // this process has seen once that it is the cluster's
-	probe   storage.Probe // what this server has there for the others to find
+	foreign bool          // storage is not known to be the cluster's
+	known   bool          // this process has once verified that it is the cluster's
+	probe   storage.Probe // what this server has left there for the others to find
 }
 
-// checkStorage looks at storage. That it is the cluster's is found by reading,
-// so that it is also seen of one that cannot be written.
+// checkStorage checks storage. It identifies the cluster's storage by reading, so that
+// this also works if storage cannot be written.
 func (r *Registry) checkStorage(ctx context.Context, members []node) finding {
 	before := r.look.last()
 	f := before
 	err := r.examine(ctx, &f, members)
-	if errors.Is(ctx.Err(), context.Canceled) { // this server leaves, and takes its probe with it
+	if errors.Is(ctx.Err(), context.Canceled) { // this server is leaving, and removes its probe
 		before.probe = f.probe
 		return before
 	}
@@ -52,13 +52,13 @@ func (r *Registry) checkStorage(ctx context.Context, members []node) finding {
 	return f
 }
 
-// examine brings f up to date, and returns the error behind its trouble. Once
-// storage was seen to be the cluster's, it counts as that until another is seen.
+// examine updates f and returns the error behind its trouble. Storage that was once
+// verified to be the cluster's counts as such until another one is seen.
 func (r *Registry) examine(ctx context.Context, f *finding, members []node) error {
 	err := r.checkShared(ctx)
 	switch {
 	case errors.Is(err, errDatabase) && (f.known || f.foreign):
-		return err // which says nothing of storage
+		return err // the error says nothing about storage
 	case errors.Is(err, errDatabase):
 		f.trouble, f.foreign = storageUnchecked, true
 		return err
@@ -78,7 +78,7 @@ func (r *Registry) examine(ctx context.Context, f *finding, members []node) erro
 		return err
 	}
 	f.trouble, err = r.readOthers(ctx, members)
-	f.foreign = errors.Is(err, storage.ErrNotShared) // a copy of the cluster's storage, at best
+	f.foreign = errors.Is(err, storage.ErrNotShared) // it is at best a copy of the cluster's storage
 	if f.trouble == "" {
 		f.trouble, err = r.examineAdded(ctx)
 		f.foreign = errors.Is(err, storage.ErrNotShared)
@@ -86,16 +86,15 @@ func (r *Registry) examine(ctx context.Context, f *finding, members []node) erro
 	return err
 }
 
-// examineAdded looks at the storages that feeds can be given beside the first.
-// What this server stored in another place than the others look would be lost
-// to them.
+// examineAdded checks the storages that were added besides the first. If this server
+// stored files in a different place than the others read, they would be lost to them.
 func (r *Registry) examineAdded(ctx context.Context) (trouble string, err error) {
 	if r.opts.Stores == nil {
 		return "", nil
 	}
 	all, err := r.db.ListStorages(ctx)
 	if err != nil {
-		return "", nil // which says nothing of storage
+		return "", nil // the error says nothing about storage
 	}
 	for _, st := range all[1:] {
 		if r.blobs.Place().Overlaps(storage.PlaceOf(st.URL)) {
@@ -127,9 +126,9 @@ func (r *Registry) examineOne(ctx context.Context, st proget.Storage) error {
 	return blobs.CheckWritable(ctx, r.opts.Name)
 }
 
-// leaveProbe sees to it that storage can be written, and holds what this server
-// leaves there for the others: another if that is missing, which would make all
-// of them believe that they have another storage.
+// leaveProbe checks that storage can be written and contains this server's probe for
+// the others. If the probe is missing, it writes a new one; otherwise all others would
+// believe that they have a different storage.
 func (r *Registry) leaveProbe(ctx context.Context, f *finding, members []node) error {
 	if err := r.blobs.CheckWritable(ctx, r.opts.Name); err != nil {
 		return err
@@ -144,9 +143,9 @@ func (r *Registry) leaveProbe(ctx context.Context, f *finding, members []node) e
 	return err
 }
 
-// announce writes a heartbeat. A server that is listed no longer was paused, and
-// removed meanwhile: whoever did that deletes its probe, now or in a moment, so
-// that the others are told of none until a look has left another.
+// announce writes a heartbeat. A server that is no longer listed was suspended and
+// removed meanwhile. Whoever removed it deletes its probe now or soon, so it announces
+// no probe until a check has written a new one.
 func (r *Registry) announce(ctx context.Context, self Self, started time.Time) error {
 	details, err := json.Marshal(self)
 	if err != nil {
@@ -168,7 +167,7 @@ func (r *Registry) announce(ctx context.Context, self Self, started time.Time) e
 	return err
 }
 
-// describe returns the sentence for what storage answered.
+// describe returns the sentence for an error of storage.
 func describe(err error) string {
 	switch {
 	case errors.Is(err, proget.ErrNoSpace):
@@ -181,7 +180,7 @@ func describe(err error) string {
 	return storageUnsound
 }
 
-// readOthers looks for what the other servers have in storage.
+// readOthers checks that the probes of the other servers are in storage.
 func (r *Registry) readOthers(ctx context.Context, members []node) (trouble string, err error) {
 	for _, m := range members {
 		if m.Name == r.opts.Name || !m.shows() {
@@ -201,12 +200,11 @@ func (r *Registry) readOthers(ctx context.Context, members []node) (trouble stri
 	return "", nil
 }
 
-// shows reports whether a server says that the others find something of it in
-// storage.
+// shows reports whether a server says that its probe is in storage for others to find.
 func (m *node) shows() bool { return m.Alive() && m.Probe.Key != "" && m.Storage == "" }
 
-// outdated reports whether a server has left, was removed, or has another probe
-// by now: its former one goes with that. Only the database can say so.
+// outdated reports whether a server has left, was removed or has changed its probe
+// since m was read, so that the old probe is gone. It asks the database.
 func (r *Registry) outdated(ctx context.Context, m node) bool {
 	members, err := r.members(ctx)
 	return err == nil && !slices.ContainsFunc(members, func(now node) bool {
@@ -214,8 +212,8 @@ func (r *Registry) outdated(ctx context.Context, m node) bool {
 	})
 }
 
-// probe returns what this server has in storage for the others to find: what it
-// left there before it was started anew, or a fresh one.
+// probe returns this server's probe in storage: the one from before a restart, or a new
+// one.
 func (r *Registry) probe(ctx context.Context, members []node) (storage.Probe, error) {
 	for _, m := range members {
 		if m.Name == r.opts.Name && m.Probe.Key != "" && r.blobs.CheckProbe(ctx, m.Probe) == nil {
@@ -225,11 +223,11 @@ func (r *Registry) probe(ctx context.Context, members []node) (storage.Probe, er
 	return r.blobs.NewProbe(ctx, r.opts.Name)
 }
 
-// errDatabase marks what is not storage's fault.
+// errDatabase marks errors that storage did not cause.
 var errDatabase = errors.New("the database failed during a look at storage")
 
-// checkShared looks for the probe by which the cluster's storage is known. The
-// first server writes it.
+// checkShared checks that storage contains the probe that identifies the cluster's
+// storage. The first server writes it.
 func (r *Registry) checkShared(ctx context.Context) error {
 	probe, found, err := r.sharedProbe(ctx)
 	if err != nil {
@@ -258,10 +256,9 @@ func (r *Registry) sharedProbe(ctx context.Context) (probe storage.Probe, found 
 	return probe, true, nil
 }
 
-// shareProbe makes this server's storage the cluster's, unless another was
-// first, and returns the probe by which that is known. Who was first is read
-// afterwards: what an attempt meets may be the work of one before it, whose
-// answer was lost.
+// shareProbe makes this server's storage the cluster's, unless another server was
+// first, and returns the probe that identifies it. It reads the setting again
+// afterwards: a conflict may come from its own earlier attempt whose answer was lost.
 func (r *Registry) shareProbe(ctx context.Context) (storage.Probe, error) {
 	former, err := r.formerOwner(ctx)
 	if err != nil {
@@ -295,8 +292,8 @@ func (r *Registry) shareProbe(ctx context.Context) (storage.Probe, error) {
 	return shared, err
 }
 
-// formerOwner returns the mark of an installation that had this storage before, or
-// "". One that is new is of a server that starts beside this one.
+// formerOwner returns the mark of an installation that used this storage before, or "".
+// A mark less than a minute old belongs to a server that is starting at the same time.
 func (r *Registry) formerOwner(ctx context.Context) (string, error) {
 	for o, err := range r.blobs.List(ctx, storage.OwnerPrefix) {
 		if err != nil {

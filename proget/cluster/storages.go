@@ -17,17 +17,17 @@ import (
 // maxStorageName bounds the name of a storage, in bytes.
 const maxStorageName = 100
 
-// Storages returns the storages of the installation, the one that servers are
-// started with first.
+// Storages returns the storages of the installation, beginning with the one that
+// servers are started with.
 func (r *Registry) Storages(ctx context.Context) ([]proget.Storage, error) {
 	return r.db.ListStorages(ctx)
 }
 
-// AddStorage adds a storage to those that feeds can be given. It is opened and
-// written to first, and marked as this installation's, so that every server can
-// tell whether it sees the same one. It returns proget.ErrInvalid, with what is
-// wrong, for one that cannot be used, and proget.ErrConflict if the name is taken.
-// After proget.ErrUnavailable it may have been added nevertheless.
+// AddStorage adds a storage for feeds. It first opens it, writes to it and marks it as
+// this installation's, so that every server can tell whether it sees the same one. It
+// returns proget.ErrInvalid, with the reason, if the storage cannot be used, and
+// proget.ErrConflict if the name is taken. After proget.ErrUnavailable, the storage may
+// have been added nevertheless.
 func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.Principal) (*proget.Storage, error) {
 	st := &proget.Storage{Name: strings.TrimSpace(name), URL: strings.TrimSpace(url)}
 	if st.Name == "" || len(st.Name) > maxStorageName {
@@ -48,7 +48,7 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 	}
 	defer blobs.Close()
 	probe, err := r.claim(ctx, blobs)
-	if errors.Is(err, proget.ErrUnavailable) { // to wait and try again is no advice for a folder that is read-only
+	if errors.Is(err, proget.ErrUnavailable) { // advice to wait and try again would be wrong for a read-only folder
 		return nil, proget.WrapError(proget.ErrInvalid, err, "The storage cannot be used. %s", proget.Message(err))
 	}
 	if err != nil {
@@ -59,7 +59,7 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 		return nil, err
 	}
 	st.Probe = string(text)
-	created := false // by an attempt that went on to its commit
+	created := false // by an attempt that reached its commit
 	err = r.db.Administer(ctx, by.String(), func(tx *db.Tx) error {
 		err := tx.CreateStorage(ctx, st)
 		created = created || err == nil
@@ -68,7 +68,7 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 	switch {
 	case err == nil:
 		return st, nil
-	case created && errors.Is(err, proget.ErrUnavailable): // if it was added, no server would know it without its mark
+	case created && errors.Is(err, proget.ErrUnavailable): // if it was added, no server would recognise it without its mark
 		return nil, proget.WrapError(proget.ErrUnavailable, err, "The database did not say whether the storage was added. If it is not listed, delete %s from it before you try again.", probe.Key)
 	case errors.Is(err, proget.ErrConflict):
 		err = proget.WrapError(proget.ErrConflict, err, "There is a storage named %s already.", st.Name)
@@ -76,9 +76,9 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 	return nil, errors.Join(err, blobs.Delete(ctx, probe.Key))
 }
 
-// RemoveStorage removes a storage that no feed uses and no file of one is in. Its
-// files stay where they are; deleted versions whose files they are cannot be brought
-// back. It need not be reachable.
+// RemoveStorage removes a storage that no feed uses and that contains no feed's files.
+// Its files stay where they are; deleted versions whose files they are can no longer be
+// restored. The storage need not be reachable.
 func (r *Registry) RemoveStorage(ctx context.Context, name string, by proget.Principal) error {
 	all, err := r.db.ListStorages(ctx)
 	if err != nil {
@@ -102,7 +102,7 @@ func (r *Registry) RemoveStorage(ctx context.Context, name string, by proget.Pri
 	return nil
 }
 
-// release takes the mark out of a storage that was removed, so that it can be added
+// release removes the mark from a removed storage, so that the storage can be added
 // again.
 func (r *Registry) release(ctx context.Context, st proget.Storage) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -119,10 +119,9 @@ func (r *Registry) release(ctx context.Context, st proget.Storage) error {
 	return blobs.Delete(ctx, probe.Key)
 }
 
-// checkApart refuses a storage that lies where another is, or inside it, or has
-// it inside: the files of the inner one are objects of the outer one, too, which
-// its database does not name, and would be swept. It is asked before the storage
-// is opened, which may make a folder.
+// checkApart refuses a storage that overlaps another, inside or around it: to the outer
+// one, the inner one's files would be objects without rows, which are swept. It must be
+// called before the storage is opened, because that may create a folder.
 func (r *Registry) checkApart(ctx context.Context, st *proget.Storage) error {
 	all, err := r.db.ListStorages(ctx)
 	if err != nil {
@@ -137,8 +136,8 @@ func (r *Registry) checkApart(ctx context.Context, st *proget.Storage) error {
 	return nil
 }
 
-// placeOf returns where a storage is, the i-th of the list. The first is the one
-// that this server was started with.
+// placeOf returns the location of storage i of the list. The first is the one that this
+// server was started with.
 func (r *Registry) placeOf(i int, st proget.Storage) storage.Place {
 	if i == 0 {
 		return r.blobs.Place()
@@ -146,7 +145,7 @@ func (r *Registry) placeOf(i int, st proget.Storage) storage.Place {
 	return storage.PlaceOf(st.URL)
 }
 
-// claim makes a storage this installation's, unless it is one's already.
+// claim marks a storage as this installation's, unless an installation already uses it.
 func (r *Registry) claim(ctx context.Context, blobs *storage.Store) (storage.Probe, error) {
 	for o, err := range blobs.List(ctx, storage.OwnerPrefix) {
 		if err != nil {
@@ -157,7 +156,7 @@ func (r *Registry) claim(ctx context.Context, blobs *storage.Store) (storage.Pro
 	return blobs.NewProbe(ctx, "cluster")
 }
 
-// storageProbe returns the probe by which an added storage is known.
+// storageProbe returns the probe that identifies an added storage.
 func storageProbe(st proget.Storage) (p storage.Probe, err error) {
 	if err := json.Unmarshal([]byte(st.Probe), &p); err != nil {
 		return p, fmt.Errorf("read the probe of storage %s: %w", st.Name, err)
@@ -165,8 +164,8 @@ func storageProbe(st proget.Storage) (p storage.Probe, err error) {
 	return p, nil
 }
 
-// Probes returns the keys of what the cluster and its servers have in storage
-// to know it by.
+// Probes returns the keys of the objects by which the cluster and its servers identify
+// storage.
 func (r *Registry) Probes(ctx context.Context) (map[string]bool, error) {
 	used := make(map[string]bool)
 	shared, _, err := r.sharedProbe(ctx)
@@ -178,7 +177,7 @@ func (r *Registry) Probes(ctx context.Context) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, st := range storages[1:] { // the first is the one that servers are started with
+	for _, st := range storages[1:] { // the first is the storage that servers are started with
 		probe, err := storageProbe(st)
 		if err != nil {
 			return nil, err
