@@ -37,8 +37,8 @@ type Packages interface {
 	// first key greater than after.
 	List(ctx context.Context, f *proget.Feed, after string, limit int) ([]*Package, error)
 
-	// Names is like List, but reads only the names, and from the database: full lists
-	// of packages would fill a node's memory.
+	// Names is like List, but reads only the names: full lists of packages would fill a
+	// node's memory.
 	Names(ctx context.Context, f *proget.Feed, after string, limit int) ([]Name, error)
 
 	// Alias returns the version that has a file with that alias, and the file, or
