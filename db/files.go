@@ -21,12 +21,7 @@ func (tx *Tx) JoinVersion(ctx context.Context, v VersionRow, f *proget.File, ali
 	if same > 0 {
 		return fileExists(f.Name)
 	}
-	if known.Mend && !known.Stored {
-		if err := tx.replaceObject(ctx, known.Blob, f.StorageKey); err != nil {
-			return err
-		}
-	}
-	return tx.addFile(ctx, v.ID, f, aliases, tx.attempt == 1 && known.Blob.ID == 0, known)
+	return tx.addFile(ctx, v.ID, f, aliases, known)
 }
 
 // addAliases makes a file known by other names; file_alias is what package_file
@@ -88,17 +83,24 @@ func distinct(files []proget.File) error {
 	return nil
 }
 
-// addFile adds a file whose bytes are fresh, or may be stored already.
-func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, aliases []string, fresh bool, known *Upload) error {
-	window, asked := int64(math.MaxInt64), int64(0)
-	if known != nil {
-		window, asked = RecordWithin.Microseconds(), known.asked
+// addFile adds a file whose bytes may be stored already. known is what FindUpload found
+// for it, or nil.
+func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, aliases []string, known *Upload) error {
+	fresh, window := false, int64(math.MaxInt64)
+	if known == nil {
+		known = new(Upload)
+	} else {
+		fresh, window = known.Blob.ID == 0 && tx.attempt == 1, RecordWithin.Microseconds()
+	}
+	object := "" // any that has the bytes
+	if known.Mend && known.Stored {
+		object = f.StorageKey
+	} else if known.Mend {
+		if err := tx.replaceObject(ctx, known.Blob, f.StorageKey); err != nil {
+			return err
+		}
 	}
 	args := fileArgs(versionID, f, aliases)
-	object := "" // any that has the bytes
-	if known != nil && known.Mend && known.Stored {
-		object = f.StorageKey
-	}
 	if !fresh {
 		err := tx.one(ctx, "ReuseBlob", append(args, arg("object", object)), &f.StorageKey)
 		if err == nil {
@@ -111,7 +113,7 @@ func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, alia
 	if f.StorageKey == "" {
 		return proget.Errorf(proget.ErrNotFound, "The file sha256:%s, which the version refers to, is not here any more: upload it again.", f.Digests[proget.SHA256])
 	}
-	n, err := tx.run(ctx, "InsertBlob", append(args, arg("storage_key", f.StorageKey), arg("window", window), arg("asked", asked))...)
+	n, err := tx.run(ctx, "InsertBlob", append(args, arg("storage_key", f.StorageKey), arg("window", window), arg("asked", known.asked))...)
 	if err == nil && n == 0 {
 		err = proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", RecordWithin)
 	}

@@ -183,15 +183,14 @@ func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f 
 // If a row names an object that has none by the caller's account, as garbage collection
 // enters those that were not recorded in time, it is proget.ErrUnavailable.
 //
-// aliases are those of the first file. known is what FindUpload found, or nil. It may be out of date: the transaction
-// fails then, and its repetition does not trust it. Ids are never given out twice, so a
-// remembered one cannot mean another package.
+// aliases are those of the first file, and known is what FindUpload found for it, or nil.
+// It may be out of date: the transaction fails then, and its repetition does not trust it.
+// Ids are never given out twice, so a remembered one cannot mean another package.
 func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version, aliases []string, known *Upload) (created bool, err error) {
 	if err := distinct(v.Files); err != nil {
 		return false, err
 	}
-	trusted := known != nil && tx.attempt == 1
-	if trusted && known.PackageID != 0 {
+	if known != nil && tx.attempt == 1 && known.PackageID != 0 {
 		v.PackageID = known.PackageID
 		err = tx.addVersion(ctx, v)
 	} else {
@@ -204,19 +203,12 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 		return false, err
 	}
 	v.Status.Listed = true
-	if known != nil && known.Mend && !known.Stored {
-		if err := tx.replaceObject(ctx, known.Blob, v.Files[0].StorageKey); err != nil {
-			return false, err
-		}
-	}
 	for i := range v.Files {
-		if i > 0 {
-			aliases = nil
-		}
 		v.Files[i].Added = v.Published
-		if err := tx.addFile(ctx, v.ID, &v.Files[i], aliases, trusted && known.Blob.ID == 0 && i == 0, known); err != nil {
+		if err := tx.addFile(ctx, v.ID, &v.Files[i], aliases, known); err != nil {
 			return false, err
 		}
+		aliases, known = nil, nil
 	}
 	return created, nil
 }
