@@ -20,25 +20,23 @@ import (
 )
 
 // The catalog is Catalog/3.0.0 of NuGet's server API
-// (learn.microsoft.com/nuget/api/catalog-resource): a document for each thing
-// that happened to a version, in pages, by which mirrors follow a feed.
+// (learn.microsoft.com/nuget/api/catalog-resource): paged documents, one for each
+// change of a version, by which mirrors follow a feed.
 //
-// Its documents are stored with URLs that are relative to the catalog, since a
-// feed may be known under several, and are completed when they are served.
+// Its documents are stored with URLs relative to the catalog, because a feed may have
+// several URLs, and are completed when they are served.
 const (
 	catalogKind  = "catalog"
 	catalogIndex = "index.json"
 
 	catalogPageSize = 550 // items, as on nuget.org
-	catalogStep     = 400 // items of one commit of a rebuild; a commit is never split over pages
+	catalogStep     = 400 // items in one commit of a rebuild; a commit is never split over pages
 
-	// catalogEvery is how long commits are apart at least: each writes the
-	// newest page anew.
+	// catalogEvery is the minimum time between commits: each rewrites the newest page.
 	catalogEvery = 5 * time.Second
 )
 
-// catalogTime is a commit's time: no two commits have the same, and they only
-// grow.
+// catalogTime is the time of a commit. Commit times are unique and only grow.
 type catalogTime struct{ time.Time }
 
 // catalogLayout has as many digits as .NET's clock.
@@ -153,11 +151,11 @@ type catalogBuilder struct {
 	root   catalogRoot
 	commit commit
 	items  []catalogItem
-	leaves []any // a document for each item
+	leaves []any // one document per item
 }
 
-// openCatalog reads what there is. If that cannot be read, the catalog is begun
-// anew, which tells mirrors of all versions once more.
+// openCatalog reads the present catalog. If it cannot be read, a new one begins, which
+// reports all versions to mirrors once more.
 func openCatalog(b *repoindex.Build) (*catalogBuilder, error) {
 	c := &catalogBuilder{Build: b, root: catalogRoot{ID: catalogIndex, Type: []string{"CatalogRoot", "AppendOnlyCatalog", "Permalink"}}}
 	if err := c.load(catalogIndex, &c.root); err != nil && !(b.State == "" && errors.Is(err, errUnreadable)) {
@@ -174,7 +172,7 @@ func openCatalog(b *repoindex.Build) (*catalogBuilder, error) {
 	return c, nil
 }
 
-// errUnreadable asks for a new catalog, too.
+// errUnreadable requests a new catalog, too.
 var errUnreadable = fmt.Errorf("the catalog cannot be read: %w", repoindex.ErrRebuild)
 
 func (c *catalogBuilder) load(name string, document any) error {
@@ -190,15 +188,15 @@ func (c *catalogBuilder) load(name string, document any) error {
 	return nil
 }
 
-// addChanges adds what the versions that changed are like now. Of several
-// changes to one, the last says it all.
+// addChanges adds the present state of the versions that changed. Of several changes of
+// one version, only the last counts.
 func (c *catalogBuilder) addChanges(ctx context.Context, packages feed.Packages) (*repoindex.Generation, error) {
 	type version struct{ id, key string }
 	seen := make(map[version]bool)
 	for _, e := range c.Entries {
 		v := version{e.PackageKey, e.VersionKey}
 		if e.Change == proget.VersionMoved || e.Change == proget.VersionEdited || v.key == "" || seen[v] {
-			continue // moved, or symbols joined it: the package is what it was
+			continue // the version was moved, or symbols joined it: the package itself is unchanged
 		}
 		seen[v] = true
 		if err := c.addVersion(ctx, packages, v.id, v.key, e.At); err != nil {
@@ -223,8 +221,8 @@ func (c *catalogBuilder) addVersion(ctx context.Context, packages feed.Packages,
 	return nil
 }
 
-// addAll adds versions in the order of their packages' names, some at a time.
-// The state names the last.
+// addAll adds all versions, ordered by package name, in several commits. The state
+// names the last version added.
 func (c *catalogBuilder) addAll(ctx context.Context, packages feed.Packages) (*repoindex.Generation, error) {
 	lastID, lastVersion, _ := strings.Cut(c.State, " ")
 	if lastID != "" {
@@ -255,8 +253,8 @@ func (c *catalogBuilder) addAll(ctx context.Context, packages feed.Packages) (*r
 	}
 }
 
-// addSome adds a package's versions after one, and reports whether the commit
-// holds enough.
+// addSome adds the versions of a package after the given one, and reports whether the
+// commit is full.
 func (c *catalogBuilder) addSome(p *feed.Package, after string) (full bool, err error) {
 	for _, v := range p.Versions {
 		if len(c.items) == catalogStep {
@@ -272,7 +270,7 @@ func (c *catalogBuilder) addSome(p *feed.Package, after string) (full bool, err 
 	return false, nil
 }
 
-// more ends a commit within a package.
+// more ends a commit in the middle of a package.
 func (c *catalogBuilder) more(p *feed.Package, err error) (*repoindex.Generation, error) {
 	if err != nil {
 		return nil, err
@@ -333,8 +331,7 @@ func (c *catalogBuilder) addDetails(v *proget.Version) error {
 	return nil
 }
 
-// add gives a document its place, which is never another's: the commit's time
-// is its own.
+// add creates a document's entry. Its URL is unique because the commit's time is.
 func (c *catalogBuilder) add(kind, id, version string, published time.Time) catalogLeaf {
 	at := c.commit.CommitTimeStamp.Format("2006.01.02.15.04.05.0000000")
 	l := catalogLeaf{
@@ -350,9 +347,9 @@ func (c *catalogBuilder) add(kind, id, version string, published time.Time) cata
 	return l
 }
 
-// generation writes the documents of the commit. Those of versions stay for
-// ever; the newest page and the index are replaced by the next commit, and lie
-// in an object of their own.
+// generation writes the documents of the commit. Documents of versions stay for ever;
+// the newest page and the index are replaced by the next commit and share a separate
+// object.
 func (c *catalogBuilder) generation(state string) (*repoindex.Generation, error) {
 	if len(c.items) == 0 && c.Entries != nil {
 		return nil, nil
@@ -384,7 +381,7 @@ func (c *catalogBuilder) generation(state string) (*repoindex.Generation, error)
 	return g, nil
 }
 
-// page returns the page that takes the commit, which is never split.
+// page returns the page for the commit, which is never split.
 func (c *catalogBuilder) page() (*catalogPage, error) {
 	n := len(c.root.Items)
 	p := &catalogPage{ID: fmt.Sprintf("page%d.json", n), Type: "CatalogPage", Parent: catalogIndex, commit: c.commit}

@@ -78,8 +78,8 @@ func (reg *registration) entry(v *proget.Version) (catalogEntry, error) {
 	}, nil
 }
 
-// entryGroups leaves out a range that clients could not parse, which they then take
-// for "any version", as they do when they read it in the package itself.
+// entryGroups omits ranges that clients cannot parse. Clients then assume "any
+// version", as they do when they read such a range in the package itself.
 func entryGroups(m *metadata, registration func(id string) string) []entryGroup {
 	groups := make([]entryGroup, 0, len(m.DependencyGroups))
 	for _, g := range m.DependencyGroups {
@@ -100,9 +100,8 @@ func entryGroups(m *metadata, registration func(id string) string) []entryGroup 
 	return groups
 }
 
-// published returns the time that clients are told: unlisted versions date from
-// 1900, by which old clients recognize them. Milliseconds are what every
-// client's parser accepts.
+// published returns the time for clients: unlisted versions have the year 1900, by
+// which old clients recognise them. All clients can parse milliseconds.
 func published(v *proget.Version) time.Time {
 	if !v.Status.Listed {
 		return time.Date(1900, time.January, 1, 0, 0, 0, 0, time.UTC)
@@ -110,8 +109,8 @@ func published(v *proget.Version) time.Time {
 	return v.Published.UTC().Truncate(time.Millisecond)
 }
 
-// newDeprecation returns nil for a version that is not deprecated. A reason
-// that is none of the protocol's words is shown as the message.
+// newDeprecation returns nil for a version that is not deprecated. It uses a reason
+// that the protocol does not define as the message.
 func newDeprecation(s proget.Status) *deprecation {
 	switch s.Deprecated {
 	case "":
@@ -122,7 +121,7 @@ func newDeprecation(s proget.Status) *deprecation {
 	return &deprecation{Reasons: []string{"Other"}, Message: s.Deprecated}
 }
 
-// notNil keeps null out of JSON, where clients expect an array.
+// notNil replaces nil by an empty slice, because clients expect an array in JSON.
 func notNil(s []string) []string {
 	if s == nil {
 		return []string{}

@@ -12,8 +12,8 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// catalog serves a document of the catalog with the URLs that this client knows
-// the feed by.
+// catalog serves a document of the catalog with the URLs under which the client knows
+// the feed.
 func (h *handler) catalog(w http.ResponseWriter, r *feed.Request, name string) error {
 	text, err := h.services.Indexes.Read(r.Context(), r.Feed.ID, catalogKind, name)
 	if errors.Is(err, proget.ErrNotFound) && name == catalogIndex { // nothing has happened yet
@@ -30,7 +30,7 @@ func (h *handler) catalog(w http.ResponseWriter, r *feed.Request, name string) e
 	return nil
 }
 
-// complete makes a stored document's URLs absolute.
+// complete makes the URLs in a stored document absolute.
 func complete(base, name string, text []byte) ([]byte, error) {
 	var document interface{ locate(base string) } = new(catalogDetails)
 	switch {

@@ -12,8 +12,8 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// contentVersions lists the versions that can be downloaded, unlisted ones
-// included: a restore must find what a project has pinned.
+// contentVersions lists the versions that can be downloaded, including unlisted ones: a
+// restore must find what a project has pinned.
 func (h *handler) contentVersions(w http.ResponseWriter, r *feed.Request, rt route) error {
 	p, err := h.services.Packages.Package(r.Context(), r.Feed, rt.id)
 	if err != nil {
@@ -59,8 +59,8 @@ func packageFile(v *proget.Version) (proget.File, error) {
 	return v.Files[0], nil
 }
 
-// contentNuspec serves the manifest as its author wrote it: clients compare it
-// with the one inside the package.
+// contentNuspec serves the manifest exactly as its author wrote it, because clients
+// compare it with the one in the package.
 func (h *handler) contentNuspec(w http.ResponseWriter, r *feed.Request, rt route) error {
 	p, v, err := h.find(r.Context(), r.Feed, rt)
 	if err != nil {
@@ -76,8 +76,7 @@ func (h *handler) contentNuspec(w http.ResponseWriter, r *feed.Request, rt route
 	return nil
 }
 
-// serveForeign serves what a stranger has uploaded so that a browser runs none
-// of it.
+// serveForeign serves content from a stranger so that browsers do not run any of it.
 func serveForeign(w http.ResponseWriter, r *feed.Request, doc *feed.Document) {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -103,30 +102,30 @@ func (h *handler) extract(ctx context.Context, v *proget.Version, read func(*nup
 		}
 	}
 	if errors.Is(err, proget.ErrInvalid) {
-		// What was accepted once is damaged now: no mistake of this client.
+		// The file was accepted, so it was damaged since: not the client's fault.
 		return nil, fmt.Errorf("read the package of %s %s: %s", v.Name, v.Key, err)
 	}
 	return nil, err
 }
 
-// contentIcon serves the icon that is part of the package.
+// contentIcon serves the icon in the package.
 func (h *handler) contentIcon(w http.ResponseWriter, r *feed.Request, rt route) error {
 	return h.contentExtra(w, r, rt, "icon", func(m *metadata) string { return m.Icon })
 }
 
-// contentLicense serves the license's text that is part of the package.
+// contentLicense serves the license text in the package.
 func (h *handler) contentLicense(w http.ResponseWriter, r *feed.Request, rt route) error {
 	return h.contentExtra(w, r, rt, "license", func(m *metadata) string { return m.LicenseFile })
 }
 
-// extraTypes are the files that NuGet takes for icons and licenses.
+// extraTypes are the media types of files that NuGet accepts as icons and licenses.
 var extraTypes = map[string]string{
 	".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
 	".txt": "text/plain; charset=utf-8", ".md": "text/markdown; charset=utf-8", "": "text/plain; charset=utf-8",
 }
 
-// contentExtra serves a file of the package that its manifest names. That it is
-// missing or damaged is no reason to refuse a package: nobody needs it.
+// contentExtra serves a file in the package that its manifest names. Packages are
+// accepted even if that file is missing or damaged, because nobody needs it.
 func (h *handler) contentExtra(w http.ResponseWriter, r *feed.Request, rt route, what string, path func(*metadata) string) error {
 	p, v, err := h.find(r.Context(), r.Feed, rt)
 	if err != nil {

@@ -1,10 +1,10 @@
-// Package nuget is the feed type for NuGet packages: what a .nupkg says of
-// itself, how NuGet names and orders versions, and the server side of NuGet's
-// protocol, versions 3 and 2.
+// Package nuget is the feed type for NuGet packages: it reads .nupkg files, orders
+// versions as NuGet does, and implements the server side of NuGet's protocol, versions
+// 3 and 2.
 //
 // # The protocol
 //
-// It is specified under https://learn.microsoft.com/nuget/api/, one page for
+// Version 3 is specified at https://learn.microsoft.com/nuget/api/, with a page for
 // each resource that v3/index.json lists:
 //
 //   - service-index: [handler.serviceIndex]
@@ -18,17 +18,16 @@
 //   - catalog-resource: catalog.go
 //
 // Version 2 is an OData service (odata.org/documentation/odata-version-2-0) whose
-// entity nobody specified: v2.go has the questions, v2entity.go the properties,
-// v2render.go the documents.
+// entity was never specified: v2.go handles the queries, v2entity.go has the
+// properties, v2render.go writes the documents.
 //
-// Every URL is taken apart by the one function [parse]. Versions follow
+// The function [parse] alone parses URLs. Versions follow
 // https://learn.microsoft.com/nuget/concepts/package-versioning, manifests
 // https://learn.microsoft.com/nuget/reference/nuspec.
 //
 // # Hostile input
 //
-// [inspect] is the only reader of an uploaded file. It checks the zip's
-// directory before it lets archive/zip allocate anything in proportion to it,
-// decompresses only the .nuspec and the readme, each within a bound, and
-// accepts no document type declaration.
+// Only [inspect] reads an uploaded file. It checks the zip's directory before
+// archive/zip may allocate memory in proportion to it, decompresses only the .nuspec
+// and the readme, each within a bound, and accepts no document type declaration.
 package nuget

@@ -18,12 +18,11 @@ type handler struct {
 	services   feed.Services
 	hardDelete bool
 
-	// large bounds the answers of thousands of entries: each takes tens of megabytes
-	// to make, and to keep until it is sent.
+	// large bounds the concurrent responses with thousands of entries: rendering one
+	// and keeping it until it is sent takes tens of megabytes.
 	large feed.Gate
 
-	// indexes keeps the service index of each base URL. It is no package; it
-	// has what is needed, bounds included.
+	// indexes caches the service index for each base URL.
 	indexes feed.Documents
 }
 
@@ -85,8 +84,8 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	return feed.Unknown(w, r.Request, known, "NuGet clients start at "+r.Base+"/v3/index.json.")
 }
 
-// serviceIndex implements the entry point of the protocol. Each client looks
-// for the newest name of a resource that it knows.
+// serviceIndex serves the entry point of the protocol. Each client looks for the newest
+// resource name that it knows.
 func (h *handler) serviceIndex(w http.ResponseWriter, r *feed.Request) error {
 	doc, err := h.indexes.Document(r.Base, jsonType, func() ([]byte, error) {
 		return marshal(renderServiceIndex(links{r.Base}))
@@ -106,7 +105,7 @@ type indexDocument struct {
 type indexResource struct {
 	ID            string `json:"@id"`
 	Type          string `json:"@type"`
-	ClientVersion string `json:"clientVersion,omitempty"` // the oldest client that may use it
+	ClientVersion string `json:"clientVersion,omitempty"` // the oldest client that may use the resource
 	Comment       string `json:"comment,omitempty"`
 }
 
@@ -135,7 +134,7 @@ func renderServiceIndex(l links) indexDocument {
 	return doc
 }
 
-// links makes the absolute URLs that documents refer to.
+// links returns the absolute URLs in documents.
 type links struct{ base string }
 
 func (l links) registration(h hive, id string) string {
@@ -160,8 +159,8 @@ func (l links) version(id, key string) string {
 	return l.base + "/v3/flatcontainer/" + url.PathEscape(nameKey(id)) + "/" + key
 }
 
-// icon is where clients find a version's icon, its own before one elsewhere; ""
-// if it has none.
+// icon returns the URL of a version's icon, preferably the one in the package; "" if
+// there is none.
 func (l links) icon(m *metadata, id, key string) string {
 	if m.Icon != "" {
 		return l.version(id, key) + "/icon"
@@ -169,8 +168,8 @@ func (l links) icon(m *metadata, id, key string) string {
 	return feed.WebURL(m.IconURL)
 }
 
-// license is the page that clients open for a version's license; "" if there is
-// none.
+// license returns the URL of the page that clients open for a version's license; "" if
+// there is none.
 func (l links) license(m *metadata, id, key string) string {
 	if m.LicenseExpression == "" && m.LicenseFile != "" {
 		return l.version(id, key) + "/license"
@@ -178,7 +177,7 @@ func (l links) license(m *metadata, id, key string) string {
 	return m.licenseLink()
 }
 
-// marshal leaves out the escapes that JSON needs inside HTML alone.
+// marshal encodes JSON without the escapes that are needed only inside HTML.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -187,7 +186,7 @@ func marshal(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// serveDocument keeps the document unless key is "".
+// serveDocument serves a document, and keeps it with the package unless key is "".
 func serveDocument(w http.ResponseWriter, r *feed.Request, p *feed.Package, key string, render func() ([]byte, error)) error {
 	if key == "" {
 		body, err := render()

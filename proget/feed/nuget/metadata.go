@@ -11,11 +11,11 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// metadata is what the database keeps of a package's .nuspec, as JSON: all that
-// any client or page shows. Stored manifests outlive the code that wrote them:
-// fields may be added, but never change their meaning.
+// metadata is the JSON that the database stores of a package's .nuspec: everything that
+// clients or pages show. Stored manifests outlive the code that wrote them: fields may
+// be added, but their meaning must never change.
 type metadata struct {
-	SemVer2 bool `json:"semVer2"` // first, see needsSemVer2
+	SemVer2 bool `json:"semVer2"` // must be first, see needsSemVer2
 
 	ID                       string              `json:"id"`
 	Version                  string              `json:"version"` // as the author wrote it
@@ -50,7 +50,7 @@ type packageType struct {
 	Version string `json:"version,omitempty" xml:"version,attr"`
 }
 
-// A dependencyGroup without a target framework is for all of them.
+// A dependencyGroup without a target framework applies to all of them.
 type dependencyGroup struct {
 	TargetFramework string       `json:"targetFramework,omitempty" xml:"targetFramework,attr"`
 	Dependencies    []dependency `json:"dependencies,omitempty" xml:"dependency"`
@@ -84,16 +84,15 @@ func decode(v *proget.Version) (*metadata, error) {
 	return m, nil
 }
 
-// needsSemVer2 reports whether clients before 4.3 must not see the version:
-// because of its own number, or because of a range in its dependencies. It is
-// asked of every version of a package, so it reads no further into the manifest
-// than the flag at its start.
+// needsSemVer2 reports whether clients before 4.3 must not see the version, because of
+// its own number or a range in its dependencies. It is called for every version of a
+// package, so it reads only the flag at the manifest's start.
 func needsSemVer2(v *proget.Version) bool {
 	if own, ok := parseVersion(v.Version); ok && own.semVer2() {
 		return true
 	}
 	d := json.NewDecoder(bytes.NewReader(v.Manifest))
-	_, _ = d.Token() // an opening brace, or an error that comes again
+	_, _ = d.Token() // the opening brace; an error comes again
 	if key, err := d.Token(); err == nil && key == "semVer2" {
 		flag, err := d.Token()
 		return err == nil && flag == true
@@ -102,7 +101,7 @@ func needsSemVer2(v *proget.Version) bool {
 	return err == nil && m.SemVer2
 }
 
-// types returns the package's types; a package that names none is a dependency.
+// types returns the package's types. A package without types is a dependency.
 func (m *metadata) types() []packageType {
 	if len(m.PackageTypes) == 0 {
 		return []packageType{{Name: "Dependency"}}
@@ -119,7 +118,7 @@ func (m *metadata) hasType(name string) bool {
 	return false
 }
 
-// licenseLink returns the page that clients open for the license.
+// licenseLink returns the URL of the page that clients open for the license.
 func (m *metadata) licenseLink() string {
 	if m.LicenseExpression != "" {
 		return "https://licenses.nuget.org/" + url.PathEscape(m.LicenseExpression)
@@ -127,8 +126,8 @@ func (m *metadata) licenseLink() string {
 	return feed.WebURL(m.LicenseURL)
 }
 
-// splitTags splits tags as authors write them: at spaces by the specification,
-// at commas and semicolons out of habit.
+// splitTags splits tags as authors write them: at spaces, as specified, and at commas
+// and semicolons, as many do.
 func splitTags(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool {
 		return strings.ContainsRune(" \t\r\n,;", r)

@@ -8,22 +8,22 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// Options change how the feed type behaves. The zero value, and nil, behave as
-// nuget.org does.
+// Options configure the feed type. The zero value and nil behave like nuget.org.
 type Options struct {
-	// HardDelete makes a client's "nuget delete" remove the version for good.
-	// By default it unlists the version, so that builds which use it go on.
+	// HardDelete makes a client's "nuget delete" delete the version. By default it
+	// unlists the version, so that builds that use it continue to work.
 	HardDelete bool
 }
 
-// New returns the feed type "nuget".
+// New returns the feed type "nuget". opts may be nil.
 func New(opts *Options) feed.Type {
 	t := engine(opts)
 	t.Name, t.Title, t.Start, t.Install = "nuget", "NuGet", "v3/index.json", install
 	return t
 }
 
-// Chocolatey returns the feed type "chocolatey": NuGet's, as Chocolatey uses it.
+// Chocolatey returns the feed type "chocolatey": NuGet's, as Chocolatey uses it. opts
+// may be nil.
 func Chocolatey(opts *Options) feed.Type {
 	t := engine(opts)
 	t.Name, t.Title, t.Install = "chocolatey", "Chocolatey", installChocolatey
@@ -31,14 +31,14 @@ func Chocolatey(opts *Options) feed.Type {
 }
 
 // PowerShell returns the feed type "powershell": NuGet's, as PowerShellGet and
-// PSResourceGet use it.
+// PSResourceGet use it. opts may be nil.
 func PowerShell(opts *Options) feed.Type {
 	t := engine(opts)
 	t.Name, t.Title, t.Install = "powershell", "PowerShell", installPowerShell
 	return t
 }
 
-// engine is what the types have in common, their URLs included.
+// engine returns what the types have in common, including their URLs.
 func engine(opts *Options) feed.Type {
 	if opts == nil {
 		opts = &Options{}
@@ -65,14 +65,13 @@ func engine(opts *Options) feed.Type {
 	}
 }
 
-// nameKey is feed.Type's NameKey: ids differ in more than case or not at all.
+// nameKey is feed.Type's NameKey: case does not distinguish IDs.
 func nameKey(id string) string { return strings.ToLower(id) }
 
-// writeError answers in plain text. NuGet clients show neither the body nor
-// more than the status of a failed push; what they do show is a header that
-// nuget.org uses for warnings. Reads go without it, as a client that asks several
-// feeds for a package expects most of them not to have it, and so does the
-// challenge that clients answer by themselves.
+// writeError answers in plain text. NuGet clients do not show the body of a failed
+// push, only its status and a header that nuget.org uses for warnings. Failed reads do
+// not get the header, because a client that asks several feeds for a package expects
+// most not to have it; nor does the challenge, which clients answer by themselves.
 func writeError(w http.ResponseWriter, r *http.Request, status int, message string, _ error) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
@@ -87,7 +86,7 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, message stri
 	}
 }
 
-// headerText replaces what a header cannot carry.
+// headerText replaces characters that a header cannot contain.
 func headerText(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

@@ -40,7 +40,7 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	if m.Readme, err = p.readme(m.ReadmeFile); err != nil {
 		return nil, err
 	}
-	v, _ := parseVersion(m.Version) // parseNuspec has made sure that it is one
+	v, _ := parseVersion(m.Version) // parseNuspec has checked it
 	return &feed.Manifest{
 		Name:       m.ID,
 		Version:    m.Version,
@@ -53,7 +53,7 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 // A nupkg is an open package file with its entries' cleaned names.
 type nupkg struct{ *zipfile.Archive }
 
-// invalid returns the refusal, unless the file could not be read at all.
+// invalid returns proget.ErrInvalid, or the read error if the file could not be read.
 func (p *nupkg) invalid(cause error, format string, args ...any) error {
 	if err := p.ReadError(); err != nil {
 		return err
@@ -81,9 +81,8 @@ func openPackage(r io.ReaderAt, size int64) (*nupkg, error) {
 	return nil, p.invalid(err, "The file is not a NuGet package: it is no zip archive, or it is damaged.")
 }
 
-// cleanName undoes what makes the same path look different: clients take a
-// backslash for a separator, and decode the escapes of an entry's name, as the
-// packaging standard that NuGet grew from prescribes.
+// cleanName returns the canonical form of an entry's name: clients treat backslashes as
+// separators and decode escapes, as the Open Packaging Conventions prescribe.
 func cleanName(name string) string {
 	var b strings.Builder
 	for i := 0; i < len(name); i++ {
@@ -102,7 +101,7 @@ func cleanName(name string) string {
 	return b.String()
 }
 
-// nuspec returns the bytes of the one .nuspec in the package's root.
+// nuspec returns the bytes of the only .nuspec in the package's root.
 func (p *nupkg) nuspec() ([]byte, error) {
 	var found []*zip.File
 	for i, name := range p.Names {
@@ -123,8 +122,8 @@ func (p *nupkg) nuspec() ([]byte, error) {
 	return text, nil
 }
 
-// readme returns the text of the readme that the .nuspec names, or "" if it is
-// missing, damaged or too long: nobody needs it to use the package.
+// readme returns the text of the readme that the .nuspec names, or "" if it is missing,
+// damaged or too long, because nobody needs it to use the package.
 func (p *nupkg) readme(path string) (string, error) {
 	text, err := p.entry(path, maxReadme)
 	if failed := p.ReadError(); failed != nil {
@@ -147,7 +146,7 @@ func (p *nupkg) entry(path string, limit int64) ([]byte, error) {
 	return nil, proget.Errorf(proget.ErrNotFound, "The package has no file %.100q.", path)
 }
 
-// plainText makes sure that every database can store the text.
+// plainText replaces what some database cannot store.
 func plainText(b []byte) string {
 	s := strings.TrimPrefix(string(b), "\ufeff")
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")

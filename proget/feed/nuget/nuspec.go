@@ -14,7 +14,7 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Bounds of what a .nuspec may say; those of the database's columns.
+// Bounds of the fields of a .nuspec, from the database's columns.
 const (
 	maxIDLength      = 100 // NuGet's own
 	maxVersionLength = 255
@@ -22,9 +22,9 @@ const (
 
 var errDTD = errors.New("document type declarations are not allowed")
 
-// The nuspec types mirror the file. Names of elements are matched in any
-// namespace, as NuGet's several schemas differ in nothing else; elements that
-// decide identity are collected, so that two of them can be refused.
+// The nuspec types mirror the file. Element names match in any namespace, because
+// NuGet's several schemas differ only in it. Elements that decide identity are slices,
+// so that duplicates can be refused.
 type (
 	nuspec struct {
 		XMLName  xml.Name         `xml:"package"`
@@ -66,7 +66,7 @@ type (
 	}
 )
 
-// parseNuspec turns a .nuspec into metadata, or says what is wrong with it.
+// parseNuspec parses a .nuspec, or returns an error that says what is wrong with it.
 func parseNuspec(text []byte) (*metadata, error) {
 	n, err := decodeNuspec(text)
 	switch {
@@ -94,7 +94,7 @@ func decodeNuspec(text []byte) (*nuspec, error) {
 	return n, nil
 }
 
-// guard hands on a decoder's tokens except document type declarations. Go
+// guard passes on a decoder's tokens, but refuses document type declarations. Go
 // expands no entities, but other readers of the same file do.
 type guard struct{ *xml.Decoder }
 
@@ -106,8 +106,8 @@ func (g guard) Token() (xml.Token, error) {
 	return t, err
 }
 
-// toUTF8 recognizes UTF-16 by its byte order mark or its first character. Old
-// tools on Windows wrote it.
+// toUTF8 recognises UTF-16 by its byte order mark or first character. Old tools on
+// Windows wrote it.
 func toUTF8(text []byte) ([]byte, error) {
 	order := unicode.LittleEndian
 	switch {
@@ -122,8 +122,8 @@ func toUTF8(text []byte) ([]byte, error) {
 	return unicode.UTF16(order, unicode.UseBOM).NewDecoder().Bytes(text)
 }
 
-// charsetReader serves encodings that an XML declaration names, beside UTF-8.
-// Where it says UTF-16, toUTF8 has done the work already.
+// charsetReader supports the encodings that an XML declaration may name besides UTF-8.
+// For UTF-16, toUTF8 has already done the work.
 func charsetReader(label string, in io.Reader) (io.Reader, error) {
 	switch strings.ToLower(label) {
 	case "utf-16", "utf-16le", "utf-16be", "unicode", "us-ascii", "ascii":
@@ -134,7 +134,7 @@ func charsetReader(label string, in io.Reader) (io.Reader, error) {
 	return nil, fmt.Errorf("its encoding %q is not supported, save it as UTF-8", label)
 }
 
-// check validates what identity and clients depend on.
+// check validates the fields that decide identity or that clients depend on.
 func (n *nuspecMetadata) check() (*metadata, error) {
 	id, err := single("id", n.ID)
 	if err != nil {
@@ -166,9 +166,9 @@ func single(element string, values []string) (string, error) {
 	return strings.TrimSpace(values[0]), nil
 }
 
-// checkID allows what NuGet allows, but only ASCII letters and digits, as
-// nuget.org does: other scripts have letters that look the same, and are
-// lower-cased differently by different clients.
+// checkID allows what NuGet allows, but only ASCII letters and digits, like nuget.org:
+// other scripts have letters that look the same, and clients lower-case them
+// differently.
 func checkID(id string) error {
 	if len(id) > maxIDLength {
 		return proget.Errorf(proget.ErrInvalid, "The package id is longer than %d characters.", maxIDLength)
@@ -209,7 +209,7 @@ func (n *nuspecMetadata) checkRest() error {
 	return nil
 }
 
-// dependencyGroups ignores the flat list where there are groups, as clients do.
+// dependencyGroups ignores the flat list if there are groups, as clients do.
 func (n *nuspecMetadata) dependencyGroups() []dependencyGroup {
 	if len(n.Dependencies.Groups) > 0 {
 		return n.Dependencies.Groups

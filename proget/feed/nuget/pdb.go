@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// errNotPortable is the error of a file that is no portable PDB.
+// errNotPortable is the error for a file that is not a portable PDB.
 var errNotPortable = errors.New("not a portable PDB")
 
-// Bounds of what is looked at for the id of a PDB.
+// Bounds of what is read to find the ID of a PDB.
 const (
-	maxPDBVersion = 255     // bytes of the version string, as ECMA-335 II.24.2.1 has it
+	maxPDBVersion = 255     // bytes of the version string, by ECMA-335 II.24.2.1
 	maxPDBStreams = 16      // there are six
 	maxPDBSeek    = 1 << 20 // bytes before the #Pdb stream, which compilers write first
 )
 
-// pdbID returns the id of a portable PDB: the 16 bytes of a GUID as its text, 32
-// hexadecimal digits in lower case. It reads no more than it needs.
+// pdbID returns the ID of a portable PDB: 16 bytes formatted as a GUID of 32
+// hexadecimal digits in lower case. It reads no more of the file than it needs.
 //
-// The file is a metadata root (ECMA-335 II.24.2.1) whose stream #Pdb begins with
-// the id (Portable PDB v1.0, "#Pdb stream").
+// The file is a metadata root (ECMA-335 II.24.2.1) whose stream #Pdb begins with the ID
+// (Portable PDB v1.0, "#Pdb stream").
 func pdbID(r io.Reader) (string, error) {
 	in := &counting{r: r}
 	var root struct {
@@ -69,14 +69,14 @@ func pdbID(r io.Reader) (string, error) {
 	return guidText(guid), nil
 }
 
-// guidText is the text of a GUID without hyphens, whose first three parts are
-// stored with their lowest byte first.
+// guidText formats a GUID without hyphens. Its first three parts are stored in
+// little-endian order.
 func guidText(g [16]byte) string {
 	text := []byte{g[3], g[2], g[1], g[0], g[5], g[4], g[7], g[6]}
 	return hex.EncodeToString(append(text, g[8:]...))
 }
 
-// counting reads little-endian values and knows where it is.
+// counting reads little-endian values and counts the bytes read.
 type counting struct {
 	r io.Reader
 	n int64
@@ -93,8 +93,8 @@ func (c *counting) skip(n int64) error {
 	return err
 }
 
-// name reads a stream's name, which ends with a zero and is padded to four bytes,
-// 32 at most.
+// name reads a stream's name: at most 32 bytes, zero-terminated and padded to a
+// multiple of four.
 func (c *counting) name() (string, error) {
 	var b strings.Builder
 	for b.Len() < 32 {
@@ -111,8 +111,8 @@ func (c *counting) name() (string, error) {
 	return "", errNotPortable
 }
 
-// why tells a file that is too short, or of another kind, from one that could not
-// be read.
+// why returns errNotPortable if the file is too short or of another kind, and err if it
+// could not be read.
 func (c *counting) why(err error) error {
 	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errNotPortable

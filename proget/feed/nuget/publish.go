@@ -7,7 +7,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// push stores a package while it arrives; nothing is kept of it here.
+// push stores a package while it arrives, without buffering it.
 func (h *handler) push(w http.ResponseWriter, r *feed.Request) error {
 	body, err := feed.OpenBody(r.Request)
 	if err != nil {
@@ -27,7 +27,7 @@ func (h *handler) push(w http.ResponseWriter, r *feed.Request) error {
 	return nil
 }
 
-// unlist implements the protocol's DELETE, which leaves its meaning to servers.
+// unlist handles the protocol's DELETE, whose meaning is up to the server.
 func (h *handler) unlist(w http.ResponseWriter, r *feed.Request, rt route) error {
 	var err error
 	if h.hardDelete {

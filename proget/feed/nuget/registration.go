@@ -8,9 +8,9 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// pageSize is how many versions a registration's index holds itself; more are
-// put on pages of that many, so that a client which needs one version of
-// hundreds does not load them all.
+// pageSize is how many versions a registration's index contains itself. More are split
+// into pages of that size, so that a client that needs one version of hundreds does not
+// load them all.
 const pageSize = 64
 
 type (
@@ -69,9 +69,9 @@ func (h *handler) registrationIndex(w http.ResponseWriter, r *feed.Request, rt r
 	})
 }
 
-// registrationPage answers for any bounds, not only for those that the index
-// names now: a client may still hold the index of a moment ago. Only pages of
-// the present index are kept, as there is no end to the others.
+// registrationPage serves any bounds, not only those in the present index, because a
+// client may still hold an older index. It keeps only pages of the present index, since
+// there is no limit to the others.
 func (h *handler) registrationPage(w http.ResponseWriter, r *feed.Request, rt route) error {
 	p, err := h.services.Packages.Package(r.Context(), r.Feed, rt.id)
 	if err != nil {
@@ -114,7 +114,7 @@ func newRegistration(p *feed.Package, base string, h hive) (*registration, error
 	return reg, nil
 }
 
-// pages splits the versions, oldest first.
+// pages returns the versions split into pages, oldest first.
 func (reg *registration) pages() [][]*proget.Version {
 	var pages [][]*proget.Version
 	rest := reg.versions
@@ -125,8 +125,8 @@ func (reg *registration) pages() [][]*proget.Version {
 	return append(pages, rest)
 }
 
-// find returns the versions between two bounds, and the key of the document if
-// that is a page of the index.
+// find returns the versions between two bounds. If they are a page of the index, it
+// also returns the document's key.
 func (reg *registration) find(lower, upper string) ([]*proget.Version, string) {
 	for _, page := range reg.pages() {
 		if page[0].Key == lower && page[len(page)-1].Key == upper {
@@ -171,7 +171,7 @@ func (reg *registration) renderPage(versions []*proget.Version) ([]byte, error) 
 	return marshal(page)
 }
 
-// page renders a page, with its leaves or, for an index, without.
+// page renders a page; leaves says whether to include its leaves.
 func (reg *registration) page(versions []*proget.Version, leaves bool) (pageItem, error) {
 	lower, upper := versions[0].Key, versions[len(versions)-1].Key
 	page := pageItem{

@@ -10,10 +10,10 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// An action is what a request asks for.
+// An action names what a request asks for.
 type action = feed.Operation
 
-// The actions. The zero value stands for a URL that means nothing.
+// The actions. The zero value stands for an unknown URL.
 const (
 	unknown action = ""
 
@@ -43,7 +43,7 @@ const (
 	symbolFile        action = "symbolFile"
 )
 
-// operations are the actions, with the permission that each needs.
+// operations maps the actions to the permissions that they require.
 var operations = feed.Operations{
 	serviceIndex:      proget.TaskView,
 	contentVersions:   proget.TaskView,
@@ -73,17 +73,18 @@ var operations = feed.Operations{
 	relistVersion: proget.TaskManage,
 }
 
-// A hive is a set of registrations, named by its folder in URLs. The protocol
-// has a third one, "gzipped", which any hive is for a client that accepts it.
+// A hive is a set of registrations, named by its folder in URLs. The protocol's third
+// hive, "gzipped", is not separate: every hive is compressed for clients that accept
+// it.
 type hive string
 
-// The hives. Clients before 4.3 fail over a package that they cannot read.
+// The hives. Clients before 4.3 fail if they see a package that they cannot read.
 const (
-	semVer1Hive hive = "registration-semver1" // without what needsSemVer2
+	semVer1Hive hive = "registration-semver1" // without the versions for which needsSemVer2 is true
 	semVer2Hive hive = "registration"
 )
 
-// A route is a request, understood.
+// A route is a parsed request.
 type route struct {
 	action  action
 	hive    hive   // of a registration
@@ -95,7 +96,7 @@ type route struct {
 	count   bool   // of a collection of version 2: only the number
 }
 
-// parseRequest understands a request to a feed, or to its symbol server.
+// parseRequest parses a request to a feed, or to its symbol server.
 func parseRequest(mount, method, path string) route {
 	if mount == symbolsMount {
 		return parseSymbols(method, path)
@@ -103,7 +104,7 @@ func parseRequest(mount, method, path string) route {
 	return parse(method, path)
 }
 
-// parse understands a method and the path below a feed's URL, still escaped.
+// parse parses a method and the escaped path below a feed's URL.
 func parse(method, path string) route {
 	segments, ok := split(path)
 	if !ok {
@@ -124,8 +125,8 @@ func parse(method, path string) route {
 	return route{}
 }
 
-// split unescapes the path's segments and forgives one slash at its end, which
-// clients append when they push.
+// split unescapes the path's segments. It ignores one trailing slash, which clients
+// append when they push.
 func split(path string) ([]string, bool) {
 	path = strings.TrimSuffix(path, "/")
 	if path == "" {
@@ -142,9 +143,9 @@ func split(path string) ([]string, bool) {
 	return segments, true
 }
 
-// trimPublish removes the path of the publish resource, which is optional:
-// ProGet's users push to the feed's own URL, and clients of version 2 to what
-// they were given as their source.
+// trimPublish removes the path of the publish resource, which is optional: ProGet's
+// users push to the feed's own URL, and version 2 clients push to the source that they
+// were given.
 func trimPublish(segments []string) []string {
 	for _, prefix := range [][]string{{"api", "v2", "package"}, {"api", "v2", "symbolpackage"}, {"api", "v2"}, {"v2", "package"}, {"v2"}} {
 		n := len(prefix)
@@ -158,8 +159,8 @@ func trimPublish(segments []string) []string {
 	return segments
 }
 
-// parseVersionRoute understands {id}/{version}. Anything else in the version's
-// place belongs to another resource: the publish resource's path is optional.
+// parseVersionRoute parses {id}/{version}. Anything else in place of the version
+// belongs to another resource, because the path of the publish resource is optional.
 func parseVersionRoute(a action, segments []string) route {
 	if len(segments) != 2 {
 		return route{}
@@ -202,7 +203,7 @@ func parseLeafless(a action, rest []string) route {
 	return route{action: a}
 }
 
-// parseContent understands {id}/index.json, {id}/{version}/{id}.{version}.nupkg,
+// parseContent parses {id}/index.json, {id}/{version}/{id}.{version}.nupkg,
 // {id}/{version}/{id}.nuspec and {id}/{version}/readme, icon or license.
 func parseContent(segments []string) route {
 	if len(segments) == 2 && segments[1] == "index.json" {
@@ -230,7 +231,7 @@ func parseContent(segments []string) route {
 	return r
 }
 
-// parseRegistration understands {id}/index.json, {id}/{version}.json and
+// parseRegistration parses {id}/index.json, {id}/{version}.json and
 // {id}/page/{lower}/{upper}.json.
 func parseRegistration(h hive, segments []string) route {
 	if len(segments) < 2 {

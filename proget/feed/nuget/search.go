@@ -18,8 +18,8 @@ import (
 const (
 	defaultTake = 20
 	maxTake     = 100
-	maxHits     = 1000   // that the index gives at once
-	maxScanned  = 10_000 // packages that are looked at for one answer
+	maxHits     = 1000   // hits that the index returns at once
+	maxScanned  = 10_000 // packages examined for one response
 )
 
 type (
@@ -62,7 +62,7 @@ type (
 	}
 )
 
-// A searchRequest is a search as the client asked for it.
+// A searchRequest is a parsed search.
 type searchRequest struct {
 	text        string
 	tags        []string // that the text asks for
@@ -72,14 +72,14 @@ type searchRequest struct {
 	semVer2     bool
 }
 
-// A match is a package with the versions that a search may show, oldest first.
+// A match is a package with the versions that the search may show, oldest first.
 type match struct {
 	*feed.Package
 	versions []*proget.Version
 	latest   *metadata
 }
 
-// parseSearch reads the parameters that both search resources share.
+// parseSearch parses the parameters that both search resources share.
 func parseSearch(q url.Values) (searchRequest, error) {
 	s := searchRequest{text: strings.TrimSpace(q.Get("q")), packageType: q.Get("packageType")}
 	var err error
@@ -138,8 +138,8 @@ func serveJSON(w http.ResponseWriter, r *feed.Request, v any) error {
 	return serveDocument(w, r, nil, "", func() ([]byte, error) { return marshal(v) })
 }
 
-// splitTerm takes the tags that a search asks for, such as "tag:PSModule", out of
-// its words.
+// splitTerm separates the tags in a search text, such as "tag:PSModule", from its
+// words.
 func splitTerm(term string) (text string, tags []string) {
 	var words []string
 	for word := range strings.FieldsSeq(term) {
@@ -153,8 +153,8 @@ func splitTerm(term string) (text string, tags []string) {
 	return strings.Join(words, " "), tags
 }
 
-// tagged reports whether a package has all of the tags. They are those that the
-// index knows it by: of its newest stable version, or the newest if none is.
+// tagged reports whether a package has all of the tags. As in the index, its tags are
+// those of its newest stable version, or of its newest if none is stable.
 func tagged(p *feed.Package, tags []string) bool {
 	if len(tags) == 0 {
 		return true
@@ -169,8 +169,9 @@ func tagged(p *feed.Package, tags []string) bool {
 	})
 }
 
-// query turns the text into the index's terms. Of nuget.org's fields, "tag" is
-// taken out before, "id" is understood here and "packageid" by matches.
+// query translates the text into a query for the index. Of nuget.org's fields,
+// splitTerm has already removed "tag", query handles "id", and matches handles
+// "packageid".
 func (s searchRequest) query() feed.Query {
 	q := s.filter()
 	q.Text = s.text
@@ -183,12 +184,12 @@ func (s searchRequest) query() feed.Query {
 	return q
 }
 
-// filter is what both search resources ask of a package beside its name.
+// filter returns the conditions, other than the name, of both search resources.
 func (s searchRequest) filter() feed.Query {
 	return feed.Query{Type: s.packageType, Prerelease: s.prerelease, Old: !s.semVer2}
 }
 
-// field returns the value of a search for one field alone, such as "id:Acme".
+// field returns the value if the search is for a single field, such as "id:Acme".
 func (s searchRequest) field(name string) (string, bool) {
 	key, value, ok := strings.Cut(s.text, ":")
 	value = strings.Trim(value, ` "`)
@@ -202,7 +203,7 @@ func (s searchRequest) hive() hive {
 	return semVer1Hive
 }
 
-// matches returns a page of packages and the number of all.
+// matches returns a page of packages and the total number.
 func (h *handler) matches(r *feed.Request, s searchRequest, q feed.Query) ([]match, int, error) {
 	ctx := r.Context()
 	if id, ok := s.field("packageid"); ok {
@@ -224,10 +225,9 @@ func (h *handler) matches(r *feed.Request, s searchRequest, q feed.Query) ([]mat
 	return found, hits.Total, err
 }
 
-// matchesTagged is matches for several tags, of which the index takes one. The
-// number of all is asked for, so every package that has the first tag is read to
-// look for the others, whatever the page: a client that names the rarest first is
-// answered soonest.
+// matchesTagged is matches for several tags, of which the index supports only one per
+// query. The total is needed, so it reads every package with the first tag to check for
+// the others, whatever the page. Naming the rarest tag first is fastest.
 func (h *handler) matchesTagged(ctx context.Context, f *proget.Feed, s searchRequest, q feed.Query) ([]match, int, error) {
 	var found []match
 	q.Take = maxHits
@@ -244,9 +244,9 @@ func (h *handler) matchesTagged(ctx context.Context, f *proget.Feed, s searchReq
 	return slicePage(found, s), len(found), nil
 }
 
-// hits returns the keys of all that a query finds, best first, but of no more than
-// may be looked at. The index is asked for q.Take of them, and then, if they were not
-// what was looked for, for as many as it gives at once.
+// hits returns the keys of all packages that a query finds, best first, up to
+// maxScanned. It first asks the index for q.Take of them and then, if the caller wants
+// more, for as many as the index returns at once.
 func (h *handler) hits(ctx context.Context, f *proget.Feed, q feed.Query) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for asked := q; asked.Skip < maxScanned; asked.Skip, asked.Take = asked.Skip+asked.Take, maxHits {
@@ -272,8 +272,8 @@ func slicePage(found []match, s searchRequest) []match {
 	return found[:min(s.take, len(found))]
 }
 
-// load reads the packages that the index named. One that is gone since, or has
-// nothing to show, is left out.
+// load reads the packages that the index named. It omits those that are gone or have no
+// visible version.
 func (h *handler) load(ctx context.Context, f *proget.Feed, s searchRequest, keys []string) ([]match, error) {
 	found := make([]match, 0, len(keys))
 	for _, key := range keys {
@@ -347,7 +347,7 @@ func splitAuthors(s string) []string {
 	return authors
 }
 
-// autocomplete completes an id, or lists the versions of one.
+// autocomplete completes an ID, or lists the versions of one.
 func (h *handler) autocomplete(w http.ResponseWriter, r *feed.Request) error {
 	params := r.URL.Query()
 	s, err := parseSearch(params)
@@ -358,7 +358,7 @@ func (h *handler) autocomplete(w http.ResponseWriter, r *feed.Request) error {
 		return h.completeVersion(w, r, s, params.Get("id"))
 	}
 	text := s.text
-	s.text = "" // no fields here
+	s.text = "" // the text has no fields here
 	q := s.filter()
 	q.NamePrefix = text
 	matches, total, err := h.matches(r, s, q)

@@ -8,8 +8,8 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// summary is feed.Type's Summary. A manifest that cannot be decoded yields an
-// empty one: the page still shows name, version and files.
+// summary is feed.Type's Summary. For a manifest that cannot be decoded, it returns an
+// empty Summary: the page still shows name, version and files.
 func summary(v *proget.Version) feed.Summary {
 	m, err := decode(v)
 	if err != nil {
@@ -71,8 +71,8 @@ func installChocolatey(base string, _ *proget.Feed, v *proget.Version) []feed.In
 	}
 }
 
-// installPowerShell is install for PowerShell feeds: PSResourceGet first, then
-// what Windows came with.
+// installPowerShell is install for PowerShell feeds: PSResourceGet first, then the tool
+// that Windows includes.
 func installPowerShell(base string, f *proget.Feed, v *proget.Version) []feed.Instruction {
 	name := "'" + strings.ReplaceAll(f.Name, "'", "''") + "'"
 	return []feed.Instruction{
@@ -83,7 +83,7 @@ func installPowerShell(base string, f *proget.Feed, v *proget.Version) []feed.In
 	}
 }
 
-// escape makes s an attribute's value.
+// escape escapes s for an attribute's value.
 func escape(s string) string {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(s)) // a strings.Builder does not fail

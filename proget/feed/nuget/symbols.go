@@ -26,14 +26,14 @@ const symbolsType = "SymbolsPackage"
 // maxPDB bounds a PDB, in bytes.
 const maxPDB = 1 << 30
 
-// symbolFiles is what is kept of a .snupkg: its entries by the keys by which
-// debuggers ask for them.
+// symbolFiles is what the database stores of a .snupkg: its entries by the keys that
+// debuggers request.
 type symbolFiles struct {
 	PDBs map[string]string `json:"pdbs"`
 }
 
-// inspectSymbols describes a symbol package, which joins the package that it is
-// for, as nuget.org has it: portable PDBs, each found by its file's name and id.
+// inspectSymbols describes a symbol package, which joins the package that it belongs
+// to, as on nuget.org. It contains portable PDBs, each found by its file name and ID.
 func (p *nupkg) inspectSymbols(m *metadata) (*feed.Manifest, error) {
 	files := symbolFiles{PDBs: make(map[string]string)}
 	var keys []string
@@ -49,7 +49,7 @@ func (p *nupkg) inspectSymbols(m *metadata) (*feed.Manifest, error) {
 		if len(key) > feed.MaxAlias {
 			return nil, proget.Errorf(proget.ErrInvalid, "The name of %.200q in the symbol package is too long.", name)
 		}
-		if _, twice := files.PDBs[key]; !twice { // the same file, for several frameworks
+		if _, twice := files.PDBs[key]; !twice { // the same file for several frameworks
 			files.PDBs[key] = name
 			keys = append(keys, key)
 		}
@@ -57,7 +57,7 @@ func (p *nupkg) inspectSymbols(m *metadata) (*feed.Manifest, error) {
 	if len(keys) == 0 {
 		return nil, proget.Errorf(proget.ErrInvalid, "The symbol package holds no .pdb file.")
 	}
-	v, _ := parseVersion(m.Version) // parseNuspec has made sure that it is one
+	v, _ := parseVersion(m.Version) // parseNuspec has checked it
 	return &feed.Manifest{Name: m.ID, Version: m.Version, Prerelease: v.prerelease(), Role: feed.Extra,
 		FileName: nameKey(m.ID) + "." + v.key() + ".snupkg", Aliases: keys, FileData: files}, nil
 }
@@ -74,11 +74,12 @@ func (p *nupkg) pdb(f *zip.File) (id string, err error) {
 	return pdbID(r)
 }
 
-// symbolKey is the alias of a PDB. Debuggers differ in upper and lower case.
+// symbolKey returns the alias of a PDB. Debuggers differ in their use of upper and
+// lower case.
 func symbolKey(file, id string) string { return strings.ToLower(file + "/" + id) }
 
-// symbols is the symbol server: it answers with a PDB out of the newest symbol
-// package that has it.
+// symbols serves a PDB as a symbol server does, from the newest symbol package that
+// contains it.
 func (h *handler) symbols(w http.ResponseWriter, r *feed.Request, key string) error {
 	v, file, err := h.services.Packages.Alias(r.Context(), r.Feed, key)
 	if err != nil {
@@ -108,8 +109,8 @@ func (h *handler) symbols(w http.ResponseWriter, r *feed.Request, key string) er
 	return damaged(v, fmt.Errorf("%s lacks %s", file.Name, files.PDBs[key]))
 }
 
-// damaged is the error for what was accepted once and cannot be read now: no
-// mistake of this client.
+// damaged returns the error for a file that was accepted but can no longer be read: not
+// the client's fault.
 func damaged(v *proget.Version, err error) error {
 	if errors.Is(err, proget.ErrInvalid) {
 		return fmt.Errorf("read a file of %s %s: %s", v.Name, v.Key, err)
@@ -117,7 +118,7 @@ func damaged(v *proget.Version, err error) error {
 	return err
 }
 
-// servePDB sends an entry while it is decompressed.
+// servePDB decompresses an entry while sending it.
 func (h *handler) servePDB(w http.ResponseWriter, r *feed.Request, f *zip.File, tag string) error {
 	in, err := f.Open()
 	if err != nil {
@@ -140,12 +141,12 @@ func (h *handler) servePDB(w http.ResponseWriter, r *feed.Request, f *zip.File, 
 	}
 	if _, err := io.CopyN(w, in, int64(f.UncompressedSize64)); err != nil {
 		h.services.Logger.WarnContext(r.Context(), "a PDB was cut short", "file", f.Name, "error", err)
-		panic(http.ErrAbortHandler) // never a whole answer with missing bytes
+		panic(http.ErrAbortHandler) // an incomplete response must not look complete
 	}
 	return nil
 }
 
-// parseSymbols understands {file}/{key}/{file}.
+// parseSymbols parses {file}/{key}/{file}.
 func parseSymbols(method, path string) route {
 	segments, ok := split(path)
 	if !ok || len(segments) != 3 || !strings.EqualFold(segments[0], segments[2]) || method != http.MethodGet && method != http.MethodHead {

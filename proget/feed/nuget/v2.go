@@ -15,24 +15,23 @@ import (
 	"github.com/proget-go/ha/proget/feed/nuget/internal/odata"
 )
 
-// Version 2 of the protocol is an OData service over one entity, which was never
-// specified: what is here is what its clients send and read. Those are
-// nuget.exe up to 2.14, Chocolatey, PowerShellGet, and newer ones whose source
-// does not end in index.json.
+// Version 2 of the protocol is an OData service with one entity, which was never
+// specified. This file implements what its clients send and read: nuget.exe up to 2.14,
+// Chocolatey, PowerShellGet, and newer clients whose source does not end in index.json.
 
 // Bounds of a query.
 const (
-	v2PageSize   = 100  // entries of one answer, as on nuget.org
-	v2MaxTop     = 6000 // entries of one answer, if so many are asked for
-	v2MaxUpdates = 1000 // packages of one question for updates
+	v2PageSize   = 100  // entries in one response, as on nuget.org
+	v2MaxTop     = 6000 // maximum entries in one response, if the client asks for so many
+	v2MaxUpdates = 1000 // packages in one query for updates
 )
 
-// v2Sets are the collections that can be asked for.
+// v2Sets are the collections that can be queried.
 var v2Sets = map[string]action{
 	"Packages": v2Packages, "FindPackagesById": v2Find, "Search": v2Search, "GetUpdates": v2Updates,
 }
 
-// parseV2 understands what is below a feed's URL, or below its "v2" or "api/v2".
+// parseV2 parses the path below a feed's URL, or below its "v2" or "api/v2".
 func parseV2(segments []string) route {
 	switch {
 	case len(segments) > 0 && segments[0] == "v2":
@@ -65,7 +64,7 @@ func parseV2(segments []string) route {
 	return r
 }
 
-// parseV2Entry understands Packages(Id='…',Version='…'), whose $value is the file.
+// parseV2Entry parses Packages(Id='…',Version='…'), whose $value is the file.
 func parseV2Entry(r route, arguments, tail string) route {
 	named := make(map[string]string)
 	for pair := range strings.SplitSeq(arguments, ",") {
@@ -82,7 +81,7 @@ func parseV2Entry(r route, arguments, tail string) route {
 	return one
 }
 
-// v2Text takes a parameter out of its quotes.
+// v2Text removes the quotes from a parameter.
 func v2Text(value string) string {
 	if len(value) >= 2 && value[0] == '\'' && value[len(value)-1] == '\'' {
 		return strings.ReplaceAll(value[1:len(value)-1], "''", "'")
@@ -90,16 +89,16 @@ func v2Text(value string) string {
 	return value
 }
 
-// A v2Query is a question for a collection.
+// A v2Query is a query for a collection.
 type v2Query struct {
 	filter     *odata.Filter
 	orders     []odata.Order
-	skip, top  int      // of the whole collection
-	page       int      // entries of one answer
-	term       string   // of a search: its words
-	tags       []string // and the tags that it asks for
-	after      []string // id and version of the entry that ended the page before
-	counted    bool     // the number of all is asked for, too
+	skip, top  int      // in the whole collection
+	page       int      // entries in one response
+	term       string   // the words of a search
+	tags       []string // the tags of a search
+	after      []string // ID and version of the last entry of the previous page
+	counted    bool     // the total is requested, too
 	semVer2    bool
 	parameters url.Values
 }
@@ -135,9 +134,9 @@ func parseV2Query(q url.Values) (v2Query, error) {
 	return v, nil
 }
 
-// pageSize is what $top says, as there are clients that ask for thousands and do
-// not look for a next page. PSResourceGet asks for thousands by tag, too, but
-// then goes on by hundreds, and would show most of them twice.
+// pageSize returns $top, because some clients ask for thousands and ignore the link to
+// the next page. PSResourceGet asks for thousands by tag, too, but then continues in
+// steps of a hundred, so a query by tag gets no more than that.
 func (q v2Query) pageSize() int {
 	if q.top > v2MaxTop || len(q.tags) > 0 || q.filter.Uses("Tags") {
 		return min(q.top, v2PageSize)
@@ -149,7 +148,7 @@ func (q v2Query) text(name string) string { return v2Text(q.parameters.Get(name)
 
 func (q v2Query) flag(name string) bool { return strings.EqualFold(q.text(name), "true") }
 
-// v2List answers a question for a collection.
+// v2List answers a query for a collection.
 func (h *handler) v2List(w http.ResponseWriter, r *feed.Request, rt route) error {
 	q, err := parseV2Query(r.URL.Query())
 	if err != nil {
@@ -180,7 +179,7 @@ func serveText(w http.ResponseWriter, r *feed.Request, text string) error {
 // A v2Page is a part of a collection.
 type v2Page struct {
 	entries []*v2Entity
-	total   int // of the whole collection, if it was counted
+	total   int // of the whole collection, if the query asked for it
 	more    bool
 }
 
@@ -208,19 +207,19 @@ func (h *handler) v2Page(r *feed.Request, rt route, q v2Query) (*v2Page, error) 
 	return c.page()
 }
 
-// A v2Collection takes up the entities of a collection that satisfy the query.
+// A v2Collection collects the entities that satisfy the query.
 type v2Collection struct {
 	query v2Query
 	whole bool        // the collection must be counted or sorted
-	total int         // entities taken up
-	found []*v2Entity // of those, what the page can need
+	total int         // entities collected
+	found []*v2Entity // those that can still be on the page
 }
 
-// A narrowing chooses among a package's entities that satisfy the query.
+// A narrowing selects some of a package's entities that satisfy the query.
 type narrowing func([]*v2Entity) []*v2Entity
 
-// add takes up the versions of a package that the client may see and wants. If only
-// isn't nil, it chooses among them.
+// add collects the versions of a package that the client may see and the query selects.
+// If only is not nil, it selects among them.
 func (c *v2Collection) add(p *feed.Package, only narrowing) error {
 	if !tagged(p, c.query.tags) {
 		return nil
@@ -247,11 +246,11 @@ func (c *v2Collection) add(p *feed.Package, only narrowing) error {
 	return c.trim()
 }
 
-// trim forgets what cannot be on the page any more.
+// trim drops entities that can no longer be on the page.
 func (c *v2Collection) trim() error {
 	need, most := c.query.skip+c.query.page+1, c.query.skip+c.query.page+1
 	if len(c.query.orders) > 0 {
-		most *= 2 // so that each sorting has much to remove
+		most *= 2 // so that each sort removes many
 	}
 	if len(c.found) <= most {
 		return nil
@@ -272,8 +271,8 @@ func (c *v2Collection) before(e *v2Entity) bool {
 	return e.pkg.Key < id || e.pkg.Key == id && compareVersions(e.version.Key, versionKey(c.query.after[1])) <= 0
 }
 
-// full reports whether there is enough for the page, and to know that there is
-// another.
+// full reports whether there are enough entities for the page, and to know that another
+// page follows.
 func (c *v2Collection) full() bool {
 	return !c.whole && len(c.found) > c.query.skip+c.query.page
 }
@@ -313,7 +312,7 @@ func (c *v2Collection) sort() error {
 	return nil
 }
 
-// v2Collect takes up the packages of given keys.
+// v2Collect collects from the packages with the given keys.
 func (h *handler) v2Collect(ctx context.Context, f *proget.Feed, c *v2Collection, only narrowing, keys ...string) error {
 	for _, key := range keys {
 		p, err := h.services.Packages.Package(ctx, f, key)
@@ -330,8 +329,8 @@ func (h *handler) v2Collect(ctx context.Context, f *proget.Feed, c *v2Collection
 	return nil
 }
 
-// v2CollectAll walks through the feed in the order of its packages' names, from
-// where the page before has ended.
+// v2CollectAll walks through the feed in the order of package names, from where the
+// previous page ended.
 func (h *handler) v2CollectAll(ctx context.Context, f *proget.Feed, c *v2Collection) error {
 	last := ""
 	if len(c.query.after) > 0 && len(c.query.orders) == 0 {
@@ -361,8 +360,8 @@ func (h *handler) v2CollectAll(ctx context.Context, f *proget.Feed, c *v2Collect
 	return nil
 }
 
-// v2CollectHits takes up what the search index finds, best first. Of several tags
-// the index takes one: what has it is read to look for the others.
+// v2CollectHits collects what the search index finds, best first. The index supports
+// only one tag per query, so packages with the first are read to check for the others.
 func (h *handler) v2CollectHits(ctx context.Context, f *proget.Feed, c *v2Collection) error {
 	prerelease := c.query.flag("includePrerelease")
 	asked := feed.Query{Text: c.query.term, Prerelease: prerelease, Old: !c.query.semVer2, Take: maxHits}
@@ -370,7 +369,7 @@ func (h *handler) v2CollectHits(ctx context.Context, f *proget.Feed, c *v2Collec
 		asked.Tag = c.query.tags[0]
 	}
 	if !c.whole && len(c.query.tags) < 2 && (c.query.filter.Uses("IsLatestVersion") || c.query.filter.Uses("IsAbsoluteLatestVersion")) {
-		asked.Take = min(c.query.skip+c.query.page+1, maxHits) // one entry of each
+		asked.Take = min(c.query.skip+c.query.page+1, maxHits) // one entry each
 	}
 	offered := func(matches []*v2Entity) []*v2Entity {
 		return slices.DeleteFunc(matches, func(e *v2Entity) bool {
@@ -388,7 +387,7 @@ func (h *handler) v2CollectHits(ctx context.Context, f *proget.Feed, c *v2Collec
 	return nil
 }
 
-// v2CollectUpdates takes up newer versions than those that the client has.
+// v2CollectUpdates collects versions newer than those that the client has.
 func (h *handler) v2CollectUpdates(ctx context.Context, f *proget.Feed, c *v2Collection) error {
 	ids, versions := strings.Split(c.query.text("packageIds"), "|"), strings.Split(c.query.text("versions"), "|")
 	constraints := strings.Split(c.query.text("versionConstraints"), "|")

@@ -11,17 +11,17 @@ import (
 	"github.com/proget-go/ha/proget/feed/nuget/internal/odata"
 )
 
-// A v2Entity is a version as version 2 of the protocol shows it.
+// A v2Entity is a version as the entity of protocol version 2.
 type v2Entity struct {
 	pkg              *feed.Package
 	version          *proget.Version
 	meta             *metadata
-	latest, absolute bool  // the newest listed version: of the stable ones, of all
+	latest, absolute bool  // it is the newest listed version: of the stable ones, of all
 	downloads        int64 // of all versions
 }
 
-// v2Entities returns the versions that a client may see, oldest first. What is
-// the latest depends on that.
+// v2Entities returns the versions that a client may see, oldest first. Which one is the
+// latest depends on that.
 func v2Entities(p *feed.Package, semVer2 bool) ([]*v2Entity, error) {
 	var entities []*v2Entity
 	var latest, absolute *v2Entity
@@ -35,7 +35,7 @@ func v2Entities(p *feed.Package, semVer2 bool) ([]*v2Entity, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.Readme = "" // has no column, and may be long
+		m.Readme = "" // it has no column, and may be long
 		e := &v2Entity{pkg: p, version: v, meta: m}
 		entities = append(entities, e)
 		if v.Status.Listed {
@@ -54,7 +54,7 @@ func v2Entities(p *feed.Package, semVer2 bool) ([]*v2Entity, error) {
 // A v2Property is one column of the entity.
 type v2Property struct {
 	name  string
-	edm   string // its type
+	edm   string // its EDM type
 	value func(e *v2Entity, l links) odata.Value
 }
 
@@ -62,7 +62,7 @@ func v2String(name string, value func(m *metadata) string) v2Property {
 	return v2Property{name, "Edm.String", func(e *v2Entity, _ links) odata.Value { return orNull(value(e.meta)) }}
 }
 
-// orNull is null for what the package does not say.
+// orNull returns nil for an empty string, which the package does not set.
 func orNull(s string) odata.Value {
 	if s == "" {
 		return nil
@@ -70,7 +70,7 @@ func orNull(s string) odata.Value {
 	return s
 }
 
-// v2Properties are the columns, as nuget.org's entity has them.
+// v2Properties are the columns of nuget.org's entity.
 var v2Properties = []v2Property{
 	{"Id", "Edm.String", func(e *v2Entity, _ links) odata.Value { return e.version.Name }},
 	{"Version", "Edm.String", func(e *v2Entity, _ links) odata.Value {
@@ -115,7 +115,8 @@ var v2Properties = []v2Property{
 	{"LicenseReportUrl", "Edm.String", func(*v2Entity, links) odata.Value { return nil }},
 }
 
-// property is what filters and orders see. Listed is no column, but was one.
+// property returns the value that filters and orders use. Listed is no longer a column,
+// but is still supported.
 func (e *v2Entity) property(name string) (odata.Value, bool) {
 	if name == "Listed" {
 		return e.version.Status.Listed, true
@@ -128,8 +129,8 @@ func (e *v2Entity) property(name string) (odata.Value, bool) {
 	return nil, false
 }
 
-// A versionText is a version as filters and orders see it: clients ask for ranges
-// of versions, and write the same one in several ways.
+// A versionText is a version as filters and orders compare it: clients query ranges of
+// versions, and write the same version in several ways.
 type versionText struct{ text, key string }
 
 var _ odata.Ordered = versionText{}
@@ -152,7 +153,7 @@ func (v versionText) Compare(other odata.Value) (int, bool) {
 func (e *v2Entity) compare(other *v2Entity, property string) int {
 	a, _ := e.property(property)
 	b, _ := other.property(property)
-	if a == nil || b == nil { // nothing comes first
+	if a == nil || b == nil { // null comes first
 		return boolRank(a != nil) - boolRank(b != nil)
 	}
 	order, _ := odata.Compare(a, b)
@@ -197,7 +198,7 @@ func (e *v2Entity) hash() odata.Value {
 	return base64.StdEncoding.EncodeToString(sum)
 }
 
-// v2Dependencies is "id:range:framework|…"; a framework without dependencies is
+// v2Dependencies returns "id:range:framework|…"; a framework without dependencies is
 // "::framework".
 func v2Dependencies(m *metadata) string {
 	var all []string

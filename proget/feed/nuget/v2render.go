@@ -26,13 +26,13 @@ const (
 	xmlType   = "application/xml;charset=utf-8"
 )
 
-// writer writes XML whose elements are known not to fail.
+// writer writes XML to memory, which cannot fail.
 type writer struct{ bytes.Buffer }
 
-// text writes a string so that XML can hold it.
+// text writes s with XML escapes.
 func (w *writer) text(s string) { _ = xml.EscapeText(&w.Buffer, []byte(s)) }
 
-// element writes <name>s</name>; name may have attributes.
+// element writes <name>s</name>; name may contain attributes.
 func (w *writer) element(name, s string) {
 	w.WriteString("<" + name + ">")
 	w.text(s)
@@ -42,15 +42,15 @@ func (w *writer) element(name, s string) {
 
 func (w *writer) begin() { w.WriteString(xml.Header) }
 
-// attribute makes a value fit for an attribute.
+// attribute escapes a value for an attribute.
 func attribute(s string) string {
 	var w writer
 	w.text(s)
 	return w.String()
 }
 
-// v2Namespaces are declared on each document's root, with the base that the
-// relative links are below: without it, some clients resolve them elsewhere.
+// v2Namespaces returns the attributes of each document's root: the namespaces, and the
+// base of the relative links, without which some clients resolve them wrongly.
 func v2Namespaces(base string) string {
 	return ` xml:base="` + attribute(base) + `/" xmlns="` + nsAtom + `" xmlns:d="` + nsData + `" xmlns:m="` + nsMetadata + `"`
 }
@@ -71,7 +71,7 @@ func wantsJSON(r *feed.Request) bool {
 	return false
 }
 
-// headV2 says which version of OData is spoken.
+// headV2 sets the header with the OData version.
 func headV2(w http.ResponseWriter) {
 	w.Header().Set("DataServiceVersion", "2.0;")
 	w.Header().Add("Vary", "Accept")
@@ -105,8 +105,8 @@ func serveV2(w http.ResponseWriter, r *feed.Request, page *v2Page, q v2Query) er
 	return nil
 }
 
-// v2Updated is the newest time of the page's entries, so that a page that has not
-// changed is the same, byte for byte.
+// v2Updated returns the newest time of the page's entries, so that an unchanged page is
+// the same, byte for byte.
 func v2Updated(page *v2Page) (newest time.Time) {
 	for _, e := range page.entries {
 		if t := e.created(); t.After(newest) {
@@ -116,9 +116,9 @@ func v2Updated(page *v2Page) (newest time.Time) {
 	return newest
 }
 
-// v2Next is where the next page is. What a feed is listed by does not shift while
-// it is read; anything else is counted. $top is of all pages: what this one has
-// given is taken off.
+// v2Next returns the URL of the next page. A listing of the feed continues after a key,
+// which does not shift while the client reads; other queries continue by number. $top
+// applies to all pages, so v2Next subtracts what this page has returned.
 func v2Next(r *feed.Request, page *v2Page, q v2Query) string {
 	query := r.URL.Query()
 	if query.Get("$top") != "" {
@@ -148,7 +148,7 @@ func serveV2Entry(w http.ResponseWriter, r *feed.Request, e *v2Entity) error {
 	return nil
 }
 
-// v2Key names an entry among all.
+// v2Key identifies an entry in a collection.
 func v2Key(e *v2Entity) string {
 	quote := func(s string) string { return strings.ReplaceAll(s, "'", "''") }
 	return "Packages(Id='" + quote(e.version.Name) + "',Version='" + quote(e.normal()) + "')"
@@ -191,7 +191,7 @@ func (w *writer) property(p v2Property, v odata.Value) {
 	w.element(name, v2Literal(v))
 }
 
-// v2Literal is a value as Atom has it.
+// v2Literal formats a value for Atom.
 func v2Literal(v odata.Value) string {
 	switch v := v.(type) {
 	case bool:
@@ -224,7 +224,7 @@ func serveV2JSON(w http.ResponseWriter, r *feed.Request, page *v2Page, q v2Query
 	return serveJSON(w, r, map[string]any{"d": d})
 }
 
-// v2Object is an entry in OData's verbose JSON, in which 64 bits are text.
+// v2Object returns an entry in OData's verbose JSON, in which 64-bit numbers are text.
 func v2Object(e *v2Entity, base string) map[string]any {
 	uri := base + "/" + v2Key(e)
 	o := map[string]any{"__metadata": map[string]any{"id": uri, "uri": uri, "type": v2Type,
@@ -244,7 +244,7 @@ func v2Object(e *v2Entity, base string) map[string]any {
 	return o
 }
 
-// serveV2Service serves the document that names the collections.
+// serveV2Service serves the document that lists the collections.
 func serveV2Service(w http.ResponseWriter, r *feed.Request) error {
 	headV2(w)
 	if wantsJSON(r) {
@@ -261,8 +261,8 @@ func serveV2Service(w http.ResponseWriter, r *feed.Request) error {
 	return nil
 }
 
-// serveV2Metadata serves the service's model. Old clients build their queries by
-// it.
+// serveV2Metadata serves the service's model, from which old clients build their
+// queries.
 func serveV2Metadata(w http.ResponseWriter, r *feed.Request) error {
 	headV2(w)
 	var x writer

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// A version is a NuGet version: a semantic version with an optional fourth
-// number, of whose numbers all but the first may be left out.
+// A version is a NuGet version: a semantic version with an optional fourth number. All
+// numbers but the first are optional.
 type version struct {
 	numbers  [4]int   // major, minor, patch, revision
-	labels   []string // the prerelease's parts; none for a stable version
-	metadata string   // the build metadata, which takes no part in identity
+	labels   []string // parts of the prerelease label; none for a stable version
+	metadata string   // build metadata, which is not part of the identity
 }
 
-// parseVersion reads a version as NuGetVersion.TryParse does, except that it
-// allows white space only around the version and not within.
+// parseVersion parses a version as NuGetVersion.TryParse does, except that it allows
+// white space only around the version, not within.
 func parseVersion(s string) (version, bool) {
 	var v version
 	s, metadata, hasMetadata := strings.Cut(strings.TrimSpace(s), "+")
@@ -88,7 +88,7 @@ func validLabel(s string) bool {
 	return s != ""
 }
 
-// isWord reports whether c is what \w matches within ASCII.
+// isWord reports whether the regular expression \w matches c in ASCII.
 func isWord(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_'
 }
@@ -99,8 +99,8 @@ func numberWithZeros(label string) bool {
 	return len(label) > 1 && label[0] == '0' && strings.Trim(label, "0123456789") == ""
 }
 
-// normal returns the normalized form without build metadata, in the author's
-// letters: "1.0.0-Beta".
+// normal returns the normalized form without build metadata, in the author's case:
+// "1.0.0-Beta".
 func (v version) normal() string {
 	b := make([]byte, 0, 32)
 	for i, n := range v.numbers {
@@ -118,7 +118,7 @@ func (v version) normal() string {
 	return string(b)
 }
 
-// full returns the normalized form with build metadata, which clients show.
+// full returns the normalized form with build metadata, as clients show it.
 func (v version) full() string {
 	if v.metadata == "" {
 		return v.normal()
@@ -126,7 +126,7 @@ func (v version) full() string {
 	return v.normal() + "+" + v.metadata
 }
 
-// key returns the form that decides identity and that clients put into URLs.
+// key returns the form that decides identity and that clients use in URLs.
 func (v version) key() string { return strings.ToLower(v.normal()) }
 
 func (v version) prerelease() bool { return len(v.labels) > 0 }
@@ -143,7 +143,7 @@ func (v version) compare(w version) int {
 		}
 	}
 	if v.prerelease() != w.prerelease() {
-		return cmp.Compare(len(w.labels), len(v.labels)) // the stable one is newer
+		return cmp.Compare(len(w.labels), len(v.labels)) // the stable version is newer
 	}
 	for i := range min(len(v.labels), len(w.labels)) {
 		if c := compareLabels(v.labels[i], w.labels[i]); c != 0 {
@@ -153,9 +153,9 @@ func (v version) compare(w version) int {
 	return cmp.Compare(len(v.labels), len(w.labels))
 }
 
-// compareLabels puts numbers before words. What a number is follows .NET's
-// Int32.TryParse, so that "-5" is one and "3000000000" is none: a server that
-// knew better would call another version the newest than its clients do.
+// compareLabels orders numbers before words. As in .NET's Int32.TryParse, "-5" is a
+// number and "3000000000" is not: otherwise the server would call a different version
+// the newest than its clients do.
 func compareLabels(a, b string) int {
 	m, errA := strconv.ParseInt(a, 10, 32)
 	n, errB := strconv.ParseInt(b, 10, 32)
@@ -178,9 +178,9 @@ func versionKey(s string) string {
 	return strings.ToLower(s)
 }
 
-// compareVersions is feed.Type's CompareVersions. What is no version counts as
-// older than any; keys that NuGet holds for equal ("1.0.0--0" and "1.0.0-0")
-// are told apart by their text, so that the order is total.
+// compareVersions is feed.Type's CompareVersions. Text that is not a version is older
+// than any version. Keys that NuGet considers equal ("1.0.0--0" and "1.0.0-0") are
+// ordered by their text, so that the order is total.
 func compareVersions(a, b string) int {
 	v, okA := parseVersion(a)
 	w, okB := parseVersion(b)

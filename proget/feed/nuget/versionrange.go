@@ -2,14 +2,14 @@ package nuget
 
 import "strings"
 
-// A versionRange is what a dependency accepts. A bound that is nil is open.
+// A versionRange is the range that a dependency accepts. A nil bound is open.
 type versionRange struct {
 	min, max                   *version
 	minInclusive, maxInclusive bool
 }
 
-// parseRange reads NuGet's interval notation. Floating ranges such as "1.*" are
-// not part of it: a .nuspec must not contain them.
+// parseRange parses NuGet's interval notation. A .nuspec must not contain floating
+// ranges such as "1.*", so parseRange refuses them.
 func parseRange(s string) (versionRange, bool) {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -30,7 +30,7 @@ func parseRange(s string) (versionRange, bool) {
 func (r *versionRange) parseBounds(s string) bool {
 	lower, upper, isPair := strings.Cut(s, ",")
 	if !isPair {
-		upper = lower // "[1.0]" is exactly 1.0, "(1.0]" is nothing
+		upper = lower // "[1.0]" is exactly 1.0; "(1.0]" is empty
 		if !r.minInclusive || !r.maxInclusive {
 			return false
 		}
@@ -77,8 +77,8 @@ func (r versionRange) contains(key string) bool {
 	return true
 }
 
-// String returns the normalized notation, the only one that every client reads
-// in a registration: "[1.0.0, 2.0.0)".
+// String returns the normalized notation, the only one that every client can parse in a
+// registration: "[1.0.0, 2.0.0)".
 func (r versionRange) String() string {
 	var b strings.Builder
 	if r.min != nil && r.minInclusive {

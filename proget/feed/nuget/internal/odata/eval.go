@@ -14,7 +14,7 @@ type node interface {
 
 type (
 	literal   struct{ value Value }
-	reference string // to a property
+	reference string // the name of a property
 	binary    struct {
 		name        string // eq, ne, gt, ge, lt, le, and, or
 		left, right node
@@ -73,8 +73,8 @@ func (b binary) eval(e Entity) (Value, error) {
 	return ok && order <= 0, nil
 }
 
-// functions are those of strings; null is as good as empty. They look for text as
-// Compare compares it.
+// functions are the string functions; they treat null like an empty string. They ignore
+// case as Compare does.
 var functions = map[string]struct {
 	args int
 	do   func(args []string) Value
@@ -87,10 +87,11 @@ var functions = map[string]struct {
 	"startswith":  {2, func(a []string) Value { return strings.HasPrefix(fold(a[0]), fold(a[1])) }},
 	"endswith":    {2, func(a []string) Value { return strings.HasSuffix(fold(a[0]), fold(a[1])) }},
 	"indexof":     {2, func(a []string) Value { return indexOf(fold(a[0]), fold(a[1])) }},
-	"substringof": {2, func(a []string) Value { return strings.Contains(fold(a[1]), fold(a[0])) }}, // what is looked for comes first
+	"substringof": {2, func(a []string) Value { return strings.Contains(fold(a[1]), fold(a[0])) }}, // the text to look for comes first
 }
 
-// indexOf counts letters, as length does: their bytes may be others once folded.
+// indexOf counts letters, as length does, because folding can change the number of
+// bytes.
 func indexOf(s, part string) Value {
 	before, _, found := strings.Cut(s, part)
 	if !found {

@@ -1,9 +1,9 @@
-// Package odata understands as much of OData's version 2 as clients of NuGet's
-// old protocol send: $filter and $orderby over the properties of one entity.
+// Package odata implements as much of OData version 2 as clients of NuGet's old
+// protocol send: $filter and $orderby on the properties of one entity.
 //
-// The grammar is that of sections 4.5 and 4.2 of "OData Version 2.0, URI
-// Conventions" (odata.org/documentation/odata-version-2-0/uri-conventions),
-// without arithmetic, navigation and the functions of dates.
+// The grammar is that of sections 4.5 and 4.2 of "OData Version 2.0, URI Conventions"
+// (odata.org/documentation/odata-version-2-0/uri-conventions), without arithmetic,
+// navigation and date functions.
 package odata
 
 import (
@@ -16,34 +16,34 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Bounds of an expression, which strangers send.
+// Bounds of an expression, which comes from strangers.
 const (
 	maxLength = 8 << 10 // bytes
 	maxDepth  = 64
 )
 
-// A Value is what a property or an expression is: a string, a bool, a float64, a
+// A Value is the value of a property or expression: a string, a bool, a float64, a
 // time.Time, an Ordered, or nil for null.
 type Value any
 
-// An Ordered is text that has an order of its own, as versions have. Functions
-// see the text alone.
+// An Ordered is text with its own order, such as a version. Functions see only the
+// text.
 type Ordered interface {
 	String() string
 
-	// Compare is the function Compare with the Ordered on the left; v is a string
-	// or another Ordered where it can be compared at all.
+	// Compare is like the function Compare, with the Ordered on the left. It returns
+	// false unless v is a string or another Ordered that can be compared.
 	Compare(v Value) (int, bool)
 }
 
-// An Entity returns the value of a property, and whether there is such a one.
+// An Entity returns the value of a property, and false if there is no such property.
 type Entity func(property string) (Value, bool)
 
 // A Filter is a $filter expression.
 type Filter struct{ root node }
 
-// ParseFilter reads an expression. An empty one matches everything. Its errors
-// are proget.ErrInvalid, with a sentence for whoever wrote it.
+// ParseFilter parses an expression. An empty one matches everything. Errors are of kind
+// proget.ErrInvalid, with a sentence for the author.
 func ParseFilter(text string) (*Filter, error) {
 	if strings.TrimSpace(text) == "" {
 		return &Filter{literal{true}}, nil
@@ -55,9 +55,9 @@ func ParseFilter(text string) (*Filter, error) {
 	return &Filter{root}, nil
 }
 
-// Match reports whether an entity satisfies the filter. Comparing what cannot be
-// compared is false, as in a database; a property that there is not, or an
-// expression that is no condition, is proget.ErrInvalid.
+// Match reports whether an entity satisfies the filter. Comparing values that cannot be
+// compared yields false, as in a database. For an unknown property, or an expression
+// that is not a condition, Match returns proget.ErrInvalid.
 func (f *Filter) Match(e Entity) (bool, error) {
 	v, err := f.root.eval(e)
 	if err != nil {
@@ -70,8 +70,9 @@ func (f *Filter) Match(e Entity) (bool, error) {
 	return is, nil
 }
 
-// Only returns the values that a property must have one of, in lower case, if
-// the filter says so: "Id eq 'A' or tolower(Id) eq 'b'" has a and b for Id.
+// Only returns the values, in lower case, of which a property must have one, if the
+// filter restricts it that way: "Id eq 'A' or tolower(Id) eq 'b'" yields a and b for
+// Id.
 func (f *Filter) Only(property string) (values []string, ok bool) {
 	values, ok = only(f.root, property)
 	slices.Sort(values)
@@ -104,7 +105,7 @@ func only(n node, property string) ([]string, bool) {
 	return nil, false
 }
 
-// names reports whether a node is a property, in whatever case.
+// names reports whether a node is the given property, ignoring case.
 func names(n node, property string) bool {
 	if c, ok := n.(call); ok && (c.name == "tolower" || c.name == "toupper") {
 		n = c.args[0]
@@ -112,7 +113,7 @@ func names(n node, property string) bool {
 	return n == node(reference(property))
 }
 
-// Uses reports whether a filter names a property.
+// Uses reports whether the filter contains a property.
 func (f *Filter) Uses(property string) bool { return uses(f.root, property) }
 
 func uses(n node, property string) bool {
@@ -135,7 +136,7 @@ type Order struct {
 	Down     bool
 }
 
-// ParseOrder reads "Id" or "DownloadCount desc,Id asc".
+// ParseOrder parses "Id" or "DownloadCount desc,Id asc".
 func ParseOrder(text string) ([]Order, error) {
 	var orders []Order
 	if len(text) > maxLength {
@@ -157,9 +158,9 @@ func ParseOrder(text string) ([]Order, error) {
 	return orders, nil
 }
 
-// Compare compares two values of one kind: negative if a comes first. Text is
-// compared without regard to case, as by the servers that clients know. It
-// reports false for values that cannot be compared.
+// Compare compares two values of the same kind. The result is negative if a comes
+// first. It ignores the case of text, as the servers do that clients know. It returns
+// false if the values cannot be compared.
 func Compare(a, b Value) (int, bool) {
 	switch a := a.(type) {
 	case Ordered:
@@ -190,8 +191,8 @@ func Compare(a, b Value) (int, bool) {
 	return 0, false
 }
 
-// fold makes texts that differ in case alone the same. It goes letter by letter
-// and knows no language: "ß" is not "SS", and order is that of small letters.
+// fold maps texts that differ only in case to the same text. It works letter by letter
+// and ignores language: "ß" is not "SS", and the order is that of small letters.
 func fold(s string) string { return strings.ToLower(s) }
 
 func rank(b bool) int {

@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// parser descends recursively: or, and, not, comparison, operand.
+// parser is a recursive descent parser: or, and, not, comparison, operand.
 type parser struct {
 	rest  string
-	token string // the next word, number, sign or whole literal; "" at the end
+	token string // the present word, number, sign or whole literal; "" at the end
 	depth int
 }
 
@@ -59,8 +59,8 @@ func (p *parser) next() error {
 	return nil
 }
 
-// quoted is the length of the text literal that s begins with; 0 if it does not
-// end. A quote within is doubled.
+// quoted returns the length of the text literal at the start of s, or 0 if it is not
+// terminated. A quote within is doubled.
 func quoted(s string) int {
 	for i := 1; i < len(s); i++ {
 		if s[i] != '\'' {
@@ -199,7 +199,7 @@ func (p *parser) call(name string) (node, error) {
 	return c, err
 }
 
-// constant is a literal or a property.
+// constant parses a literal or a property.
 func constant(token string) (node, error) {
 	if text, ok := unquote(token); ok {
 		return literal{text}, nil
@@ -237,7 +237,7 @@ func unquote(token string) (string, bool) {
 	return strings.ReplaceAll(token[1:len(token)-1], "''", "'"), true
 }
 
-// moment reads a time, which is UTC unless it says otherwise.
+// moment parses a time, which is in UTC unless it has a zone.
 func moment(text string) (node, error) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02"} {
 		if t, err := time.Parse(layout, text); err == nil {
