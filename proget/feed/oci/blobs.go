@@ -12,12 +12,13 @@ import (
 
 func isNotFound(err error) bool { return errors.Is(err, proget.ErrNotFound) }
 
-// held names a blob that was pushed to a repository and waits for a manifest.
+// held names a blob that was pushed to a repository and that no manifest names yet.
 func held(f *proget.Feed, repo string, d digest.Digest) feed.UploadRef {
 	return feed.UploadRef{Feed: f, Scope: "blobs/" + repo, ID: d.String()}
 }
 
-// referred returns the blob of a repository's manifests with that digest.
+// referred returns the blob with that digest from the files of a repository's
+// manifests.
 func referred(p *feed.Package, d digest.Digest) (proget.File, bool) {
 	if p == nil {
 		return proget.File{}, false
@@ -36,8 +37,8 @@ func referred(p *feed.Package, d digest.Digest) (proget.File, bool) {
 	return proget.File{}, false
 }
 
-// findBlob returns a blob of a repository, which p is, or nil if it has no
-// manifest yet.
+// findBlob returns a blob of a repository. p is the repository's package, or nil if it
+// has no manifest yet.
 func (h *handler) findBlob(r *feed.Request, repo string, p *feed.Package, d digest.Digest) (proget.File, error) {
 	if f, ok := referred(p, d); ok {
 		return f, nil
@@ -70,10 +71,10 @@ func (h *handler) getBlob(w http.ResponseWriter, r *feed.Request, rt route) erro
 	}
 	w.Header().Set("Docker-Content-Digest", d.String())
 	w.Header().Set("Cache-Control", "max-age=31536000, immutable")
-	return h.services.Files.Serve(w, r, nil, f, "application/octet-stream") // an image's download is its manifest's
+	return h.services.Files.Serve(w, r, nil, f, "application/octet-stream") // without counting: the manifest counts as the image's download
 }
 
-// deleteBlob takes back a blob that no manifest names. The others go with their
+// deleteBlob deletes a blob that no manifest names. Other blobs live as long as their
 // manifests.
 func (h *handler) deleteBlob(w http.ResponseWriter, r *feed.Request, rt route) error {
 	d, err := readDigest(rt.arg)

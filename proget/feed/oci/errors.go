@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A code is one of the specification's section "Error Codes". As a cause, it
-// says which one the client gets.
+// A code is one of the specification's "Error Codes". As an error's cause, it
+// determines the code that the client gets.
 type code string
 
 // Error implements error.
@@ -29,10 +29,10 @@ const (
 	denied              code = "DENIED"
 	unsupported         code = "UNSUPPORTED"
 	tooManyRequests     code = "TOOMANYREQUESTS"
-	unavailable         code = "UNAVAILABLE" // not of the specification, which is silent on 5xx
+	unavailable         code = "UNAVAILABLE" // not in the specification, which defines no codes for 5xx
 )
 
-// writeError writes the error body of the specification.
+// writeError writes the error body that the specification defines.
 func writeError(w http.ResponseWriter, r *http.Request, status int, message string, err error) {
 	c, ok := errors.AsType[code](err)
 	if !ok {
@@ -48,7 +48,7 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, message stri
 	_ = json.NewEncoder(w).Encode(map[string][]failure{"errors": {{c, message, nil}}}) // an error means that the client went away
 }
 
-// usual is the code of an error that does not name its own.
+// usual returns the code for an error that does not name one.
 func usual(r *http.Request, status int) code {
 	switch {
 	case status == http.StatusUnauthorized:
@@ -64,7 +64,7 @@ func usual(r *http.Request, status int) code {
 	case status >= http.StatusInternalServerError:
 		return unavailable
 	case status == http.StatusNotFound && strings.HasSuffix(strings.TrimSuffix(r.URL.Path, "/"), "/blobs/uploads"):
-		return nameUnknown // an upload is to begin: there is none yet
+		return nameUnknown // the request would begin an upload, so there is none yet
 	case status == http.StatusNotFound && strings.Contains(r.URL.Path, "/blobs/uploads/"):
 		return uploadUnknown
 	case status == http.StatusNotFound && strings.Contains(r.URL.Path, "/blobs/"):

@@ -63,11 +63,11 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	return feed.Unknown(w, r.Request, known, "images are at /v2/{feed}/{repository}/.")
 }
 
-// repository is the name by which clients know a repository. They refuse capitals, which
-// a feed may have in its name, and by whose case no two differ.
+// repository returns the name by which clients know a repository. Clients refuse
+// capitals, which a feed's name may contain; feed names differ in more than case.
 func repository(f *proget.Feed, repo string) string { return strings.ToLower(f.Name) + "/" + repo }
 
-// find returns a repository, or the error that clients know.
+// find returns a repository's package, or the protocol's error.
 func (h *handler) find(r *feed.Request, repo string) (*feed.Package, error) {
 	p, err := h.services.Packages.Package(r.Context(), r.Feed, repo)
 	if errors.Is(err, proget.ErrNotFound) {
@@ -103,7 +103,7 @@ func (h *handler) getManifest(w http.ResponseWriter, r *feed.Request, rt route) 
 	}
 	w.Header().Set("Docker-Content-Digest", v.Key)
 	fetched := r.Method == http.MethodGet && r.Header.Get("If-None-Match") == ""
-	if !fetched { // who has an image asks no more than whether it has changed
+	if !fetched { // a client that has the image only asks whether it has changed
 		h.services.Files.Use(v)
 	}
 	if v.Files[0].Size > maxKept {
@@ -126,8 +126,8 @@ func (h *handler) getManifest(w http.ResponseWriter, r *feed.Request, rt route) 
 // maxTags bounds the tags that one request may give to a manifest.
 const maxTags = 32
 
-// readTags returns the tags that a manifest is to get: the one in the path, or
-// those of the query if the path names a digest, which is then returned, too.
+// readTags returns the tags for a manifest: the one in the path or, if the path names a
+// digest, those in the query. It also returns that digest.
 func readTags(r *feed.Request, rt route) (tags []string, d digest.Digest, err error) {
 	if strings.Contains(rt.arg, ":") {
 		d, err = readDigest(rt.arg)
@@ -185,8 +185,8 @@ func (h *handler) putManifest(w http.ResponseWriter, r *feed.Request, rt route) 
 	return nil
 }
 
-// record publishes a manifest, or only points the tags at it if it is there: that
-// the same manifest comes twice is what clients do.
+// record publishes a manifest. If the manifest exists, as when clients push it twice,
+// record only makes the tags point at it.
 func (h *handler) record(r *feed.Request, repo string, m *manifest, key string, tags []string) error {
 	p, err := h.find(r, repo)
 	if err != nil && !errors.Is(err, proget.ErrNotFound) {
@@ -196,7 +196,7 @@ func (h *handler) record(r *feed.Request, repo string, m *manifest, key string, 
 		err := h.tag(r, repo, key, tags)
 		if !errors.Is(err, proget.ErrNotFound) {
 			return err
-		} // it was deleted meanwhile
+		} // the manifest was deleted meanwhile
 	}
 	isManifest := func(d digest.Digest) bool { return p != nil && hasVersion(p, d.String()) }
 	refers, err := h.refers(r, repo, p, m.blobs(isManifest))
@@ -212,7 +212,7 @@ func (h *handler) record(r *feed.Request, repo string, m *manifest, key string, 
 			return nil
 		}})
 	switch {
-	case errors.Is(err, proget.ErrConflict): // another has just pushed the same
+	case errors.Is(err, proget.ErrConflict): // another request has just pushed the same manifest
 		return h.tag(r, repo, key, tags)
 	case errors.Is(err, proget.ErrNotFound):
 		return proget.WrapError(proget.ErrInvalid, manifestBlobUnknown, "%s", proget.Message(err))
@@ -233,8 +233,9 @@ func (h *handler) tag(r *feed.Request, repo, key string, tags []string) error {
 	return nil
 }
 
-// refers returns the stored files of the blobs that belong to a manifest. Whatever it
-// names must be in the repository, its subject excepted, which may come later.
+// refers returns the stored files of the blobs that belong to a manifest. Everything
+// that the manifest names must be in the repository, except its subject, which may come
+// later.
 func (h *handler) refers(r *feed.Request, repo string, p *feed.Package, blobs []v1.Descriptor) ([]proget.File, error) {
 	var files []proget.File
 	for _, d := range blobs {
@@ -248,7 +249,7 @@ func (h *handler) refers(r *feed.Request, repo string, p *feed.Package, blobs []
 		if f.Size != d.Size {
 			return nil, invalid("%s has %d bytes, not %d", d.Digest, f.Size, d.Size)
 		}
-		f.Name, f.StorageKey = d.Digest.String(), "" // it is stored, or must be pushed again
+		f.Name, f.StorageKey = d.Digest.String(), "" // the blob is stored, or must be pushed again
 		files = append(files, f)
 	}
 	return files, nil

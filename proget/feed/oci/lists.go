@@ -15,8 +15,8 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// readLimit returns how many entries a client asks for, but no more than most, which is
-// also what it gets without asking.
+// readLimit returns how many entries the client asks for, at most most. Without a
+// number in the request, it returns most.
 func readLimit(r *feed.Request, most int) (int, error) {
 	text := r.URL.Query().Get("n")
 	if text == "" {
@@ -29,8 +29,8 @@ func readLimit(r *feed.Request, most int) (int, error) {
 	return min(n, most), nil
 }
 
-// page returns the first entries of a sorted list after the one that the client
-// had last, and sets the Link to the next page if there is one.
+// page returns the first entries of a sorted list after the last one that the client
+// has. If there are more, it sets the Link header for the next page.
 func page(w http.ResponseWriter, r *feed.Request, sorted []string, limit int) []string {
 	from, found := slices.BinarySearch(sorted, r.URL.Query().Get("last"))
 	if found {
@@ -46,7 +46,7 @@ func page(w http.ResponseWriter, r *feed.Request, sorted []string, limit int) []
 	return rest[:limit]
 }
 
-// link names the next page, as RFC 8288 has it.
+// link sets the Link header for the next page, as RFC 8288 defines it.
 func link(w http.ResponseWriter, r *feed.Request, last string, limit int) {
 	q := r.URL.Query()
 	q.Set("last", last)
@@ -55,7 +55,7 @@ func link(w http.ResponseWriter, r *feed.Request, last string, limit int) {
 	w.Header().Set("Link", "<"+next.RequestURI()+`>; rel="next"`)
 }
 
-// maxTagList bounds one answer about tags: as many as all clients read without
+// maxTagList bounds the tags in one response: as many as all clients read without
 // following a link.
 const maxTagList = 10_000
 
@@ -72,11 +72,11 @@ func (h *handler) listTags(w http.ResponseWriter, r *feed.Request, rt route) err
 	return feed.ServeJSON(w, r, "application/json", map[string]any{"name": repository(r.Feed, rt.repo), "tags": append([]string{}, tags...)})
 }
 
-// maxReferrers bounds one answer about referrers.
+// maxReferrers bounds the referrers in one response.
 const maxReferrers = 500
 
-// listReferrers answers with the manifests that name another as their subject, as
-// the specification's section "Listing Referrers" has it.
+// listReferrers responds with the manifests whose subject is the given one, as the
+// specification's "Listing Referrers" defines it.
 func (h *handler) listReferrers(w http.ResponseWriter, r *feed.Request, rt route) error {
 	subject, err := readDigest(rt.arg)
 	if err != nil {
@@ -85,7 +85,7 @@ func (h *handler) listReferrers(w http.ResponseWriter, r *feed.Request, rt route
 	var versions []*proget.Version
 	if p, err := h.services.Packages.Package(r.Context(), r.Feed, rt.repo); err == nil {
 		versions = p.Versions
-	} else if !isNotFound(err) { // what is not here has no referrers, which is no error
+	} else if !isNotFound(err) { // a manifest that does not exist has no referrers; that is not an error
 		return err
 	}
 	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}

@@ -17,33 +17,34 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// The media types of what is stored as a manifest.
+// The media types of manifests.
 const (
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
 const (
-	// maxManifest bounds a manifest, in bytes: the least that clients may expect.
+	// maxManifest bounds a manifest in bytes: it is the minimum that clients may
+	// expect.
 	maxManifest = 4 << 20
 
-	// maxKept bounds a manifest that is kept in the database, too, in bytes: most
-	// are far smaller, and are then served without a look at storage.
+	// maxKept bounds a manifest that is also stored in the database, in bytes. Most are
+	// far smaller and are then served without reading storage.
 	maxKept = 64 << 10
 
-	// maxAnnotations bounds the annotations that are kept of a manifest that
-	// nobody asks for as a referrer, in bytes.
+	// maxAnnotations bounds the annotations that are stored of a manifest that is not a
+	// referrer, in bytes.
 	maxAnnotations = 16 << 10
 )
 
-// data is what is kept of a manifest beside its bytes.
+// data is what the database stores of a manifest.
 type data struct {
 	MediaType    string            `json:"mediaType"`
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Subject      digest.Digest     `json:"subject,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
 	Body         string            `json:"body,omitempty"`      // the manifest, if it is at most maxKept
-	Manifests    []digest.Digest   `json:"manifests,omitempty"` // what an index lists whose Body is not kept
+	Manifests    []digest.Digest   `json:"manifests,omitempty"` // what an index lists, if its Body is not stored
 }
 
 func readData(v *proget.Version) (d data) {
@@ -51,7 +52,7 @@ func readData(v *proget.Version) (d data) {
 	return d
 }
 
-// lists returns the digests of what an index lists.
+// lists returns the digests of the manifests that an index lists.
 func (d *data) lists() (all []digest.Digest) {
 	m := manifest{MediaType: d.MediaType}
 	if !m.isIndex() || d.Body == "" {
@@ -64,8 +65,7 @@ func (d *data) lists() (all []digest.Digest) {
 	return all
 }
 
-// A manifest is an image's, an index's or an artifact's, in OCI's or Docker's
-// form.
+// A manifest describes an image, an index or an artifact, in OCI's or Docker's format.
 type manifest struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     string            `json:"mediaType"`
@@ -83,7 +83,7 @@ func invalid(format string, args ...any) error {
 	return proget.WrapError(proget.ErrInvalid, manifestInvalid, "The manifest cannot be taken: %s.", fmt.Sprintf(format, args...))
 }
 
-// decode reads a manifest that was sent as a media type, or as none.
+// decode parses a manifest. contentType is the media type in the request, or "".
 func decode(body []byte, contentType string) (*manifest, error) {
 	m := &manifest{body: body}
 	if !utf8.Valid(body) {
@@ -141,7 +141,7 @@ func (m *manifest) check() error {
 	return nil
 }
 
-// descriptors are all that the manifest names.
+// descriptors returns everything that the manifest names.
 func (m *manifest) descriptors() []v1.Descriptor {
 	all := slices.Concat(m.Layers, m.Manifests)
 	if m.Config != nil {
@@ -153,10 +153,9 @@ func (m *manifest) descriptors() []v1.Descriptor {
 	return all
 }
 
-// blobs are the blobs that belong to the manifest, each once, in the order of
-// their digests: who pushes another manifest at the same time takes them in the
-// same order. What an index lists and is no manifest here is one, too, as in the
-// caches of BuildKit.
+// blobs returns the blobs that belong to the manifest, each once, sorted by digest, so
+// that concurrent pushes lock them in the same order. They include what an index lists
+// although it is not a manifest here, as in BuildKit's caches.
 func (m *manifest) blobs(isManifest func(digest.Digest) bool) []v1.Descriptor {
 	byDigest := make(map[digest.Digest]v1.Descriptor)
 	for _, d := range m.Layers {
@@ -179,7 +178,7 @@ func (m *manifest) blobs(isManifest func(digest.Digest) bool) []v1.Descriptor {
 	return blobs
 }
 
-// manifests are the keys of the manifests that an index lists.
+// manifests returns the keys of the manifests that an index lists.
 func (m *manifest) manifests(isManifest func(digest.Digest) bool) (keys []string) {
 	for _, d := range m.Manifests {
 		if isManifest(d.Digest) {
@@ -189,12 +188,13 @@ func (m *manifest) manifests(isManifest func(digest.Digest) bool) (keys []string
 	return keys
 }
 
-// isForeign tells a layer that is fetched from elsewhere, as its licence asks.
+// isForeign reports whether a layer must be fetched from elsewhere, as its licence
+// demands.
 func isForeign(d v1.Descriptor) bool {
 	return strings.Contains(d.MediaType, ".nondistributable.") || strings.Contains(d.MediaType, ".foreign.")
 }
 
-// data is what is kept of the manifest.
+// data returns what the database stores of the manifest.
 func (m *manifest) data() *data {
 	d := &data{MediaType: m.MediaType, ArtifactType: m.ArtifactType}
 	if m.Subject != nil {
@@ -220,8 +220,8 @@ func (m *manifest) data() *data {
 	return d
 }
 
-// needs says that what an index lists stays with it, and what is attached to an
-// image, such as its signature, with the image.
+// needs is feed.Type's Needs: an index needs what it lists, and an image needs what is
+// attached to it, such as its signature.
 func needs(versions []*proget.Version) map[string][]string {
 	keys := make(map[digest.Digest]string) // of both digests
 	for _, v := range versions {
@@ -246,8 +246,8 @@ func needs(versions []*proget.Version) map[string][]string {
 	return all
 }
 
-// inspect reads a manifest. To which repository it belongs, and as what it was
-// sent, is for Upload.Check to add: it does not tell.
+// inspect is feed.Type's Inspect. The file does not say which repository it belongs to
+// or with which media type it was sent; Upload.Check adds that.
 func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	if f.Size > maxManifest {
 		return nil, tooLarge()

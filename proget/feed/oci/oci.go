@@ -1,23 +1,23 @@
-// Package oci serves container images and other artifacts as registries do, to
-// Docker, Podman, Skopeo, Helm, ORAS and the like. It follows the OCI
-// Distribution Specification 1.1.1 (spec.md of opencontainers/distribution-spec),
-// the OCI Image Specification 1.1 for what a manifest is, Docker's Image Manifest
-// Version 2, Schema 2 beside it, and Docker's Token Authentication Specification.
+// Package oci serves container images and other artifacts as a registry, to Docker,
+// Podman, Skopeo, Helm, ORAS and similar clients. It implements the OCI Distribution
+// Specification 1.1.1 (spec.md of opencontainers/distribution-spec), the manifests of
+// the OCI Image Specification 1.1 and of Docker's Image Manifest Version 2, Schema 2,
+// and Docker's Token Authentication Specification.
 //
 // # How a registry maps to feeds
 //
 // The first segment of a repository's name is the feed: /v2/{feed}/{repo…}. A
-// repository is a package, a manifest a version whose key is its digest, and a tag
-// is a tag. The blobs that a manifest names are files of its version, so that they
-// live as long as it does and each is stored once, whoever pushes it.
+// repository is a package, a manifest is a version whose key is its digest, and a tag
+// is a tag. The blobs that a manifest names are files of its version, so they live as
+// long as it does, and each is stored once, whoever pushes it.
 //
-// A blob comes before the manifest that names it. Until then it is held under the
-// repository's name, as long as an upload under way would be. So a blob is only
-// seen in the repositories that it was pushed to or mounted in: who knows its
-// digest does not thereby see it elsewhere.
+// A blob arrives before the manifest that names it. Until then it is held under the
+// repository's name, for as long as an unfinished upload is kept. A blob is visible
+// only in the repositories that it was pushed to or mounted in: knowing its digest does
+// not make it visible elsewhere.
 //
-// Tokens say who asks, not what for: every request is checked against the
-// permissions as they are at that time.
+// Tokens identify the sender, but grant nothing: every request is checked against the
+// permissions at that time.
 package oci
 
 import (
@@ -46,12 +46,11 @@ func New() feed.Type {
 	}
 }
 
-// asPushed leaves manifests in the order in which they were pushed: their digests
-// have none.
+// asPushed is feed.Type's CompareVersions. Digests have no order, so manifests stay in
+// the order in which they were pushed.
 func asPushed(_, _ string) int { return 0 }
 
-// The annotations that people are shown, of the OCI Image Specification's
-// annotations.md.
+// The annotations that pages show, from annotations.md of the OCI Image Specification.
 const (
 	annotationTitle       = "org.opencontainers.image.title"
 	annotationDescription = "org.opencontainers.image.description"
@@ -72,9 +71,9 @@ func summary(v *proget.Version) feed.Summary {
 	return s
 }
 
-// tagged returns the manifests that people have given a tag. What clients attach to an
-// image has none, or one that is made of the image's digest; and of an image for several
-// platforms, only the index has one.
+// tagged returns the manifests that people have tagged. What clients attach to an image
+// has no tag, or one derived from the image's digest; of an image for several
+// platforms, only the index has a tag.
 func tagged(p *proget.Package) []*proget.Version {
 	named := make(map[string]bool)
 	for tag, key := range p.Tags {
@@ -85,8 +84,8 @@ func tagged(p *proget.Package) []*proget.Version {
 	return slices.DeleteFunc(slices.Clone(p.Versions), func(v *proget.Version) bool { return !named[v.Key] })
 }
 
-// address is what the names of a feed's images begin with: clients know the scheme
-// and /v2/, and take lower-case letters only.
+// address returns the prefix of a feed's image names. It has no scheme and no /v2/,
+// which clients add, and no capitals, which they refuse.
 func address(base string, f *proget.Feed) string {
 	host := base
 	if u, err := url.Parse(base); err == nil {
@@ -97,7 +96,7 @@ func address(base string, f *proget.Feed) string {
 
 func install(base string, f *proget.Feed, v *proget.Version) []feed.Instruction {
 	separator := ":"
-	if strings.Contains(v.Version, ":") { // a digest, as no tag can be
+	if strings.Contains(v.Version, ":") { // a digest; tags have no colon
 		separator = "@"
 	}
 	image := address(base, f) + "/" + v.Name + separator + v.Version

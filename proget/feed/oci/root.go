@@ -12,7 +12,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// rootHandler serves what lies beside the feeds.
+// rootHandler serves the paths beside the feeds.
 type rootHandler struct{ services feed.Services }
 
 func newRoot(s feed.Services) map[string]func(w http.ResponseWriter, r *feed.Request) error {
@@ -20,9 +20,9 @@ func newRoot(s feed.Services) map[string]func(w http.ResponseWriter, r *feed.Req
 	return map[string]func(w http.ResponseWriter, r *feed.Request) error{"": h.check, "_catalog": h.catalog, "_auth": h.token}
 }
 
-// check tells a client whether it is signed in. Clients decide here, once, how
-// they authenticate, so who has no token yet is asked for one even where nobody
-// needs it to read: the token service gives one to everybody.
+// check tells a client whether it is signed in. Clients decide here, once, how they
+// authenticate, so check asks for a token even where anybody may read; the token
+// service gives everybody one.
 func (h *rootHandler) check(w http.ResponseWriter, r *feed.Request) error {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -41,7 +41,7 @@ func readOnly(w http.ResponseWriter, r *feed.Request) error {
 	return feed.Unknown(w, r.Request, known, "images are at /v2/{feed}/{repository}/.")
 }
 
-// maxCatalog bounds one answer about repositories.
+// maxCatalog bounds the repositories in one response.
 const maxCatalog = 1000
 
 // catalog lists the repositories of the feeds that the caller may view.
@@ -60,8 +60,8 @@ func (h *rootHandler) catalog(w http.ResponseWriter, r *feed.Request) error {
 	return feed.ServeJSON(w, r, "application/json", map[string]any{"repositories": append([]string{}, page(w, r, names, limit)...)})
 }
 
-// repositories returns up to limit names in order, after the one that the client
-// had last.
+// repositories returns up to limit names in order, after the last one that the client
+// has.
 func (h *rootHandler) repositories(r *feed.Request, limit int) ([]string, error) {
 	last := r.URL.Query().Get("last")
 	prefix := func(f *proget.Feed) string { return repository(f, "") } // "-" and "." sort before the slash
@@ -86,9 +86,9 @@ func (h *rootHandler) repositories(r *feed.Request, limit int) ([]string, error)
 	return names, nil
 }
 
-// token gives whoever asks a token: for Basic credentials, as Docker's Token
-// Authentication Specification has it, or for those of a form, as its OAuth2
-// companion does. Clients fall back from the second to the first.
+// token responds with a token for the sender: for Basic credentials, as in Docker's
+// Token Authentication Specification, or for those in a form, as in its OAuth2
+// companion. Clients fall back from the second to the first.
 func (h *rootHandler) token(w http.ResponseWriter, r *feed.Request) error {
 	from := r.Request
 	switch r.Method {
@@ -115,8 +115,8 @@ func (h *rootHandler) token(w http.ResponseWriter, r *feed.Request) error {
 	return nil
 }
 
-// challenge sends clients to the token service, with the scope that they should
-// ask it for: they insist on one, though tokens here have none.
+// challenge sends clients to the token service, with a scope that they shall request.
+// Clients insist on one, although tokens here have none.
 func challenge(base string, r *http.Request) string {
 	const root = "/v2/"
 	path := strings.TrimPrefix(r.URL.Path, root)

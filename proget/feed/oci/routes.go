@@ -50,8 +50,8 @@ var operations = feed.Operations{
 	deleteBlob:     proget.TaskManage,
 }
 
-// routes are the ends of paths, below the repository's name, with their actions
-// by method; "*" stands for the argument.
+// routes are the ends of paths below the repository's name, with their actions by
+// method; "*" stands for the argument.
 var routes = []struct {
 	end     []string
 	actions map[string]action
@@ -71,8 +71,8 @@ type route struct {
 	arg    string // a digest, a tag or an upload
 }
 
-// parse reads method and escaped path below the feed. Repositories may be called
-// anything, blobs/manifests too: what counts is how the path ends.
+// parse parses method and escaped path below the feed. A repository may have any name,
+// even blobs/manifests: the end of the path decides.
 func parse(method, path string) route {
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -93,7 +93,7 @@ func parse(method, path string) route {
 	return route{}
 }
 
-// match reports whether a path ends so, with something before.
+// match reports whether a path has that end, after at least one other segment.
 func match(segments, end []string) (arg string, ok bool) {
 	n := len(segments) - len(end)
 	if n < 1 {
@@ -110,12 +110,11 @@ func match(segments, end []string) (arg string, ok bool) {
 	return arg, true
 }
 
-// maxName bounds a repository's name, in bytes: with the host and the feed it
-// must fit what clients take.
+// maxName bounds a repository's name in bytes: together with the host and the feed, it
+// must not exceed what clients accept.
 const maxName = 200
 
-// The grammar of names and tags, of the specification's section "Pulling
-// manifests".
+// The syntax of names and tags, from the specification's "Pulling manifests".
 var (
 	validName = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 	validTag  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
@@ -128,7 +127,7 @@ func checkName(repo string) error {
 	return nil
 }
 
-// readDigest returns the digest that text is, of an algorithm that is known here.
+// readDigest parses a digest of a supported algorithm.
 func readDigest(text string) (digest.Digest, error) {
 	d := digest.Digest(text)
 	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 && d.Algorithm() != digest.SHA512 {

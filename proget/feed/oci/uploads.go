@@ -16,15 +16,15 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// upload returns the upload that a path names: what nothing has come of carries its
-// offer, after a point.
+// upload returns the upload that a path names. Before any bytes have arrived, the name
+// contains the upload's offer, after a dot.
 func upload(f *proget.Feed, repo, name string) feed.UploadRef {
 	id, offer, _ := strings.Cut(name, ".")
 	return feed.UploadRef{Feed: f, Scope: "uploads/" + repo, ID: id, Offer: offer}
 }
 
-// startUpload begins an upload, mounts a blob of another repository, or takes a
-// blob whole.
+// startUpload begins an upload, mounts a blob of another repository, or receives a
+// whole blob.
 func (h *handler) startUpload(w http.ResponseWriter, r *feed.Request, rt route) error {
 	q := r.URL.Query()
 	if q.Has("mount") {
@@ -53,7 +53,7 @@ func (h *handler) startUpload(w http.ResponseWriter, r *feed.Request, rt route) 
 	return underWay(w, r, rt.repo, ref, 0, http.StatusAccepted)
 }
 
-// beside256 are the algorithms to use beside SHA-256, which is always.
+// beside256 returns the algorithms to use besides SHA-256, which is always used.
 func beside256(name string) ([]proget.Algorithm, error) {
 	switch digest.Algorithm(name) {
 	case "", digest.SHA256:
@@ -64,8 +64,8 @@ func beside256(name string) ([]proget.Algorithm, error) {
 	return nil, proget.WrapError(proget.ErrInvalid, digestInvalid, "The digest algorithm %.40q is not known here: use sha256 or sha512.", name)
 }
 
-// mount makes a blob of another repository one of this, if both are of one feed.
-// It does nothing otherwise, whatever the reason: the client then uploads it.
+// mount adds a blob of another repository of the same feed to this one. If it cannot,
+// for whatever reason, it returns false, and the client then uploads the blob.
 func (h *handler) mount(w http.ResponseWriter, r *feed.Request, rt route, q url.Values) (done bool, err error) {
 	d, err := readDigest(q.Get("mount"))
 	if err != nil {
@@ -89,14 +89,15 @@ func (h *handler) mount(w http.ResponseWriter, r *feed.Request, rt route, q url.
 	return true, nil
 }
 
-// created says where a blob is.
+// created responds with the location of a blob.
 func created(w http.ResponseWriter, r *feed.Request, repo string, d digest.Digest) {
 	w.Header().Set("Location", r.Base+"/"+repo+"/blobs/"+d.String())
 	w.Header().Set("Docker-Content-Digest", d.String())
 	w.WriteHeader(http.StatusCreated)
 }
 
-// underWay says how far an upload is. What has begun needs its offer no more.
+// underWay responds with the state of an upload. An upload that has begun no longer
+// needs its offer.
 func underWay(w http.ResponseWriter, r *feed.Request, repo string, ref feed.UploadRef, size int64, status int) error {
 	name := ref.ID
 	if size == 0 && ref.Offer != "" {
@@ -145,7 +146,7 @@ func (h *handler) uploadChunk(w http.ResponseWriter, r *feed.Request, rt route) 
 	return underWay(w, r, rt.repo, ref, size, http.StatusAccepted)
 }
 
-// outOfOrder answers a chunk that is not the next, and passes other errors on.
+// outOfOrder answers a chunk that is not the next one, and returns other errors.
 func outOfOrder(w http.ResponseWriter, r *feed.Request, repo string, ref feed.UploadRef, err error) error {
 	offset, ok := errors.AsType[*feed.OffsetError](err)
 	if !ok {
@@ -154,9 +155,9 @@ func outOfOrder(w http.ResponseWriter, r *feed.Request, repo string, ref feed.Up
 	return underWay(w, r, repo, ref, offset.Size, http.StatusRequestedRangeNotSatisfiable)
 }
 
-// contentRange returns where a chunk begins, or -1 if it does not say: Docker's
-// clients send a blob as one chunk without. It is checked against the chunk's length.
-// Some clients write the unit before it.
+// contentRange returns where a chunk begins, or -1 if the request does not say, as when
+// Docker's clients send a blob as a single chunk. It compares the range with the
+// chunk's length. Some clients prefix the unit.
 func contentRange(r *feed.Request) (from int64, err error) {
 	text := r.Header.Get("Content-Range")
 	if text == "" {
@@ -182,7 +183,7 @@ func (h *handler) finishUpload(w http.ResponseWriter, r *feed.Request, rt route)
 	}
 	ref := upload(r.Feed, rt.repo, rt.arg)
 	err = h.finish(w, r, rt.repo, ref, d)
-	if isNotFound(err) { // the answer to an earlier attempt may have been lost
+	if isNotFound(err) { // the response to an earlier attempt may have been lost
 		if _, known := h.blob(r, rt.repo, d); known == nil {
 			created(w, r, rt.repo, d)
 			return nil
@@ -191,7 +192,7 @@ func (h *handler) finishUpload(w http.ResponseWriter, r *feed.Request, rt route)
 	return outOfOrder(w, r, rt.repo, ref, err)
 }
 
-// finish takes the last chunk, if there is one, and then the whole for a blob.
+// finish appends the last chunk, if any, and turns the upload into a blob.
 func (h *handler) finish(w http.ResponseWriter, r *feed.Request, repo string, ref feed.UploadRef, d digest.Digest) error {
 	var from int64
 	var last io.Reader
