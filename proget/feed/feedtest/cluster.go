@@ -1,6 +1,5 @@
-// Package feedtest checks that a feed type keeps what every feed promises,
-// through three nodes behind a load balancer that sends each request to another
-// of them:
+// Package feedtest checks that a feed type keeps what every feed promises. It runs
+// three nodes behind a load balancer that sends each request to another node:
 //
 //	func TestConformance(t *testing.T) { feedtest.Run(t, feedtest.Suite{Type: mytype.New(), …}) }
 package feedtest
@@ -28,21 +27,21 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// A Cluster is three web nodes on one database and one folder, with one feed of
-// the type, called by the type's name. It ends with the test.
+// A Cluster is three web nodes on one database and one folder, with one feed of the
+// type, named after the type. It stops when the test ends.
 type Cluster struct {
 	URL      string   // of the load balancer
 	Nodes    []string // their URLs
 	Feed     string   // the feed's URL, through the load balancer
 	Password string   // of the user Admin
-	Key      string   // of one that may do everything in the feed
+	Key      string   // an API key that may do everything in the feed
 
 	mount  string
 	folder string
 }
 
-// Start starts a cluster. It has feeds of other types, too, if there are such,
-// beside the feed of typ and called by their types' names.
+// Start starts a cluster with a feed of typ and one of each type in others, all named
+// after their types.
 func Start(t testing.TB, typ feed.Type, others ...feed.Type) *Cluster {
 	t.Helper()
 	c := &Cluster{Password: "correct horse", Key: "key-of-the-tests", folder: t.TempDir(), mount: "/" + typ.MountName() + "/" + typ.Name}
@@ -82,13 +81,13 @@ func Start(t testing.TB, typ feed.Type, others ...feed.Type) *Cluster {
 	return c
 }
 
-// An Answer is a response whose body was read.
+// An Answer is a response with its whole body.
 type Answer struct {
 	*http.Response
 	Body []byte
 }
 
-// Do sends a request and reads the answer, of whatever status.
+// Do sends a request and returns the response, whatever its status.
 func Do(t testing.TB, r *http.Request) Answer {
 	t.Helper()
 	resp, err := http.DefaultTransport.RoundTrip(r)
@@ -99,7 +98,7 @@ func Do(t testing.TB, r *http.Request) Answer {
 	return Answer{resp, body}
 }
 
-// Request makes a request, with pairs of header names and values.
+// Request returns a request. header has pairs of names and values.
 func Request(t testing.TB, method, url string, body []byte, header ...string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, url, bytes.NewReader(body))
@@ -110,13 +109,13 @@ func Request(t testing.TB, method, url string, body []byte, header ...string) *h
 	return r
 }
 
-// Get asks for a document as it is, not compressed.
+// Get requests a document without compression.
 func Get(t testing.TB, url string, header ...string) Answer {
 	t.Helper()
 	return Do(t, Request(t, http.MethodGet, url, nil, append(header, "Accept-Encoding", "identity")...))
 }
 
-// Files counts the files in storage, those of uploads under way included.
+// Files returns the number of files in storage, including those of unfinished uploads.
 func (c *Cluster) Files(t testing.TB) (n int) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Join(c.folder, storage.BlobPrefix), func(_ string, e fs.DirEntry, err error) error {

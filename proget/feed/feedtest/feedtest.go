@@ -15,53 +15,53 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// A Suite is what there is to know of a feed type. base is always a feed's URL. All fields
-// are required unless marked otherwise.
+// A Suite describes a feed type for the tests. base is always a feed's URL. All fields
+// are required unless marked optional.
 type Suite struct {
 	Type feed.Type
 
-	// Push returns the request with which a client publishes a version, without
-	// credentials, and the package's file. It makes the same file each time.
+	// Push returns the request, without credentials, with which a client publishes a
+	// version, and the package file in it. It must return the same file each time.
 	Push func(t testing.TB, base, name, version string) (r *http.Request, file []byte)
 
-	// SignIn adds an API key as the type's own clients do.
+	// SignIn adds an API key to a request as the type's own clients do.
 	SignIn func(r *http.Request, key string)
 
-	// Documents are the URLs of what tells of a package's versions; each is to
-	// hold the version's text.
+	// Documents returns the URLs of the documents that list a package's versions. Each
+	// must contain the version's text.
 	Documents func(base, name string) []string
 
-	// Download is the URL of a version's file.
+	// Download returns the URL of a version's file.
 	Download func(base, name, version string) string
 
-	// Repeatable says that a push of what is there already changes nothing and is
-	// no conflict, as where a version is called by its digest. Optional.
+	// Repeatable says that pushing an existing version succeeds and changes nothing, as
+	// where versions are named by their digests. Optional.
 	Repeatable bool
 
-	// Conflict and Denied are the statuses with which a push of what is there, and
-	// one without permission, are refused; default 409 and 403. Optional.
+	// Conflict and Denied are the statuses of a push of an existing version, and of one
+	// without permission; default 409 and 403. Optional.
 	Conflict, Denied int
 
-	Name  string      // of a package
-	Names [][2]string // odd but valid pairs of name and version; optional
-	Three [3]string   // versions, none of which is part of another's text
+	Name  string      // a package's name
+	Names [][2]string // unusual but valid pairs of name and version; optional
+	Three [3]string   // three versions, none of which is part of another's text
 
-	// Versions are versions of Name, oldest first, for types that order them. Optional.
+	// Versions are versions of Name, oldest first, for types that order versions.
+	// Optional.
 	Versions []Version
 
-	// Word is one of the description of what Push makes, and of no name. Optional.
+	// Word is a word in the description that Push creates, but in no name. Optional.
 	Word string
 
-	// Delete returns the request with which a client deletes a version, without
-	// credentials. Optional, for types that have none.
+	// Delete returns the request, without credentials, with which a client deletes a
+	// version. Optional, for types without such a request.
 	Delete func(t testing.TB, base, name, version string) *http.Request
 
-	// Refused are requests that are answered with a status of 400 to 499 and
-	// store nothing.
+	// Refused returns requests that must get a status of 400 to 499 and store nothing.
 	Refused func(t testing.TB, base string) map[string]*http.Request
 }
 
-// A Version is one of those that Suite.Versions orders.
+// A Version is an element of Suite.Versions.
 type Version struct {
 	Text       string
 	Prerelease bool
@@ -89,7 +89,7 @@ func Run(t *testing.T, s Suite) {
 	}
 }
 
-// check finds what is missing in the suite and in its type.
+// check fails the test if the suite or its type is incomplete.
 func (s *Suite) check(t testing.TB) {
 	t.Helper()
 	require.True(t, s.Push != nil && s.SignIn != nil && s.Documents != nil && s.Download != nil && s.Refused != nil, "a Suite needs Push, SignIn, Documents, Download and Refused")
@@ -107,7 +107,7 @@ func (s *Suite) push(t testing.TB, c *Cluster, name, version string) []byte {
 	return file
 }
 
-// testVisible: what one node has acknowledged, every other one shows at once.
+// testVisible: once a node has acknowledged a push, every node shows the version.
 func testVisible(t *testing.T, s Suite) {
 	c := Start(t, s.Type)
 	for _, version := range s.Three {
@@ -125,8 +125,8 @@ func testVisible(t *testing.T, s Suite) {
 	}
 }
 
-// testConflict: of many that publish one version at once, one does; or all do,
-// where they may, and there is one nevertheless.
+// testConflict: of many concurrent pushes of one version, exactly one succeeds; if the
+// type is Repeatable, all do, and there is one version.
 func testConflict(t *testing.T, s Suite) {
 	c := Start(t, s.Type)
 	const publishers = 8
@@ -188,8 +188,8 @@ func testConditional(t *testing.T, s Suite) {
 	}
 }
 
-// testCredentials: a push needs a key that allows it, and what is refused is
-// told in a sentence.
+// testCredentials: a push needs a key that permits it, and refusals explain themselves
+// in a sentence.
 func testCredentials(t *testing.T, s Suite) {
 	c := Start(t, s.Type)
 	key := func(permissions ...string) string { return c.key(t, &s, permissions...) }
@@ -226,7 +226,7 @@ func testCredentials(t *testing.T, s Suite) {
 	}
 }
 
-// testNames: odd but valid names and versions make the whole way.
+// testNames: unusual but valid names and versions work from push to download.
 func testNames(t *testing.T, s Suite) {
 	c := Start(t, s.Type)
 	for _, odd := range s.Names {
@@ -239,8 +239,8 @@ func testNames(t *testing.T, s Suite) {
 	}
 }
 
-// testRefused: what is broken or hostile is refused with a reason, and nothing
-// is left of it.
+// testRefused: broken or hostile files are refused with a reason, and leave nothing
+// behind.
 func testRefused(t *testing.T, s Suite) {
 	c := Start(t, s.Type)
 	for name, r := range s.Refused(t, c.Feed) {

@@ -11,10 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A listed version is what the native API tells of one.
+// A listed version is a version as the native API lists it.
 type listed struct{ PURL, Group, Name, Version, SHA256 string }
 
-// versions returns what the native API tells of the feed.
+// versions returns the versions that the native API lists for the feed.
 func (c *Cluster) versions(t testing.TB, s *Suite, query string) (all []listed) {
 	t.Helper()
 	a := Get(t, c.URL+"/api/packages/"+s.Type.Name+"/versions"+query)
@@ -23,7 +23,7 @@ func (c *Cluster) versions(t testing.TB, s *Suite, query string) (all []listed) 
 	return all
 }
 
-// find returns the version that has a file, by whatever name.
+// find returns the version that has a file, whatever its name.
 func (c *Cluster) find(t testing.TB, s *Suite, file []byte) listed {
 	t.Helper()
 	sum := sha256.Sum256(file)
@@ -36,13 +36,13 @@ func (c *Cluster) find(t testing.TB, s *Suite, file []byte) listed {
 	return listed{}
 }
 
-// native asks the native API for something with a version.
+// native sends a request about a version to the native API.
 func (c *Cluster) native(t testing.TB, s *Suite, method, what string, v listed, body string) Answer {
 	t.Helper()
 	return Do(t, Request(t, method, c.URL+"/api/packages/"+s.Type.Name+"/"+what+"?purl="+url.QueryEscape(v.PURL), []byte(body), "X-ApiKey", c.Key, "Accept-Encoding", "identity"))
 }
 
-// key makes a key that may do some things in the feed.
+// key creates a key with some permissions in the feed.
 func (c *Cluster) key(t testing.TB, s *Suite, permissions ...string) string {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"type": "Feed", "feed": s.Type.Name, "packagePermissions": permissions})
@@ -54,7 +54,7 @@ func (c *Cluster) key(t testing.TB, s *Suite, permissions ...string) string {
 	return made.Key
 }
 
-// hide takes from everybody the permission to view feeds.
+// hide removes everybody's permission to view feeds.
 func (c *Cluster) hide(t testing.TB) {
 	t.Helper()
 	a := Do(t, Request(t, http.MethodPost, c.URL+"/administration/user/revoke?subject=anonymous", []byte("feed="),
@@ -62,7 +62,7 @@ func (c *Cluster) hide(t testing.TB) {
 	require.Equal(t, http.StatusSeeOther, a.StatusCode, string(a.Body))
 }
 
-// testBlocked: nobody gets the file of a version that is blocked, through any node.
+// testBlocked: no node serves the file of a blocked version to anybody.
 func testBlocked(t *testing.T, s Suite) {
 	c := Start(t, s.Type)
 	file := s.push(t, c, s.Name, s.Three[0])

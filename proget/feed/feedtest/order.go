@@ -13,7 +13,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// testOrder: versions are ordered as the suite says, and those that it says are prereleases.
+// testOrder: versions have the order, and are prereleases, as the suite says.
 func testOrder(t *testing.T, s Suite) {
 	if len(s.Versions) == 0 {
 		t.Skip("the suite has no Versions")
@@ -32,7 +32,7 @@ func testOrder(t *testing.T, s Suite) {
 	}
 }
 
-// testDelete: who may only view or publish deletes nothing.
+// testDelete: a key that may only view or publish cannot delete.
 func testDelete(t *testing.T, s Suite) {
 	if s.Delete == nil {
 		t.Skip("the suite has no Delete")
@@ -54,7 +54,8 @@ func testDelete(t *testing.T, s Suite) {
 	require.Equal(t, 2, a.StatusCode/100, "%s: %s", a.Status, a.Body)
 }
 
-// testPage: people and the native API get what was pushed, and only who may view the feed does.
+// testPage: pages and the native API serve what was pushed, to those only who may view
+// the feed.
 func testPage(t *testing.T, s Suite) {
 	c := Start(t, s.Type)
 	file := s.push(t, c, s.Name, s.Three[0])
@@ -69,7 +70,7 @@ func testPage(t *testing.T, s Suite) {
 	require.Equal(t, http.StatusOK, page.StatusCode, "the page of %s: %s", full, page.Body)
 	if s.Word != "" {
 		require.Contains(t, string(page.Body), s.Word, "Summary's description on the page")
-		require.Eventually(t, func() bool { // until the index is there, names alone are looked at
+		require.Eventually(t, func() bool { // until the index is complete, searches look at names only
 			found := Get(t, c.URL+"/feeds/"+s.Type.Name+"?q="+url.QueryEscape(s.Word))
 			return bytes.Contains(found.Body, []byte("package?name="))
 		}, 30*time.Second, 20*time.Millisecond, "what Summary tells is found")
