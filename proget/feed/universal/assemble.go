@@ -23,18 +23,18 @@ import (
 
 // Bounds of what is assembled at once.
 const (
-	maxNesting      = 5 // virtual packages within each other
+	maxNesting      = 5 // depth of virtual packages within each other
 	assembleTimeout = 15 * time.Minute
 )
 
-// vpackData is kept with the file of a virtual package.
+// vpackData is stored with the file of a virtual package.
 type vpackData struct {
-	Feeds []string `json:"feeds,omitempty"` // in lower case: asset directories that its publisher could view
+	Feeds []string `json:"feeds,omitempty"` // asset directories that its publisher could view, in lower case
 }
 
-// vet returns the Check that lets a virtual package name only such asset
-// directories as its publisher may view. Else it could have somebody else, who may,
-// fetch their files for its publisher.
+// vet returns the Upload.Check that lets a virtual package name only asset directories
+// that its publisher may view. Otherwise somebody else who may view one would fetch its
+// files for the publisher.
 func (h *handler) vet(r *feed.Request, m *feed.Manifest) error {
 	if !strings.HasSuffix(m.FileName, vpackEnding) {
 		return nil
@@ -62,9 +62,9 @@ func (h *handler) vet(r *feed.Request, m *feed.Manifest) error {
 	return nil
 }
 
-// nesting is how deep in other virtual packages one is assembled, and what was
-// assembled for the same request before, by the version's id: memory may not show
-// it yet, and a package that is named a thousand times must not be made as often.
+// nesting is how deep in other virtual packages one is assembled, and what was already
+// assembled for the same request, by version ID: memory may not show that yet, and a
+// package that is named a thousand times must not be assembled as often.
 type nesting struct {
 	depth int
 	made  map[int64]proget.File
@@ -74,8 +74,8 @@ func outermost() nesting { return nesting{made: make(map[int64]proget.File)} }
 
 func (n nesting) deeper() nesting { return nesting{n.depth + 1, n.made} }
 
-// packageFile returns the file of a package, which for a virtual one is assembled
-// if nobody has asked for it before.
+// packageFile returns the file of a package. A virtual package is assembled when it is
+// first requested.
 func (h *handler) packageFile(ctx context.Context, r *feed.Request, v *proget.Version, n nesting) (proget.File, error) {
 	if !isVirtual(v) {
 		return v.Files[0], nil
@@ -94,7 +94,7 @@ func (h *handler) packageFile(ctx context.Context, r *feed.Request, v *proget.Ve
 		defer cancel()
 		return h.construct(ctx, r, v, n)
 	}
-	if n.depth == 0 { // one within another does not wait: two could for each other
+	if n.depth == 0 { // nested assemblies do not wait: two could wait for each other
 		return h.flights.do(ctx, v.ID, construct)
 	}
 	f, err := construct()
@@ -104,15 +104,15 @@ func (h *handler) packageFile(ctx context.Context, r *feed.Request, v *proget.Ve
 	return f, err
 }
 
-// constructedName is the name of the file that was assembled of a virtual package.
-// It has the digest of the manifest that was followed: if the version is meanwhile
-// deleted and published otherwise, the file is not taken for the new one's.
+// constructedName returns the name of the file assembled from a virtual package. It
+// contains the digest of the manifest used: if the version is deleted and published
+// differently meanwhile, the file does not belong to the new one.
 func constructedName(v *proget.Version) string {
 	return strings.TrimSuffix(v.Files[0].Name, vpackEnding) + "." + v.Files[0].Digests[proget.SHA256][:16] + ".constructed" + upackEnding
 }
 
-// constructed returns what was assembled of a virtual package. The file has the
-// name under which clients get it.
+// constructed returns the file assembled from a virtual package, with the name that
+// clients get.
 func constructed(v *proget.Version) (proget.File, bool) {
 	name := constructedName(v)
 	for _, f := range v.Files[1:] {
@@ -128,12 +128,12 @@ func named(v *proget.Version, f proget.File) proget.File {
 	return f
 }
 
-// errThere ends a transaction that found what it was to record.
+// errThere ends a transaction whose result was already recorded.
 var errThere = errors.New("it was assembled before")
 
-// construct assembles a virtual package and records the result with its version.
-// Of several nodes that do so at once, the first to record it decides for all: the
-// bytes are the same for everybody.
+// construct assembles a virtual package and records the file with its version. If
+// several nodes do so at once, the first to record decides, so that everybody gets the
+// same bytes.
 func (h *handler) construct(ctx context.Context, r *feed.Request, v *proget.Version, n nesting) (proget.File, error) {
 	a, err := h.newAssembly(ctx, r, v, n)
 	if err != nil {
@@ -166,10 +166,10 @@ func (h *handler) construct(ctx context.Context, r *feed.Request, v *proget.Vers
 	return named(v, made.Files[0]), nil
 }
 
-// An assembly is a virtual package on its way to be a real one.
+// An assembly turns a virtual package into a real one.
 type assembly struct {
 	*handler
-	ctx      context.Context //nolint:containedctx // of the one request that it is for
+	ctx      context.Context //nolint:containedctx // of the one request that it serves
 	r        *feed.Request
 	virtual  *virtual
 	manifest []byte
@@ -177,7 +177,7 @@ type assembly struct {
 	nesting  nesting
 
 	out  *zip.Writer
-	seen map[string]bool // paths in lower case
+	seen map[string]bool // lower-case paths
 }
 
 func (h *handler) newAssembly(ctx context.Context, r *feed.Request, v *proget.Version, n nesting) (*assembly, error) {
@@ -206,7 +206,7 @@ func (h *handler) newAssembly(ctx context.Context, r *feed.Request, v *proget.Ve
 	return a, err
 }
 
-// write writes the package. Any error fails the whole.
+// write writes the package. Any error aborts it.
 func (a *assembly) write(w io.Writer) error {
 	a.out = zip.NewWriter(w)
 	if err := writeManifest(a.out, a.manifest); err != nil {
@@ -239,7 +239,7 @@ func (a *assembly) add(res resource, meta bool) error {
 	return a.addPackage(to, res, meta)
 }
 
-// free reports that a path is not taken yet, and takes it: the first file wins.
+// free reports whether a path is not taken yet, and takes it: the first file wins.
 func (a *assembly) free(name string) (bool, error) {
 	key := strings.ToLower(name)
 	if a.seen[key] {
@@ -252,7 +252,7 @@ func (a *assembly) free(name string) (bool, error) {
 	return true, nil
 }
 
-// addFile writes a file, whose SHA-1 must be want if that is not "".
+// addFile writes a file. If want is not "", the file must have that SHA-1.
 func (a *assembly) addFile(to string, in io.Reader, from, want string) error {
 	ok, err := a.free(to)
 	if err != nil || !ok {
@@ -289,8 +289,8 @@ func (a *assembly) addURL(to string, s source) error {
 	return a.addFile(to, body, u.Redacted(), s.Hash)
 }
 
-// addAsset writes a file of an asset directory, which both the publisher of the
-// virtual package and whoever asks for it first must be allowed to view.
+// addAsset writes a file of an asset directory, which both the publisher of the virtual
+// package and the first to request it must be allowed to view.
 func (a *assembly) addAsset(to string, s source) error {
 	if !slices.Contains(a.feeds, strings.ToLower(s.Feed)) {
 		return proget.Errorf(proget.ErrInvalid, "Who published the virtual package was not asked whether they may view the asset directory %.60q: upload it again with an API key.", s.Feed)
@@ -310,7 +310,7 @@ func (a *assembly) addAsset(to string, s source) error {
 // assetType is the feed type whose packages are files by their paths.
 const assetType = "asset"
 
-// asset returns a file of an asset directory in which the caller may do task.
+// asset returns a file of an asset directory in which the caller may perform task.
 func (h *handler) asset(r *feed.Request, directory, file string, task proget.Task) (*proget.Feed, *proget.Version, error) {
 	f, err := h.services.Feeds.Feed(r.Request, directory, task)
 	if err != nil {
@@ -334,8 +334,7 @@ func (h *handler) asset(r *feed.Request, directory, file string, task proget.Tas
 	return f, v, err
 }
 
-// addPackage writes what another package of the feed has, as it is compressed
-// there.
+// addPackage writes content of another package of the feed, without recompressing it.
 func (a *assembly) addPackage(to string, res resource, meta bool) error {
 	s := res.Source
 	p, err := a.find(a.r, s.fullName())
@@ -371,8 +370,8 @@ func (a *assembly) addPackage(to string, res resource, meta bool) error {
 	return a.addEntries(archive, to, res, meta)
 }
 
-// addEntries writes the entries of an open package that a resource means. There
-// must be one.
+// addEntries writes the entries of an open package that a resource selects. There must
+// be at least one.
 func (a *assembly) addEntries(archive *upack, to string, res resource, meta bool) error {
 	from := res.Source.PackagePath
 	if from == "" {
@@ -397,7 +396,7 @@ func (a *assembly) addEntries(archive *upack, to string, res resource, meta bool
 		case from == "":
 			name = path.Join(to, name)
 		default:
-			rest := strings.SplitN(name, "/", strings.Count(from, "/")+2) // by segments: letters differ in length from their lower case
+			rest := strings.SplitN(name, "/", strings.Count(from, "/")+2) // by segments, because lower-casing can change the length of a name
 			name = path.Join(to, rest[len(rest)-1])
 		}
 		found = true
@@ -420,7 +419,7 @@ func (a *assembly) addEntries(archive *upack, to string, res resource, meta bool
 	return nil
 }
 
-// copyEntry copies an entry as it is compressed, under another name.
+// copyEntry copies an entry under another name, without recompressing it.
 func (a *upack) copyEntry(out *zip.Writer, f *zip.File, name string) error {
 	header := f.FileHeader
 	header.Name = name

@@ -15,7 +15,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// contentPrefix is the folder of a package that its users get.
+// contentPrefix is the folder in a package with the content for its users.
 const contentPrefix = "package/"
 
 // version finds the version that the path names, or the latest one.
@@ -36,7 +36,7 @@ func (h *handler) version(r *feed.Request, rt route) (*proget.Version, error) {
 	return latest(p)
 }
 
-// namedVersion returns a version unless it is blocked.
+// namedVersion returns a version, or an error if it is blocked.
 func namedVersion(p *feed.Package, version string) (*proget.Version, error) {
 	v, err := p.Version(versionKey(version))
 	if err != nil {
@@ -76,7 +76,7 @@ func (h *handler) downloadVirtual(w http.ResponseWriter, r *feed.Request, rt rou
 	return h.services.Files.Serve(w, r, nil, v.Files[0], "application/json")
 }
 
-// openPackage opens the file of a package. The caller closes it.
+// openPackage opens the file of a package. The caller must close it.
 func (h *handler) openPackage(r *feed.Request, v *proget.Version) (*upack, feed.Content, error) {
 	file, err := h.packageFile(r.Context(), r, v, outermost())
 	if err != nil {
@@ -94,8 +94,8 @@ func (h *handler) openPackage(r *feed.Request, v *proget.Version) (*upack, feed.
 	return a, content, nil
 }
 
-// contentOnly sends what lies under package/ as an archive of its own, made
-// while it is sent.
+// contentOnly sends the content under package/ as an archive, which it creates while
+// sending.
 func (h *handler) contentOnly(w http.ResponseWriter, r *feed.Request, v *proget.Version, format string) error {
 	a, content, err := h.openPackage(r, v)
 	if err != nil {
@@ -114,12 +114,12 @@ func (h *handler) contentOnly(w http.ResponseWriter, r *feed.Request, v *proget.
 	}
 	if err := write(w); err != nil {
 		h.services.Logger.WarnContext(r.Context(), "an archive of a package's content was cut short", "package", v.Name, "version", v.Version, "error", err)
-		panic(http.ErrAbortHandler) // never a whole answer with missing bytes
+		panic(http.ErrAbortHandler) // an incomplete response must not look complete
 	}
 	return nil
 }
 
-// each calls fn for every file of the content, under its name there.
+// each calls fn for every file of the content, with its name below package/.
 func (a *upack) each(fn func(name string, f *zip.File) error) error {
 	for i, f := range a.File {
 		name, ok := strings.CutPrefix(a.Names[i], contentPrefix)
@@ -133,7 +133,7 @@ func (a *upack) each(fn func(name string, f *zip.File) error) error {
 	return nil
 }
 
-// writeZip copies the entries as they are compressed.
+// writeZip copies the entries without recompressing them.
 func (a *upack) writeZip(w io.Writer) error {
 	out := zip.NewWriter(w)
 	err := a.each(func(name string, f *zip.File) error {

@@ -23,12 +23,12 @@ const (
 
 // Options configure universal feeds. The zero value is ready to use.
 type Options struct {
-	// FetchHosts are the hosts, with or without a port, from which the server
-	// fetches files that clients name by URL; "*" stands for all, those that only
-	// the server can reach included. Default: none.
+	// FetchHosts are the hosts, with or without a port, from which the server fetches
+	// files that clients name by URL. "*" means all hosts, including those that only
+	// the server can reach. Default: none.
 	FetchHosts []string
 
-	// Client fetches. Redirects lead to FetchHosts alone whatever its own
+	// Client fetches the files. Redirects lead only to FetchHosts, whatever its own
 	// CheckRedirect says. Default: http.DefaultTransport without cookies.
 	Client *http.Client
 }
@@ -58,7 +58,7 @@ func newFetcher(opts *Options) *fetcher {
 	return f
 }
 
-// readURL reads an absolute HTTP URL without credentials.
+// readURL parses an absolute HTTP URL without credentials.
 func readURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
@@ -71,8 +71,8 @@ func isURL(text string) bool {
 	return strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://")
 }
 
-// check refuses what the administrator has not allowed. A client could make the
-// server ask what the client itself cannot reach.
+// check refuses URLs that the administrator has not allowed. Otherwise a client could
+// make the server contact hosts that the client itself cannot reach.
 func (f *fetcher) check(u *url.URL) error {
 	if u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
 		return proget.Errorf(proget.ErrInvalid, "%.200q is no http or https URL without credentials.", u.Redacted())
@@ -85,8 +85,8 @@ func (f *fetcher) check(u *url.URL) error {
 	return proget.Errorf(proget.ErrInvalid, "This server does not fetch from %.100s: its administrator can allow that host (in the reference server with -fetch-hosts).", u.Host)
 }
 
-// fetch opens what a URL leads to. Reading ends with an error if it is too large or
-// takes too long.
+// fetch opens the resource at a URL. Reading fails if it is too large or takes too
+// long.
 func (f *fetcher) fetch(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
 	if err := f.check(u); err != nil {
 		return nil, err
@@ -119,8 +119,8 @@ func (f *fetcher) fetch(ctx context.Context, u *url.URL) (io.ReadCloser, error) 
 	return body, nil
 }
 
-// unfetched does not tell a client how a host answers that it may not be able to
-// reach itself.
+// unfetched returns an error that does not reveal how a host answers that the client
+// may not be able to reach itself.
 func unfetched(u *url.URL, cause error) error {
 	return proget.WrapError(proget.ErrInvalid, cause, "%.200s could not be fetched: it does not answer, or otherwise than with status 200.", u.Redacted())
 }
@@ -129,7 +129,7 @@ func tooLarge(u *url.URL) error {
 	return proget.Errorf(proget.ErrInvalid, "%.200s is larger than %d bytes.", u.Redacted(), int64(maxFetch))
 }
 
-// fetched is a body that is bounded.
+// fetched is a body with bounds.
 type fetched struct {
 	url    *url.URL
 	body   io.ReadCloser

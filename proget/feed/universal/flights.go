@@ -8,29 +8,29 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// flights are the virtual packages that are being assembled: each once, whatever
-// number of requests wait for it, and a few at a time.
+// flights are the virtual packages being assembled: each once, however many requests
+// wait for it, and only a few at a time.
 type flights struct {
 	gate feed.Gate
 
 	mu  sync.Mutex
-	all map[int64]*flight // by the version's id
+	all map[int64]*flight // by version ID
 }
 
 func newFlights() *flights {
 	return &flights{gate: make(feed.Gate, 2), all: make(map[int64]*flight)}
 }
 
-// A flight is one assembly. Its outcome may be read once done is closed.
+// A flight is one assembly. Its outcome may be read after done is closed.
 type flight struct {
 	done      chan struct{}
 	file      proget.File
 	err       error
-	abandoned bool // by the request that it was made for, which says nothing to others
+	abandoned bool // the request that it was made for ended, which means nothing to others
 }
 
-// do returns what construct has assembled of a version, in this call or in one that is
-// under way. ctx is the request's.
+// do returns the file that construct assembles from a version, in this call or in one
+// already running. ctx is the request's.
 func (f *flights) do(ctx context.Context, id int64, construct func() (proget.File, error)) (proget.File, error) {
 	for {
 		own, other := f.board(id)
@@ -49,14 +49,14 @@ func (f *flights) do(ctx context.Context, id int64, construct func() (proget.Fil
 	}
 }
 
-// board returns a new flight, or the one that is under way.
+// board returns a new flight, or the one already running.
 func (f *flights) board(id int64) (own, other *flight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if other = f.all[id]; other != nil {
 		return nil, other
 	}
-	own = &flight{done: make(chan struct{}), abandoned: true} // until it ends otherwise
+	own = &flight{done: make(chan struct{}), abandoned: true} // until it ends in another way
 	f.all[id] = own
 	return own, nil
 }

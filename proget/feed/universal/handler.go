@@ -12,11 +12,11 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// maxList bounds what one list holds.
+// maxList bounds the entries of one list.
 const maxList = 1000
 
-// maxCounted bounds the packages whose versions meta counts. A feed of more does
-// not say how many versions it has.
+// maxCounted bounds the packages whose versions meta counts. For a larger feed, it
+// omits the number of versions.
 const maxCounted = 2000
 
 type handler struct {
@@ -96,8 +96,8 @@ type entry struct {
 	Date time.Time `json:"date"`
 }
 
-// latest returns the latest version that is not blocked, listed ones before others, and
-// stable ones first.
+// latest returns the newest version that is not blocked. It prefers listed versions to
+// unlisted ones, and stable ones first.
 func latest(p *feed.Package) (*proget.Version, error) {
 	if v := p.Latest(feed.AllowedStable, feed.AllowedListed, feed.Allowed); v != nil {
 		return v, nil
@@ -105,7 +105,7 @@ func latest(p *feed.Package) (*proget.Version, error) {
 	return nil, proget.Errorf(proget.ErrNotFound, "All versions of %s are blocked.", p.Name)
 }
 
-// availableVersions returns up to limit versions that are available, newest first.
+// availableVersions returns up to limit versions that are not blocked, newest first.
 func availableVersions(p *feed.Package, limit int) []*proget.Version {
 	versions := slices.DeleteFunc(slices.Clone(p.Versions), func(v *proget.Version) bool { return !feed.Allowed(v) })
 	slices.Reverse(versions)
@@ -133,13 +133,13 @@ func describePackage(p *feed.Package) (packageDocument, error) {
 func describeVersion(v *proget.Version) versionDocument {
 	m, file := readManifest(v), v.Files[0]
 	if isVirtual(v) {
-		file, _ = constructed(v) // of one that nobody has asked for, neither is known
+		file, _ = constructed(v) // unknown until somebody has requested the package
 	}
 	return versionDocument{Group: m.Group, Name: m.Name, Version: v.Version, IsLocal: true, IsVirtual: isVirtual(v), SHA1: file.Digests[proget.SHA1],
 		Title: m.Title, Description: m.Description, Downloads: v.Downloads, Published: v.Published, Size: file.Size}
 }
 
-// count reads the bound that the client asks for.
+// count reads the limit that the client asks for.
 func count(r *feed.Request) (int, error) {
 	text := r.URL.Query().Get("count")
 	if text == "" {
@@ -152,7 +152,7 @@ func count(r *feed.Request) (int, error) {
 	return min(n, maxList), nil
 }
 
-// queryName joins group and name of the query.
+// queryName joins the group and the name in the query.
 func queryName(r *feed.Request) string {
 	q := r.URL.Query()
 	if q.Get("group") == "" || q.Get("name") == "" {
@@ -232,7 +232,7 @@ func (h *handler) versions(w http.ResponseWriter, r *feed.Request) error {
 	return feed.ServeJSON(w, r, feed.JSONType, list)
 }
 
-// allVersions lists the versions of all packages, or of those of a group.
+// allVersions lists the versions of all packages, or of those in a group.
 func (h *handler) allVersions(w http.ResponseWriter, r *feed.Request, limit int) error {
 	list := []versionDocument{}
 	err := h.each(r, func(p *feed.Package) bool {
@@ -248,7 +248,7 @@ func (h *handler) allVersions(w http.ResponseWriter, r *feed.Request, limit int)
 }
 
 // each calls fn for the packages of the feed, or of the group that the query names,
-// until it returns false.
+// until fn returns false.
 func (h *handler) each(r *feed.Request, fn func(*feed.Package) bool) error {
 	group := strings.ToLower(r.URL.Query().Get("group"))
 	for after := ""; ; {
@@ -321,7 +321,7 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 	for _, key := range hits.Keys {
 		p, err := h.services.Packages.Package(r.Context(), r.Feed, key)
 		if errors.Is(err, proget.ErrNotFound) {
-			continue // deleted a moment ago
+			continue // the package was just deleted
 		}
 		if err != nil {
 			return err

@@ -18,13 +18,13 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// manifestName is the manifest's name, at the archive's root.
+// manifestName is the manifest's name at the archive's root.
 const manifestName = "upack.json"
 
-// maxManifest bounds it, in bytes.
+// maxManifest bounds the manifest, in bytes.
 const maxManifest = 1 << 20
 
-// manifest is upack.json as far as the server reads it.
+// manifest is the part of upack.json that the server reads.
 type manifest struct {
 	Group            string   `json:"group,omitempty"`
 	Name             string   `json:"name"`
@@ -38,7 +38,7 @@ type manifest struct {
 	Dependencies     []string `json:"dependencies,omitempty"`
 }
 
-// fullName is the identity within a feed: group/name, or the name alone.
+// fullName returns the package's name within a feed: group/name, or name alone.
 func (m manifest) fullName() string {
 	if m.Group == "" {
 		return m.Name
@@ -52,13 +52,13 @@ var (
 	validTag   = regexp.MustCompile(`^[A-Za-z._-][0-9A-Za-z._-]{0,49}$`)
 )
 
-// isVersion reports that a text is a version as upack.json has it.
+// isVersion reports whether text is a version as upack.json defines it.
 func isVersion(text string) bool {
 	_, err := semver.StrictNewVersion(text)
 	return err == nil
 }
 
-// check returns proget.ErrInvalid and a sentence for the package's author.
+// check returns proget.ErrInvalid with a sentence for the package's author.
 func (m manifest) check() error {
 	invalid := func(format string, args ...any) error { return proget.Errorf(proget.ErrInvalid, format, args...) }
 	switch {
@@ -89,8 +89,8 @@ func (m manifest) check() error {
 	return nil
 }
 
-// checkKeys refuses an object that has a key twice, in whatever case: readers
-// differ in which of the two they take.
+// checkKeys refuses an object with duplicate keys, ignoring case, because readers
+// differ in which of the two they use.
 func checkKeys(object []byte) error {
 	d := json.NewDecoder(bytes.NewReader(object))
 	if _, err := d.Token(); err != nil { // the brace
@@ -102,7 +102,7 @@ func checkKeys(object []byte) error {
 		if err != nil {
 			return err
 		}
-		folded := strings.ToLower(strings.ToUpper(key.(string))) // as encoding/json compares
+		folded := strings.ToLower(strings.ToUpper(key.(string))) // as encoding/json compares keys
 		if seen[folded] {
 			return proget.Errorf(proget.ErrInvalid, "upack.json has the key %.60q more than once, upper and lower case being the same.", key)
 		}
@@ -114,7 +114,7 @@ func checkKeys(object []byte) error {
 	return nil
 }
 
-// dotted reports whether a part of the group is "." or "..".
+// dotted reports whether a segment of the group is "." or "..".
 func dotted(group string) bool {
 	for part := range strings.SplitSeq(group, "/") {
 		if strings.Trim(part, ".") == "" {
@@ -124,8 +124,8 @@ func dotted(group string) bool {
 	return false
 }
 
-// inspect is feed.Type's Inspect. A file that begins as a JSON object does is a
-// virtual package.
+// inspect is feed.Type's Inspect. A file that begins like a JSON object is a virtual
+// package.
 func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	text, ending, err := manifestOf(f)
 	if err != nil {
@@ -140,14 +140,15 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 			return nil, err
 		}
 	}
-	version, _ := semver.StrictNewVersion(m.Version) // checked
+	version, _ := semver.StrictNewVersion(m.Version) // check has validated it
 	return &feed.Manifest{
 		Name: m.fullName(), Version: m.Version, Prerelease: version.Prerelease() != "",
 		FileName: m.Name + "-" + m.Version + ending, Data: whole,
 	}, nil
 }
 
-// manifestOf returns the manifest of a package file, and the ending of such files.
+// manifestOf returns the manifest in a package file, and the file name ending for such
+// files.
 func manifestOf(f feed.File) (text []byte, ending string, err error) {
 	start := make([]byte, 512)
 	n, err := f.ReadAt(start, 0)
@@ -173,8 +174,8 @@ func manifestOf(f feed.File) (text []byte, ending string, err error) {
 	return text, vpackEnding, err
 }
 
-// readJSON reads a manifest, as the server knows it and whole: fields of others
-// are kept.
+// readJSON parses a manifest, both as the server's struct and as a map, which also
+// keeps unknown fields.
 func readJSON(text []byte) (m manifest, whole map[string]any, err error) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		return m, nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object of the expected form.")
@@ -216,7 +217,7 @@ type readerAt interface {
 	ReadAt(p []byte, off int64) (int, error)
 }
 
-// invalid returns the refusal, unless the file could not be read at all.
+// invalid returns proget.ErrInvalid, or the read error if the file could not be read.
 func (a *upack) invalid(cause error, format string, args ...any) error {
 	if err := a.ReadError(); err != nil {
 		return err
@@ -224,8 +225,7 @@ func (a *upack) invalid(cause error, format string, args ...any) error {
 	return proget.WrapError(proget.ErrInvalid, cause, format, args...)
 }
 
-// manifest returns the bytes of the one upack.json, in whatever case its name
-// is written.
+// manifest returns the bytes of the only upack.json, ignoring the case of its name.
 func (a *upack) manifest() ([]byte, error) {
 	var found []*zip.File
 	for i, name := range a.Names {
@@ -246,7 +246,7 @@ func (a *upack) manifest() ([]byte, error) {
 	return checkText(text)
 }
 
-// checkText returns the text of a manifest without a byte order mark.
+// checkText returns the text of a manifest, without a byte order mark.
 func checkText(text []byte) ([]byte, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !utf8.Valid(text) || bytes.Contains(text, []byte(`\u0000`)) {

@@ -7,15 +7,15 @@ import (
 	"github.com/proget-go/ha/indexing"
 )
 
-// A pipe reads what a function writes. The function ends before Close or Err
-// return.
+// A pipe lets a caller read what a function writes. Close and Err wait for the function
+// to end.
 type pipe struct {
 	*io.PipeReader
 	done chan struct{}
 	err  error
 }
 
-// errAbandoned is what the function meets when nobody reads on.
+// errAbandoned is the function's write error after the reader has stopped.
 var errAbandoned = errors.New("nobody reads on")
 
 func newPipe(write func(io.Writer) error) *pipe {
@@ -23,20 +23,21 @@ func newPipe(write func(io.Writer) error) *pipe {
 	p := &pipe{PipeReader: r, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		p.err = indexing.Safely(func() error { return write(w) }) // as in a request's own goroutine
-		w.CloseWithError(p.err)                                   // nil ends it
+		p.err = indexing.Safely(func() error { return write(w) }) // a panic must not end the process, as in a request's own goroutine
+		w.CloseWithError(p.err)                                   // nil means the end of the data
 	}()
 	return p
 }
 
-// Close ends the function, if it has not ended.
+// Close stops the function, if it has not ended.
 func (p *pipe) Close() error {
 	_ = p.CloseWithError(errAbandoned)
 	<-p.done
 	return nil
 }
 
-// Err returns why the function failed, or nil; that nobody read on is no failure.
+// Err returns the function's error. It returns nil if the function only failed because
+// the reader stopped.
 func (p *pipe) Err() error {
 	_ = p.Close()
 	if errors.Is(p.err, errAbandoned) {

@@ -9,7 +9,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// An action is what a request asks for.
+// An action names what a request asks for.
 type action = feed.Operation
 
 const (
@@ -27,7 +27,7 @@ const (
 	importPackage   action = "importPackage"
 )
 
-// operations are the actions, with the permission that each needs.
+// operations maps the actions to the permissions that they require.
 var operations = feed.Operations{
 	listPackages:    proget.TaskView,
 	listVersions:    proget.TaskView,
@@ -43,15 +43,15 @@ var operations = feed.Operations{
 	remove: proget.TaskManage,
 }
 
-// A route is a parsed request. Groups contain slashes, so paths are read from
-// the right.
+// A route is a parsed request. Groups contain slashes, so paths are parsed from the
+// right.
 type route struct {
 	action  action
 	name    string // group/name; "" if the path names none
 	version string // "" if the path names none
 }
 
-// parse reads method and escaped path.
+// parse parses method and escaped path.
 func parse(method, path string) route {
 	first, rest, _ := strings.Cut(strings.Trim(path, "/"), "/")
 	rest, err := url.PathUnescape(rest)
@@ -81,8 +81,8 @@ func parse(method, path string) route {
 	return route{}
 }
 
-// read takes [group/]name[/version] apart: what ends in something that begins
-// with a digit and has a dot is a version.
+// read parses [group/]name[/version]. A last segment that begins with a digit and
+// contains a dot is a version.
 func read(a action, rest string) route {
 	rest = strings.Trim(rest, "/")
 	i := strings.LastIndexByte(rest, '/')

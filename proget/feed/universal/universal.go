@@ -1,14 +1,13 @@
-// Package universal serves universal packages: zip files with a manifest,
-// upack.json, at their root and their content under package/. The format and
-// the feed's endpoints are described in Inedo's documentation of universal
-// packages and the universal feed API.
+// Package universal serves universal packages: zip files with a manifest, upack.json,
+// at the root and their content under package/. Inedo's documentation of universal
+// packages and the universal feed API describes the format and the feed's endpoints.
 //
-// A package is identified by group and name, compared without regard to case;
-// its version follows SemVer 2.0.0, build metadata being no part of identity.
+// A package is identified by group and name, ignoring case; its version follows SemVer
+// 2.0.0, and build metadata is not part of its identity.
 //
-// A virtual package is a manifest that says of what other packages and files the
-// package is made. That happens when somebody asks for it first; the result is kept
-// with the version, so that it is the same for everybody from then on.
+// A virtual package is a manifest that lists the packages and files from which the
+// package is assembled. The server does that when somebody first requests the package,
+// and stores the result with the version, so that everybody then gets the same bytes.
 package universal
 
 import (
@@ -38,14 +37,14 @@ func New(opts *Options) feed.Type {
 	}
 }
 
-// versionKey drops build metadata: two builds of one version have the same
-// precedence, and neither could be called the latest.
+// versionKey drops build metadata: two builds of one version have the same precedence,
+// so neither could be called the latest.
 func versionKey(version string) string {
 	version, _, _ = strings.Cut(version, "+")
 	return strings.ToLower(version)
 }
 
-// compareVersions orders by precedence, and what has none of its own by text.
+// compareVersions orders versions by precedence, and otherwise by text.
 func compareVersions(a, b string) int {
 	va, errA := semver.StrictNewVersion(a)
 	vb, errB := semver.StrictNewVersion(b)

@@ -17,19 +17,19 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// maxFields bounds an upload that is a JSON object or a form, its content
-// included, in bytes: it is read into memory.
+// maxFields bounds an upload that is a JSON object or a form, including its content, in
+// bytes: it is read into memory.
 const maxFields = 16 << 20
 
-// notMetadata are parameters that say something else than what a package is.
+// notMetadata are parameters that do not describe the package.
 var notMetadata = map[string]bool{"key": true, "api_key": true, "content-b64": true, "content-url": true}
 
-// An identity is what a request says of which package it carries; "" for what it
+// An identity is what a request says about the package that it contains; "" for what it
 // does not say.
 type identity struct{ group, name, version string }
 
-// identify joins what the path says with what the fields say, which must not
-// contradict each other.
+// identify combines what the path and the fields say about the package. It returns an
+// error if they contradict each other.
 func identify(rt route, fields map[string]any) (id identity, err error) {
 	i := strings.LastIndexByte(rt.name, '/')
 	id = identity{rt.name[:max(i, 0)], rt.name[i+1:], rt.version}
@@ -53,7 +53,7 @@ func identify(rt route, fields map[string]any) (id identity, err error) {
 	return id, nil
 }
 
-// check refuses a package that is another one than the request says.
+// check returns an error if the package is not the one that the request names.
 func (id identity) check(m *feed.Manifest) error {
 	want := manifest{Group: id.group, Name: id.name}.fullName()
 	if id.name != "" && !strings.EqualFold(want, m.Name) || id.version != "" && !strings.EqualFold(id.version, m.Version) {
@@ -62,8 +62,8 @@ func (id identity) check(m *feed.Manifest) error {
 	return nil
 }
 
-// queryFields are the parameters of a query or form that say something of the
-// package. Lists are written with commas.
+// queryFields returns the parameters of a query or form that describe the package.
+// Lists are separated by commas.
 func queryFields(q url.Values) map[string]any {
 	fields := make(map[string]any)
 	for key, values := range q {
@@ -86,12 +86,11 @@ func queryFields(q url.Values) map[string]any {
 	return fields
 }
 
-// upload stores a package. Its bytes are the body, or are inside a JSON object or
-// a form, or are fetched. What the request says of the package beside its bytes
-// becomes part of it.
+// upload stores a package. Its bytes are the body, are part of a JSON object or a form,
+// or are fetched. What the request says about the package is added to it.
 func (h *handler) upload(w http.ResponseWriter, r *feed.Request, rt route) error {
 	fields := queryFields(r.URL.Query())
-	id, err := identify(rt, fields) // before the body comes
+	id, err := identify(rt, fields) // before the body arrives
 	if err != nil {
 		return err
 	}
@@ -109,15 +108,15 @@ func (h *handler) upload(w http.ResponseWriter, r *feed.Request, rt route) error
 	return nil
 }
 
-// The media types of bodies that have content among other fields.
+// The media types of bodies in which content is one of several fields.
 const (
 	jsonMedia = "application/json"
 	formMedia = "application/x-www-form-urlencoded"
 )
 
-// bodyType returns the media type of a request's body, and the request to go on
-// with. curl says of everything that it is a form, unless it is told otherwise, so
-// the beginning of one is looked at.
+// bodyType returns the media type of a request's body, and the request to continue
+// with. curl declares every body a form by default, so bodyType examines the beginning
+// of a form.
 func bodyType(r *feed.Request) (string, *feed.Request) {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if mediaType != formMedia || r.ContentLength == 0 {
@@ -140,8 +139,8 @@ func bodyType(r *feed.Request) (string, *feed.Request) {
 	return mediaType, &again
 }
 
-// uploadBody stores a package while it arrives, if the request says no more of it
-// than which one it is in the path.
+// uploadBody stores a package while it arrives, if the request says nothing about it
+// except which one it is, in the path.
 func (h *handler) uploadBody(r *feed.Request, rt route, id identity, fields map[string]any) error {
 	body, err := feed.OpenBody(r.Request)
 	if err != nil {
@@ -165,8 +164,8 @@ func (h *handler) publish(r *feed.Request, id identity, body io.Reader, size int
 	return err
 }
 
-// uploadFields stores a package of a JSON object or a form. A JSON object that has
-// contents is a virtual package itself.
+// uploadFields stores a package in a JSON object or a form. A JSON object with contents
+// is itself a virtual package.
 func (h *handler) uploadFields(r *feed.Request, rt route, fields map[string]any, mediaType string) error {
 	tooLarge := proget.Errorf(proget.ErrTooLarge, "A package within JSON or a form can have %d bytes at most: send its bytes as the body, as application/zip.", maxFields)
 	if r.ContentLength > maxFields {
@@ -209,7 +208,7 @@ func (h *handler) uploadFields(r *feed.Request, rt route, fields map[string]any,
 	return h.uploadContent(r, rt, fields, body)
 }
 
-// bodyFields is what a JSON object or form says.
+// bodyFields are the fields of a JSON object or form.
 type bodyFields struct {
 	base64, url string // the content
 	fields      map[string]any
@@ -253,7 +252,7 @@ func readFields(text []byte, mediaType string) (in bodyFields, err error) {
 	return in, nil
 }
 
-// openContent opens the content that fields bring along.
+// openContent opens the content in the fields.
 func (h *handler) openContent(r *feed.Request, in bodyFields) (io.ReadCloser, error) {
 	switch {
 	case in.base64 != "" && in.url != "":
@@ -274,8 +273,8 @@ func (h *handler) openContent(r *feed.Request, in bodyFields) (io.ReadCloser, er
 	return io.NopCloser(bytes.NewReader(content)), nil
 }
 
-// uploadContent stores a package whose bytes must be looked at first: they may be
-// content that is still to be made a package of.
+// uploadContent stores a package after examining its bytes, which may be content from
+// which a package must be made.
 func (h *handler) uploadContent(r *feed.Request, rt route, fields map[string]any, body io.Reader) error {
 	id, err := identify(rt, fields)
 	if err != nil {
@@ -307,8 +306,7 @@ func (h *handler) uploadContent(r *feed.Request, rt route, fields map[string]any
 	return err
 }
 
-// importPackage takes a package that was uploaded to an asset directory, and
-// deletes it there.
+// importPackage publishes a package from an asset directory, and deletes it there.
 func (h *handler) importPackage(w http.ResponseWriter, r *feed.Request) error {
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxManifest))
 	if err != nil {

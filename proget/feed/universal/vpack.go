@@ -9,28 +9,28 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// The endings of files: a virtual package is its manifest, which says of what the
-// package is to be made.
+// The file name endings. A virtual package is a manifest that lists from what the
+// package is assembled.
 const (
 	upackEnding = ".upack"
 	vpackEnding = ".vpack"
 )
 
-// maxContents bounds the resources of a virtual package.
+// maxContents bounds the number of resources of a virtual package.
 const maxContents = 1000
 
-// virtual is a .vpack as far as the server reads it beside manifest.
+// virtual is the part of a .vpack that the server reads, besides manifest.
 type virtual struct {
 	Contents     []resource `json:"contents"`
 	MetaContents []resource `json:"metaContents"`
 }
 
-// A resource is something that a virtual package is made of: an identification
-// string of a package, a URL, or an object.
+// A resource is a component of a virtual package: the identification string of a
+// package, a URL, or an object.
 type resource struct {
 	Type        *string `json:"type"` // virtualDirectory or virtualFile
 	VirtualPath string  `json:"virtualPath"`
-	TargetPath  string  `json:"targetPath"` // the older word for VirtualPath
+	TargetPath  string  `json:"targetPath"` // the older name of VirtualPath
 	Source      source  `json:"source"`
 }
 
@@ -45,8 +45,8 @@ func (r *resource) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*object)(r))
 }
 
-// A source is where a resource comes from: a package of the feed, a URL, or a file
-// of an asset directory.
+// A source is where a resource comes from: a package of the feed, a URL, or a file of
+// an asset directory.
 type source struct {
 	Group       string `json:"group"`
 	Name        string `json:"name"`
@@ -73,7 +73,7 @@ func (s *source) UnmarshalJSON(text []byte) error {
 	return s.identify(id)
 }
 
-// identify reads group/name:version[:sha1]. Some write a colon after the group.
+// identify parses group/name:version[:sha1]. Some write a colon after the group.
 func (s *source) identify(id string) error {
 	parts := strings.Split(id, ":")
 	if n := len(parts); n == 4 || n == 3 && !isVersion(parts[1]) {
@@ -90,10 +90,10 @@ func (s *source) identify(id string) error {
 	return nil
 }
 
-// fullName is the name of the package that a source means.
+// fullName returns the name of the package that a source refers to.
 func (s source) fullName() string { return manifest{Group: s.Group, Name: s.Name}.fullName() }
 
-// check refuses a source that cannot be found anywhere.
+// check returns an error if the source does not identify anything.
 func (s source) check() error {
 	if s.Hash != "" && !isSHA1(s.Hash) {
 		return proget.Errorf(proget.ErrInvalid, "The hash %.60q is no SHA-1 in hexadecimal digits.", s.Hash)
@@ -128,8 +128,8 @@ func isSHA1(text string) bool {
 	return len(text) == 40 && strings.Trim(strings.ToLower(text), "0123456789abcdef") == ""
 }
 
-// cleanPath returns a path within an archive, without slashes at its ends. Nothing
-// may lead out of it.
+// cleanPath returns a path within an archive, without slashes at its ends. It refuses a
+// path that leads out of the archive.
 func cleanPath(text string) (string, error) {
 	p := strings.Trim(strings.ReplaceAll(text, `\`, "/"), "/")
 	bad := len(p) > 1000 || strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd })
@@ -142,7 +142,7 @@ func cleanPath(text string) (string, error) {
 	return p, nil
 }
 
-// readVirtual reads the manifest of a virtual package.
+// readVirtual parses the manifest of a virtual package.
 func readVirtual(text []byte) (*virtual, error) {
 	v := new(virtual)
 	if err := json.Unmarshal(text, v); err != nil {
@@ -168,7 +168,7 @@ func readVirtual(text []byte) (*virtual, error) {
 	return v, nil
 }
 
-// check refuses a resource that can have no place in a package.
+// check returns an error if the resource cannot have a place in a package.
 func (r resource) check(meta bool) error {
 	if r.Type != nil && *r.Type != "virtualDirectory" && *r.Type != "virtualFile" {
 		return proget.Errorf(proget.ErrInvalid, "The type of a virtual content is %.40q; use virtualDirectory or virtualFile.", *r.Type)
@@ -180,11 +180,11 @@ func (r resource) check(meta bool) error {
 	return err
 }
 
-// isFile reports that a resource is one file of a package.
+// isFile reports whether a resource is a single file of a package.
 func (r resource) isFile() bool { return r.Type != nil && *r.Type == "virtualFile" }
 
-// place returns where in the package a resource goes: a folder, or the path of a
-// file for one that is a file.
+// place returns where in the package a resource goes: the path of a file for a single
+// file, otherwise a folder.
 func (r resource) place(meta bool) (string, error) {
 	text := r.VirtualPath
 	if text == "" {
@@ -206,13 +206,13 @@ func (r resource) place(meta bool) (string, error) {
 	return p, nil
 }
 
-// taken reports that a path is not for metaContents.
+// taken reports whether metaContents must not use a path.
 func taken(p string) bool {
 	lower := strings.ToLower(p)
 	return lower == manifestName || lower == "package" || strings.HasPrefix(lower, contentPrefix)
 }
 
-// fileName is the name of a resource that is a file, "" of others.
+// fileName returns the name of a resource that is a file, otherwise "".
 func (r resource) fileName() string {
 	from := r.Source.Asset
 	if r.Source.URL != "" {
@@ -229,5 +229,5 @@ func (r resource) fileName() string {
 	return path.Base(p)
 }
 
-// isVirtual reports that a version is a virtual package.
+// isVirtual reports whether a version is a virtual package.
 func isVirtual(v *proget.Version) bool { return strings.HasSuffix(v.Files[0].Name, vpackEnding) }

@@ -21,11 +21,11 @@ import (
 // Bounds of a tgz archive.
 const (
 	maxExpanded = 10 << 30 // bytes
-	maxEntries  = 200_000  // of which as many may be files as a zip can have
+	maxEntries  = 200_000  // of which as many may be files as a zip can contain
 )
 
-// wrap returns what writes the package that is to be made of an archive and what a
-// request says of it, or nil if the archive is that package as it is.
+// wrap returns a function that writes the package made from an archive and the
+// request's fields, or nil if the archive already is that package.
 func wrap(ctx context.Context, r io.ReaderAt, size int64, fields map[string]any) (func(io.Writer) error, error) {
 	start := make([]byte, 2)
 	if n, err := r.ReadAt(start, 0); err != nil && err != io.EOF {
@@ -48,7 +48,7 @@ func wrap(ctx context.Context, r io.ReaderAt, size int64, fields map[string]any)
 		return nil, err
 	}
 	for _, name := range archive.Names {
-		if strings.EqualFold(name, manifestName) { // a broken package is no content for another
+		if strings.EqualFold(name, manifestName) { // a broken package must not become the content of another
 			_, err := archive.manifest()
 			return nil, err
 		}
@@ -60,7 +60,7 @@ func wrap(ctx context.Context, r io.ReaderAt, size int64, fields map[string]any)
 	return func(w io.Writer) error { return archive.wrap(w, text, contentPrefix) }, nil
 }
 
-// adds returns those of the fields that a manifest does not have, nil for none.
+// adds returns the fields that a manifest lacks; nil if there are none.
 func adds(text []byte, fields map[string]any) map[string]any {
 	var whole map[string]any
 	if json.Unmarshal(text, &whole) != nil {
@@ -69,7 +69,7 @@ func adds(text []byte, fields map[string]any) map[string]any {
 	var more map[string]any
 	for key, value := range fields {
 		if key == "group" || key == "name" || key == "version" {
-			continue // they must agree, which is checked later
+			continue // it must agree with the manifest, which is checked later
 		}
 		have, err := json.Marshal(whole[key])
 		want, err2 := json.Marshal(value)
@@ -83,7 +83,7 @@ func adds(text []byte, fields map[string]any) map[string]any {
 	return more
 }
 
-// rewrap adds to the manifest of a package.
+// rewrap returns a function that writes a package with fields added to its manifest.
 func rewrap(r io.ReaderAt, size int64, text []byte, fields map[string]any) (func(io.Writer) error, error) {
 	if _, _, err := readJSON(text); err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func rewrap(r io.ReaderAt, size int64, text []byte, fields map[string]any) (func
 	return func(w io.Writer) error { return archive.wrap(w, text, "") }, nil
 }
 
-// newManifest returns a manifest with fields added, or one of them alone.
+// newManifest returns a manifest with fields added, or one with only these fields.
 func newManifest(text []byte, fields map[string]any) ([]byte, error) {
 	whole := make(map[string]any)
 	if text != nil {
@@ -130,8 +130,8 @@ func writeManifest(out *zip.Writer, text []byte) error {
 	return err
 }
 
-// wrap writes a package with a manifest and the entries of the archive below a
-// folder, as they are compressed.
+// wrap writes a package with a manifest and, below a folder, the entries of the
+// archive, without recompressing them.
 func (a *upack) wrap(w io.Writer, text []byte, folder string) error {
 	out := zip.NewWriter(w)
 	if err := writeManifest(out, text); err != nil {
@@ -148,8 +148,8 @@ func (a *upack) wrap(w io.Writer, text []byte, folder string) error {
 	return out.Close()
 }
 
-// wrapTar writes a package with a manifest and the files of a compressed tar
-// archive below package/.
+// wrapTar writes a package with a manifest and, below package/, the files of a
+// compressed tar archive.
 func wrapTar(ctx context.Context, w io.Writer, text []byte, r io.ReaderAt, size int64) error {
 	out := zip.NewWriter(w)
 	if err := writeManifest(out, text); err != nil {
@@ -180,7 +180,8 @@ func wrapTar(ctx context.Context, w io.Writer, text []byte, r io.ReaderAt, size 
 	return out.Close()
 }
 
-// refusal says what is wrong with a tgz archive, if that is what an error means.
+// refusal returns proget.ErrInvalid if err means that a tgz archive is invalid,
+// otherwise err.
 func refusal(err error) error {
 	switch {
 	case errors.Is(err, tarfile.ErrUnsafeName):
