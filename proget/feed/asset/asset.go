@@ -1,15 +1,15 @@
-// Package asset serves asset directories: files of any kind at paths of the
-// client's choice, as ProGet's Asset Directories API describes them. Beside its
-// bytes an item has a media type, metadata of its users and a rule for caches.
+// Package asset serves asset directories, as ProGet's Asset Directories API describes
+// them: files of any kind at paths of the client's choice. Besides its bytes, an item
+// has a media type, metadata from its users and a caching rule.
 //
 // A file is a package whose name is its path, compared without regard to case, and
-// which has one version. A folder is there as long as something is in it; one that
-// was made, or about which something was said, is a package of its own, whose name
-// ends in a slash and whose file is empty, and stays until it is deleted.
+// which has one version. A folder exists as long as it contains something. A folder
+// that was created, or that has metadata, is a separate package whose name ends in a
+// slash and whose file is empty; it stays until it is deleted.
 //
-// A path is either a file or a folder. That is looked at before anything is stored, and
-// again when it is recorded: of two clients that at the same moment store "a" and
-// "a/b", one is refused.
+// A path is either a file or a folder. This is checked before anything is stored, and
+// again when it is recorded: if two clients store "a" and "a/b" at the same moment, one
+// is refused.
 package asset
 
 import (
@@ -43,7 +43,7 @@ func New() feed.Type {
 	}
 }
 
-// summary shows what users say of an item as tags.
+// summary shows the users' metadata of an item as tags.
 func summary(v *proget.Version) feed.Summary {
 	d := readData(v)
 	s := feed.Summary{}
@@ -65,17 +65,17 @@ func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction 
 	return []feed.Instruction{{Tool: "curl", Command: "curl -O -J " + quote(base+"/content/"+p.escape())}}
 }
 
-// quote makes a URL one word of a shell, whatever a publisher has put into it.
+// quote makes a URL a single shell word, whatever a publisher has put into it.
 func quote(url string) string { return "'" + strings.ReplaceAll(url, "'", "%27") + "'" }
 
-// readData decodes what is kept of an item.
+// readData decodes what is stored of an item.
 func readData(v *proget.Version) (d data) {
 	_ = json.Unmarshal(v.Manifest, &d) // it was encoded here
 	return d
 }
 
-// writeError answers in plain text. ProGet's asset directories say 401 also to
-// who is known but not permitted.
+// writeError answers in plain text. Like ProGet's asset directories, it also answers
+// 401 if the caller is known but not permitted.
 func writeError(w http.ResponseWriter, r *http.Request, status int, message string, err error) {
 	if status == http.StatusForbidden {
 		status = http.StatusUnauthorized

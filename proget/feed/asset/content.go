@@ -12,7 +12,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// extension returns the ending of a file's name, with its dot.
+// extension returns the extension of a file's name, with its dot.
 func extension(p path) string {
 	_, name := p.split()
 	return name[max(strings.LastIndexByte(name, '.'), 0):]
@@ -40,14 +40,14 @@ func (h *handler) getContent(w http.ResponseWriter, r *feed.Request, p path) err
 		w.Header().Set(key, value)
 	}
 	if err = h.services.Files.Serve(w, r, v, v.Files[0], d.Type); err != nil {
-		for key := range own { // they are the file's, not the error's
+		for key := range own { // they belong to the file, not to the error
 			w.Header().Del(key)
 		}
 	}
 	return err
 }
 
-// cacheControl is the rule of a file, or of the nearest folder that has one.
+// cacheControl returns the caching rule of a file, or of the nearest folder with one.
 func (h *handler) cacheControl(r *feed.Request, p path, d data) (string, error) {
 	if header := d.CacheHeader.header(); header != "" {
 		return header, nil
@@ -68,10 +68,10 @@ func (h *handler) cacheControl(r *feed.Request, p path, d data) (string, error) 
 			return header, nil
 		}
 	}
-	return "no-cache", nil // may be kept, must be revalidated
+	return "no-cache", nil // clients may cache, but must revalidate
 }
 
-// putContent stores a file. What is said of a file stays when it is replaced.
+// putContent stores a file. A file that is replaced keeps its metadata.
 func (h *handler) putContent(w http.ResponseWriter, r *feed.Request, p path, a action) error {
 	if step := r.URL.Query().Get("multipart"); step != "" && a == putContent {
 		return h.multipart(w, r, p, step)
@@ -112,15 +112,15 @@ func (h *handler) store(r *feed.Request, p path, a action, typ string, u feed.Up
 	return err
 }
 
-// existsError says that a file is there. To ProGet's clients that is a bad
+// existsError says that a file already exists. For ProGet's clients, that is a bad
 // request.
 type existsError struct{ error }
 
-// Unwrap gives the error its kind and its message.
+// Unwrap returns the wrapped error.
 func (e *existsError) Unwrap() error { return e.error }
 
-// requestType returns the media type of a request's body, "" if it does not say.
-// What curl says unless it is told is no answer.
+// requestType returns the media type of a request's body, or "" if the request has
+// none. It ignores curl's default.
 func requestType(r *feed.Request) (string, error) {
 	text := r.Header.Get("Content-Type")
 	if mediaType, _, _ := mime.ParseMediaType(text); text == "" || mediaType == "application/x-www-form-urlencoded" {
@@ -129,11 +129,11 @@ func requestType(r *feed.Request) (string, error) {
 	return readType(text)
 }
 
-// stamp returns the Check that adds to an item what its file does not tell.
+// stamp returns the Upload.Check that adds to an item what its file does not say.
 func stamp(typ string) func(*feed.Manifest) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	return func(m *feed.Manifest) error {
-		d := m.Data.(data) // of inspect
+		d := m.Data.(data) // from inspect
 		d.Created = now
 		if typ != "" {
 			d.Type, d.typed = typ, true
@@ -143,7 +143,7 @@ func stamp(typ string) func(*feed.Manifest) error {
 	}
 }
 
-// carryOver keeps what is said of an item whose file is replaced.
+// carryOver keeps the metadata of an item whose file is replaced.
 func carryOver(old *proget.Version, m *feed.Manifest) error {
 	if old == nil {
 		return nil

@@ -15,13 +15,13 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// maxEntries bounds the files and folders of an archive, on its way in or out.
+// maxEntries bounds the files and folders of an imported or exported archive.
 const maxEntries = 65535
 
 // formats are the media types of archives.
 var formats = map[string]string{"zip": "application/zip", "tgz": "application/gzip"}
 
-// readFormat returns the format that a request asks for.
+// readFormat returns the archive format that a request asks for.
 func readFormat(r *feed.Request) (string, error) {
 	format := strings.ToLower(r.URL.Query().Get("format"))
 	if formats[format] == "" {
@@ -30,14 +30,15 @@ func readFormat(r *feed.Request) (string, error) {
 	return format, nil
 }
 
-// An archive is written one item after the other.
+// An archive writes items one after the other.
 type archive interface {
 	folder(name string, modified time.Time) error
 	file(name string, size int64, modified time.Time, content io.Reader) error
 	io.Closer
 }
 
-// exportFolder sends what is in a folder as an archive, made while it is sent.
+// exportFolder sends the contents of a folder as an archive, which it creates while
+// sending.
 func (h *handler) exportFolder(w http.ResponseWriter, r *feed.Request, p path) error {
 	format, err := readFormat(r)
 	if err != nil {
@@ -85,9 +86,9 @@ func (h *handler) exportFolder(w http.ResponseWriter, r *feed.Request, p path) e
 	return nil
 }
 
-// export writes an item under its name below the folder p.
+// export writes an item, under its name below the folder p.
 func (h *handler) export(r *feed.Request, out archive, p path, e entry) error {
-	folder := upTo(string(e.path), strings.Count(p.folderKey(), "/")) // as it was spelt when e was stored
+	folder := upTo(string(e.path), strings.Count(p.folderKey(), "/")) // with the spelling when e was stored
 	name := string(e.path)[len(folder):]
 	if e.dir {
 		return out.folder(name+"/", e.describe("").Modified)

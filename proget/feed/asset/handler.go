@@ -70,8 +70,8 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	return h.setMetadata(w, r, p)
 }
 
-// flag reads a parameter that is true or false. ProGet's clients write
-// "recursive=false)", and who asks for anything else means no.
+// flag reads a boolean parameter. ProGet's clients write "recursive=false)"; any other
+// text means false.
 func flag(r *feed.Request, name string) bool {
 	return strings.EqualFold(strings.TrimRight(r.URL.Query().Get(name), ")"), "true")
 }
@@ -82,20 +82,21 @@ func (h *handler) listFolder(w http.ResponseWriter, r *feed.Request, p path) err
 	return list.end(h, err)
 }
 
-// maxDocument is up to how many bytes a list is a document with an ETag.
+// maxDocument is the maximum size in bytes of a list that is sent as a document with an
+// ETag.
 const maxDocument = 4 << 20
 
-// A list is a JSON array on its way to a client. A short one is a document; a long
-// one is sent while it is made.
+// A list is a JSON array for a client. A short one is a document; a long one is sent
+// while it is created.
 type list struct {
 	w    http.ResponseWriter
 	r    *feed.Request
 	body bytes.Buffer
-	some bool // has an item
-	sent bool // has begun to be sent
+	some bool // it has an item
+	sent bool // sending has begun
 }
 
-// errSeen ends a walk of which nobody will see the rest.
+// errSeen ends a walk whose remaining items nobody will see.
 var errSeen = errors.New("the rest is not looked at")
 
 func (l *list) add(i item) error {
@@ -126,7 +127,8 @@ func (l *list) add(i item) error {
 	return err
 }
 
-// end sends what is left. A list that was begun and cannot be ended is cut off.
+// end sends the rest. If the list cannot be completed after sending has begun, the
+// response is cut off.
 func (l *list) end(h *handler, err error) error {
 	if errors.Is(err, errSeen) {
 		return nil
@@ -149,14 +151,14 @@ func (l *list) end(h *handler, err error) error {
 	return nil
 }
 
-// cutOff ends an answer that has begun, so that nobody takes it for whole.
+// cutOff aborts a response that has begun, so that it does not look complete.
 func (h *handler) cutOff(ctx context.Context, what string, err error) {
 	h.services.Logger.WarnContext(ctx, what+" was cut short", "error", err)
 	panic(http.ErrAbortHandler)
 }
 
-// makeFolder makes a folder that stays, and those that it is in. One may be there
-// already, perhaps because something is in it: then it stays from now on.
+// makeFolder creates a permanent folder and its parents. If the folder exists because
+// something is in it, it becomes permanent.
 func (h *handler) makeFolder(r *feed.Request, p path) error {
 	if err := h.checkPlace(r.Context(), r.Feed, p, true); err != nil {
 		return err
@@ -173,14 +175,14 @@ func (h *handler) makeFolder(r *feed.Request, p path) error {
 	return nil
 }
 
-// keepFolder gives a folder a package of its own.
+// keepFolder creates a folder's own package.
 func (h *handler) keepFolder(r *feed.Request, p path) error {
 	_, err := h.version(r.Context(), r.Feed, strings.ToLower(p.folder()))
 	if err == nil || !isNotFound(err) {
 		return err
 	}
 	_, err = h.services.Publisher.Publish(r.Context(), feed.Upload{Feed: r.Feed, Body: http.NoBody, Name: p.folder(), By: r.Principal, Check: stamp("")})
-	if errors.Is(err, proget.ErrConflict) { // another has just made it
+	if errors.Is(err, proget.ErrConflict) { // another request has just created it
 		return nil
 	}
 	return err
@@ -195,7 +197,7 @@ func (h *handler) deleteItem(w http.ResponseWriter, r *feed.Request, p path) err
 		return err
 	}
 	switch {
-	case err != nil: // it is gone already
+	case err != nil: // it has already been deleted
 	case !e.dir:
 		err = h.delete(r, p.key())
 	case flag(r, "recursive"):
@@ -210,7 +212,7 @@ func (h *handler) deleteItem(w http.ResponseWriter, r *feed.Request, p path) err
 	return nil
 }
 
-// delete deletes what is kept under a key. That it is gone is no error.
+// delete deletes the package with a key. It returns nil if there is none.
 func (h *handler) delete(r *feed.Request, key string) error {
 	err := h.services.Publisher.Delete(r.Context(), feed.Ref{Feed: r.Feed, NameKey: key, VersionKey: fixedVersion}, r.Principal)
 	if isNotFound(err) {
@@ -219,8 +221,8 @@ func (h *handler) delete(r *feed.Request, key string) error {
 	return err
 }
 
-// deleteFolder deletes what is in a folder, one item after the other, and the
-// folder last: what is left after an interruption is a folder with some items.
+// deleteFolder deletes the contents of a folder one by one, and the folder last: after
+// an interruption, there is still a folder with the remaining items.
 func (h *handler) deleteFolder(r *feed.Request, p path) error {
 	prefix := p.folderKey()
 	for after := prefix; ; {

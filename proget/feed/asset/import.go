@@ -15,12 +15,11 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// maxExpanded bounds what an archive expands to, in bytes.
+// maxExpanded bounds the expanded size of an archive, in bytes.
 const maxExpanded = 10 << 30
 
-// importArchive unpacks an archive into a folder. It is read twice: nothing is
-// stored before all of its names are known to be good. What is stored then, is
-// stored one file after the other.
+// importArchive unpacks an archive into a folder. It reads the archive twice: first it
+// checks all names, then it stores the files one by one.
 func (h *handler) importArchive(w http.ResponseWriter, r *feed.Request, p path) error {
 	format, err := readFormat(r)
 	if err != nil {
@@ -65,7 +64,7 @@ func (h *handler) importArchive(w http.ResponseWriter, r *feed.Request, p path) 
 type packed struct {
 	name    string
 	dir     bool
-	content io.Reader // of a file; its end may be an error
+	content io.Reader // of a file; reading it may fail
 }
 
 // importing is an import under way.
@@ -73,12 +72,12 @@ type importing struct {
 	*handler
 	r     *feed.Request
 	into  path
-	kinds map[string]bool // from keys in the archive to whether they are folders
+	kinds map[string]bool // maps keys in the archive to whether they are folders
 
 	stored, skipped int
 }
 
-// check looks at the name of an item.
+// check validates the name of an item.
 func (in *importing) check(i packed) error {
 	p, err := readPath(i.name)
 	if err == nil && p != "" {
@@ -100,7 +99,7 @@ func (in *importing) check(i packed) error {
 	return nil
 }
 
-// checkKinds refuses files that have something below them.
+// checkKinds returns an error if a file in the archive has something below it.
 func (in *importing) checkKinds() error {
 	for key := range in.kinds {
 		for parent := range path(key).above {
@@ -131,7 +130,7 @@ func (in *importing) store(i packed) error {
 	a := createContent
 	if flag(in.r, "overwrite") {
 		a = putContent
-	} else if _, err := in.version(in.r.Context(), in.r.Feed, p.key()); err == nil { // which saves storing it first
+	} else if _, err := in.version(in.r.Context(), in.r.Feed, p.key()); err == nil { // which avoids storing the file first
 		in.skipped++
 		return nil
 	} else if !isNotFound(err) {
@@ -148,8 +147,8 @@ func (in *importing) store(i packed) error {
 	return err
 }
 
-// checkedReader says of a file that cannot be read that it is the archive's fault, not
-// the connection's.
+// checkedReader reports the error of an unreadable file as the archive's fault, not the
+// connection's.
 type checkedReader struct{ r io.Reader }
 
 // Read implements [io.Reader].
@@ -165,7 +164,7 @@ func damaged(cause error) error {
 	return proget.WrapError(proget.ErrInvalid, cause, "The archive is damaged: it cannot be read to its end.")
 }
 
-// stopped says what an import that failed has left.
+// stopped adds to an error what the failed import has left.
 func (in *importing) stopped(err error) error {
 	message := proget.Message(err)
 	if in.stored == 0 || message == "" {
@@ -184,10 +183,10 @@ func tooMuch() error {
 	return proget.Errorf(proget.ErrInvalid, "The archive expands to more than %d bytes.", int64(maxExpanded))
 }
 
-// A budget is what an archive may still expand to.
+// A budget is how much an archive may still expand.
 type budget struct{ left int64 }
 
-// of returns a file's content, which may not exceed what is left.
+// of returns a reader for a file's content that fails beyond the budget.
 func (b *budget) of(r io.Reader) io.Reader { return &budgetReader{b, r} }
 
 type budgetReader struct {
@@ -204,7 +203,7 @@ func (b *budgetReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readZip calls visit for what is in a zip.
+// readZip calls visit for each item of a zip.
 func readZip(r io.ReaderAt, size int64, visit func(packed) error) error {
 	a, err := zipfile.Open(r, size, nil)
 	if broken := a.ReadError(); broken != nil {
@@ -245,7 +244,7 @@ func special(name string) error {
 	return proget.Errorf(proget.ErrInvalid, "%.100q in the archive is a link, a device or the like: only files and folders can be imported.", name)
 }
 
-// lazyReader opens a file of an archive when it is read.
+// lazyReader opens a file of an archive at the first read.
 type lazyReader struct {
 	open func() (io.ReadCloser, error)
 	in   io.ReadCloser
@@ -267,8 +266,8 @@ func (l *lazyReader) close() {
 	}
 }
 
-// readTar calls visit for what is in a compressed tar archive, which is read to
-// its end.
+// readTar calls visit for each item of a compressed tar archive, which it reads to the
+// end.
 func readTar(ctx context.Context, r io.ReaderAt, size int64, visit func(packed) error) error {
 	err := tarfile.Walk(ctx, r, size, tarfile.Limits{Expanded: maxExpanded, Entries: maxEntries}, func(h *tar.Header, content io.Reader) error {
 		if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir {

@@ -10,17 +10,17 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// data is what is kept of an item beside its file.
+// data is what the database stores of an item besides its file.
 type data struct {
 	Type         string                   `json:"type,omitempty"` // the media type of a file
 	Created      time.Time                `json:"created,omitzero"`
 	UserMetadata map[string]metadataValue `json:"userMetadata,omitempty"`
-	CacheHeader  *cacheHeader             `json:"cacheHeader,omitempty"` // nil inherits
+	CacheHeader  *cacheHeader             `json:"cacheHeader,omitempty"` // nil inherits the folder's rule
 
-	typed bool // Type is the client's word, not a guess
+	typed bool // the client stated Type
 }
 
-// item is an item in answers: ProGet's AssetDirectoryItem.
+// item is an item in responses: ProGet's AssetDirectoryItem.
 type item struct {
 	Name         string                   `json:"name"`
 	Parent       string                   `json:"parent,omitempty"`
@@ -37,12 +37,11 @@ type item struct {
 	CacheHeader  cacheHeader              `json:"cacheHeader"`
 }
 
-// describe returns an item for an answer to a client that knows the directory
-// under base.
+// describe returns an item for a client that knows the directory at base.
 func (e entry) describe(base string) item {
 	parent, name := e.path.split()
 	i := item{Name: name, Parent: string(parent), Type: "dir", CacheHeader: cacheHeader{Type: inherit}}
-	if e.version == nil { // a folder of which nothing is kept: its time is that of the first file in it
+	if e.version == nil { // a folder without its own package has the time of the first file in it
 		i.Created, i.Modified = e.first.Published, e.first.Published
 		return i
 	}
@@ -52,7 +51,7 @@ func (e entry) describe(base string) item {
 		i.CacheHeader = *d.CacheHeader
 	}
 	i.Created, i.Modified = d.Created, e.version.Published
-	if i.Created.IsZero() || i.Created.After(i.Modified) { // another clock's
+	if i.Created.IsZero() || i.Created.After(i.Modified) { // the times come from different clocks
 		i.Created = i.Modified
 	}
 	if e.dir {
@@ -64,8 +63,8 @@ func (e entry) describe(base string) item {
 	return i
 }
 
-// inspect is feed.Type's Inspect. It looks at the path alone; one that ends in a
-// slash is a folder's.
+// inspect is feed.Type's Inspect. It looks only at the path; one that ends in a slash
+// belongs to a folder.
 func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	p, err := readPath(f.Name)
 	if err != nil {
@@ -86,7 +85,7 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 // maxType bounds a media type in bytes.
 const maxType = 200
 
-// readType reads a media type of a client's.
+// readType parses a client's media type.
 func readType(text string) (string, error) {
 	mediaType, params, err := mime.ParseMediaType(text)
 	if err == nil {
@@ -106,7 +105,7 @@ func guessType(p path) string {
 	return "application/octet-stream"
 }
 
-// decode reads what is kept of an item inside a transaction.
+// decode decodes what is stored of an item, inside a transaction.
 func decode(text json.RawMessage) (d data, err error) {
 	err = json.Unmarshal(text, &d)
 	return d, err

@@ -12,19 +12,19 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// Bounds of what users say of an item.
+// Bounds of users' metadata of an item.
 const (
-	maxUpdate = 1 << 20 // bytes of a change
+	maxUpdate = 1 << 20 // bytes of a request that changes metadata
 	maxValues = 100
 	maxKey    = 100  // bytes
 	maxValue  = 4096 // bytes
 )
 
-// A metadataValue is what users say of an item under one key. In JSON it is a
-// string, or an object if it is sent with the file.
+// A metadataValue is the value of one key of the metadata. In JSON it is a string or,
+// if it is sent with the file, an object.
 type metadataValue struct {
 	Value   string
-	Include bool // in the header of responses with the file
+	Include bool // send it in the header of responses with the file
 }
 
 type metadataObject struct {
@@ -57,8 +57,8 @@ func (m *metadataValue) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// check refuses what cannot be kept, and what would say more to clients than its
-// author may.
+// check returns an error for a value that cannot be stored, or that would set a header
+// reserved for the server.
 func (m metadataValue) check(key string) error {
 	switch {
 	case key == "" || len(key) > maxKey || !utf8.ValidString(key) || strings.ContainsFunc(key, unprintable):
@@ -73,13 +73,13 @@ func (m metadataValue) check(key string) error {
 	return nil
 }
 
-// plain reports that a text may be a header's value: printable ASCII.
+// plain reports whether text can be a header's value: printable ASCII.
 func plain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
-// taken are headers, and beginnings of such, that tell a client, a browser or a
-// proxy what to do. Who may store a file must not speak for the server.
+// taken are headers, and prefixes of headers, that control clients, browsers or
+// proxies. Publishers of files must not speak for the server.
 var taken = []string{
 	"accept-", "access-control-", "age", "allow", "alt-svc", "authorization", "cache-control", "clear-site-data", "connection", "content-", "cookie", "cross-origin-", "date",
 	"etag", "expect", "expires", "host", "keep-alive", "last-modified", "link", "location", "nel", "origin", "permissions-policy", "pragma", "proxy-", "public-key-pins", "referrer-policy",
@@ -88,8 +88,8 @@ var taken = []string{
 	"x-proget-", "x-sendfile", "x-ua-", "x-xss-",
 }
 
-// ownHeader reports that a name is a header's, as RFC 9110 section 5.1 has it, and
-// none of those that are taken.
+// ownHeader reports whether a name is a valid header name by RFC 9110 section 5.1 and
+// not in taken.
 func ownHeader(name string) bool {
 	const token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 	name = strings.ToLower(name)
@@ -112,10 +112,10 @@ const (
 	inherit = "inherit"
 )
 
-// A cacheHeader is a rule for the caches of clients.
+// A cacheHeader is a caching rule for clients.
 type cacheHeader struct {
 	Type  string `json:"type"`
-	Value any    `json:"value,omitempty"` // seconds of ttl, or the header of custom
+	Value any    `json:"value,omitempty"` // seconds for ttl, or the header for custom
 }
 
 // maxTTL is ten years, in seconds.
@@ -173,7 +173,7 @@ func (c *cacheHeader) read(typ, plainValue string, value json.RawMessage) error 
 	return proget.Errorf(proget.ErrInvalid, "The type of cacheHeader is %.40q; use nocache, ttl, custom or inherit.", typ)
 }
 
-// header is the Cache-Control that a rule stands for, "" if it is inherited.
+// header returns the Cache-Control header of a rule; "" if the rule is inherited.
 func (c *cacheHeader) header() string {
 	if c == nil {
 		return ""
@@ -193,8 +193,8 @@ func (c *cacheHeader) header() string {
 	return ""
 }
 
-// update is a change of an item's metadata: ProGet's AssetItemMetadataUpdate.
-// What is absent stays.
+// update is a change of an item's metadata: ProGet's AssetItemMetadataUpdate. Absent
+// fields change nothing.
 type update struct {
 	Type         *string                  `json:"type"`
 	Mode         string                   `json:"userMetadataUpdateMode"`
@@ -241,8 +241,8 @@ func readUpdate(body io.Reader) (*update, error) {
 	return u, nil
 }
 
-// apply changes what is kept of an item. Keys differ without regard to case, as
-// headers do.
+// apply returns d with the update applied. Like headers, keys are compared without
+// regard to case.
 func (u *update) apply(d data) (data, error) {
 	if u.Type != nil {
 		d.Type = *u.Type
@@ -287,7 +287,7 @@ func (h *handler) setMetadata(w http.ResponseWriter, r *feed.Request, p path) er
 	if err != nil {
 		return err
 	}
-	e := entry{path: "", dir: true} // the directory is there without a package of its own
+	e := entry{path: "", dir: true} // the directory exists without its own package
 	if p != "" {
 		if e, err = h.find(r.Context(), r.Feed, p); err != nil {
 			return err
@@ -299,7 +299,7 @@ func (h *handler) setMetadata(w http.ResponseWriter, r *feed.Request, p path) er
 			return proget.Errorf(proget.ErrInvalid, "%s is a folder, which has no media type.", p)
 		}
 		name = p.folder()
-		if err := h.makeFolder(r, p); err != nil { // so that there is something to keep it in
+		if err := h.makeFolder(r, p); err != nil { // creates the package that stores the metadata
 			return err
 		}
 	}

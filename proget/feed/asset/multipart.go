@@ -17,19 +17,19 @@ import (
 // maxID bounds the name that a client gives an upload, in bytes.
 const maxID = 200
 
-// partsOf names the upload that takes the parts.
+// partsOf names the upload that receives the parts.
 func partsOf(r *feed.Request, p path, id string) feed.UploadRef {
 	return feed.UploadRef{Feed: r.Feed, Scope: "parts/" + p.key(), ID: id}
 }
 
-// totalsOf names an upload beside it, of which the only part is what the first
-// part said of the whole. It is never finished, and outlives the other.
+// totalsOf names a second upload, whose only part is what the first part said about the
+// whole. It is never finished, and outlives the other upload.
 func totalsOf(r *feed.Request, p path, id string) feed.UploadRef {
 	return feed.UploadRef{Feed: r.Feed, Scope: "totals/" + p.key(), ID: id}
 }
 
-// multipart takes one part of a file, or makes a file of all that came. Each of
-// these requests may reach another node.
+// multipart receives a part of a file, or creates the file from all parts. Each of
+// these requests may reach a different node.
 func (h *handler) multipart(w http.ResponseWriter, r *feed.Request, p path, step string) error {
 	id := r.URL.Query().Get("id")
 	if id == "" || len(id) > maxID {
@@ -47,7 +47,7 @@ func (h *handler) multipart(w http.ResponseWriter, r *feed.Request, p path, step
 	default:
 		err = proget.Errorf(proget.ErrInvalid, "multipart is %.20q; use upload or complete.", step)
 	}
-	if isNotFound(err) || errors.Is(err, proget.ErrTooLarge) { // to ProGet's clients it is the numbers that are wrong
+	if isNotFound(err) || errors.Is(err, proget.ErrTooLarge) { // for ProGet's clients, the numbers in the request are wrong
 		err = proget.WrapError(proget.ErrInvalid, err, "%s", proget.Message(err))
 	}
 	if err != nil {
@@ -57,7 +57,7 @@ func (h *handler) multipart(w http.ResponseWriter, r *feed.Request, p path, step
 	return nil
 }
 
-// A part is what a request says of the part that it carries.
+// A part is what a request says about the part that it contains.
 type part struct{ index, offset, size, totalSize, totalParts int64 }
 
 func readPart(r *feed.Request) (p part, err error) {
@@ -80,11 +80,11 @@ func readPart(r *feed.Request) (p part, err error) {
 	return p, nil
 }
 
-// totals are what every part of an upload says of the whole.
+// totals is what every part of an upload says about the whole.
 type totals struct {
 	Size  int64  `json:"size"`
 	Parts int64  `json:"parts"`
-	Type  string `json:"type"` // the media type of the first part, if it says one
+	Type  string `json:"type"` // the media type in the first part, if any
 }
 
 // maxTotals bounds the JSON of totals, in bytes.
@@ -122,7 +122,7 @@ func (h *handler) putPart(r *feed.Request, p path, id string) error {
 	return h.services.Uploads.PutPart(r.Context(), ref, part.offset, part.size, r.Body)
 }
 
-// begin begins an upload, if another part has not done so.
+// begin begins an upload, unless another part has already done so.
 func (h *handler) begin(r *feed.Request, ref feed.UploadRef) error {
 	err := h.services.Uploads.Begin(r.Context(), ref, r.Principal, proget.MD5, proget.SHA1, proget.SHA512)
 	if errors.Is(err, proget.ErrConflict) {
@@ -131,8 +131,8 @@ func (h *handler) begin(r *feed.Request, ref feed.UploadRef) error {
 	return err
 }
 
-// agree returns what the first part said of the whole. said is kept for the others
-// if this is the first.
+// agree returns what the first part said about the whole. If this is the first part,
+// agree stores said for the others.
 func (h *handler) agree(r *feed.Request, ref feed.UploadRef, said totals) (totals, error) {
 	known, err := h.recall(r, ref)
 	if !isNotFound(err) {
@@ -152,7 +152,7 @@ func (h *handler) agree(r *feed.Request, ref feed.UploadRef, said totals) (total
 	return h.recall(r, ref)
 }
 
-// recall reads what agree has kept, or returns proget.ErrNotFound.
+// recall returns what agree stored, or proget.ErrNotFound.
 func (h *handler) recall(r *feed.Request, ref feed.UploadRef) (t totals, err error) {
 	file, err := h.services.Uploads.Held(r.Context(), ref)
 	if err != nil {
@@ -169,9 +169,9 @@ func (h *handler) recall(r *feed.Request, ref feed.UploadRef) (t totals, err err
 	return t, nil
 }
 
-// complete makes the file of its parts. An upload of which bytes are missing goes
-// on. What the first part said of the whole stays for as long as uploads are kept:
-// by it a completion is known whose answer was lost.
+// complete creates the file from its parts. If bytes are missing, the upload stays
+// open. What the first part said about the whole is kept as long as uploads are: it
+// identifies a repeated completion whose response was lost.
 func (h *handler) complete(r *feed.Request, p path, id string) error {
 	known, err := h.recall(r, totalsOf(r, p, id))
 	if isNotFound(err) {
@@ -184,7 +184,7 @@ func (h *handler) complete(r *feed.Request, p path, id string) error {
 	blob, err := h.services.Uploads.Finish(r.Context(), ref, known.Size, nil)
 	if isNotFound(err) {
 		if v, err := h.file(r.Context(), r.Feed, p); err == nil && v.Files[0].Size == known.Size {
-			return nil // it was completed
+			return nil // it was already completed
 		}
 		return noUpload(p, id)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// An action is what a request asks for.
+// An action names what a request asks for.
 type action = feed.Operation
 
 const (
@@ -29,7 +29,7 @@ const (
 	setMetadata    action = "setMetadata"
 )
 
-// operations are the actions, with the permission that each needs.
+// operations maps the actions to the permissions that they require.
 var operations = feed.Operations{
 	getContent:   proget.TaskView,
 	listFolder:   proget.TaskView,
@@ -47,7 +47,7 @@ var operations = feed.Operations{
 	deleteItem:    proget.TaskManage,
 }
 
-// routes are the actions by method and the first segment of the path.
+// routes maps methods and first path segments to actions.
 var routes = map[string]map[string]action{
 	"content":  {http.MethodGet: getContent, http.MethodHead: getContent, http.MethodPut: createContent, http.MethodPost: putContent, http.MethodPatch: replaceContent, http.MethodDelete: deleteContent},
 	"dir":      {http.MethodGet: listFolder, http.MethodHead: listFolder, http.MethodPost: makeFolder},
@@ -57,8 +57,8 @@ var routes = map[string]map[string]action{
 	"metadata": {http.MethodGet: getMetadata, http.MethodHead: getMetadata, http.MethodPost: setMetadata},
 }
 
-// parse reads method and escaped path. The text is what follows the first segment,
-// not yet checked.
+// parse parses method and escaped path. text is what follows the first segment, not yet
+// validated.
 func parse(method, escaped string) (a action, text string) {
 	first, rest, _ := strings.Cut(escaped, "/")
 	text, err := url.PathUnescape(rest)

@@ -16,8 +16,8 @@ const pageSize = 100
 type entry struct {
 	path    path
 	dir     bool
-	version *proget.Version // nil for a folder of which nothing is kept
-	first   *proget.Version // of such a folder: the first file in it
+	version *proget.Version // nil for a folder without its own package
+	first   *proget.Version // for such a folder: the first file in it
 }
 
 // find returns the item at a path, or proget.ErrNotFound.
@@ -36,7 +36,7 @@ func (h *handler) find(ctx context.Context, f *proget.Feed, p path) (entry, erro
 	return e, err
 }
 
-// version returns what is kept under a key.
+// version returns the version of the package with a key.
 func (h *handler) version(ctx context.Context, f *proget.Feed, key string) (*proget.Version, error) {
 	p, err := h.services.Packages.Package(ctx, f, key)
 	if err != nil {
@@ -45,7 +45,7 @@ func (h *handler) version(ctx context.Context, f *proget.Feed, key string) (*pro
 	return p.Version(fixedVersion)
 }
 
-// file returns a file, or why there is none.
+// file returns a file, or an error that says why there is none.
 func (h *handler) file(ctx context.Context, f *proget.Feed, p path) (*proget.Version, error) {
 	if p != "" {
 		v, err := h.version(ctx, f, p.key())
@@ -67,7 +67,7 @@ func isFolder(p path) error {
 	return proget.Errorf(proget.ErrInvalid, "%q is a folder, not a file.", "/"+p)
 }
 
-// folder returns a folder, if it is there.
+// folder returns a folder, if it exists.
 func (h *handler) folder(ctx context.Context, f *proget.Feed, p path) (e entry, found bool, err error) {
 	e = entry{path: p, dir: true}
 	e.version, err = h.version(ctx, f, strings.ToLower(p.folder()))
@@ -87,8 +87,8 @@ func (h *handler) folder(ctx context.Context, f *proget.Feed, p path) (e entry, 
 	return e, true, nil
 }
 
-// checkPlace refuses a path that cannot have a file, or with dir a folder, before a
-// client has sent it: publication asks again.
+// checkPlace returns an error if a path cannot be a file or, with dir, a folder. It is
+// called before the client has sent the file; publication checks again.
 func (h *handler) checkPlace(ctx context.Context, f *proget.Feed, p path, dir bool) error {
 	name := string(p)
 	if dir {
@@ -97,8 +97,8 @@ func (h *handler) checkPlace(ctx context.Context, f *proget.Feed, p path, dir bo
 	return fits(ctx, name, present{h, f})
 }
 
-// fits is feed.Type's Fits. It refuses a file where a folder is, and the other way
-// round, and what lies below a file.
+// fits is feed.Type's Fits. It refuses a file in place of a folder and vice versa, and
+// anything below a file.
 func fits(ctx context.Context, name string, in feed.Present) error {
 	p, dir := path(strings.TrimSuffix(name, "/")), strings.HasSuffix(name, "/")
 	switch {
@@ -142,9 +142,8 @@ func (p present) HasPrefix(ctx context.Context, folderKey string) (bool, error) 
 	return found, err
 }
 
-// walk calls visit for what is in a folder, in the order of keys; recursive is
-// with what is in its folders, each of them before its contents. The folder itself
-// is not visited.
+// walk calls visit for the contents of a folder, ordered by key. With recursive, the
+// contents of each subfolder follow it. The folder itself is not visited.
 func (h *handler) walk(ctx context.Context, f *proget.Feed, p path, recursive bool, visit func(entry) error) error {
 	w := &walk{prefix: p.folderKey(), depth: strings.Count(p.folderKey(), "/"), recursive: recursive, visit: visit}
 	for after := w.prefix; ; {
@@ -167,25 +166,25 @@ func (h *handler) walk(ctx context.Context, f *proget.Feed, p path, recursive bo
 	}
 }
 
-// A walk is on its way through the keys below a folder.
+// A walk is the state of walking through the keys below a folder.
 type walk struct {
-	prefix    string // of the keys
-	depth     int    // slashes in prefix
+	prefix    string // prefix of the keys
+	depth     int    // number of slashes in prefix
 	recursive bool
 	visit     func(entry) error
 
 	last   string // key
-	skip   string // the beginning of keys that do not count; "" for none
-	leaped bool   // the end of those was sought
+	skip   string // prefix of the keys to skip; "" for none
+	leaped bool   // it has tried to leap over those keys
 }
 
-// beyond is greater than all characters in a path, in UTF-8 as in UTF-16 where it
-// matters: see resume.
+// beyond is greater than every character in a path, in UTF-8 and, where it matters, in
+// UTF-16: see resume.
 const beyond = "\U0010FFFF"
 
-// resume returns the key after which the next page begins. It leaps over what does
-// not count. An engine that compares UTF-16 has some characters after the end that
-// was sought; those are paged through.
+// resume returns the key after which the next page begins. It leaps over the keys to
+// skip. A database that compares UTF-16 sorts some characters after beyond; walk pages
+// through those.
 func (w *walk) resume(key string) string {
 	if w.skip != "" && !w.leaped && strings.HasPrefix(key, w.skip) {
 		w.leaped = true
@@ -194,7 +193,7 @@ func (w *walk) resume(key string) string {
 	return key
 }
 
-// next takes the next package. Its folders that are new come first.
+// next handles the next package. It first visits the package's folders that are new.
 func (w *walk) next(pkg *feed.Package) error {
 	key := pkg.Key
 	defer func() { w.last = key }()
@@ -228,7 +227,7 @@ func (w *walk) next(pkg *feed.Package) error {
 	return w.visit(entry{path: path(v.Name), version: v})
 }
 
-// upTo returns a text up to its n-th slash.
+// upTo returns the part of a text up to its n-th slash.
 func upTo(text string, n int) string {
 	at := 0
 	for range n {
