@@ -9,8 +9,8 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// login takes a user's name and password and gives a token. It is what npm
-// login falls back to where there is no page to sign in on.
+// login takes a user's name and password and responds with a token. "npm login" falls
+// back to it if there is no page for signing in.
 func (h *handler) login(w http.ResponseWriter, r *feed.Request, rt route) error {
 	var body struct{ Name, Password string }
 	text, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
@@ -36,8 +36,7 @@ func (h *handler) whoami(w http.ResponseWriter, r *feed.Request, rt route) error
 	return feed.ServeJSON(w, r, jsonType, map[string]string{"username": name})
 }
 
-// noAdvisories is the answer to an audit where nothing is known against any
-// package.
+// noAdvisories is the response to an audit that knows nothing against any package.
 var noAdvisories = map[string]any{
 	"actions": []any{}, "advisories": struct{}{}, "muted": []any{},
 	"metadata": map[string]any{

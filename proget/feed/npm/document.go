@@ -15,33 +15,33 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// maxMetadata bounds what a publish says beside the tarball, in bytes. A client
-// that was too late sends the whole package's metadata with its second try.
+// maxMetadata bounds what a publish request contains besides the tarball, in bytes.
+// After a conflict, a client retries with the metadata of the whole package.
 const maxMetadata = 32 << 20
 
-// A document is the JSON that a client publishes with, read while it arrives:
-// an object of which _attachments holds the tarball as base64. It can be as
-// large as a package may be, so the tarball is decoded on its way to storage
-// and nothing but the rest of the document is held in memory.
+// A document is the JSON object with which a client publishes, read while it arrives;
+// its _attachments contain the tarball in base64. Because it can be as large as a
+// package, the tarball is decoded on its way to storage, and only the rest of the
+// document is held in memory.
 type document struct {
 	in     *bufio.Reader
-	fields map[string]json.RawMessage // of the object, without the attachments
-	held   int                        // bytes of it
+	fields map[string]json.RawMessage // of the object, without _attachments
+	held   int                        // bytes in fields
 
-	tarball string    // the attachment's name; "" if there is none
-	length  int64     // of the tarball as the client says; -1 if it does not
-	read    int64     // of the tarball
-	sha384  hash.Hash // of the tarball; nil if nobody will ask
+	tarball string    // the attachment's name; "" if there is no tarball
+	length  int64     // of the tarball as the client says; -1 if it does not say
+	read    int64     // bytes of the tarball read
+	sha384  hash.Hash // of the tarball; nil if it is not needed
 	content *content
-	err     error // how reading ended
+	err     error // the error with which reading ended
 }
 
-// errMalformed is why a document is refused that is not what clients send.
+// errMalformed is the error for a document that is not what clients send.
 var errMalformed = proget.Errorf(proget.ErrInvalid, "The body is not the JSON document that npm publishes with.")
 
 var errNoBase64 = proget.Errorf(proget.ErrInvalid, "The tarball in _attachments is not base64.")
 
-// errEnd is the end of the body, told from that of the tarball within it.
+// errEnd is the end of the body, as distinct from the end of the tarball in it.
 var errEnd = errors.New("the body has ended")
 
 type unended struct{ io.Reader }
@@ -54,7 +54,7 @@ func (u unended) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// openDocument reads up to the tarball, or to the end if there is none.
+// openDocument reads up to the tarball, or to the end if there is no tarball.
 func openDocument(body io.Reader) (*document, error) {
 	d := &document{in: bufio.NewReaderSize(unended{body}, 64<<10), fields: make(map[string]json.RawMessage), length: -1}
 	if err := d.expect('{'); err != nil {
@@ -70,11 +70,11 @@ func openDocument(body io.Reader) (*document, error) {
 	return d, nil
 }
 
-// errTarball stops the reading of members where the tarball begins.
+// errTarball stops the reading of members at the tarball.
 var errTarball = errors.New("tarball")
 
-// Read reads the tarball. It has not ended before the document has: whoever
-// stores it learns of what is wrong in time to store nothing.
+// Read reads the tarball. It returns io.EOF only once the whole document is valid, so
+// that whoever stores the tarball learns of an error in time to store nothing.
 func (d *document) Read(p []byte) (int, error) {
 	if d.err != nil {
 		return 0, d.err
@@ -113,7 +113,7 @@ func (d *document) afterTarball() error {
 	return io.EOF
 }
 
-// finish expects nothing to follow the object.
+// finish returns an error if anything follows the object.
 func (d *document) finish() error {
 	_, err := d.peek()
 	if err == errEnd {
@@ -122,7 +122,7 @@ func (d *document) finish() error {
 	return orMalformed(err)
 }
 
-// member reads a member of the object itself.
+// member reads a member of the outer object.
 func (d *document) member(name string) error {
 	if name == "_attachments" {
 		if err := d.expect('{'); err != nil {
@@ -135,14 +135,14 @@ func (d *document) member(name string) error {
 		return err
 	}
 	if d.fields[name] != nil {
-		return errMalformed // readers differ in which of the two they take
+		return errMalformed // readers differ in which of two equal members they use
 	}
 	d.fields[name] = value
 	return nil
 }
 
-// attachment reads one of _attachments: the tarball, or a statement on how it
-// was built, which is not kept.
+// attachment reads a member of _attachments: the tarball, or a provenance statement,
+// which it drops.
 func (d *document) attachment(name string) error {
 	if !strings.HasSuffix(name, ".tgz") {
 		_, err := d.value()
@@ -173,7 +173,7 @@ func (d *document) attachmentMember(name string) error {
 		}
 		d.content = &content{in: d.in}
 		if versions := d.fields["versions"]; versions == nil || bytes.Contains(versions, []byte(sha384)) {
-			d.sha384 = sha512.New384() // storage has the others
+			d.sha384 = sha512.New384() // storage computes the others
 		}
 		return errTarball
 	}
@@ -184,7 +184,7 @@ func (d *document) attachmentMember(name string) error {
 	return err
 }
 
-// members reads the members of an object whose brace has been read.
+// members reads the members of an object after its opening brace.
 func (d *document) members(member func(name string) error) error {
 	c, err := d.peek()
 	if err != nil {
@@ -199,7 +199,7 @@ func (d *document) members(member func(name string) error) error {
 	return d.moreMembers(member)
 }
 
-// moreMembers reads what follows a member, to the end of the object.
+// moreMembers reads the members after the first, up to the end of the object.
 func (d *document) moreMembers(member func(name string) error) error {
 	for {
 		c, err := d.peek()
@@ -236,7 +236,7 @@ func (d *document) named(member func(name string) error) error {
 	return member(name)
 }
 
-// orMalformed returns err, or that the document is malformed.
+// orMalformed returns err, or errMalformed if err is nil.
 func orMalformed(err error) error {
 	if err != nil {
 		return err
@@ -244,7 +244,7 @@ func orMalformed(err error) error {
 	return errMalformed
 }
 
-// peek returns the next byte that is no space.
+// peek returns the next byte that is not white space.
 func (d *document) peek() (byte, error) {
 	for {
 		next, err := d.in.Peek(1)
@@ -254,7 +254,7 @@ func (d *document) peek() (byte, error) {
 		if !strings.ContainsRune(" \t\r\n", rune(next[0])) {
 			return next[0], nil
 		}
-		_, _ = d.in.Discard(1) // it is buffered
+		_, _ = d.in.Discard(1) // peek has buffered it
 	}
 }
 
@@ -270,8 +270,8 @@ func (d *document) expect(c byte) error {
 	return err
 }
 
-// value reads a value of any kind. Where it ends is told by its brackets and
-// quotes alone; whether it is JSON is asked afterwards.
+// value reads a value of any kind. It finds the end by brackets and quotes alone, and
+// validates the JSON afterwards.
 func (d *document) value() (json.RawMessage, error) {
 	if _, err := d.peek(); err != nil {
 		return nil, err
@@ -317,15 +317,15 @@ func (d *document) value() (json.RawMessage, error) {
 	return text.Bytes(), nil
 }
 
-// A content reads the bytes that a JSON string has as base64. The string has no
-// escapes but the one of a slash, which some programs write. Nor has it line ends,
-// which JSON does not allow: base64.NewDecoder would search it for them.
+// A content decodes a JSON string in base64. The only escape in the string is that of a
+// slash, which some programs write. JSON strings have no line ends, for which
+// base64.NewDecoder would search.
 type content struct {
 	in      *bufio.Reader
-	ended   bool // by the closing quote
+	ended   bool // the closing quote was read
 	text    [4 << 10]byte
 	bytes   [3 << 10]byte
-	decoded []byte // of bytes: what is still to be read
+	decoded []byte // the part of bytes that has not been read yet
 }
 
 func (c *content) Read(p []byte) (int, error) {
@@ -342,7 +342,7 @@ func (c *content) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill decodes as much text as there is room for, which is a multiple of four.
+// fill decodes as much text as fits, in multiples of four.
 func (c *content) fill() error {
 	have := 0
 	for have < len(c.text) && !c.ended {
@@ -354,7 +354,7 @@ func (c *content) fill() error {
 	}
 	n, err := base64.StdEncoding.Decode(c.bytes[:], c.text[:have])
 	c.decoded = c.bytes[:n]
-	if err == nil && n < len(c.bytes) && !c.ended { // it was padded
+	if err == nil && n < len(c.bytes) && !c.ended { // padding ends the base64 text
 		return c.end()
 	}
 	return err
@@ -369,7 +369,7 @@ func (c *content) end() error {
 	return err
 }
 
-// take reads some text, none at its end.
+// take reads some text; none at the end of the string.
 func (c *content) take(p []byte) (int, error) {
 	if _, err := c.in.Peek(1); err != nil {
 		return 0, err
@@ -397,7 +397,7 @@ func (c *content) take(p []byte) (int, error) {
 	return 1, nil
 }
 
-// before returns what text has before c, or all of it.
+// before returns the part of text before c, or all of it.
 func before(text []byte, c byte) []byte {
 	if i := bytes.IndexByte(text, c); i >= 0 {
 		return text[:i]

@@ -54,9 +54,9 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 		return h.whoami(w, r, rt)
 	case root, ping:
 		return feed.ServeJSON(w, r, jsonType, map[string]string{"db_name": r.Feed.Name})
-	case logout: // who has forgotten a token cannot use it; it ends by itself
+	case logout: // a client that forgets its token cannot use it; the token expires by itself
 		return done(w)
-	case auditBulk: // advisories by package; none are known here
+	case auditBulk: // advisories by package; this server knows none
 		return feed.ServeJSON(w, r, jsonType, struct{}{})
 	case auditFull:
 		return feed.ServeJSON(w, r, jsonType, noAdvisories)
@@ -65,7 +65,7 @@ func (h *handler) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
 	return feed.Unknown(w, r.Request, known, "the registry's address ends before the name of a package.")
 }
 
-// done says that a change was made.
+// done reports a successful change.
 func done(w http.ResponseWriter) error { return answer(w, http.StatusOK, map[string]any{"ok": true}) }
 
 func answer(w http.ResponseWriter, status int, body map[string]any) error {
@@ -75,7 +75,7 @@ func answer(w http.ResponseWriter, status int, body map[string]any) error {
 	return nil
 }
 
-// find returns a package, or the error that clients know.
+// find returns a package, or the protocol's error.
 func (h *handler) find(r *feed.Request, name string) (*feed.Package, error) {
 	p, err := h.services.Packages.Package(r.Context(), r.Feed, name)
 	if errors.Is(err, proget.ErrNotFound) {
@@ -84,8 +84,8 @@ func (h *handler) find(r *feed.Request, name string) (*feed.Package, error) {
 	return p, err
 }
 
-// findAvailable is find for those who install: a package of blocked versions alone
-// is not there for them.
+// findAvailable is find for installing clients, for whom a package with only blocked
+// versions does not exist.
 func (h *handler) findAvailable(r *feed.Request, name string) (*feed.Package, error) {
 	p, err := h.find(r, name)
 	if err == nil && p.Latest(feed.Allowed) == nil {
@@ -163,8 +163,8 @@ func (h *handler) tarball(w http.ResponseWriter, r *feed.Request, rt route) erro
 	return h.services.Files.Serve(w, r, v, v.Files[0], "application/octet-stream")
 }
 
-// publish takes a new version. Without a tarball, it takes what npm deprecate
-// has changed.
+// publish publishes a new version. Without a tarball, it applies the changes of "npm
+// deprecate".
 func (h *handler) publish(w http.ResponseWriter, r *feed.Request, rt route) error {
 	d, err := openDocument(r.Body)
 	if err != nil {
@@ -185,8 +185,8 @@ func (h *handler) publish(w http.ResponseWriter, r *feed.Request, rt route) erro
 	return answer(w, http.StatusCreated, map[string]any{"ok": true, "id": rt.name})
 }
 
-// check compares what the request says with the tarball, and returns the tags
-// that are to point at the version.
+// check compares the request with the tarball, and returns the tags that shall point at
+// the version.
 func (d *document) check(name string, m *feed.Manifest) (tags []string, err error) {
 	var body struct {
 		Name     string                     `json:"name"`
@@ -214,7 +214,7 @@ func (d *document) check(name string, m *feed.Manifest) (tags []string, err erro
 	}
 	for tag, version := range body.Tags {
 		if versionKey(version) != m.Version {
-			continue // of another version, in a second try
+			continue // another version's, in a client's second try
 		}
 		if err := checkTag(tag); err != nil {
 			return nil, err
@@ -224,7 +224,7 @@ func (d *document) check(name string, m *feed.Manifest) (tags []string, err erro
 	return tags, nil
 }
 
-// compare checks what the document says of a version's tarball.
+// compare checks the document's claims about a version's tarball.
 func (d *document) compare(version json.RawMessage, tarball proget.Digests) error {
 	var c claims
 	if err := json.Unmarshal(version, &c); err != nil {
@@ -237,7 +237,7 @@ func (d *document) compare(version json.RawMessage, tarball proget.Digests) erro
 	return c.check(tarball)
 }
 
-// decode reads the fields that body has.
+// decode decodes the fields into body.
 func (d *document) decode(body any) error {
 	text, err := json.Marshal(d.fields)
 	if err == nil {
@@ -249,7 +249,7 @@ func (d *document) decode(body any) error {
 	return nil
 }
 
-// edited is what clients change of a package without a new version.
+// edited is what clients can change in a package without a new version.
 type edited struct {
 	Revision string `json:"_rev"`
 	Versions map[string]struct {
@@ -257,7 +257,7 @@ type edited struct {
 	} `json:"versions"`
 }
 
-// deprecate makes the reasons in a package's document those of its versions.
+// deprecate sets the versions' deprecation reasons from the package's document.
 func (h *handler) deprecate(w http.ResponseWriter, r *feed.Request, rt route, d *document) error {
 	var body edited
 	if err := d.decode(&body); err != nil {
@@ -299,8 +299,8 @@ func (h *handler) deprecate(w http.ResponseWriter, r *feed.Request, rt route, d 
 // maxReason bounds the reason for a deprecation, in bytes.
 const maxReason = 1000
 
-// edit is the first step of npm unpublish: the package's document without a
-// version. What counts is the second, the deletion of the tarball.
+// edit handles the first step of "npm unpublish": the package's document without a
+// version. Only the second step, the deletion of the tarball, has an effect.
 func (h *handler) edit(w http.ResponseWriter, r *feed.Request, rt route) error {
 	d, err := openDocument(r.Body)
 	if err != nil {
@@ -320,8 +320,8 @@ func (h *handler) deleteTarball(w http.ResponseWriter, r *feed.Request, rt route
 	return done(w)
 }
 
-// deletePackage deletes what the client has been shown: npm also asks for it to
-// delete the last version that it knows of, and a block is not to end with that.
+// deletePackage deletes the versions that the client can see: npm also requests it to
+// delete the last version that it knows, and that must not end a block.
 func (h *handler) deletePackage(w http.ResponseWriter, r *feed.Request, rt route) error {
 	p, err := h.findAvailable(r, rt.name)
 	if err != nil {
@@ -342,20 +342,20 @@ func (h *handler) deletePackage(w http.ResponseWriter, r *feed.Request, rt route
 // maxTag is the longest tag, in bytes.
 const maxTag = 200
 
-// simpleRange is a range of versions as node-semver's range.bnf has it (simple), and
-// as its own expressions go beyond that: "~>", and any number of "v" and "=" before
-// the version.
+// simpleRange matches a range of versions as defined by node-semver's range.bnf
+// (simple), and what its own expressions accept beyond that: "~>", and any number of
+// "v" and "=" before the version.
 var simpleRange = regexp.MustCompile(`^([<>]?=?|~>?|\^)[v=]*` + xr + `(\.` + xr + `(\.` + xr + `(-` + prepart + `(\.` + prepart + `)*)?(\+` + buildid + `(\.` + buildid + `)*)?)?)?$`)
 
-// Parts of a version, as range.bnf calls them.
+// Parts of a version, named as in range.bnf.
 const (
 	xr      = `(x|X|\*|0|[1-9][0-9]*)`
 	prepart = `(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`
 	buildid = `[0-9A-Za-z-]+`
 )
 
-// isRange reports whether a text without spaces is a version or a range of versions
-// to npm, whose rule for tags is semver.validRange.
+// isRange reports whether npm would take text without spaces for a version or a range
+// of versions. npm's rule for tags uses semver.validRange.
 func isRange(text string) bool {
 	for simple := range strings.SplitSeq(text, "||") {
 		if simple != "" && !simpleRange.MatchString(simple) {
@@ -365,8 +365,8 @@ func isRange(text string) bool {
 	return true
 }
 
-// checkTag refuses what could be taken for a version, as npm does, or could not
-// be part of an address.
+// checkTag refuses a tag that could be taken for a version, as npm does, or that cannot
+// be part of a URL.
 func checkTag(tag string) error {
 	bad := tag == "" || len(tag) > maxTag || strings.ContainsFunc(tag, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' || r == '\\' })
 	if bad || isRange(tag) {
@@ -383,7 +383,7 @@ func (h *handler) tags(w http.ResponseWriter, r *feed.Request, rt route) error {
 	return feed.ServeJSON(w, r, jsonType, distTags(p))
 }
 
-// putTag takes the version as a JSON string.
+// putTag sets a tag; the body is the version as a JSON string.
 func (h *handler) putTag(w http.ResponseWriter, r *feed.Request, rt route) error {
 	var version string
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<10))

@@ -15,16 +15,16 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// data is what is kept of a version beside its tarball.
+// data is what the database stores of a version besides its tarball.
 type data struct {
-	Package  json.RawMessage `json:"package"` // package.json as clients expect it
+	Package  json.RawMessage `json:"package"` // package.json in the form that clients expect
 	Readme   string          `json:"readme,omitempty"`
-	Files    int             `json:"files"`    // in the tarball
+	Files    int             `json:"files"`    // number in the tarball
 	Unpacked int64           `json:"unpacked"` // their size in bytes
 
-	Shrinkwrap bool `json:"shrinkwrap,omitempty"` // there is an npm-shrinkwrap.json
+	Shrinkwrap bool `json:"shrinkwrap,omitempty"` // the tarball contains an npm-shrinkwrap.json
 
-	digests proget.Digests // of the tarball, while it is inspected
+	digests proget.Digests // of the tarball; set during inspection only
 }
 
 // readData decodes what inspect stored.
@@ -33,13 +33,13 @@ func readData(v *proget.Version) (d data) {
 	return d
 }
 
-// maxName is the longest name that npm takes, in characters.
+// maxName is the maximum length of a name for npm, in characters.
 const maxName = 214
 
 var validName = regexp.MustCompile(`^(@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
 
-// checkName follows validate-npm-package-name for new packages, but for upper
-// case, which old ones have.
+// checkName applies the rules of validate-npm-package-name for new packages, except
+// that it allows upper case, which old ones have.
 func checkName(name string) error {
 	_, base := splitName(name)
 	switch {
@@ -51,7 +51,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// splitName returns the scope, with its @ or empty, and the name within it.
+// splitName returns the scope, with its @, or "", and the name within it.
 func splitName(name string) (scope, base string) {
 	if scope, base, ok := strings.Cut(name, "/"); ok {
 		return scope, base
@@ -59,13 +59,13 @@ func splitName(name string) (scope, base string) {
 	return "", name
 }
 
-// fileName is what a version's tarball is called.
+// fileName returns the name of a version's tarball.
 func fileName(name, version string) string {
 	_, base := splitName(name)
 	return base + "-" + version + ".tgz"
 }
 
-// A packageJSON is a package.json on its way to what clients expect of a
+// A packageJSON is a package.json being converted to what clients expect from a
 // registry.
 type packageJSON struct {
 	fields        map[string]json.RawMessage
@@ -97,18 +97,18 @@ func readPackageJSON(body []byte) (*packageJSON, error) {
 	return p, nil
 }
 
-// text returns a field that is a string, or "".
+// text returns a string field, or "" if the field is not a string.
 func (p *packageJSON) text(name string) (s string) {
-	_ = json.Unmarshal(p.fields[name], &s) // what is no string is none
+	_ = json.Unmarshal(p.fields[name], &s) // leaves s empty if the field is not a string
 	return s
 }
 
-// tidy brings the fields into the form in which the clients' own publishing
-// would have: see normalize-package-data.
+// tidy normalises the fields as the clients' own publishing would: see
+// normalize-package-data.
 func (p *packageJSON) tidy() {
 	for name := range p.fields {
 		if strings.HasPrefix(name, "_") || name == "dist" {
-			delete(p.fields, name) // the registry's own
+			delete(p.fields, name) // reserved for the registry
 		}
 	}
 	p.set("name", p.name)
@@ -123,11 +123,11 @@ func (p *packageJSON) tidy() {
 	delete(p.fields, "bundledDependencies")
 }
 
-// toSlash replaces what separates folders on other systems, as npm does.
+// toSlash replaces the path separators of other systems, as npm does.
 var toSlash = strings.NewReplacer(`\`, "/", ":", "/")
 
-// binFolder returns directories.bin between slashes: the folder of which every file
-// is a command, unless bin says which are. It is empty if there is none. See the
+// binFolder returns directories.bin between slashes: the folder in which every file is
+// a command, unless bin lists the commands. It returns "" if there is none. See the
 // step binDir in lib/normalize.js of @npmcli/package-json.
 func (p *packageJSON) binFolder() string {
 	switch string(p.fields["bin"]) {
@@ -136,7 +136,7 @@ func (p *packageJSON) binFolder() string {
 		return ""
 	}
 	var directories map[string]any
-	_ = json.Unmarshal(p.fields["directories"], &directories) // what is no object has none
+	_ = json.Unmarshal(p.fields["directories"], &directories) // leaves directories empty if the field is not an object
 	folder, _ := directories["bin"].(string)
 	if folder == "" {
 		return ""
@@ -149,14 +149,14 @@ func (p *packageJSON) set(name string, value any) {
 	p.fields[name] = text
 }
 
-// scripts returns the scripts, without those that are no strings.
+// scripts returns the scripts, except those that are not strings.
 func (p *packageJSON) scripts() map[string]string {
 	return scriptsOf(p.fields["scripts"])
 }
 
 func scriptsOf(field json.RawMessage) map[string]string {
 	var values map[string]any
-	_ = json.Unmarshal(field, &values) // what is no object has none
+	_ = json.Unmarshal(field, &values) // leaves values empty if the field is not an object
 	scripts := make(map[string]string, len(values))
 	for name, value := range values {
 		if line, ok := value.(string); ok {
@@ -166,8 +166,8 @@ func scriptsOf(field json.RawMessage) map[string]string {
 	return scripts
 }
 
-// build adds the script that npm runs where there is a binding.gyp and nothing
-// else to install.
+// build adds the script that npm runs if there is a binding.gyp and no other install
+// script.
 func (p *packageJSON) build() {
 	scripts := p.scripts()
 	if scripts["install"] != "" || scripts["preinstall"] != "" || string(p.fields["gypfile"]) == "false" {
@@ -178,9 +178,9 @@ func (p *packageJSON) build() {
 	p.set("gypfile", true)
 }
 
-// The fields of package.json are written in several ways.
+// The fields of package.json come in several forms.
 
-// text returns a string, or the url or type of an object that has one.
+// text returns a string, or the url or type of an object.
 func text(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -204,7 +204,7 @@ func person(v any) string {
 	return s
 }
 
-// words returns keywords: a list, or one string with commas.
+// words returns keywords from a list, or from one string with commas.
 func words(v any) (list []string) {
 	switch v := v.(type) {
 	case string:

@@ -1,14 +1,14 @@
 // Package npm serves npm packages to npm, yarn and pnpm. It follows npm's own
-// description of its registry: "Public Registry API" and "Package Metadata"
-// (docs/REGISTRY-API.md and docs/responses/package-metadata.md of npm/registry),
-// and where that is silent, what the clients send.
+// description of its registry, "Public Registry API" and "Package Metadata"
+// (docs/REGISTRY-API.md and docs/responses/package-metadata.md of npm/registry), and
+// what clients send where that says nothing.
 //
-// What a version is comes from package.json within its tarball, never from what
-// a client says of it: the two could differ, and who installs the package would
-// get another one than who looks at it. A tarball is kept byte for byte.
+// A version's description comes from package.json in its tarball, never from what the
+// client says: the two could differ, and then those who install the package would get
+// another one than those who look at it. A tarball is stored byte for byte.
 //
-// Versions follow SemVer 2.0.0 without build metadata. Names are compared as
-// they are, since old packages differ in case alone.
+// Versions follow SemVer 2.0.0 without build metadata. Names are case-sensitive,
+// because some old packages differ only in case.
 package npm
 
 import (
@@ -36,14 +36,14 @@ func New() feed.Type {
 	}
 }
 
-// versionKey is a version as semver.clean of the clients leaves it.
+// versionKey returns a version as the clients' semver.clean does.
 func versionKey(version string) string {
 	version = strings.TrimLeft(strings.TrimSpace(version), "=v")
 	version, _, _ = strings.Cut(version, "+")
 	return version
 }
 
-// compareVersions orders by precedence, and what has none of its own by text.
+// compareVersions orders versions by precedence, and otherwise by text.
 func compareVersions(a, b string) int {
 	va, errA := semver.StrictNewVersion(a)
 	vb, errB := semver.StrictNewVersion(b)
@@ -66,7 +66,7 @@ func summary(v *proget.Version) feed.Summary {
 		Author       any
 		Dependencies map[string]any
 	}
-	_ = json.Unmarshal(d.Package, &p) // what is of another type than usual stays empty
+	_ = json.Unmarshal(d.Package, &p) // fields of an unusual type stay empty
 	s := feed.Summary{Description: p.Description, Authors: person(p.Author), Tags: words(p.Keywords), Readme: d.Readme,
 		ProjectURL: text(p.Homepage), Repository: text(p.Repository), License: text(p.License)}
 	for _, name := range sorted(p.Dependencies) {
@@ -84,7 +84,7 @@ func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction 
 	}
 }
 
-// writeError is the body that clients show the error of.
+// writeError writes the body whose error clients show.
 func writeError(w http.ResponseWriter, _ *http.Request, status int, message string, _ error) {
 	w.Header().Set("Content-Type", jsonType)
 	w.WriteHeader(status)

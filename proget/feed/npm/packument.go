@@ -18,11 +18,11 @@ const (
 	abbreviatedType = "application/vnd.npm.install-v1+json"
 )
 
-// latest is the tag that is always there.
+// latest is the tag that every package has.
 const latest = "latest"
 
-// distTags returns the tags of a package that point at available versions. Without a
-// tag latest, that is the newest stable version, or the newest one.
+// distTags returns the tags of a package that point at available versions. If there is
+// no tag latest, it adds one for the newest stable version, or the newest one.
 func distTags(p *feed.Package) map[string]string {
 	tags := make(map[string]string, len(p.Tags)+1)
 	maps.Copy(tags, p.Tags)
@@ -37,7 +37,7 @@ func distTags(p *feed.Package) map[string]string {
 	return tags
 }
 
-// revision is _rev: another one after every change that a client can make.
+// revision returns _rev, which differs after every change that a client can make.
 func revision(p *feed.Package) string {
 	h := fnv.New64a()
 	e := json.NewEncoder(h) // a hash does not fail
@@ -48,11 +48,11 @@ func revision(p *feed.Package) string {
 	return "1-" + hex.EncodeToString(h.Sum(nil))
 }
 
-// A dist says where a tarball is, and what it must be.
+// A dist says where a tarball is, and its digests.
 type dist struct {
 	Tarball   string `json:"tarball"`
 	Shasum    string `json:"shasum,omitempty"`
-	Integrity string `json:"integrity,omitempty"` // as W3C's Subresource Integrity writes it
+	Integrity string `json:"integrity,omitempty"` // as W3C's Subresource Integrity formats it
 	Files     int    `json:"fileCount,omitempty"`
 	Unpacked  int64  `json:"unpackedSize,omitempty"`
 }
@@ -69,7 +69,7 @@ func newDist(base string, v *proget.Version, d data) dist {
 	return t
 }
 
-// fullVersion is a version as package.json has it, and what the registry adds.
+// fullVersion returns a version's package.json with the fields that the registry adds.
 func fullVersion(base string, v *proget.Version) (map[string]any, error) {
 	d := readData(v)
 	var stored map[string]json.RawMessage
@@ -88,7 +88,7 @@ func fullVersion(base string, v *proget.Version) (map[string]any, error) {
 	return fields, nil
 }
 
-// installFields are what of package.json an installation needs.
+// installFields are the fields of package.json that an installation needs.
 var installFields = []string{"name", "version", "dependencies", "optionalDependencies", "devDependencies", "bundleDependencies",
 	"peerDependencies", "peerDependenciesMeta", "acceptDependencies", "bin", "directories", "engines", "cpu", "os", "libc", "funding"}
 
@@ -117,7 +117,7 @@ func abbreviatedVersion(base string, v *proget.Version) (map[string]any, error) 
 	return short, nil
 }
 
-// abbreviated is what clients install by.
+// abbreviated returns the document from which clients install.
 func abbreviated(base string, p *feed.Package) ([]byte, error) {
 	versions, err := allVersions(base, p, abbreviatedVersion)
 	if err != nil {
@@ -146,10 +146,10 @@ func modified(p *feed.Package) time.Time {
 	return newest.Published.UTC()
 }
 
-// summaryFields are what a package has of its latest version.
+// summaryFields are the fields of a package that come from its latest version.
 var summaryFields = []string{"description", "keywords", "homepage", "repository", "author", "bugs", "license", "contributors", "maintainers"}
 
-// full is everything there is to tell of a package.
+// full returns the complete document of a package.
 func full(base string, p *feed.Package) ([]byte, error) {
 	versions, err := allVersions(base, p, fullVersion)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// An action is what a request asks for.
+// An action names what a request asks for.
 type action = feed.Operation
 
 const (
@@ -36,7 +36,7 @@ const (
 	deleteTag     action = "deleteTag"
 )
 
-// operations are the actions, with the permission that each needs.
+// operations maps the actions to the permissions that they require.
 var operations = feed.Operations{
 	root:       proget.TaskView,
 	whoami:     proget.TaskView,
@@ -65,12 +65,12 @@ var operations = feed.Operations{
 // A route is a parsed request.
 type route struct {
 	action action
-	name   string // of the package, with its scope
+	name   string // the package's name, with its scope
 	arg    string // a version, a tag, a file or a user
 }
 
-// parse reads method and escaped path. A scope is part of the first segment,
-// its slash escaped, or a segment of its own.
+// parse parses method and escaped path. A scope is part of the first segment, with an
+// escaped slash, or a separate segment.
 func parse(method, path string) route {
 	var segments []string
 	for segment := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
@@ -98,7 +98,7 @@ func parse(method, path string) route {
 	case "GET -/x":
 		return route{getTarball, name, rest[1]}
 	case "GET -/x/x":
-		return route{getTarball, name, rest[2]} // the scope is said again
+		return route{getTarball, name, rest[2]} // the file name repeats the scope
 	case "PUT ":
 		if name == "" {
 			return route{}
@@ -116,7 +116,7 @@ func parse(method, path string) route {
 	return route{}
 }
 
-// shape is what is fixed in segments, with an x for each that is not.
+// shape returns the fixed segments, with an x for each variable one.
 func shape(segments []string) string {
 	fixed := make([]string, len(segments))
 	for i, s := range segments {
@@ -134,7 +134,7 @@ func cutName(segments []string) (name string, rest []string) {
 	return segments[0], segments[1:]
 }
 
-// services are the registry's own addresses, below /-/.
+// services are the registry's own paths, below /-/.
 var services = map[string]action{
 	"GET ping": ping, "GET whoami": whoami, "GET npm/v1/user": profile, "GET v1/search": search,
 	"POST npm/v1/security/advisories/bulk": auditBulk,

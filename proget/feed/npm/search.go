@@ -12,10 +12,10 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// maxSearch is the largest page of a search.
+// maxSearch is the maximum size of a page of results.
 const maxSearch = 250
 
-// found is a package in the answer to a search.
+// found is a package in a search response.
 type found struct {
 	Package  foundPackage `json:"package"`
 	Score    score        `json:"score"`
@@ -45,8 +45,8 @@ type score struct {
 	Detail map[string]float64 `json:"detail"`
 }
 
-// query reads the text and its qualifiers, of which keywords alone is known
-// here; the others only say how npm's own registry is to sort.
+// query parses the text and its qualifiers. It supports only keywords; the other
+// qualifiers affect only how npm's own registry sorts.
 func query(text string) feed.Query {
 	var q feed.Query
 	var words []string
@@ -92,7 +92,7 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 	for i, key := range hits.Keys {
 		p, err := h.services.Packages.Package(r.Context(), r.Feed, key)
 		if errors.Is(err, proget.ErrNotFound) {
-			continue // deleted a moment ago
+			continue // the package was just deleted
 		}
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func (h *handler) search(w http.ResponseWriter, r *feed.Request) error {
 		if p.Latest(feed.Allowed) == nil {
 			continue
 		}
-		rank := 1 / float64(q.Skip+i+1) // best first is all that is known
+		rank := 1 / float64(q.Skip+i+1) // only the order of the results is known
 		objects = append(objects, found{describe(p), score{rank, map[string]float64{"quality": rank, "popularity": rank, "maintenance": rank}}, rank})
 	}
 	return feed.ServeJSON(w, r, jsonType, map[string]any{"objects": objects, "total": hits.Total, "time": time.Now().UTC()})
@@ -125,7 +125,7 @@ func describe(p *feed.Package) foundPackage {
 		f.Author = &user{Name: s.Authors}
 	}
 	var links struct{ Repository, Homepage, Bugs any }
-	_ = json.Unmarshal(readData(v).Package, &links) // what is of another type than usual stays empty
+	_ = json.Unmarshal(readData(v).Package, &links) // fields of an unusual type stay empty
 	for name, link := range map[string]any{"repository": links.Repository, "homepage": links.Homepage, "bugs": links.Bugs} {
 		if url := text(link); url != "" {
 			f.Links[name] = url

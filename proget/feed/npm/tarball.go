@@ -18,7 +18,7 @@ import (
 // Bounds of a tarball.
 const (
 	maxPackageJSON = 1 << 20
-	maxReadme      = 256 << 10 // of which is kept
+	maxReadme      = 256 << 10 // how much of it is stored
 	maxEntries     = 200_000
 	maxUnpacked    = 8 << 30
 )
@@ -52,7 +52,7 @@ func inspect(ctx context.Context, f feed.File) (*feed.Manifest, error) {
 		Data: data{Package: fields, Readme: t.readme, Files: t.files, Unpacked: t.unpacked, Shrinkwrap: t.shrinkwrap, digests: f.Digests}}, nil
 }
 
-// tarball is what was found in one.
+// tarball is what was found in a tarball.
 type tarball struct {
 	manifest   []byte
 	readme     string
@@ -62,13 +62,12 @@ type tarball struct {
 	unpacked   int64
 }
 
-// read reads a tarball to its end, and has every file in it looked at. Clients drop
-// the first folder of a path, whatever it is called, and unpack nothing but files and
-// folders.
+// read reads a tarball to its end and calls look for every file. Clients drop the first
+// folder of each path, whatever its name, and unpack only files and folders.
 func (t *tarball) read(ctx context.Context, f feed.File, look func(name string, size int64, r io.Reader) error) error {
 	limits := tarfile.Limits{Expanded: maxUnpacked, Entries: maxEntries}
 	return refusal(tarfile.Walk(ctx, f, f.Size, limits, func(h *tar.Header, r io.Reader) error {
-		if strings.Contains(h.Name, `\`) { // which separates for some clients alone
+		if strings.Contains(h.Name, `\`) { // only some clients treat it as a separator
 			return fmt.Errorf("%w: %.200q", tarfile.ErrUnsafeName, h.Name)
 		}
 		if h.Typeflag != tar.TypeReg {
@@ -81,7 +80,8 @@ func (t *tarball) read(ctx context.Context, f feed.File, look func(name string, 
 	}))
 }
 
-// refusal says what is wrong with a tarball, if that is what an error means.
+// refusal returns proget.ErrInvalid if err means that a tarball is invalid, otherwise
+// err.
 func refusal(err error) error {
 	switch {
 	case errors.Is(err, tarfile.ErrUnsafeName):
@@ -96,7 +96,7 @@ func refusal(err error) error {
 	return err
 }
 
-// look keeps what is of interest of a file.
+// look keeps what matters of a file.
 func (t *tarball) look(name string, size int64, r io.Reader) (err error) {
 	switch lower := strings.ToLower(name); {
 	case name == "package.json":
@@ -119,13 +119,13 @@ func (t *tarball) look(name string, size int64, r io.Reader) (err error) {
 	return err
 }
 
-// fillBin makes commands of the files in a folder. Which folder that is may be told
-// after them, so the tarball is read once more.
+// fillBin makes each file in a folder a command. Since the folder may be named after
+// its files, fillBin reads the tarball once more.
 func (p *packageJSON) fillBin(ctx context.Context, f feed.File, folder string) error {
 	bin, held := make(map[string]string), 0
 	err := new(tarball).read(ctx, f, func(name string, _ int64, _ io.Reader) error {
 		file, ok := strings.CutPrefix("/"+name, folder)
-		if !ok || file == "" || strings.Contains("/"+file, "/.") { // nor does npm take what is hidden
+		if !ok || file == "" || strings.Contains("/"+file, "/.") { // npm also ignores hidden files
 			return nil
 		}
 		if held += len(name); held > maxPackageJSON {
