@@ -16,8 +16,8 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// A folder is the path of one. It can be several things at once: com/acme/lib is
-// the artifact com.acme:lib, and the group com.acme.lib if there is one.
+// A folder is the path of a folder. It can stand for several things at once:
+// com/acme/lib is the artifact com.acme:lib and, if it exists, the group com.acme.lib.
 type folder []string
 
 // group returns the groupId that the folder stands for.
@@ -51,18 +51,18 @@ func (f folder) version() (c coordinates, version string, ok bool) {
 
 // An entry is a line of a listing.
 type entry struct {
-	Name string // a folder's ends in a slash
+	Name string // with a trailing slash for a folder
 	URL  string
-	Size int64     // 0 if it is not known
-	Time time.Time // zero if it is not known
+	Size int64     // 0 if unknown
+	Time time.Time // zero if unknown
 }
 
-// listing is the page of a folder.
+// listing is the data of a folder's page.
 type listing struct {
 	Title   string
-	Up      string // "" at the top
+	Up      string // "" for the top folder
 	Entries []entry
-	More    bool // than are shown
+	More    bool // there are more entries than are shown
 }
 
 // maxEntries bounds the subfolders of a group that are listed.
@@ -136,7 +136,7 @@ func (h *handler) browseOr(w http.ResponseWriter, r *feed.Request, segments []st
 	return nil
 }
 
-// A finder collects what is in a folder.
+// A finder collects the contents of a folder.
 type finder struct {
 	*handler
 	r       *feed.Request
@@ -206,8 +206,8 @@ func (f *finder) groups(in folder) error {
 	return f.subgroups(group)
 }
 
-// subgroups adds the folders below a prefix of groupIds. It asks for one name in
-// each, and for the next one that is in none of those.
+// subgroups adds the folders below a prefix of groupIds. For each folder it asks for
+// one name, and then for the next name outside that folder.
 func (f *finder) subgroups(prefix string) error {
 	after := prefix
 	for range maxEntries {
@@ -221,10 +221,10 @@ func (f *finder) subgroups(prefix string) error {
 		}
 		end := strings.IndexAny(rest, ".:")
 		if end < 0 {
-			return nil // no package of this type
+			return nil // not a valid package name of this type
 		}
 		f.entries[rest[:end]+"/"] = entry{}
-		after = prefix + rest[:end] + string(rest[end]+1) // no name goes on with what follows a point or a colon
+		after = prefix + rest[:end] + string(rest[end]+1) // the character after a dot or colon, so that the next name is outside
 	}
 	f.more = true
 	return nil

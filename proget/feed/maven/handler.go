@@ -54,8 +54,8 @@ func (h *handler) find(r *feed.Request, c coordinates) (*feed.Package, error) {
 	return p, err
 }
 
-// findFile returns the file at a location. The name of a snapshot stands for its
-// newest build.
+// findFile returns the file at a location. For the plain name of a snapshot, it returns
+// the newest build.
 func (h *handler) findFile(r *feed.Request, loc location) (*proget.Version, proget.File, error) {
 	missing := func(what string) error {
 		return proget.Errorf(proget.ErrNotFound, "There is no %.300s in feed %s.", what, r.Feed.Name)
@@ -88,14 +88,15 @@ func (h *handler) findFile(r *feed.Request, loc location) (*proget.Version, prog
 	return nil, proget.File{}, missing("file " + loc.file)
 }
 
-// contentTypes are those of files by their last extension.
+// contentTypes maps the last extension of files to their media types.
 var contentTypes = map[string]string{
 	"jar": "application/java-archive", "war": "application/java-archive", "ear": "application/java-archive", "aar": "application/java-archive",
 	"pom": "application/xml", "xml": "application/xml", "module": "application/vnd.org.gradle.module+json", "json": "application/json",
 	"zip": "application/zip", "gz": "application/gzip", "asc": "application/pgp-signature",
 }
 
-// file serves a file or its checksum; where there is none, the folder of that name.
+// file serves a file or its checksum. If there is no such file, it lists the folder of
+// that name.
 func (h *handler) file(w http.ResponseWriter, r *feed.Request, rt route) error {
 	loc, err := locate(rt.segments)
 	if err != nil {
@@ -123,8 +124,9 @@ func (h *handler) file(w http.ResponseWriter, r *feed.Request, rt route) error {
 	return h.services.Files.Serve(w, r, counted(v, f, extension), f, contentType)
 }
 
-// counted returns the version that a download is counted for, as new as the file
-// is; nil for what is only loaded beside others: the POM of a jar, a signature.
+// counted returns the version for which a download is counted, published when the file
+// was added. It returns nil for files that only accompany others: the POM of a jar, or
+// a signature.
 func counted(v *proget.Version, f proget.File, extension string) *proget.Version {
 	if extension == "asc" || extension == "pom" && readData(v).Packaging != "pom" {
 		return nil
@@ -134,12 +136,13 @@ func counted(v *proget.Version, f proget.File, extension string) *proget.Version
 	return &asOf
 }
 
-// errSame says that an upload is there already, byte for byte.
+// errSame says that the same file already exists, byte for byte.
 var errSame = errors.New("the same file is there")
 
-// putFile takes a file. Clients send one again when they have not seen the answer.
+// putFile stores a file. Clients send a file again if they have not received the
+// response.
 func (h *handler) putFile(w http.ResponseWriter, r *feed.Request, rt route) error {
-	if _, err := locate(rt.segments); err != nil { // before the bytes come
+	if _, err := locate(rt.segments); err != nil { // before the bytes arrive
 		return err
 	}
 	body, err := feed.OpenBody(r.Request)
@@ -159,15 +162,15 @@ func (h *handler) putFile(w http.ResponseWriter, r *feed.Request, rt route) erro
 	return nil
 }
 
-// replace is feed.Upload's Replace: a file that is released, or a build of a
-// snapshot, stays what it is. That of a snapshot itself may change.
+// replace is feed.Upload's Replace. Released files and builds of a snapshot never
+// change; a file with a snapshot's plain name may.
 func replace(old *proget.Version, m *feed.Manifest) error {
 	if old == nil {
 		return nil
 	}
 	f, d := old.Files[0], m.FileData.(*fileData)
 	switch {
-	case f.Name != m.FileName: // but for upper and lower case
+	case f.Name != m.FileName: // the names differ in case
 		return proget.ErrConflict
 	case f.Digests[proget.SHA256] == d.sha256:
 		return errSame
@@ -180,8 +183,9 @@ func replace(old *proget.Version, m *feed.Manifest) error {
 // maxChecksum bounds the file of a checksum, in bytes.
 const maxChecksum = 1 << 10
 
-// putChecksum compares a checksum with the file that arrived before it. One that comes
-// first is dropped, as the server makes its own: some clients send all at once.
+// putChecksum compares a checksum with the file that arrived before it. It drops a
+// checksum that arrives first, because the server computes its own; some clients send
+// everything at once.
 func (h *handler) putChecksum(w http.ResponseWriter, r *feed.Request, rt route) error {
 	loc, err := locate(rt.segments)
 	if err != nil {
@@ -203,8 +207,8 @@ func (h *handler) putChecksum(w http.ResponseWriter, r *feed.Request, rt route) 
 	return nil
 }
 
-// storedFile returns the file that is at a location itself, and does not only stand for
-// it as a snapshot's newest build does; nil if there is none.
+// storedFile returns the file stored at exactly that location, not the newest build of
+// a snapshot; nil if there is none.
 func (h *handler) storedFile(r *feed.Request, loc location) (*proget.File, error) {
 	p, err := h.find(r, loc.coordinates)
 	if p == nil || err != nil {
@@ -221,8 +225,8 @@ func (h *handler) storedFile(r *feed.Request, loc location) (*proget.File, error
 	return &v.Files[i], nil
 }
 
-// readChecksum reads a checksum as clients write it, alone, or as md5sum and its
-// like do, with the file's name.
+// readChecksum parses a checksum alone, as clients write it, or with the file's name,
+// as md5sum and similar tools do.
 func readChecksum(body io.Reader, algorithm proget.Algorithm) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(body, maxChecksum+1))
 	if err != nil {
@@ -242,11 +246,11 @@ func readChecksum(body io.Reader, algorithm proget.Algorithm) (string, error) {
 	return "", proget.Errorf(proget.ErrInvalid, "The body is no %s checksum: it has %d hexadecimal digits.", algorithm, 2*hash.Size())
 }
 
-// maxMetadata bounds what clients send as metadata, in bytes.
+// maxMetadata bounds the metadata that clients send, in bytes.
 const maxMetadata = 16 << 20
 
-// putMetadata looks at what a client sends as metadata, or its checksum, and lets it
-// be: it is made from what there is.
+// putMetadata validates the metadata, or its checksum, that a client sends, and drops
+// it: the server generates metadata from its content.
 func (h *handler) putMetadata(w http.ResponseWriter, r *feed.Request, rt route) error {
 	if rt.algorithm != "" {
 		if _, err := readChecksum(r.Body, rt.algorithm); err != nil {
@@ -270,7 +274,7 @@ func (h *handler) putMetadata(w http.ResponseWriter, r *feed.Request, rt route) 
 	return nil
 }
 
-// remove deletes a version, which its folder names.
+// remove deletes the version whose folder the path names.
 func (h *handler) remove(w http.ResponseWriter, r *feed.Request, rt route) error {
 	c, version, ok := folder(rt.segments).version()
 	if !ok {
@@ -287,7 +291,7 @@ func (h *handler) remove(w http.ResponseWriter, r *feed.Request, rt route) error
 	return nil
 }
 
-// readFileData decodes what Inspect stored of a file.
+// readFileData decodes the data that Inspect returned for a file.
 func readFileData(f proget.File) (d fileData) {
 	_ = json.Unmarshal(f.Data, &d) // Inspect encoded it
 	return d

@@ -18,8 +18,8 @@ import (
 // archives are the extensions of files that must be zip archives.
 var archives = map[string]bool{"jar": true, "war": true, "ear": true, "aar": true}
 
-// inspect is feed.Type's Inspect. What a file is follows from its path; what a
-// version is, from its POM.
+// inspect is feed.Type's Inspect. A file's path determines what the file is; the
+// version's POM describes the version.
 func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	loc, err := locate(strings.Split(strings.TrimPrefix(f.Name, "/"), "/"))
 	if err != nil {
@@ -31,7 +31,7 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	d := loc.describe()
 	d.sha256 = f.Digests[proget.SHA256]
 	m := &feed.Manifest{Name: loc.name(), Version: loc.version, Prerelease: isPrerelease(loc.version), Role: feed.Part, FileName: loc.file, FileData: &d}
-	what := d // d says nothing of an sbt plugin's file, which is found by its name alone
+	what := d // d stays empty for an sbt plugin's file, which is found only by its name
 	if d.Extension == "" {
 		loc = loc.sbtPlugin()
 		what = loc.describe()
@@ -55,8 +55,8 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	return m, nil
 }
 
-// inspectPOM returns what the version's own POM says. One with a classifier, such
-// as the one that Maven 4 was given to build with, need only be a document.
+// inspectPOM returns the description in the version's own POM. A POM with a classifier,
+// such as the one that Maven 4 builds from, need only be a valid document.
 func inspectPOM(f feed.File, loc location, d fileData) (*pomData, error) {
 	if f.Size > maxPOM {
 		return nil, proget.Errorf(proget.ErrInvalid, "The POM is larger than %d KiB.", maxPOM>>10)
@@ -74,21 +74,21 @@ func inspectPOM(f feed.File, loc location, d fileData) (*pomData, error) {
 	return nil, nil
 }
 
-// plugin is what a Maven plugin says of itself: mvn takes "acme:go" for the goal go
-// of the plugin whose prefix is acme.
+// plugin is a Maven plugin's description of itself: mvn interprets "acme:go" as the
+// goal go of the plugin with the prefix acme.
 type plugin struct {
 	Prefix string `json:"prefix"`
 	Name   string `json:"name,omitempty"`
 }
 
-// descriptor is a plugin's description of itself, within its jar.
+// descriptor is the path of a plugin's description in its jar.
 const descriptor = "META-INF/maven/plugin.xml"
 
-// maxDescriptor bounds it, in bytes.
+// maxDescriptor bounds a plugin's description, in bytes.
 const maxDescriptor = 8 << 20
 
-// inspectArchive checks that a file is a zip archive, and returns what the version's
-// own jar says of a plugin in it; nil if there is none.
+// inspectArchive checks that a file is a zip archive, and returns the description of
+// the plugin in the version's own jar; nil if there is none.
 func inspectArchive(f feed.File, loc location, d fileData) (*plugin, error) {
 	entries, described := 0, false
 	directory, err := zipfile.Scan(f, f.Size, func(name []byte) {
@@ -109,8 +109,8 @@ func inspectArchive(f feed.File, loc location, d fileData) (*plugin, error) {
 	return readPlugin(f, loc), nil
 }
 
-// readPlugin reads a plugin's description. As with Maven, one that cannot be read
-// or is another plugin's, packed into this jar, says nothing.
+// readPlugin reads a plugin's description. Like Maven, it ignores one that is invalid
+// or belongs to another plugin packed into this jar.
 func readPlugin(f feed.File, loc location) *plugin {
 	z, err := zip.NewReader(f, f.Size)
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// metadataName is the name of the file that tells what a folder has.
+// metadataName is the name of the file that lists the contents of a folder.
 const metadataName = "maven-metadata.xml"
 
-// snapshotWord ends the version of what is still being worked on.
+// snapshotWord ends the version of a snapshot, which is still under development.
 const snapshotWord = "SNAPSHOT"
 
-// Bounds of names, those of the database's columns.
+// Bounds of names, from the database's columns.
 const (
 	maxName    = 400 // bytes of groupId, a colon and artifactId
 	maxVersion = 255
@@ -34,30 +34,29 @@ var (
 	sbtVersions   = regexp.MustCompile(`_2\.[0-9.]+_[01]\.[0-9.]+$`) // of Scala and sbt
 )
 
-// coordinates name a package.
+// coordinates identify a package.
 type coordinates struct{ group, artifact string }
 
-// name is the package's name, and its key.
+// name returns the package's name, which is also its key.
 func (c coordinates) name() string { return c.group + ":" + c.artifact }
 
-// splitName takes a package's name apart.
+// splitName splits a package's name into coordinates.
 func splitName(name string) coordinates {
 	group, artifact, _ := strings.Cut(name, ":")
 	return coordinates{group, artifact}
 }
 
-// A location is what the path of a file says: the folders of the groupId, those of
-// artifactId and version, and the file's name, as the "Maven Repository Layout" has
-// it. Its version is the base version, which for a build of a snapshot ends in
-// SNAPSHOT.
+// A location is a parsed path of a file: the folders of the groupId, the folders
+// artifactId and version, and the file's name, as in the "Maven Repository Layout". Its
+// version is the base version, which for a build of a snapshot ends in SNAPSHOT.
 type location struct {
 	coordinates
 	version string
 	file    string
 }
 
-// splitPath takes an escaped path apart. A slash at its beginning or its end makes
-// an empty segment.
+// splitPath splits an escaped path into segments. A leading or trailing slash yields an
+// empty segment.
 func splitPath(path string) ([]string, error) {
 	var segments []string
 	for segment := range strings.SplitSeq(path, "/") {
@@ -70,7 +69,7 @@ func splitPath(path string) ([]string, error) {
 	return segments, nil
 }
 
-// locate reads the segments of a path.
+// locate parses the segments of a path.
 func locate(segments []string) (location, error) {
 	n := len(segments)
 	if n < 4 {
@@ -109,22 +108,23 @@ func validFile(name string) bool {
 		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(`/\:*?"<>|`, r) })
 }
 
-// isSnapshot tells a version that is still being worked on from a released one.
+// isSnapshot reports whether a version is a snapshot rather than a release.
 func isSnapshot(version string) bool { return strings.HasSuffix(version, snapshotWord) }
 
-// fileData is what is kept of a file beside its name.
+// fileData is what the database stores of a file besides its name.
 type fileData struct {
 	Classifier string  `json:"classifier,omitempty"`
-	Extension  string  `json:"extension,omitempty"` // "jar", "tar.gz", "pom.asc"; "" if the file is not called after the artifact
+	Extension  string  `json:"extension,omitempty"` // "jar", "tar.gz", "pom.asc"; "" if the file's name does not begin with the artifact
 	Timestamp  string  `json:"timestamp,omitempty"` // of a snapshot's build: "20240131.120000", UTC
 	Build      int     `json:"build,omitempty"`     // its number
-	Plugin     *plugin `json:"plugin,omitempty"`    // what a jar says of the Maven plugin in it
+	Plugin     *plugin `json:"plugin,omitempty"`    // description of the Maven plugin in a jar
 
-	sha256 string // of a file on its way in
+	sha256 string // of a file being published
 }
 
-// describe tells what a file is from its name, which has the form
-// artifactId-version[-classifier].extension. Others say nothing of themselves.
+// describe derives a file's data from its name, which has the form
+// artifactId-version[-classifier].extension. For other names, it returns the zero
+// value.
 func (loc location) describe() fileData {
 	rest, ok := strings.CutPrefix(loc.file, loc.artifact+"-"+strings.TrimSuffix(loc.version, snapshotWord))
 	if !ok {
@@ -147,20 +147,20 @@ func (loc location) describe() fileData {
 	return d
 }
 
-// sbtPlugin is the location as the names of an sbt plugin's files have it, and its POM:
-// until version 2 they leave out the versions of Scala and sbt that end the artifactId,
-// unless sbtPluginPublishLegacyMavenStyle is off. It differs for these alone.
+// sbtPlugin returns the location that the names of an sbt plugin's files, and its POM,
+// imply: before sbt 2 they omit the versions of Scala and sbt at the end of the
+// artifactId, unless sbtPluginPublishLegacyMavenStyle is off. For anything else, the
+// location is unchanged.
 func (loc location) sbtPlugin() location {
 	loc.artifact = sbtVersions.ReplaceAllString(loc.artifact, "")
 	return loc
 }
 
-// signatures are what is added to a file's name for that of its signature.
+// signatures are the endings that a signature adds to a file's name.
 var signatures = []string{".asc", ".sigstore.json", ".sigstore"}
 
-// splitExtension reads what follows the version in a file's name: ".jar" or
-// "-sources.jar". Extensions of two parts are those of compressed tars, and those
-// of signatures.
+// splitExtension parses the part of a file's name after the version: ".jar" or
+// "-sources.jar". Only compressed tars and signatures have extensions of two parts.
 func splitExtension(rest string) (classifier, extension string, ok bool) {
 	if ext, found := strings.CutPrefix(rest, "."); found {
 		return "", ext, validExt.MatchString(ext)
@@ -186,11 +186,11 @@ func splitExtension(rest string) (classifier, extension string, ok bool) {
 	return classifier, extension, validExt.MatchString(extension)
 }
 
-// checksums are the algorithms by the extensions of their files.
+// checksums maps the extensions of checksum files to their algorithms.
 var checksums = map[string]proget.Algorithm{"md5": proget.MD5, "sha1": proget.SHA1, "sha256": proget.SHA256, "sha512": proget.SHA512}
 
-// cutChecksum takes the name of a checksum's file apart: which file it is of, and by
-// which algorithm; "" if it is none.
+// cutChecksum splits the name of a checksum file into the file that it is for and the
+// algorithm, which is "" for any other file.
 func cutChecksum(name string) (file string, algorithm proget.Algorithm) {
 	if i := strings.LastIndexByte(name, '.'); i > 0 {
 		if a := checksums[name[i+1:]]; a != "" {

@@ -1,15 +1,15 @@
-// Package maven serves artifacts to Maven, Gradle and all who resolve and deploy
-// as they do. It follows the "Maven Repository Layout" and the "Maven Repository
-// Metadata" reference, and where these are silent, what Maven's resolver does.
+// Package maven serves artifacts to Maven, Gradle and other clients that resolve and
+// deploy as they do. It follows the "Maven Repository Layout" and the "Maven Repository
+// Metadata" reference and, where these say nothing, Maven's resolver.
 //
-// A package is a groupId with an artifactId, a version is the version in its
-// folder, and each file in that folder is a file of the version. Nothing is told
-// of a file but by its path and its bytes. Checksums and maven-metadata.xml are made
-// from what there is, never kept: those that clients send are compared and
-// dropped, so that two deployments at once cannot lose each other's versions.
+// A package is a groupId with an artifactId, a version is a version folder, and each
+// file in that folder is a file of the version. Only its path and its bytes describe a
+// file. Checksums and maven-metadata.xml are generated and never stored: those that
+// clients send are compared and dropped, so that concurrent deployments cannot lose
+// each other's versions.
 //
-// Released files never change. Builds of a snapshot have names of their own, with
-// a time and a number; a request for the snapshot itself gets the newest one.
+// Released files never change. Builds of a snapshot have their own names, with a time
+// and a number; a request for the snapshot itself gets the newest build.
 package maven
 
 import (
@@ -40,8 +40,8 @@ func New() feed.Type {
 	}
 }
 
-// nameKey leaves names as they are, and takes group/artifact, as ProGet's native
-// API joins the two, for group:artifact.
+// nameKey does not change names, except that it turns group/artifact, as ProGet's
+// native API joins the two, into group:artifact.
 func nameKey(name string) string {
 	i := strings.LastIndexByte(name, '/')
 	if i < 0 || strings.Contains(name, ":") {
@@ -74,13 +74,14 @@ func summary(v *proget.Version) feed.Summary {
 	return s
 }
 
-// readData decodes what Inspect stored; it is empty until there is a POM.
+// readData decodes what Inspect returned; it returns the zero value until there is a
+// POM.
 func readData(v *proget.Version) (d pomData) {
 	_ = json.Unmarshal(v.Manifest, &d) // Inspect encoded it
 	return d
 }
 
-// typed are the kinds of packaging that a dependency must name; others are jars.
+// typed are the packagings that a dependency must state; others are jars.
 var typed = []string{"pom", "war", "ear", "aar", "zip", "tar.gz"}
 
 func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction {

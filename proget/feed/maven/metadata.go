@@ -17,9 +17,9 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// metadata is maven-metadata.xml, as the "Maven Repository Metadata" reference
-// has it: plugins in the folder of a groupId, versions in that of an artifactId,
-// builds in that of a snapshot's version. A folder can be both of the former.
+// metadata is maven-metadata.xml, as in the "Maven Repository Metadata" reference. The
+// folder of a groupId lists plugins, that of an artifactId versions, and that of a
+// snapshot's version builds. A folder can be both of the first two.
 type metadata struct {
 	XMLName      xml.Name      `xml:"metadata"`
 	ModelVersion string        `xml:"modelVersion,attr"`
@@ -45,7 +45,7 @@ type snapshot struct {
 	BuildNumber int    `xml:"buildNumber"`
 }
 
-// snapshotVersion is the newest file of a kind.
+// snapshotVersion is the newest file of a kind in a snapshot.
 type snapshotVersion struct {
 	Classifier string `xml:"classifier,omitempty"`
 	Extension  string `xml:"extension"`
@@ -65,7 +65,7 @@ func render(m *metadata) ([]byte, error) {
 	return append([]byte(xml.Header), append(body, '\n')...), err
 }
 
-// stamp is a time as metadata has it, in UTC.
+// stamp formats a time for metadata, in UTC.
 func stamp(t time.Time) string { return t.UTC().Format("20060102150405") }
 
 // artifactMetadata lists the versions of a package.
@@ -102,11 +102,11 @@ type snapshotFile struct {
 	fileData
 }
 
-// key is what files of a kind have in common through all builds.
+// key identifies a file's kind, which is the same in all builds.
 func (d fileData) key() [2]string { return [2]string{d.Classifier, d.Extension} }
 
-// newer compares two files of a kind. One without a build is as new as its bytes
-// are.
+// newer compares two files of a kind. A file that is not part of a build is compared by
+// when it was added.
 func (f snapshotFile) newer(than snapshotFile) int {
 	if f.Timestamp == "" || than.Timestamp == "" {
 		return f.Added.Compare(than.Added)
@@ -114,8 +114,8 @@ func (f snapshotFile) newer(than snapshotFile) int {
 	return cmp.Or(strings.Compare(f.Timestamp, than.Timestamp), cmp.Compare(f.Build, than.Build))
 }
 
-// newestFiles returns the newest file of each kind in a snapshot, of those whose
-// names end in a text.
+// newestFiles returns the newest file of each kind in a snapshot, among the files whose
+// names end in suffix.
 func newestFiles(v *proget.Version, suffix string) map[[2]string]snapshotFile {
 	builds, plain := make(map[[2]string]snapshotFile), make(map[[2]string]snapshotFile)
 	for _, stored := range v.Files {
@@ -131,7 +131,7 @@ func newestFiles(v *proget.Version, suffix string) map[[2]string]snapshotFile {
 			to[f.key()] = f
 		}
 	}
-	for key, f := range plain { // at the end, since times and builds are no order together
+	for key, f := range plain { // last, because times and builds together are not a total order
 		if known, ok := builds[key]; !ok || f.newer(known) > 0 {
 			builds[key] = f
 		}
@@ -139,7 +139,7 @@ func newestFiles(v *proget.Version, suffix string) map[[2]string]snapshotFile {
 	return builds
 }
 
-// snapshotMetadata tells where the newest files of a snapshot are.
+// snapshotMetadata lists the newest files of a snapshot.
 func snapshotMetadata(v *proget.Version) *metadata {
 	c, all := splitName(v.Name), &versioning{Snapshot: &snapshot{}}
 	var updated time.Time
@@ -163,7 +163,7 @@ func snapshotMetadata(v *proget.Version) *metadata {
 	return &metadata{GroupID: c.group, ArtifactID: c.artifact, Version: v.Version, Versioning: all}
 }
 
-// metadata serves the metadata of a folder, or its checksum.
+// metadata serves the metadata of a folder, or the checksum of that.
 func (h *handler) metadata(w http.ResponseWriter, r *feed.Request, rt route) error {
 	in := folder(rt.segments[:len(rt.segments)-1])
 	missing := proget.Errorf(proget.ErrNotFound, "There is nothing in feed %s that this metadata could be of.", r.Feed.Name)
@@ -204,8 +204,9 @@ func (h *handler) metadata(w http.ResponseWriter, r *feed.Request, rt route) err
 	})
 }
 
-// folderMetadata returns the package with versions to be shown that a folder stands
-// for, and the plugins of the group that it stands for: nil each if there are none.
+// folderMetadata returns the package that a folder stands for, if it has visible
+// versions, and the plugins of the group that it stands for. Each is nil if there is
+// none.
 func (h *handler) folderMetadata(r *feed.Request, in folder) (p *feed.Package, plugins []groupPlugin, err error) {
 	if c, ok := in.artifact(); ok {
 		if p, err = h.find(r, c); err != nil {
@@ -224,11 +225,11 @@ func (h *handler) folderMetadata(r *feed.Request, in folder) (p *feed.Package, p
 	return p, plugins, err
 }
 
-// maxGroup bounds the artifacts of a group that are looked at for plugins.
+// maxGroup bounds the artifacts of a group that are searched for plugins.
 const maxGroup = 5000
 
-// plugins returns the plugins among the artifacts of a group, each by its newest
-// version that is one.
+// plugins returns the plugins in a group, each described by its newest version that is
+// a plugin.
 func (h *handler) plugins(r *feed.Request, group string) ([]groupPlugin, error) {
 	artifacts, err := h.artifacts(r, group, maxGroup)
 	if err != nil {
@@ -241,7 +242,7 @@ func (h *handler) plugins(r *feed.Request, group string) ([]groupPlugin, error) 
 			return nil, err
 		}
 		if p == nil {
-			continue // deleted meanwhile
+			continue // it was deleted meanwhile
 		}
 		if found := newestPlugin(p); found != nil {
 			plugins = append(plugins, groupPlugin{Name: found.Name, Prefix: found.Prefix, ArtifactID: artifact})
@@ -261,7 +262,7 @@ func newestPlugin(p *feed.Package) *plugin {
 
 func findPlugin(v *proget.Version) *plugin {
 	for _, f := range v.Files {
-		if strings.Contains(string(f.Data), `"plugin"`) { // few have one
+		if strings.Contains(string(f.Data), `"plugin"`) { // few files have one
 			if d := readFileData(f); d.Plugin != nil {
 				return d.Plugin
 			}
@@ -294,8 +295,8 @@ func (h *handler) artifacts(r *feed.Request, group string, limit int) ([]string,
 	return artifacts, nil
 }
 
-// serveMetadata serves a document that is made once, or the checksum of what it
-// serves.
+// serveMetadata serves a document that is kept after it was first built, or the
+// document's checksum.
 func serveMetadata(w http.ResponseWriter, r *feed.Request, kept *feed.Documents, algorithm proget.Algorithm, version string, build func() *metadata) error {
 	contentType := "application/xml"
 	if algorithm != "" {

@@ -17,17 +17,17 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Bounds of a POM: in bytes, in elements within each other, and in bytes of what
-// lists show of it.
+// Bounds of a POM: its bytes, the depth of its elements, and the bytes of it that lists
+// show.
 const (
 	maxPOM   = 2 << 20
 	maxDepth = 100
 	maxLine  = 1000
 )
 
-// project is a POM as far as the server reads it; see "POM Reference". Elements
-// that decide identity are collected, so that two of them can be refused. Names
-// are matched in any namespace: many POMs have none.
+// project is the part of a POM that the server reads; see "POM Reference". Elements
+// that decide identity are slices, so that duplicates can be refused. Names match in
+// any namespace, because many POMs have none.
 type project struct {
 	XMLName      xml.Name     `xml:"project"`
 	GroupID      []string     `xml:"groupId"`
@@ -61,7 +61,7 @@ type (
 	dependency struct {
 		GroupID    string `xml:"groupId" json:"groupId"`
 		ArtifactID string `xml:"artifactId" json:"artifactId"`
-		Version    string `xml:"version" json:"version,omitempty"` // "" if the parent says it
+		Version    string `xml:"version" json:"version,omitempty"` // "" if the parent sets it
 		Type       string `xml:"type" json:"type,omitempty"`
 		Classifier string `xml:"classifier" json:"classifier,omitempty"`
 		Scope      string `xml:"scope" json:"scope,omitempty"`
@@ -76,7 +76,7 @@ type (
 	}
 )
 
-// pomData is the version's description, out of its POM.
+// pomData is a version's description, from its POM.
 type pomData struct {
 	Name         string       `json:"name,omitempty"`
 	Description  string       `json:"description,omitempty"`
@@ -90,7 +90,7 @@ type pomData struct {
 
 var errDTD = errors.New("document type declarations are not allowed")
 
-// readPOM reads a POM that lies at loc.
+// readPOM parses the POM at loc.
 func readPOM(text []byte, loc location) (*pomData, error) {
 	var p project
 	if err := decodeXML(bytes.NewReader(text), &p); err != nil {
@@ -107,8 +107,8 @@ func readPOM(text []byte, loc location) (*pomData, error) {
 	return p.data(loc), nil
 }
 
-// agree compares what a POM says of itself with its place. What it leaves out, it
-// has from its parent.
+// agree returns an error if a POM contradicts its location. What the POM omits comes
+// from its parent.
 func (p *project) agree(loc location) error {
 	if len(p.Parent) > 1 {
 		return proget.Errorf(proget.ErrInvalid, "The POM has %d <parent> elements.", len(p.Parent))
@@ -144,13 +144,13 @@ func (p *project) agree(loc location) error {
 	return nil
 }
 
-// expression is a property's value in a POM, which may come from a parent or from
-// the command line of a build.
+// expression matches a reference to a property, whose value may come from the POM, a
+// parent or the command line of a build.
 var expression = regexp.MustCompile(`\$\{[^{}]*\}`)
 
-// matches compares a value with one that may hold expressions, each of which can
-// stand for any text. There is no telling what they are worth: CI builds give the
-// version as -Drevision=1.0.
+// matches reports whether want is possible for a value with expressions, each of which
+// can stand for any text. Their values are unknown: CI builds set the version with
+// -Drevision=1.0, for instance.
 func matches(said, want string) bool {
 	literals := expression.Split(said, -1)
 	if len(literals) == 1 {
@@ -206,11 +206,11 @@ func trim(texts ...*string) {
 	}
 }
 
-// maxExpanded bounds a text whose expressions are replaced, in bytes.
+// maxExpanded bounds the length of text with replaced expressions, in bytes.
 const maxExpanded = 500
 
-// expander returns what replaces expressions by what the POM itself says they are
-// worth, once. It is for people: what stays open is what a parent says.
+// expander returns a function that replaces expressions once, by the values that the
+// POM itself sets. The result is for people; expressions that a parent sets remain.
 func (p *project) expander(loc location) func(string) string {
 	values := make(map[string]string, len(p.Properties.All)+6)
 	for _, property := range p.Properties.All {
@@ -237,8 +237,8 @@ func (p *project) expander(loc location) func(string) string {
 	}
 }
 
-// decodeXML reads a document into v, to its end. Entities are those of HTML, as
-// with Maven; a document cannot make its own.
+// decodeXML decodes a whole document into v. As in Maven, it supports HTML's entities;
+// a document cannot define others.
 func decodeXML(r io.Reader, v any) error {
 	raw := xml.NewDecoder(transform.NewReader(r, unicode.BOMOverride(encoding.Nop.NewDecoder())))
 	raw.Entity, raw.CharsetReader = xml.HTMLEntity, charsetReader
@@ -246,7 +246,7 @@ func decodeXML(r io.Reader, v any) error {
 	if err := d.Decode(v); err != nil {
 		return err
 	}
-	for { // nothing but comments may follow
+	for { // only comments may follow
 		switch t, err := d.Token(); t := t.(type) {
 		case nil:
 			if err == io.EOF {
@@ -263,8 +263,8 @@ func decodeXML(r io.Reader, v any) error {
 	}
 }
 
-// guard hands on a decoder's tokens except document type declarations, and no
-// element that is too deep within others.
+// guard passes on a decoder's tokens, but refuses document type declarations and
+// elements that are nested too deeply.
 type guard struct {
 	*xml.Decoder
 	depth int
@@ -285,8 +285,8 @@ func (g *guard) Token() (xml.Token, error) {
 	return t, err
 }
 
-// charsetReader serves the encodings that an XML declaration may name. Where that
-// is UTF-16, the byte order mark has told.
+// charsetReader supports the encodings that an XML declaration may name. For UTF-16,
+// the byte order mark was already handled.
 func charsetReader(label string, in io.Reader) (io.Reader, error) {
 	if label := strings.ToLower(label); strings.HasPrefix(label, "utf-16") || label == "us-ascii" {
 		return in, nil

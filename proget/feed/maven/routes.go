@@ -7,7 +7,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// An action is what a request asks for.
+// An action names what a request asks for.
 type action = feed.Operation
 
 const (
@@ -22,7 +22,7 @@ const (
 	remove      action = "remove"
 )
 
-// operations are the actions, with the permission that each needs.
+// operations maps the actions to the permissions that they require.
 var operations = feed.Operations{
 	browse:      proget.TaskView,
 	getFile:     proget.TaskView,
@@ -38,11 +38,11 @@ var operations = feed.Operations{
 // A route is a parsed request.
 type route struct {
 	action    action
-	segments  []string         // of the path; that of a checksum is the path of what it is of
+	segments  []string         // of the path; for a checksum, of the file that it is for
 	algorithm proget.Algorithm // of a checksum; "" for none
 }
 
-// parse reads method and escaped path. A folder's ends in a slash.
+// parse parses method and escaped path. The path of a folder ends in a slash.
 func parse(method, path string) route {
 	segments, err := splitPath(path)
 	if err != nil {

@@ -7,10 +7,9 @@ import (
 )
 
 // compareVersions orders two versions as Maven does, by the "Version Order
-// Specification" of its POM reference, in the form that class ComparableVersion
-// of Maven 4 gives it. Versions that Maven takes for equal, such as 1 and 1.0,
-// are different ones nevertheless, each in a folder of its own; they are ordered
-// by their text.
+// Specification" of its POM reference, as implemented by class ComparableVersion of
+// Maven 4. Versions that Maven considers equal, such as 1 and 1.0, are nevertheless
+// different versions in separate folders; compareVersions orders them by their text.
 func compareVersions(a, b string) int {
 	if c := compareItem(parseVersion(a), parseVersion(b)); c != 0 {
 		return c
@@ -18,37 +17,37 @@ func compareVersions(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// isPrerelease reports whether a version has a qualifier that comes before the
-// release: alpha, beta, milestone, rc or SNAPSHOT.
+// isPrerelease reports whether a version has a qualifier that sorts before the release:
+// alpha, beta, milestone, rc or SNAPSHOT.
 func isPrerelease(version string) bool { return parseVersion(version).prerelease() }
 
-// A kind is what an item is. Items of different kinds are ordered by it:
-// 1.any < 1-1 < 1.1.
+// A kind is the kind of an item. Items of different kinds are ordered by kind: 1.any <
+// 1-1 < 1.1.
 type kind int
 
 const (
 	word        kind = iota // a qualifier: "rc"
 	combination             // a qualifier with a number: "rc1" and "rc-1"
-	list                    // what follows a hyphen, or a change between letters and digits
+	list                    // the items after a hyphen, or after a change between letters and digits
 	number
 )
 
-// An item is a part of a version, and a whole one is a list.
+// An item is a part of a version. A whole version is a list.
 type item struct {
 	kind   kind
-	text   string  // of a word or a combination: the qualifier
+	text   string  // the qualifier of a word or a combination
 	digits string  // of a number or a combination, without leading zeros; "" is 0
 	items  []*item // of a list
 }
 
-// qualifiers are those with a place of their own, in order. Others follow them
-// by their text.
+// qualifiers are the qualifiers with a defined order. Others follow them, ordered by
+// text.
 var qualifiers = []string{"alpha", "beta", "milestone", "rc", "snapshot", "", "sp"}
 
-// released is the place of a release among the qualifiers.
+// released is the position of a release among the qualifiers.
 var released = slices.Index(qualifiers, "")
 
-// rank returns the place of a qualifier.
+// rank returns the position of a qualifier.
 func rank(qualifier string) int {
 	switch qualifier {
 	case "ga", "final", "release":
@@ -74,8 +73,7 @@ func compareDigits(a, b string) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 }
 
-// compareItem orders two items, of which one may be nil: what a shorter version
-// does not have.
+// compareItem orders two items. nil stands for an item that a shorter version lacks.
 func compareItem(a, b *item) int {
 	switch {
 	case a == nil && b == nil:
@@ -109,7 +107,8 @@ func compareLists(a, b []*item) int {
 	return 0
 }
 
-// compareNothing orders an item and none: 1-rc < 1 = 1.0 = 1-ga < 1-sp < 1.1.
+// compareNothing orders an item against a missing one: 1-rc < 1 = 1.0 = 1-ga < 1-sp <
+// 1.1.
 func (it *item) compareNothing() int {
 	switch it.kind {
 	case number:
@@ -127,7 +126,7 @@ func (it *item) prerelease() bool {
 	return it.kind != number && rank(it.text) < released
 }
 
-// isNull reports whether the item is worth nothing at the end of a list.
+// isNull reports whether the item has no effect at the end of a list.
 func (it *item) isNull() bool {
 	switch it.kind {
 	case number:
@@ -138,7 +137,7 @@ func (it *item) isNull() bool {
 	return it.kind == word && it.text == ""
 }
 
-// normalize takes out what is worth nothing: 1.0-rc is 1-rc.
+// normalize removes items without effect: 1.0-rc is 1-rc.
 func (it *item) normalize() {
 	for i := len(it.items) - 1; i >= 0; i-- {
 		if it.items[i].isNull() && it.ends(i) {
@@ -147,7 +146,7 @@ func (it *item) normalize() {
 	}
 }
 
-// ends reports whether nothing but a qualifier follows the item with index i.
+// ends reports whether at most a qualifier follows the item with index i.
 func (it *item) ends(i int) bool {
 	if i == len(it.items)-1 {
 		return true
@@ -159,16 +158,16 @@ func (it *item) ends(i int) bool {
 	return next.kind == word
 }
 
-// versionParser is on its way through a version.
+// versionParser is the state of parsing a version.
 type versionParser struct {
 	text    string
-	lists   []*item // the whole version, then the innermost list of each step
-	start   int     // of the item under way
-	digits  bool    // it is a number, or ends in one
-	combine bool    // it is a combination
+	lists   []*item // the whole version, then each nested list
+	start   int     // of the present item
+	digits  bool    // the present item is a number, or ends in one
+	combine bool    // the present item is a combination
 }
 
-// parseVersion reads any text.
+// parseVersion parses any text.
 func parseVersion(version string) *item {
 	p := &versionParser{text: strings.ToLower(version), lists: []*item{{kind: list}}}
 	for i := 0; i < len(p.text); i++ {
@@ -194,7 +193,7 @@ func parseVersion(version string) *item {
 		}
 	}
 	if p.start < len(p.text) {
-		if !p.digits { // .X is -X
+		if !p.digits { // .X is the same as -X
 			p.nest()
 		}
 		p.add(len(p.text))
@@ -205,7 +204,7 @@ func parseVersion(version string) *item {
 	return p.lists[0]
 }
 
-// hyphen ends an item, unless it is a qualifier that a number follows: X-1 is X1.
+// hyphen ends an item, unless the item is a qualifier and a number follows: X-1 is X1.
 func (p *versionParser) hyphen(i int) {
 	if i > p.start && !p.digits && i+1 < len(p.text) && isDigit(p.text[i+1]) {
 		p.combine = true
@@ -216,7 +215,7 @@ func (p *versionParser) hyphen(i int) {
 	p.nest()
 }
 
-// innermost is the list that items are added to.
+// innermost returns the list to which items are added.
 func (p *versionParser) innermost() *item { return p.lists[len(p.lists)-1] }
 
 // open begins a list within the innermost one.
@@ -226,14 +225,14 @@ func (p *versionParser) open() {
 	p.lists = append(p.lists, l)
 }
 
-// nest is open, unless the innermost list has yet to begin.
+// nest calls open, unless the innermost list is still empty.
 func (p *versionParser) nest() {
 	if len(p.innermost().items) > 0 {
 		p.open()
 	}
 }
 
-// add adds the item that ends before end. Between two separators there is a 0.
+// add adds the item that ends before end. Between two separators, it adds a 0.
 func (p *versionParser) add(end int) {
 	text, it := p.text[p.start:end], &item{kind: number}
 	switch {
@@ -250,7 +249,7 @@ func (p *versionParser) add(end int) {
 	p.innermost().items = append(p.innermost().items, it)
 }
 
-// qualifier spells out the short forms of qualifiers.
+// qualifier expands the short forms of qualifiers.
 func qualifier(text string, numbered bool) string {
 	switch {
 	case text == "cr":
