@@ -16,46 +16,46 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// Bounds of the form with which clients upload. It repeats all of the file's
-// metadata, a field for each classifier and each dependency.
+// Bounds of the form with which clients upload. The form repeats all metadata of the
+// file, with a field for each classifier and each dependency.
 const (
 	maxFormFields = 10_000
-	maxFormBytes  = 8 << 20 // of all fields but the file
-	maxFieldBytes = 1 << 10 // of a field that is looked at
-	maxBoundary   = 70      // as RFC 2046 section 5.1.1 bounds it
+	maxFormBytes  = 8 << 20 // of all fields except the file
+	maxFieldBytes = 1 << 10 // of a field in looked
+	maxBoundary   = 70      // as in RFC 2046 section 5.1.1
 )
 
-// contentField is the field with the file; signatureField one that twine
-// --sign sends beside it, which nobody asks for any more.
+// contentField is the field with the file; signatureField is one that "twine --sign"
+// adds and that nobody needs any more.
 const (
 	contentField   = "content"
 	signatureField = "gpg_signature"
 )
 
-// looked are the fields that are compared with the file. The others repeat what
-// the file says, and the file alone is believed.
+// looked are the fields that are compared with the file. The others only repeat the
+// file's metadata, and only the file is trusted.
 var looked = map[string]bool{
 	":action": true, "protocol_version": true, "name": true, "version": true, "filetype": true,
 	"md5_digest": true, "sha256_digest": true, "blake2_256_digest": true,
 }
 
-// A form is an upload as twine and uv send it, read while it arrives: PyPI's
-// "Upload API". Fields may come before the file and after it.
+// A form is an upload as twine and uv send it (PyPI's "Upload API"), read while it
+// arrives. Fields may precede and follow the file.
 type form struct {
 	name   string // of the file
-	size   int64  // what the file cannot exceed, by the request's length; 0 if unknown
+	size   int64  // upper bound for the file's bytes, from the request's length; 0 if unknown
 	fields map[string]string
 
 	parts  *multipart.Reader
 	file   *multipart.Part
 	blake  hash.Hash
-	digest string // of the file, once it was read
+	digest string // of the file, after it was read
 	count  int    // of fields
 	bytes  int64  // of fields
-	err    error  // how reading ended
+	err    error  // the error with which reading ended
 }
 
-// openForm reads a form as far as its file.
+// openForm reads a form up to its file.
 func openForm(r *http.Request) (*form, error) {
 	mediaType, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if mediaType != "multipart/form-data" {
@@ -67,12 +67,12 @@ func openForm(r *http.Request) (*form, error) {
 	}
 	blake, err := blake2b.New256(nil)
 	if err != nil {
-		return nil, err // never, without a key
+		return nil, err // impossible without a key
 	}
 	f := &form{size: max(r.ContentLength, 0), fields: make(map[string]string), parts: multipart.NewReader(r.Body, boundary), blake: blake}
 	f.file, err = f.next()
 	if err := f.checkProtocol(); err != nil {
-		return nil, err // before the file is sent
+		return nil, err // before the client sends the file
 	}
 	if errors.Is(err, io.EOF) {
 		return nil, proget.Errorf(proget.ErrInvalid, "The form has no file in a field named %s.", contentField)
@@ -84,11 +84,11 @@ func openForm(r *http.Request) (*form, error) {
 	return f, nil
 }
 
-// next reads fields as far as the next file, or to the end, which is io.EOF.
+// next reads fields up to the next file. At the end of the form, it returns io.EOF.
 func (f *form) next() (*multipart.Part, error) {
 	for {
 		part, err := f.parts.NextPart()
-		if err == io.EOF { // itself; one that is wrapped says that the form's last line is missing
+		if err == io.EOF { // a wrapped EOF means that the form's last line is missing
 			return nil, io.EOF
 		}
 		if err != nil {
@@ -128,7 +128,7 @@ func (f *form) field(part *multipart.Part) error {
 	return nil
 }
 
-// took counts what was read of fields.
+// took counts the bytes of fields that were read.
 func (f *form) took(n int64, err error) error {
 	if err != nil {
 		return feed.UploadError(err)
@@ -139,8 +139,8 @@ func (f *form) took(n int64, err error) error {
 	return nil
 }
 
-// Read implements io.Reader for the file, which has not ended before the form
-// has: whoever stores it learns of an error in time to store nothing.
+// Read implements io.Reader for the file. It returns io.EOF only once the form has
+// ended, so that whoever stores the file learns of an error in time to store nothing.
 func (f *form) Read(p []byte) (int, error) {
 	if f.err != nil {
 		return 0, f.err
@@ -156,7 +156,7 @@ func (f *form) Read(p []byte) (int, error) {
 	return n, f.err
 }
 
-// end returns io.EOF if nothing but fields follows the file.
+// end returns io.EOF if only fields follow the file.
 func (f *form) end() error {
 	f.digest = hex.EncodeToString(f.blake.Sum(nil))
 	_, err := f.next()
@@ -166,7 +166,7 @@ func (f *form) end() error {
 	return err
 }
 
-// check is feed.Upload's Check: what the form says must agree with the file.
+// check is feed.Upload's Check. It returns an error if the form contradicts the file.
 func (f *form) check(m *feed.Manifest) error {
 	file, ok := m.FileData.(*fileData)
 	if !ok {
@@ -184,7 +184,7 @@ func (f *form) check(m *feed.Manifest) error {
 	return f.checkVersion(m)
 }
 
-// checkProtocol refuses what is no upload.
+// checkProtocol returns an error if the form is not an upload.
 func (f *form) checkProtocol() error {
 	if action := f.fields[":action"]; action != "" && action != "file_upload" {
 		return proget.Errorf(proget.ErrInvalid, "The action %.40q is none of this server's: packages need no registration, upload their files.", action)

@@ -58,12 +58,12 @@ func redirect(w http.ResponseWriter, r *feed.Request, path string) error {
 	if r.URL.RawQuery != "" {
 		to += "?" + r.URL.RawQuery
 	}
-	w.Header().Set("Cache-Control", "no-store") // the base is as the client called it
+	w.Header().Set("Cache-Control", "no-store") // the base depends on the client's URL
 	http.Redirect(w, r.Request, to, http.StatusTemporaryRedirect)
 	return nil
 }
 
-// find returns a package, or the error that clients know.
+// find returns a package, or the protocol's error.
 func (h *handler) find(r *feed.Request, name string) (*feed.Package, error) {
 	p, err := h.services.Packages.Package(r.Context(), r.Feed, nameKey(name))
 	if errors.Is(err, proget.ErrNotFound) {
@@ -72,18 +72,18 @@ func (h *handler) find(r *feed.Request, name string) (*feed.Package, error) {
 	return p, err
 }
 
-// fileURL is where a file is; base is the feed's URL.
+// fileURL returns the URL of a file; base is the feed's URL.
 func fileURL(base, key, file string) string {
 	return base + "/" + packagesPath + "/" + key + "/" + url.PathEscape(file)
 }
 
-// readFileData decodes what inspect stored.
+// readFileData decodes the data that inspect returned for a file.
 func readFileData(f proget.File) (d fileData) {
 	_ = json.Unmarshal(f.Data, &d) // inspect encoded it
 	return d
 }
 
-// metadataEnding is added to a file's URL for that of its metadata (PEP 658).
+// metadataEnding is appended to a file's URL to get the URL of its metadata (PEP 658).
 const metadataEnding = ".metadata"
 
 func (h *handler) file(w http.ResponseWriter, r *feed.Request, rt route) error {
@@ -123,8 +123,8 @@ func (h *handler) metadata(w http.ResponseWriter, r *feed.Request, p *feed.Packa
 	return nil
 }
 
-// readMetadata reads a wheel's METADATA, and checks that it is what the index
-// says.
+// readMetadata reads a wheel's METADATA, and checks that its digest is the one in the
+// index.
 func (h *handler) readMetadata(r *feed.Request, f proget.File, sum string) ([]byte, error) {
 	content, err := h.services.Files.Open(r.Context(), f)
 	if err != nil {
@@ -150,7 +150,7 @@ func hexSum(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// uploadForm takes a file as twine and uv send it.
+// uploadForm handles an upload as twine and uv send it.
 func (h *handler) uploadForm(w http.ResponseWriter, r *feed.Request) error {
 	f, err := openForm(r.Request)
 	if err != nil {
@@ -159,7 +159,7 @@ func (h *handler) uploadForm(w http.ResponseWriter, r *feed.Request) error {
 	return h.publish(w, r, feed.Upload{Body: f, Size: f.size, Name: f.name, Check: f.check})
 }
 
-// uploadFile takes a file as the request's body, as ProGet does; or as a form.
+// uploadFile handles an upload as the request's body, as in ProGet, or as a form.
 func (h *handler) uploadFile(w http.ResponseWriter, r *feed.Request, rt route) error {
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == "multipart/form-data" && rt.arg == "" {
 		return h.uploadForm(w, r)
@@ -175,9 +175,9 @@ func (h *handler) uploadFile(w http.ResponseWriter, r *feed.Request, rt route) e
 	return h.publish(w, r, feed.Upload{Body: body, Size: body.Size, Name: name})
 }
 
-// publish stores a file and answers. Builds that broke off between two files send the
-// first again, which is a success as at PyPI. The sentence of a conflict begins with the
-// words, and the status is the one, by which twine --skip-existing knows it.
+// publish stores a file and responds. Builds that were interrupted between two files
+// send the first again, which succeeds as on PyPI. twine --skip-existing recognises a
+// conflict by its status and the first words of its message.
 func (h *handler) publish(w http.ResponseWriter, r *feed.Request, u feed.Upload) error {
 	u.Feed, u.By = r.Feed, r.Principal
 	_, err := h.services.Publisher.Publish(r.Context(), u)

@@ -11,9 +11,8 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// inspect is feed.Type's Inspect. What the file says of itself decides; its name
-// must agree with that. A file that came without a name gets the one that the
-// specifications give it.
+// inspect is feed.Type's Inspect. The file's own metadata decides; the file's name must
+// agree with it. A file without a name gets the one that the specifications define.
 func inspect(ctx context.Context, f feed.File) (*feed.Manifest, error) {
 	d := new(distribution)
 	var err error
@@ -31,13 +30,13 @@ func inspect(ctx context.Context, f feed.File) (*feed.Manifest, error) {
 	return inspectSdist(ctx, f, d)
 }
 
-// Where archives begin.
+// The first bytes of archives.
 const (
 	zipMagic  = "PK\x03\x04"
 	gzipMagic = "\x1f\x8b"
 )
 
-// sniff tells what a file without a name is.
+// sniff determines the type of a file without a name.
 func sniff(f feed.File) (kind, ending string, err error) {
 	head := make([]byte, len(zipMagic))
 	if _, err := f.ReadAt(head, 0); err != nil && err != io.EOF {
@@ -84,9 +83,9 @@ func inspectWheel(f feed.File, d *distribution) (*feed.Manifest, error) {
 	return manifest(f, d, m, &fileData{Metadata: hex.EncodeToString(sum[:])})
 }
 
-// inspectSdist reads a source distribution. Its metadata is not offered by itself,
-// as a wheel's is: PyPI does not either, and until it is built it may not know
-// its dependencies (PEP 643).
+// inspectSdist reads a source distribution. Unlike a wheel's, its metadata is not
+// served separately: PyPI does not do so either, and an sdist may not know its
+// dependencies until it is built (PEP 643).
 func inspectSdist(ctx context.Context, f feed.File, d *distribution) (*feed.Manifest, error) {
 	read := readTar
 	if d.ending == zipEnding {
@@ -100,7 +99,7 @@ func inspectSdist(ctx context.Context, f feed.File, d *distribution) (*feed.Mani
 	if err != nil {
 		return nil, err
 	}
-	if d.file == "" { // PEP 625
+	if d.file == "" { // the name that PEP 625 defines
 		if d, err = parseFileName(escaped(nameKey(m.name)) + "-" + m.version.String() + d.ending); err != nil {
 			return nil, err
 		}
@@ -108,7 +107,7 @@ func inspectSdist(ctx context.Context, f feed.File, d *distribution) (*feed.Mani
 	return manifest(f, d, m, &fileData{})
 }
 
-// manifest joins what was found.
+// manifest combines the results.
 func manifest(f feed.File, d *distribution, m *metadata, file *fileData) (*feed.Manifest, error) {
 	if err := d.belongsTo(m.name, m.version); err != nil {
 		return nil, err

@@ -10,11 +10,11 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// A document is what PyPI's "JSON API" says of a project or of a version. What
-// there is no source for here is left out or has PyPI's word for nothing.
+// A document is a project or a version in PyPI's "JSON API". Fields without a source
+// here are omitted or have PyPI's value for nothing.
 type document struct {
 	Info            info                      `json:"info"`
-	Releases        map[string][]documentFile `json:"releases,omitempty"` // of a project
+	Releases        map[string][]documentFile `json:"releases,omitempty"` // for a project
 	URLs            []documentFile            `json:"urls"`
 	Vulnerabilities []any                     `json:"vulnerabilities"`
 }
@@ -95,8 +95,8 @@ func (h *handler) json(w http.ResponseWriter, r *feed.Request, rt route) error {
 	return nil
 }
 
-// newest returns the version that people are shown: one that is not yanked
-// before others, and a final one before a prerelease.
+// newest returns the version that people see: preferably one that is not yanked, and a
+// final version before a prerelease.
 func newest(p *feed.Package) *proget.Version {
 	good := func(v *proget.Version) bool { _, is := yanked(v); return !is && feed.Allowed(v) }
 	final := func(v *proget.Version) bool { return good(v) && !v.Prerelease }
@@ -165,7 +165,7 @@ func newInfo(base string, p *feed.Package, v *proget.Version) info {
 	return i
 }
 
-// projectURLs are a version's links by label, or nil.
+// projectURLs returns a version's links by label, or nil.
 func projectURLs(d data) map[string]string {
 	var urls map[string]string
 	for _, line := range d.ProjectURLs {

@@ -12,7 +12,7 @@ import (
 const (
 	maxMetadata = 2 << 20 // of METADATA or PKG-INFO, in bytes
 	maxFields   = 5000
-	maxLine     = 500 // of what goes into an index's page, in bytes
+	maxLine     = 500 // of what an index's page contains, in bytes
 )
 
 // metadata is METADATA of a wheel or PKG-INFO of an sdist, as the PyPA's "Core
@@ -25,7 +25,7 @@ type metadata struct {
 	version version
 }
 
-// parseMetadata reads core metadata and checks what everything else rests on.
+// parseMetadata parses core metadata and validates what everything else relies on.
 func parseMetadata(text []byte) (*metadata, error) {
 	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
 		return nil, proget.Errorf(proget.ErrInvalid, "The file's metadata is no text in UTF-8.")
@@ -39,7 +39,7 @@ func parseMetadata(text []byte) (*metadata, error) {
 			return nil, proget.Errorf(proget.ErrInvalid, "The file's metadata has %d lines with the field %s and must have one.", len(m.fields[name]), name)
 		}
 	}
-	if len(m.fields["requires-python"]) > 1 { // clients differ in which of them they take
+	if len(m.fields["requires-python"]) > 1 { // clients differ in which one they use
 		return nil, proget.Errorf(proget.ErrInvalid, "The file's metadata has more than one Requires-Python.")
 	}
 	if python := m.requiresPython(); len(python) > maxLine || strings.ContainsAny(python, "\n\r") {
@@ -61,8 +61,8 @@ func parseMetadata(text []byte) (*metadata, error) {
 	return m, nil
 }
 
-// parse takes the text apart as Python's email.parser does, with which clients
-// read it: what is no header and continues none begins the body.
+// parse splits the text as Python's email.parser does, which clients use: the body
+// begins at the first line that is neither a header nor the continuation of one.
 func (m *metadata) parse(text string) error {
 	rest := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
 	var name string
@@ -106,8 +106,8 @@ func isHeader(line string) bool {
 	return colon > 0 && !strings.ContainsFunc(line[:colon], func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
-// unfold joins the lines of a field. A description's are indented by eight
-// columns, the last of which may be a bar.
+// unfold joins the lines of a field. The lines of a description are indented by eight
+// columns, of which the last may be a bar.
 func unfold(lines []string) string {
 	for i, line := range lines[1:] {
 		if trimmed, ok := strings.CutPrefix(line, "       |"); ok {
@@ -122,7 +122,8 @@ func unfold(lines []string) string {
 	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
 
-// text returns the first value of a field. Older tools wrote UNKNOWN for none.
+// text returns the first value of a field. It treats UNKNOWN, which older tools wrote,
+// as "".
 func (m *metadata) text(name string) string {
 	if values := m.fields[name]; len(values) > 0 && values[0] != "UNKNOWN" {
 		return values[0]
@@ -132,8 +133,8 @@ func (m *metadata) text(name string) string {
 
 func (m *metadata) requiresPython() string { return m.text("requires-python") }
 
-// data is what is kept of a version: what its newest file says, but for what
-// differs from file to file.
+// data is what the database stores of a version: the metadata of its newest file,
+// except what differs from file to file.
 type data struct {
 	MetadataVersion   string   `json:"metadataVersion"`
 	Summary           string   `json:"summary,omitempty"`
@@ -155,17 +156,17 @@ type data struct {
 	Dynamic           []string `json:"dynamic,omitempty"`
 }
 
-// fileData is what is kept of a file.
+// fileData is what the database stores of a file.
 type fileData struct {
 	Type           string   `json:"type"`   // wheelType or sdistType
-	Python         string   `json:"python"` // for which it is: "py3"; "source" of an sdist
+	Python         string   `json:"python"` // the Python tag, such as "py3"; "source" for an sdist
 	RequiresPython string   `json:"requiresPython,omitempty"`
 	RequiresDist   []string `json:"requiresDist,omitempty"`
 	ProvidesExtra  []string `json:"providesExtra,omitempty"`
-	Metadata       string   `json:"metadata,omitempty"` // the SHA-256 of a wheel's METADATA
-	BLAKE2         string   `json:"blake2,omitempty"`   // the BLAKE2b digest of 256 bits, if the upload was a form
+	Metadata       string   `json:"metadata,omitempty"` // SHA-256 of a wheel's METADATA
+	BLAKE2         string   `json:"blake2,omitempty"`   // BLAKE2b digest of 256 bits, if the upload was a form
 
-	digests proget.Digests // of the file, while it is inspected
+	digests proget.Digests // of the file; set during inspection only
 }
 
 func (m *metadata) data() data {

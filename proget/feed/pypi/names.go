@@ -7,26 +7,25 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Bounds in bytes. A file's name is what a client calls the file on its own
-// disk.
+// Bounds in bytes. Clients also use a file's name on their own disks.
 const (
 	maxName     = 200
 	maxVersion  = 200
 	maxFileName = 255
 )
 
-// validName is the format of names, from "Names and normalization" of the PyPA's
+// validName matches valid names, as in "Names and normalization" of the PyPA's
 // specifications.
 var validName = regexp.MustCompile(`^([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])$`)
 
 var separators = regexp.MustCompile(`[-_.]+`)
 
-// nameKey is the normal form of a name, from the same page: PEP 503's.
+// nameKey returns the normal form of a name, as on the same page and in PEP 503.
 func nameKey(name string) string {
 	return strings.ToLower(separators.ReplaceAllString(name, "-"))
 }
 
-// escaped is a normal name as file names have it.
+// escaped returns the form of a normalized name in file names.
 func escaped(key string) string { return strings.ReplaceAll(key, "-", "_") }
 
 func checkName(name string) error {
@@ -36,19 +35,19 @@ func checkName(name string) error {
 	return nil
 }
 
-// The types of files, as the upload's form and the JSON API call them.
+// The types of files, named as in the upload form and the JSON API.
 const (
 	wheelType = "bdist_wheel"
 	sdistType = "sdist"
 )
 
-// A distribution is what the name of a file says.
+// A distribution is a parsed file name.
 type distribution struct {
 	file     string
 	kind     string // wheelType or sdistType
 	stem     string // the name without its ending
 	ending   string
-	python   string   // for which Python a wheel is: "py3", "py2.py3", "cp312"; "source" for an sdist
+	python   string   // a wheel's Python tag: "py3", "py2.py3", "cp312"; "source" for an sdist
 	wheelFor []string // name and version of a wheel, as written
 }
 
@@ -58,11 +57,11 @@ const (
 	tarEnding   = ".tar.gz"
 )
 
-// validFileName admits what names, versions and tags consist of, so that a name
-// is safe in paths, addresses and headers.
+// validFileName allows the characters of names, versions and tags, so that a name is
+// safe in paths, URLs and headers.
 var validFileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+!-]*$`)
 
-// parseFileName reads the name of a file.
+// parseFileName parses the name of a file.
 func parseFileName(file string) (*distribution, error) {
 	if len(file) > maxFileName || !validFileName.MatchString(file) {
 		return nil, proget.Errorf(proget.ErrInvalid, "The file name %.100q is not valid: it consists of up to %d letters, digits and '.', '_', '-', '+' and '!'.", file, maxFileName)
@@ -83,8 +82,8 @@ func parseFileName(file string) (*distribution, error) {
 	return nil, proget.Errorf(proget.ErrInvalid, "%s is neither a wheel (.whl) nor a source distribution (.tar.gz or .zip), which alone can be published (PEP 527).", file)
 }
 
-// parseWheel takes a wheel's name apart: "File name convention" of the PyPA's
-// "Binary distribution format".
+// parseWheel parses a wheel's name: "File name convention" in the PyPA's "Binary
+// distribution format".
 func (d *distribution) parseWheel() error {
 	parts := strings.Split(d.stem, "-")
 	n := len(parts)
@@ -99,14 +98,15 @@ func (d *distribution) parseWheel() error {
 	return nil
 }
 
-// belongsTo checks that the name of the file is that of a version's.
+// belongsTo returns an error if the file's name is not one for that package and
+// version.
 func (d *distribution) belongsTo(name string, v version) error {
 	if d.kind == wheelType {
 		if isOf(d.wheelFor[0], d.wheelFor[1], name, v) {
 			return nil
 		}
 	} else {
-		for i, c := range d.stem { // both parts may have hyphens, in older files
+		for i, c := range d.stem { // in older files, both parts may contain hyphens
 			if c == '-' && isOf(d.stem[:i], d.stem[i+1:], name, v) {
 				return nil
 			}
@@ -115,8 +115,8 @@ func (d *distribution) belongsTo(name string, v version) error {
 	return proget.Errorf(proget.ErrInvalid, "The file's metadata is of %s %s, but the file is named %s: that begins with %s-%s.", name, v, d.file, escaped(nameKey(name)), v)
 }
 
-// isOf compares a name and a version that are written somewhere with others.
-// Older wheels have an underscore for each hyphen of a version.
+// isOf reports whether a written name and version are the given ones. In older wheels,
+// underscores replace the hyphens of a version.
 func isOf(written, writtenVersion, name string, v version) bool {
 	o, ok := parseVersion(writtenVersion)
 	return ok && nameKey(written) == nameKey(name) && o.key() == v.key()

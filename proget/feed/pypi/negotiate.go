@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// A serialization is a form of the simple API's documents, as the PyPA's "Simple
-// repository API" calls it.
+// A serialization is a format of the simple API's documents, as named in the PyPA's
+// "Simple repository API".
 type serialization struct {
-	mediaTypes  []string // by which clients ask for it
+	mediaTypes  []string // media types by which clients ask for it
 	contentType string
 	json        bool
 }
 
-// serializations are those that there are, the richest first.
+// serializations returns the supported ones, the richest first.
 func serializations() []serialization {
 	return []serialization{
 		{[]string{"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"}, "application/vnd.pypi.simple.v1+json", true},
@@ -26,8 +26,8 @@ func serializations() []serialization {
 	}
 }
 
-// negotiate chooses the serialization of an answer: the parameter format decides,
-// then the header Accept. It returns false if the client takes none.
+// negotiate chooses the serialization of a response: by the parameter format, otherwise
+// by the Accept header. It returns false if the client accepts none.
 func negotiate(r *http.Request) (serialization, bool) {
 	all := serializations()
 	if format := r.URL.Query().Get("format"); format != "" {
@@ -75,8 +75,8 @@ func parseAccept(header string) acceptance {
 // A rank orders what a client accepts.
 type rank struct {
 	quality float64
-	named   bool // not only by a wildcard
-	order   int  // among what the client likes equally
+	named   bool // explicitly, not only by a wildcard
+	order   int  // preference among what the client accepts equally
 }
 
 func (r rank) compare(o rank) int {
@@ -92,8 +92,8 @@ func (r rank) compare(o rank) int {
 	return cmp.Compare(r.order, o.order)
 }
 
-// rank ranks the i-th of n serializations. Of those that a client names, it gets
-// the richest; if it takes whatever there is, that for people.
+// rank ranks the i-th of n serializations. If the client names several, the richest
+// wins; if it accepts anything, the one for people wins.
 func (a acceptance) rank(mediaType string, i, n int) rank {
 	if q, ok := a[mediaType]; ok {
 		return rank{q, true, n - i}

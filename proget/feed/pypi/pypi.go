@@ -1,20 +1,19 @@
-// Package pypi serves Python packages to pip, uv and twine. It follows the
-// PyPA's specifications (packaging.python.org/specifications): "Simple repository
-// API" (PEP 503, 592, 629, 658, 691, 700 and 714), "Core metadata", "Binary
-// distribution format" (PEP 427), "Source distribution format" (PEP 625 and 721)
-// and "Version specifiers" (PEP 440); and PyPI's own description of its "Upload
-// API" and "JSON API".
+// Package pypi serves Python packages to pip, uv and twine. It follows the PyPA's
+// specifications (packaging.python.org/specifications): "Simple repository API" (PEP
+// 503, 592, 629, 658, 691, 700 and 714), "Core metadata", "Binary distribution format"
+// (PEP 427), "Source distribution format" (PEP 625 and 721) and "Version specifiers"
+// (PEP 440); and PyPI's own description of its "Upload API" and "JSON API".
 //
-// A version has several files, each published by itself: wheels and source
-// distributions. What a file is comes from the metadata within it, never from
-// the form with which it is uploaded: clients would resolve dependencies by the
-// one and install the other. Files are kept byte for byte.
+// A version has several files, each published separately: wheels and source
+// distributions. A file's description comes from the metadata in it, never from the
+// upload form: otherwise clients would resolve dependencies by one and install the
+// other. Files are stored byte for byte.
 //
-// Names are compared by PEP 503's normal form, and versions by PEP 440's without
-// the zeros at the end of the release: 1.0 and 1.0.0 are one.
+// Names are compared in PEP 503's normal form, and versions in PEP 440's without the
+// zeros at the end of the release: 1.0 and 1.0.0 are the same version.
 //
-// A yanked version is one that is deprecated, with the reason, or unlisted,
-// without.
+// A yanked version is one that is deprecated, with the reason, or unlisted, without a
+// reason.
 package pypi
 
 import (
@@ -48,8 +47,8 @@ func readData(v *proget.Version) (d data) {
 	return d
 }
 
-// facts are what the files of a version say of it, as one of them does: a wheel
-// if there is any, since an sdist may know its dependencies only once it is built.
+// facts returns the description in one of the version's files: a wheel if there is one,
+// since an sdist may not know its dependencies until it is built.
 func facts(v *proget.Version) (best fileData) {
 	for _, f := range v.Files {
 		if d := readFileData(f); best.Type == "" || best.Type == sdistType && d.Type == wheelType {
@@ -75,7 +74,7 @@ func license(d data) string {
 	return d.License
 }
 
-// author returns the names of authors, which may be part of their addresses.
+// author returns the names of the authors, which may be part of their e-mail addresses.
 func author(d data) string {
 	if d.Author != "" || d.AuthorEmail == "" {
 		return d.Author
@@ -95,7 +94,7 @@ func author(d data) string {
 	return strings.Join(names, ", ")
 }
 
-// keywords are separated by commas, or by spaces in older metadata.
+// keywords splits text at commas or, as in older metadata, at spaces.
 func keywords(text string) []string {
 	separator := func(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }
 	if strings.Contains(text, ",") {
@@ -110,8 +109,8 @@ func keywords(text string) []string {
 	return tags
 }
 
-// projectURL is the home page, which newer metadata has among the links, under a
-// label that "Well-known Project URLs in Metadata" says how to read.
+// projectURL returns the home page. In newer metadata it is one of the links,
+// identified by its label as in "Well-known Project URLs in Metadata".
 func projectURL(d data) string {
 	if d.HomePage != "" {
 		return d.HomePage
@@ -127,7 +126,7 @@ func projectURL(d data) string {
 
 var notLetters = regexp.MustCompile(`[^A-Za-z]+`)
 
-// readme returns the description as Markdown: other markup is shown as it is.
+// readme returns the description as Markdown. Other markup is shown verbatim.
 func readme(d data) string {
 	if strings.HasPrefix(strings.ToLower(d.DescriptionType), "text/markdown") || strings.TrimSpace(d.Description) == "" {
 		return d.Description
@@ -139,8 +138,8 @@ func readme(d data) string {
 	return fence + "\n" + strings.TrimRight(d.Description, "\n") + "\n" + fence
 }
 
-// requirement takes a line of Requires-Dist apart: "Dependency specifiers" of the
-// PyPA's specifications, from PEP 508.
+// requirement matches a line of Requires-Dist: "Dependency specifiers" in the PyPA's
+// specifications, from PEP 508.
 var requirement = regexp.MustCompile(`^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*\])?\s*([^;]*?)\s*(?:;\s*(.*))?$`)
 
 func dependency(line string) feed.Dependency {
@@ -153,7 +152,7 @@ func dependency(line string) feed.Dependency {
 
 func install(base string, _ *proget.Feed, v *proget.Version) []feed.Instruction {
 	version := v.Name + "==" + v.Version
-	if strings.Contains(version, "!") { // of an epoch, which shells take for something else
+	if strings.Contains(version, "!") { // an epoch, whose "!" shells interpret
 		version = "'" + version + "'"
 	}
 	what := " install " + version + " --index-url " + base + "/" + simplePath

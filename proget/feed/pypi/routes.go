@@ -9,7 +9,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// An action is what a request asks for.
+// An action names what a request asks for.
 type action = feed.Operation
 
 const (
@@ -24,7 +24,7 @@ const (
 	uploadFile   action = "uploadFile"
 )
 
-// operations are the actions, with the permission that each needs.
+// operations maps the actions to the permissions that they require.
 var operations = feed.Operations{
 	home:         proget.TaskView,
 	listProjects: proget.TaskView,
@@ -39,13 +39,13 @@ var operations = feed.Operations{
 // A route is a parsed request.
 type route struct {
 	action action
-	name   string // of the project, as the client writes it
+	name   string // the project's name, as the client writes it
 	arg    string // a file or a version; "" if the path names none
-	slash  bool   // the path ends with one
+	slash  bool   // the path ends in a slash
 }
 
-// The first segments of paths. A project of such a name has its JSON document
-// below pypi/ alone.
+// The first segments of paths. A project with one of these names has its JSON document
+// only below pypi/.
 const (
 	simplePath   = "simple"
 	packagesPath = "packages"
@@ -55,7 +55,7 @@ const (
 	jsonPath     = "json"
 )
 
-// parse reads method and escaped path.
+// parse parses method and escaped path.
 func parse(method, path string) route {
 	slash := strings.HasSuffix(path, "/")
 	var segments []string
@@ -109,7 +109,7 @@ func parseRead(segments []string) route {
 	return route{}
 }
 
-// parseJSON reads name[/version]/json.
+// parseJSON parses name[/version]/json.
 func parseJSON(segments []string) route {
 	switch len(segments) {
 	case 2:

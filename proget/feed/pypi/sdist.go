@@ -20,14 +20,14 @@ const (
 	maxUnpacked = 8 << 30 // bytes
 )
 
-// pkgInfo holds the metadata, in the one folder at the top of the archive.
+// pkgInfo is the file with the metadata, in the only top-level folder of the archive.
 const pkgInfo = "PKG-INFO"
 
 func errNoInfo() error {
 	return proget.Errorf(proget.ErrInvalid, "The source distribution has no %s in the folder that holds everything: build it with \"python -m build --sdist\".", pkgInfo)
 }
 
-// readZip returns a zipped sdist's metadata.
+// readZip returns the metadata of a zipped sdist.
 func readZip(_ context.Context, f feed.File) ([]byte, error) {
 	a, err := openZip(f, f.Size)
 	if err != nil {
@@ -51,11 +51,11 @@ func readZip(_ context.Context, f feed.File) ([]byte, error) {
 	return text, archiveError(a, err)
 }
 
-// topFolder is the folder in which everything of an sdist lies: "Source
-// distribution file format" of the PyPA's specifications.
+// topFolder is the folder that contains all of an sdist: "Source distribution file
+// format" in the PyPA's specifications.
 type topFolder struct{ name string }
 
-// inside returns a path within the folder, "" for the folder itself.
+// inside returns a path relative to the folder; "" for the folder itself.
 func (t *topFolder) inside(name string) (string, error) {
 	top, rest, _ := strings.Cut(path.Clean(name), "/")
 	if top == "." {
@@ -68,8 +68,8 @@ func (t *topFolder) inside(name string) (string, error) {
 	return rest, nil
 }
 
-// readTar returns an sdist's metadata. The archive is read to its end, so that
-// a damaged one is not taken.
+// readTar returns an sdist's metadata. It reads the archive to its end, so that it
+// detects a damaged one.
 func readTar(ctx context.Context, f feed.File) ([]byte, error) {
 	t := new(tarball)
 	limits := tarfile.Limits{Expanded: maxUnpacked, Entries: maxEntries}
@@ -82,7 +82,8 @@ func readTar(ctx context.Context, f feed.File) ([]byte, error) {
 	return t.info, nil
 }
 
-// refusal says what is wrong with an archive, if that is what an error means.
+// refusal returns proget.ErrInvalid if err means that an archive is invalid, otherwise
+// err.
 func refusal(err error) error {
 	switch {
 	case errors.Is(err, tarfile.ErrUnsafeName):
@@ -120,9 +121,9 @@ func (t *tarball) entry(h *tar.Header, r io.Reader) error {
 	return err
 }
 
-// checkEntry refuses what could lead out of the folder into which an archive is
-// unpacked, and what is neither file, folder nor link: "Source distribution
-// archive features" of the PyPA's specifications, from PEP 721.
+// checkEntry returns an error for an entry that could lead out of the folder into which
+// the archive is unpacked, or that is neither a file, a folder nor a link: "Source
+// distribution archive features" in the PyPA's specifications, from PEP 721.
 func checkEntry(h *tar.Header) error {
 	if unsafePath(h.Name) {
 		return fmt.Errorf("%w: %.200q", tarfile.ErrUnsafeName, h.Name)
@@ -143,5 +144,5 @@ func checkEntry(h *tar.Header) error {
 	return nil
 }
 
-// unsafePath refuses backslashes, too: what they mean differs from system to system.
+// unsafePath also reports true for backslashes, whose meaning depends on the system.
 func unsafePath(name string) bool { return strings.Contains(name, `\`) || !tarfile.Safe(name) }

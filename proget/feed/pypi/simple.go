@@ -13,13 +13,13 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// apiVersion is the version of the simple API that the documents are of: that of
-// PEP 700. The later ones only add what is not offered here: tracks, provenance
+// apiVersion is the version of the simple API that the documents follow: that of PEP
+// 700. Later versions only add features that are not supported here: tracks, provenance
 // and the status of projects.
 const apiVersion = "1.1"
 
-// accept chooses the serialization of an answer. Without one it answers 406, as
-// the specification recommends, and returns false.
+// accept chooses the serialization of a response. If the client accepts none, it
+// responds with 406, as the specification recommends, and returns false.
 func accept(w http.ResponseWriter, r *feed.Request) (serialization, bool) {
 	w.Header().Set("Vary", "Accept")
 	s, ok := negotiate(r.Request)
@@ -29,7 +29,7 @@ func accept(w http.ResponseWriter, r *feed.Request) (serialization, bool) {
 	return s, ok
 }
 
-// project serves the page of a project.
+// project serves a project's page.
 func (h *handler) project(w http.ResponseWriter, r *feed.Request, rt route) error {
 	key := nameKey(rt.name)
 	if !validName.MatchString(key) {
@@ -59,7 +59,7 @@ func (h *handler) project(w http.ResponseWriter, r *feed.Request, rt route) erro
 	return nil
 }
 
-// each calls fn for every file that clients are shown: oldest versions first.
+// each calls fn for every file that clients see, beginning with the oldest version.
 func each(p *feed.Package, fn func(v *proget.Version, f proget.File, d fileData)) {
 	for _, v := range p.Versions {
 		if v.Status.Blocked {
@@ -71,13 +71,13 @@ func each(p *feed.Package, fn func(v *proget.Version, f proget.File, d fileData)
 	}
 }
 
-// yanked tells whether a version is yanked in PEP 592's sense, and why: clients
-// install it only where it is asked for by its very number.
+// yanked reports whether a version is yanked in the sense of PEP 592, and why. Clients
+// install a yanked version only if asked for exactly that version.
 func yanked(v *proget.Version) (reason string, is bool) {
 	return v.Status.Deprecated, v.Status.Deprecated != "" || !v.Status.Listed
 }
 
-// projectHTML renders a project's page: "HTML Serialization" of the specification.
+// projectHTML renders a project's page: "HTML Serialization" in the specification.
 func projectHTML(base string, p *feed.Package) []byte {
 	var b strings.Builder
 	name := html.EscapeString(p.Name)
@@ -87,7 +87,7 @@ func projectHTML(base string, p *feed.Package) []byte {
 		if d.RequiresPython != "" {
 			fmt.Fprintf(&b, " data-requires-python=\"%s\"", html.EscapeString(d.RequiresPython))
 		}
-		if d.Metadata != "" { // also under the name that PEP 658 first gave it
+		if d.Metadata != "" { // also under the name that PEP 658 defined first
 			fmt.Fprintf(&b, " data-core-metadata=\"sha256=%s\" data-dist-info-metadata=\"sha256=%[1]s\"", d.Metadata)
 		}
 		if reason, is := yanked(v); is {
@@ -106,12 +106,12 @@ func htmlHead(title string) string {
 
 const htmlTail = "</body>\n</html>\n"
 
-// meta is in every document in JSON.
+// meta is part of every JSON document.
 type meta struct {
 	Version string `json:"api-version"`
 }
 
-// simpleProject is a project's page: "JSON Serialization" of the specification.
+// simpleProject is a project's page: "JSON Serialization" in the specification.
 type simpleProject struct {
 	Meta     meta         `json:"meta"`
 	Name     string       `json:"name"`
@@ -130,7 +130,7 @@ type simpleFile struct {
 	Yanked         any               `json:"yanked"` // a boolean, or the reason
 }
 
-// timeFormat is the most precise that clients read.
+// timeFormat has the highest precision that clients can parse.
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 
 func projectJSON(base string, p *feed.Package) ([]byte, error) {
@@ -156,10 +156,10 @@ func projectJSON(base string, p *feed.Package) ([]byte, error) {
 	return json.Marshal(doc)
 }
 
-// projectsPage is how many projects are read at a time for the list of all.
+// projectsPage is how many projects are read at a time for the list of all projects.
 const projectsPage = 100
 
-// projects serves the list of all projects, while it is read.
+// projects serves the list of all projects while reading it.
 func (h *handler) projects(w http.ResponseWriter, r *feed.Request, rt route) error {
 	if !rt.slash {
 		return redirect(w, r, simplePath+"/")
@@ -184,15 +184,15 @@ func (h *handler) projects(w http.ResponseWriter, r *feed.Request, rt route) err
 		}
 		if page, err = h.services.Packages.Names(r.Context(), r.Feed, page[len(page)-1].Key, projectsPage); err != nil {
 			h.services.Logger.WarnContext(r.Context(), "the list of projects was cut short", "feed", r.Feed.Name, "error", err)
-			panic(http.ErrAbortHandler) // never a list that looks whole
+			panic(http.ErrAbortHandler) // a partial list must not look complete
 		}
 	}
 	list.end()
 	return nil
 }
 
-// A projectList writes the list of projects. That it cannot means that the
-// client went away.
+// A projectList writes the list of projects. It ignores write errors, which mean that
+// the client went away.
 type projectList struct {
 	out    *bufio.Writer
 	asJSON bool

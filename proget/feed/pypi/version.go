@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A version is a version of PEP 440, taken apart. Numbers are digits without
-// leading zeros: none is too large.
+// A version is a parsed version of PEP 440. Numbers are strings of digits without
+// leading zeros, so that none is too large.
 type version struct {
 	epoch   string
 	release []string
@@ -18,11 +18,11 @@ type version struct {
 	local   []string
 }
 
-// parseVersion reads a version as PEP 440's appendix B has it: any of the
-// spellings that its section "Normalization" lists.
+// parseVersion parses a version as in PEP 440's appendix B, in any of the spellings
+// that its section "Normalization" lists.
 func parseVersion(text string) (v version, ok bool) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }) {
-		return v, false // some have letters of ASCII for their lower case
+		return v, false // ToLower turns some other letters into ASCII
 	}
 	s := scanner(strings.TrimPrefix(strings.ToLower(strings.Trim(text, " \t\n\r\f\v")), "v"))
 	if v.epoch, ok = s.number(); !ok {
@@ -72,7 +72,7 @@ func (v *version) suffixes(s *scanner) {
 	}
 }
 
-// A scanner is what is left to read.
+// A scanner is the text left to parse.
 type scanner string
 
 func (s *scanner) skip(prefix string) bool {
@@ -81,7 +81,7 @@ func (s *scanner) skip(prefix string) bool {
 	return ok
 }
 
-// number reads digits, without leading zeros.
+// number reads digits, and removes leading zeros.
 func (s *scanner) number() (string, bool) {
 	n := 0
 	for n < len(*s) && isDigit((*s)[n]) {
@@ -92,7 +92,8 @@ func (s *scanner) number() (string, bool) {
 	return trimZeros(digits), n > 0
 }
 
-// numberAfter reads a number after a prefix. It reads nothing if it is not there.
+// numberAfter reads a number after a prefix. If the prefix is missing, it reads
+// nothing.
 func (s *scanner) numberAfter(prefix string) (string, bool) {
 	rest := *s
 	if !rest.skip(prefix) {
@@ -114,8 +115,8 @@ func trimZeros(digits string) string {
 	return "0"
 }
 
-// suffix reads a word with its number, which is 0 if left out, and with a
-// separator before each. It reads nothing if the word is not there.
+// suffix reads a word and its number, which defaults to 0, with an optional separator
+// before each. If the word is missing, it reads nothing.
 func (s *scanner) suffix(word string) (string, bool) {
 	rest := *s
 	rest.separator()
@@ -140,7 +141,7 @@ func (s *scanner) separator() {
 // labels reads the rest as a local version.
 func (s *scanner) labels() ([]string, bool) {
 	labels := strings.FieldsFunc(string(*s), func(r rune) bool { return r == '-' || r == '_' || r == '.' })
-	length := len(labels) - 1 // of separators
+	length := len(labels) - 1 // number of separators
 	for i, label := range labels {
 		length += len(label)
 		numeric := true
@@ -161,7 +162,7 @@ func (s *scanner) labels() ([]string, bool) {
 	return labels, true
 }
 
-// String returns the normal form, which keeps the zeros at the release's end.
+// String returns the normal form, including the zeros at the end of the release.
 func (v version) String() string {
 	var b strings.Builder
 	if v.epoch != "0" {
@@ -180,8 +181,8 @@ func (v version) String() string {
 	return b.String()
 }
 
-// key returns the normal form that decides identity: 1.0 and 1.0.0 are one
-// version, and clients take the files of either for the other.
+// key returns the normal form that decides identity: 1.0 and 1.0.0 are one version, and
+// clients use the files of either for the other.
 func (v version) key() string {
 	for len(v.release) > 1 && v.release[len(v.release)-1] == "0" {
 		v.release = v.release[:len(v.release)-1]
@@ -189,23 +190,23 @@ func (v version) key() string {
 	return v.String()
 }
 
-// prerelease reports whether clients leave the version out unless asked.
+// prerelease reports whether clients omit the version unless asked for prereleases.
 func (v version) prerelease() bool { return v.pre != "" || v.dev != "" }
 
-// compare orders versions as PEP 440's section "Summary of permitted suffixes and
-// relative ordering" has it.
+// compare orders versions as in PEP 440's section "Summary of permitted suffixes and
+// relative ordering".
 func (v version) compare(o version) int {
 	return cmp.Or(
 		compareNumbers(v.epoch, o.epoch),
 		compareReleases(v.release, o.release),
 		cmp.Compare(v.phase(), o.phase()), cmp.Compare(v.pre, o.pre), compareNumbers(v.preN, o.preN),
-		compareNumbers(v.post, o.post), // none is the least
+		compareNumbers(v.post, o.post), // no post-release sorts first
 		compareDevs(v.dev, o.dev),
 		slices.CompareFunc(v.local, o.local, compareLabels))
 }
 
-// phase ranks what comes after the release: a development release of it comes
-// before its prereleases, and all else after them.
+// phase ranks the part after the release number: development releases of the release
+// itself come first, then its prereleases, then everything else.
 func (v version) phase() int {
 	switch {
 	case v.pre != "":
@@ -216,7 +217,7 @@ func (v version) phase() int {
 	return 2
 }
 
-// compareNumbers compares digits without leading zeros; "" is less than all.
+// compareNumbers compares digits without leading zeros; "" is less than any number.
 func compareNumbers(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }
 
 func compareReleases(a, b []string) int {
@@ -234,7 +235,7 @@ func compareReleases(a, b []string) int {
 	return 0
 }
 
-// compareDevs puts what is no development release last.
+// compareDevs orders versions that are not development releases last.
 func compareDevs(a, b string) int {
 	if a == "" || b == "" {
 		return cmp.Compare(len(b), len(a))
@@ -242,7 +243,7 @@ func compareDevs(a, b string) int {
 	return compareNumbers(a, b)
 }
 
-// compareLabels puts words before numbers.
+// compareLabels orders words before numbers.
 func compareLabels(a, b string) int {
 	aNumber, bNumber := strings.Trim(a, "0123456789") == "", strings.Trim(b, "0123456789") == ""
 	switch {
@@ -256,8 +257,8 @@ func compareLabels(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// versionKey is the form of a version that decides identity. What is no version
-// matches nothing.
+// versionKey returns the form of a version that decides identity. Text that is not a
+// version matches nothing.
 func versionKey(text string) string {
 	if v, ok := parseVersion(text); ok {
 		return v.key()
@@ -265,7 +266,7 @@ func versionKey(text string) string {
 	return strings.ToLower(strings.TrimSpace(text))
 }
 
-// compareVersions orders keys; what is no version comes first.
+// compareVersions orders keys. Text that is not a version comes first.
 func compareVersions(a, b string) int {
 	va, okA := parseVersion(a)
 	vb, okB := parseVersion(b)

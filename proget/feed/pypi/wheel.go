@@ -18,7 +18,8 @@ func openZip(r io.ReaderAt, size int64) (*zipfile.Archive, error) {
 	return a, archiveError(a, err)
 }
 
-// archiveError tells a broken archive from storage that cannot be read.
+// archiveError returns proget.ErrInvalid for a broken archive, and the read error if
+// storage could not be read.
 func archiveError(a *zipfile.Archive, err error) error {
 	switch {
 	case err == nil:
@@ -36,7 +37,7 @@ func archiveError(a *zipfile.Archive, err error) error {
 const distInfo = ".dist-info"
 
 // findDistInfo returns the files in a wheel's .dist-info folder by name, and the
-// folder's name; nil if there is no such folder.
+// folder's name. files is nil if there is no such folder.
 func findDistInfo(a *zipfile.Archive) (files map[string]*zip.File, folder string, err error) {
 	for i, name := range a.Names {
 		top, file, ok := strings.Cut(name, "/")
@@ -54,15 +55,15 @@ func findDistInfo(a *zipfile.Archive) (files map[string]*zip.File, folder string
 	return files, folder, nil
 }
 
-// A wheel is what was read of one.
+// A wheel is the content read from a wheel.
 type wheel struct {
-	name, version string // as its .dist-info folder is called
+	name, version string // from the name of its .dist-info folder
 	metadata      []byte
-	tags          []string // as WHEEL has them: "py3-none-any"
+	tags          []string // as in WHEEL: "py3-none-any"
 	build         string
 }
 
-// readWheel reads a wheel's metadata: "File contents" of the PyPA's "Binary
+// readWheel reads a wheel's metadata: "File contents" in the PyPA's "Binary
 // distribution format".
 func readWheel(a *zipfile.Archive) (*wheel, error) {
 	files, folder, err := findDistInfo(a)
@@ -94,8 +95,8 @@ func readWheel(a *zipfile.Archive) (*wheel, error) {
 	return w, nil
 }
 
-// named returns the name that a wheel has by its tags, which are those that the
-// three sets of its name's tags combine to.
+// named derives a wheel's file name from its tags, which must be all combinations of
+// the three sets of tags in the name.
 func (w *wheel) named(m *metadata) (*distribution, error) {
 	var sets [3][]string
 	for _, tag := range w.tags {
