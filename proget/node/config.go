@@ -86,14 +86,16 @@ type Config struct {
 
 	// BaseURL is the URL at which clients reach the cluster; default: derived from each
 	// request. It has a path if the node is part of a larger site, which must then
-	// strip that path from requests: http.Handle("/artifacts/",
-	// http.StripPrefix("/artifacts", n.Handler())). Docker's clients request /v2/ at
-	// the root regardless.
+	// strip that path from requests:
+	//
+	//	http.Handle("/artifacts/", http.StripPrefix("/artifacts", n.Handler()))
+	//
+	// Docker's clients request /v2/ at the root regardless.
 	BaseURL string
 
 	// TrustedProxies are the load balancers and proxies whose X-Forwarded-For the node
 	// trusts; nil for none. The node counts failed sign-ins by client address, which is
-	// the proxy's unless it is listed. The node trusts X-Forwarded-Host and
+	// the proxy's unless the proxy is listed. The node trusts X-Forwarded-Host and
 	// X-Forwarded-Proto from them alone, or from anybody if there are none.
 	TrustedProxies []netip.Prefix
 

@@ -60,7 +60,7 @@ type Node struct {
 	drain   context.CancelFunc
 }
 
-// New returns a node. It checks that the database and storage are the cluster's, but
+// New returns a node. It checks whether the database and storage are the cluster's, but
 // starts nothing: Run does.
 func New(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.complete(); err != nil {
