@@ -33,7 +33,7 @@ type JobStatus struct {
 	Done      int64  // units of work finished, of Total; Total is 0 while unknown
 	Total     int64
 	Message   string // the newest progress message or the error
-	QueuedBy  string // the principal who queued the job
+	QueuedBy  string // who queued the job
 	Canceling bool   // its worker has been asked to stop
 	Created   time.Time
 	Started   time.Time // when the newest attempt started; zero if it has not

@@ -143,7 +143,7 @@ func (a *Authority) memory() *memory {
 	return a.current
 }
 
-// An Identity is an authenticated caller, with what restricts the credentials used.
+// An Identity is an authenticated caller, limited by the credentials used.
 type Identity struct {
 	proget.Principal
 	key     *db.Key   // set if an API key was used

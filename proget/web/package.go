@@ -40,7 +40,7 @@ type packageView struct {
 	Versions          []versionRow
 	VersionCount      int
 	AllVersions       string      // URL that also shows the versions left out; "" if there are none
-	Newer             *versionRow // the version to look at instead
+	Newer             *versionRow // a newer version to look at instead; nil if there is none
 	Downloads         int64       // of all versions
 	Daily             *sparkline  // their last days; nil if there is nothing to show
 	Manage            bool

@@ -26,7 +26,7 @@ type flight struct {
 	done      chan struct{}
 	file      proget.File
 	err       error
-	abandoned bool // the request that it was made for ended, which means nothing to others
+	abandoned bool // the request that it was made for gave up, so others must not use the outcome
 }
 
 // do returns the file that construct assembles from a version, in this call or in one
