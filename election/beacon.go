@@ -33,7 +33,7 @@ const (
 	saying      = time.Second // a watcher that does not take a line for so long is dropped
 )
 
-// A Beacon lets the other candidates see that this process lives, by connections
+// A Beacon lets the other candidates see that this process is alive, by connections
 // that they keep open to it, and tells them when it ceases to lead.
 type Beacon struct {
 	listener net.Listener
@@ -48,9 +48,9 @@ type Beacon struct {
 	closed   bool
 }
 
-// NewBeacon serves on a listener until Close. The others reach it under the
-// host, or under the listener's own if host is "", which must be one then: an
-// address such as [::] leads everybody to themselves.
+// NewBeacon returns a beacon that serves on a TCP listener until Close. The others
+// reach it at host or, if host is "", at the listener's own. It is an error if that is
+// unspecified, such as [::], which leads everybody to themselves.
 func NewBeacon(l net.Listener, host string) (*Beacon, error) {
 	if l == nil {
 		return nil, errors.New("a beacon needs a listener")
@@ -71,19 +71,19 @@ func NewBeacon(l net.Listener, host string) (*Beacon, error) {
 	return b, nil
 }
 
-// Address is where the others find the beacon, and what tells it from one that
-// another process has at the same place later: host:port/instance.
+// Address returns host:port/instance: where the others find the beacon, and what
+// distinguishes it from a later one of another process at the same place.
 func (b *Beacon) Address() string { return b.address }
 
-// Watchers returns how many connections others keep to the beacon.
+// Watchers returns how many connections the others keep to the beacon.
 func (b *Beacon) Watchers() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.watchers)
 }
 
-// Close ends all connections. To those who watch, it is as if the process had
-// died. To close a beacon again does nothing.
+// Close closes the listener and all connections. To the watchers it looks as if the
+// process had died. Further calls do nothing.
 func (b *Beacon) Close() error {
 	err := b.listener.Close()
 	if errors.Is(err, net.ErrClosed) {

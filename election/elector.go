@@ -15,24 +15,24 @@ import (
 
 // Options configure an Elector. The zero value is ready to use.
 type Options struct {
-	TTL    time.Duration // of a lease; default 5 s
-	Renew  time.Duration // between renewals; default 1.5 s, or a third of what is trusted of a shorter lease
-	Poll   time.Duration // between looks at who holds the office, jittered by a fifth; default 2 s
-	Margin time.Duration // the leader stops acting so long before its lease can run out; default 500 ms
+	TTL    time.Duration // the TTL of a lease; default 5 s
+	Renew  time.Duration // time between renewals; default 1.5 s; at most a third of the time the lease is trusted
+	Poll   time.Duration // time between looks at who holds the office, jittered by a fifth; default 2 s
+	Margin time.Duration // how long before its lease can run out the leader stops acting; default 500 ms
 
-	// Beacon shows the others that this candidate lives. Without one, they wait
-	// for its lease to run out, even if it has died.
+	// Beacon shows the others that this candidate is alive. Without one, they wait for
+	// its lease to run out, even if it has died.
 	Beacon *Beacon
 
-	// Seen returns the greatest number of a term that whoever checks the fences
-	// has seen, such as db.Store.SeenFence. A candidate that cannot ask does not
-	// stand. Optional: without it, numbers grow as far as the driver remembers.
+	// Seen returns the greatest term number seen by whoever checks the fences, such as
+	// db.Store.SeenFence. A candidate does not stand while Seen fails. Optional:
+	// without it, numbers grow as far as the driver remembers.
 	Seen func(ctx context.Context, office string) (int64, error)
 
 	Logger *slog.Logger // default: slog.Default()
 }
 
-// An Elector makes one candidate of one office.
+// An Elector makes a process one candidate for one office.
 type Elector struct {
 	driver    Driver
 	candidacy Candidacy
@@ -45,7 +45,9 @@ type Elector struct {
 	leading *Lease
 }
 
-// New returns an Elector for a candidate whose name no other has.
+// New returns an Elector for the candidate holder, whose name must be unique. It
+// returns an error if d is nil, a name is empty, or TTL does not exceed Renew plus
+// Margin.
 func New(d Driver, office, holder string, opts *Options) (*Elector, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -76,8 +78,8 @@ func New(d Driver, office, holder string, opts *Options) (*Elector, error) {
 	return e, nil
 }
 
-// Leading returns the fence of the present term, if this candidate leads by its
-// own clock.
+// Leading returns the fence of the current term, and whether this candidate leads by
+// its own clock.
 func (e *Elector) Leading() (proget.Fence, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -93,10 +95,11 @@ func (e *Elector) setLeading(l *Lease) {
 	e.leading = l
 }
 
-// Run campaigns until ctx ends. Whenever it is elected it calls lead with a
-// context that ends before the lease can, waits for lead to return, and
-// campaigns again. It returns nil when ctx has ended, lead has returned and
-// the office is free for others.
+// Run campaigns until ctx ends. Whenever it is elected, it calls lead with a context
+// that ends before the lease can run out, waits for lead to return, releases the office
+// and campaigns again. It returns nil when ctx has ended and lead has returned, and an
+// error only if lead is nil. If the release fails, it logs that; the office is then
+// free when the lease has run out.
 func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, f proget.Fence) error) error {
 	if lead == nil {
 		return errors.New("election: there is nothing to do for who is elected")
