@@ -1,7 +1,6 @@
-// Package dblease keeps leases as rows of the product's own database: holder,
-// the address of its beacon, fence, a random term id and an expiry by the
-// database's clock. It uses no
-// session locks: connection pools recycle them, poolers break them, and they
+// Package dblease keeps leases as rows of the product's own database: holder, the
+// address of its beacon, fence, a random term id and an expiry by the database's clock.
+// It uses no session locks: connection pools recycle them, poolers break them, and they
 // stack.
 package dblease
 
@@ -16,7 +15,7 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// New returns a driver over a database.
+// New returns a driver that keeps its leases in s.
 func New(s *db.Store) election.Driver { return driver{s} }
 
 type driver struct{ store *db.Store }
