@@ -33,13 +33,13 @@ var (
 
 // Options configure a Plugin. The zero value is ready to use.
 type Options struct {
-	// Env is what the program finds in its environment, as NAME=value, besides
-	// what any program needs (see the package's description).
+	// Env holds variables, as NAME=value, for the program's environment besides those
+	// that any program needs (see the package's description).
 	Env    []string
 	Logger *slog.Logger // default: slog.Default()
 }
 
-// A Plugin is an election.Driver in a process of its own.
+// A Plugin is an election.Driver that runs in its own process.
 type Plugin struct {
 	path string
 	args []string
@@ -56,8 +56,9 @@ type Plugin struct {
 	next    time.Time // not before then is the program started again
 }
 
-// Open starts a program, which is found as by a shell, with arguments. If ctx
-// ends before the program serves, it is ended, too.
+// Open starts the program at path, which it finds as a shell does, with args. It
+// returns when the program serves, or an error after 10 seconds. If ctx ends before
+// that, Open ends the program.
 func Open(ctx context.Context, path string, args []string, opts *Options) (*Plugin, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -78,7 +79,7 @@ func Open(ctx context.Context, path string, args []string, opts *Options) (*Plug
 	return p, nil
 }
 
-// Close ends the process. Leaders have released their offices before.
+// Close ends the process. Call it after leaders have released their offices.
 func (p *Plugin) Close() error {
 	p.mu.Lock()
 	if p.closed {

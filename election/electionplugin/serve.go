@@ -21,12 +21,12 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Serve serves a driver to the server that started this program, and returns
-// when that is done with it. It is the last line of a program's main.
+// Serve serves a driver to the server that started this program, and returns when the
+// server no longer needs it. It is the last line of a program's main.
 //
-// What is logged with slog's default logger is in the server's log. SIGTERM is
-// ignored: service managers send it to all processes of a server, which still
-// releases its office then.
+// Serve sends the output of slog's default logger to the server's log. It ignores
+// SIGTERM, because service managers send that to all processes of a server, which still
+// has to release its office.
 func Serve(d election.Driver) {
 	signal.Ignore(syscall.SIGTERM)
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: asHclog})))
