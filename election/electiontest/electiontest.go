@@ -1,4 +1,4 @@
-// Package electiontest is the contract of an election.Driver as tests.
+// Package electiontest tests whether an election.Driver fulfils its contract.
 package electiontest
 
 import (
@@ -16,9 +16,9 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Run runs the whole contract. newDriver returns one and the same fresh
-// backend's driver each time the function that it returns is called, as
-// several nodes do.
+// Run tests the whole contract. newDriver sets up an empty backend and returns a
+// function; each call of that function returns another driver over the same backend, as
+// for several nodes.
 func Run(t *testing.T, newDriver func(t *testing.T) func(t *testing.T) election.Driver) {
 	for name, test := range map[string]func(t *testing.T, open func(t *testing.T) election.Driver){
 		"OneWinner": testOneWinner,
@@ -217,9 +217,9 @@ func testEnded(t *testing.T, open func(t *testing.T) election.Driver) {
 	}
 }
 
-// Hung runs the part of the contract that is for a backend which does not
-// answer, as hang makes it: a call returns when its context ends, with an error
-// that tells nothing of who holds the office.
+// Hung tests the part of the contract for a backend that does not answer once hang has
+// been called: each call must return when its context ends, with an error that does not
+// tell who holds the office.
 func Hung(t *testing.T, d election.Driver, hang func()) {
 	t.Helper()
 	l, err := d.Acquire(t.Context(), candidate("a"))
