@@ -19,8 +19,8 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// New returns a driver whose keys begin with a prefix, which belongs to one
-// installation. The client stays the caller's.
+// New returns a driver whose keys begin with prefix, which must belong to one
+// installation. The caller remains responsible for closing client.
 func New(client *clientv3.Client, prefix string) election.Driver {
 	return &driver{client, strings.TrimRight(prefix, "/") + "/"}
 }

@@ -21,20 +21,20 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Settings are what a URL says of an etcd.
+// Settings tell how to reach etcd, as a URL does.
 type Settings struct {
 	Hosts          []string // host:port
-	Prefix         string   // of all keys, one for each installation
+	Prefix         string   // prefix of all keys, one for each installation
 	User, Password string
 	TLS            bool
-	CA             string // file with the authorities to trust; "" stands for the machine's own
+	CA             string // file with the authorities to trust; "" means the machine's own
 	Cert, Key      string // files with the client's certificate
 }
 
 const form = "give etcd://HOST:2379,HOST:2379/PREFIX, with USER:PASSWORD@ before the hosts, and ?ca=FILE&cert=FILE&key=FILE after the prefix, if they are needed; etcds:// or ?tls=true for TLS"
 
-// Parse reads a URL. Its errors are of the kind proget.ErrInvalid and repeat
-// nothing of it, as it may hold a password.
+// Parse parses a URL. Its errors are proget.ErrInvalid and quote no part of the URL
+// that may hold a password.
 func Parse(text string) (s Settings, err error) {
 	hosts, u, ok := split(text)
 	if !ok {
@@ -87,20 +87,20 @@ func split(text string) (hosts string, u *url.URL, ok bool) {
 	return rest[user:end], u, err == nil && (u.Scheme == "etcd" || u.Scheme == "etcds") && u.Fragment == ""
 }
 
-// A Connection is a driver with a client of its own.
+// A Connection is a driver that owns its client.
 type Connection struct {
 	election.Driver
 	client *clientv3.Client
 }
 
-// Close ends the connection.
+// Close closes the client.
 func (c *Connection) Close() error { return c.client.Close() }
 
 // within is how long Open waits for an answer.
 const within = 3 * time.Second
 
-// Open connects, and returns an error if etcd does not answer in 3 s or refuses.
-// Later it may come and go: each call has its own time.
+// Open connects to etcd. It returns an error if etcd refuses or does not answer within
+// 3 s. Afterwards etcd may come and go: each call has its own timeout.
 func Open(ctx context.Context, s Settings) (*Connection, error) {
 	config, err := s.config()
 	if err != nil {
