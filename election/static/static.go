@@ -1,5 +1,5 @@
-// Package static is an elector's driver for installations of one indexing node:
-// whoever asks, leads. It must not be used where two nodes could ask.
+// Package static is an election driver for installations with one indexing node:
+// whoever asks first leads. It must not be used where two nodes could ask.
 package static
 
 import (
@@ -12,9 +12,8 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// New returns a driver without memory. Its fences grow across restarts as long
-// as the candidates say what numbers were seen, or the machine's clock does not
-// go back.
+// New returns a driver that keeps its leases in memory. Its fences grow across restarts
+// as long as candidates pass the numbers seen, or the machine's clock does not go back.
 func New() election.Driver { return &driver{offices: make(map[string]*office)} }
 
 type driver struct {
