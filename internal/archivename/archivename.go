@@ -1,11 +1,11 @@
-// Package archivename judges the names of entries of archives that strangers send.
+// Package archivename checks the names of entries in archives that strangers send.
 package archivename
 
 import "strings"
 
-// Local reports whether a name leads nowhere but into the folder that an archive is
-// unpacked into, on any system: a backslash separates there, C: is a drive, and a NUL
-// may end the name.
+// Local reports whether name stays inside the folder into which an archive is unpacked,
+// on any system: on Windows a backslash is a separator and C: is a drive, and a NUL may
+// end the name.
 func Local(name string) bool {
 	name = strings.ReplaceAll(name, `\`, "/")
 	if strings.HasPrefix(name, "/") || strings.Contains(name, "\x00") {
