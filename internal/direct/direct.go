@@ -1,12 +1,12 @@
-// Package direct answers simple requests where they are read: those of HTTP/1.1
-// without a body, whose head comes in one piece. net/http serves all other requests,
-// on the same connections, which it owns.
+// Package direct answers simple requests on the goroutine that reads them: HTTP/1.1
+// requests without a body whose head arrives in one piece. net/http, which owns the
+// connections, serves all other requests on them.
 //
-// For each request net/http has a goroutine read ahead, to learn of a client that
-// leaves, and wakes it again to stop it; and it sends a longer answer in pieces.
-// Where a document is in memory, that is most of what an answer costs. Here the
-// connection's goroutine asks the handler and writes what it answers in one piece,
-// and only a handler that takes long is watched over.
+// For each request, net/http has a goroutine read ahead to notice a client that leaves,
+// and wakes it again to stop it; and it sends a longer response in pieces. For a
+// document in memory, that is most of the cost. Here the connection's goroutine calls
+// the handler and writes the response in one piece, and only a slow handler's client is
+// watched.
 package direct
 
 import (
@@ -22,16 +22,16 @@ import (
 	"time"
 )
 
-// Serve serves until ctx ends, and closes the listener. From then on no connection
-// is accepted, requests under way have the grace to finish, and what has not
-// finished is cut off, of which an error tells. The server is used once, and shut
-// down by ctx alone: its own Shutdown would cut off what is answered here. If it has
-// a TLSConfig it speaks TLS, also on a plain TCP listener.
+// Serve serves until ctx ends, and closes the listener. From then on it accepts no
+// connection, gives pending requests the time grace to finish, and then cuts off the
+// rest and returns an error. A server can be used once. Only ctx may shut it down,
+// since its own Shutdown would cut off what this package answers. If it has a
+// TLSConfig, Serve speaks TLS, also on a plain TCP listener.
 //
-// In the answer to a simple request, which one that asks for an upgrade is not, a
-// handler cannot take over the connection or send trailers, informational answers and
-// transfer codings of its own; what else is not as with net/http is that ConnState is
-// not told of such requests, and that SetKeepAlivesEnabled does not end their
+// When this package answers a request, the handler cannot take over the connection or
+// send trailers, informational responses or its own transfer codings; requests for an
+// upgrade go to net/http. Two other things differ from net/http: ConnState is not
+// called for requests answered here, and SetKeepAlivesEnabled does not end their
 // connections.
 func Serve(ctx context.Context, server *http.Server, l net.Listener, grace time.Duration) error {
 	if server == nil || l == nil {
@@ -59,8 +59,8 @@ func Serve(ctx context.Context, server *http.Server, l net.Listener, grace time.
 	return errors.Join(end.Err(), server.Close(), open.cut())
 }
 
-// Listener is for a server that somebody else starts and stops, as
-// [net/http/httptest] does. It comes in place of l.
+// Listener wraps l for a server that somebody else starts and stops, such as
+// [net/http/httptest].
 func Listener(server *http.Server, l net.Listener) net.Listener { return accept(server, l) }
 
 // connections are those that were accepted and are open.
