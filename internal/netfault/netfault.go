@@ -1,5 +1,5 @@
-// Package netfault has a TCP proxy that does to connections what networks do:
-// it cuts them off, breaks them, and delays what they carry.
+// Package netfault provides a TCP proxy that does to connections what networks do: it
+// cuts them off, breaks them, and delays what they carry.
 package netfault
 
 import (
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A Proxy passes connections on to one address. It is safe for concurrent use.
+// A Proxy forwards connections to one address. It is safe for concurrent use.
 type Proxy struct {
 	listener net.Listener
 	running  sync.WaitGroup
@@ -24,7 +24,7 @@ type Proxy struct {
 	lose   func(sent []byte) bool
 }
 
-// Listen starts a proxy to an address, on a free port of the loopback address.
+// Listen starts a proxy to the address target, on a free port of 127.0.0.1.
 func Listen(target string) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,10 +35,10 @@ func Listen(target string) (*Proxy, error) {
 	return p, nil
 }
 
-// Address is where the proxy listens, as host:port.
+// Address returns where the proxy listens, as host:port.
 func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
-// Close ends all connections and waits for what the proxy has started.
+// Close ends all connections and waits for the proxy's goroutines.
 func (p *Proxy) Close() {
 	_ = p.listener.Close()
 	p.mu.Lock()
@@ -50,15 +50,15 @@ func (p *Proxy) Close() {
 	p.running.Wait()
 }
 
-// Point has connections that are made from now on go to another address.
+// Point makes new connections go to the address target.
 func (p *Proxy) Point(target string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target = target
 }
 
-// Cut lets no byte through, in either direction, while connections stay open:
-// what a lost network looks like to both sides.
+// Cut stops all bytes in both directions while connections stay open, which is how both
+// sides see a lost network.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +86,7 @@ func (p *Proxy) Break() {
 	}
 }
 
-// Delay holds every piece back for a time.
+// Delay delays every piece by d.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,17 +97,16 @@ func (p *Proxy) Delay(d time.Duration) {
 // acknowledged (TCP_RTO_MIN).
 const retransmission = 200 * time.Millisecond
 
-// Lose has a share of all pieces, from 0 to 1, get lost. To those who speak TCP
-// they are late by the time until they are sent again, which doubles if that is
-// lost, too.
+// Lose makes a share of all pieces, from 0 to 1, get lost. As with TCP, a lost piece
+// arrives late, when it has been sent again; the delay doubles with each further loss.
 func (p *Proxy) Lose(share float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.loss = share
 }
 
-// LoseAnswer has a connection break after something the client sent was passed
-// on, and before it is answered, whenever lose says so.
+// LoseAnswer breaks a connection whenever lose returns true for what the client sent,
+// after passing that on and before the answer returns.
 func (p *Proxy) LoseAnswer(lose func(sent []byte) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
