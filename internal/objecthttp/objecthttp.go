@@ -1,4 +1,4 @@
-// Package objecthttp has the HTTP client that object stores are reached with.
+// Package objecthttp provides the HTTP client for object stores.
 package objecthttp
 
 import (
@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// A Client sends requests within bounds: the SDKs' own wait without end for an
-// endpoint that takes a connection and does not answer. The bytes of an object
-// may take as long as they do.
+// A Client bounds the waits of requests; the SDKs' own clients wait forever for an
+// endpoint that accepts a connection and does not answer. It does not bound how long
+// the bytes of an object take.
 type Client struct{ client http.Client }
 
 // New returns a client.
@@ -28,8 +28,8 @@ func New() *Client {
 	}}}
 }
 
-// Do sends a request. Its error does not name the query, which can hold a
-// signature that opens the whole container.
+// Do sends a request. Its error does not contain the query, which can hold a signature
+// that gives access to the whole container.
 func (c *Client) Do(r *http.Request) (*http.Response, error) {
 	resp, err := c.client.Do(r)
 	if e, ok := err.(*url.Error); ok {
