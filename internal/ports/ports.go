@@ -1,12 +1,10 @@
-// Package ports finds TCP ports for servers that are about to start, and keeps
-// them.
+// Package ports finds TCP ports for servers that are about to start, and reserves them.
 //
-// A port that is merely found free can be taken before its server listens: by
-// another process that looks for one, or by a connection that the system gives it
-// to. Neither happens to those that are reserved here. They are below the ports
-// that systems give to connections, and whoever reserves one holds the UDP port of
-// the same number, which nothing else uses, for as long as the server may start, or
-// start again.
+// A port that is merely found free can be taken before its server listens: by another
+// process that looks for one, or by a connection to which the system assigns it.
+// Neither happens to reserved ports. They are below the range that systems assign to
+// connections, and their reservation holds the UDP port of the same number, which
+// nothing else uses, for as long as the server may start or restart.
 package ports
 
 import (
@@ -23,9 +21,9 @@ const (
 	tries = 100
 )
 
-// Reserve returns a TCP address of the host, such as 127.0.0.1:12345, on which
-// nobody listens, and which no other call returns, in whatever process of this
-// machine, until the reservation is closed.
+// Reserve returns a TCP address of host, such as 127.0.0.1:12345, on which nobody
+// listens. No other call in any process of this machine returns the same address until
+// the reservation is closed.
 func Reserve(host string) (address string, reservation io.Closer, err error) {
 	for range tries {
 		address = net.JoinHostPort(host, strconv.Itoa(first+rand.N(count)))
