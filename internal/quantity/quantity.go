@@ -1,5 +1,5 @@
-// Package quantity writes counts and bytes for people, the same way on pages, in
-// the logs of jobs and in what they say of themselves.
+// Package quantity formats counts and bytes for people, in the same way on pages, in
+// job logs and in status texts.
 package quantity
 
 import (
@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Count groups digits by thousands: "1,234,567".
+// Count formats n with its digits grouped by thousands: "1,234,567".
 func Count[T int | int64](n T) string {
 	digits := strconv.FormatInt(int64(n), 10)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -16,7 +16,7 @@ func Count[T int | int64](n T) string {
 	return digits
 }
 
-// Of counts things, of which noun is one: "1 file", "2 files".
+// Of formats n and the noun, in the plural unless n is 1: "1 file", "2 files".
 func Of[T int | int64](n T, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -24,7 +24,7 @@ func Of[T int | int64](n T, noun string) string {
 	return Count(n) + " " + noun + "s"
 }
 
-// Bytes is a number of bytes in the unit that suits it: "1.5 KiB".
+// Bytes formats a number of bytes in a suitable unit: "1.5 KiB".
 func Bytes(n int64) string {
 	if n < 1<<10 {
 		return Of(n, "byte")
