@@ -1,4 +1,4 @@
-// Package recurring logs failures that come again and again.
+// Package recurring logs failures that occur again and again.
 package recurring
 
 import (
@@ -11,8 +11,8 @@ import (
 // every is how often a failure that stays the same is logged again.
 const every = 5 * time.Minute
 
-// A Failure is logged when it begins, when its error changes, and every few
-// minutes, with how often it came. The zero value is none.
+// A Failure logs a recurring failure when it begins, when its error changes, and every
+// 5 minutes, with its number of occurrences. The zero value has none.
 type Failure struct {
 	mu    sync.Mutex
 	text  string
@@ -20,7 +20,7 @@ type Failure struct {
 	times int // since it began
 }
 
-// Warn tells of one time more.
+// Warn counts one more occurrence and logs it if it is due.
 func (f *Failure) Warn(ctx context.Context, log *slog.Logger, what string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -35,7 +35,7 @@ func (f *Failure) Warn(ctx context.Context, log *slog.Logger, what string, err e
 	log.WarnContext(ctx, what, "error", err)
 }
 
-// End returns how often it came; 0 if there was none.
+// End resets f and returns the number of occurrences, 0 if there was no failure.
 func (f *Failure) End() (times int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
