@@ -1,7 +1,6 @@
-// Package tarfile walks through compressed tar archives that strangers send. What one
-// upload can make this process decompress is bounded, entries that a careless client
-// would write outside its folder are refused, and a broken disk is told from a broken
-// archive.
+// Package tarfile reads gzip-compressed tar archives that strangers send. It bounds
+// what one upload can make this process decompress, refuses entries that a careless
+// client would write outside its folder, and tells a broken disk from a broken archive.
 package tarfile
 
 import (
@@ -18,7 +17,7 @@ import (
 	"github.com/proget-go/ha/internal/blame"
 )
 
-// Why an archive is refused.
+// Reasons to refuse an archive.
 var (
 	ErrNotTar         = errors.New("not a well-formed tar archive within gzip")
 	ErrTooLarge       = errors.New("expands to too much")
@@ -26,18 +25,18 @@ var (
 	ErrUnsafeName     = errors.New("unsafe entry name")
 )
 
-// Limits are the bounds of an archive.
+// Limits bound an archive.
 type Limits struct {
-	// Expanded bounds, in bytes, all that is decompressed, whatever it is, and what
-	// the entries hold together: there are no bytes for a hole in a file.
+	// Expanded bounds, in bytes, all that is decompressed, of whatever kind, and the
+	// entries' total size, since holes in a file take no bytes.
 	Expanded int64
-	Entries  int // of whatever type
+	Entries  int // number of entries of any type
 }
 
-// Walk reads an archive to its end, where the sum of its bytes is, and calls visit for
-// each entry but those that merely describe others. An error of visit ends it, and is
-// returned as it is, unless the file could not be read, or ctx ended meanwhile: that is
-// returned then, and is none of the errors above.
+// Walk reads an archive to its end, where its checksum is, and calls visit for each
+// entry except those that merely describe others. It stops at the first error of visit
+// and returns it unchanged. If the file could not be read or ctx ended meanwhile, Walk
+// returns that error instead, which is none of the errors above.
 func Walk(ctx context.Context, r io.ReaderAt, size int64, limits Limits, visit func(*tar.Header, io.Reader) error) error {
 	in := &blame.ReaderAt{ReaderAt: interruptible{r, ctx}}
 	err := walk(io.NewSectionReader(in, 0, size), limits, visit)
@@ -107,8 +106,8 @@ func (l *Limits) admit(h *tar.Header) error {
 	return nil
 }
 
-// Safe reports whether a path leads nowhere but into the folder that an archive is
-// unpacked into, and can be shown.
+// Safe reports whether a path stays inside the folder into which an archive is
+// unpacked, and can be displayed.
 func Safe(name string) bool {
 	return archivename.Local(name) && utf8.ValidString(name) && !strings.ContainsFunc(name, control)
 }
