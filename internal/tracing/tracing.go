@@ -1,5 +1,5 @@
-// Package tracing adds spans to the OpenTelemetry trace of a request. They go
-// where the request's own span goes.
+// Package tracing adds spans to the OpenTelemetry trace of a request. They go to the
+// same provider as the request's own span.
 package tracing
 
 import (
@@ -12,9 +12,9 @@ import (
 
 const scope = "github.com/proget-go/ha"
 
-// Start begins a span below the one in ctx; end ends it, marked as failed
-// unless err is nil. If ctx has no span that is recorded, nothing is done and
-// nothing is spent: work in the background makes no traces of its own.
+// Start begins a span below the one in ctx; end ends it, and marks it as failed unless
+// err is nil. If ctx has no recording span, Start does nothing, so background work
+// makes no traces.
 func Start(ctx context.Context, name string, attributes ...attribute.KeyValue) (_ context.Context, end func(err error)) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
