@@ -9,8 +9,8 @@ import (
 	"math"
 )
 
-// Bounds of a zip's directory. They admit packages with tens of thousands of
-// long paths, and bound what one upload can make archive/zip allocate.
+// Bounds of a zip's directory: entries and bytes. They permit packages with tens of
+// thousands of long paths, and bound what one upload can make archive/zip allocate.
 const (
 	MaxEntries   = 65535
 	MaxDirectory = 16 << 20
@@ -29,7 +29,7 @@ const (
 	locator64Signature = "PK\x06\x07"
 )
 
-// Why a file is refused.
+// Reasons to refuse a file.
 var (
 	ErrNotZip            = errors.New("not a well-formed zip")
 	ErrTooManyEntries    = errors.New("too many entries")

@@ -6,14 +6,14 @@ import (
 	"io"
 )
 
-// MaxScanned bounds the directory that Scan walks through, in bytes.
+// MaxScanned is the maximum size in bytes of a directory that Scan reads.
 const MaxScanned = 256 << 20
 
-// Scan walks through the directory of an archive that is kept and served but
-// never unpacked here, calls found with the name of each entry, and returns the
-// directory's size in bytes. It keeps nothing, so that an archive can have any
-// number of entries, and is less strict than Open: something may come before the
-// archive, such as a script that starts it, and names may be any and be there twice.
+// Scan reads the directory of an archive that is stored and served but never unpacked
+// here. It calls found with the name of each entry, valid during the call, and returns
+// the directory's size in bytes. It keeps nothing in memory, so that an archive can
+// have any number of entries, and is less strict than Open: something may precede the
+// archive, such as a script that starts it, and names may be arbitrary and repeated.
 func Scan(r io.ReaderAt, size int64, found func(name []byte)) (directory int64, err error) {
 	d, err := findDirectory(r, size)
 	switch {

@@ -1,7 +1,7 @@
-// Package zipfile opens zip archives that strangers send. What one upload can
-// make this process allocate is bounded before archive/zip sees it, entries
-// that a careless client would write outside its folder are refused, so are
-// those that share a name, and a broken disk is told from a broken archive.
+// Package zipfile opens zip archives that strangers send. It bounds what one upload can
+// make this process allocate before archive/zip sees it, refuses entries that a
+// careless client would write outside its folder or that share a name, and tells a
+// broken disk from a broken archive.
 package zipfile
 
 import (
@@ -17,14 +17,14 @@ import (
 // An Archive is an open zip.
 type Archive struct {
 	*zip.Reader
-	Names []string // of Reader.File, by index, as clients will read them
+	Names []string // names of Reader.File, by index, as clients will read them
 
 	source *blame.ReaderAt
 }
 
-// Open opens an archive whose entries' names are given in the form that clean
-// returns; nil takes a backslash for a separator and changes nothing else. The
-// archive is never nil, so that its ReadError can be asked.
+// Open opens an archive. Archive.Names has the entries' names as clean returns them; a
+// nil clean replaces backslashes with slashes. The returned archive is never nil, so
+// that its ReadError can be called.
 func Open(r io.ReaderAt, size int64, clean func(string) string) (*Archive, error) {
 	a := &Archive{source: &blame.ReaderAt{ReaderAt: r}}
 	err := check(a.source, size)
@@ -52,12 +52,12 @@ func Open(r io.ReaderAt, size int64, clean func(string) string) (*Archive, error
 	return a, nil
 }
 
-// ReadError returns why the bytes below the archive could not be read, if that
-// happened: the archive is not to blame then.
+// ReadError returns the last error of reading the archive's bytes, for which the
+// archive is not to blame, or nil.
 func (a *Archive) ReadError() error { return a.source.Err() }
 
-// Read decompresses an entry, whatever size it claims to have. An entry of more
-// than limit bytes gives ErrEntryTooLong.
+// Read decompresses an entry, whatever size it claims to have. It returns
+// ErrEntryTooLong if the entry has more than limit bytes.
 func (a *Archive) Read(f *zip.File, limit int64) ([]byte, error) {
 	if f.UncompressedSize64 > uint64(limit) {
 		return nil, ErrEntryTooLong
