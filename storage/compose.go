@@ -9,10 +9,11 @@ import (
 	"github.com/proget-go/ha/storage/share"
 )
 
-// Compose makes one object of several, in their order, without their bytes
-// passing through this process: in a shared folder the kernel copies, or the file
-// server, and S3 copies by itself. The blob has no digests; the caller knows them.
-// [ErrUnsupported] says that this storage cannot do it, or not with these parts.
+// Compose concatenates parts, in their order, into one new object. Their bytes do not
+// pass through this process: in a shared folder the kernel or the file server copies
+// them; otherwise the service does. The returned blob has no digests; the caller knows
+// them. Compose returns [ErrUnsupported] if this storage cannot do that, or not with
+// these parts.
 func (s *Store) Compose(ctx context.Context, parts []Blob) (Blob, error) {
 	var whole Blob
 	keys := make([]string, len(parts))
@@ -50,7 +51,8 @@ func (s *Store) compose(ctx context.Context, key string, keys []string, parts []
 	return ErrUnsupported
 }
 
-// checkSize makes sure that an object is as large as it should be.
+// checkSize returns an [ErrDamaged], and discards the object, if its size is not
+// b.Size.
 func (s *Store) checkSize(ctx context.Context, b Blob) error {
 	about, err := s.bucket.Attributes(ctx, b.Key)
 	if err != nil {

@@ -13,11 +13,11 @@ import (
 	"github.com/proget-go/ha/storage/share"
 )
 
-// ErrUnsupported means that the bucket cannot do what was asked, ever.
+// ErrUnsupported means that the bucket can never do what the caller asked for.
 var ErrUnsupported = errors.New("not supported by this storage")
 
-// ErrReadOnly means that storage does not let this server do what it asked for,
-// as one that was mounted read-only. It is part of a proget.ErrUnavailable.
+// ErrReadOnly means that storage does not permit the operation to this server, for
+// example because it is mounted read-only. A proget.ErrUnavailable wraps it.
 var ErrReadOnly = errors.New("storage does not allow this to this server")
 
 const unreachable = "Storage cannot be reached at the moment."

@@ -9,14 +9,15 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// The prefixes under which the store keeps its objects. They are for
-// [Store.List]; no one else composes or takes apart a key.
+// The prefixes of the store's keys. They are for [Store.List]; no one else composes or
+// parses a key.
 const (
 	BlobPrefix  = "blobs/"
 	ProbePrefix = "probes/"
 
-	// OwnerPrefix is where [Store.NewProbe] puts the probe of the node "cluster",
-	// which is no node's: by it an installation makes a storage its own.
+	// OwnerPrefix is the prefix of probes that [Store.NewProbe] writes for the node
+	// "cluster", which no real node is called: with it an installation claims a
+	// storage.
 	OwnerPrefix = ProbePrefix + "node-cluster/"
 )
 

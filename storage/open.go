@@ -15,19 +15,19 @@ import (
 	"github.com/proget-go/ha/storage/share"
 )
 
-// Open opens the bucket that bucketURL names:
+// Open opens the bucket at bucketURL:
 //
-//   - file:///srv/packages: a folder, best one that several machines mount; it
-//     is made if its parent exists, unless the options say otherwise. On Windows, file:///D:/packages, or
-//     file://server/share/packages for a UNC path.
+//   - file:///srv/packages: a folder, preferably one that several machines mount. Open
+//     creates it if its parent exists, unless opts.Existing is set. On Windows, use
+//     file:///D:/packages, or file://server/share/packages for a UNC path.
 //   - mem: or mem://: memory, for tests and trials.
-//   - s3://bucket?region=eu-west-1, azblob://container, gs://bucket: an object
-//     store, if the options name its service. With &prefix=folder/, the store
-//     keeps to that part of the bucket. That the bucket is there is found out.
+//   - s3://bucket?region=eu-west-1, azblob://container, gs://bucket: an object store,
+//     if opts.Services has its service. With &prefix=folder/, the store uses only that
+//     part of the bucket. Open checks that the bucket exists.
 //
-// Any other bucket of gocloud's is for [New], or gets a [Service].
+// For any other gocloud bucket, use [New] or write a [Service].
 //
-// A URL that can never work is proget.ErrInvalid.
+// Open returns a proget.ErrInvalid for a URL that can never work.
 func Open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) {
 	s, err := open(ctx, bucketURL, opts)
 	if err != nil {
@@ -61,24 +61,24 @@ func open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) 
 	return New(bucket, opts), nil
 }
 
-// OpenAnother opens another storage as this one was opened, with the same
-// services. A folder is made if its parent exists.
+// OpenAnother opens the storage at bucketURL with the options of s, except that it
+// creates a missing folder if the parent exists.
 func (s *Store) OpenAnother(ctx context.Context, bucketURL string) (*Store, error) {
 	opts := s.opts
 	opts.Existing = false
 	return Open(ctx, bucketURL, &opts)
 }
 
-// OpenKnown is OpenAnother for one that has been in use: a folder that is missing is
-// not made.
+// OpenKnown is like OpenAnother for a storage that has been in use: it does not create
+// a missing folder.
 func (s *Store) OpenKnown(ctx context.Context, bucketURL string) (*Store, error) {
 	opts := s.opts
 	opts.Existing = true
 	return Open(ctx, bucketURL, &opts)
 }
 
-// OpenFolder opens the folder dir, as Open does for its file URL; a relative
-// path is one below the working directory.
+// OpenFolder opens the folder dir as Open does for its file URL. A relative dir is
+// relative to the working directory. An empty dir is a proget.ErrInvalid.
 func OpenFolder(dir string, opts *Options) (*Store, error) {
 	if dir == "" {
 		return nil, proget.Errorf(proget.ErrInvalid, "The name of the folder is missing.")

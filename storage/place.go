@@ -8,16 +8,14 @@ import (
 	"strings"
 )
 
-// A Place is where a store keeps its objects, as far as that can be told from
-// its URL. The zero value is nowhere that another store could be: memory, or a
-// bucket of the program's own.
+// A Place tells where a store keeps its objects, as far as its URL says. The zero value
+// overlaps no other: it stands for memory or a bucket that the program opened.
 type Place struct {
 	bucket string // of an object store, with its endpoint
 	path   string // the folder, or the prefix in the bucket
 }
 
-// PlaceOf returns the place that a URL names, and the zero Place for one that
-// [Open] refuses.
+// PlaceOf returns the place that a URL names, or the zero Place if [Open] refuses it.
 func PlaceOf(bucketURL string) Place {
 	u, err := url.Parse(bucketURL)
 	if err != nil || u.Scheme == "mem" {
@@ -48,8 +46,8 @@ func placeOfFolder(dir string) Place {
 // Place returns where the store keeps its objects.
 func (s *Store) Place() Place { return s.place }
 
-// Overlaps reports whether two places are one, or one lies inside the other: the
-// objects of that are then among the other's, where nothing knows them.
+// Overlaps reports whether two places are equal or one lies inside the other, so that
+// one store would find unknown objects among its own.
 func (p Place) Overlaps(q Place) bool {
 	switch {
 	case p == Place{} || q == Place{} || p.bucket != q.bucket:

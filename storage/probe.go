@@ -11,20 +11,20 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// ErrNotShared means that another server's probe is not in this server's
-// storage, or not as it was written: the two use different storages.
+// ErrNotShared means that another server's probe is missing from this server's storage,
+// or differs from what was written: the two servers use different storages.
 var ErrNotShared = errors.New("storage is not shared")
 
-// A Probe is a small object by which servers find out whether they share their
-// storage: each writes one, tells the others through the database what it is,
-// and looks for theirs.
+// A Probe is a small object with which servers find out whether they share their
+// storage: each writes one, publishes it to the others through the database, and looks
+// for theirs.
 type Probe struct {
 	Key   string
 	Value string
 }
 
-// NewProbe writes a fresh probe in the name of node. Whoever publishes it
-// deletes the one it replaces with [Store.Delete].
+// NewProbe writes a new probe for node. The caller, when it has published it, removes
+// the one it replaces with [Store.Delete].
 func (s *Store) NewProbe(ctx context.Context, node string) (Probe, error) {
 	p := Probe{Key: newProbeKey(node), Value: newID()}
 	src, err := newSource(strings.NewReader(p.Value), &PutOptions{})
@@ -37,8 +37,8 @@ func (s *Store) NewProbe(ctx context.Context, node string) (Probe, error) {
 	return p, nil
 }
 
-// CheckProbe returns nil if p is there as it was written, [ErrNotShared] if it
-// is not, and another error if that could not be found out.
+// CheckProbe returns nil if p is in storage as it was written, [ErrNotShared] if not,
+// and another error if it cannot tell.
 func (s *Store) CheckProbe(ctx context.Context, p Probe) error {
 	r, err := s.Open(ctx, p.Key)
 	if errors.Is(err, proget.ErrNotFound) {
@@ -58,8 +58,8 @@ func (s *Store) CheckProbe(ctx context.Context, p Probe) error {
 	return nil
 }
 
-// CheckWritable writes, reads and deletes a probe in the name of node, and
-// returns what went wrong.
+// CheckWritable writes, reads and deletes a probe for node, and returns the first
+// error.
 func (s *Store) CheckWritable(ctx context.Context, node string) error {
 	p, err := s.NewProbe(ctx, node)
 	if err != nil {
@@ -72,8 +72,8 @@ func (s *Store) CheckWritable(ctx context.Context, node string) error {
 	return s.Delete(ctx, p.Key)
 }
 
-// Clock returns the time by the storage's clock, by which objects are dated: it
-// writes an object to find out.
+// Clock returns the time of the storage's clock, from which objects get their ModTime.
+// It writes and discards an object to find out.
 func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 	p, err := s.NewProbe(ctx, "clock")
 	if err != nil {

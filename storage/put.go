@@ -27,15 +27,15 @@ const (
 type Blob struct {
 	Key     string
 	Size    int64
-	Digests proget.Digests // SHA-256, and what was asked for; of PutOptions.After, too
-	Sums    Sums           // how the digests go on; see PutOptions.After
+	Digests proget.Digests // SHA-256, and PutOptions.Algorithms; they include PutOptions.After
+	Sums    Sums           // the state to continue the digests from; nil without PutOptions.After
 }
 
-// Sums are digests under way, of bytes that are stored in several objects. They
-// can be kept as JSON, and be continued by another process.
+// Sums are the states of unfinished digests, of bytes that are stored in several
+// objects. They can be kept as JSON, and another process can continue them.
 type Sums map[proget.Algorithm][]byte
 
-// Digests returns the digests of what came so far.
+// Digests returns the digests of all bytes so far.
 func (s Sums) Digests() (proget.Digests, error) {
 	digests := proget.Digests{}
 	for algorithm := range s {
@@ -60,37 +60,37 @@ func (s Sums) hash(algorithm proget.Algorithm) (hash.Hash, error) {
 	return h, nil
 }
 
-// PutOptions says more about an upload. Nil is valid.
+// PutOptions describes an upload. Nil is valid.
 type PutOptions struct {
-	// Algorithms are the digests wanted beside SHA-256.
+	// Algorithms are the digests to compute besides SHA-256.
 	Algorithms []proget.Algorithm
 
-	// After are the sums of what came before, if the upload is the next part of
-	// something larger: the digests are then those of all of it. An empty map is
-	// right for the first part; nil says that the upload is whole.
+	// After holds the sums of the preceding parts if the upload is the next part of
+	// something larger; the digests then cover all of it. Pass an empty map for the
+	// first part, and nil if the upload is whole.
 	After Sums
 
-	// MaxSize is the largest number of bytes taken; a longer upload fails with
+	// MaxSize is the maximum number of bytes; a longer upload fails with
 	// [proget.ErrTooLarge]. 0 means no limit.
 	MaxSize int64
 
-	// Size is how many bytes are expected at most, as a request's
-	// Content-Length says; 0 means unknown. If storage has no room for so many,
-	// Put fails with [proget.ErrNoSpace] before it takes any; if they are so many
-	// more than twice MaxSize that no form or encoding around the upload explains it,
-	// with [proget.ErrTooLarge].
+	// Size is the maximum number of bytes expected, such as a request's Content-Length;
+	// 0 means unknown. If storage has no room for Size bytes, Put fails with
+	// [proget.ErrNoSpace] before it reads any. Likewise it fails with
+	// [proget.ErrTooLarge] if Size exceeds twice MaxSize by more than 2 MiB, which no
+	// form or encoding around the upload explains.
 	Size int64
 
-	// ContentType is kept where the bucket can, and is what a client sees that
-	// follows a signed URL. "" means application/octet-stream.
+	// ContentType is stored if the bucket can store it; clients that follow a signed
+	// URL see it. "" means application/octet-stream.
 	ContentType string
 }
 
-// Put stores what r yields under a fresh key, and hashes it on the way, with
-// little memory whatever the size. When it returns nil, the object is durable.
+// Put reads r to its end, hashes it, and stores it under a new key. It needs little
+// memory whatever the size. When it returns nil, the object is durable.
 //
-// When it fails, be it for r, for ctx or for the bucket, it removes what it
-// wrote. An error of r is a [SourceError] in the returned error's chain.
+// If r, ctx or the bucket fails, Put removes what it wrote. The error that it returns
+// wraps an error of r in a [SourceError].
 func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (_ Blob, err error) {
 	ctx, end := tracing.Start(ctx, "put object")
 	defer func() { end(err) }()
@@ -213,14 +213,13 @@ func (s *Store) putError(ctx context.Context, src *source, err error) error {
 	return s.wrapWrite(ctx, err, "put object")
 }
 
-// A SourceError says that it was not storage that failed, but the reader that was
-// to be stored.
+// A SourceError is an error of the reader that was to be stored, not of storage.
 type SourceError struct{ Err error }
 
 // Error implements error.
 func (e *SourceError) Error() string { return e.Err.Error() }
 
-// Unwrap is for [errors.Is].
+// Unwrap lets [errors.Is] find Err.
 func (e *SourceError) Unwrap() error { return e.Err }
 
 // source is an upload on its way in.

@@ -24,8 +24,8 @@ type Reader struct {
 	fail    func(error) error
 }
 
-// Open opens an object for streaming. The reader works until it is closed or
-// ctx is done. Its error for a missing object matches [proget.ErrNotFound].
+// Open opens an object for streaming. The reader works until it is closed or ctx is
+// done. The error for a missing object matches [proget.ErrNotFound].
 func (s *Store) Open(ctx context.Context, key string) (*Reader, error) {
 	b, err := s.open(ctx, key, -1)
 	if err != nil {
@@ -38,11 +38,11 @@ func (s *Store) Open(ctx context.Context, key string) (*Reader, error) {
 	return r, nil
 }
 
-// OpenBlob opens an object that must be as Put returned it, and returns
-// [ErrDamaged] if its size differs. If the reader reads it in order, from the
-// beginning to the end, it checks the SHA-256: if that differs, reading ends
-// with [ErrDamaged] before the last bytes were given out. A file of a shared
-// folder is not checked, since the kernel sends it, and nor is a part.
+// OpenBlob opens an object that must be as Put returned it, and returns [ErrDamaged] if
+// its size differs. If the caller reads it in order from beginning to end, the reader
+// checks the SHA-256 and, if that differs, fails with [ErrDamaged] before it returns
+// the last bytes. It does not check files of a shared folder, since the kernel sends
+// them, nor partial reads.
 func (s *Store) OpenBlob(ctx context.Context, b Blob) (*Reader, error) {
 	r, err := s.Open(ctx, b.Key)
 	if err != nil {
@@ -75,10 +75,9 @@ func (r *Reader) Size() int64 { return r.blob.Size() }
 // ModTime returns when the object was written, by the storage's clock.
 func (r *Reader) ModTime() time.Time { return r.blob.ModTime() }
 
-// Content returns what to give to [net/http.ServeContent]. If the object is a
-// file, it is the [*os.File] itself: net/http recognises no other type when it
-// looks for a way to let the kernel send the bytes. It shares its position with
-// the reader, which closes it.
+// Content returns a reader for [net/http.ServeContent]. If the object is a file, it is
+// the [*os.File] itself, the only type for which net/http lets the kernel send the
+// bytes. It shares its position with r, and r.Close closes it.
 func (r *Reader) Content() io.ReadSeeker {
 	if r.file != nil {
 		return r.file
@@ -86,8 +85,8 @@ func (r *Reader) Content() io.ReadSeeker {
 	return r.content
 }
 
-// Err returns the error that ended reading an object that is no file, which
-// net/http keeps to itself.
+// Err returns the error that ended reading, which net/http does not report. It is
+// always nil if the object is a file.
 func (r *Reader) Err() error {
 	if r.content == nil {
 		return nil
@@ -112,8 +111,8 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 	return r.Content().Seek(offset, whence)
 }
 
-// WriteTo implements [io.WriterTo], so that [io.Copy] to a connection of
-// net/http lets the kernel send the bytes, too.
+// WriteTo implements [io.WriterTo]. With it, [io.Copy] to a net/http connection also
+// lets the kernel send the bytes.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, r.Content()) }
 
 // Close implements [io.Closer].

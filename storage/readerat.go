@@ -16,18 +16,19 @@ const (
 	maxWindow = 1 << 20
 )
 
-// A ReaderAt gives random access to an object, as archives want it. It is safe
-// for concurrent use, but on an object store only one read runs at a time, and
-// readers at distant places take the window from each other.
+// A ReaderAt gives random access to an object, as archives need it. It is safe for
+// concurrent use. On an object store only one read runs at a time, and concurrent
+// readers at distant offsets discard each other's window.
 type ReaderAt struct {
 	io.ReaderAt
 	size  int64
 	close func() error
 }
 
-// ReaderAt opens an object for random access. The reader works until it is
-// closed or ctx is done. On a shared folder it reads the file itself; elsewhere
-// it fetches ranges of the object, and holds at most 1 MiB of it.
+// ReaderAt opens an object for random access. The reader works until it is closed or
+// ctx is done. In a shared folder it reads the file itself; elsewhere it fetches ranges
+// of the object and buffers at most 1 MiB. The error for a missing object matches
+// [proget.ErrNotFound].
 func (s *Store) ReaderAt(ctx context.Context, key string) (*ReaderAt, error) {
 	fail := func(err error) error { return s.wrap(ctx, err, "read object") }
 	if s.service {

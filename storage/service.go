@@ -20,49 +20,51 @@ import (
 // checkTimeout bounds the question whether a bucket is there, at start.
 const checkTimeout = 30 * time.Second
 
-// A Service is a kind of object store, as packages storage/s3, storage/azure and
-// storage/gcs have them. [Open] asks the one whose scheme its URL has.
+// A Service is a kind of object store, such as those of packages storage/s3,
+// storage/azure and storage/gcs. [Open] uses the one whose Scheme the URL has.
 type Service struct {
 	Scheme string // of its URLs
 	Form   string // what its URLs look like, for messages
 
-	// Credentials says where it looks for credentials, for messages.
+	// Credentials tells, in messages, where the service looks for credentials.
 	Credentials string
 
-	// Open opens the bucket that u names; the prefix has been taken off u. It
-	// need not find out whether the bucket is there. Its error for a URL that
-	// can never work is [proget.ErrInvalid].
+	// Open opens the bucket at u, from which the prefix parameter has been removed. It
+	// need not check that the bucket exists. It returns a [proget.ErrInvalid] for a URL
+	// that can never work.
 	Open func(ctx context.Context, u *url.URL) (*Bucket, error)
 }
 
-// A Bucket is gocloud's with what gocloud has no common words for. Functions may
-// be nil: the service cannot do that. A name is a key with the prefix before it.
+// A Bucket is gocloud's bucket with what gocloud's portable API lacks. A function is
+// nil if the service cannot do that. A name is a key with the prefix before it.
 type Bucket struct {
 	*blob.Bucket
 
-	// BeforeWrite adjusts one upload; as finds the driver's own types.
+	// BeforeWrite adjusts the options of one upload; as gives access to the driver's
+	// types.
 	BeforeWrite func(opts Options, as func(any) bool) error
 
-	// SignedURL returns a URL that answers with what opts say.
+	// SignedURL returns a URL, valid for ttl, whose response has the headers that opts
+	// describe.
 	SignedURL func(ctx context.Context, name string, ttl time.Duration, opts SignedURLOptions) (string, error)
 
-	// Compose makes an object of several, whose keys are names, by itself, or
-	// returns [ErrUnsupported].
+	// Compose concatenates parts, whose Keys are names, into one object within the
+	// service, or returns [ErrUnsupported].
 	Compose func(ctx context.Context, name string, parts []Object) error
 
-	// RemoveLeftovers removes uploads below a prefix that began longer than
-	// idle ago and were never completed.
+	// RemoveLeftovers removes incomplete uploads below prefix that began longer than
+	// idle ago.
 	RemoveLeftovers func(ctx context.Context, prefix string, idle time.Duration) (removed int, err error)
 
-	// Status returns the HTTP status of the service's answer, or 0, and what
-	// the service calls the error.
+	// Status returns the HTTP status of the response that caused err, or 0, and the
+	// service's name of the error.
 	Status func(err error) (status int, name string)
 
-	// Release frees what the service holds beside the bucket, when that is closed.
+	// Release frees what the service holds besides the bucket; Close calls it.
 	Release func() error
 }
 
-// Close closes the bucket, and releases what belongs to it.
+// Close closes the bucket and calls Release.
 func (b *Bucket) Close() error {
 	err := b.Bucket.Close()
 	if b.Release != nil {
@@ -71,14 +73,13 @@ func (b *Bucket) Close() error {
 	return err
 }
 
-// SignedURLOptions says what the answer to a signed URL is to look like. Nil is
-// valid.
+// SignedURLOptions describes the response to a signed URL. Nil is valid.
 type SignedURLOptions struct {
-	FileName    string // under which a browser saves it; "" means the key's last part
-	ContentType string // "" means what Put was told
+	FileName    string // name under which a browser saves it; "" means the key's last part
+	ContentType string // "" means PutOptions.ContentType
 }
 
-// Disposition returns the value of Content-Disposition, or "".
+// Disposition returns the value of Content-Disposition, or "" without a FileName.
 func (o SignedURLOptions) Disposition() string {
 	if o.FileName == "" {
 		return ""

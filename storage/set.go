@@ -10,9 +10,10 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Set is the storages of an installation by the ids that its database gives
-// them. Id 0 is the one that servers are started with; the others are opened
-// when they are first needed, and stay open; a folder that is missing then is not made. It is safe for concurrent use.
+// A Set holds the storages of an installation by their ids in the database. Id 0 is the
+// storage with which servers are started. The set opens the others when they are first
+// needed, without creating missing folders, and keeps them open. It is safe for
+// concurrent use.
 type Set struct {
 	main  *Store
 	urlOf func(ctx context.Context, id int64) (string, error)
@@ -33,14 +34,16 @@ type member struct {
 
 var errSetClosed = errors.New("the storages of this server are closed")
 
-// NewSet returns a set of main, which it does not close, and of the storages
-// whose URLs urlOf knows; nil if there are none. The URL of an id never changes.
+// NewSet returns a set of main, which the set does not close, and of the storages whose
+// URLs urlOf returns. A nil urlOf means that there are none. The URL of an id must
+// never change.
 func NewSet(main *Store, urlOf func(ctx context.Context, id int64) (string, error)) *Set {
 	return &Set{main: main, urlOf: urlOf, members: make(map[int64]*member)}
 }
 
-// Store returns the storage of an id. If it is being opened, as from a server that
-// does not answer, Store waits until ctx ends; the error is proget.ErrUnavailable then.
+// Store returns the storage with the given id. While that is being opened, perhaps on a
+// server that does not answer, Store waits until ctx ends and then returns a
+// proget.ErrUnavailable.
 func (s *Set) Store(ctx context.Context, id int64) (*Store, error) {
 	if id == 0 {
 		return s.main, nil
@@ -106,9 +109,9 @@ func (s *Set) open(ctx context.Context, id int64) (*Store, error) {
 	return st, nil
 }
 
-// Close closes the storages that the set has opened, and opens no more. It does not
-// wait for one that is being opened, since no program can end a call to a file server
-// that hangs: such a one is closed as soon as it is open.
+// Close closes the storages that the set has opened; it opens no more. It does not wait
+// for one that is being opened, since a program cannot end a call to a file server that
+// hangs; the set closes such a storage as soon as it is open.
 func (s *Set) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

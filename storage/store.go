@@ -20,27 +20,27 @@ import (
 
 // Options adjusts a [Store]. The zero value is right for most.
 type Options struct {
-	// Services are the object stores that [Open] knows.
+	// Services are the object stores that [Open] supports.
 	Services []Service
 
-	// Existing has [Open] refuse a folder that is missing, instead of making it: for
-	// a storage that has been in use, whose share may not be mounted.
+	// Existing makes [Open] refuse a missing folder instead of creating it: for a
+	// storage that has been in use, whose share may not be mounted.
 	Existing bool
 
-	// PartSize is the size of the parts in which object stores get a large
-	// object. An upload holds PartSize × (Concurrency + 2) bytes in memory at
-	// most, and an object has at most 10,000 parts. S3 takes no part that is
-	// smaller than 5 MiB. 0 means 8 MiB.
+	// PartSize is the size in bytes of the parts in which large objects are sent to
+	// object stores. An upload holds at most PartSize × (Concurrency + 2) bytes in
+	// memory, and an object has at most 10,000 parts. S3 refuses parts smaller than 5
+	// MiB. 0 means 8 MiB.
 	PartSize int
 
-	// Concurrency is how many parts of one upload may be on their way at once.
-	// 0 means 1.
+	// Concurrency is the maximum number of parts of one upload in transit at once. 0
+	// means 1.
 	Concurrency int
 }
 
 const defaultPartSize = 8 << 20
 
-// A Store keeps objects that are written once. It is safe for concurrent use.
+// A Store keeps write-once objects. It is safe for concurrent use.
 type Store struct {
 	bucket  *Bucket
 	service bool   // an object store stands behind the bucket
@@ -52,7 +52,7 @@ type Store struct {
 	closed  atomic.Bool
 }
 
-// New returns a store over bucket, which the store closes.
+// New returns a store over bucket. The store closes the bucket.
 func New(bucket *blob.Bucket, opts *Options) *Store {
 	return newStore(&Bucket{Bucket: bucket}, opts)
 }
@@ -73,8 +73,8 @@ func newStore(bucket *Bucket, opts *Options) *Store {
 	return s
 }
 
-// Close releases the bucket. Readers that are open stay usable where the bucket
-// allows it. To close a store again does nothing.
+// Close closes the bucket. Open readers stay usable if the bucket allows it. Further
+// calls do nothing.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
@@ -82,8 +82,8 @@ func (s *Store) Close() error {
 	return s.bucket.Close()
 }
 
-// Delete removes an object; that it is missing already is no error. It is for
-// garbage collection: nothing else may know that an object is not needed.
+// Delete removes an object; a missing object is no error. It is for garbage collection
+// only: nothing else can know that an object is not needed.
 func (s *Store) Delete(ctx context.Context, key string) (err error) {
 	if err := checkKey(key); err != nil {
 		return err
@@ -100,17 +100,18 @@ func (s *Store) Delete(ctx context.Context, key string) (err error) {
 // discardTimeout is how long it may take to discard an object.
 const discardTimeout = 10 * time.Second
 
-// Discard removes an object that nobody has recorded, also if ctx has ended, as it may
-// have for who gives up. What stays of it is swept later.
+// Discard removes an object that nobody has recorded. It ignores the end of ctx, so
+// that it works after an operation was given up, but takes at most 10 seconds. A sweep
+// later removes what Discard could not.
 func (s *Store) Discard(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
 	return s.Delete(ctx, key)
 }
 
-// SignedURL returns a URL from which a client can fetch the object itself for
-// the time ttl, or [ErrUnsupported], also if the bucket could sign, but not what
-// opts want. It does not check that the object exists.
+// SignedURL returns a URL from which a client can fetch the object directly during ttl.
+// It returns [ErrUnsupported] if the bucket cannot sign URLs, or cannot do so with
+// opts. It does not check that the object exists.
 func (s *Store) SignedURL(ctx context.Context, key string, ttl time.Duration, opts *SignedURLOptions) (*url.URL, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -138,16 +139,16 @@ func (s *Store) sign(ctx context.Context, key string, ttl time.Duration, opts Si
 	return s.bucket.Bucket.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: ttl})
 }
 
-// Object is what a listing says about an object.
+// Object describes an object in a listing.
 type Object struct {
 	Key     string
 	Size    int64
 	ModTime time.Time // by the storage's clock
 }
 
-// List yields the objects whose keys begin with prefix, in the order of keys,
-// page by page. An object that is written or deleted meanwhile may appear or
-// not. After an error it ends.
+// List yields the objects whose keys begin with prefix, in the order of keys. It
+// fetches them page by page, so an object that is written or deleted meanwhile may
+// appear or not. It stops after an error.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		for objects := s.bucket.List(&blob.ListOptions{Prefix: prefix}); ; {
@@ -166,11 +167,10 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error
 	}
 }
 
-// RemoveLeftovers removes what writers who were killed have left and nobody has
-// touched for the time idle, which must be longer than any upload takes:
-// temporary files in a shared folder (see [share.Sweeper]), uploads in S3 that
-// were begun and not completed. Other object stores do so by themselves within a
-// week.
+// RemoveLeftovers removes what killed writers have left and nobody has touched for
+// idle, which must be longer than any upload takes: temporary files in a shared folder
+// (see [share.Sweeper]) and incomplete uploads in S3. Other object stores remove theirs
+// within a week without help.
 func (s *Store) RemoveLeftovers(ctx context.Context, idle time.Duration) (removed int, err error) {
 	if s.bucket.RemoveLeftovers != nil {
 		removed, err = s.bucket.RemoveLeftovers(ctx, s.prefix, idle)

@@ -14,18 +14,17 @@ import (
 // ErrDamaged means that an object does not hold the bytes that were stored.
 var ErrDamaged = errors.New("the object does not hold the bytes that were stored")
 
-// A Pace bounds how fast an object is read: it waits until n more bytes may be.
-// The method WaitN of golang.org/x/time/rate's Limiter is one, if its burst is
-// at least [ReadSize].
+// A Pace limits the speed of reading an object: it blocks until n more bytes may be
+// read. The method WaitN of golang.org/x/time/rate.Limiter is a Pace if the burst is at
+// least [ReadSize].
 type Pace func(ctx context.Context, n int) error
 
-// ReadSize is the greatest number of bytes of which a [Pace] is told at once.
+// ReadSize is the greatest n that a [Pace] is called with.
 const ReadSize = bufferSize
 
-// Verify reads an object again, at pace if that is not nil. It returns nil if
-// the object is as Put returned it, [ErrDamaged] if its size or its SHA-256
-// differs, [proget.ErrNotFound] if it is missing, and another error if that could
-// not be found out.
+// Verify reads an object again, at pace if that is not nil. It returns nil if the
+// object is as Put returned it, [ErrDamaged] if its size or SHA-256 differs,
+// [proget.ErrNotFound] if it is missing, and another error if it cannot tell.
 func (s *Store) Verify(ctx context.Context, b Blob, pace Pace) error {
 	r, err := s.Open(ctx, b.Key)
 	if err != nil {
@@ -45,7 +44,8 @@ func (s *Store) Verify(ctx context.Context, b Blob, pace Pace) error {
 	return nil
 }
 
-// Sum reads an object and returns what Put would have returned for its bytes.
+// Sum reads an object, at pace if that is not nil, and returns the blob that Put would
+// have returned for its bytes, with no digest but SHA-256.
 func (s *Store) Sum(ctx context.Context, key string, pace Pace) (Blob, error) {
 	r, err := s.Open(ctx, key)
 	if err != nil {
