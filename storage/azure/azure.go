@@ -1,5 +1,5 @@
-// Package azure lets a [storage.Store] lie in Azure Blob Storage: main gives
-// [Service] to [storage.Open].
+// Package azure lets a [storage.Store] use Azure Blob Storage: main passes [Service] to
+// [storage.Open].
 package azure
 
 import (
@@ -32,8 +32,8 @@ const (
 	credentials = "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING or an identity"
 )
 
-// Service opens URLs like azblob://container, with the parameters of
-// [azureblob.URLOpener].
+// Service returns a service that opens URLs like azblob://container, with the
+// parameters of [azureblob.URLOpener].
 func Service() storage.Service {
 	return storage.Service{Scheme: azureblob.Scheme, Form: "azblob://container", Credentials: credentials, Open: open}
 }
