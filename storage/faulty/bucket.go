@@ -25,13 +25,13 @@ type Bucket struct {
 	space  share.Space
 }
 
-// New returns a Bucket over inner, which it closes. A driver is wrapped with
+// New returns a Bucket over inner. Closing the Bucket closes inner. Wrap a driver with
 // [blob.NewBucket] first.
 func New(inner *blob.Bucket) *Bucket {
 	return &Bucket{inner: inner}
 }
 
-// Inject adds faults. Of those that meet the same call, the first counts.
+// Inject adds faults. If several match a call, the first one applies.
 func (b *Bucket) Inject(faults ...Fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -40,14 +40,14 @@ func (b *Bucket) Inject(faults ...Fault) {
 	}
 }
 
-// Clear takes all faults away.
+// Clear removes all faults.
 func (b *Bucket) Clear() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.faults = nil
 }
 
-// Fired returns how many calls the present faults have met.
+// Fired returns how many calls the current faults have affected.
 func (b *Bucket) Fired() (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -57,7 +57,7 @@ func (b *Bucket) Fired() (n int) {
 	return n
 }
 
-// SetSpace makes the bucket tell this about its free space.
+// SetSpace makes the bucket report space as its [share.Space].
 func (b *Bucket) SetSpace(space share.Space) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

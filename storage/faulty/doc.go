@@ -1,7 +1,7 @@
-// Package faulty is a bucket that fails when it is told to: with an error at the
-// nth call of an operation, with half of a write, with an answer that is lost
-// although the operation happened, with an object that vanishes, or by not
-// answering for a while. It is for tests of whatever works with storage.
+// Package faulty provides a bucket that fails on request: with an error at the nth call
+// of an operation, with half of a write, by losing the answer of an operation that
+// happened, by losing an object, or by not answering for a while. It is for tests of
+// whatever uses storage.
 //
 //	faults := faulty.New(memblob.OpenBucket(nil))
 //	store := storage.New(blob.NewBucket(faults), nil)

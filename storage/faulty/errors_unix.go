@@ -4,7 +4,7 @@ package faulty
 
 import "syscall"
 
-// What a file system says when it fails.
+// Errors of a file system.
 var (
 	ErrNoSpace  error = syscall.ENOSPC
 	ErrStale    error = syscall.ESTALE

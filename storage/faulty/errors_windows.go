@@ -2,7 +2,7 @@ package faulty
 
 import "syscall"
 
-// What a file system says when it fails, by the numbers of winerror.h.
+// Errors of a file system, by their numbers in winerror.h.
 var (
 	ErrNoSpace  error = syscall.Errno(112)
 	ErrStale    error = syscall.Errno(59) // an unexpected network error

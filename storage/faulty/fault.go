@@ -12,53 +12,53 @@ type Op string
 
 // The operations that can fail.
 const (
-	Open       Op = "open"       // an object for reading, of which Read follows
-	Read       Op = "read"       // from an open object
-	Create     Op = "create"     // begins an object, of which Write and Close follow
-	Write      Op = "write"      // a part of an object
+	Open       Op = "open"       // opens an object for reading; Read follows
+	Read       Op = "read"       // reads from an open object
+	Create     Op = "create"     // begins an object; Write and Close follow
+	Write      Op = "write"      // writes a part of an object
 	Close      Op = "close"      // completes an object
-	Delete     Op = "delete"     // an object
-	List       Op = "list"       // a page
-	Attributes Op = "attributes" // of an object
+	Delete     Op = "delete"     // deletes an object
+	List       Op = "list"       // lists a page
+	Attributes Op = "attributes" // returns an object's attributes
 )
 
-// Ops are all operations.
+// Ops lists all operations.
 var Ops = []Op{Open, Read, Create, Write, Close, Delete, List, Attributes}
 
-// An Effect is what becomes of an operation that a fault meets.
+// An Effect is what a fault does to an operation.
 type Effect int
 
 const (
 	// Refuse: the operation does not happen.
 	Refuse Effect = iota
 
-	// LoseAnswer: the operation happens, and Err is the answer nevertheless.
+	// LoseAnswer: the operation happens, but the call returns Err.
 	LoseAnswer
 
-	// Tear: half of it happens. Write takes, and Read gives, half of the bytes;
-	// Close leaves an object with half of its own. Without Err, a Write is a
-	// short one, and a Close acknowledges what is not there. For other
-	// operations it is Refuse.
+	// Tear: half of the operation happens. Write takes, and Read returns, half of the
+	// bytes; Close leaves half of the object. If Err is nil, Write reports a short
+	// write, and Close reports success. For other operations Tear is Refuse.
 	Tear
 
-	// Vanish: the object that Close completes is gone a moment later. For other
-	// operations it is Refuse.
+	// Vanish: the object that Close completes disappears at once. For other operations
+	// Vanish is Refuse.
 	Vanish
 )
 
-// A Fault says which call fails, and how.
+// A Fault describes which calls fail, and how.
 type Fault struct {
 	Op     Op
-	Nth    int    // call of Op since Inject, from 1; 0 means 1
-	Times  int    // how many calls from then on; 0 means 1, less means all
-	Key    string // only of objects whose keys begin so
-	Err    error  // what the call returns; nil is an answer, too
+	Nth    int    // first call of Op to fail since Inject, from 1; 0 means 1
+	Times  int    // how many calls fail from then on; 0 means 1, a negative number all
+	Key    string // prefix of the keys that the fault applies to
+	Err    error  // error that the call returns; if nil, Refuse and LoseAnswer let the call pass
 	Effect Effect
 
-	// Wait, if set, is waited for first, or the end of the call's context.
+	// If Wait is not nil, the call first waits for it or for the end of its context.
 	Wait <-chan struct{}
 
-	// Delay is waited for in the same way.
+	// Delay makes the call wait in the same way. The call proceeds after the first of
+	// Wait and Delay.
 	Delay time.Duration
 }
 
