@@ -1,5 +1,5 @@
-// Package gcs lets a [storage.Store] lie in Google Cloud Storage: main gives
-// [Service] to [storage.Open].
+// Package gcs lets a [storage.Store] use Google Cloud Storage: main passes [Service] to
+// [storage.Open].
 package gcs
 
 import (
@@ -29,7 +29,7 @@ const (
 	credentials = "GOOGLE_APPLICATION_CREDENTIALS or the machine's service account"
 )
 
-// Service opens URLs like gs://bucket, with the parameters of
+// Service returns a service that opens URLs like gs://bucket, with the parameters of
 // [gcsblob.URLOpener].
 func Service() store.Service {
 	return store.Service{Scheme: gcsblob.Scheme, Form: "gs://bucket", Credentials: credentials, Open: open}
