@@ -1,5 +1,5 @@
-// Package s3 lets a [storage.Store] lie in Amazon S3 or in what speaks its
-// protocol: main gives [Service] to [storage.Open].
+// Package s3 lets a [storage.Store] use Amazon S3 or any service with its protocol:
+// main passes [Service] to [storage.Open].
 package s3
 
 import (
@@ -35,8 +35,8 @@ const (
 	credentials = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile or role"
 )
 
-// Service opens URLs like s3://bucket?region=eu-west-1, with the parameters of
-// [s3blob.URLOpener].
+// Service returns a service that opens URLs like s3://bucket?region=eu-west-1, with the
+// parameters of [s3blob.URLOpener].
 func Service() storage.Service {
 	return storage.Service{Scheme: s3blob.Scheme, Form: "s3://bucket?region=…", Credentials: credentials, Open: open}
 }
