@@ -6,10 +6,9 @@ import (
 	"os"
 )
 
-// A Composer makes one object of the bytes of several, in their order. The kernel
-// copies them, or has the file server do it, or the file system share them
-// (copy_file_range(2)). A bucket of this package gives its Composer through its
-// As method.
+// A Composer concatenates the objects parts, in their order, into the object key. The
+// kernel copies the bytes, or lets the file server copy them or the file system share
+// them (copy_file_range(2)). The As method of this package's bucket gives its Composer.
 type Composer func(ctx context.Context, key string, parts []string) error
 
 // composeStep is how much is copied between two looks at the context.

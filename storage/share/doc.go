@@ -1,36 +1,35 @@
-// Package share stores blobs in a folder that several machines mount: a NAS
-// over NFS, a Windows share over SMB, or a plain local disk. It is a driver of
-// [gocloud.dev/blob]; [OpenBucket] gives the portable bucket.
+// Package share stores blobs in a folder that several machines mount: a NAS over NFS, a
+// Windows share over SMB, or a plain local disk. It is a driver of [gocloud.dev/blob];
+// [OpenBucket] returns the portable bucket.
 //
 // # What it guarantees
 //
-// An object is visible only when it is complete, and stays after a power cut
-// once Close of its writer has returned nil: the bytes go to a temporary file
-// beside the final name, which is synced and closed, renamed, and followed by a
-// sync of the folder. The parent of a folder is synced when a process uses that for
-// the first time: whoever made it may have been killed before.
-// There are no side files, so an object is one file and the file is the object.
+// An object is visible only when it is complete, and survives a power cut once Close of
+// its writer has returned nil. The writer writes the bytes to a temporary file beside
+// the final name, syncs and closes it, renames it, and syncs the folder. When a process
+// first uses a folder, it syncs the parent, since the process that made the folder may
+// have been killed before it did so. There are no side files: each object is one file.
 //
-// What a sync is worth is up to the mount. The kernels' clients of NFS and SMB
-// pass it on to the file server; one in user space may not, such as smbnetfs,
-// over which a power cut of the server can take what was acknowledged last.
+// The mount determines what a sync is worth. The kernels' NFS and SMB clients pass it
+// on to the file server; one in user space, such as smbnetfs, may not, so that a power
+// cut of the server can lose what was acknowledged last.
 //
-// A stale NFS handle and a sharing violation of SMB are tried again a few
-// times, each time from the root folder down. Paths are resolved inside the
-// root folder ([os.Root]); a symbolic link cannot lead out of it.
+// The bucket retries a few times after a stale NFS handle or an SMB sharing violation,
+// each time from the root folder down. It resolves paths inside the root folder
+// ([os.Root]); a symbolic link cannot lead out of it.
 //
 // # What it does not do
 //
-// Nothing but bytes is stored: content types and metadata are dropped, which
-// gocloud allows, and callers keep theirs in the database. IfNotExist and Copy
-// are refused as unimplemented. An honest IfNotExist needs link(2), which SMB
-// lacks, and keys that are never used twice do not need it.
+// The bucket stores nothing but bytes: it drops content types and metadata, which
+// gocloud allows, and callers keep theirs in the database. It refuses IfNotExist and
+// Copy as unimplemented. A correct IfNotExist needs link(2), which SMB lacks, and keys
+// that are never used twice do not need it.
 //
-// Keys are slash-separated names that are valid on every system; names that
-// begin with a dot are reserved, so that temporary files, NFS's ".nfs…" files
-// and snapshot folders never look like objects. Upper and lower case may be the
-// same to the file system, so callers should keep to lower case.
+// Keys are slash-separated names that are valid on every system. Names that begin with
+// a dot are reserved, so that temporary files, NFS's ".nfs…" files and snapshot folders
+// never look like objects. The file system may not distinguish upper and lower case, so
+// callers should use lower case.
 //
-// What a killed process leaves behind is a temporary file, which List does not
-// show and a [Sweeper] removes.
+// A killed process leaves a temporary file behind, which List does not show and a
+// [Sweeper] removes.
 package share

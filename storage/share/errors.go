@@ -8,11 +8,11 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Kind returns the kind of error that err is to the rest of the program, or nil
-// if that is not a matter of the shared folder's state. It also knows errors
-// that come from an [os.File] that a reader gave away.
+// Kind returns the error kind of package proget that err amounts to, or nil if err does
+// not concern the state of the shared folder. It also knows errors of an [os.File] that
+// a reader's As gave away.
 //
-// A refused access is reported as unavailable, not as denied: it is the
+// Kind reports a refused access as unavailable, not as denied, because it is the
 // server's account that lacks the permission, not the client.
 func Kind(err error) error {
 	switch {
@@ -24,8 +24,8 @@ func Kind(err error) error {
 	return nil
 }
 
-// IsReadOnly reports that the folder, or the account that this server uses,
-// does not allow what was asked, as a share that was mounted read-only.
+// IsReadOnly reports whether err means that the folder does not permit the operation to
+// this server's account, for example because the share is mounted read-only.
 func IsReadOnly(err error) bool {
 	return isReadOnly(err) || errors.Is(err, fs.ErrPermission)
 }

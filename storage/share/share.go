@@ -29,9 +29,9 @@ var (
 	errUnimplemented = errors.New("not implemented by shared folders")
 )
 
-// OpenBucket opens the folder dir as a bucket, and makes it if only its last
-// element is missing. A missing parent is an error: it is more likely a share
-// that is not mounted than a wish for a deep new path on the local disk.
+// OpenBucket opens the folder dir as a bucket. It creates dir if only its last element
+// is missing. A missing parent is an error, because it more likely means a share that
+// is not mounted than a wish for a deep new path on the local disk.
 func OpenBucket(dir string) (*blob.Bucket, error) {
 	b, err := open(dir)
 	if err != nil {
@@ -40,9 +40,8 @@ func OpenBucket(dir string) (*blob.Bucket, error) {
 	return blob.NewBucket(b), nil
 }
 
-// OpenExisting is OpenBucket for a folder that has been in use. If it is missing,
-// that is an error: what is stored in a new one would be hidden when the share is
-// mounted.
+// OpenExisting is like OpenBucket for a folder that has been in use. A missing folder
+// is an error, since mounting the share would hide what is stored in a new one.
 func OpenExisting(dir string) (*blob.Bucket, error) {
 	if info, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("storage folder: %w", err)

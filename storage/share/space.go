@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// Space tells how many bytes this server may still write to the folder's file
-// system, and how many that holds in all. A file system that does not say has a
-// total of 0. A bucket of this package gives its Space through its As method.
+// Space returns how many bytes this server may still write to the folder's file system,
+// and its total size in bytes, or a total of 0 if the file system does not report it.
+// The As method of this package's bucket gives its Space.
 type Space func(ctx context.Context) (free, total int64, err error)
 
 // space is the bucket's [Space].

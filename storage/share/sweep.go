@@ -10,13 +10,12 @@ import (
 	"time"
 )
 
-// A Sweeper removes the temporary files that writers who were killed have left
-// behind and that nobody has written to for the given time, by the file
-// server's clock against this machine's. It returns how many it removed.
+// A Sweeper removes the temporary files that killed writers have left behind and nobody
+// has written to for idle, and returns how many it removed. It compares the file
+// server's timestamps with this machine's clock.
 //
-// The time must be longer than any upload may pause, and than the clocks may
-// differ; hours are right. A bucket of this package gives its Sweeper through
-// its As method.
+// Idle must be longer than any upload may pause and than the clocks may differ; some
+// hours are right. The As method of this package's bucket gives its Sweeper.
 type Sweeper func(ctx context.Context, idle time.Duration) (removed int, err error)
 
 // sweep is the bucket's [Sweeper]. What it cannot remove now, it leaves to the
