@@ -1,5 +1,5 @@
-// Package storagetest tells whether a bucket is fit for a [storage.Store]. The
-// test of a backend calls [Run] with a function that opens an empty store:
+// Package storagetest tests whether a bucket is fit for a [storage.Store]. The test of
+// a backend calls [Run] with a function that opens an empty store:
 //
 //	func TestConformance(t *testing.T) {
 //		storagetest.Run(t, func(t *testing.T) *storage.Store {
@@ -7,11 +7,10 @@
 //		})
 //	}
 //
-// [RunFaults] then asks the same of a bucket that fails now and then, which it
-// makes of the backend's own with package faulty: each call of each operation
-// fails once, in each way.
+// [RunFaults] then tests the backend with injected faults (package faulty): each call
+// of each operation fails once, in each way.
 //
-// Each case gets a store of its own. Cases that need a whole store's listing
-// must not see other tests' objects, so a bucket on a real service wants a
-// fresh prefix each time ([gocloud.dev/blob.PrefixedBucket]).
+// Each case gets its own store. Cases that list a whole store must not see other tests'
+// objects, so a bucket of a real service needs a new prefix each time
+// ([gocloud.dev/blob.PrefixedBucket]).
 package storagetest

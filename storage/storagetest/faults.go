@@ -20,8 +20,8 @@ import (
 	"github.com/proget-go/ha/storage/faulty"
 )
 
-// RunFaults runs the cases in which storage fails. newBucket opens a bucket that
-// is empty and that nobody else writes to; RunFaults closes it.
+// RunFaults tests a store whose bucket fails. newBucket opens an empty bucket to which
+// nobody else writes; RunFaults closes it.
 func RunFaults(t *testing.T, newBucket func(t *testing.T) *blob.Bucket) {
 	for _, task := range tasks {
 		t.Run(task.name, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// Run runs the conformance tests. newStore opens a store that is empty and that
-// nobody else writes to; Run closes it.
+// Run runs the conformance tests. newStore opens an empty store to which nobody else
+// writes; Run closes it.
 func Run(t *testing.T, newStore func(t *testing.T) *storage.Store) {
 	cases := []struct {
 		name string
