@@ -15,24 +15,24 @@ type User struct {
 	ID           int64
 	Name         string
 	PasswordHash string
-	SessionEpoch int64 // grows with every change of password, and beyond that of a former account of the name; older sessions are void
+	SessionEpoch int64 // grows with every change of password, and exceeds that of a former account of the name; older sessions are void
 }
 
-// A Key is an API key. The key itself is kept as a hash only.
+// A Key is an API key. Only a hash of the key itself is stored.
 type Key struct {
 	ID      int64
-	Name    string // for people
+	Name    string // shown to people
 	Hash    string // hex SHA-256 of the key
-	FeedID  int64  // the only feed it opens; 0 opens all
+	FeedID  int64  // the only feed that it opens; 0 for all
 	Task    proget.Task
 	Created time.Time
 	Expires time.Time // zero: never
 }
 
-// A Permission lets a subject do a task.
+// A Permission allows a subject to do a task.
 type Permission struct {
-	Subject string // "anonymous", "authenticated" or "user:" and the name's key
-	FeedID  int64  // 0: everywhere
+	Subject string // "anonymous", "authenticated" or "user:" followed by the key of the name
+	FeedID  int64  // 0: all feeds
 	Task    proget.Task
 }
 
@@ -45,21 +45,20 @@ func (s *Store) FindUser(ctx context.Context, name string) (User, error) {
 	return u, err
 }
 
-// ListUsers returns the names of all accounts. Their number is an
-// administrator's choice.
+// ListUsers returns the names of all accounts. An administrator determines their
+// number.
 func (s *Store) ListUsers(ctx context.Context) ([]string, error) {
 	return list(ctx, s.read, "ListUsers", column[string])
 }
 
-// LockUser keeps an account as it is until the transaction ends, and reports
-// whether it exists.
+// LockUser locks an account until the transaction ends, and reports whether it exists.
 func (tx *Tx) LockUser(ctx context.Context, name string) (bool, error) {
 	n, err := tx.run(ctx, "LockUser", arg("name_key", strings.ToLower(name)))
 	return n > 0, err
 }
 
-// DeleteUser removes an account and reports whether it existed. Its
-// permissions are its subject's: see RevokeAll.
+// DeleteUser removes an account and reports whether it existed. It leaves the account's
+// permissions: see RevokeAll.
 func (tx *Tx) DeleteUser(ctx context.Context, name string) (bool, error) {
 	n, err := tx.run(ctx, "DeleteUser", arg("name_key", strings.ToLower(name)))
 	return n > 0, err
@@ -106,8 +105,8 @@ func (k *Key) fields() []any {
 	return []any{&k.ID, &k.Name, &k.FeedID, &k.Task, (*instant)(&k.Created), (*instant)(&k.Expires)}
 }
 
-// ListKeys returns all API keys without their hashes, the expired ones too, in
-// the order in which they were made. Their number is an administrator's choice.
+// ListKeys returns all API keys, even expired ones, without their hashes and in the
+// order in which they were created. An administrator determines their number.
 func (s *Store) ListKeys(ctx context.Context) ([]Key, error) {
 	return list(ctx, s.read, "ListKeys", (*Key).fields)
 }
@@ -126,8 +125,8 @@ func (tx *Tx) CreateKey(ctx context.Context, k Key) error {
 	return err
 }
 
-// ListPermissions returns every permission. Their number is an
-// administrator's choice and small.
+// ListPermissions returns all permissions. An administrator determines their number,
+// which is small.
 func (s *Store) ListPermissions(ctx context.Context) ([]Permission, error) {
 	return list(ctx, s.read, "ListPermissions", func(p *Permission) []any { return []any{&p.Subject, &p.FeedID, &p.Task} })
 }
@@ -139,14 +138,14 @@ func (tx *Tx) Grant(ctx context.Context, p Permission) error {
 	return err
 }
 
-// Revoke removes what a subject may do in one feed or, with feedID 0,
-// everywhere.
+// Revoke removes a subject's permissions for one feed or, with feedID 0, those that
+// apply to all feeds.
 func (tx *Tx) Revoke(ctx context.Context, subject string, feedID int64) error {
 	_, err := tx.run(ctx, "DeletePermission", arg("subject", subject), arg("feed_id", feedID))
 	return err
 }
 
-// RevokeAll removes every permission of a subject.
+// RevokeAll removes all permissions of a subject.
 func (tx *Tx) RevokeAll(ctx context.Context, subject string) error {
 	_, err := tx.run(ctx, "DeleteSubjectPermissions", arg("subject", subject))
 	return err

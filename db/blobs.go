@@ -13,7 +13,7 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A BlobRow is a stored blob as its keepers see it.
+// A BlobRow is the database's record of a stored blob.
 type BlobRow struct {
 	ID         int64
 	SHA256     string // hex
@@ -26,8 +26,8 @@ func (b *BlobRow) fields() []any {
 	return []any{&b.ID, &b.SHA256, &b.Size, &b.StorageID, &b.StorageKey}
 }
 
-// FindBlob returns the blob of a storage to which a new file of these bytes
-// would refer, or proget.ErrNotFound.
+// FindBlob returns the blob of a storage to which a new file with these bytes would
+// refer, or proget.ErrNotFound.
 func (s *Store) FindBlob(ctx context.Context, storageID int64, sha256 string, size int64) (b BlobRow, err error) {
 	err = one(ctx, s.read, "FindBlob", []sql.NamedArg{arg("storage_id", storageID), arg("sha256", sha256), arg("size", size)}, b.fields()...)
 	if errors.Is(err, proget.ErrNotFound) {
@@ -62,16 +62,16 @@ func replacement(b BlobRow, key string) []sql.NamedArg {
 	return []sql.NamedArg{arg("blob_id", b.ID), arg("old_key", b.StorageKey), arg("storage_key", key)}
 }
 
-// HasObject reports whether a row names the object at a key.
+// HasObject reports whether a row names the object at key.
 func (s *Store) HasObject(ctx context.Context, storageID int64, key string) (bool, error) {
 	var rows int64
 	err := one(ctx, s.read, "CountObject", []sql.NamedArg{arg("storage_id", storageID), arg("storage_key", key)}, &rows)
 	return rows > 0, err
 }
 
-// ReplaceObject makes the object at key, in the storage of b, the one that holds
-// b's bytes. It reports false if another has taken the place of b.StorageKey
-// meanwhile, or b is marked. It may be repeated.
+// ReplaceObject makes b refer to the object at key in its storage, which holds the same
+// bytes. It returns false if b no longer refers to b.StorageKey, or is marked. It may
+// be repeated.
 func (s *Store) ReplaceObject(ctx context.Context, b BlobRow, key string) (replaced bool, err error) {
 	err = s.Tx(ctx, func(tx *Tx) error {
 		n, err := tx.run(ctx, "ReplaceObject", replacement(b, key)...)
@@ -81,27 +81,27 @@ func (s *Store) ReplaceObject(ctx context.Context, b BlobRow, key string) (repla
 	return replaced, err
 }
 
-// BlobCopies returns the other blobs that hold the bytes of b, marked or not, in
-// all storages.
+// BlobCopies returns the other blobs, in all storages, that hold the same bytes as b,
+// marked or not.
 func (s *Store) BlobCopies(ctx context.Context, b BlobRow) ([]BlobRow, error) {
 	return list(ctx, s.read, "BlobCopies", (*BlobRow).fields, arg("blob_id", b.ID), arg("sha256", b.SHA256), arg("size", b.Size))
 }
 
-// AdoptObject enters an object that no row names as a blob to which nothing
-// refers yet. It returns proget.ErrConflict if a row names it by now.
+// AdoptObject records an object that no row names as a blob to which nothing refers
+// yet. It returns proget.ErrConflict if a row names the object by now.
 func (s *Store) AdoptObject(ctx context.Context, b BlobRow) error {
 	_, err := run(ctx, s.write, "AdoptObject", arg("sha256", b.SHA256), arg("size", b.Size), arg("storage_id", b.StorageID), arg("storage_key", b.StorageKey))
 	return err
 }
 
-// ListBlobs returns up to limit blobs to which a package refers, in the order
-// of their ids, beginning after an id.
+// ListBlobs returns up to limit blobs to which a package refers, in the order of their
+// ids, beginning after an id.
 func (s *Store) ListBlobs(ctx context.Context, after int64, limit int) ([]BlobRow, error) {
 	return list(ctx, s.read, "ListBlobs", (*BlobRow).fields, arg("after", after), arg("limit", limit))
 }
 
-// CountBlobs returns the number of blobs to which a package refers, and their
-// bytes. It reads the whole table: it is for jobs, not for requests.
+// CountBlobs returns the number of blobs to which a package refers, and their total
+// bytes. It reads the whole table, so it is meant for jobs, not for requests.
 func (s *Store) CountBlobs(ctx context.Context) (count, bytes int64, err error) {
 	err = s.on(ctx, s.pools.Read, counting, func(c *conn) error {
 		return c.one(ctx, "CountBlobs", nil, &count, &bytes)

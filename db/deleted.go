@@ -9,8 +9,8 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// ListDeleted returns up to limit deleted versions of a feed, the newest first,
-// beginning below an id; 0 means with the newest.
+// ListDeleted returns up to limit deleted versions of a feed with ids below before,
+// newest first; 0 begins with the newest.
 func (s *Store) ListDeleted(ctx context.Context, feedID, before int64, limit int) ([]proget.Deletion, error) {
 	if before == 0 {
 		before = 1 << 62
@@ -20,10 +20,11 @@ func (s *Store) ListDeleted(ctx context.Context, feedID, before int64, limit int
 	}, arg("feed_id", feedID), arg("before", before), arg("limit", limit))
 }
 
-// RestoreVersion brings a deleted version back, as it was, with those of its tags
-// that point at no other version by now. It returns the version, the package's key and whether the package is new again;
-// proget.ErrNotFound if it or its files are gone, and a unique violation,
-// which leaves the store as proget.ErrConflict, if there is such a version again.
+// RestoreVersion restores a deleted version as it was, with those of its tags that no
+// other version has by now. It returns the version, the package's key and whether it
+// had to create the package again. It returns proget.ErrNotFound if the deleted version
+// or one of its files is gone, and a unique violation, which leaves the store as
+// proget.ErrConflict, if that version exists again.
 func (tx *Tx) RestoreVersion(ctx context.Context, feedID, deletionID int64) (v *proget.Version, packageKey string, created bool, err error) {
 	var aliases [][]string
 	v, packageKey, err = tx.findDeleted(ctx, feedID, deletionID)
@@ -110,7 +111,7 @@ func (tx *Tx) forgetDeleted(ctx context.Context, id int64) error {
 const purgedAtOnce = 500
 
 // PurgeDeleted forgets some of the versions that were deleted longer ago than
-// the given age, and returns how many; 0 means that none is left.
+// olderThan, and returns how many; 0 means that none is left.
 func (s *Store) PurgeDeleted(ctx context.Context, olderThan time.Duration) (n int64, err error) {
 	err = s.Tx(ctx, func(tx *Tx) error {
 		ids, err := collect(ctx, &tx.conn, "ListOldDeleted", column[int64], arg("older_than", olderThan.Microseconds()), arg("limit", purgedAtOnce))

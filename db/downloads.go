@@ -8,9 +8,10 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// AddDownloads adds counts of downloads on a day, keyed by version id; 0 only says that
-// the version is in use. Versions that are gone are passed over. After ErrUncertain they
-// may have been added: whoever adds them again may count them twice.
+// AddDownloads adds download counts of a day, keyed by version id; a count of 0 only
+// marks the version as used. It ignores versions that no longer exist. If the error
+// matches ErrUncertain, the counts may have been added: adding them again may count
+// them twice.
 func (s *Store) AddDownloads(ctx context.Context, day time.Time, counts map[int64]int64) error {
 	return s.TxOnce(ctx, func(tx *Tx) error {
 		for _, id := range sortedKeys(counts) { // one order for all nodes: no deadlock
@@ -44,9 +45,9 @@ func dayNumber(t time.Time) int64 {
 	return int64(y)*10_000 + int64(m)*100 + int64(d)
 }
 
-// DailyDownloads returns the downloads of a package's present versions on so many
-// days, oldest first, the last of which is today by the database's clock. They are
-// a moment old.
+// DailyDownloads returns the downloads of a package's present versions on each of the
+// last days, oldest first and ending with today by the database's clock. The numbers
+// may be a moment old.
 func (s *Store) DailyDownloads(ctx context.Context, packageID int64, days int) ([]int64, error) {
 	today, err := s.Clock(ctx)
 	if err != nil {
@@ -61,18 +62,18 @@ func (s *Store) DailyDownloads(ctx context.Context, packageID int64, days int) (
 	return counts, err
 }
 
-// LastCounted returns the greatest id of a version with downloads by day.
+// LastCounted returns the greatest id of a version that has downloads by day.
 func (s *Store) LastCounted(ctx context.Context) (id int64, err error) {
 	err = one(ctx, s.read, "LastCounted", nil, &id)
 	return id, err
 }
 
-// RollUpDownloads adds the downloads on days of months before the one of a time
-// to the first of their month, for the versions with ids after one and up to
-// another. It returns how many days it did away with, or proget.ErrStale if the job's
-// claim is lost. The job's lock comes first: of two at once, such as a repetition and
-// the commit whose outcome was lost, the later must not sum days that the earlier has
-// added already.
+// RollUpDownloads sums the daily downloads of all months before the one of before into
+// the first day of each month, for the versions with ids greater than after, up to
+// upto. It returns how many days it removed, or proget.ErrStale if the job's claim is
+// lost. It locks the job first: of two transactions at once, such as a retry and the
+// commit whose outcome was lost, the later must not add days that the earlier has
+// already added.
 func (s *Store) RollUpDownloads(ctx context.Context, j *proget.Job, before time.Time, after, upto int64) (days int64, err error) {
 	named := []sql.NamedArg{arg("after", after), arg("upto", upto), arg("before", dayNumber(before)/100*100)}
 	err = s.Tx(ctx, func(tx *Tx) error {

@@ -10,13 +10,13 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// FeedStats are a feed's totals, a moment old.
+// FeedStats are a feed's totals, which may be a moment old.
 type FeedStats struct {
 	Packages, Versions, Bytes int64
 }
 
-// ListFeeds returns all feeds by name. Their number is an administrator's
-// choice and small.
+// ListFeeds returns all feeds by name. An administrator determines their number, which
+// is small.
 func (s *Store) ListFeeds(ctx context.Context) ([]*proget.Feed, error) {
 	return list(ctx, s.read, "ListFeeds", func(f **proget.Feed) []any {
 		*f = new(proget.Feed)
@@ -46,9 +46,9 @@ func (tx *Tx) readFeed(ctx context.Context, name string) (*proget.Feed, error) {
 	return f, err
 }
 
-// UpdateFeed writes the name, the description and whether it is active of a
-// feed that FindFeed returned, within a change of the system feed. A name that
-// another feed has leaves the store as proget.ErrConflict.
+// UpdateFeed writes the name, description, storage and flags of a feed that FindFeed
+// returned, within a change of the system feed. If another feed has the name, the error
+// leaves the store as proget.ErrConflict.
 func (tx *Tx) UpdateFeed(ctx context.Context, f *proget.Feed) error {
 	return tx.updateFeed(ctx, f, strings.ToLower(f.Name))
 }
@@ -59,14 +59,14 @@ func (tx *Tx) updateFeed(ctx context.Context, f *proget.Feed, nameKey string) er
 	return err
 }
 
-// DeleteFeed removes a feed that holds no packages, with its rules and the keys
-// and permissions for it alone, within a change of the system feed. It returns
-// proget.ErrConflict if the feed holds any.
+// DeleteFeed removes a feed that holds no packages, with its retention rules and the
+// keys and permissions for it alone, within a change of the system feed. It returns
+// proget.ErrNotFound if there is no such feed, and proget.ErrConflict if it holds
+// packages.
 //
-// What makes a feed is its head: without one it is not listed, and takes no
-// change, not even from a publisher who found it a moment ago. The row and the
-// log stay, as history and so that the id is never another feed's; the name is
-// free.
+// It removes the feed's head: a feed without one is not listed and accepts no change,
+// not even from a publisher who found it a moment ago. The feed's row and log remain,
+// as history and so that no other feed gets the id; the name is free.
 func (tx *Tx) DeleteFeed(ctx context.Context, name string) error {
 	f, err := tx.readFeed(ctx, name)
 	if err != nil {
@@ -113,16 +113,15 @@ func (tx *Tx) CreateFeed(ctx context.Context, f *proget.Feed) error {
 	return err
 }
 
-// ListFeedStats returns the totals of all feeds, keyed by feed id.
+// ListFeedStats returns the totals of all feeds by feed id.
 func (s *Store) ListFeedStats(ctx context.Context) (map[int64]FeedStats, error) {
 	return table(ctx, s.readOld, "ListFeedStats", func(id *int64, f *FeedStats) []any {
 		return []any{id, &f.Packages, &f.Versions, &f.Bytes}
 	})
 }
 
-// AddFeedStats adds what the log entries after one position and up to another
-// changed to the feed's totals. It returns ErrCompacted if some of them are
-// gone.
+// AddFeedStats adds to the feed's totals what the log entries after one position, up to
+// another, changed. It returns ErrCompacted if some of these entries are gone.
 func (tx *Tx) AddFeedStats(ctx context.Context, feedID, after, upto int64) error {
 	var entries int64
 	var d FeedStats
@@ -138,8 +137,8 @@ func (tx *Tx) AddFeedStats(ctx context.Context, feedID, after, upto int64) error
 	return err
 }
 
-// RecountFeed counts the feed's totals anew and returns the position in its log
-// of which they are true. Changes of the feed wait until the transaction ends.
+// RecountFeed recounts the feed's totals and returns the log position at which they are
+// true. Changes of the feed wait until the transaction ends.
 func (tx *Tx) RecountFeed(ctx context.Context, feedID int64) (head int64, err error) {
 	if _, err := tx.run(ctx, "LockFeedHead", arg("feed_id", feedID)); err != nil {
 		return 0, err

@@ -10,9 +10,9 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// JoinVersion adds a file to a version, which FindVersion has locked. It sets the
-// file's time and storage key as AddVersion does. For a file of that name, the error
-// matches ErrFileExists.
+// JoinVersion adds a file to a version that FindVersion has locked. It sets the file's
+// time and storage key as AddVersion does. If the version has a file of that name, the
+// error matches ErrFileExists.
 func (tx *Tx) JoinVersion(ctx context.Context, v VersionRow, f *proget.File, aliases []string, known *Upload) error {
 	var same int64
 	if err := tx.one(ctx, "CountFile", []sql.NamedArg{arg("version_id", v.ID), arg("file_key", strings.ToLower(f.Name))}, &same, (*instant)(&f.Added)); err != nil {
@@ -35,13 +35,14 @@ func (tx *Tx) addAliases(ctx context.Context, versionID int64, fileName string, 
 	return nil
 }
 
-// FindAlias returns where the newest file with an alias is, or proget.ErrNotFound.
+// FindAlias returns the keys and name of the newest file that has an alias, or
+// proget.ErrNotFound.
 func (s *Store) FindAlias(ctx context.Context, feedID int64, alias string) (nameKey, versionKey, fileName string, err error) {
 	err = one(ctx, s.read, "FindAlias", []sql.NamedArg{arg("feed_id", feedID), arg("alias", alias)}, &nameKey, &versionKey, &fileName)
 	return nameKey, versionKey, fileName, err
 }
 
-// FindFile returns a version's file of that name, without regard to case, or
+// FindFile returns a version's file by name, without regard to case, or
 // proget.ErrNotFound.
 func (tx *Tx) FindFile(ctx context.Context, versionID int64, name string) (proget.File, error) {
 	var f proget.File
@@ -55,7 +56,7 @@ func (tx *Tx) FindFile(ctx context.Context, versionID int64, name string) (proge
 	return f, err
 }
 
-// DeleteFile removes a file of a version. It cannot be brought back.
+// DeleteFile removes a file of a version. It cannot be restored.
 func (tx *Tx) DeleteFile(ctx context.Context, versionID int64, name string) error {
 	named := []sql.NamedArg{arg("version_id", versionID), arg("file_key", strings.ToLower(name))}
 	for _, query := range []string{"TouchFileBlob", "DeleteFile"} {

@@ -29,39 +29,39 @@ func (s *Store) LastBlob(ctx context.Context) (id int64, err error) {
 	return id, err
 }
 
-// MarkBlobs marks the blobs with ids after one and up to another to which
-// nothing refers and which nobody touched for the time grace. It returns how
-// many it marked.
+// MarkBlobs marks the blobs with ids greater than after, up to upto, to which nothing
+// refers and which nobody has touched for grace. It returns how many it marked.
 func (s *Store) MarkBlobs(ctx context.Context, after, upto int64, grace time.Duration) (marked int64, err error) {
 	return run(ctx, s.write, "MarkBlobs", arg("after", after), arg("upto", upto), arg("grace", grace.Microseconds()))
 }
 
-// SumGarbage returns what MarkBlobs would mark, and what is marked already.
+// SumGarbage returns the number and bytes of the blobs, in the same range, that
+// MarkBlobs would mark or that are already marked.
 func (s *Store) SumGarbage(ctx context.Context, after, upto int64, grace time.Duration) (blobs, bytes int64, err error) {
 	err = one(ctx, s.read, "SumGarbage", []sql.NamedArg{arg("after", after), arg("upto", upto), arg("grace", grace.Microseconds())}, &blobs, &bytes)
 	return blobs, bytes, err
 }
 
-// ListMarked returns up to limit marked blobs in the order of their ids,
-// beginning after an id.
+// ListMarked returns up to limit marked blobs in the order of their ids, beginning
+// after an id.
 func (s *Store) ListMarked(ctx context.Context, after int64, limit int) ([]BlobRow, error) {
 	return list(ctx, s.read, "ListMarked", (*BlobRow).fields, arg("after", after), arg("limit", limit))
 }
 
-// ListObjects returns up to limit blobs of a storage, marked or not, in the
-// order of their keys, beginning after a key.
+// ListObjects returns up to limit blobs of a storage, marked or not, in the order of
+// their keys, beginning after a key.
 func (s *Store) ListObjects(ctx context.Context, storageID int64, after string, limit int) ([]BlobRow, error) {
 	return list(ctx, s.read, "ListObjects", (*BlobRow).fields, arg("storage_id", storageID), arg("after", after), arg("limit", limit))
 }
 
-// CondemnObject enters an object that no row names as a marked blob. It returns
-// proget.ErrConflict if a row names it by now.
+// CondemnObject records an object that no row names as a marked blob. It returns
+// proget.ErrConflict if a row names the object by now.
 func (s *Store) CondemnObject(ctx context.Context, storageID int64, key string, size int64) error {
 	_, err := run(ctx, s.write, "CondemnObject", arg("storage_id", storageID), arg("storage_key", key), arg("size", size))
 	return err
 }
 
-// DeleteBlobs removes the rows of marked blobs, whose objects are gone.
+// DeleteBlobs deletes the rows of marked blobs whose objects have been deleted.
 func (s *Store) DeleteBlobs(ctx context.Context, ids []int64) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		for _, id := range ids {

@@ -10,15 +10,15 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// An IndexHead is which generation of a feed's index of one kind is the present
-// one. It is zero before the first.
+// An IndexHead names the present generation of a feed's index of one kind. It is zero
+// before the first generation.
 type IndexHead struct {
 	Generation int64
-	State      string // of whoever builds the index
-	build      string // tells an own earlier commit from another's
+	State      string // in the index builder's format
+	build      string // distinguishes an own earlier commit from another's
 }
 
-// An IndexFile is a file of an index: some bytes of a blob.
+// An IndexFile is a file of an index: a range of a blob's bytes.
 type IndexFile struct {
 	Name        string
 	Blob        BlobRow
@@ -26,7 +26,7 @@ type IndexFile struct {
 	SHA256      string // hex
 }
 
-// Present stands for the generation that is the present one.
+// Present stands for the present generation.
 const Present int64 = math.MaxInt64 - 1
 
 const forever int64 = math.MaxInt64
@@ -35,19 +35,19 @@ const forever int64 = math.MaxInt64
 type IndexSwitch struct {
 	FeedID     int64
 	Kind       string
-	Generation int64  // that ends
+	Generation int64  // the one that ends
 	Build      string // random, and new for each build
 	State      string
-	Files      []IndexFile // new ones, in objects that no row names yet; Blob.ID is not looked at
-	Ended      []string    // files that are no longer there, or are replaced by one of Files
-	All        bool        // no former file is there any longer
+	Files      []IndexFile // new files, in objects that no row names yet; Blob.ID is ignored
+	Ended      []string    // files that are removed, or replaced by one of Files
+	All        bool        // all former files are removed
 }
 
 func indexArgs(feedID int64, kind string, more ...sql.NamedArg) []sql.NamedArg {
 	return append(more, arg("feed_id", feedID), arg("kind", kind))
 }
 
-// FindIndex returns the present generation of an index.
+// FindIndex returns the head of an index.
 func (s *Store) FindIndex(ctx context.Context, feedID int64, kind string) (h IndexHead, err error) {
 	err = s.read(ctx, func(c *conn) (err error) {
 		h, err = c.findIndex(ctx, feedID, kind)
@@ -64,8 +64,8 @@ func (c *conn) findIndex(ctx context.Context, feedID int64, kind string) (h Inde
 	return h, err
 }
 
-// FindIndexFile returns a file as a generation has it, which may be [Present],
-// or proget.ErrNotFound.
+// FindIndexFile returns a file as it is in a generation, which may be [Present], or
+// proget.ErrNotFound.
 func (s *Store) FindIndexFile(ctx context.Context, feedID int64, kind, name string, generation int64) (f IndexFile, err error) {
 	err = one(ctx, s.read, "FindIndexFile", indexArgs(feedID, kind, arg("name", name), arg("generation", generation)), f.fields()...)
 	if errors.Is(err, proget.ErrNotFound) {
@@ -78,9 +78,8 @@ func (f *IndexFile) fields() []any {
 	return append(append([]any{&f.Name}, f.Blob.fields()...), &f.Start, &f.Size, &f.SHA256)
 }
 
-// SwitchIndex makes a new generation the present one. It returns
-// proget.ErrConflict if that which ends is not the present one any more. It may
-// be repeated.
+// SwitchIndex makes a new generation the present one. It returns proget.ErrConflict if
+// sw.Generation is no longer the present one. It may be repeated.
 func (tx *Tx) SwitchIndex(ctx context.Context, sw IndexSwitch) error {
 	next := sw.Generation + 1
 	done, err := tx.moveIndex(ctx, sw, next)
@@ -143,7 +142,7 @@ func (tx *Tx) addIndexFiles(ctx context.Context, sw IndexSwitch, ends []sql.Name
 	return nil
 }
 
-// PurgeIndexFiles forgets some of the files that ended longer ago than kept, or
+// PurgeIndexFiles forgets some of the index files that ended longer ago than kept, or
 // whose feed has been deleted, and returns how many; 0 means that none is left.
 func (s *Store) PurgeIndexFiles(ctx context.Context, kept time.Duration) (n int64, err error) {
 	err = s.Tx(ctx, func(tx *Tx) error {

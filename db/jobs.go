@@ -12,16 +12,16 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A NewJob is a job to be queued.
+// A NewJob is a job to enqueue.
 type NewJob struct {
 	Kind        string
 	Argument    string
-	Lane        string        // jobs of one lane share a limit of how many a node works at once
-	RunKey      string        // at most one unfinished job has it; "" for none
+	Lane        string        // jobs of a lane share a limit of how many of them a node works at once
+	RunKey      string        // at most one unfinished job may have it; "" for none
 	Priority    int64         // smaller is sooner
-	Delay       time.Duration // before it may start; the primary notices that it is over
-	MaxFailures int64         // after which it is given up; 0 means 10
-	QueuedBy    string        // who wants it
+	Delay       time.Duration // before it may start; the primary then releases it
+	MaxFailures int64         // after so many, the job is given up; 0 means 10
+	QueuedBy    string        // who queued it
 }
 
 func (j *NewJob) args() []sql.NamedArg {
@@ -37,9 +37,8 @@ func (j *NewJob) args() []sql.NamedArg {
 // defaultFailures is after how many failures a job is given up.
 const defaultFailures = 10
 
-// Enqueue queues a job in the transaction that makes it necessary. It returns
-// proget.ErrConflict, as the transaction's error, if an unfinished job has the
-// same run key.
+// Enqueue queues a job within the transaction that makes it necessary. If an unfinished
+// job has the same run key, the transaction fails with proget.ErrConflict.
 func (tx *Tx) Enqueue(ctx context.Context, j NewJob) error {
 	_, err := tx.run(ctx, "InsertJob", j.args()...)
 	return err
@@ -50,13 +49,14 @@ func (tx *Tx) EnqueueOnce(ctx context.Context, j NewJob) error {
 	return tx.insert(ctx, "InsertJobOnce", j.args()...)
 }
 
-// ClaimJob takes the next job of a lane, or returns nil. The claim must be
-// renewed with BeatJob before ttl has passed: the job of a worker that fell
-// silent is put back by ReleaseExpiredJobs and claimed under a greater number.
+// ClaimJob claims the next job of a lane, or returns nil if there is none. The worker
+// must renew the claim with BeatJob before ttl has passed: otherwise ReleaseExpiredJobs
+// puts the job back, and the next claim has a greater number.
 //
-// The worker calls BeatJob before it begins, too. A claim whose answer was lost is
-// nobody's, and a repetition takes another job: that it runs out without a heartbeat
-// is no failure of its job. The repetitions end while there is time left to begin.
+// The worker must also call BeatJob before it begins to work. If the answer to a claim
+// is lost, nobody owns that claim, and the retry claims another job; a claim that
+// expires without a heartbeat does not count as a failure of its job. ClaimJob stops
+// retrying while there is time left to begin.
 func (s *Store) ClaimJob(ctx context.Context, worker, lane string, ttl time.Duration) (*proget.Job, error) {
 	var j proget.Job
 	b := s.changing
@@ -74,8 +74,9 @@ func (s *Store) ClaimJob(ctx context.Context, worker, lane string, ttl time.Dura
 	return &j, nil
 }
 
-// BeatJob renews a claim and records progress; the first says that the work begins. It returns proget.ErrStale if
-// the claim is lost, and proget.ErrCanceled if the job is to be given up.
+// BeatJob renews a claim and records progress; the first call says that the work
+// begins. It returns proget.ErrStale if the claim is lost, and proget.ErrCanceled if
+// the job was canceled.
 func (s *Store) BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, done, total int64, message string) error {
 	err := s.claimed(ctx, "BeatJob", j,
 		arg("ttl", ttl.Microseconds()), arg("done", done), arg("total", total), arg("message", message))
@@ -92,9 +93,8 @@ func (s *Store) BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, d
 	return findErr // nobody can tell which of the two it is
 }
 
-// HoldJob keeps a claim as it is until the transaction ends, or returns
-// proget.ErrStale if it is lost or the job is to be given up: what the
-// transaction writes is then not written.
+// HoldJob locks a claim until the transaction ends. It returns proget.ErrStale if the
+// claim is lost or the job was canceled, so that the transaction writes nothing.
 func (tx *Tx) HoldJob(ctx context.Context, j *proget.Job) error {
 	n, err := tx.run(ctx, "HoldJob", arg("job_id", j.ID), arg("attempt", j.Attempt))
 	if err == nil && n == 0 {
@@ -107,15 +107,16 @@ func lost(j *proget.Job) error {
 	return proget.Errorf(proget.ErrStale, "claim %d of job %d is lost", j.Attempt, j.ID)
 }
 
-// FinishJob ends a job in one of the final states, or returns proget.ErrStale
-// if the claim is lost.
+// FinishJob ends a job in a final state, or returns proget.ErrStale if the claim is
+// lost.
 func (s *Store) FinishJob(ctx context.Context, j *proget.Job, state proget.JobState, done, total int64, message string) error {
 	return s.claimed(ctx, "FinishJob", j,
 		arg("state", string(state)), arg("message", message), arg("done", done), arg("total", total))
 }
 
-// RetryJob puts a job back into the queue, unless it is to be given up, and
-// counts a failure or not.
+// RetryJob puts a job back into the queue for after delay, or ends it if it was
+// canceled, and counts a failure if failed is true. It returns proget.ErrStale if the
+// claim is lost.
 func (s *Store) RetryJob(ctx context.Context, j *proget.Job, delay time.Duration, failed bool, message string) error {
 	state := proget.JobWaiting
 	if delay > 0 {
@@ -134,9 +135,9 @@ func (s *Store) claimed(ctx context.Context, name string, j *proget.Job, more ..
 	return err
 }
 
-// CancelJob gives a waiting job up, or has the worker of a running one stop with
-// its next heartbeat. It returns proget.ErrNotFound or, for a job that is
-// finished, proget.ErrConflict.
+// CancelJob cancels a waiting job, or makes the worker of a running one stop at its
+// next heartbeat. It returns proget.ErrNotFound if there is no such job and
+// proget.ErrConflict if it has finished.
 func (tx *Tx) CancelJob(ctx context.Context, id int64) error {
 	for _, name := range []string{"CancelWaitingJob", "CancelRunningJob"} {
 		if n, err := tx.run(ctx, name, arg("job_id", id)); err != nil || n > 0 {
@@ -149,8 +150,8 @@ func (tx *Tx) CancelJob(ctx context.Context, id int64) error {
 	return proget.Errorf(proget.ErrConflict, "Job %d is finished already.", id)
 }
 
-// StopJob gives up the job with a run key, if it is under way: it writes nothing
-// more under [Tx.HoldJob]. One that waits is left to run.
+// StopJob cancels the job with a run key if it is running: it then writes nothing more
+// under [Tx.HoldJob]. It does not affect a job that waits.
 func (tx *Tx) StopJob(ctx context.Context, runKey string) error {
 	_, err := tx.run(ctx, "StopJob", arg("run_key", runKey))
 	return err
@@ -171,8 +172,8 @@ func job(ctx context.Context, way runner, name string, named ...sql.NamedArg) (j
 	return j, err
 }
 
-// ListJobs returns the newest jobs older than one of them, newest first; 0 begins
-// with the newest of all.
+// ListJobs returns up to limit jobs with ids below before, newest first; 0 begins with
+// the newest.
 func (s *Store) ListJobs(ctx context.Context, before int64, limit int) ([]proget.JobStatus, error) {
 	if before <= 0 {
 		before = math.MaxInt64
@@ -186,8 +187,8 @@ func jobFields(j *proget.JobStatus) []any {
 		(*instant)(&j.Created), (*instant)(&j.Started), (*instant)(&j.Finished), (*instant)(&j.Now)}
 }
 
-// LogJob adds lines to a job's log. Parts are numbered by the attempt that
-// writes them, so that one which is written twice is there once.
+// LogJob adds lines to a job's log. The worker numbers the parts of an attempt, so that
+// a part that is written twice appears once.
 func (s *Store) LogJob(ctx context.Context, j *proget.Job, part int64, lines []string) error {
 	_, err := run(ctx, s.writeVital, "InsertJobLog", arg("job_id", j.ID), arg("attempt", j.Attempt), arg("part", part),
 		arg("lines", strings.Join(lines, "\n")))
@@ -214,20 +215,22 @@ func (s *Store) JobLog(ctx context.Context, id int64) ([]proget.JobLines, error)
 	return log, err
 }
 
-// ReleaseDelayedJobs lets jobs be claimed whose time has come, and returns how
-// many there were.
+// ReleaseDelayedJobs makes delayed jobs whose time has come available to ClaimJob, and
+// returns how many there were.
 func (tx *Tx) ReleaseDelayedJobs(ctx context.Context) (int64, error) {
 	return tx.run(ctx, "ReleaseDelayedJobs")
 }
 
-// ReleaseExpiredJobs puts jobs back whose claim ran out, or fails them if that
-// was one failure too many, and returns how many there were. It is no failure where the
-// work had not begun.
+// ReleaseExpiredJobs ends the claims that have expired: it puts their jobs back into
+// the queue, or fails those that have failed too often, and ends those that were
+// canceled. It returns how many there were. An expired claim is no failure if the work
+// had not begun.
 func (tx *Tx) ReleaseExpiredJobs(ctx context.Context) (int64, error) {
 	return tx.run(ctx, "ReleaseExpiredJobs")
 }
 
-// DeleteFinishedJobs forgets jobs that ended longer ago than the given age.
+// DeleteFinishedJobs deletes jobs that ended longer ago than olderThan, and returns how
+// many.
 func (tx *Tx) DeleteFinishedJobs(ctx context.Context, olderThan time.Duration) (int64, error) {
 	return tx.run(ctx, "DeleteFinishedJobs", arg("older_than", olderThan.Microseconds()))
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A LeaseRequest is what AcquireLease is asked for.
+// A LeaseRequest is the argument of AcquireLease.
 type LeaseRequest struct {
 	Office, Holder, Address string
 	Term                    string // random, and new each time
 	TTL                     time.Duration
-	Above                   int64        // the fence's number must be greater
-	Over                    proget.Fence // a lease that ends although it has not run out; zero if none
+	Above                   int64        // the new fence's number must be greater
+	Over                    proget.Fence // a lease to regard as expired; zero if none
 }
 
 // A Lease is a row of the table of leases.
@@ -28,10 +28,11 @@ type Lease struct {
 // greatestFence leaves more numbers above it than there will be terms.
 const greatestFence = 1 << 62
 
-// AcquireLease takes an office that is free, expired by the database's clock,
-// held by the same candidate or held under the lease that is over, and reports
-// whether it did. The fence's number grows each time, so a holder that asks
-// again gets a new term.
+// AcquireLease takes an office that is free, whose lease has expired by the database's
+// clock, that the same candidate holds, or that is held under r.Over, and reports
+// whether it did. The fence's number grows each time, so a holder that asks again gets
+// a new term. It returns proget.ErrInvalid if r.Above is too close to the greatest
+// number.
 func (s *Store) AcquireLease(ctx context.Context, r LeaseRequest) (proget.Fence, bool, error) {
 	if r.Above > greatestFence {
 		return proget.Fence{}, false, proget.Errorf(proget.ErrInvalid, "a term of %s above %d would come near the end of all numbers", r.Office, r.Above)
@@ -46,14 +47,14 @@ func (s *Store) AcquireLease(ctx context.Context, r LeaseRequest) (proget.Fence,
 	return f, err == nil, err
 }
 
-// RenewLease extends a lease and reports whether it did: one that is not the
-// newest, has run out or was released stays over.
+// RenewLease extends a lease and reports whether it did: it does not renew one that is
+// not the newest, has expired or was released.
 func (s *Store) RenewLease(ctx context.Context, office string, f proget.Fence, ttl time.Duration) (bool, error) {
 	n, err := s.lease(ctx, "RenewLease", office, f, arg("ttl", ttl.Microseconds()))
 	return n > 0, err
 }
 
-// ReleaseLease frees an office at once, if the lease still is the newest.
+// ReleaseLease frees an office at once, if the lease is still the newest.
 func (s *Store) ReleaseLease(ctx context.Context, office string, f proget.Fence) error {
 	_, err := s.lease(ctx, "ReleaseLease", office, f)
 	return err
@@ -64,8 +65,8 @@ func (s *Store) lease(ctx context.Context, name, office string, f proget.Fence, 
 	return run(ctx, s.writeVital, name, named...)
 }
 
-// CurrentLease returns who holds an office and for how long, or
-// proget.ErrNotFound if nobody does.
+// CurrentLease returns the lease of an office, or proget.ErrNotFound if nobody holds
+// it.
 func (s *Store) CurrentLease(ctx context.Context, office string) (Lease, error) {
 	var l Lease
 	err := one(ctx, s.readVital, "CurrentLease", []sql.NamedArg{arg("office", office)},
@@ -73,7 +74,7 @@ func (s *Store) CurrentLease(ctx context.Context, office string) (Lease, error) 
 	return l, err
 }
 
-// SeenFence returns the greatest number under which LeaderTx has written for an
+// SeenFence returns the greatest fence number under which LeaderTx has written for an
 // office, or 0.
 func (s *Store) SeenFence(ctx context.Context, office string) (int64, error) {
 	var f proget.Fence
@@ -84,10 +85,10 @@ func (s *Store) SeenFence(ctx context.Context, office string) (int64, error) {
 	return f.Number, err
 }
 
-// LeaderTx runs fn in a transaction whose first statement raises the office's
-// fence. It returns proget.ErrStale, with nothing done, if a newer fence was
-// seen, or the same number under another term, as happens when a database
-// lost its newest commits and handed the number out again.
+// LeaderTx runs fn in a transaction that first raises the office's fence. It changes
+// nothing and returns proget.ErrStale if it finds a newer fence, or the same number
+// under another term, as happens when a database has lost its newest commits and issued
+// the number again.
 func (s *Store) LeaderTx(ctx context.Context, office string, f proget.Fence, fn func(*Tx) error) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		if err := tx.raiseFence(ctx, office, f); err != nil {
@@ -117,12 +118,12 @@ func (tx *Tx) raiseFence(ctx context.Context, office string, f proget.Fence) err
 	return proget.Errorf(proget.ErrStale, "term %d of %s is over: term %d has begun", f.Number, office, seen.Number)
 }
 
-// A Term is how long somebody is known to have held an office.
+// A Term is the time during which a holder is known to have held an office.
 type Term struct {
 	Fence       int64
 	Holder      string
 	Began, Seen time.Time
-	Now         time.Time // the database's clock when it was asked
+	Now         time.Time // the database's clock at the time of the query
 }
 
 // BeginTerm records that a term has begun.
@@ -130,14 +131,14 @@ func (tx *Tx) BeginTerm(ctx context.Context, office string, f proget.Fence, hold
 	return tx.insert(ctx, "InsertTerm", arg("office", office), arg("fence", f.Number), arg("holder", holder))
 }
 
-// KeepTerm records that a term goes on.
+// KeepTerm records that a term continues.
 func (tx *Tx) KeepTerm(ctx context.Context, office string, f proget.Fence) error {
 	_, err := tx.run(ctx, "KeepTerm", arg("office", office), arg("fence", f.Number))
 	return err
 }
 
-// Terms returns the terms of an office of which something was seen within a
-// time, oldest first.
+// Terms returns the terms of an office that were last seen less than within ago, oldest
+// first.
 func (s *Store) Terms(ctx context.Context, office string, within time.Duration) ([]Term, error) {
 	return list(ctx, s.read, "ListTerms", (*Term).fields, arg("office", office), arg("within", within.Microseconds()))
 }
@@ -146,7 +147,7 @@ func (t *Term) fields() []any {
 	return []any{&t.Fence, &t.Holder, (*instant)(&t.Began), (*instant)(&t.Seen), (*instant)(&t.Now)}
 }
 
-// DeleteOldTerms forgets terms that ended longer ago than the given age.
+// DeleteOldTerms deletes terms that were last seen longer ago than olderThan.
 func (tx *Tx) DeleteOldTerms(ctx context.Context, olderThan time.Duration) error {
 	_, err := tx.run(ctx, "DeleteOldTerms", arg("older_than", olderThan.Microseconds()))
 	return err

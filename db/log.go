@@ -12,22 +12,22 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Change is what a transaction appends to a feed's log.
+// A Change is the entry that a transaction appends to a feed's log.
 type Change struct {
 	FeedID    int64
-	Operation string // a fresh random id; tells an own earlier commit from another's
+	Operation string // a new random id; distinguishes an own earlier commit from another's
 	Actor     string
 
-	// Check may refuse the change once the feed's row is locked: it sees all that comes
-	// before in the log, and nothing comes between. All publishers of the feed wait
-	// meanwhile. Optional.
+	// Check, if not nil, runs after the feed's row is locked and may refuse the change
+	// by returning an error: it sees all earlier entries of the log, and none can come
+	// between. All publishers of the feed wait for it.
 	Check func(*Tx) error
 
 	// Set by the transaction's closure.
 	Kind       proget.Change
 	PackageKey string
 	VersionKey string
-	Packages   int64 // how the feed's totals change
+	Packages   int64 // added to the feed's totals, as are the next two
 	Versions   int64
 	Bytes      int64
 
@@ -38,8 +38,8 @@ type Change struct {
 // it is quick to give a connection up and to notice that a database is back.
 var asking = bounds{patience: 5 * time.Second, attempt: time.Second, wait: 50 * time.Millisecond, vital: true}
 
-// Heads returns the newest log position of every feed, in a map that nobody may
-// change.
+// Heads returns the newest log position of every feed by feed id. The caller must not
+// modify the map.
 func (s *Store) Heads(ctx context.Context) (map[int64]int64, error) {
 	var heads map[int64]int64
 	err := s.retry(ctx, asking, func(ctx context.Context, _ int) (err error) {
@@ -86,15 +86,15 @@ func (s *Store) queryHeads(ctx context.Context) (map[int64]int64, error) {
 	return heads, rows.Err()
 }
 
-// NewestEntries returns the newest entry of every feed's log, its place and operation
-// alone; place 0 of a log that has had none.
+// NewestEntries returns the newest entry of every feed's log. Only FeedID, Seq and
+// Operation are set; Seq is 0 if the log has had no entries.
 func (s *Store) NewestEntries(ctx context.Context) ([]proget.Entry, error) {
 	return list(ctx, s.readVital, "NewestEntries", func(e *proget.Entry) []any { return []any{&e.FeedID, &e.Seq, &e.Operation} })
 }
 
-// Breaks counts what may have put another state of the database, an older one even, in
-// the place of the one that was read last: connections that were made, and attempts that
-// were late or found no server.
+// Breaks counts the events after which reads may see another state of the database than
+// before, even an older one: new connections, and attempts that timed out or found no
+// server.
 func (s *Store) Breaks() int64 {
 	n := s.breaks.Load()
 	if s.pools.Connected != nil {
@@ -103,8 +103,7 @@ func (s *Store) Breaks() int64 {
 	return n
 }
 
-// LogAfter returns up to limit entries of a feed's log, beginning after a
-// position.
+// LogAfter returns up to limit entries of a feed's log that follow the position after.
 func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([]proget.Entry, error) {
 	return list(ctx, s.readVital, "LogAfter", func(e *proget.Entry) []any {
 		e.FeedID = feedID
@@ -112,12 +111,12 @@ func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([
 	}, arg("feed_id", feedID), arg("after", after), arg("limit", limit))
 }
 
-// Change runs fn in a transaction whose last statements append to the feed's
-// log: only then is the feed's row locked, and for a moment only. fn fills in
-// what changed. It is run again like that of Tx; a repetition after a commit
-// whose outcome was lost with its connection finds the operation in the log
-// and reports success, never a false conflict. If nobody can tell what became
-// of a commit, Change returns proget.ErrUnavailable.
+// Change runs fn in a transaction and then appends ch to the feed's log; only then is
+// the feed's row locked, and only briefly. fn fills in what changed. Change runs fn
+// again under the same conditions as Tx does. If a commit's outcome was lost with its
+// connection, the next attempt looks for the operation in the log and, if it is there,
+// reports success rather than a false conflict. If the outcome of a commit cannot be
+// determined, Change returns proget.ErrUnavailable.
 func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq int64, err error) {
 	defer func() {
 		s.changes.Add(1)
@@ -145,19 +144,19 @@ func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq
 	return seq, err
 }
 
-// Administer is Change for what is of the installation and not of one feed, as feeds
-// themselves, accounts and settings are: it is entered in the system feed's log.
+// Administer is Change for what belongs to the installation rather than to one feed,
+// such as feeds themselves, accounts and settings: it appends to the system feed's log.
 func (s *Store) Administer(ctx context.Context, actor string, fn func(*Tx) error) error {
 	ch := &Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: actor, Kind: proget.SystemChanged}
 	_, err := s.Change(ctx, ch, fn)
 	return err
 }
 
-// Changes counts the calls of Change that have come to their end, successful or not.
+// Changes counts the calls of Change that have returned, successful or not.
 func (s *Store) Changes() int64 { return s.changes.Load() }
 
-// Full reports whether a call of Change failed for lack of space in the database, and
-// none has succeeded since.
+// Full reports whether a call of Change failed because the database has no space left,
+// and none has succeeded since.
 func (s *Store) Full() bool { return s.full.Load() }
 
 // settle looks whether an operation that seems to have failed was committed by
@@ -198,8 +197,8 @@ func (tx *Tx) append(ctx context.Context, ch *Change) (seq int64, err error) {
 	return seq, err
 }
 
-// Unchanged is for a change's Check: it returns ErrChanged if the package has other
-// entries in the log after a position.
+// Unchanged is meant for a Change's Check: it returns ErrChanged if the log has other
+// entries of the package after the position since.
 func (tx *Tx) Unchanged(ctx context.Context, ch *Change, since int64) error {
 	var others int64
 	err := tx.one(ctx, "CountPackageEntries", []sql.NamedArg{arg("feed_id", ch.FeedID), arg("package_key", ch.PackageKey),
@@ -210,22 +209,22 @@ func (tx *Tx) Unchanged(ctx context.Context, ch *Change, since int64) error {
 	return err
 }
 
-// ErrChanged means that a change was not made since its package has changed after
-// it was looked at.
+// ErrChanged means that a change was not made because its package has changed since it
+// was examined.
 var ErrChanged = errors.New("the package has changed meanwhile")
 
-// ErrCompacted means that the oldest entries which were asked for are not in
-// the log any more: whoever follows it looks at what there is now instead.
+// ErrCompacted means that the oldest requested entries are no longer in the log: a
+// follower must read the present state instead.
 var ErrCompacted = errors.New("the log does not go back so far")
 
-// A LogRange is what a feed's log holds.
+// A LogRange describes the entries in a feed's log.
 type LogRange struct {
 	FeedID      int64
 	First, Last int64 // sequence numbers
 	Slowest     int64 // position of the follower that is furthest behind; Last if there is none
 }
 
-// LogRanges returns the logs that have entries.
+// LogRanges returns the ranges of all logs that have entries.
 func (s *Store) LogRanges(ctx context.Context) ([]LogRange, error) {
 	var ranges []LogRange
 	err := s.read(ctx, func(c *conn) error {
@@ -247,10 +246,9 @@ func (s *Store) LogRanges(ctx context.Context) ([]LogRange, error) {
 	return ranges, err
 }
 
-// CompactLog removes entries of a feed's log from its beginning: up to a
-// sequence number, and before the first that is younger than kept, so that no
-// hole can come to be. It returns the number of the first that is left of
-// those it looked at; upto + 1 if none is.
+// CompactLog removes the oldest entries of a feed's log: those up to upto that come
+// before the first entry, of those from first on, that is younger than kept, so that no
+// gap arises. It returns the number of that entry, or upto + 1 if there is none.
 func (s *Store) CompactLog(ctx context.Context, feedID, first, upto int64, kept time.Duration) (next int64, err error) {
 	err = s.Tx(ctx, func(tx *Tx) error {
 		var young sql.NullInt64
@@ -267,15 +265,15 @@ func (s *Store) CompactLog(ctx context.Context, feedID, first, upto int64, kept 
 	return next, err
 }
 
-// FollowerPositions returns how far a follower has come in each feed's log.
-// A feed it never saw is missing.
+// FollowerPositions returns a follower's position in each feed's log. Feeds that it has
+// never followed are missing.
 func (s *Store) FollowerPositions(ctx context.Context, follower string) (map[int64]int64, error) {
 	return table(ctx, s.read, "FollowerPositions", columns[int64, int64], arg("name", follower))
 }
 
-// MoveFollower advances a follower's position in the transaction that holds
-// its effect. It returns ErrMoved if the position is not from any more, so that the
-// effect of a stretch of log happens once.
+// MoveFollower advances a follower's position in the transaction that contains the
+// effect of the entries. It returns ErrMoved if the position is no longer from, so that
+// entries take effect once.
 func (tx *Tx) MoveFollower(ctx context.Context, follower string, feedID, from, to int64) error {
 	n, err := tx.run(ctx, "MoveFollower",
 		arg("name", follower), arg("feed_id", feedID), arg("from_seq", from), arg("seq", to))
@@ -291,6 +289,6 @@ func (tx *Tx) MoveFollower(ctx context.Context, follower string, feedID, from, t
 	return fmt.Errorf("follower %s, feed %d, from entry %d: %w", follower, feedID, from, ErrMoved)
 }
 
-// ErrMoved means that a follower has another position by now: an earlier attempt's, or
-// that of another process.
+// ErrMoved means that a follower's position has changed: an earlier attempt or another
+// process has moved it.
 var ErrMoved = errors.New("the follower's position has moved")

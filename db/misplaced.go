@@ -7,14 +7,14 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A MisplacedFile is a file of a version that is not in its feed's storage.
+// A MisplacedFile is a version's file that is not in its feed's storage.
 type MisplacedFile struct {
 	FileID     int64
 	FeedID     int64
-	StorageID  int64 // where it belongs
+	StorageID  int64 // of the feed, where the file belongs
 	PackageKey string
 	VersionKey string
-	Blob       BlobRow // where it is
+	Blob       BlobRow // where the file is
 }
 
 // LastFile returns the greatest id of a file.
@@ -23,8 +23,8 @@ func (s *Store) LastFile(ctx context.Context) (id int64, err error) {
 	return id, err
 }
 
-// ListMisplaced returns the files with ids after one and up to another that are
-// not in their feed's storage.
+// ListMisplaced returns the files with ids greater than after, up to upto, that are not
+// in their feed's storage.
 func (s *Store) ListMisplaced(ctx context.Context, after, upto int64) ([]MisplacedFile, error) {
 	return list(ctx, s.read, "ListMisplaced", (*MisplacedFile).fields, arg("after", after), arg("upto", upto))
 }
@@ -33,10 +33,10 @@ func (f *MisplacedFile) fields() []any {
 	return append([]any{&f.FileID, &f.FeedID, &f.StorageID, &f.PackageKey, &f.VersionKey}, f.Blob.fields()...)
 }
 
-// MoveFile makes a file refer to the blob of the same bytes in the storage where
-// it belongs. If there is none, and key is not "", the object at key becomes it.
-// It returns whether that was so, and proget.ErrNotFound if there is neither. That
-// the file is gone, or was moved already, is as good.
+// MoveFile makes a file refer to the blob with the same bytes in the storage where it
+// belongs. If there is none, and key is not "", the object at key becomes that blob,
+// and MoveFile returns true. It returns proget.ErrNotFound if there is neither, and no
+// error if the file is gone or has already been moved.
 func (tx *Tx) MoveFile(ctx context.Context, f MisplacedFile, key string) (used bool, err error) {
 	identity := []sql.NamedArg{arg("sha256", f.Blob.SHA256), arg("size", f.Blob.Size), arg("storage_id", f.StorageID)}
 	if _, err := tx.run(ctx, "TouchBlob", arg("blob_id", f.Blob.ID)); err != nil { // its grace begins now

@@ -28,8 +28,8 @@ func (q query) statements() []string { return strings.Split(q.text, ";") }
 
 var parameter = regexp.MustCompile(`(^|[^@\w])@([a-z][a-z0-9_]*)`)
 
-// Parameters returns the names of the @name parameters of a query in the order
-// of their first use, @now excepted.
+// Parameters returns the names of the @name parameters of a query in the order of their
+// first use, except @now.
 func Parameters(text string) []string {
 	var names []string
 	for _, m := range parameter.FindAllStringSubmatch(text, -1) {
@@ -40,7 +40,7 @@ func Parameters(text string) []string {
 	return names
 }
 
-// ReplaceParameters puts with(name) in the place of every @name.
+// ReplaceParameters replaces every @name in text by with(name).
 func ReplaceParameters(text string, with func(name string) string) string {
 	return parameter.ReplaceAllStringFunc(text, func(m string) string {
 		before, name, _ := strings.Cut(m, "@")

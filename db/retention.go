@@ -10,8 +10,8 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// ListRetentionRules returns the rules of all feeds in their order, by feed id.
-// Their number is an administrator's choice and small.
+// ListRetentionRules returns the rules of all feeds in their order, by feed id. An
+// administrator determines their number, which is small.
 func (s *Store) ListRetentionRules(ctx context.Context) (rules map[int64][]proget.RetentionRule, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		rules, err = c.retentionRules(ctx)
@@ -63,7 +63,7 @@ func (tx *Tx) SetRetentionRules(ctx context.Context, feedID int64, rules []proge
 	return nil
 }
 
-// A VersionUse is a version with what tells whether it is still needed.
+// A VersionUse is a version with the facts that tell whether it is still needed.
 type VersionUse struct {
 	ID         int64
 	PackageKey string
@@ -72,14 +72,14 @@ type VersionUse struct {
 	Version    string
 	Prerelease bool
 	Published  time.Time
-	LastUsed   time.Time // of its newest download, or when it was brought back; zero if never; a moment old
-	Downloads  int64     // a moment old
-	Bytes      int64     // of its files
-	Tags       []string  // that point at it
+	LastUsed   time.Time // when it was last downloaded or restored; zero if never; may be a moment old
+	Downloads  int64     // may be a moment old
+	Bytes      int64     // total of its files
+	Tags       []string  // tags that point at it
 }
 
-// ListVersionUse returns the versions of the packages of a feed with keys from
-// one and up to another, those of one package together in the order in which
+// ListVersionUse returns the versions of a feed's packages with keys between from and
+// upto, both included. The versions of each package are together, in the order in which
 // they were published.
 func (s *Store) ListVersionUse(ctx context.Context, feedID int64, from, upto string) ([]VersionUse, error) {
 	rows, err := list(ctx, s.read, "ListVersionUse", (*useRow).fields, arg("feed_id", feedID), arg("from_key", from), arg("upto", upto))

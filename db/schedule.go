@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// A Schedule says when something is to be done next, and by which rule.
+// A Schedule says when something runs next, and by which rule.
 type Schedule struct {
 	Name       string
-	Expression string // when it recurs, in the form of whoever reads it
+	Expression string // when it recurs, in the caller's format
 	Enabled    bool
 	NextRun    time.Time
 }
@@ -33,7 +33,7 @@ func (sch *Schedule) fields() []any {
 	return []any{&sch.Name, &sch.Expression, &sch.Enabled, (*instant)(&sch.NextRun)}
 }
 
-// AddSchedule enters a schedule unless there is one of its name.
+// AddSchedule adds a schedule unless there is one of that name.
 func (tx *Tx) AddSchedule(ctx context.Context, sch Schedule) error {
 	return tx.insert(ctx, "InsertSchedule", sch.args()...)
 }
@@ -44,8 +44,8 @@ func (tx *Tx) SetSchedule(ctx context.Context, sch Schedule) error {
 	return err
 }
 
-// AdvanceSchedule sets when a schedule that is due is due again, and reports
-// whether it still was as given.
+// AdvanceSchedule sets the next run of a schedule that is due. It reports false if the
+// schedule no longer has the expression and next run of due, or is disabled.
 func (tx *Tx) AdvanceSchedule(ctx context.Context, due Schedule, next time.Time) (bool, error) {
 	n, err := tx.run(ctx, "AdvanceSchedule", arg("name", due.Name), arg("expression", due.Expression),
 		arg("due", due.NextRun.UnixMicro()), arg("next_run", next.UnixMicro()))

@@ -13,8 +13,8 @@ func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
 	return table(ctx, s.readVital, "ListSettings", columns[string, string])
 }
 
-// Setting returns a setting's value within the transaction; ok is false if it
-// was never set.
+// Setting returns a setting's value as the transaction sees it; ok is false if it was
+// never set.
 func (tx *Tx) Setting(ctx context.Context, name string) (value string, ok bool, err error) {
 	err = tx.one(ctx, "GetSetting", []sql.NamedArg{arg("name", name)}, &value)
 	if errors.Is(err, proget.ErrNotFound) {
@@ -28,8 +28,9 @@ func (tx *Tx) SetSetting(ctx context.Context, name, value string) error {
 	return tx.put(ctx, "UpdateSetting", "InsertSetting", arg("name", name), arg("value", value))
 }
 
-// AddSetting sets a setting that was never set. If it was, that is a unique violation,
-// which leaves the store as proget.ErrConflict: of several, the first decides.
+// AddSetting sets a setting that was never set. Otherwise it returns a unique
+// violation, which leaves the store as proget.ErrConflict: of several calls, the first
+// wins.
 func (tx *Tx) AddSetting(ctx context.Context, name, value string) error {
 	_, err := tx.run(ctx, "InsertSetting", arg("name", name), arg("value", value))
 	return err

@@ -9,15 +9,15 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A SignIn is what is remembered of a subject's sign-ins: of an account, a client,
-// or both together.
+// A SignIn is the record of a subject's sign-ins. The subject is an account, a client
+// address, or both together.
 type SignIn struct {
-	Failures int64         // since the last success, or since the subject was forgotten
-	Age      time.Duration // of the last of them, by the database's clock
+	Failures int64         // since the last success, or since the record was last forgotten
+	Age      time.Duration // of the last attempt that was recorded, by the database's clock
 }
 
-// FindSignIns returns what is remembered of each subject, by subject. Those of
-// which nothing is are not in the map.
+// FindSignIns returns the records of the given subjects, by subject. Subjects without
+// one are missing from the map.
 func (s *Store) FindSignIns(ctx context.Context, subjects ...string) (map[string]SignIn, error) {
 	var all map[string]SignIn
 	err := s.read(ctx, func(c *conn) error {
@@ -38,14 +38,15 @@ func (s *Store) FindSignIns(ctx context.Context, subjects ...string) (map[string
 	return all, err
 }
 
-// CountSignInFailure counts a failure of a subject, which is forgotten if no other
-// follows for so long. If the outcome of a commit is lost, it is counted once more: that
-// only has the subject wait sooner, and one left out would let it guess once more.
+// CountSignInFailure counts a failed sign-in of a subject, whose record is forgotten if
+// no other follows within kept. If the outcome of a commit is lost, the failure is
+// counted again: that only makes the subject wait sooner, while a lost count would
+// allow one more guess.
 func (s *Store) CountSignInFailure(ctx context.Context, subject string, kept time.Duration) error {
 	return s.putSignIn(ctx, "CountSignInFailure", subject, 1, kept)
 }
 
-// ResetSignIn remembers for so long that a subject has signed in.
+// ResetSignIn records that a subject has signed in, and keeps the record for kept.
 func (s *Store) ResetSignIn(ctx context.Context, subject string, kept time.Duration) error {
 	return s.putSignIn(ctx, "ResetSignIn", subject, 0, kept)
 }
@@ -57,7 +58,7 @@ func (s *Store) putSignIn(ctx context.Context, update, subject string, failures 
 	})
 }
 
-// DeleteExpiredSignIns removes what counts for nothing any more.
+// DeleteExpiredSignIns removes the records that have expired.
 func (tx *Tx) DeleteExpiredSignIns(ctx context.Context) error {
 	_, err := tx.run(ctx, "DeleteExpiredSignIns")
 	return err

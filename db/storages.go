@@ -8,25 +8,25 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// ListStorages returns all storages by id; the first is the one that servers
-// are started with. Their number is an administrator's choice and small.
+// ListStorages returns all storages by id; the first is the one that servers are
+// started with. An administrator determines their number, which is small.
 func (s *Store) ListStorages(ctx context.Context) ([]proget.Storage, error) {
 	return list(ctx, s.read, "ListStorages", func(st *proget.Storage) []any {
 		return []any{&st.ID, &st.Name, &st.URL, &st.Probe, (*instant)(&st.Created)}
 	})
 }
 
-// CreateStorage adds a storage within a change of the system feed and sets
-// st.ID. A name that another storage has leaves the store as proget.ErrConflict.
+// CreateStorage adds a storage within a change of the system feed and sets st.ID. If
+// another storage has the name, the error leaves the store as proget.ErrConflict.
 func (tx *Tx) CreateStorage(ctx context.Context, st *proget.Storage) error {
 	return tx.one(ctx, "InsertStorage", []sql.NamedArg{arg("name", st.Name), arg("name_key", strings.ToLower(st.Name)),
 		arg("url", st.URL), arg("probe", st.Probe)}, &st.ID)
 }
 
-// DeleteStorage removes a storage, but for the first, within a change of the system
-// feed, and forgets what is kept there for nobody. It returns proget.ErrConflict for
-// one that is in use, and proget.ErrNotFound for one that is not there. Its number is
-// not given to another.
+// DeleteStorage removes a storage other than the first, within a change of the system
+// feed, and forgets the blobs in it to which nothing refers. It returns
+// proget.ErrConflict if the storage is in use, and proget.ErrNotFound if there is none.
+// Its id is not reused.
 func (tx *Tx) DeleteStorage(ctx context.Context, id int64) error {
 	var feeds, files, uploads int64
 	storage := arg("storage_id", id)

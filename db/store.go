@@ -41,22 +41,22 @@ type Store struct {
 type Options struct {
 	Logger *slog.Logger // default: slog.Default()
 
-	// Patience bounds how long a change is tried again whose context has no
-	// earlier deadline, so that clients need not notice a failover. A read is
-	// tried for a third of it, and what keeps the cluster together for a time of its
-	// own. Default: 45 s.
+	// Patience limits how long a change is retried if its context has no earlier
+	// deadline, so that clients need not notice a failover. Reads are retried for a
+	// third of it; operations that keep the cluster together have a limit of their own.
+	// Default: 45 s.
 	Patience time.Duration
 
-	// Attempt bounds one attempt, in which a server may be frozen while another
-	// takes over. Default: 10 s.
+	// Attempt limits one attempt, because a server may freeze while another takes over.
+	// Default: 10 s.
 	Attempt time.Duration
 
-	// Queue bounds how many operations may be under way or wait; those beyond
-	// are refused at once. Default: 1000.
+	// Queue limits how many operations may run or wait; further ones are refused at
+	// once. Default: 1000.
 	Queue int
 
-	// NoMigrate leaves the schema alone: a database whose schema is not the
-	// one this version needs is refused. Set it where nodes may not run DDL.
+	// NoMigrate leaves the schema unchanged: Open refuses a database whose schema is
+	// older than this version needs. Set it where nodes may not run DDL.
 	NoMigrate bool
 }
 
@@ -70,7 +70,8 @@ func (o *Options) check() error {
 	return nil
 }
 
-// Open opens the database and brings its schema up to date.
+// Open opens the database and, unless opts.NoMigrate is set, brings its schema up to
+// date. opts may be nil.
 func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if d == nil {
 		return nil, errors.New("a database needs a driver, such as those of package db/postgres and its neighbours")
@@ -158,7 +159,7 @@ func (s *Store) prepare(ctx context.Context, migrate bool) error {
 // Engine returns the engine's name, for people.
 func (s *Store) Engine() string { return s.drv.Name() }
 
-// Close closes the pools. What is asked or changed from then on is ErrClosed.
+// Close closes the pools. Later operations fail with ErrClosed.
 func (s *Store) Close() error {
 	s.closed.Store(true)
 	var errs []error
@@ -174,8 +175,9 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Stamp returns a state of the database: if two are equal, nothing was committed
-// between. ok is false if the engine cannot tell at almost no cost.
+// Stamp returns a stamp of the database's state: if two are equal, nothing was
+// committed between. ok is false if the engine cannot tell at almost no cost, or not
+// right now.
 func (s *Store) Stamp() (_ driver.Stamp, ok bool) {
 	if s.pools.Stamp == nil {
 		return driver.Stamp{}, false
@@ -183,7 +185,7 @@ func (s *Store) Stamp() (_ driver.Stamp, ok bool) {
 	return s.pools.Stamp()
 }
 
-// Ping asks the database for its clock: a read that needs no table.
+// Ping reads the database's clock, for which it needs no table.
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := s.Clock(ctx)
 	return err
@@ -199,7 +201,7 @@ func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 	return now, nil
 }
 
-// Patience is how long a change is tried again.
+// Patience returns how long a change is retried.
 func (s *Store) Patience() time.Duration { return s.changing.patience }
 
 // wrap turns an engine's error into one of proget's kinds where it has one.

@@ -32,14 +32,15 @@ type conn struct {
 	until    time.Time // when the attempt ends, and with it each of its statements
 }
 
-// A Tx is a transaction under way. It is valid within its closure only.
+// A Tx is a transaction in progress. It is valid within its closure only.
 //
-// The closure returns the errors of its methods: after one, the engine may take nothing
-// more but the end of the transaction. What has one of proget's kinds by this package's
-// own judgement, such as proget.ErrNotFound and proget.ErrStale, has it at once. What the engine
-// says, that a unique key exists already or that it cannot answer, is the engine's own
-// error in the closure, by which the store tells whether to run that again; it has its
-// kind, such as proget.ErrConflict, when it leaves the store.
+// The closure must return the errors of these methods: after one, the engine may accept
+// nothing but the end of the transaction. Errors that this package itself detects match
+// their kind, such as proget.ErrNotFound or proget.ErrStale, at once. An error that the
+// engine returns, as for a unique key that exists or an unavailable server, is the
+// engine's own within the closure, because the store decides by it whether to run the
+// closure again; it matches its kind, such as proget.ErrConflict, once it leaves the
+// store.
 type Tx struct {
 	conn
 	attempt  int // 1 for the first run of the closure
@@ -191,15 +192,15 @@ func (tx *Tx) put(ctx context.Context, update, insert string, named ...sql.Named
 	return err
 }
 
-// Tx runs fn in a transaction and commits it if fn returns nil. fn is run again when the
-// engine says that this may succeed, until the context's deadline or Options.Patience is
-// over, whichever is sooner; each attempt has Options.Attempt. It must have no effect
-// beside the transaction's.
+// Tx runs fn in a transaction and commits it if fn returns nil. It runs fn again if the
+// engine's error says that this may succeed, until the context's deadline or for
+// Options.Patience, whichever is sooner; each attempt may take Options.Attempt. fn must
+// have no effects outside the transaction.
 //
-// If the answer to a commit is lost, fn is run again, too, although its work may have been
-// done: it finds that then, or does the same once more. An error after such an attempt
-// matches ErrUncertain. What counts twice if it is done twice, as adding to a number does,
-// belongs into TxOnce, or into Change, which finds its own earlier commit.
+// If the reply to a commit is lost, Tx runs fn again, too, although the commit may have
+// succeeded: fn then finds its work done, or does the same once more. An error after
+// such an attempt matches ErrUncertain. Work that must not be repeated, such as adding
+// to a number, belongs in TxOnce, or in Change, which detects its own earlier commit.
 func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
 	unknown, err := s.transact(ctx, s.changing, fn)
 	if err != nil && unknown {
@@ -208,8 +209,8 @@ func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
 	return err
 }
 
-// TxOnce is Tx for what would count twice if it was done twice: an attempt that does
-// not learn what became of its commit is the last, and the error matches ErrUncertain.
+// TxOnce is Tx for work that must not be done twice: an attempt that does not learn the
+// outcome of its commit is the last, and the error matches ErrUncertain.
 func (s *Store) TxOnce(ctx context.Context, fn func(*Tx) error) error {
 	return s.retry(ctx, s.changing, func(ctx context.Context, attempt int) error {
 		unknown, err := s.try(ctx, attempt, fn)
@@ -220,9 +221,9 @@ func (s *Store) TxOnce(ctx context.Context, fn func(*Tx) error) error {
 	})
 }
 
-// ErrUncertain is what the error of Tx and TxOnce matches, beside what else it is, if an attempt
-// sent a commit and did not learn what became of it: what the last one met may be that
-// one's work.
+// ErrUncertain is matched by the errors of Tx and TxOnce, in addition to their kind, if
+// an attempt sent a commit and did not learn its outcome: what made the last attempt
+// fail may be the work of that one.
 var ErrUncertain = errors.New("an earlier attempt may have been committed")
 
 type uncertain struct{ error }
@@ -397,10 +398,11 @@ func (s *Store) attempt(ctx context.Context, b bounds, n int, fn func(context.Co
 	return ctx.Err() != nil || !time.Now().Before(until), err
 }
 
-// ErrClosed is the cause of what fails since the store was closed.
+// ErrClosed is the cause of errors of operations after the store was closed.
 var ErrClosed = errors.New("the database is closed")
 
-// ErrTryAgain may be returned by a transaction's closure to have it run again.
+// ErrTryAgain may be returned by a transaction's closure to make the store run it
+// again.
 var ErrTryAgain = errors.New("the transaction is to be tried again")
 
 // again reports whether an error is worth another attempt. late says that the

@@ -10,37 +10,36 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Partial is an upload of which some parts have arrived.
+// A Partial is an upload that arrives in parts.
 type Partial struct {
 	Key       string // unique in the installation
-	StorageID int64  // where its parts are
-	Size      int64  // of the parts that came in order
-	Sums      string // of their bytes, as the uploads' keeper writes them, FinishedMark first once they are of all
+	StorageID int64  // of the storage of its parts
+	Size      int64  // total bytes of the parts appended in order
+	Sums      string // checksums of these bytes in the caller's format; begins with FinishedMark once they cover all
 	Owner     string
 	Touched   time.Time
 }
 
-// FinishedMark begins the sums of an upload that is finished: AppendPart adds nothing to it.
+// FinishedMark begins the Sums of a finished upload, to which AppendPart adds nothing.
 const FinishedMark = "="
 
 // A Part is one stored part of an upload.
 type Part struct {
-	Offset int64 // of its first byte in the whole
+	Offset int64 // of its first byte in the upload
 	Blob   BlobRow
 }
 
 func (p *Part) fields() []any { return append([]any{&p.Offset}, p.Blob.fields()...) }
 
-// CreatePartial begins an upload, or returns proget.ErrConflict if there is one
-// of this key.
+// CreatePartial begins an upload, or returns proget.ErrConflict if its key is in use.
 func (s *Store) CreatePartial(ctx context.Context, p *Partial) error {
 	_, err := run(ctx, s.write, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", 0), arg("sums", p.Sums), arg("owner", p.Owner))
 	return err
 }
 
-// BeginPartial is CreatePartial of an upload that begins with its first part, at 0,
-// whose sums p has. It returns proget.ErrStale if there is an upload of this key. It
-// may be repeated.
+// BeginPartial begins an upload together with its first part, at offset 0; p.Sums
+// covers that part. It returns proget.ErrStale if the upload's key is in use. It may be
+// repeated.
 func (s *Store) BeginPartial(ctx context.Context, p *Partial, part Part) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		if tx.attempt > 1 {
@@ -67,9 +66,9 @@ func (tx *Tx) begun(ctx context.Context, key string, part Part) error {
 	return err
 }
 
-// HoldBlob keeps the blob of p's size and a digest as if it were an upload of one
-// part, for as long as uploads are kept. It returns proget.ErrNotFound if p's
-// storage has none. It may be repeated.
+// HoldBlob keeps the blob with p's size and a digest for as long as uploads are kept,
+// as if it were the only part of the upload p. It returns proget.ErrNotFound if p's
+// storage has no such blob, or another is held under p's key. It may be repeated.
 func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 	none := proget.Errorf(proget.ErrNotFound, "There is no file sha256:%s of %d bytes here.", sha256, p.Size)
 	return s.Tx(ctx, func(tx *Tx) error {
@@ -116,7 +115,7 @@ func (s *Store) FindPartial(ctx context.Context, key string) (*Partial, error) {
 	return p, s.read(ctx, func(c *conn) error { return c.findPartial(ctx, p) })
 }
 
-// LoadPartial returns an upload with its parts in the order of their offsets, or
+// LoadPartial returns an upload and its parts in the order of their offsets, or
 // proget.ErrNotFound.
 func (s *Store) LoadPartial(ctx context.Context, key string) (*Partial, []Part, error) {
 	p := &Partial{Key: key}
@@ -134,8 +133,8 @@ func (s *Store) LoadPartial(ctx context.Context, key string) (*Partial, []Part, 
 	return p, parts, nil
 }
 
-// FindHeld returns the blob that HoldBlob, KeepPartial or KeepWhole has kept under a
-// key, or proget.ErrNotFound.
+// FindHeld returns the blob that HoldBlob, KeepPartial or KeepWhole holds under a key,
+// or proget.ErrNotFound.
 func (s *Store) FindHeld(ctx context.Context, key string) (b BlobRow, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		b, err = c.findHeld(ctx, key)
@@ -164,9 +163,10 @@ func noPartial() error {
 	return proget.Errorf(proget.ErrNotFound, "There is no such upload: it was finished, canceled, or left alone for too long. Begin again.")
 }
 
-// AppendPart records a part that follows those before it, and the sums of the
-// whole with it. It returns proget.ErrStale if the upload is not at the part's
-// offset any more, or finished, and proget.ErrInvalid if it has MaxParts. It may be repeated.
+// AppendPart records the next part of an upload, together with the checksums of all
+// bytes up to its end. It returns proget.ErrNotFound if there is no such upload,
+// proget.ErrStale if it is no longer at the part's offset or is finished, and
+// proget.ErrInvalid if it already has MaxParts. It may be repeated.
 func (s *Store) AppendPart(ctx context.Context, key string, part Part, sums string) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		n, err := tx.run(ctx, "AdvanceUpload", arg("upload_key", key), arg("part_offset", part.Offset),
@@ -187,11 +187,14 @@ func (s *Store) AppendPart(ctx context.Context, key string, part Part, sums stri
 	})
 }
 
-// ErrPartExists is what the error of PutPart matches if the part has another's place and size.
+// ErrPartExists is matched by the error of PutPart if the upload already has another
+// part of the same offset and size.
 var ErrPartExists = errors.New("the part has arrived already")
 
-// PutPart records a part at any offset. It returns proget.ErrInvalid if it
-// overlaps another or the upload has MaxParts, and ErrPartExists. It may be repeated.
+// PutPart records a part at any offset. It returns proget.ErrNotFound if there is no
+// such upload, an error that matches ErrPartExists if it has another part of the same
+// offset and size, and proget.ErrInvalid if the part overlaps another or the upload
+// already has MaxParts. It may be repeated.
 func (s *Store) PutPart(ctx context.Context, key string, part Part) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		if known, err := tx.lockUpload(ctx, key); err != nil {
@@ -225,8 +228,8 @@ func (tx *Tx) hasPart(ctx context.Context, key string, part Part) (bool, error) 
 	return n > 0, err
 }
 
-// MaxParts bounds the parts of one upload. What joins them in storage, and each of
-// them as an object there, costs something.
+// MaxParts is the maximum number of parts of one upload. Each part costs an object in
+// storage and work when the parts are joined.
 const MaxParts = 10_000
 
 // insertPart enters the part's object as a blob without a digest.
@@ -247,10 +250,11 @@ func (tx *Tx) addPart(ctx context.Context, key string, part Part) error {
 	return err
 }
 
-// FinishPartial makes f, in the object that it names, the only part of an upload
-// of the same bytes, with sums that begin with FinishedMark. fresh says that the object is none of
-// the parts, and has no row yet. The upload stays until DeletePartial, so that who
-// is interrupted before a version refers to the blob finds it. It may be repeated.
+// FinishPartial replaces the parts of an upload by one, the object of f, which holds
+// the same bytes; sums must begin with FinishedMark. fresh means that the object is
+// none of the parts and has no row yet. The upload remains until DeletePartial, so that
+// a client that is interrupted before a version refers to the blob finds it. It returns
+// proget.ErrNotFound if there is no such upload. It may be repeated.
 func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, fresh bool, sums string) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		if known, err := tx.lockUpload(ctx, key); err != nil {
@@ -278,10 +282,10 @@ func (s *Store) FinishPartial(ctx context.Context, key string, f *proget.File, f
 	})
 }
 
-// KeepPartial is FinishPartial, holding that blob as p unless p is held already, and
-// DeletePartial, in one transaction. If the upload is gone, by an earlier attempt or
-// another client's, it returns proget.ErrNotFound, except that an earlier attempt has
-// succeeded if f, being fresh, has a row.
+// KeepPartial does what FinishPartial does, holds the blob as p unless p is held
+// already, and deletes the upload, all in one transaction. If an earlier attempt or
+// another client has deleted the upload, it returns proget.ErrNotFound; but if f is
+// fresh and has a row, an earlier attempt has succeeded, and KeepPartial returns nil.
 func (s *Store) KeepPartial(ctx context.Context, key string, f *proget.File, fresh bool, p *Partial) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		var known [2]bool
@@ -326,8 +330,9 @@ func (c *conn) kept(ctx context.Context, f *proget.File) (bool, error) {
 	return rows > 0, err
 }
 
-// KeepWhole enters f, whose object has no row yet, as a blob, and holds that as p unless
-// p is held already: what is uploaded at once needs no upload of its own. It may be
+// KeepWhole records f, whose object has no row yet, as a blob and holds that as p
+// unless p is held already: what arrives in one request needs no upload of its own. It
+// returns proget.ErrUnavailable if garbage collection has taken the object. It may be
 // repeated.
 func (s *Store) KeepWhole(ctx context.Context, f *proget.File, p *Partial) error {
 	args := append(digestArgs(f), arg("size", f.Size), arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey),
@@ -365,7 +370,7 @@ func (tx *Tx) nameBlob(ctx context.Context, f *proget.File, fresh bool) error {
 	return err
 }
 
-// DeletePartial gives an upload up. That it is gone is as good.
+// DeletePartial deletes an upload. It returns nil if there is none.
 func (s *Store) DeletePartial(ctx context.Context, key string) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		known, err := tx.lockUpload(ctx, key)
@@ -386,8 +391,8 @@ func (tx *Tx) forgetPartial(ctx context.Context, key string) error {
 	return nil
 }
 
-// PurgePartials gives up some of the uploads to which nothing was added for the
-// given time, and returns how many; 0 means that none is left.
+// PurgePartials deletes some of the uploads that have not grown for the given time, and
+// returns how many; 0 means that none is left.
 func (s *Store) PurgePartials(ctx context.Context, olderThan time.Duration) (n int64, err error) {
 	err = s.Tx(ctx, func(tx *Tx) error {
 		keys, err := collect(ctx, &tx.conn, "ListOldUploads", column[string], arg("older_than", olderThan.Microseconds()), arg("limit", purgedAtOnce))

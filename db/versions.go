@@ -12,8 +12,8 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// LoadPackage returns a package with all its versions in the order in which
-// they were published, or proget.ErrNotFound if it has none. It is one query.
+// LoadPackage returns a package with all its versions in the order in which they were
+// published, or proget.ErrNotFound if it has none. It runs one query.
 func (s *Store) LoadPackage(ctx context.Context, feedID int64, nameKey string) (*proget.Package, error) {
 	var p *proget.Package
 	err := s.read(ctx, func(c *conn) error {
@@ -85,14 +85,14 @@ func rawOrNil(text string) json.RawMessage {
 	return json.RawMessage(text)
 }
 
-// ListPackageKeys returns up to limit name keys of a feed in order, beginning
-// with the first one greater than after.
+// ListPackageKeys returns up to limit name keys of a feed, in order, beginning with the
+// first one greater than after.
 func (s *Store) ListPackageKeys(ctx context.Context, feedID int64, after string, limit int) ([]string, error) {
 	return list(ctx, s.read, "ListPackageKeys", column[string], arg("feed_id", feedID), arg("after", after), arg("limit", limit))
 }
 
-// ListPackageNames is ListPackageKeys with the name that the newest version of each
-// package has.
+// ListPackageNames is ListPackageKeys that also returns each package's name as its
+// newest version spells it.
 func (s *Store) ListPackageNames(ctx context.Context, feedID int64, after string, limit int) (keys, names []string, err error) {
 	rows, err := list(ctx, s.read, "ListPackageNames", func(r *[2]string) []any { return []any{&r[0], &r[1]} },
 		arg("feed_id", feedID), arg("after", after), arg("limit", limit))
@@ -102,23 +102,23 @@ func (s *Store) ListPackageNames(ctx context.Context, feedID int64, after string
 	return keys, names, err
 }
 
-// A PackageQuery asks for packages by their keys. Its texts are given in lower case. The
-// letters a-z match in either case, and any other letter as it is written if it is of lower
-// case in the key, too: one that is of upper case there matches as such on some engines, and
-// in lower case on others.
+// A PackageQuery selects packages by their keys. Its texts must be in lower case. The
+// letters a-z match in either case. Any other letter matches if it is in lower case in
+// the key, too; if it is in upper case there, some engines match it only as written,
+// and others in lower case.
 type PackageQuery struct {
 	FeedID      int64
-	Prefix      string   // the key begins with it
-	Parts       []string // the key has them in this order
-	Exact       string   // comes first
-	Whole       bool     // only Exact
+	Prefix      string   // the key must begin with it
+	Parts       []string // the key must contain them in this order
+	Exact       string   // this key comes first
+	Whole       bool     // match only Exact
 	Prerelease  bool     // also packages without a listed stable version
 	Skip, Limit int
 }
 
-// FindPackages returns a page of the keys of packages that have a listed
-// version, in the order of their lower case, and the number on all pages. It reads the feed's whole
-// list: the search index spares the database that.
+// FindPackages returns a page of the keys of packages that have a listed version,
+// ordered by their lower case, and the number of keys on all pages. It scans all
+// packages of the feed, which the search index spares the database.
 func (s *Store) FindPackages(ctx context.Context, q PackageQuery) (keys []string, total int, err error) {
 	named := []sql.NamedArg{arg("feed_id", q.FeedID), arg("pattern", q.pattern()), arg("prerelease", flag(q.Prerelease))}
 	err = s.read(ctx, func(c *conn) error {
@@ -145,25 +145,25 @@ func (q PackageQuery) pattern() string {
 	return pattern + "%"
 }
 
-// An Upload is what the database knew of an upload before its transaction.
+// An Upload is what FindUpload found in the database before an upload's transaction.
 type Upload struct {
 	PackageID int64   // 0 if the package is new
 	Blob      BlobRow // of the same bytes; its ID is 0 if there is none
 
-	// Mend is for the caller to set: the blob's object is missing or damaged,
-	// and the upload's takes its place. If the upload's is Stored, which is for the
-	// caller to set, too, it has a row of its own, to which the version refers instead.
+	// The caller sets Mend if the blob's object is missing or damaged: the upload's
+	// object then replaces it. If the caller also sets Stored, the upload's object has
+	// a row of its own, and the version refers to that instead.
 	Mend, Stored bool
 
-	asked int64 // by the database's clock
+	asked int64 // when, by the database's clock
 }
 
-// RecordWithin bounds the time from the end of an upload to its record. An
-// object without a record that is older is nobody's: it may be removed.
+// RecordWithin limits the time from the end of an upload until its object is recorded.
+// An older object without a record belongs to nobody and may be removed.
 const RecordWithin = 30 * time.Minute
 
-// FindUpload looks what there is for a version with one file. It spares the
-// transaction questions that can be asked without a lock.
+// FindUpload looks up what the database has for a version with one file. It saves the
+// transaction queries that need no lock.
 func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f proget.File) (*Upload, error) {
 	u := new(Upload)
 	err := s.on(ctx, s.pools.Read, s.changing, func(c *conn) error { // it is part of a change
@@ -174,18 +174,18 @@ func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f 
 	return u, err
 }
 
-// AddVersion records a version with its files under a package, which it
-// creates if need be. It sets v's ids and times and each file's storage key,
-// and reports whether the package is new. A file whose bytes are stored
-// already gets the existing blob's key; one without a key must be such, or
-// AddVersion returns proget.ErrNotFound. A version that exists gives a unique
-// violation, which leaves the store as proget.ErrConflict and matches ErrVersionExists.
-// If a row names an object that has none by the caller's account, as garbage collection
-// enters those that were not recorded in time, it is proget.ErrUnavailable.
+// AddVersion records a version with its files under a package, which it creates if need
+// be. It sets v's ids and times and each file's storage key, and reports whether the
+// package is new. A file whose bytes are already stored gets the existing blob's key; a
+// file without a key must be such, or AddVersion returns proget.ErrNotFound. If the
+// version exists, it returns a unique violation, which leaves the store as
+// proget.ErrConflict and matches ErrVersionExists. It returns proget.ErrUnavailable if
+// an object that the caller takes for new has a row: garbage collection records objects
+// that nobody recorded in time.
 //
-// aliases are those of the first file, and known is what FindUpload found for it, or nil.
-// It may be out of date: the transaction fails then, and its repetition does not trust it.
-// Ids are never given out twice, so a remembered one cannot mean another package.
+// aliases and known are those of the first file. known is what FindUpload found for it,
+// or nil. It may be out of date: the transaction then fails, and its retry does not
+// trust known. Ids are never reused, so a remembered id cannot mean another package.
 func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *proget.Version, aliases []string, known *Upload) (created bool, err error) {
 	if err := distinct(v.Files); err != nil {
 		return false, err
@@ -213,21 +213,22 @@ func (tx *Tx) AddVersion(ctx context.Context, feedID int64, nameKey string, v *p
 	return created, nil
 }
 
-// ReadManifest returns a version's description, and the time.
+// ReadManifest returns a version's manifest, and the database's time.
 func (tx *Tx) ReadManifest(ctx context.Context, versionID int64) (data json.RawMessage, now time.Time, err error) {
 	var text string
 	err = tx.one(ctx, "ReadManifest", []sql.NamedArg{arg("version_id", versionID)}, &text, (*instant)(&now))
 	return json.RawMessage(text), now, err
 }
 
-// SetManifest changes a version's description.
+// SetManifest replaces a version's manifest.
 func (tx *Tx) SetManifest(ctx context.Context, versionID int64, data json.RawMessage) error {
 	_, err := tx.run(ctx, "SetManifest", arg("version_id", versionID), arg("manifest", string(data)))
 	return err
 }
 
-// ErrVersionExists and ErrFileExists are what the conflict of AddVersion, for a version
-// that is there, and of JoinVersion, for a file's name, matches beside proget.ErrConflict.
+// ErrVersionExists is matched by the error of AddVersion if the version exists, and
+// ErrFileExists by that of JoinVersion if the version has a file of that name, in
+// addition to proget.ErrConflict.
 var (
 	ErrVersionExists = errors.New("the version exists")
 	ErrFileExists    = errors.New("the version has a file of that name")
@@ -261,7 +262,7 @@ func (tx *Tx) addFirstVersion(ctx context.Context, feedID int64, nameKey string,
 	return created, err
 }
 
-// VersionRow is a version as a change of it needs to see it.
+// A VersionRow is what a change of a version needs to know of it.
 type VersionRow struct {
 	ID        int64
 	PackageID int64
@@ -290,14 +291,14 @@ func (tx *Tx) FindVersion(ctx context.Context, feedID int64, nameKey, versionKey
 	return v, err
 }
 
-// HoldVersion keeps a version from being deleted until the transaction ends, and
-// reports whether it is there.
+// HoldVersion prevents the deletion of a version until the transaction ends, and
+// reports whether the version exists.
 func (tx *Tx) HoldVersion(ctx context.Context, feedID int64, nameKey, versionKey string) (bool, error) {
 	n, err := tx.run(ctx, "HoldVersion", arg("feed_id", feedID), arg("name_key", nameKey), arg("version_key", versionKey))
 	return n > 0, err
 }
 
-// HasPackage reports whether a feed has a package of that key.
+// HasPackage reports whether a feed has a package with that key.
 func (tx *Tx) HasPackage(ctx context.Context, feedID int64, nameKey string) (bool, error) {
 	var id int64
 	err := tx.one(ctx, "FindPackage", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)}, &id)
@@ -321,8 +322,8 @@ func (tx *Tx) SetStatus(ctx context.Context, versionID int64, st proget.Status) 
 	return err
 }
 
-// SetTag points a tag of a package at one of its versions. Who sets several sets them
-// in their order, or two could wait for each other.
+// SetTag points a tag of a package at one of its versions. Set several tags in the
+// order of their names, or two transactions could deadlock.
 func (tx *Tx) SetTag(ctx context.Context, packageID int64, tag string, versionID int64) error {
 	_, err := tx.run(ctx, "SetTag", arg("package_id", packageID), arg("tag", tag), arg("version_id", versionID))
 	return err
@@ -341,10 +342,10 @@ func (tx *Tx) DeleteTag(ctx context.Context, feedID int64, nameKey, tag string) 
 	return err
 }
 
-// DeleteVersion removes a version with its files and, if it was the last one,
-// its package; tags that point at it go, too. What it was is kept, with them, so that
-// RestoreVersion can bring it back until garbage collection takes its blobs. It reports the bytes that the files
-// took and whether the package went too.
+// DeleteVersion removes a version with its files and the tags that point at it and, if
+// it was the last version, its package. It keeps a record of all this, so that
+// RestoreVersion can restore the version until garbage collection takes its blobs. It
+// returns the total bytes of the files and whether it removed the package.
 func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow, by string) (bytes int64, last bool, err error) {
 	id := arg("version_id", v.ID)
 	if err := tx.one(ctx, "VersionBytes", []sql.NamedArg{id}, &bytes); err != nil {
