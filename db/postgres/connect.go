@@ -15,17 +15,17 @@ import (
 	"github.com/proget-go/ha/db/driver"
 )
 
-// A server is what connections end at.
+// A server describes what connections lead to.
 type server struct {
-	direct  bool // not at a pooler
+	direct  bool // not through a pooler
 	version string
 }
 
-// look asks what connections end at: a pooler gives another number for the session
-// than the server does. Of what does not know the question it is safe to believe that
-// it is one.
+// look finds out what connections lead to: a pooler reports another session number than
+// the server does. If the server does not know the question, look safely assumes a
+// pooler.
 func look(ctx context.Context, config *pgx.ConnConfig) (server, error) {
-	conn, err := pgconn.ConnectConfig(ctx, &config.Config) // which bounds each host's time
+	conn, err := pgconn.ConnectConfig(ctx, &config.Config) // config limits the time for each host
 	if err != nil {
 		return server{}, err
 	}
@@ -37,7 +37,7 @@ func look(ctx context.Context, config *pgx.ConnConfig) (server, error) {
 		return server{}, nil
 	}
 	if err != nil && patient.Err() != nil {
-		err = fmt.Errorf("%w: %w", sqldriver.ErrBadConn, err) // it stands still
+		err = fmt.Errorf("%w: %w", sqldriver.ErrBadConn, err) // the server stalls
 	}
 	if err != nil {
 		return server{}, err
@@ -47,19 +47,19 @@ func look(ctx context.Context, config *pgx.ConnConfig) (server, error) {
 
 // A history remembers the newest timeline that was seen of a cluster.
 //
-// Each promotion of a standby begins a new timeline. A former primary that was
-// frozen while another was promoted, and goes on, believes in itself until it is
-// told: for some moments it takes connections as a primary does, and what is
-// read there is old. Its timeline tells. (PostgreSQL documentation, section
-// 26.3.6, "Timelines".)
+// Each promotion of a standby begins a new timeline. A former primary that was frozen
+// while another server was promoted still considers itself the primary when it
+// continues: for some moments it accepts connections, and data read from it is old. Its
+// timeline reveals this. (PostgreSQL documentation, section 26.3.6, "Timelines".)
 type history struct {
 	mu     sync.Mutex
-	system string // identifies the cluster; a restored dump is another one
+	system string // identifies the cluster; a restored dump has another
 	newest int64
 }
 
-// guard makes connections to a standby or a former primary fail, so that the next
-// host is tried. A server becomes a standby by a restart, which ends its connections.
+// guard makes connections to a standby or a former primary fail, so that the client
+// tries the next host. A server becomes a standby only by a restart, which ends its
+// connections.
 func (h *history) guard(config *pgconn.Config) {
 	validate := config.ValidateConnect
 	config.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
@@ -75,7 +75,7 @@ func (h *history) guard(config *pgconn.Config) {
 func (h *history) check(ctx context.Context, conn *pgconn.PgConn) error {
 	row, err := ask(ctx, conn, "SELECT system_identifier, pg_walfile_name(pg_current_wal_lsn()) FROM pg_control_system()")
 	if errors.As(err, new(*pgconn.PgError)) {
-		return refuseStandby(ctx, conn) // or it is a relative of PostgreSQL that does not know these functions
+		return refuseStandby(ctx, conn) // or it is a database derived from PostgreSQL that lacks these functions
 	}
 	if err != nil {
 		return err
@@ -93,8 +93,8 @@ func (h *history) check(ctx context.Context, conn *pgconn.PgConn) error {
 	return nil
 }
 
-// errStandby may pass: the standby may be promoted, or the next connection end at the
-// primary.
+// errStandby may be temporary: the standby may be promoted, or the next connection may
+// lead to the primary.
 var errStandby = errors.New("this server is a standby, and what is read there may be old: name the primary's address, or those of all servers")
 
 // refuseStandby returns errStandby if the server says that it is one.

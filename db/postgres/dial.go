@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// A dialer makes a pool's connections on its own time: an operation that cannot
-// wait any longer leaves, and the connection that it asked for is the next one's.
-// Otherwise, where connecting takes longer than operations may, as when all
-// clients of a busy server come back at once, none would ever have a connection,
+// A dialer makes a pool's connections independently of the operations that request
+// them: an operation that cannot wait any longer leaves, and its connection goes to the
+// next one. Otherwise, if connecting takes longer than operations may, as when all
+// clients of a busy server return at once, no operation would ever get a connection,
 // and all of them would keep the server busy with attempts.
 type dialer struct {
 	sqldriver.Connector
@@ -24,10 +24,10 @@ type dialer struct {
 	connected atomic.Int64 // connections that were made
 
 	mu      sync.Mutex
-	waiting []chan dialed // who came first is first
+	waiting []chan dialed // in the order of their requests
 	dialing int
-	rest    time.Duration    // of a place after the last failure
-	kept    []sqldriver.Conn // that nobody waits for any more
+	rest    time.Duration    // pause after the last failure, before the next attempt
+	kept    []sqldriver.Conn // connections for which nobody waits any longer
 }
 
 type dialed struct {
@@ -35,11 +35,11 @@ type dialed struct {
 	err  error
 }
 
-// dials bounds how many connections of a pool are made at once: a server forks a
-// process for each.
+// dials is how many connections a pool makes at once: a server forks a process for
+// each.
 const dials = 4
 
-// unclaimed is how long a connection is kept for somebody who wants it.
+// unclaimed is how long an unclaimed connection is kept for later requests.
 const unclaimed = 5 * time.Second
 
 func newDialer(c sqldriver.Connector) *dialer {
@@ -73,7 +73,7 @@ func (d *dialer) join(w chan dialed) {
 	d.start()
 }
 
-// leave gives up waiting, and hands on what has come meanwhile.
+// leave stops waiting, and passes on a connection that has arrived meanwhile.
 func (d *dialer) leave(w chan dialed) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -84,7 +84,7 @@ func (d *dialer) leave(w chan dialed) {
 	d.give(<-w)
 }
 
-// start makes as many attempts as there are who wait.
+// start begins an attempt for each waiting request, up to the limit dials.
 func (d *dialer) start() {
 	for d.dialing < min(len(d.waiting), dials) {
 		d.dialing++
@@ -108,9 +108,9 @@ func (d *dialer) dial() {
 	d.start()
 }
 
-// outcome hands on what came of an attempt, and returns how long to wait with the
-// next in its place: attempts that failed wait in the server's queue, too, each
-// for a process that finds out that nobody is there any more.
+// outcome passes on the result of an attempt, and returns how long to pause before the
+// next attempt in its place: failed attempts stay in the server's queue, too, where
+// each costs a process that only finds out that the client has gone.
 func (d *dialer) outcome(got dialed) (rest time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -136,7 +136,7 @@ func (d *dialer) give(got dialed) {
 	time.AfterFunc(unclaimed, func() { d.discard(got.conn) })
 }
 
-// discard closes a connection that was kept, if nobody has taken it.
+// discard closes a kept connection if nobody has taken it.
 func (d *dialer) discard(conn sqldriver.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -146,7 +146,8 @@ func (d *dialer) discard(conn sqldriver.Conn) {
 	}
 }
 
-// Close ends what is under way. It implements io.Closer for sql.DB.
+// Close cancels the attempts in progress and waits for them. It implements io.Closer
+// for sql.DB.
 func (d *dialer) Close() error {
 	d.end()
 	d.all.Wait()

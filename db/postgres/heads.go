@@ -14,19 +14,20 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// original is the version of a server that is PostgreSQL itself, on one machine: in
-// relatives that are distributed, a snapshot may tell of one of their servers alone.
+// original matches the version of PostgreSQL itself, which runs on one machine. In
+// distributed databases derived from it, a snapshot may cover only one of their
+// servers.
 var original = regexp.MustCompile(`^PostgreSQL [0-9.]+[a-z0-9]* (\(|on )`)
 
-// An asker asks for the heads of feeds. PostgreSQL's snapshot is the list of the
-// transactions whose effects a query does not see, so two that are equal see the
-// same. (PostgreSQL documentation, section 9.27.9, "Transaction ID and Snapshot
-// Information Functions".) It costs the server no look at a table. That is so on a
-// primary only, see guard. Another connection may end at another server, whose
+// An asker asks for the heads of feeds. PostgreSQL's snapshot lists the transactions
+// whose effects a query does not see, so queries with equal snapshots see the same
+// data. (PostgreSQL documentation, section 9.27.9, "Transaction ID and Snapshot
+// Information Functions".) The server need not read a table for it. This is true of a
+// primary only, see guard. Another connection may lead to another server, whose
 // transactions have the same numbers.
 type asker struct {
 	pool *sql.DB
-	busy atomic.Bool // the state was another than before when it was asked for last: it is likely to be so again
+	busy atomic.Bool // the state had changed when it was last asked for, so it has probably changed again
 }
 
 // heads implements driver.Pools.Heads.
@@ -38,7 +39,7 @@ func (a *asker) heads(ctx context.Context, known string) (state string, heads ma
 	defer session.Close()
 	err = session.Raw(func(driver any) error {
 		conn := driver.(*stdlib.Conn).Conn()
-		// For a context that can be canceled, a goroutine would be started to wait for it.
+		// With a context that can be canceled, pgx would start a goroutine to wait for it.
 		until, _ := ctx.Deadline()
 		if err := conn.PgConn().Conn().SetDeadline(until); err != nil {
 			return err
@@ -80,8 +81,9 @@ func (a *asker) ask(ctx context.Context, conn *pgx.Conn, known string) (state st
 	return state, heads, err
 }
 
-// pooled implements driver.Pools.Heads behind a pooler, whose sessions may end at
-// another server than when the connection to it was made: a standby's heads are old.
+// pooled implements driver.Pools.Heads behind a pooler, whose sessions may lead to
+// another server than when the connection to it was made: the heads of a standby are
+// old.
 func (a *asker) pooled(ctx context.Context, _ string) (state string, heads map[int64]int64, err error) {
 	rows, err := a.pool.QueryContext(ctx, "SELECT pg_is_in_recovery(), feed_id, head FROM feed_head")
 	if err != nil {
@@ -103,7 +105,7 @@ func (a *asker) pooled(ctx context.Context, _ string) (state string, heads map[i
 	return "", heads, rows.Err()
 }
 
-// name is a snapshot's that was taken on a connection.
+// name identifies a snapshot that was taken on a connection.
 func name(conn *pgx.Conn, snapshot string) string {
 	return fmt.Sprintf("%d/%x/%s", conn.PgConn().PID(), conn.PgConn().SecretKey(), snapshot)
 }

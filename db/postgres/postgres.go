@@ -31,11 +31,11 @@ var files embed.FS
 // connections bounds the pool. A node needs few: reads come from memory.
 const connections = 16
 
-// Open opens the database at a postgres:// URL or a keyword=value string, with
-// pgx's options. Several hosts may be named, as Patroni clusters are used: add
-// target_session_attrs=read-write then. A standby is refused in any case. A pooler
-// between may share a server's session among transactions, as pgbouncer does in
-// transaction mode.
+// Open opens the database at a postgres:// URL or a keyword=value string, with pgx's
+// options. It may name several hosts, as is usual for Patroni clusters; add
+// target_session_attrs=read-write then. Open refuses a standby in any case. A pooler in
+// between may share a server session among transactions, like pgbouncer in transaction
+// mode.
 func Open(ctx context.Context, url string, opts *db.Options) (*db.Store, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -44,10 +44,11 @@ func Open(ctx context.Context, url string, opts *db.Options) (*db.Store, error) 
 	return OpenConfig(ctx, config, nil, opts)
 }
 
-// OpenConfig is Open with a configuration that the program has made itself from one of
-// pgx.ParseConfig: with a network of its own, for instance. before, which may be nil, may
-// change a copy of it before each connection is made, as where passwords are tokens that
-// end after minutes. An error of it is taken for one of the network.
+// OpenConfig is Open with a configuration that the program has derived from one of
+// pgx.ParseConfig: with its own network, for instance. Before each connection,
+// OpenConfig calls before, which may be nil, with a copy of config that it may change:
+// for instance, if passwords are tokens that expire after minutes. An error of before
+// counts as a network error.
 func OpenConfig(ctx context.Context, config *pgx.ConnConfig, before func(context.Context, *pgx.ConnConfig) error, opts *db.Options) (*db.Store, error) {
 	config = config.Copy()
 	if config.ConnectTimeout == 0 {
@@ -62,7 +63,7 @@ type engine struct {
 	before func(context.Context, *pgx.ConnConfig) error // nil for nothing
 }
 
-// prepare is before, whose errors may pass.
+// prepare calls before; its errors count as temporary.
 func (e engine) prepare(ctx context.Context, config *pgx.ConnConfig) error {
 	if e.before == nil {
 		return nil
@@ -75,7 +76,7 @@ func (e engine) prepare(ctx context.Context, config *pgx.ConnConfig) error {
 
 func (engine) Name() string { return "PostgreSQL" }
 
-// Address implements driver.Addressed with all hosts that are named.
+// Address implements driver.Addressed. It returns all hosts of the configuration.
 func (e engine) Address() string {
 	all := []string{net.JoinHostPort(e.config.Host, strconv.Itoa(int(e.config.Port)))}
 	for _, f := range e.config.Fallbacks {
@@ -88,8 +89,8 @@ func (e engine) Address() string {
 
 func (engine) Files() fs.FS { return files }
 
-// Now is the wall clock, not the transaction's start, so that two statements
-// of a transaction see time pass.
+// Now returns the wall clock rather than the transaction's start, so that two
+// statements of a transaction see time pass.
 func (engine) Now() string {
 	return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 }
@@ -107,7 +108,7 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 		if at.direct {
 			endIdle(config)
 		} else {
-			config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // needs no statements kept in the session
+			config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // keeps no statements in the session
 		}
 	}
 	dialer := newDialer(stdlib.GetConnector(*config, stdlib.OptionBeforeConnect(e.prepare)))
@@ -125,14 +126,13 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	return pools, nil
 }
 
-// standstill is how long a transaction may wait for its client's next statement,
-// which takes milliseconds. A client that stands still or has vanished would
-// keep its locks, and everybody else waiting, for as long as the network takes
-// to find out: hours.
+// standstill is how long a transaction may wait for its client's next statement, which
+// normally takes milliseconds. A client that stalls or has vanished would otherwise
+// keep its locks, and everybody else waiting, until the network notices: for hours.
 const standstill = 5 * time.Second
 
-// endIdle lets the server end the sessions of such clients. A pooler would take
-// the parameter for an error.
+// endIdle makes the server end the sessions of such clients. A pooler would report the
+// parameter as an error.
 func endIdle(config *pgx.ConnConfig) {
 	const name = "idle_in_transaction_session_timeout"
 	if _, set := config.RuntimeParams[name]; !set {
@@ -181,7 +181,7 @@ func classifyCode(code string) driver.Kind {
 		return driver.Denied
 	case "25006", // read-only transaction: this server is a standby now
 		"57P01", "57P02", "57P03", "57P05", // shutting down, crashed, starting up, idle session ended
-		"25P03",                            // this client stood still within a transaction, see endIdle
+		"25P03",                            // this client stalled within a transaction, see endIdle
 		"53000", "53200", "53300", "53400": // no resources, out of memory, too many connections, another limit
 		return driver.Unavailable
 	}
