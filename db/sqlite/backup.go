@@ -11,10 +11,11 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Backup copies the database at path to a new file while it is in use. The copy
-// is the database as it was at one moment, whole or not there at all; writers do
-// not wait for it. A backup of everything copies the database first and the
-// storage folder after it: files that came later do no harm, missing ones would.
+// Backup copies the database at path, which may be in use, to the new file to. The copy
+// is a consistent state of one moment; on error there is none. Writers do not wait for
+// it. It returns proget.ErrInvalid if path does not exist or to does. For a backup of
+// everything, copy the database first and the storage folder after it: later files do
+// no harm, but missing ones would.
 func Backup(ctx context.Context, path, to string) error {
 	if _, err := os.Stat(path); err != nil {
 		return proget.WrapError(proget.ErrInvalid, err, "There is no database %s.", path)

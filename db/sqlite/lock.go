@@ -11,9 +11,10 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// fileLock is the engine's exclusive lock on a database file. Who has a database
-// open with a write-ahead log holds the shared lock all the time, so that nobody
-// does while this one is held. The file is not read: it may be damaged.
+// fileLock is the engine's exclusive lock on a database file. Every process that has
+// the database open with a write-ahead log always holds the shared lock, so none has it
+// open while this lock is held. The file's content is not read, because it may be
+// damaged.
 type fileLock struct {
 	tls     *libc.TLS
 	db      uintptr // *sqlite3
@@ -21,7 +22,7 @@ type fileLock struct {
 	methods *lib.Tsqlite3_io_methods
 }
 
-// lockFile returns proget.ErrConflict if the database is in use.
+// lockFile locks a database. It returns proget.ErrConflict if the database is in use.
 func lockFile(path string) (*fileLock, error) {
 	l := &fileLock{tls: libc.NewTLS()}
 	if err := l.open(path); err != nil {
@@ -61,12 +62,12 @@ func (l *fileLock) open(path string) error {
 	return nil
 }
 
-// method is one of the engine's that lock and unlock.
+// method returns one of the engine's functions that lock and unlock.
 func method(p uintptr) func(tls *libc.TLS, file uintptr, level int32) int32 {
 	return *(*func(tls *libc.TLS, file uintptr, level int32) int32)(unsafe.Pointer(&struct{ uintptr }{p}))
 }
 
-// release ends the lock. A second one does nothing.
+// release ends the lock. Further calls do nothing.
 func (l *fileLock) release() {
 	if l.tls == nil {
 		return
@@ -74,7 +75,7 @@ func (l *fileLock) release() {
 	if l.methods != nil {
 		_ = method(l.methods.FxUnlock)(l.tls, l.file, lib.SQLITE_LOCK_NONE)
 	}
-	_ = lib.Xsqlite3_close(l.tls, l.db) // takes 0 for nothing
+	_ = lib.Xsqlite3_close(l.tls, l.db) // does nothing for 0
 	l.tls.Close()
 	l.tls = nil
 }

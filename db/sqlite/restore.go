@@ -15,17 +15,18 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Restore puts a copy of the database file from, as [Backup] makes them, in the
-// place of the one at path, which nobody may use meanwhile. That one is kept with
-// what belongs to it, under the name that is returned; "" if there was none. What
-// is damaged, or no database of this software, is refused, and changes nothing.
+// Restore replaces the database at path, which nobody may use meanwhile, by a copy of
+// the database file from, as made by [Backup]. It keeps the former database and its log
+// under the name that it returns, or "" if there was none. It refuses a file that is
+// damaged or is no database of this software with proget.ErrInvalid, and a database
+// that is in use with proget.ErrConflict; nothing is changed then.
 func Restore(ctx context.Context, from, path string) (kept string, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // beside which the engine has its log
+		path = real // the engine keeps its log beside the real file
 	}
 	if err := checkDistinct(from, path); err != nil {
 		return "", err
@@ -58,8 +59,8 @@ func checkDistinct(from, path string) error {
 	return nil
 }
 
-// copyIntact copies a database that is ours and whole, with what its own log holds
-// beside it, and leaves it as it is.
+// copyIntact copies a database, including what is in its own log, if it is intact and
+// belongs to this software. It does not change the original.
 func copyIntact(ctx context.Context, from, to string) error {
 	from, err := filepath.Abs(from)
 	if err != nil {
@@ -79,7 +80,8 @@ func copyIntact(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// unchanging lets a file without a log be read from where nothing can be written.
+// unchanging returns the option to read a file without a log where nothing can be
+// written.
 func unchanging(path string) string {
 	for _, end := range []string{"-wal", "-journal"} {
 		if _, err := os.Stat(path + end); !errors.Is(err, fs.ErrNotExist) {
@@ -109,10 +111,10 @@ func checkIntact(ctx context.Context, pool *sql.DB, name string) error {
 	return err
 }
 
-// replace gives a file the name of the database. A log that stayed would be
-// replayed onto it.
+// replace renames the file fresh to the database's name. It removes the old log, which
+// the engine would otherwise replay onto the new file.
 func replace(fresh, path string) (kept string, err error) {
-	if err := create(path); err != nil { // there is one to lock, and none that a server makes meanwhile
+	if err := create(path); err != nil { // so that there is one to lock, and no server creates one meanwhile
 		return "", err
 	}
 	lock, err := lockFile(path)
@@ -123,7 +125,7 @@ func replace(fresh, path string) (kept string, err error) {
 	if kept, err = keep(path); err != nil {
 		return "", err
 	}
-	if runtime.GOOS == "windows" { // where nobody replaces a file that is open, not even another's
+	if runtime.GOOS == "windows" { // where an open file cannot be replaced
 		lock.release()
 	}
 	for _, end := range belonging {
@@ -137,12 +139,11 @@ func replace(fresh, path string) (kept string, err error) {
 	return kept, syncFolder(filepath.Dir(path))
 }
 
-// belonging are the ends of the names that the engine gives to what belongs to a
-// database.
+// belonging are the suffixes of the files that the engine keeps beside a database.
 var belonging = []string{"-wal", "-shm", "-journal"}
 
-// keep gives the database, and what belongs to it, another name beside its own. One
-// that is empty is not worth it.
+// keep gives the database and its logs another name beside the old one, and returns it.
+// It returns "" if the database is empty or missing.
 func keep(path string) (kept string, err error) {
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return "", err

@@ -2,5 +2,5 @@
 
 package sqlite
 
-// refuseNetworkFolder cannot tell what kind of folder it is here.
+// refuseNetworkFolder cannot determine the kind of folder on this system.
 func refuseNetworkFolder(string) error { return nil }

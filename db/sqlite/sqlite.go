@@ -1,11 +1,10 @@
-// Package sqlite is the embedded database engine: one file, no server, many
-// processes on one machine.
+// Package sqlite is the embedded database engine: one file, no server, many processes
+// on one machine.
 //
-// The file is kept in write-ahead-log mode with full synchronisation, so that
-// a commit is on disk when it returns. Each process has one connection that
-// writes and several that read; writers of several processes wait for each
-// other inside the engine. It must not lie on a network share: the engine's
-// shared memory does not work there.
+// The file is in write-ahead-log mode with full synchronization, so that a commit is on
+// disk when it returns. Each process has one connection that writes and several that
+// read; the engine makes the writers of several processes wait for each other. The file
+// must not be on a network share, where the engine's shared memory does not work.
 package sqlite
 
 import (
@@ -34,13 +33,14 @@ import (
 //go:embed migrations/*.sql queries/*.sql
 var files embed.FS
 
-// readers is the number of connections that read. Each keeps pages of its own: more
-// than there are processors find less in them, and take more memory.
+// readers is the number of connections that read. Each has its own page cache: with
+// more connections than processors, each cache has fewer hits, and all together take
+// more memory.
 var readers = max(4, runtime.GOMAXPROCS(0))
 
-// Open opens the database file at path, creating it if need be, readable for
-// this user alone. Its folder must be there: a missing one is more likely a
-// slip than a wish.
+// Open opens the database file at path. It creates the file, readable for this user
+// only, if there is none, but not its folder: a missing folder is more likely a mistake
+// than intended.
 func Open(ctx context.Context, path string, opts *db.Options) (*db.Store, error) {
 	if path == "" {
 		return nil, proget.Errorf(proget.ErrInvalid, "The name of the SQLite database file is missing.")
@@ -65,7 +65,7 @@ func Open(ctx context.Context, path string, opts *db.Options) (*db.Store, error)
 	return store, nil
 }
 
-// explain says what the engine's errors most often mean to who starts a server.
+// explain adds what an engine's error most often means to a person who starts a server.
 func explain(err error) error {
 	e, ok := errors.AsType[*sqlite3.Error](err)
 	if !ok {
@@ -80,17 +80,16 @@ func explain(err error) error {
 	return err
 }
 
-// refused says why a folder that several machines see is no place for a
-// database.
+// refused returns the error for a folder that several machines share, which is not
+// suitable for a database.
 func refused(kind, folder string) error {
 	return proget.Errorf(proget.ErrInvalid,
 		"SQLite cannot be used on the %s share %s, because its write-ahead log needs memory that machines do not share: use a local folder, or PostgreSQL or SQL Server for several machines.", kind, folder)
 }
 
-// create makes an empty file unless it is there; what the engine puts beside it
-// gets the same mode. It never opens a file that is there: closing it would
-// release this process's locks on it (https://sqlite.org/howtocorrupt.html,
-// section 2.2).
+// create creates an empty file unless there is one; the engine gives the files beside
+// it the same mode. It never opens an existing file: closing it would release this
+// process's locks on it (https://sqlite.org/howtocorrupt.html, section 2.2).
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -120,11 +119,11 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 		return driver.Pools{}, err
 	}
 	before, _ := os.Stat(e.path)
-	if err := e.begin(ctx, write); err != nil { // before readers need the file
+	if err := e.begin(ctx, write); err != nil { // before readers need it
 		return driver.Pools{}, errors.Join(err, write.Close())
 	}
 	if now, err := os.Stat(e.path); err == nil && before != nil && !os.SameFile(before, now) {
-		// The pool stays open: closing it would take the log away from who uses the new file.
+		// The pool stays open: closing it would remove the log from under the users of the new file.
 		return driver.Pools{}, errors.New("another file has taken its place meanwhile, as by a restore: start again")
 	}
 	read, err := e.pool("_pragma=query_only(1)", readers)
@@ -140,12 +139,12 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	return pools, nil
 }
 
-// atStart bounds how long opening waits for other processes.
+// atStart is how long opening waits for other processes.
 const atStart = 30 * time.Second
 
-// begin makes the first connection, which makes an empty file a database with a
-// write-ahead log. For that the engine needs the file for itself, and does not wait
-// where several processes begin at once, whatever busy_timeout says.
+// begin makes the first connection, which turns an empty file into a database with a
+// write-ahead log. The engine needs exclusive access for that and, if several processes
+// begin at once, does not wait for it, whatever busy_timeout says.
 func (e engine) begin(ctx context.Context, pool *sql.DB) error {
 	for until := time.Now().Add(atStart); ; {
 		err := pool.PingContext(ctx)

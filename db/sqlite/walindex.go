@@ -14,30 +14,30 @@ import (
 	"github.com/proget-go/ha/db/driver"
 )
 
-// walIndex sees the head of the write-ahead log's index, which all processes that
-// use the database share as memory. Its first 48 bytes differ after every commit
-// of any of them, and are written before the commit returns: they hold a counter
-// of transactions, the number of frames and the checksum of the last one. A copy
-// of them follows, so that a reader notices a writer at work
+// walIndex reads the header of the write-ahead log's index, which is memory shared by
+// all processes that use the database. Its first 48 bytes differ after every commit of
+// any of them, and are written before the commit returns: they contain a counter of
+// transactions, the number of frames and the checksum of the last one. A copy of them
+// follows, by which a reader notices a write in progress
 // (https://sqlite.org/walformat.html, section 2.1).
 //
-// The memory is the engine's. A connection of its own, which nobody else uses or
-// closes, makes it stay: opening the file ourselves would, on closing it, release
+// The memory belongs to the engine. A separate connection, which nobody else uses or
+// closes, keeps it mapped: if we opened the file ourselves, closing it would release
 // this process's locks (https://sqlite.org/howtocorrupt.html, section 2.2).
 type walIndex struct {
 	tls  *libc.TLS
 	db   uintptr // *sqlite3
 	head unsafe.Pointer
 
-	mu     sync.RWMutex // the memory is there until closed
+	mu     sync.RWMutex // the memory is valid until closed
 	closed bool
 }
 
-// walVersion begins an index as we know it.
+// walVersion is the version of the index format that we know.
 const walVersion = 3007000
 
-// openWALIndex returns an error if the engine does not have what it needs: then
-// the database is asked instead.
+// openWALIndex returns an error if the engine lacks what it needs: the store then asks
+// the database instead.
 func openWALIndex(path string) (*walIndex, error) {
 	w := &walIndex{tls: libc.NewTLS()}
 	if err := w.open(path); err != nil {
@@ -87,7 +87,8 @@ func (w *walIndex) open(path string) error {
 	return nil
 }
 
-// at is the value at an address of the engine's memory, which is not Go's.
+// at returns a pointer to the value at an address of the engine's memory, which is not
+// Go's.
 func at[T any](address uintptr) *T { return *(**T)(unsafe.Pointer(&address)) }
 
 // Stamp implements driver.Pools.Stamp.
@@ -109,7 +110,7 @@ func (w *walIndex) Stamp() (s driver.Stamp, ok bool) {
 	return s, true
 }
 
-// Close implements io.Closer. A second one does nothing.
+// Close implements io.Closer. Further calls do nothing.
 func (w *walIndex) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
