@@ -6,8 +6,8 @@ import (
 	"github.com/proget-go/ha/db/driver"
 )
 
-// numbers tells what to do about an error of the server. The texts are those of
-// sys.messages, shortened. Sources:
+// numbers maps the server's error numbers to what the store does about them. The texts
+// are those of sys.messages, shortened. Sources:
 //
 //	[E] Microsoft Learn, "Database engine events and errors", by number
 //	[C] Microsoft.Data.SqlClient, SqlConfigurableRetryFactory, its list of transient errors
@@ -28,7 +28,7 @@ var numbers = map[int32]driver.Kind{
 	41305: driver.Retry, // [E] memory-optimized: repeatable read
 	41325: driver.Retry, // [E] memory-optimized: serializable
 	41839: driver.Retry, // [E] memory-optimized: too many dependencies
-	50408: driver.Retry, // our own, of LockMigrations: sp_getapplock says with a number what is no error to it
+	50408: driver.Retry, // our own, raised by LockMigrations, because sp_getapplock reports failure by a return code
 
 	20:    driver.Unavailable, // [C] the instance does not do encryption: seen while it starts
 	64:    driver.Unavailable, // [C] the connection broke during login
@@ -92,9 +92,9 @@ var numbers = map[int32]driver.Kind{
 	40544: driver.Full, // [A] the database has reached its size
 }
 
-// recovering are the states of error 18456, login failed, in which the password
-// is not what is wrong: the database cannot be found or opened, as while it is
-// recovered or restored [E: MSSQLSERVER_18456].
+// recovering are the states of error 18456, login failed, that do not mean a wrong
+// password: the database cannot be found or opened, for instance while it is recovered
+// or restored [E: MSSQLSERVER_18456].
 var recovering = map[uint8]bool{38: true, 40: true, 46: true}
 
 func classify(e mssql.Error) driver.Kind {

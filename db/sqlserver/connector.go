@@ -19,31 +19,31 @@ import (
 	"github.com/proget-go/ha/db/driver"
 )
 
-// A connector connects to one server or, under database mirroring, to whichever
-// of two is the principal.
+// A connector connects to one server or, with database mirroring, to whichever of two
+// is the principal.
 //
-// It bounds each login by itself. The driver heeds no deadline between the dial
-// and the end of the login (microsoft/go-mssqldb issue 254), and it would try a
-// mirroring partner with what the first server has left of the caller's time,
-// which is nothing if that one froze.
+// It limits the time of each login itself. The driver ignores deadlines between the
+// dial and the end of the login (microsoft/go-mssqldb issue 254), and it would try a
+// mirroring partner in the time that the first server has left of the caller's, which
+// is none if that server froze.
 type connector struct {
 	servers []sqldriver.Connector
 	login   time.Duration // for each
-	logins  chan struct{} // those under way
-	newest  atomic.Int32  // index of the one that answered last
-	made    atomic.Int64  // connections
+	logins  chan struct{} // holds a place for each login in progress
+	newest  atomic.Int32  // index of the server that answered last
+	made    atomic.Int64  // connections made
 }
 
-// patience is the time for a connect, which the servers share.
+// patience is the time limit of a connect, which the servers share.
 const patience = 8 * time.Second
 
-// session is run on each connection before anything else. XACT_ABORT: an error
-// never leaves half a transaction open. LOCK_TIMEOUT: a wait for a lock ends as
-// error 1222, which is tried again.
+// session runs on each connection before anything else. XACT_ABORT: an error never
+// leaves half a transaction open. LOCK_TIMEOUT: a wait for a lock ends with error 1222,
+// which is retried.
 const session = "SET XACT_ABORT ON; SET LOCK_TIMEOUT 5000;"
 
-// newConnector takes the parameters of a connection string as msdsn.Parse
-// normalizes them.
+// newConnector returns a connector for the parameters of a connection string, as
+// msdsn.Parse normalizes them.
 func newConnector(params map[string]string) (*connector, error) {
 	var servers []sqldriver.Connector
 	for _, p := range withPartner(params) {
@@ -66,8 +66,8 @@ func connectorTo(servers []sqldriver.Connector, login time.Duration) *connector 
 	return &connector{servers: servers, login: login, logins: make(chan struct{}, connections)}
 }
 
-// withPartner returns the parameters for each server: the one that is named,
-// and its mirroring partner if it has one.
+// withPartner returns the parameters for each server: the named one, and its mirroring
+// partner if it has one.
 func withPartner(params map[string]string) []map[string]string {
 	first := maps.Clone(params)
 	partner := params[msdsn.FailoverPartner]
@@ -102,9 +102,9 @@ func dsn(params map[string]string) string {
 // Driver implements sqldriver.Connector.
 func (c *connector) Driver() sqldriver.Driver { return c.servers[0].Driver() }
 
-// Connect implements sqldriver.Connector. It begins with the server that
-// answered last, and goes on to the other only if the first one is away, or is
-// not the principal: a wrong password is wrong on both.
+// Connect implements sqldriver.Connector. It begins with the server that answered last,
+// and tries the other only if that one is unavailable or not the principal: a wrong
+// password is wrong on both.
 func (c *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	var errs []error
 	begin := int(c.newest.Load())
@@ -124,8 +124,8 @@ func (c *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	return nil, errors.Join(errs...)
 }
 
-// connect bounds a login, also where the library does not look at its context: it
-// looks up names without, and Kerberos has times of its own.
+// connect limits the time of a login even where the library ignores its context: it
+// looks up names without it, and Kerberos has timeouts of its own.
 func (c *connector) connect(ctx context.Context, server sqldriver.Connector) (sqldriver.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.login)
 	defer cancel()
@@ -162,8 +162,8 @@ func tooLate(ctx context.Context) error {
 	return &net.OpError{Op: "login", Net: "tcp", Err: ctx.Err()}
 }
 
-// Close waits for the logins under way. It implements io.Closer for sql.DB, which may
-// be opened again.
+// Close waits for the logins in progress. It implements io.Closer for sql.DB. The
+// connector can be used again.
 func (c *connector) Close() error {
 	for range cap(c.logins) {
 		c.logins <- struct{}{}
@@ -174,12 +174,12 @@ func (c *connector) Close() error {
 	return nil
 }
 
-// loginKey is the key of the context that ends the sockets of a login.
+// loginKey is the context key of the context that closes the sockets of a login.
 type loginKey struct{}
 
 var errLoggedIn = errors.New("the login is over")
 
-// login signs in, and ends with ctx, since its sockets do.
+// login signs in. It ends when ctx does, because its sockets are closed then.
 func login(ctx context.Context, server sqldriver.Connector) (sqldriver.Conn, error) {
 	sockets, release := context.WithCancelCause(ctx)
 	conn, err := server.Connect(context.WithValue(ctx, loginKey{}, sockets))
@@ -193,8 +193,8 @@ func login(ctx context.Context, server sqldriver.Connector) (sqldriver.Conn, err
 	return conn, nil
 }
 
-// A dialer makes the sockets of logins. A server that froze accepts, and says nothing
-// more: what waits for its answer ends when the socket is closed.
+// A dialer makes the sockets of logins. A frozen server accepts connections but sends
+// nothing: whatever waits for its answer ends when the socket is closed.
 type dialer struct{ net.Dialer }
 
 func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {

@@ -27,14 +27,14 @@ import (
 //go:embed migrations/*.sql queries/*.sql
 var files embed.FS
 
-// connections bounds each pool.
+// connections is the maximum number of connections of each pool.
 const connections = 32
 
-// Open opens the database at a sqlserver:// URL or ProGet's own kind of
-// connection string, "Server=…;Database=…;User ID=…", with go-mssqldb's options:
-// failoverpartner, multisubnetfailover, fedauth and authenticator among them.
-// Connections are encrypted unless it says otherwise; a server whose certificate
-// this machine does not trust needs trustservercertificate=true.
+// Open opens the database at a sqlserver:// URL or a connection string as ProGet uses,
+// "Server=…;Database=…;User ID=…", with go-mssqldb's options, such as failoverpartner,
+// multisubnetfailover, fedauth and authenticator. Connections are encrypted unless the
+// string says otherwise; if this machine does not trust the server's certificate, add
+// trustservercertificate=true.
 func Open(ctx context.Context, dsn string, opts *db.Options) (*db.Store, error) {
 	e, err := newEngine(dsn)
 	if err != nil {
@@ -43,7 +43,7 @@ func Open(ctx context.Context, dsn string, opts *db.Options) (*db.Store, error) 
 	return db.Open(ctx, e, opts)
 }
 
-// parse reads a connection string, and adds what it leaves open.
+// parse reads a connection string and adds defaults.
 func parse(dsn string) (map[string]string, error) {
 	config, err := msdsn.Parse(dsn)
 	if err != nil {
@@ -81,9 +81,9 @@ func newEngine(dsn string) (engine, error) {
 	return e, nil
 }
 
-// An engine has two ways to its server: as who writes, and as who only reads
-// what may be a moment old, whom an availability group's listener routes to a
-// secondary replica if it has one for that.
+// An engine has two connectors: primary writes, and replica only reads data that may be
+// a moment old, so that an availability group's listener routes it to a secondary
+// replica if there is one for that.
 type engine struct {
 	primary, replica *connector
 	address          string
@@ -123,12 +123,13 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 }
 
 // isolation asks whether each statement reads one state of the database, as Babelfish's
-// always do.
+// statements always do.
 const isolation = `SELECT CASE WHEN @@VERSION LIKE '%Babelfish%' THEN 1
     ELSE (SELECT CAST(is_read_committed_snapshot_on AS INT) FROM sys.databases WHERE database_id = DB_ID()) END`
 
-// checkIsolation refuses a database whose readers wait for writers, all of them for one
-// that stands still, and then see a half of what was before and a half of what is.
+// checkIsolation refuses a database whose readers wait for writers: one stalled writer
+// would stop all of them, and they would then see half of the old and half of the new
+// state.
 func checkIsolation(ctx context.Context, pool *sql.DB) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
@@ -150,8 +151,8 @@ func open(c *connector) *sql.DB {
 	return pool
 }
 
-// Classify asks each error that the server sent: "login failed" follows the one
-// that says why, as that the database cannot be opened just now.
+// Classify examines each error that the server sent: "login failed" follows the one
+// with the reason, for instance that the database cannot be opened at the moment.
 func (engine) Classify(err error) driver.Kind {
 	if e, ok := errors.AsType[mssql.Error](err); ok {
 		for _, one := range append(e.All, e) {
