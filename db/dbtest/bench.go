@@ -13,11 +13,11 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Benchmark measures the operations that clients wait for while the feed grows
-// from ten thousand to a million versions. grow runs statements that add what is
-// missing of so many versions to the feed with the id 1, ten to a package, whose
-// keys are "package.1" and so on, the log entries of all, and one package
-// "many.N" with N versions for each of 1, 100 and 1000.
+// Benchmark measures the operations that clients wait for while the feed with id 1
+// grows from ten thousand to a million versions. grow must run statements that add the
+// missing versions up to the given number, ten per package with the keys "package.1"
+// and so on, the log entries of all, and packages "many.1", "many.100" and "many.1000"
+// with as many versions.
 func Benchmark(b *testing.B, s *db.Store, grow func(b *testing.B, versions int)) {
 	ctx := b.Context()
 	f := &proget.Feed{Name: "main", Type: "test", Active: true}

@@ -1,5 +1,5 @@
-// Package dbtest is the contract of a database engine as tests. An engine
-// passes Run; a third party runs it on their own.
+// Package dbtest is the contract of a database engine, as tests. Every engine must pass
+// Run; third parties can run it on theirs.
 package dbtest
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Open opens one and the same, initially empty database each time it is
-// called, as several nodes do.
+// Open opens the same, initially empty database each time it is called, as several
+// nodes do.
 type Open func(t *testing.T) *db.Store
 
-// Run runs the whole contract. newDatabase makes a fresh, empty database.
+// Run runs the whole contract. newDatabase creates a new, empty database.
 func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 	for name, test := range map[string]func(t *testing.T, open Open){
 		"Migrate":        testMigrate,

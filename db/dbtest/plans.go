@@ -11,11 +11,10 @@ import (
 	"github.com/proget-go/ha/db/driver"
 )
 
-// Growing are the tables that grow with the packages and their use.
+// Growing matches the tables that grow with the packages and their use.
 const Growing = "package|package_version|package_file|blob|feed_log|job|job_log|deleted_version|deleted_file|deleted_tag|upload|upload_part|download_day|index_file|package_tag|file_alias"
 
-// scanning are the queries that read the whole of a growing table, and why they
-// may: none is on a request's way.
+// scanning lists the queries that may scan the whole of a growing table, and why.
 var scanning = map[string]string{
 	"CountBlobs":    "the check of all stored files says how far it has come",
 	"CountPackages": "search by the database looks at all names of a feed, which may be most of the table",
@@ -27,9 +26,9 @@ var scanning = map[string]string{
 	"ListJobs":      "it stops at its limit: SQLite calls a walk along the key a scan",
 }
 
-// Plans checks that no query on a request's way reads the whole of a table that
-// grows. scans returns the parts of a statement's plan that do. Each parameter
-// has been replaced by the literal '1'.
+// Plans checks that no query, except known ones, scans the whole of a growing table.
+// scans returns the parts of a statement's plan that do. Plans replaces each parameter
+// by the literal '1'.
 func Plans(t *testing.T, d driver.Driver, scans func(t *testing.T, statement string) []string) {
 	queries, err := db.SharedQueries()
 	require.NoError(t, err)
