@@ -36,21 +36,22 @@ func (s *Store) FindBlob(ctx context.Context, storageID int64, sha256 string, si
 	return b, err
 }
 
-// replaceObject makes the object at key the one that holds b's bytes, unless
-// another has taken the place of b.StorageKey meanwhile.
+// replaceObject makes b refer to the object at key, which holds its bytes, unless b no
+// longer refers to b.StorageKey.
 func (tx *Tx) replaceObject(ctx context.Context, b BlobRow, key string) error {
 	_, err := tx.run(ctx, "ReplaceObject", replacement(b, key)...)
 	return tx.unrecorded(err)
 }
 
-// adopt enters an object that has no row by the caller's account.
+// adopt records an object that, as far as the caller knows, has no row.
 func (tx *Tx) adopt(ctx context.Context, storageID int64, key string, size int64) error {
 	_, err := tx.run(ctx, "AdoptObject", arg("sha256", ""), arg("size", size), arg("storage_id", storageID), arg("storage_key", key))
 	return tx.unrecorded(err)
 }
 
-// unrecorded tells that a row names an object already from the conflicts that clients
-// are told about: it came too late, and is another's to remove.
+// unrecorded turns a unique violation, which means that a row already names the object,
+// into proget.ErrUnavailable rather than a conflict: the caller is too late, and the
+// object is no longer its own to remove.
 func (tx *Tx) unrecorded(err error) error {
 	if err != nil && tx.classify(err) == driver.Unique {
 		return proget.WrapError(proget.ErrUnavailable, err, "The upload could not be recorded in time. Send it again.")
@@ -109,7 +110,7 @@ func (s *Store) CountBlobs(ctx context.Context) (count, bytes int64, err error) 
 	return count, bytes, err
 }
 
-// counting bounds what may take minutes and what nobody waits for.
+// counting limits operations that may take minutes and for which nobody waits.
 var counting = bounds{patience: 15 * time.Minute, attempt: 5 * time.Minute, wait: 5 * time.Second}
 
 // BlobVersions returns the versions that need a blob, each as

@@ -102,12 +102,12 @@ func (tx *Tx) forgetDeleted(ctx context.Context, id int64) error {
 	}
 	n, err := tx.run(ctx, "ForgetDeleted", arg("version_id", id))
 	if err == nil && n == 0 {
-		err = ErrTryAgain // another has just brought it back
+		err = ErrTryAgain // another transaction has just restored it
 	}
 	return err
 }
 
-// purgedAtOnce bounds the transactions of PurgeDeleted.
+// purgedAtOnce limits how many items one transaction purges.
 const purgedAtOnce = 500
 
 // PurgeDeleted forgets some of the versions that were deleted longer ago than

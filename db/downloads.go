@@ -14,7 +14,7 @@ import (
 // them twice.
 func (s *Store) AddDownloads(ctx context.Context, day time.Time, counts map[int64]int64) error {
 	return s.TxOnce(ctx, func(tx *Tx) error {
-		for _, id := range sortedKeys(counts) { // one order for all nodes: no deadlock
+		for _, id := range sortedKeys(counts) { // the same order on all nodes avoids deadlocks
 			if err := tx.addDownloads(ctx, day, id, counts[id]); err != nil {
 				return err
 			}
@@ -23,8 +23,8 @@ func (s *Store) AddDownloads(ctx context.Context, day time.Time, counts map[int6
 	})
 }
 
-// addDownloads updates the version first, whose lock makes sure that one node
-// alone begins its day.
+// addDownloads updates the version first: its lock ensures that only one node inserts
+// its day.
 func (tx *Tx) addDownloads(ctx context.Context, day time.Time, versionID, n int64) error {
 	named := []sql.NamedArg{arg("version_id", versionID), arg("downloads", n)}
 	if found, err := tx.run(ctx, "AddDownloads", named...); err != nil || found == 0 || n == 0 {
@@ -38,8 +38,8 @@ func (tx *Tx) addDownloads(ctx context.Context, day time.Time, versionID, n int6
 	return err
 }
 
-// dayNumber is a day of UTC as a number that people can read, and whose months
-// SQL can tell: 20261231.
+// dayNumber returns a day in UTC as a number that people can read and from which SQL
+// can derive the month: 20261231.
 func dayNumber(t time.Time) int64 {
 	y, m, d := t.UTC().Date()
 	return int64(y)*10_000 + int64(m)*100 + int64(d)

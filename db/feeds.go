@@ -73,7 +73,7 @@ func (tx *Tx) DeleteFeed(ctx context.Context, name string) error {
 		return err
 	}
 	id := arg("feed_id", f.ID)
-	n, err := tx.run(ctx, "DeleteFeedHead", id) // before the feed's row is locked, as publishers do
+	n, err := tx.run(ctx, "DeleteFeedHead", id) // lock the head before the feed's row, as publishers do
 	if err == nil && n == 0 {
 		err = proget.Errorf(proget.ErrNotFound, "Feed %s was deleted a moment ago.", f.Name)
 	}
@@ -87,10 +87,10 @@ func (tx *Tx) DeleteFeed(ctx context.Context, name string) error {
 		return err
 	}
 	f.Active = false
-	if err := tx.updateFeed(ctx, f, fmt.Sprintf("/%d", f.ID)); err != nil { // no feed can be named so
+	if err := tx.updateFeed(ctx, f, fmt.Sprintf("/%d", f.ID)); err != nil { // no feed can have this name
 		return err
 	}
-	for _, query := range []string{"DeleteFeedKeys", "DeleteFeedPermissions", "DeleteRetentionRules", "DeleteFollowers"} { // whoever makes one has locked the row
+	for _, query := range []string{"DeleteFeedKeys", "DeleteFeedPermissions", "DeleteRetentionRules", "DeleteFollowers"} { // whoever inserts one has locked the feed's row
 		if _, err := tx.run(ctx, query, id); err != nil {
 			return err
 		}

@@ -24,8 +24,8 @@ func (tx *Tx) JoinVersion(ctx context.Context, v VersionRow, f *proget.File, ali
 	return tx.addFile(ctx, v.ID, f, aliases, known)
 }
 
-// addAliases makes a file known by other names; file_alias is what package_file
-// lists, in a form to search in.
+// addAliases adds other names for a file. The table file_alias has in searchable form
+// what package_file lists.
 func (tx *Tx) addAliases(ctx context.Context, versionID int64, fileName string, aliases []string) error {
 	for _, alias := range aliases {
 		if _, err := tx.run(ctx, "InsertAlias", arg("version_id", versionID), arg("file_key", strings.ToLower(fileName)), arg("alias", alias)); err != nil {
@@ -71,7 +71,7 @@ func fileExists(name string) error {
 	return &conflict{proget.Errorf(proget.ErrConflict, "There is a file %s already.", name), ErrFileExists}
 }
 
-// distinct refuses two files of one name.
+// distinct returns an error if two files have the same name.
 func distinct(files []proget.File) error {
 	names := make(map[string]bool)
 	for _, f := range files {
@@ -119,7 +119,7 @@ func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, alia
 		err = proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", RecordWithin)
 	}
 	if err != nil {
-		return tx.unrecorded(err) // the version has no file of that name
+		return tx.unrecorded(err) // not because of the file's name, which the version does not have yet
 	}
 	return tx.addAliases(ctx, versionID, f.Name, aliases)
 }

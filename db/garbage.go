@@ -8,20 +8,19 @@ import (
 
 // # How blobs end
 //
-// A blob to which nothing refers, and which nobody touched for a grace period,
-// is marked. A mark is for good: who would reuse a marked blob finds none and
-// stores an object of their own. Then the object is deleted, and then the row.
-// Whoever does that may be late, be interrupted, or do it twice.
+// A blob to which nothing refers, and which nobody has touched for a grace period, is
+// marked. A mark is permanent: a publisher that wants to reuse a marked blob finds none
+// and stores its own object. Then the object is deleted, and then the row. Whoever does
+// this may be late, be interrupted, or do it twice.
 //
-// Touching and marking are updates of one row, and each checks what the other
-// writes. So a publisher that reuses a blob at the very moment either comes
-// first, and the blob is not marked, or finds it marked. Coming first means that
-// the marker waits for the row; an engine may then look at the new row but still
-// at the old references, so it marks only what was touched last when it looked
-// for those.
+// Touching and marking update the same row, and each checks what the other writes. So a
+// publisher that reuses a blob at that very moment either comes first, and the blob is
+// not marked, or finds it marked. If it comes first, the marking statement waits for the
+// row; an engine may then see the new row but still the old references, so the statement
+// marks only rows that were not touched since it looked for references.
 //
-// An object without a row is entered as a marked blob first. Its key is unique,
-// so a publisher who was about to record it either has, or cannot any more.
+// An object without a row is first recorded as a marked blob. Its key is unique, so a
+// publisher that was about to record it either has done so or can no longer.
 
 // LastBlob returns the greatest id of a blob.
 func (s *Store) LastBlob(ctx context.Context) (id int64, err error) {

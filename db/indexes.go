@@ -118,7 +118,7 @@ func (tx *Tx) moveIndex(ctx context.Context, sw IndexSwitch, next int64) (done b
 	return false, proget.Errorf(proget.ErrConflict, "generation %d of index %s of feed %d is not the present one any more", sw.Generation, sw.Kind, sw.FeedID)
 }
 
-// addIndexFiles enters the files, and each of their objects once.
+// addIndexFiles records the files, and each of their objects once.
 func (tx *Tx) addIndexFiles(ctx context.Context, sw IndexSwitch, ends []sql.NamedArg) error {
 	type object struct {
 		storage int64

@@ -34,7 +34,7 @@ func (j *NewJob) args() []sql.NamedArg {
 		arg("priority", j.Priority), arg("delay", j.Delay.Microseconds()), arg("max_failures", cmp.Or(j.MaxFailures, defaultFailures))}
 }
 
-// defaultFailures is after how many failures a job is given up.
+// defaultFailures is the number of failures after which a job is given up by default.
 const defaultFailures = 10
 
 // Enqueue queues a job within the transaction that makes it necessary. If an unfinished
@@ -90,7 +90,7 @@ func (s *Store) BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, d
 	case findErr == nil, errors.Is(findErr, proget.ErrNotFound):
 		return err
 	}
-	return findErr // nobody can tell which of the two it is
+	return findErr // which of the two errors applies is unknown
 }
 
 // HoldJob locks a claim until the transaction ends. It returns proget.ErrStale if the

@@ -25,7 +25,7 @@ type Lease struct {
 	Remaining       time.Duration
 }
 
-// greatestFence leaves more numbers above it than there will be terms.
+// greatestFence leaves more greater numbers than there will ever be terms.
 const greatestFence = 1 << 62
 
 // AcquireLease takes an office that is free, whose lease has expired by the database's
@@ -113,7 +113,7 @@ func (tx *Tx) raiseFence(ctx context.Context, office string, f proget.Fence) err
 		return err
 	}
 	if seen == f || seen.Number < f.Number {
-		return ErrTryAgain // it was entered after the first statement looked for it
+		return ErrTryAgain // it was inserted after the first statement looked for it
 	}
 	return proget.Errorf(proget.ErrStale, "term %d of %s is over: term %d has begun", f.Number, office, seen.Number)
 }

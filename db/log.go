@@ -34,8 +34,8 @@ type Change struct {
 	seq int64 // of its entry
 }
 
-// asking bounds the question for the heads. All reads of a node wait for it, so
-// it is quick to give a connection up and to notice that a database is back.
+// asking limits the query for the heads. All reads of a node wait for it, so it quickly
+// gives up a connection and quickly notices that a database is back.
 var asking = bounds{patience: 5 * time.Second, attempt: time.Second, wait: 50 * time.Millisecond, vital: true}
 
 // Heads returns the newest log position of every feed by feed id. The caller must not
@@ -120,7 +120,7 @@ func (s *Store) LogAfter(ctx context.Context, feedID, after int64, limit int) ([
 func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq int64, err error) {
 	defer func() {
 		s.changes.Add(1)
-		if full := errors.Is(err, proget.ErrNoSpace); full || err == nil { // another failure does not tell
+		if full := errors.Is(err, proget.ErrNoSpace); full || err == nil { // other failures say nothing about space
 			s.full.Store(full)
 		}
 	}()
@@ -159,10 +159,9 @@ func (s *Store) Changes() int64 { return s.changes.Load() }
 // and none has succeeded since.
 func (s *Store) Full() bool { return s.full.Load() }
 
-// settle looks whether an operation that seems to have failed was committed by
-// an earlier attempt. That may have become visible after the last attempt
-// looked for it and before it met what had been done already: the conflict is
-// with itself then.
+// settle checks whether an operation that seems to have failed was committed by an
+// earlier attempt. Its commit may have become visible after the last attempt looked for
+// it and before that attempt found the work done: then the conflict is with itself.
 func (s *Store) settle(ctx context.Context, operation string, unknown bool, failure error) (seq int64, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		seq, err = c.findOperation(ctx, operation)
@@ -172,7 +171,7 @@ func (s *Store) settle(ctx context.Context, operation string, unknown bool, fail
 	case err == nil:
 		return seq, nil
 	case !unknown, errors.Is(err, proget.ErrNotFound) && errors.Is(failure, proget.ErrConflict):
-		return 0, failure // whoever this conflicts with has committed, and it was not us
+		return 0, failure // another operation has committed what this one conflicts with
 	}
 	return 0, proget.WrapError(proget.ErrUnavailable, failure, "The database did not say whether the change was made. Look, or try again shortly.")
 }

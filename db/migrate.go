@@ -13,10 +13,10 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A migration brings the schema from version-1 to version. Migrations only
-// ever move forward. Its first line, "-- oldest: N", says which software goes on
-// working on the new schema, and may start on it: that which knows version N, or
-// a later one. As long as migrations only add, N stays as it is.
+// A migration brings the schema from version-1 to version. Migrations only ever move
+// forward. A migration's first line, "-- oldest: N", says which software can continue
+// to work, and start, on the new schema: that which knows version N or a later one. As
+// long as migrations only add to the schema, N does not change.
 type migration struct {
 	version, oldest int64
 	name            string
@@ -50,8 +50,8 @@ func (s *Store) migrations() ([]migration, error) {
 	return all, nil
 }
 
-// checkSchema compares the database's schema with the one this version needs
-// and, if it may, brings it up to date.
+// checkSchema compares the database's schema version with the one that this software
+// needs and, if migrate is true, upgrades an older schema.
 func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	all, err := s.migrations()
 	if err != nil {
@@ -80,8 +80,8 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	return nil
 }
 
-// schemaVersion returns the schema's version, and the oldest whose software works
-// on it.
+// schemaVersion returns the schema's version, and the oldest version whose software
+// works on it.
 func (s *Store) schemaVersion(ctx context.Context) (version, oldest int64, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		var exists int64
@@ -93,10 +93,10 @@ func (s *Store) schemaVersion(ctx context.Context) (version, oldest int64, err e
 	return version, oldest, err
 }
 
-// migrate applies one migration in one transaction, under the engine's lock.
-// Whoever comes second finds the version there and does nothing; whoever dies
-// in the middle leaves nothing. The lock belongs to the transaction, not to the
-// session, so that it also holds behind a pooler.
+// migrate applies one migration in one transaction, under the engine's lock. A process
+// that comes second finds the new version and does nothing; one that dies in the middle
+// leaves nothing. The lock belongs to the transaction rather than the session, so that
+// it also works through a pooler.
 func (s *Store) migrate(ctx context.Context, m migration) error {
 	_, err := s.transact(ctx, migrating, func(tx *Tx) error {
 		for _, name := range []string{"LockMigrations", "CreateSchemaVersion"} {
@@ -121,6 +121,5 @@ func (s *Store) migrate(ctx context.Context, m migration) error {
 	return err
 }
 
-// migrating bounds a migration, which may have much to do or wait for another
-// node's.
+// migrating limits a migration, which may take long or wait for another node's.
 var migrating = bounds{patience: time.Hour, attempt: time.Hour, wait: 500 * time.Millisecond}

@@ -39,7 +39,7 @@ func (f *MisplacedFile) fields() []any {
 // error if the file is gone or has already been moved.
 func (tx *Tx) MoveFile(ctx context.Context, f MisplacedFile, key string) (used bool, err error) {
 	identity := []sql.NamedArg{arg("sha256", f.Blob.SHA256), arg("size", f.Blob.Size), arg("storage_id", f.StorageID)}
-	if _, err := tx.run(ctx, "TouchBlob", arg("blob_id", f.Blob.ID)); err != nil { // its grace begins now
+	if _, err := tx.run(ctx, "TouchBlob", arg("blob_id", f.Blob.ID)); err != nil { // its grace period begins now
 		return false, err
 	}
 	n, err := tx.run(ctx, "TouchCopy", identity...)

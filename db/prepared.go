@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// prepared keeps the statements of one pool, for engines whose client does not
-// remember them by itself: SQLite would parse each anew, which costs more than to
-// run it. A query of several statements is kept as these.
+// prepared caches the statements of one pool, for engines whose client does not: SQLite
+// would parse each one again, which costs more than running it. A query of several
+// statements is cached as these.
 type prepared struct {
 	pool *sql.DB
 
@@ -22,8 +22,8 @@ func newPrepared(pool *sql.DB) *prepared {
 	return &prepared{pool: pool, byName: make(map[string][]*sql.Stmt)}
 }
 
-// all prepares every query. A pool of one connection needs that: within a
-// transaction there is none to prepare anything with.
+// all prepares every query. A pool of one connection needs that: during a transaction,
+// it has no other connection on which to prepare statements.
 func (p *prepared) all(ctx context.Context, queries map[string]query) error {
 	for name, q := range queries {
 		if _, err := p.of(ctx, name, q); err != nil {

@@ -23,7 +23,8 @@ type query struct {
 	params []string // nil: arguments are passed by name
 }
 
-// statements are those that the query consists of: no literal of ours has a semicolon.
+// statements returns the statements of the query; no literal in our queries contains a
+// semicolon.
 func (q query) statements() []string { return strings.Split(q.text, ";") }
 
 var parameter = regexp.MustCompile(`(^|[^@\w])@([a-z][a-z0-9_]*)`)
@@ -127,7 +128,7 @@ func loadQueries(d driver.Driver) (map[string]query, error) {
 // arg names an argument of a query.
 func arg(name string, value any) sql.NamedArg { return sql.Named(name, value) }
 
-// args puts named arguments into the form that the engine takes.
+// args returns named arguments in the form that the engine expects.
 func (q query) args(named []sql.NamedArg) ([]any, error) {
 	out := make([]any, 0, len(named))
 	if q.params == nil {
@@ -146,7 +147,7 @@ func (q query) args(named []sql.NamedArg) ([]any, error) {
 	return out, nil
 }
 
-// flag is a boolean as the schema keeps it.
+// flag returns a boolean as the schema stores it.
 func flag(b bool) int64 {
 	if b {
 		return 1

@@ -95,7 +95,7 @@ func (s *Store) ListVersionUse(ctx context.Context, feedID int64, from, upto str
 	return all, err
 }
 
-// useRow is a version with one of its tags, or "".
+// useRow is a version with one of its tags, or "" if it has none.
 type useRow struct {
 	VersionUse
 	tag string

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// collect returns the rows of a query. fields returns where the columns of one go,
-// in their order.
+// collect returns the rows of a query. fields returns the destinations of a row's
+// columns, in their order.
 func collect[T any](ctx context.Context, c *conn, name string, fields func(*T) []any, named ...sql.NamedArg) (all []T, err error) {
 	var empty T
 	err = c.each(ctx, name, named, func(rows *sql.Rows) error {
@@ -20,16 +20,16 @@ func collect[T any](ctx context.Context, c *conn, name string, fields func(*T) [
 	return all, err
 }
 
-// A runner is one of the store's ways to run queries outside of a transaction. It may
-// take several attempts.
+// A runner is one of the Store's methods that run queries outside a transaction. It may
+// make several attempts.
 type runner func(ctx context.Context, fn func(*conn) error) error
 
-// one is conn.one outside of a transaction.
+// one is conn.one outside a transaction.
 func one(ctx context.Context, way runner, name string, named []sql.NamedArg, dest ...any) error {
 	return way(ctx, func(c *conn) error { return c.one(ctx, name, named, dest...) })
 }
 
-// run is conn.run outside of a transaction, of what is harmless to repeat.
+// run is conn.run outside a transaction, for statements that are harmless to repeat.
 func run(ctx context.Context, way runner, name string, named ...sql.NamedArg) (n int64, err error) {
 	err = way(ctx, func(c *conn) (err error) {
 		n, err = c.run(ctx, name, named...)
@@ -38,7 +38,7 @@ func run(ctx context.Context, way runner, name string, named ...sql.NamedArg) (n
 	return n, err
 }
 
-// list is collect outside of a transaction. Each attempt begins with nothing.
+// list is collect outside a transaction. Each attempt begins with an empty result.
 func list[T any](ctx context.Context, way runner, name string, fields func(*T) []any, named ...sql.NamedArg) (all []T, err error) {
 	err = way(ctx, func(c *conn) error {
 		all, err = collect(ctx, c, name, fields, named...)
@@ -47,7 +47,7 @@ func list[T any](ctx context.Context, way runner, name string, fields func(*T) [
 	return all, err
 }
 
-// table is list for rows that have a key.
+// table is list for rows that have a key; it returns a map.
 func table[K comparable, V any](ctx context.Context, way runner, name string, fields func(*K, *V) []any, named ...sql.NamedArg) (map[K]V, error) {
 	type row struct {
 		key   K
@@ -61,13 +61,13 @@ func table[K comparable, V any](ctx context.Context, way runner, name string, fi
 	return all, err
 }
 
-// column and columns are the fields of rows that are of one value, and of two.
+// column and columns return the fields of rows with one and two columns.
 func column[T any](v *T) []any { return []any{v} }
 
 func columns[K, V any](k *K, v *V) []any { return []any{k, v} }
 
-// An instant is a time that the database keeps in microseconds. 0 and NULL stand for
-// the zero time.
+// An instant is a time that the database stores in microseconds. 0 and NULL mean the
+// zero time.
 type instant time.Time
 
 // Scan implements [sql.Scanner].
@@ -80,8 +80,8 @@ func (t *instant) Scan(value any) error {
 	return err
 }
 
-// lines are texts that the database keeps as the lines of one, in the order of their
-// letters: engines do not agree on that.
+// lines are texts that the database stores as the lines of one text. Scan sorts them,
+// because engines differ in their order.
 type lines []string
 
 // Scan implements [sql.Scanner].
@@ -93,7 +93,7 @@ func (l *lines) Scan(value any) error {
 	return err
 }
 
-// A span is a duration that the database keeps in microseconds.
+// A span is a duration that the database stores in microseconds.
 type span time.Duration
 
 // Scan implements [sql.Scanner].
@@ -107,7 +107,7 @@ func microseconds(value any) (int64, error) {
 	switch value := value.(type) {
 	case nil:
 		return 0, nil
-	case int64: // as every driver has a BIGINT
+	case int64: // every driver returns a BIGINT so
 		return value, nil
 	}
 	return 0, fmt.Errorf("microseconds are not a %T", value)

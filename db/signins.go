@@ -51,7 +51,8 @@ func (s *Store) ResetSignIn(ctx context.Context, subject string, kept time.Durat
 	return s.putSignIn(ctx, "ResetSignIn", subject, 0, kept)
 }
 
-// putSignIn updates the row of a subject, or inserts it with so many failures.
+// putSignIn updates the record of a subject, or inserts it with the given number of
+// failures.
 func (s *Store) putSignIn(ctx context.Context, update, subject string, failures int64, kept time.Duration) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		return tx.put(ctx, update, "InsertSignIn", arg("subject", subject), arg("kept", kept.Microseconds()), arg("failures", failures))

@@ -22,19 +22,19 @@ type Store struct {
 	pools    driver.Pools
 	queries  map[string]query
 	log      *slog.Logger
-	queue    chan struct{} // holds a place for each operation that waits or runs
-	working  chan struct{} // holds a place for each that runs; nil if that is not bounded here
+	queue    chan struct{} // holds an element for each operation that waits or runs
+	working  chan struct{} // holds an element for each operation that runs; nil if their number is not limited here
 	reading  bounds
 	changing bounds
-	prepared map[*sql.DB]*prepared // empty if the driver does not want it
+	prepared map[*sql.DB]*prepared // empty if the driver does not set Prepare
 	seen     atomic.Pointer[seen]  // the newest heads
 	changes  atomic.Int64          // see Changes
 	full     atomic.Bool           // see Full
-	breaks   atomic.Int64          // attempts of which Breaks tells
+	breaks   atomic.Int64          // attempts that Breaks counts
 	closed   atomic.Bool
 
 	dropping sync.Mutex
-	dropped  time.Time // when idle connections were given up last
+	dropped  time.Time // when idle connections were last closed
 }
 
 // Options configure a Store. The zero value is ready to use.
@@ -60,7 +60,7 @@ type Options struct {
 	NoMigrate bool
 }
 
-// check refuses what is negative: 0 is each number's default already.
+// check returns an error if a number is negative; 0 already selects the default.
 func (o *Options) check() error {
 	for field, n := range map[string]int64{"Patience": int64(o.Patience), "Attempt": int64(o.Attempt), "Queue": int64(o.Queue)} {
 		if n < 0 {
@@ -106,7 +106,8 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	return s, nil
 }
 
-// openPools says after a moment for what it waits, and why.
+// openPools opens the pools. If that takes more than a second, it logs what it waits
+// for, and why.
 func (s *Store) openPools(ctx context.Context) (pools driver.Pools, err error) {
 	const quiet, what = time.Second, "the database has not answered yet; waiting for it"
 	log := s.log.With("engine", s.drv.Name())
@@ -124,7 +125,7 @@ func (s *Store) openPools(ctx context.Context) (pools driver.Pools, err error) {
 		}
 	})
 	defer silence.Stop()
-	err = s.retry(ctx, s.reading, func(context.Context, int) error { // how long one attempt takes is the driver's matter
+	err = s.retry(ctx, s.reading, func(context.Context, int) error { // the driver limits each attempt
 		var err error
 		if pools, err = s.drv.Open(ctx); err == nil || !s.again(err, false) {
 			return err
@@ -138,8 +139,8 @@ func (s *Store) openPools(ctx context.Context) (pools driver.Pools, err error) {
 	return pools, err
 }
 
-// reserved is how many connections of a large pool are left to what keeps the
-// cluster together.
+// reserved is how many connections of a large pool are reserved for operations that
+// keep the cluster together.
 const reserved = 4
 
 func (s *Store) prepare(ctx context.Context, migrate bool) error {
@@ -204,7 +205,7 @@ func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 // Patience returns how long a change is retried.
 func (s *Store) Patience() time.Duration { return s.changing.patience }
 
-// wrap turns an engine's error into one of proget's kinds where it has one.
+// wrap returns an engine's error as one of proget's kinds, if there is one for it.
 func (s *Store) wrap(err error) error {
 	if err == nil {
 		return nil

@@ -27,9 +27,9 @@ type executor interface {
 type conn struct {
 	queries  map[string]query
 	exec     executor
-	prepared *prepared // statements of the pool; nil if its client remembers them
+	prepared *prepared // the pool's statements; nil if they are not cached here
 	tx       *sql.Tx   // nil outside a transaction
-	until    time.Time // when the attempt ends, and with it each of its statements
+	until    time.Time // when the attempt and each of its statements must end
 }
 
 // A Tx is a transaction in progress. It is valid within its closure only.
@@ -65,11 +65,11 @@ func (c *conn) bind(name string, named []sql.NamedArg) (query, []any, error) {
 	return q, args, nil
 }
 
-// isText reports whether every engine takes a text for one.
+// isText reports whether every engine accepts s as text.
 func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
-// statements returns the statements that a query consists of, ready to run on the
-// transaction's connection if there is a transaction.
+// statements returns the statements of a query, bound to the transaction's connection
+// if there is a transaction.
 func (c *conn) statements(ctx context.Context, name string, q query) ([]*sql.Stmt, error) {
 	kept, err := c.prepared.of(ctx, name, q)
 	if err != nil || c.tx == nil {
@@ -103,7 +103,7 @@ func (c *conn) rows(ctx context.Context, name string, named []sql.NamedArg) (*sq
 	return all[last].QueryContext(ctx, args...)
 }
 
-// execute runs a query and returns what its last statement did.
+// execute runs a query and returns the result of its last statement.
 func (c *conn) execute(ctx context.Context, name string, named []sql.NamedArg) (res sql.Result, err error) {
 	q, args, err := c.bind(name, named)
 	if err != nil {
@@ -143,8 +143,7 @@ func (c *conn) each(ctx context.Context, name string, named []sql.NamedArg, scan
 	return rows.Err()
 }
 
-// errNoRecord is what a query for one row finds if there is none, in a transaction and
-// outside.
+// errNoRecord is the error of a query for one row that finds none.
 var errNoRecord = proget.Errorf(proget.ErrNotFound, "There is no such record.")
 
 // one scans the only row, or returns errNoRecord.
@@ -173,8 +172,9 @@ func (c *conn) run(ctx context.Context, name string, named ...sql.NamedArg) (_ i
 	return res.RowsAffected()
 }
 
-// insert adds a row that several may find missing at once: if another was first, the
-// transaction is run again and finds it, for as long as any transaction is.
+// insert adds a row that several transactions may find missing at once: if another
+// inserts it first, ErrTryAgain makes the store run this one again, which then finds
+// it.
 func (tx *Tx) insert(ctx context.Context, name string, named ...sql.NamedArg) error {
 	_, err := tx.run(ctx, name, named...)
 	if err != nil && tx.classify(err) == driver.Unique {
@@ -232,8 +232,8 @@ func (*uncertain) Is(target error) bool { return target == ErrUncertain }
 
 func (e *uncertain) Unwrap() error { return e.error }
 
-// transact is Tx. unknown reports whether one of the attempts sent a commit and
-// did not learn what became of it.
+// transact is Tx. unknown reports whether one of the attempts sent a commit and did not
+// learn its outcome.
 func (s *Store) transact(ctx context.Context, b bounds, fn func(*Tx) error) (unknown bool, err error) {
 	err = s.retry(ctx, b, func(ctx context.Context, attempt int) error {
 		lost, err := s.try(ctx, attempt, fn)
@@ -260,8 +260,8 @@ func (s *Store) try(ctx context.Context, attempt int, fn func(*Tx) error) (unkno
 	return err != nil && !s.rolledBack(err), err
 }
 
-// rolledBack reports whether an error says that the engine itself has undone the
-// transaction.
+// rolledBack reports whether an error says that the engine itself has rolled the
+// transaction back.
 func (s *Store) rolledBack(err error) bool {
 	switch s.drv.Classify(err) {
 	case driver.Unique, driver.ForeignKey, driver.Retry, driver.Full:
@@ -270,13 +270,13 @@ func (s *Store) rolledBack(err error) bool {
 	return false
 }
 
-// conn runs queries of a pool until the attempt's context ends.
+// conn returns a conn that runs queries on a pool until the attempt's context ends.
 func (s *Store) conn(attempt context.Context, pool *sql.DB) conn {
 	until, _ := attempt.Deadline()
 	return conn{queries: s.queries, exec: pool, prepared: s.prepared[pool], until: until}
 }
 
-// on runs queries of a pool outside a transaction, again if that may help.
+// on runs queries on a pool outside a transaction, and retries them if that may help.
 func (s *Store) on(ctx context.Context, pool *sql.DB, b bounds, fn func(*conn) error) error {
 	return s.retry(ctx, b, func(ctx context.Context, _ int) error {
 		c := s.conn(ctx, pool)
@@ -289,13 +289,13 @@ func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
 	return s.on(ctx, s.pools.Read, s.reading, fn)
 }
 
-// readVital runs a read that keeps the cluster together.
+// readVital runs a read on which the cluster depends.
 func (s *Store) readVital(ctx context.Context, fn func(*conn) error) error {
 	return s.on(ctx, s.pools.Read, vital, fn)
 }
 
-// readOld runs a read that may be a moment old: on a replica, or like any other
-// if there is none or it fails.
+// readOld runs a read that may be a moment old: on a replica, or like any other read if
+// there is none or it fails.
 func (s *Store) readOld(ctx context.Context, fn func(*conn) error) error {
 	if s.pools.Replica != nil {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -313,13 +313,14 @@ func (s *Store) write(ctx context.Context, fn func(*conn) error) error {
 	return s.on(ctx, s.pools.Write, s.changing, fn)
 }
 
-// writeVital is write for what keeps the cluster together.
+// writeVital is write for statements on which the cluster depends.
 func (s *Store) writeVital(ctx context.Context, fn func(*conn) error) error {
 	return s.on(ctx, s.pools.Write, vital, fn)
 }
 
-// atomically runs fn, which changes things by one query, in a transaction. If that
-// is one statement for the engine, it is one by itself: that saves two round trips.
+// atomically runs fn, which runs one query that changes data, in a transaction. If the
+// query is a single statement for the engine, it needs no explicit transaction, which
+// saves two round trips.
 func (s *Store) atomically(ctx context.Context, name string, fn func(*conn) error) error {
 	if len(s.queries[name].statements()) == 1 {
 		return s.write(ctx, fn)
@@ -327,23 +328,23 @@ func (s *Store) atomically(ctx context.Context, name string, fn func(*conn) erro
 	return s.Tx(ctx, func(tx *Tx) error { return fn(&tx.conn) })
 }
 
-// bounds limit one operation.
+// bounds are the limits of one operation.
 type bounds struct {
-	patience time.Duration // from its beginning to the end of its last attempt
-	attempt  time.Duration // each: a server that froze answers no statement, and another may have taken over
-	wait     time.Duration // between two attempts, at most
+	patience time.Duration // from the beginning of its first to the end of its last attempt
+	attempt  time.Duration // for each attempt: a frozen server never answers, and another may have taken over
+	wait     time.Duration // maximum pause between two attempts
 
-	// vital operations keep the cluster together: they wait behind no client's,
-	// and some connections are theirs.
+	// vital operations keep the cluster together: they do not queue behind clients'
+	// operations, and some connections are reserved for them.
 	vital bool
 }
 
-// vital bounds heartbeats, leases and the like.
+// vital limits heartbeats, leases and the like.
 var vital = bounds{patience: 15 * time.Second, attempt: 10 * time.Second, wait: 500 * time.Millisecond, vital: true}
 
-// retry runs fn until it succeeds, fails for good, or time is up. The waits
-// between grow from 5 ms and are jittered, so that those who collided do not
-// meet again.
+// retry runs fn until it succeeds, fails for good, or its time is up. The pauses
+// between attempts grow from 5 ms and are jittered, so that operations that collided do
+// not collide again.
 func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context, attempt int) error) error {
 	if !b.vital {
 		select {
@@ -381,7 +382,7 @@ func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context
 	}
 }
 
-// attempt runs fn once. late reports that its time was up.
+// attempt runs fn once. late reports that it ran out of time.
 func (s *Store) attempt(ctx context.Context, b bounds, n int, fn func(context.Context, int) error) (late bool, err error) {
 	if !b.vital && s.working != nil {
 		select {
@@ -394,7 +395,7 @@ func (s *Store) attempt(ctx context.Context, b bounds, n int, fn func(context.Co
 	ctx, end := context.WithTimeout(ctx, b.attempt)
 	defer end()
 	err = fn(ctx, n)
-	until, _ := ctx.Deadline() // also that of each statement, whose context may have ended a moment before this one
+	until, _ := ctx.Deadline() // also that of each statement, whose context may end a moment before this one
 	return ctx.Err() != nil || !time.Now().Before(until), err
 }
 
@@ -405,8 +406,8 @@ var ErrClosed = errors.New("the database is closed")
 // again.
 var ErrTryAgain = errors.New("the transaction is to be tried again")
 
-// again reports whether an error is worth another attempt. late says that the
-// attempt's time was up.
+// again reports whether another attempt may succeed after an error. late means that the
+// attempt ran out of time.
 func (s *Store) again(err error, late bool) bool {
 	if errors.As(err, new(*proget.Error)) || errors.Is(err, context.Canceled) {
 		return false
@@ -420,15 +421,15 @@ func (s *Store) again(err error, late bool) bool {
 	return false
 }
 
-// frozen is how long a server may take to answer before its connections are given
-// up. A busy one takes a second, too, and would be busier if all came back anew.
+// frozen is how long a server may take to answer before its connections are closed. A
+// busy server also takes a second, and would be busier if all clients reconnected.
 const frozen = 5 * time.Second
 
-// dropIdle closes the connections that nobody uses. If one of them was found
-// dead, or ends at a server that is no longer the primary, the others are and
-// do, too: better all are made anew than that one operation after the other
-// finds out. Those made since must be given time: an operation that began before
-// the last time says nothing of them.
+// dropIdle closes the idle connections. If one connection is dead, or leads to a server
+// that is no longer the primary, the others probably are or do, too: it is better to
+// replace all at once than to let one operation after the other find out. Connections
+// that were made since must be given time: an operation that began before the last call
+// says nothing about them.
 func (s *Store) dropIdle(began time.Time) {
 	s.dropping.Lock()
 	defer s.dropping.Unlock()

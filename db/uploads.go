@@ -57,7 +57,8 @@ func (s *Store) BeginPartial(ctx context.Context, p *Partial, part Part) error {
 	})
 }
 
-// begun tells an earlier attempt's upload from another's.
+// begun returns nil if an earlier attempt began the upload, and proget.ErrStale if
+// another client did.
 func (tx *Tx) begun(ctx context.Context, key string, part Part) error {
 	known, err := tx.hasPart(ctx, key, part)
 	if err == nil && !known {
@@ -76,7 +77,7 @@ func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 		if err != nil {
 			return err
 		}
-		if known { // no blob is locked then: one who has locked it may be about to begin p, and wait for this transaction
+		if known { // do not lock the blob: a transaction that holds it may be about to begin p, and wait for this one
 			b, err := tx.findHeld(ctx, p.Key)
 			if err == nil && (b.SHA256 != sha256 || b.Size != p.Size || b.StorageID != p.StorageID) {
 				err = none
@@ -98,12 +99,12 @@ func (s *Store) HoldBlob(ctx context.Context, p *Partial, sha256 string) error {
 	})
 }
 
-// insertUpload begins an upload that is to have one part of that size.
+// insertUpload begins an upload that will have one part of the given size.
 func (tx *Tx) insertUpload(ctx context.Context, p *Partial, size int64) error {
 	return tx.insert(ctx, "InsertUpload", arg("upload_key", p.Key), arg("storage_id", p.StorageID), arg("size", size), arg("sums", p.Sums), arg("owner", p.Owner))
 }
 
-// lockUpload locks an upload, and reports whether there is one.
+// lockUpload locks an upload, and reports whether it exists.
 func (tx *Tx) lockUpload(ctx context.Context, key string) (known bool, err error) {
 	n, err := tx.run(ctx, "LockUpload", arg("upload_key", key))
 	return n > 0, err
@@ -232,7 +233,7 @@ func (tx *Tx) hasPart(ctx context.Context, key string, part Part) (bool, error) 
 // storage and work when the parts are joined.
 const MaxParts = 10_000
 
-// insertPart enters the part's object as a blob without a digest.
+// insertPart records the part's object as a blob without a digest, and the part.
 func (tx *Tx) insertPart(ctx context.Context, key string, part Part) error {
 	if err := tx.adopt(ctx, part.Blob.StorageID, part.Blob.StorageKey, part.Blob.Size); err != nil {
 		return err
@@ -240,7 +241,7 @@ func (tx *Tx) insertPart(ctx context.Context, key string, part Part) error {
 	return tx.addPart(ctx, key, part)
 }
 
-// addPart makes a blob a part.
+// addPart makes a recorded blob a part of an upload.
 func (tx *Tx) addPart(ctx context.Context, key string, part Part) error {
 	n, err := tx.run(ctx, "InsertPart", arg("storage_id", part.Blob.StorageID), arg("storage_key", part.Blob.StorageKey),
 		arg("upload_key", key), arg("part_offset", part.Offset), arg("max_parts", MaxParts))
@@ -311,9 +312,10 @@ func (s *Store) KeepPartial(ctx context.Context, key string, f *proget.File, fre
 	})
 }
 
-// keptBefore tells an upload that an earlier attempt has kept from one that is not
-// there. It is asked after the upload was found to be gone, by a statement of its own:
-// one that waited for the earlier attempt to end may not see what that has done.
+// keptBefore returns nil if an earlier attempt has kept the upload, and
+// proget.ErrNotFound otherwise. It runs a statement of its own after the upload was
+// found to be gone, because a statement that waited for the earlier attempt to end may
+// not see its effects.
 func (c *conn) keptBefore(ctx context.Context, f *proget.File, fresh bool) error {
 	kept, err := c.kept(ctx, f)
 	if err == nil && (!fresh || !kept) {
@@ -322,8 +324,8 @@ func (c *conn) keptBefore(ctx context.Context, f *proget.File, fresh bool) error
 	return err
 }
 
-// kept reports whether a file is a blob in the object that it names, which garbage
-// collection may have entered as one to be deleted.
+// kept reports whether a blob with f's digest refers to f's object. Garbage collection
+// may have recorded the object instead, as a blob to delete.
 func (c *conn) kept(ctx context.Context, f *proget.File) (bool, error) {
 	var rows int64
 	err := c.one(ctx, "CountKept", []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey), arg("sha256", f.Digests[proget.SHA256])}, &rows)
@@ -341,12 +343,12 @@ func (s *Store) KeepWhole(ctx context.Context, f *proget.File, p *Partial) error
 		var made int64
 		err := c.one(ctx, "KeepWhole", args, &made)
 		if err != nil && s.drv.Classify(err) == driver.Unique {
-			return ErrTryAgain // another has just begun to hold it
+			return ErrTryAgain // another transaction has just begun to hold it
 		}
 		if err != nil || made > 0 {
 			return err
 		}
-		kept, err := c.kept(ctx, f) // by an earlier attempt, whose work the statement may not have seen
+		kept, err := c.kept(ctx, f) // by an earlier attempt, whose effects the statement may not have seen
 		if err == nil && !kept {
 			err = proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded in time. Send it again.")
 		}
@@ -354,8 +356,8 @@ func (s *Store) KeepWhole(ctx context.Context, f *proget.File, p *Partial) error
 	})
 }
 
-// nameBlob records the digests of the blob that is f's object, which has no row yet
-// if it is fresh.
+// nameBlob records the digests of the blob whose object is f's; if fresh, that object
+// has no row yet.
 func (tx *Tx) nameBlob(ctx context.Context, f *proget.File, fresh bool) error {
 	at := []sql.NamedArg{arg("storage_id", f.StorageID), arg("storage_key", f.StorageKey)}
 	if fresh {
@@ -381,7 +383,7 @@ func (s *Store) DeletePartial(ctx context.Context, key string) error {
 	})
 }
 
-// forgetPartial leaves the parts of an upload that is locked to garbage collection.
+// forgetPartial deletes a locked upload and leaves its parts to garbage collection.
 func (tx *Tx) forgetPartial(ctx context.Context, key string) error {
 	for _, name := range []string{"TouchParts", "DeleteParts", "DeleteUpload"} {
 		if _, err := tx.run(ctx, name, arg("upload_key", key)); err != nil {

@@ -33,9 +33,9 @@ func (s *Store) LoadPackage(ctx context.Context, feedID int64, nameKey string) (
 	return p, nil
 }
 
-// scanVersion adds a row, which is one file of one version with one of the
-// version's tags, to p. Rows of one file follow each other; only those of a
-// version's first file have its description, which may be large.
+// scanVersion adds a row, which is one file of one version with one of the version's
+// tags, to p. Rows of one file are adjacent; only those of a version's first file
+// contain its manifest, which may be large.
 func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 	var v proget.Version
 	var f proget.File
@@ -77,7 +77,7 @@ func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 	return nil
 }
 
-// rawOrNil is JSON that may be missing.
+// rawOrNil returns text as JSON, or nil if it is empty.
 func rawOrNil(text string) json.RawMessage {
 	if text == "" {
 		return nil
@@ -131,7 +131,7 @@ func (s *Store) FindPackages(ctx context.Context, q PackageQuery) (keys []string
 	return keys, total, err
 }
 
-// wildcards are what LIKE gives a meaning, in any engine.
+// wildcards escapes the characters that LIKE interprets in any engine.
 var wildcards = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `[`, `\[`)
 
 func (q PackageQuery) pattern() string {
@@ -166,7 +166,7 @@ const RecordWithin = 30 * time.Minute
 // transaction queries that need no lock.
 func (s *Store) FindUpload(ctx context.Context, feedID int64, nameKey string, f proget.File) (*Upload, error) {
 	u := new(Upload)
-	err := s.on(ctx, s.pools.Read, s.changing, func(c *conn) error { // it is part of a change
+	err := s.on(ctx, s.pools.Read, s.changing, func(c *conn) error { // with the limits of a change, of which it is part
 		return c.one(ctx, "FindUpload", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey),
 			arg("sha256", f.Digests[proget.SHA256]), arg("size", f.Size), arg("storage_id", f.StorageID)},
 			append(append([]any{&u.PackageID}, u.Blob.fields()...), &u.asked)...)
@@ -234,7 +234,7 @@ var (
 	ErrFileExists    = errors.New("the version has a file of that name")
 )
 
-// conflict is an error that matches what it is about, beside what else it is.
+// conflict is an error that also matches about.
 type conflict struct {
 	error
 	about error
@@ -278,10 +278,10 @@ func (tx *Tx) FindVersion(ctx context.Context, feedID int64, nameKey, versionKey
 	if err == nil {
 		var locked int64
 		if locked, err = tx.run(ctx, "LockVersion", arg("version_id", v.ID)); err == nil && locked == 0 {
-			err = ErrTryAgain // another has just deleted it, or put one in its place
+			err = ErrTryAgain // another transaction has just deleted or replaced it
 		}
 	}
-	if err == nil { // what was read before the lock may be another's past
+	if err == nil { // read again: the values from before the lock may be outdated
 		err = tx.one(ctx, "ReadVersion", []sql.NamedArg{arg("version_id", v.ID)},
 			&v.PackageID, &v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked)
 	}
@@ -310,7 +310,7 @@ func (tx *Tx) HasPackage(ctx context.Context, feedID int64, nameKey string) (boo
 
 // HasPackages reports whether a feed has packages whose keys begin with a prefix.
 func (tx *Tx) HasPackages(ctx context.Context, feedID int64, prefix string) (bool, error) {
-	var next string // in whichever order of characters, those with the prefix come first
+	var next string // in any collation, the key that follows the prefix begins with it if any does
 	err := tx.one(ctx, "NextPackage", []sql.NamedArg{arg("feed_id", feedID), arg("from_key", prefix)}, &next)
 	return err == nil && next != "" && strings.HasPrefix(next, prefix), err
 }
@@ -363,6 +363,6 @@ func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow, by string) (bytes
 	return bytes, n > 0, err
 }
 
-// versionEnd are the statements after which a version is gone, and the grace
-// period of its blobs has begun.
+// versionEnd are the statements that delete a version and begin the grace period of its
+// blobs.
 var versionEnd = []string{"KeepDeletedTags", "KeepDeletedFiles", "TouchVersionBlobs", "DeleteVersionFiles", "DeleteVersion"}

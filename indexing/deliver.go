@@ -7,19 +7,19 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// Deliver takes the next entries of one feed's log, in their order, and returns
-// nil once it has given them their effect outside of the database. The same
-// entries come again if the process ends, or another leads, before that is
-// recorded: Seq and FeedID are the same then.
+// Deliver receives the next entries of one feed's log, in their order, and returns nil
+// once it has applied them outside the database. If it returns an error, or if the
+// process ends or another node becomes the leader before the new position is recorded,
+// the same entries come again, with the same FeedID and Seq.
 type Deliver func(ctx context.Context, entries []proget.Entry) error
 
 // deliveries bounds the entries of one delivery.
 const deliveries = 100
 
-// NewCourier returns a follower that hands the entries of every log to deliver.
-// It begins with what happens after it was first seen, which of a feed made since
-// is everything. If deliver failed for as long as the log is kept, the oldest
-// entries are lost to it, which the sequence numbers show.
+// NewCourier returns a follower that passes the entries of every log to deliver. It
+// begins with what happens after its first run; of feeds created since, it passes on
+// everything. If deliver fails for as long as the log is kept, the oldest entries are
+// lost to it, which a gap in the sequence numbers shows.
 func NewCourier(name string, store *db.Store, office string, deliver Deliver) *Follower {
 	c := courier{store, deliver}
 	return &Follower{Name: name, DB: store, Office: office, Follow: c.follow, Rebuild: c.skip, fromNow: true}

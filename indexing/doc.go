@@ -1,14 +1,13 @@
-// Package indexing is what keeps derived data true and works in the background:
+// Package indexing keeps derived data current and does background work:
 //
-//   - the [Tail] of all feeds' logs in this process;
-//   - a [Follower], which gives the log its effect in the database exactly once
-//     and elsewhere at least once, for the primary; a [Deliver] function is the
-//     simplest;
-//   - the [Pool] that works jobs on every indexing node, and the [Scheduler] by
-//     which the primary queues what is done again and again.
+//   - a [Tail] follows the logs of all feeds in this process;
+//   - a [Follower], on the primary, applies the effects of the logs' entries: to the
+//     database exactly once, elsewhere at least once; a [Deliver] function is the simplest
+//     way to write one;
+//   - a [Pool] works jobs on every indexing node, and a [Scheduler] queues recurring ones
+//     on the primary.
 //
-// Nothing here is needed to serve a read, and all of it may be killed at any
-// instruction: positions move with their effects, jobs finish only under the
-// claim that holds them, and what the primary alone does is written under its
-// fence.
+// No read depends on this package, and the process may be killed at any instruction:
+// positions move together with their effects, a job can finish only under its current
+// claim, and what only the primary may do is written under its fence.
 package indexing

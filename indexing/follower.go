@@ -10,43 +10,44 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Follower gives the entries of the feeds' logs their effect. It belongs to
-// the leader of an office: its position in each log is kept in the database
-// and moves in a transaction under the leader's fence.
+// A Follower applies the effects of the entries of the feeds' logs. It belongs to the
+// leader of an office: its position in each log is kept in the database and moves in a
+// transaction under the leader's fence.
 //
-// What an [Effect] does in that transaction happens exactly once. What Follow
-// does before it, such as writing to storage or calling another server, happens
-// at least once: an entry's feed and sequence number tell a repetition.
+// What an [Effect] does in that transaction happens exactly once. What Follow does
+// before it, such as writing to storage or calling another server, happens at least
+// once: a repeated entry has the same feed and sequence number.
 type Follower struct {
-	Name   string // under which the positions are kept
+	Name   string // under which its positions are kept
 	DB     *db.Store
-	Office string // whose fence guards the writes
+	Office string // whose fence guards its writes
 
-	// Follow prepares the effect of the entries after one position and up to
-	// another, both of one feed, of which there may be 5000. It, or the effect,
-	// returns [db.ErrCompacted] if some of them are gone.
+	// Follow prepares the effect of a feed's entries after one position, up to another;
+	// there may be 5000. It, or the effect, returns [db.ErrCompacted] if some of them
+	// are gone.
 	Follow func(ctx context.Context, feedID, after, upto int64) (Effect, error)
 
-	// Rebuild prepares the effect that all that ever happened to a feed has
-	// had, from what is there now. It is asked for when the follower, which is
-	// at the given position, is new to a feed, when the log does not go back to
-	// that position, and when the log ends before it. If the effect leaves the
-	// position where it was, it was only a part of it, and Rebuild is asked again.
+	// Rebuild prepares the effect of everything that ever happened to a feed from its
+	// present state. CatchUp calls it with the follower's position if the follower is
+	// new to the feed, if the log does not go back to that position, and if the log
+	// ends before it. If the effect leaves the position unchanged, it was only a part,
+	// and CatchUp calls Rebuild again.
 	Rebuild func(ctx context.Context, feedID, position int64) (Effect, error)
 
-	fromNow bool // what happened before it was first seen does not concern it
+	fromNow bool // entries from before it was first seen do not concern it
 }
 
-// An Effect makes an effect in the database and returns the position in the log
-// to which it goes, which may be earlier than was asked for. It may be run
-// again, as [db.Store.Tx] says.
+// An Effect changes the database and returns the position in the log to which it has
+// come, which may be earlier than requested. It may run again, as [db.Store.Tx]
+// describes.
 type Effect func(ctx context.Context, tx *db.Tx) (upto int64, err error)
 
 // stretch bounds the entries of one transaction.
 const stretch = 5000
 
-// CatchUp applies what is new. It returns proget.ErrStale when the fence is
-// superseded. A feed that fails does not keep the others waiting.
+// CatchUp applies new entries up to the given heads. It returns proget.ErrStale if the
+// fence is superseded. If a feed fails, CatchUp continues with the others and returns
+// the error at the end.
 func (f *Follower) CatchUp(ctx context.Context, fence proget.Fence, heads map[int64]int64) error {
 	positions, err := f.DB.FollowerPositions(ctx, f.Name)
 	if err == nil && f.fromNow {

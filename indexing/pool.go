@@ -15,20 +15,21 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Worker does one kind of job. Its jobs wait, and nobody is told, while they are in a
-// lane that no node's pool works; see [PoolOptions]. Those of a kind that only other nodes
-// know are put off until one of these claims them.
+// A Worker does one kind of job. Jobs in a lane that no node's pool works wait, and
+// nobody is told; see [PoolOptions]. A job whose kind only other nodes know is put off
+// until one of those claims it.
 type Worker interface {
-	// Kind is the kind of job the worker does.
+	// Kind returns the kind of job that the worker does.
 	Kind() string
 
-	// Work does a job. It must be harmless to run again, since a claim can be
-	// lost at any moment; ctx ends then. nil finishes the job, GiveUp has it fail
-	// for good, Snooze puts it off, and any other error has it tried again later.
+	// Work does a job. It must be harmless to run again, because a claim can be lost at
+	// any moment; ctx ends then. If Work returns nil, the job is done; GiveUp makes it
+	// fail for good, Snooze puts it off, and after any other error it is retried later.
 	Work(ctx context.Context, j *proget.Job, p *Progress) error
 }
 
-// GiveUp ends a job as failed, for good; err says why.
+// GiveUp returns an error with which a worker makes its job fail for good; err says
+// why.
 func GiveUp(err error) error {
 	if err == nil {
 		err = errors.New("given up")
@@ -36,7 +37,8 @@ func GiveUp(err error) error {
 	return &verdict{err: err}
 }
 
-// Snooze puts a job off, which is no failure.
+// Snooze returns an error with which a worker puts its job off for d. That is no
+// failure.
 func Snooze(d time.Duration) error { return &verdict{snooze: d} }
 
 // A verdict is an error by which a worker says what is to become of its job.
@@ -54,7 +56,7 @@ func (v *verdict) Error() string {
 
 func (v *verdict) Unwrap() error { return v.err }
 
-// Jobs is where a Pool claims its jobs. *db.Store is one.
+// Jobs is the queue from which a Pool claims jobs. *db.Store is one.
 type Jobs interface {
 	ClaimJob(ctx context.Context, worker, lane string, ttl time.Duration) (*proget.Job, error)
 	BeatJob(ctx context.Context, j *proget.Job, ttl time.Duration, done, total int64, message string) error
@@ -65,8 +67,8 @@ type Jobs interface {
 
 var _ Jobs = (*db.Store)(nil)
 
-// A Pool claims jobs and works them, a few at a time, beside the pools of the
-// other indexing nodes.
+// A Pool claims jobs and works several at a time, alongside the pools of the other
+// indexing nodes.
 type Pool struct {
 	jobs    Jobs
 	name    string
@@ -76,17 +78,18 @@ type Pool struct {
 
 // PoolOptions configure a Pool. The zero value is ready to use.
 type PoolOptions struct {
-	// Lanes says how many jobs of each lane this node works at the same time;
-	// default: two of the lane "". Jobs of a lane wait for each other, never for
-	// those of another: a kind that is to be limited by itself has one of its own.
+	// Lanes says how many jobs of each lane this node works at once; default: two of
+	// the lane "". Jobs wait only for others of their lane: give a kind that needs a
+	// limit of its own a lane of its own.
 	Lanes map[string]int
 
-	Poll   time.Duration // between looks at an empty lane; default 1 s
-	Claim  time.Duration // how long a silent worker keeps a job; default 15 s
+	Poll   time.Duration // average pause after an empty lane; default 1 s
+	Claim  time.Duration // how long a job stays with a worker that is silent; default 15 s
 	Logger *slog.Logger  // default: slog.Default()
 }
 
-// NewPool returns a Pool for a node's name. No two workers may do jobs of one kind.
+// NewPool returns a Pool for the node with that name. It returns an error if an option
+// is invalid, a worker is nil, or two workers do jobs of one kind. opts may be nil.
 func NewPool(jobs Jobs, name string, opts *PoolOptions, workers ...Worker) (*Pool, error) {
 	p := &Pool{jobs: jobs, name: name, workers: make(map[string]Worker)}
 	if opts != nil {
@@ -134,8 +137,8 @@ func (o *PoolOptions) check() error {
 	return nil
 }
 
-// Run works jobs until ctx ends and the workers have returned. A job that is
-// under way then goes back into the queue.
+// Run works jobs until ctx ends and the workers have returned. Unfinished jobs then go
+// back into the queue.
 func (p *Pool) Run(ctx context.Context) error {
 	var g errgroup.Group
 	for lane, atOnce := range p.opts.Lanes {

@@ -23,8 +23,8 @@ func kept(text string) string {
 	return text
 }
 
-// Progress is how far a job has come, and what it has to say. Its methods may be
-// called at any rate; what they say is written with the next heartbeat.
+// A Progress records how far a job has come, and its log. Its methods may be called at
+// any rate; the next heartbeat writes what they recorded.
 type Progress struct {
 	mu          sync.Mutex
 	done, total int64
@@ -35,7 +35,8 @@ type Progress struct {
 	part        int64
 }
 
-// Set records units done, of total, or of an unknown number if total is 0.
+// Set records that done of total units are done; total 0 means that their number is
+// unknown.
 func (p *Progress) Set(done, total int64, message string) {
 	message = kept(message)
 	p.mu.Lock()
@@ -43,15 +44,15 @@ func (p *Progress) Set(done, total int64, message string) {
 	p.done, p.total, p.message = done, total, message
 }
 
-// Get returns what was set last.
+// Get returns the arguments of the last Set.
 func (p *Progress) Get() (done, total int64, message string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.done, p.total, p.message
 }
 
-// Log adds a line to the job's log, which people read. Beyond 2000 lines it says
-// that there would be more.
+// Log adds a line to the job's log, which people read. After 2000 lines, the log only
+// says that there is more.
 func (p *Progress) Log(format string, args ...any) {
 	line := kept(strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " "))
 	p.mu.Lock()

@@ -7,7 +7,8 @@ import (
 	"runtime/debug"
 )
 
-// A PanicError is a panic of what a node was given: a worker, a follower, a feed type.
+// A PanicError is a panic of code that was passed to a node: a worker, a follower or a
+// feed type.
 type PanicError struct {
 	Value any
 	Stack []byte
@@ -15,8 +16,8 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("it panicked: %v", e.Value) }
 
-// Safely turns a panic into a *PanicError: one job, package or follower must not take
-// the node down, and with it all that comes after.
+// Safely calls work and returns a panic as a *PanicError: one job, package or follower
+// must not end the node and all work after it.
 func Safely(work func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -26,7 +27,7 @@ func Safely(work func() error) (err error) {
 	return work()
 }
 
-// Stack is the stack of a panic, for a log; empty for another error.
+// Stack returns the stack of a panic as a log attribute; it is empty for other errors.
 func Stack(err error) slog.Attr {
 	if p, ok := errors.AsType[*PanicError](err); ok {
 		return slog.String("stack", string(p.Stack))

@@ -15,25 +15,25 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Task is work that is done again and again.
+// A Task is recurring work.
 type Task struct {
 	Name       string    // of its schedule
-	Title      string    // for people
+	Title      string    // shown to people
 	About      string    // what it does, in a sentence
-	Expression string    // when it is done unless an administrator chooses otherwise; see ParseExpression
-	Job        db.NewJob // that is queued then, under a run key: one is unfinished at most
-	Preview    string    // the argument of a job that only tells what would be done; "" if there is none
+	Expression string    // when it recurs unless an administrator changes it; see ParseExpression
+	Job        db.NewJob // queued then, under a run key: at most one is unfinished
+	Preview    string    // argument of a job that only reports what would be done; "" if there is none
 }
 
-// A Scheduler has the primary queue tasks when they are due. What an
-// administrator chose, and when each task is next due, is in the database.
+// A Scheduler queues tasks on the primary when they are due. The database holds
+// administrators' choices and the next run of each task.
 type Scheduler struct {
 	DB     *db.Store
-	Office string // whose fence guards the writes
+	Office string // whose fence guards its writes
 	Tasks  []Task
 }
 
-// A Planned task is one with its schedule and its newest run.
+// A Planned is a task with its schedule and its newest run.
 type Planned struct {
 	Task
 	Expression string // in force
@@ -45,10 +45,10 @@ type Planned struct {
 // shortest is the least time between two runs of a task.
 const shortest = time.Minute
 
-// ParseExpression reads a cron expression: minute, hour, day of the month,
-// month, day of the week; or one like "@daily" or "@every 6h". Times are UTC
-// unless it begins with CRON_TZ=, as in "CRON_TZ=Europe/Berlin 30 2 * * *". It
-// returns proget.ErrInvalid with a sentence for whoever typed it.
+// ParseExpression reads a cron expression: minute, hour, day of the month, month, day
+// of the week; or one like "@daily" or "@every 6h". Times are UTC unless it begins with
+// CRON_TZ=, as in "CRON_TZ=Europe/Berlin 30 2 * * *". It returns proget.ErrInvalid with
+// a sentence for the person who typed the expression.
 func ParseExpression(text string) (cron.Schedule, error) {
 	text = strings.TrimSpace(text)
 	in := text
@@ -74,8 +74,8 @@ func ParseExpression(text string) (cron.Schedule, error) {
 	return schedule, nil
 }
 
-// Tick queues what is due. It is called by the primary every second or so, and
-// returns proget.ErrStale when its fence is superseded.
+// Tick queues the tasks that are due. The primary calls it about every second. It
+// returns proget.ErrStale if the fence is superseded.
 func (s *Scheduler) Tick(ctx context.Context, fence proget.Fence) error {
 	known, err := s.DB.Schedules(ctx)
 	if err != nil {
@@ -157,9 +157,10 @@ func (s *Scheduler) Find(name string) (Task, error) {
 	return s.Tasks[i], nil
 }
 
-// Run queues a task's job now, whatever its schedule says, or one that only tells
-// what it would do. It returns proget.ErrConflict, as the transaction's error, if
-// it is under way.
+// Run queues a task's job now, whatever its schedule, or, with preview, one that only
+// reports what it would do. It returns proget.ErrNotFound if there is no such task, and
+// proget.ErrInvalid if it has no preview. If the job is already queued or running, the
+// transaction fails with proget.ErrConflict.
 func (s *Scheduler) Run(ctx context.Context, tx *db.Tx, name string, preview bool, by string) error {
 	t, err := s.Find(name)
 	if err != nil {
@@ -175,7 +176,7 @@ func (s *Scheduler) Run(ctx context.Context, tx *db.Tx, name string, preview boo
 	return tx.Enqueue(ctx, t.job(by))
 }
 
-// JobTitle is what people call a job of a kind and argument.
+// JobTitle returns the title of a job of a kind and argument.
 func (s *Scheduler) JobTitle(kind, argument string) string {
 	i := slices.IndexFunc(s.Tasks, func(t Task) bool { return t.Job.Kind == kind })
 	if i < 0 {
@@ -187,7 +188,8 @@ func (s *Scheduler) JobTitle(kind, argument string) string {
 	return s.Tasks[i].Title + ": " + argument
 }
 
-// Change gives a task another schedule.
+// Change replaces the schedule of a task. It returns proget.ErrNotFound if there is no
+// such task, and proget.ErrInvalid if the expression cannot be read.
 func (s *Scheduler) Change(ctx context.Context, tx *db.Tx, name, expression string, enabled bool) error {
 	t, err := s.Find(name)
 	if err != nil {
@@ -208,7 +210,7 @@ func (s *Scheduler) Change(ctx context.Context, tx *db.Tx, name, expression stri
 	return tx.SetSchedule(ctx, sch)
 }
 
-// Plan returns every task with its schedule and its newest run.
+// Plan returns all tasks with their schedules and newest runs.
 func (s *Scheduler) Plan(ctx context.Context) ([]Planned, error) {
 	known, err := s.DB.Schedules(ctx)
 	if err != nil {

@@ -15,46 +15,45 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Log is where a Tail reads. *db.Store is one.
+// A Log is what a Tail reads. *db.Store is one.
 type Log interface {
 	History
 
-	// Stamp, if ok, differs after every commit: while it does not, nothing needs
-	// to be asked.
+	// Stamp returns a value that differs after every commit, or false: as long as it
+	// stays the same, the Tail need not ask the database.
 	Stamp() (s driver.Stamp, ok bool)
 	Heads(ctx context.Context) (map[int64]int64, error)
-	// Breaks counts what may have put a state of the database that lacks the newest
-	// commits in the place of the one that was read last, as another server may have it.
-	// While it does not move, nothing that was read is undone.
+	// Breaks counts the events after which reads may see a database state without the
+	// newest commits, as on another server. While it stays the same, nothing that was
+	// read is undone.
 	Breaks() int64
-	// NewestEntries returns the newest entry of every feed, its FeedID, Seq and Operation
-	// at least; Seq 0 for a feed that has none.
+	// NewestEntries returns the newest entry of every feed, with at least its FeedID,
+	// Seq and Operation; Seq is 0 for a feed without entries.
 	NewestEntries(ctx context.Context) ([]proget.Entry, error)
-	// Changes counts what was appended through this Log, or may have been.
+	// Changes counts the entries that were, or may have been, appended through this
+	// Log.
 	Changes() int64
 }
 
 var _ Log = (*db.Store)(nil)
 
-// A Subscriber learns of every entry of every feed, in each feed's order.
-// Whatever it keeps in memory is true again when Applied returns; it must not
-// wait for anything.
+// A Subscriber learns of every entry of every feed, in each feed's order. What it keeps
+// in memory must be current when Applied returns, which must not block.
 type Subscriber interface {
-	// Applied is called with the next entries of one feed, some of them perhaps
-	// a second time. If entries is nil, more has happened than is worth
-	// reading: all that is known of the feed is to be forgotten.
+	// Applied is called with the next entries of one feed, some of which it may have
+	// seen before. If entries is nil, more has happened than is worth reading: the
+	// subscriber must forget all that it knows of the feed.
 	Applied(feedID int64, entries []proget.Entry)
 }
 
-// Tail follows the logs of all feeds in this process. Sync makes reads
-// linearizable: it returns once everything that was committed before the call
-// has been applied to the subscribers.
+// A Tail follows the logs of all feeds in this process. Sync makes reads linearizable:
+// it returns once everything that was committed before the call has been applied to the
+// subscribers.
 //
-// Concurrent calls share one question to the database: each waits for a
-// question that is asked after it came, so the cost does not grow with the
-// number of requests. Where the engine can tell for nothing that there was no
-// commit, no question is asked. SyncWithin is for readers who can live with what
-// was true a moment ago.
+// Concurrent calls share one question to the database: each waits for a question that
+// is asked after the call, so the cost does not grow with the number of requests. If
+// the engine can tell at no cost that there was no commit, no question is asked.
+// SyncWithin is for readers that accept slightly older data.
 type Tail struct {
 	log         Log
 	subscribers []Subscriber
@@ -77,11 +76,11 @@ type Tail struct {
 
 // TailOptions configure a Tail. The zero value is ready to use.
 type TailOptions struct {
-	// Timeout bounds one question. Default: 2 s.
+	// Timeout limits one question to the database. Default: 2 s.
 	Timeout time.Duration
 
-	// Backlog is the number of entries of one feed beyond which what is known
-	// of it is forgotten rather than brought up to date. Default: 2000.
+	// Backlog is the number of new entries of one feed above which subscribers forget
+	// the feed instead of catching up. Default: 2000.
 	Backlog int
 
 	Logger *slog.Logger // default: slog.Default()
@@ -98,7 +97,7 @@ type question struct {
 	err  error
 }
 
-// NewTail returns a Tail that has read nothing yet.
+// NewTail returns a Tail that has read nothing yet. opts may be nil.
 func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
 	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), wakeup: make(chan struct{}), operations: make(map[int64]string), breaks: -1}
 	if opts != nil {
@@ -116,12 +115,11 @@ func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
 	return t
 }
 
-// Sync waits until everything committed before the call is applied. An error
-// means that the database did not answer, and that what is in memory may be
-// stale. After a question failed, Sync says so almost at once until one
-// succeeds: those who can live with stale answers need not wait in line. The caller that
-// happens to ask for everybody waits for the answer even if its own ctx ends (Timeout at
-// most).
+// Sync waits until everything committed before the call is applied. An error means that
+// the database did not answer and what is in memory may be stale. After a failed
+// question, Sync returns its error almost at once until a question succeeds, so that
+// readers that accept stale data need not wait. The caller that happens to ask for all
+// waits for the answer even if its own ctx ends (for at most Timeout).
 func (t *Tail) Sync(ctx context.Context) (err error) {
 	if now, ok := t.log.Stamp(); ok {
 		if applied := t.current.Load(); applied != nil && *applied == now {
@@ -148,9 +146,9 @@ func (t *Tail) Sync(ctx context.Context) (err error) {
 	}
 }
 
-// SyncWithin is Sync for who can live with what is as old as age: it asks nothing if
-// a question was asked since, and nothing changed through this log, which whoever
-// changed it expects to see.
+// SyncWithin is Sync for readers that accept data as old as age: it does nothing if a
+// question was asked within age and nothing has changed through this Log since; clients
+// expect to see their own changes.
 func (t *Tail) SyncWithin(ctx context.Context, age time.Duration) error {
 	if a := t.newest.Load(); a != nil && time.Since(a.asked) < age && a.changes == t.log.Changes() {
 		return nil
@@ -162,10 +160,11 @@ func (t *Tail) SyncWithin(ctx context.Context, age time.Duration) error {
 // database which has just come back.
 const patienceWhenDown = 150 * time.Millisecond
 
-// Close waits for a question under way. No Sync may follow.
+// Close waits for a question in progress. Do not call Sync afterwards.
 func (t *Tail) Close() { t.asking.Wait() }
 
-// Applied returns the newest applied position of each feed.
+// Applied returns the newest applied position of each feed. The caller must not modify
+// the map.
 func (t *Tail) Applied() map[int64]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -20,17 +20,17 @@ type Files struct {
 	blobs *storage.Set
 }
 
-// NewFiles returns the files that are kept in a database and its storages.
+// NewFiles returns Files for a database and its storages.
 func NewFiles(store *db.Store, blobs *storage.Set) *Files { return &Files{store, blobs} }
 
-// A Generation is what the next generation of an index has and the present one
-// has not.
+// A Generation is the difference between the next generation of an index and the
+// present one.
 type Generation struct {
-	State string // for whoever builds the one after it
+	State string // for the builder of the following generation
 	Files []File
 	Ended []string // names of files that end, or are replaced by one of Files
 	All   bool     // all present files end
-	More  bool     // this is a part of a rebuild that goes on
+	More  bool     // this is part of a rebuild, and more parts follow
 }
 
 // A File is a new file of an index.
@@ -38,14 +38,14 @@ type File struct {
 	Name string
 	Body io.Reader
 
-	// Object names the object that the file shares with others of its
-	// generation; "" is one of its own. Files that end together should lie
-	// together, since an object stays as long as one of its files.
+	// Object names an object that the file shares with others of its generation; with
+	// "", the file gets its own. Files that end together should share an object,
+	// because an object is kept as long as any of its files.
 	Object string
 }
 
-// An Opened file is read from its beginning to its end. If its bytes are not
-// those that were stored, reading ends with [storage.ErrDamaged].
+// An Opened is a file that can be read once, from its beginning. If its bytes are not
+// those that were stored, reading fails with [storage.ErrDamaged].
 type Opened struct {
 	db.IndexFile
 	object *storage.Reader
@@ -53,8 +53,8 @@ type Opened struct {
 	sum    hash.Hash
 }
 
-// Open opens a file as a generation has it, which may be [db.Present], or
-// returns proget.ErrNotFound.
+// Open opens a file as it is in a generation, which may be [db.Present]. It returns
+// proget.ErrNotFound if there is none.
 func (x *Files) Open(ctx context.Context, feedID int64, kind, name string, generation int64) (*Opened, error) {
 	f, err := x.db.FindIndexFile(ctx, feedID, kind, name, generation)
 	if err != nil {
@@ -101,10 +101,11 @@ func (o *Opened) verdict() error {
 // Close releases the file.
 func (o *Opened) Close() error { return o.object.Close() }
 
-// MaxRead bounds what Read and All return, in bytes.
+// MaxRead is the maximum number of bytes that Read and All return.
 const MaxRead = 64 << 20
 
-// Read returns the whole of a present file.
+// Read returns the content of a present file of at most MaxRead bytes, or
+// proget.ErrNotFound.
 func (x *Files) Read(ctx context.Context, feedID int64, kind, name string) ([]byte, error) {
 	f, err := x.Open(ctx, feedID, kind, name, db.Present)
 	if err != nil {
@@ -114,7 +115,8 @@ func (x *Files) Read(ctx context.Context, feedID int64, kind, name string) ([]by
 	return f.All()
 }
 
-// All returns the whole of a file that has at most MaxRead bytes.
+// All returns the content of the file. It returns an error if the file has more than
+// MaxRead bytes.
 func (o *Opened) All() ([]byte, error) {
 	if o.Size > MaxRead {
 		return nil, fmt.Errorf("index file %s has %d bytes", o.Name, o.Size)
@@ -126,8 +128,8 @@ func (o *Opened) All() ([]byte, error) {
 // are made from the database, and need not be moved when the feed is.
 const home = 0
 
-// Store stores the files of a generation that is to follow the given one, and
-// returns what the transaction has to be told that makes it the present one.
+// Store stores the files of the generation that follows the given one, and returns the
+// argument for db.Tx.SwitchIndex, which makes it the present one.
 func (x *Files) Store(ctx context.Context, feedID int64, kind string, generation int64, next *Generation) (db.IndexSwitch, error) {
 	sw := db.IndexSwitch{FeedID: feedID, Kind: kind, Generation: generation, Build: rand.Text(), State: next.State, Ended: next.Ended, All: next.All}
 	blobs, err := x.blobs.Store(ctx, home)

@@ -13,18 +13,18 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// An Index says how the index of a feed is built.
+// An Index describes how the index of a feed is built.
 type Index struct {
-	Kind  string        // the same for all feeds of a type: "catalog"
-	Every time.Duration // the shortest time between two generations: what happens meanwhile goes into one
+	Kind  string        // equal for all feeds of a type: "catalog"
+	Every time.Duration // minimum time between two generations; all changes in between go into one
 
-	// Build returns the generation that takes the changes up, or nil if they
-	// do not concern the index. It returns [ErrRebuild] if it cannot go on from
-	// the present one.
+	// Build returns the generation that includes the changes, or nil if they do not
+	// concern the index. It returns [ErrRebuild] if it cannot continue from the present
+	// generation.
 	Build func(ctx context.Context, b *Build) (*Generation, error)
 }
 
-// ErrRebuild means that an index has to be built from what there is in its feed.
+// ErrRebuild means that an index must be rebuilt from the present content of its feed.
 var ErrRebuild = errors.New("the index must be built anew")
 
 // maxEntries bounds the changes that one generation takes up.
@@ -33,14 +33,14 @@ const maxEntries = 500
 // A Build is the step from one generation to the next.
 type Build struct {
 	Feed  *proget.Feed
-	State string // of the present generation; "" if the index is begun anew
+	State string // of the present generation; "" if the index begins anew
 
-	// Entries are the feed's next changes, 500 at most. If there are none, the
-	// index is being built from what the feed holds, of which this may be one
-	// part of several: see Generation.More.
+	// Entries are the feed's next changes, at most 500. If there are none, the index is
+	// being rebuilt from what the feed contains, and this may be one of several parts:
+	// see Generation.More.
 	Entries []proget.Entry
 
-	// Read returns a present file of the index.
+	// Read returns the content of a present file of the index.
 	Read func(name string) ([]byte, error)
 }
 
@@ -55,19 +55,19 @@ type Indexer struct {
 	built map[int64]time.Time // when a generation of each feed's index was last stored here, perhaps in vain
 }
 
-// NewIndexer returns an indexer for the leader of an office. feeds returns the
-// feeds that have the index.
+// NewIndexer returns an indexer that the leader of an office runs. feeds must return
+// the feeds that have the index.
 func NewIndexer(files *Files, office string, index Index, feeds func(ctx context.Context) ([]*proget.Feed, error)) *Indexer {
 	x := &Indexer{Files: files, index: index, feeds: feeds, built: make(map[int64]time.Time)}
 	x.follower = indexing.Follower{Name: "index " + index.Kind, DB: files.db, Office: office, Follow: x.follow}
 	return x
 }
 
-// Name is what the indexer is called in logs.
+// Name returns the indexer's name for logs.
 func (x *Indexer) Name() string { return x.follower.Name }
 
 // CatchUp brings the indexes of all feeds up to the given positions; see
-// [indexing.Follower.CatchUp]. What is read of the feeds must be as new.
+// [indexing.Follower.CatchUp]. What Build reads of the feeds must be at least as new.
 func (x *Indexer) CatchUp(ctx context.Context, fence proget.Fence, heads map[int64]int64) error {
 	feeds, err := x.feeds(ctx)
 	if err != nil {

@@ -9,25 +9,26 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// A Candidate is a version of a package with what decides whether it goes.
+// A Candidate is a version of a package with the facts that decide whether it is
+// deleted.
 type Candidate struct {
 	db.VersionUse
-	Names  []string // by which people know it: its version or, of a container image, its tags
-	Pinned bool     // a tag points at it that would go, or point elsewhere, with it
+	Names  []string // under which people know it: its version or, for a container image, its tags
+	Pinned bool     // a tag points at it that would vanish, or point elsewhere, without it
 	Needs  []string // keys of versions of the package that stay as long as it does, such as those that an index lists
 }
 
-// A Choice is a version that is to go.
+// A Choice is a version to delete.
 type Choice struct {
 	Candidate
-	Rule int // the first that chose it, counted from 1
+	Rule int // the first rule that chose it, counted from 1
 }
 
-// A Rank is the place of a version in the order in which versions give way to a
-// quota for the whole feed.
+// A Rank determines the order in which versions are deleted to meet a quota for the
+// whole feed.
 type Rank int
 
-// The ranks, the first to go first.
+// The ranks, in the order of deletion.
 const (
 	Prerelease Rank = iota
 	Older
@@ -35,29 +36,29 @@ const (
 	ranks
 )
 
-// A Chooser decides which versions of a feed go. It is shown one package after
+// A Chooser decides which versions of a feed to delete. It is given one package after
 // the other, each with all its versions, oldest first.
 type Chooser struct {
 	Rules []proget.RetentionRule
 	Now   time.Time
-	Bytes int64 // what the feed's packages take by now, for the caller to set
+	Bytes int64 // present total of the feed's packages; the caller updates it
 }
 
-// Package returns which versions of a package go by the rules that need not
-// know the others. A rule sees what those before it left.
+// Package returns the versions of a package to delete by all rules but those with a
+// quota for the whole feed. Each rule sees what the rules before it left.
 func (c *Chooser) Package(versions []Candidate) []Choice {
 	gone, _ := c.alone(versions)
 	return gone
 }
 
-// Excess reports whether Bytes are more than a rule's quota for the whole feed.
+// Excess reports whether Bytes exceeds a rule's quota for the whole feed.
 func (c *Chooser) Excess() bool {
 	return slices.ContainsFunc(c.Rules, func(r proget.RetentionRule) bool { return feedWide(&r) && c.Bytes > quota(&r) })
 }
 
-// Over returns which versions of a rank go by the rules that have a quota for the
-// whole feed, as long as there is an excess. It is called for all packages with
-// one rank after the other, after Package was for all.
+// Over returns the versions of a rank to delete by the rules with a quota for the whole
+// feed, as long as Bytes exceeds it. Call Package for all packages first, and then Over
+// for all packages with one rank after the other.
 func (c *Chooser) Over(rank Rank, versions []Candidate) (gone []Choice) {
 	_, rest := c.alone(versions)
 	newest, bytes := newestStable(free(rest)), c.Bytes

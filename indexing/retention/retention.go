@@ -1,9 +1,9 @@
-// Package retention deletes the versions of feeds that nobody needs any more, by
-// the rules that administrators gave the feeds.
+// Package retention deletes versions that nobody needs any longer, by the rules that
+// administrators have set for their feeds.
 //
-// A [Chooser] decides, out of what is known of the versions, and does nothing
-// else. A [Worker] shows it the packages of a feed and deletes what it chose, as
-// a person would: a version is kept aside for a while, and can be brought back.
+// A [Chooser] only decides, from what is known of the versions. A [Worker] passes it
+// the packages of a feed and deletes what it chose in the same way as a person would: a
+// deleted version is kept for a while and can be restored.
 package retention
 
 import (
@@ -25,23 +25,23 @@ import (
 	"github.com/proget-go/ha/proget/publish"
 )
 
-// Kind is the kind of job that deletes by the rules of a feed. Without an
-// argument it queues one for each feed that has rules.
+// Kind is the kind of job that deletes by the rules of a feed. Without an argument, the
+// job queues one for each active feed with rules.
 const Kind = "retention"
 
-// Lane is the lane of these jobs: a large feed takes a while, and light jobs do
-// not wait for it.
+// Lane is the lane of these jobs: a large feed takes a while, and light jobs should not
+// wait for it.
 const Lane = "retention"
 
 // preview follows the feed's name in the argument of a job that only tells what
 // would go.
 const preview = " preview"
 
-// Actor is who deletes, in the log of the feed.
+// Actor is the name under which versions are deleted in the feed's log.
 const Actor = "Retention"
 
-// Job is the job that deletes by the rules of a feed or, with dryRun, tells what
-// would go.
+// Job returns the job that deletes by the rules of a feed or, with dryRun, reports what
+// it would delete.
 func Job(f *proget.Feed, dryRun bool, by string) db.NewJob {
 	j := db.NewJob{Kind: Kind, Argument: f.Name, Lane: Lane, RunKey: fmt.Sprint(Kind, " ", f.ID), QueuedBy: by}
 	if dryRun {
@@ -54,7 +54,7 @@ func Job(f *proget.Feed, dryRun bool, by string) db.NewJob {
 // thousands of versions.
 const page = 20
 
-// A Worker deletes by the rules of feeds. It implements [indexing.Worker].
+// A Worker deletes versions by the rules of feeds. It implements [indexing.Worker].
 type Worker struct {
 	db        *db.Store
 	types     []feed.Type
@@ -62,7 +62,7 @@ type Worker struct {
 	log       *slog.Logger
 }
 
-// NewWorker returns a Worker for feeds of the given types. log may be nil:
+// NewWorker returns a Worker for feeds of the given types. log may be nil, which means
 // slog.Default().
 func NewWorker(store *db.Store, types []feed.Type, publisher *publish.Publisher, log *slog.Logger) *Worker {
 	return &Worker{store, types, publisher, cmp.Or(log, slog.Default())}

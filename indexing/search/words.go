@@ -8,24 +8,24 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A Run is a stretch of letters and digits between anything else, in lower
-// case, with the parts that people see in it: "HTTPServer2" has "http",
-// "server" and "2". A run that is one part has none.
+// A Run is a sequence of letters and digits between other characters, in lower case,
+// with the parts that people see in it: "HTTPServer2" has "http", "server" and "2". A
+// run that is a single part has no Parts.
 //
-// A stretch of a script that has no spaces between words has pairs instead: those of
-// its neighbouring letters. What has all pairs of a text is likely to have the text.
+// A sequence in a script without spaces between words has Pairs instead: all pairs of
+// neighboring letters. A text that has all pairs of another is likely to contain it.
 type Run struct {
 	Word  string
 	Parts []string
-	Pairs []string // of a single letter, the letter
+	Pairs []string // for a single letter, that letter
 }
 
 // maxWord bounds the bytes of a word. What is longer is found by the whole name
 // that it is alone.
 const maxWord = 64
 
-// Fold returns a text in the form in which texts are compared: in lower case, and the
-// same however its letters were typed.
+// Fold returns a text in the form in which texts are compared: in lower case, and
+// independent of how its letters were typed.
 func Fold(text string) string { return strings.ToLower(norm.NFKC.String(text)) }
 
 // Runs splits text the way people read the names of packages:
@@ -111,8 +111,9 @@ func parts(run string) (parts []string) {
 	return append(parts, strings.ToLower(string(letters[begin:])))
 }
 
-// Words returns every word of a text: its runs and their parts. Of a stretch of a script
-// without spaces, those are its pairs and its last letter, so that each of its letters begins a word.
+// Words returns all words of a text: its runs and their parts. For a run in a script
+// without spaces, these are its pairs and its last letter, so that each of its letters
+// begins a word.
 func Words(text string) []string {
 	var words []string
 	for _, run := range Runs(text) {

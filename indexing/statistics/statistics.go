@@ -1,4 +1,4 @@
-// Package statistics keeps the download counts small that are kept by day.
+// Package statistics limits the number of daily download counts by adding up old ones.
 package statistics
 
 import (
@@ -19,8 +19,8 @@ const (
 	window   = 1000 // versions in one transaction
 )
 
-// A Worker rolls up the download counts of the days of a month, each of which is
-// more than 90 days ago, into one of the month. It implements [indexing.Worker].
+// A Worker adds up the daily download counts of each month that ended more than 90 days
+// ago into one for the month. It implements [indexing.Worker].
 type Worker struct{ db *db.Store }
 
 // NewWorker returns a Worker.

@@ -11,30 +11,30 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// A Fault is how database and storage disagree about a key.
+// A Fault is the way in which database and storage differ about a key.
 type Fault string
 
 // The faults.
 const (
-	Lost  Fault = "lost"  // the database names an object that is not there
-	Short Fault = "short" // the object is of another size
+	Lost  Fault = "lost"  // the database names an object that does not exist
+	Short Fault = "short" // the object has another size
 	Extra Fault = "extra" // nothing in the database names the object
-	Young Fault = "young" // nor this one, which may be an upload under way
+	Young Fault = "young" // nor this one, but it may belong to an upload in progress
 )
 
-// TooYoung is the age up to which an object that the database does not name may be
-// recorded yet.
+// TooYoung is the age up to which an object that the database does not name may still
+// be recorded.
 const TooYoung = 2 * db.RecordWithin
 
-// A Finding is one disagreement between database and storage.
+// A Finding is one difference between database and storage.
 type Finding struct {
 	Fault
 	Storage  proget.Storage
 	Pair     Pair
-	Versions []string // that suffer, each as "feed/package version"
+	Versions []string // affected versions, each as "feed/package version"
 }
 
-// Key is the object's key.
+// Key returns the object's key.
 func (f *Finding) Key() string {
 	if f.Pair.Row != nil {
 		return f.Pair.Row.StorageKey
@@ -42,12 +42,12 @@ func (f *Finding) Key() string {
 	return f.Pair.Object.Key
 }
 
-// Audit compares the database with every storage, by keys and sizes, and calls
-// found for each disagreement. It is right about what nobody writes or deletes
-// meanwhile: extra objects too young to be told from uploads under way are [Young],
-// and what seems lost is looked at a second time. It returns the number of keys
-// it compared. A storage that is away, or for which found returns an error, holds up none of
-// the others; the error is returned at the end.
+// Audit compares the database with every storage by keys and sizes, and calls found for
+// each difference. It is exact for what nobody writes or deletes meanwhile: extra
+// objects that may belong to uploads in progress are [Young], and it looks a second
+// time for objects that seem lost. It returns the number of keys that it compared. If a
+// storage is unavailable, or found returns an error for it, Audit continues with the
+// others and returns the error at the end.
 func Audit(ctx context.Context, store *db.Store, stores *storage.Set, found func(Finding) error) (compared int64, err error) {
 	err = eachStorage(ctx, store, stores, func(st proget.Storage, blobs *storage.Store) error {
 		a := &audit{db: store, blobs: blobs, storage: st, found: found}
@@ -125,11 +125,12 @@ func (a *audit) report(ctx context.Context, fault Fault, p Pair) (err error) {
 	return a.found(f)
 }
 
-// Rebuild makes use of the objects that no row names, if they are not too young: one whose bytes are those
-// of a lost or short blob takes its place, and each other one gets a row, so
-// that it is used when the same bytes are pushed again, or collected. It reads
-// all of them, and calls done for each with what became of it. A storage that is away
-// holds up none of the others.
+// Rebuild makes use of the objects that no row names, unless they are too young: if an
+// object's bytes are those of a lost or short blob, it replaces the blob's object;
+// otherwise it gets a row, so that it is used when the same bytes are pushed again, or
+// collected. Rebuild reads all these objects and calls done for each with a description
+// of what it did. If a storage fails, it continues with the others and returns the
+// error at the end.
 func Rebuild(ctx context.Context, store *db.Store, stores *storage.Set, done func(f Finding, what string)) error {
 	return eachStorage(ctx, store, stores, func(st proget.Storage, blobs *storage.Store) error {
 		missing := make(map[string][]db.BlobRow) // by digest

@@ -23,7 +23,7 @@ import (
 // [Preview] or empty.
 const KindCollection = "collection"
 
-// Preview is the argument of a collection that only tells what it would do.
+// Preview is the argument of a collection that only reports what it would free.
 const Preview = "preview"
 
 const (
@@ -42,19 +42,19 @@ type Collector struct {
 
 // CollectorOptions configure a Collector. The zero value is ready to use.
 type CollectorOptions struct {
-	// Grace is how long a blob is kept after nothing refers to it any more,
-	// during which a deleted version can be brought back; default 24 h. What
-	// was never recorded is kept as long, but at least twice [db.RecordWithin].
+	// Grace is how long a blob is kept after the last reference to it is gone, during
+	// which a deleted version can be restored; default 24 h. Objects that were never
+	// recorded are kept as long, but at least for twice [db.RecordWithin].
 	Grace time.Duration
 
-	// Probes returns the keys of the probes that servers use. The others are
-	// removed; nil leaves all of them alone.
+	// Probes returns the keys of the probes that servers use; the Collector removes all
+	// others. If nil, it removes none.
 	Probes func(ctx context.Context) (map[string]bool, error)
 
 	Logger *slog.Logger // default: slog.Default()
 }
 
-// NewCollector returns a Collector.
+// NewCollector returns a Collector. opts may be nil.
 func NewCollector(store *db.Store, blobs *storage.Set, opts *CollectorOptions) *Collector {
 	c := &Collector{db: store, blobs: blobs}
 	if opts != nil {
@@ -201,8 +201,8 @@ func (c *collection) deleteObject(ctx context.Context, b db.BlobRow) error {
 	return blobs.Delete(ctx, b.StorageKey)
 }
 
-// ErrForeign means that a storage holds what another installation keeps there,
-// too, or did: its objects cannot be told from those that nobody recorded.
+// ErrForeign means that another installation uses, or has used, the storage: its
+// objects cannot be distinguished from those that nobody recorded.
 var ErrForeign = errors.New("the storage is also another installation's")
 
 // sweep marks the objects that no row names: what was uploaded and never

@@ -17,8 +17,8 @@ const KindCompaction = "compaction"
 // compactBatch bounds the entries that one transaction removes.
 const compactBatch = 2000
 
-// A Compactor removes what nobody needs any more from the beginnings of the
-// feeds' logs.
+// A Compactor removes the oldest entries of the feeds' logs, which nobody needs any
+// longer.
 type Compactor struct {
 	db   *db.Store
 	opts CompactorOptions
@@ -26,16 +26,16 @@ type Compactor struct {
 
 // CompactorOptions configure a Compactor. The zero value is ready to use.
 type CompactorOptions struct {
-	// Kept is the age up to which every entry is kept, for servers that were
-	// away to catch up by it; default 7 days.
+	// Kept is the age up to which every entry is kept, so that servers that were away
+	// can catch up; default 7 days.
 	Kept time.Duration
 
-	// Limit is the age beyond which none is kept, although a follower has not
-	// seen it: it builds anew what it is for. Default: 30 days.
+	// Limit is the age above which entries are removed even if a follower has not seen
+	// them; that follower rebuilds its data. Default: 30 days.
 	Limit time.Duration
 }
 
-// NewCompactor returns a Compactor.
+// NewCompactor returns a Compactor. opts may be nil.
 func NewCompactor(store *db.Store, opts *CompactorOptions) *Compactor {
 	c := &Compactor{db: store}
 	if opts != nil {
@@ -49,8 +49,8 @@ func NewCompactor(store *db.Store, opts *CompactorOptions) *Compactor {
 // Kind implements [indexing.Worker].
 func (*Compactor) Kind() string { return KindCompaction }
 
-// Work implements [indexing.Worker]. The newest entry of each log is kept, whatever
-// its age: by that, who follows a log knows it again.
+// Work implements [indexing.Worker]. It keeps the newest entry of each log, whatever
+// its age, because followers of a log recognize the log by it.
 func (c *Compactor) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) error {
 	ranges, err := c.db.LogRanges(ctx)
 	if err != nil {

@@ -8,16 +8,16 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// A Pair is what database and storage have under one key. Object is nil if
-// there is none in storage, Row if there is none in the database.
+// A Pair is what storage and database have under one key. Object is nil if storage has
+// none, Row if the database has none.
 type Pair struct {
 	Object *storage.Object
 	Row    *db.BlobRow
 }
 
-// Compare walks over the blobs of one storage in the order of keys, on both
-// sides at once, with little memory. The two sides are not read at one moment:
-// of what was written or deleted meanwhile, either side may be missing.
+// Compare yields the blobs of one storage, from storage and database, in the order of
+// their keys and with little memory. It does not read both sides at one moment: of what
+// is written or deleted meanwhile, either side may be missing.
 func Compare(ctx context.Context, store *db.Store, blobs *storage.Store, storageID int64) iter.Seq2[Pair, error] {
 	return func(yield func(Pair, error) bool) {
 		rows, stop := iter.Pull2(listRows(ctx, store, storageID))

@@ -19,7 +19,7 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// KindIntegrity is the kind of job that reads every stored file again.
+// KindIntegrity is the kind of job that rereads all stored files.
 const KindIntegrity = "integrity"
 
 // settingInspection is where an inspection keeps how far it has come, so that
@@ -31,9 +31,9 @@ const (
 	saveEvery    = 2 * time.Second
 )
 
-// An Inspector reads every stored file that a version needs, and compares its
-// digest with the one of its upload. A damaged one is mended if its bytes are
-// stored a second time, in whichever storage.
+// An Inspector rereads every stored file that a version needs, and compares its digest
+// with that of its upload. It mends a damaged file if a second copy is stored in any
+// storage.
 type Inspector struct {
 	db    *db.Store
 	blobs *storage.Set
@@ -42,11 +42,11 @@ type Inspector struct {
 
 // InspectorOptions configure an Inspector. The zero value is ready to use.
 type InspectorOptions struct {
-	Rate   int64        // bytes read a second, so that clients do not suffer; default 50 MiB
+	Rate   int64        // bytes read per second, to leave capacity to clients; default 50 MiB
 	Logger *slog.Logger // default: slog.Default()
 }
 
-// NewInspector returns an Inspector.
+// NewInspector returns an Inspector. opts may be nil.
 func NewInspector(store *db.Store, blobs *storage.Set, opts *InspectorOptions) *Inspector {
 	i := &Inspector{db: store, blobs: blobs}
 	if opts != nil {

@@ -18,24 +18,24 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// KindMove is the kind of job that brings files to the storage of their feed.
+// KindMove is the kind of job that moves files to the storage of their feed.
 const KindMove = "move"
 
 // moveWindow is how many files are looked at by one statement.
 const moveWindow = 5000
 
-// A Mover brings the files of each feed to the storage that was chosen for it,
-// one after the other, while clients push and restore: a file is copied, its
-// digest is checked, and then its version refers to the copy, which is said in
-// the feed's log. Where it was, a [Collector] frees it after the grace period,
-// during which readers that know the old place only still find it.
+// A Mover moves the files of each feed to the storage that was chosen for it, one after
+// the other, while clients push and restore. It copies a file, checks its digest, makes
+// its version refer to the copy, and appends that to the feed's log. A [Collector]
+// frees the original after the grace period, during which readers that know only the
+// old place still find it.
 type Mover struct {
 	db    *db.Store
 	blobs *storage.Set
 	log   *slog.Logger
 }
 
-// NewMover returns a Mover. log may be nil: slog.Default().
+// NewMover returns a Mover. log may be nil, which means slog.Default().
 func NewMover(store *db.Store, blobs *storage.Set, log *slog.Logger) *Mover {
 	return &Mover{store, blobs, cmp.Or(log, slog.Default())}
 }
@@ -43,8 +43,8 @@ func NewMover(store *db.Store, blobs *storage.Set, log *slog.Logger) *Mover {
 // Kind implements [indexing.Worker].
 func (*Mover) Kind() string { return KindMove }
 
-// Work implements [indexing.Worker]. It looks at the files of all feeds: a
-// publisher that had not heard of a change yet may have used the old storage.
+// Work implements [indexing.Worker]. It examines the files of all feeds: a publisher
+// that had not yet learned of a change may have used the old storage.
 func (m *Mover) Work(ctx context.Context, _ *proget.Job, p *indexing.Progress) error {
 	last, err := m.db.LastFile(ctx)
 	if err != nil {

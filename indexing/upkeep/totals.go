@@ -7,8 +7,7 @@ import (
 	"github.com/proget-go/ha/indexing"
 )
 
-// Totals returns the follower that keeps count of each feed's packages, versions
-// and bytes.
+// Totals returns the follower that counts each feed's packages, versions and bytes.
 func Totals(store *db.Store, office string) *indexing.Follower {
 	return &indexing.Follower{Name: "stats", DB: store, Office: office,
 		Follow: func(_ context.Context, feedID, after, upto int64) (indexing.Effect, error) {

@@ -11,18 +11,18 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// KindUploads is the kind of job that gives abandoned uploads up.
+// KindUploads is the kind of job that ends abandoned uploads.
 const KindUploads = "upload-cleanup"
 
-// An UploadCleaner gives up the uploads in several requests that their clients
-// have left alone. A [Collector] frees their parts.
+// An UploadCleaner ends uploads in several requests that their clients have abandoned.
+// A [Collector] frees their parts.
 type UploadCleaner struct {
 	db    *db.Store
 	grace time.Duration
 }
 
-// NewUploadCleaner returns an UploadCleaner for uploads to which nothing was
-// added for the time grace; 0 means 24 h.
+// NewUploadCleaner returns an UploadCleaner for uploads that have not grown for grace;
+// 0 means 24 h.
 func NewUploadCleaner(store *db.Store, grace time.Duration) *UploadCleaner {
 	return &UploadCleaner{store, cmp.Or(grace, 24*time.Hour)}
 }

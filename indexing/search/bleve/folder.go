@@ -21,9 +21,8 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// CopyTo writes a consistent copy of the index into an empty or new folder
-// while the index is in use. The copy has positions of its own, those of the
-// moment when it was begun.
+// CopyTo writes a consistent copy of the index into an empty or new folder while the
+// index is in use. The copy has the positions of the moment when it was begun.
 func (x *Index) CopyTo(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("copy the search index: %w", err)
@@ -49,9 +48,8 @@ func (x *Index) CopyTo(dir string) error {
 // Format implements snapshot.Index.
 func (*Index) Format() string { return Format }
 
-// Adopt puts a copy that CopyTo wrote, whose folder it takes away, in the place
-// of what the index holds. If the copy is of no use, the index is empty
-// afterwards.
+// Adopt replaces the index's content by a copy that CopyTo wrote, and removes the
+// folder of the copy. If the copy is unusable, the index is empty afterwards.
 func (x *Index) Adopt(dir string) error {
 	x.life.Lock()
 	defer x.life.Unlock()

@@ -1,13 +1,12 @@
-// Package bleve keeps a search.Index in a folder of this process, with the
-// library of that name: its segments, which never change once they are written,
-// its dictionaries, and its copies of an index in use.
+// Package bleve keeps a search.Index in a folder of this process. It uses the library
+// of that name for its segments, which never change once they are written, its
+// dictionaries, and its copies of an index in use.
 //
-// Exact prefixes and the plain list come from a table in memory. What is found
-// for text is described in find.go.
+// Queries without text, type or tag are answered from a table in memory. The file
+// find.go describes how others are.
 //
-// An index that is damaged, of another format or not there at all is begun
-// anew; nobody is told but by its positions, which are 0 then. Whoever keeps it
-// current fills it again.
+// An index that is damaged, has another format or does not exist is begun anew; only
+// its positions show this, which are 0 then. Whoever keeps it current fills it again.
 package bleve
 
 import (
@@ -30,12 +29,12 @@ import (
 	"github.com/proget-go/ha/indexing/search"
 )
 
-// Format is the version of what is written. An index of another one is built
-// anew, and a copy of another one is of no use.
+// Format is the version of what this package writes. An index of another format is
+// rebuilt, and a copy of another format is unusable.
 const Format = "6"
 
-// Folder is the name of the index below the folder that Open is given. A copy
-// that was made by CopyTo may take its place while no process has it open.
+// Folder is the name of the index below the folder that is passed to Open. A copy made
+// by CopyTo may replace it while no process has it open.
 const Folder = "search"
 
 const (
@@ -49,8 +48,8 @@ const (
 
 var _ search.Index = (*Index)(nil)
 
-// An Index is an open index. Its methods may be called by several goroutines
-// at once, but Update and Reset by one at a time.
+// An Index is an open index. Several goroutines may call its methods at once, but only
+// one at a time may call Update and Reset.
 type Index struct {
 	path   string
 	finder *finder
@@ -81,9 +80,9 @@ func positionOf(value []byte) position {
 	return position{int64(binary.BigEndian.Uint64(value)), string(value[8:])}
 }
 
-// Open opens the index in a folder of this process's own, or begins a new one
-// if there is none that can be used. It fails only if another process has the
-// folder, if something else lies in the index's place, or if the disk refuses.
+// Open opens the index in a folder that belongs to this process alone, or begins a new
+// one if there is none that is usable. It fails only if another process uses the
+// folder, something else is in the index's place, or the disk returns an error.
 func Open(dir string) (*Index, error) {
 	finder, err := newFinder()
 	if err != nil {
@@ -201,15 +200,15 @@ func (x *Index) Close() error {
 	return x.text.Close()
 }
 
-// Position returns how far into a feed's log the index has come, and a channel
-// that is closed when that changes for any feed.
+// Position returns the index's position in a feed's log, and a channel that is closed
+// when the position of any feed changes.
 func (x *Index) Position(feed int64) (int64, <-chan struct{}) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.positions[feed].seq, x.moved
 }
 
-// Operation returns that of the log's entry at a feed's position.
+// Operation returns the operation at a feed's position, as given to Update.
 func (x *Index) Operation(feed int64) string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -280,8 +279,8 @@ func (x *Index) write(text bleve.Index, feed int64, changes []search.Change, at 
 	return nil
 }
 
-// Reset forgets a feed. Its position goes first: what is left if this ends
-// early counts for nothing.
+// Reset forgets a feed. It first resets its position: if it ends early, what is left is
+// ignored.
 func (x *Index) Reset(ctx context.Context, feed int64) error {
 	x.mu.RLock()
 	keys := x.table.keys(feed)

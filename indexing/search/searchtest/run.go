@@ -1,6 +1,6 @@
-// Package searchtest tells whether a kind of index is fit to be a
-// [search.Index]. Its test calls [Run] with a function that makes a place for an
-// index and returns what opens it there:
+// Package searchtest tests whether an implementation is fit to be a [search.Index]. Its
+// test calls [Run] with a function that creates a place for an index and returns a
+// function that opens the index there:
 //
 //	func TestConformance(t *testing.T) {
 //		searchtest.Run(t, func(t *testing.T) func(t *testing.T) search.Index {
@@ -13,9 +13,9 @@
 //		})
 //	}
 //
-// What is demanded of relevance is what any engine can be brought to: an exact
-// name first, a name before a description, a slip of the finger after what was
-// typed.
+// The demands on relevance are such that any engine can meet them: an exact name comes
+// first, a match in a name before one in a description, and what was typed before
+// similar words.
 package searchtest
 
 import (
@@ -26,11 +26,11 @@ import (
 	"github.com/proget-go/ha/indexing/search"
 )
 
-// Open opens one and the same, initially empty index each time it is called.
-// The one before has been closed.
+// Open opens the same, initially empty index each time it is called. The caller has
+// closed the previous one.
 type Open = func(t *testing.T) search.Index
 
-// Run runs the whole contract. newPlace makes a place for an index.
+// Run runs the whole contract. newPlace creates a place for an index.
 func Run(t *testing.T, newPlace func(t *testing.T) Open) {
 	cases := []struct {
 		name string

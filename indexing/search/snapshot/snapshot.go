@@ -1,9 +1,9 @@
-// Package snapshot keeps a copy of the search index in storage, so that a new
-// node begins with that instead of reading every package.
+// Package snapshot keeps a copy of the search index in storage, so that a new node
+// starts with it instead of reading every package.
 //
-// The primary publishes it. Its files are named by their content: those that the
-// former snapshot had are not stored again. A manifest says which make up the
-// copy, in which format it is and how far into the feeds' logs it goes.
+// The primary publishes the copy. Files are named by their content, so that those of
+// the previous snapshot are not stored again. A manifest lists the files, the format of
+// the copy and its positions in the feeds' logs.
 package snapshot
 
 import (
@@ -29,19 +29,19 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// An Index can copy itself, and go on from such a copy.
+// An Index can copy itself, and continue from such a copy.
 type Index interface {
 	search.Index
 
-	// Format is the version of what CopyTo writes. Adopt takes no other.
+	// Format returns the version of what CopyTo writes. Adopt accepts no other.
 	Format() string
 
-	// CopyTo writes a consistent copy into an empty or new folder while the
-	// index is in use.
+	// CopyTo writes a consistent copy into an empty or new folder while the index is in
+	// use.
 	CopyTo(dir string) error
 
-	// Adopt puts a copy, whose folder it takes away, in the place of what the
-	// index holds. If the copy is of no use, the index is empty afterwards.
+	// Adopt replaces the index's content by a copy and removes the folder of the copy.
+	// If the copy is unusable, the index is empty afterwards.
 	Adopt(dir string) error
 }
 
@@ -49,18 +49,18 @@ type Index interface {
 type Manifest struct {
 	Format    string          `json:"format"`
 	Made      time.Time       `json:"made"`      // by the clock of the node that made it
-	Positions map[int64]int64 `json:"positions"` // how far into each feed's log it goes, at least
+	Positions map[int64]int64 `json:"positions"` // in each feed's log; the copy may go further
 	Files     []File          `json:"files"`
 }
 
-// A File is one file of the copy.
+// A File is a file of the copy.
 type File struct {
 	Path   string `json:"path"` // below the index's folder, with slashes
 	Size   int64  `json:"size"` // in bytes
 	SHA256 string `json:"sha256"`
 }
 
-// Bytes is the size of the whole copy.
+// Bytes returns the total size of the copy.
 func (m *Manifest) Bytes() (n int64) {
 	for _, f := range m.Files {
 		n += f.Size
@@ -79,7 +79,7 @@ const (
 // owner is whose index files snapshots are: those of the installation itself.
 const owner = proget.SystemFeed
 
-// A Shelf is where snapshots are kept.
+// A Shelf is the place where snapshots are kept.
 type Shelf struct {
 	DB    *db.Store
 	Files *repoindex.Files
@@ -117,10 +117,10 @@ func (s *Shelf) newest(ctx context.Context) (*Manifest, int64, error) {
 	return m, head.Generation, nil
 }
 
-// Publish copies an index by way of the folder dir, which it removes, and makes
-// the copy the present snapshot. Only the leader of the office may: it returns
-// proget.ErrStale to any other. It returns the manifest and how many bytes were
-// stored anew.
+// Publish copies an index into the folder dir, makes the copy the present snapshot, and
+// removes dir. Only the leader of the office may call it: for others, it returns
+// proget.ErrStale. It returns the manifest and the number of bytes that were newly
+// stored.
 func (s *Shelf) Publish(ctx context.Context, x Index, positions map[int64]int64, dir, office string, fence proget.Fence) (m *Manifest, stored int64, err error) {
 	former, generation, err := s.newest(ctx)
 	if err != nil && generation == 0 && !errors.Is(err, proget.ErrNotFound) {
@@ -238,12 +238,12 @@ func closeAll(files []repoindex.File) {
 	}
 }
 
-// ErrFormat means that the snapshot was made by another version of the program.
+// ErrFormat means that another version of the program made the snapshot.
 var ErrFormat = errors.New("the snapshot of the search index has another format")
 
-// Fetch downloads the present snapshot into the folder dir, which it empties
-// first, and lets the index adopt it. It returns proget.ErrNotFound if there is
-// none, [ErrFormat], or storage.ErrDamaged; the index is as it was then.
+// Fetch empties the folder dir, downloads the present snapshot into it, and makes the
+// index adopt it. It returns proget.ErrNotFound if there is none, [ErrFormat], or
+// storage.ErrDamaged; the index is then unchanged.
 func (s *Shelf) Fetch(ctx context.Context, x Index, dir string) (*Manifest, error) {
 	m, generation, err := s.newest(ctx)
 	if err != nil {
