@@ -55,8 +55,8 @@ type Options struct {
 	// once. Default: 1000.
 	Queue int
 
-	// NoMigrate leaves the schema unchanged: Open refuses a database whose schema is
-	// older than this version needs. Set it where nodes may not run DDL.
+	// NoMigrate leaves the schema unchanged: Open returns proget.ErrInvalid if the
+	// schema is older than this version needs. Set it where nodes may not run DDL.
 	NoMigrate bool
 }
 

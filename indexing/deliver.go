@@ -13,7 +13,7 @@ import (
 // the same entries come again, with the same FeedID and Seq.
 type Deliver func(ctx context.Context, entries []proget.Entry) error
 
-// deliveries bounds the entries of one delivery.
+// deliveries is the maximum number of entries in one delivery.
 const deliveries = 100
 
 // NewCourier returns a follower that passes the entries of every log to deliver. It
@@ -41,8 +41,8 @@ func (c courier) follow(ctx context.Context, feedID, after, upto int64) (Effect,
 	return at(entries[len(entries)-1].Seq), nil
 }
 
-// skip goes on where the log begins now or, if nothing is left of it, at its end. That
-// is asked for first, so that what happens meanwhile is not passed over.
+// skip continues at the present beginning of the log or, if the log is empty, at its
+// end. It reads the end first, so that it does not skip what happens meanwhile.
 func (c courier) skip(ctx context.Context, feedID, position int64) (Effect, error) {
 	heads, err := c.db.Heads(ctx)
 	if err != nil {
@@ -58,7 +58,7 @@ func (c courier) skip(ctx context.Context, feedID, position int64) (Effect, erro
 	return at(heads[feedID]), nil
 }
 
-// at is the effect of moving to a position.
+// at returns the effect that only moves to a position.
 func at(position int64) Effect {
 	return func(context.Context, *db.Tx) (int64, error) { return position, nil }
 }

@@ -7,7 +7,8 @@
 //   - a [Pool] works jobs on every indexing node, and a [Scheduler] queues recurring ones
 //     on the primary.
 //
-// No read depends on this package, and the process may be killed at any instruction:
-// positions move together with their effects, a job can finish only under its current
-// claim, and what only the primary may do is written under its fence.
+// Of these, a read needs only the Tail; if that fails, what is in memory may be stale.
+// The process may be killed at any instruction: positions move together with their
+// effects, a job can finish only under its current claim, and what only the primary may
+// do is written under its fence.
 package indexing

@@ -42,7 +42,7 @@ type Follower struct {
 // describes.
 type Effect func(ctx context.Context, tx *db.Tx) (upto int64, err error)
 
-// stretch bounds the entries of one transaction.
+// stretch is the maximum number of entries in one transaction.
 const stretch = 5000
 
 // CatchUp applies new entries up to the given heads. It returns proget.ErrStale if the
@@ -68,12 +68,12 @@ func (f *Follower) CatchUp(ctx context.Context, fence proget.Fence, heads map[in
 	return failed
 }
 
-// enter records positions in the feeds that have none yet: in those that were there
-// before the follower, their heads; in those that came later, their beginning. A
-// follower is new if it is in no feed, and enters all at once, the system feed among
-// them, which is always there: so it is new once, also before there are other feeds.
-// A repetition after a commit whose outcome was lost is db.ErrMoved; the next call finds
-// the positions.
+// enter records positions for the feeds that have none yet: the heads of feeds that
+// existed before the follower, and the beginnings of later ones. A follower is new if
+// it has no position at all. It then enters all feeds at once, including the system
+// feed, which always exists: so it is new only once, even if there are no other feeds
+// yet. A retry after a commit whose outcome was lost returns db.ErrMoved; the next call
+// finds the positions.
 func (f *Follower) enter(ctx context.Context, fence proget.Fence, heads, positions map[int64]int64) error {
 	entered := make(map[int64]int64)
 	for feed, head := range heads {
@@ -106,7 +106,7 @@ func (f *Follower) catchUp(ctx context.Context, fence proget.Fence, feed, at, he
 			return fmt.Errorf("follower %s, feed %d, after entry %d: %w", f.Name, feed, at, err)
 		}
 		known = known || upto != at
-		if at = upto; at > head { // a rebuild has seen what happened meanwhile
+		if at = upto; at > head { // a rebuild included later changes
 			return nil
 		}
 	}
@@ -130,9 +130,9 @@ func (f *Follower) step(ctx context.Context, fence proget.Fence, feed, at, head 
 	return f.apply(ctx, fence, feed, at, effect)
 }
 
-// apply returns where the follower is then. That may be elsewhere than this effect went:
-// at what an attempt of it has reached whose commit's outcome was lost, before more was
-// appended to the log, or where another process is.
+// apply returns the follower's position afterwards. It may differ from that of this
+// effect: an earlier attempt whose commit's outcome was lost, before more was appended
+// to the log, or another process may have moved the follower.
 func (f *Follower) apply(ctx context.Context, fence proget.Fence, feed, at int64, effect Effect) (upto int64, err error) {
 	err = f.DB.LeaderTx(ctx, f.Office, fence, func(tx *db.Tx) (err error) {
 		if upto, err = effect(ctx, tx); err != nil || upto == at {
@@ -140,7 +140,7 @@ func (f *Follower) apply(ctx context.Context, fence proget.Fence, feed, at int64
 		}
 		return tx.MoveFollower(ctx, f.Name, feed, at, upto)
 	})
-	if !errors.Is(err, db.ErrMoved) && !errors.Is(err, proget.ErrConflict) { // which the effect may meet first
+	if !errors.Is(err, db.ErrMoved) && !errors.Is(err, proget.ErrConflict) { // the effect may encounter it first
 		return upto, err
 	}
 	positions, readErr := f.DB.FollowerPositions(ctx, f.Name)
@@ -148,7 +148,7 @@ func (f *Follower) apply(ctx context.Context, fence proget.Fence, feed, at int64
 		return at, readErr
 	}
 	upto, known := positions[feed]
-	if !known || upto == at { // the feed was deleted, or the effect is in conflict with something else
+	if !known || upto == at { // the feed was deleted, or the effect conflicts with something else
 		return at, err
 	}
 	return upto, nil

@@ -41,7 +41,7 @@ func GiveUp(err error) error {
 // failure.
 func Snooze(d time.Duration) error { return &verdict{snooze: d} }
 
-// A verdict is an error by which a worker says what is to become of its job.
+// A verdict is an error by which a worker decides what happens to its job.
 type verdict struct {
 	err    error
 	snooze time.Duration
@@ -166,8 +166,8 @@ func (p *Pool) loop(ctx context.Context, lane string) {
 	}
 }
 
-// work does a job whose claim can be trusted until a time by this node's clock. It
-// reports whether it could be begun and its claim was kept.
+// work does a job whose claim can be trusted until the time trusted by this node's
+// clock. It reports whether the job was begun and its claim was kept.
 func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) bool {
 	log := p.opts.Logger.With("job", j.ID, "kind", j.Kind, "attempt", j.Attempt)
 	log.InfoContext(ctx, "job begins")
@@ -195,16 +195,17 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) bool 
 	return true
 }
 
-// How long the end of a job may take to be written; its claim's length is the bound
-// while the node runs, so that a database which is failing over has time to come back.
+// Time limits for writing the end of a job. While the node runs, the limit for the end
+// itself is the length of a claim, so that a database that is failing over has time to
+// return.
 const (
 	logWithin  = 2 * time.Second // the rest of its log
-	stopWithin = 5 * time.Second // what is not written yet when the node stops
+	stopWithin = 5 * time.Second // what remains to be written when the node stops
 )
 
 // conclude writes the rest of a job's log, which pages follow until the job has ended,
-// and then its end, which alone says whether it is run again: it is written under the
-// claim's number, so it does no harm when it is late.
+// and then its end, which alone decides whether the job runs again. The end is written
+// under the claim's number, so it does no harm if it is late.
 func (p *Pool) conclude(ctx context.Context, j *proget.Job, progress *Progress, o ending) error {
 	progress.Log("%s", o.said)
 	unlogged := p.flushAll(ctx, j, progress)
@@ -220,19 +221,19 @@ func (p *Pool) conclude(ctx context.Context, j *proget.Job, progress *Progress, 
 	return err
 }
 
-// lasting is ctx for what is still to be written when ctx has ended: it lasts for d, but
-// not much longer than ctx.
+// lasting returns a context for what must still be written after ctx has ended: it
+// lasts for d, but not longer than stopWithin after ctx.
 func lasting(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(stopWithin, cancel) })
 	return last, func() { stop(); cancel() }
 }
 
-// claimed runs the worker under a context that ends with the claim.
+// claimed runs the worker with a context that ends with the claim.
 func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, progress *Progress) (lost bool, err error) {
 	w, ok := p.workers[j.Kind]
 	if !ok {
-		return false, Snooze(time.Minute) // a node of another version knows it
+		return false, Snooze(time.Minute) // a node of another version may know it
 	}
 	if trusted, err = p.begin(ctx, j, trusted); err != nil {
 		return errors.Is(err, proget.ErrStale), err
@@ -251,8 +252,8 @@ func (p *Pool) claimed(ctx context.Context, j *proget.Job, trusted time.Time, pr
 	return errors.Is(cause, proget.ErrStale), err
 }
 
-// begin has the database know that the job is about to be worked: from then on, silence
-// counts as a failure. It returns until when the claim can be trusted.
+// begin tells the database that work on the job begins: from then on, silence counts as
+// a failure. It returns the time until which the claim can be trusted.
 func (p *Pool) begin(ctx context.Context, j *proget.Job, trusted time.Time) (time.Time, error) {
 	ctx, cancel := context.WithDeadline(ctx, trusted)
 	defer cancel()
@@ -264,11 +265,11 @@ func (p *Pool) begin(ctx context.Context, j *proget.Job, trusted time.Time) (tim
 	return asked.Add(p.opts.Claim), err
 }
 
-// errNotBegun means that the database has not heard that a job begins.
+// errNotBegun means that the database did not learn that a job begins.
 var errNotBegun = errors.New("the job was not begun")
 
-// beat renews the claim until ctx ends. No question outlasts the time until
-// which the claim can be trusted.
+// beat renews the claim until ctx ends. No request lasts longer than the claim can be
+// trusted.
 func (p *Pool) beat(ctx context.Context, lost context.CancelCauseFunc, j *proget.Job, trusted time.Time, progress *Progress) {
 	tick := time.NewTicker(p.opts.Claim / 10)
 	defer tick.Stop()
@@ -306,7 +307,7 @@ func (p *Pool) renew(ctx context.Context, j *proget.Job, trusted time.Time, prog
 	return nil
 }
 
-// flush writes what the job has said since it was called last.
+// flush writes what the job has logged since the last call.
 func (p *Pool) flush(ctx context.Context, j *proget.Job, progress *Progress) error {
 	part, lines := progress.unwritten()
 	if len(lines) == 0 {
@@ -319,8 +320,8 @@ func (p *Pool) flush(ctx context.Context, j *proget.Job, progress *Progress) err
 	return nil
 }
 
-// flushAll writes all that the job has said: first, if need be, what was sent
-// without an answer.
+// flushAll writes everything that the job has logged: first, if need be, the part that
+// was sent but not confirmed.
 func (p *Pool) flushAll(ctx context.Context, j *proget.Job, progress *Progress) (err error) {
 	ctx, cancel := lasting(ctx, logWithin)
 	defer cancel()
@@ -333,17 +334,17 @@ func (p *Pool) flushAll(ctx context.Context, j *proget.Job, progress *Progress) 
 	return err
 }
 
-// flushes bounds the tries to write the end of a job's log.
+// flushes is the maximum number of attempts to write the end of a job's log.
 const flushes = 4
 
-// An ending is what becomes of a job after an attempt.
+// An ending is what happens to a job after an attempt.
 type ending struct {
-	failed bool   // the job itself, not its node
-	said   string // in the job's log
+	failed bool   // the job itself failed, not its node
+	said   string // line for the job's log
 	record func(ctx context.Context) error
 }
 
-// ending says what becomes of a job whose worker has returned.
+// ending decides what happens to a job whose worker has returned.
 func (p *Pool) ending(stopping bool, j *proget.Job, progress *Progress, err error) ending {
 	done, total, message := progress.Get()
 	finish := func(state proget.JobState, message, said string) ending {
@@ -375,8 +376,8 @@ func (p *Pool) ending(stopping bool, j *proget.Job, progress *Progress, err erro
 	return retry(delay, true, err.Error(), fmt.Sprintf("Failed, and is tried again in %s: %v", delay.Round(time.Second), err))
 }
 
-// backoff grows with the fourth power of the failures, as 1 s, 16 s, 81 s, up
-// to an hour, and is jittered by a fifth.
+// backoff returns the time before a retry. It grows with the fourth power of the
+// failures, as 1 s, 16 s, 81 s, up to an hour, and is jittered by a tenth either way.
 func backoff(failures int64) time.Duration {
 	n := min(failures, 10)
 	d := min(time.Duration(n*n*n*n)*time.Second, time.Hour)

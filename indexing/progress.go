@@ -6,15 +6,15 @@ import (
 	"sync"
 )
 
-// Bounds of what one attempt of a job says.
+// Limits of what one attempt of a job reports.
 const (
 	maxLines = 2000    // in its log
 	maxLine  = 2 << 10 // bytes of a line, or of a message
 )
 
-// kept is a text as every database takes it, and no longer than it is worth. What jobs
-// say quotes files and other servers, whose bytes may be anything; refused, it would take
-// the heartbeat, the log or the job's end with it.
+// kept returns text in a form that every database accepts, and truncated to maxLine
+// bytes. Jobs quote files and other servers, whose bytes may be anything; if the
+// database refused them, the heartbeat, the log or the job's end would be lost as well.
 func kept(text string) string {
 	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 	if len(text) > maxLine {
@@ -29,9 +29,9 @@ type Progress struct {
 	mu          sync.Mutex
 	done, total int64
 	message     string
-	said        int      // lines so far
-	lines       []string // yet to be written
-	sending     []string // being written, as a part of the log
+	said        int      // lines logged so far
+	lines       []string // not yet being written
+	sending     []string // being written, as one part of the log
 	part        int64
 }
 
@@ -65,8 +65,8 @@ func (p *Progress) Log(format string, args ...any) {
 	}
 }
 
-// unwritten returns the next part of the log, which stays the same until written
-// is called: it may have been written although that is not known.
+// unwritten returns the next part of the log, which stays the same until written is
+// called: an earlier attempt may have written it without learning so.
 func (p *Progress) unwritten() (part int64, lines []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -42,7 +42,7 @@ type Planned struct {
 	Last       *proget.JobStatus // nil if it never ran
 }
 
-// shortest is the least time between two runs of a task.
+// shortest is the minimum time between two runs of a task.
 const shortest = time.Minute
 
 // ParseExpression reads a cron expression: minute, hour, day of the month, month, day
@@ -56,7 +56,7 @@ func ParseExpression(text string) (cron.Schedule, error) {
 		in = "CRON_TZ=UTC " + text
 	}
 	var schedule cron.Schedule
-	err := Safely(func() (err error) { // some malformed time zones have the parser panic
+	err := Safely(func() (err error) { // the parser panics at some malformed time zones
 		schedule, err = cron.ParseStandard(in)
 		return err
 	})
@@ -86,7 +86,7 @@ func (s *Scheduler) Tick(ctx context.Context, fence proget.Fence) error {
 		return err
 	}
 	var todo []func(*db.Tx) error
-	var unclear []error // which keeps the other tasks from nothing
+	var unclear []error // does not affect the other tasks
 	for _, t := range s.Tasks {
 		step, err := s.step(ctx, t, known, now)
 		if err != nil {
@@ -109,7 +109,7 @@ func (s *Scheduler) Tick(ctx context.Context, fence proget.Fence) error {
 	return errors.Join(append(unclear, err)...)
 }
 
-// step returns what is to be done about a task now, or nil.
+// step returns what to do about a task now, or nil for nothing.
 func (s *Scheduler) step(ctx context.Context, t Task, known map[string]db.Schedule, now time.Time) (func(*db.Tx) error, error) {
 	sch, ok := known[t.Name]
 	if !ok {
@@ -132,7 +132,7 @@ func (s *Scheduler) step(ctx context.Context, t Task, known map[string]db.Schedu
 	}, nil
 }
 
-// first is the schedule of a task that has none yet.
+// first returns the schedule of a task that has none yet.
 func (t *Task) first(now time.Time) (db.Schedule, error) {
 	rule, err := ParseExpression(t.Expression)
 	if err != nil {
@@ -141,7 +141,7 @@ func (t *Task) first(now time.Time) (db.Schedule, error) {
 	return db.Schedule{Name: t.Name, Expression: t.Expression, Enabled: true, NextRun: rule.Next(now)}, nil
 }
 
-// job is a run of the task.
+// job returns the job of a run of the task.
 func (t *Task) job(by string) db.NewJob {
 	j := t.Job
 	j.RunKey, j.QueuedBy = j.Kind+" "+j.Argument, by

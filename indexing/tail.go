@@ -59,19 +59,19 @@ type Tail struct {
 	subscribers []Subscriber
 	opts        TailOptions
 
-	current atomic.Pointer[driver.Stamp] // what was applied is at least as new; nil: unknown
+	current atomic.Pointer[driver.Stamp] // what was applied is at least as new as this; nil: unknown
 	newest  atomic.Pointer[answered]
 
 	mu      sync.Mutex
-	next    *question // waits to be asked; nil if nobody waits
+	next    *question // will be asked next; nil if nobody waits
 	running bool
 	wakeup  chan struct{}
-	heads   map[int64]int64 // applied
-	down    error           // why the newest question failed
+	heads   map[int64]int64 // applied positions
+	down    error           // of the newest question; nil if it succeeded
 	asking  sync.WaitGroup
 
-	operations map[int64]string // of the newest applied entries; "" if it is not known. Only the asker's, as is breaks
-	breaks     int64            // of the log when the logs were last seen to be the same
+	operations map[int64]string // of the newest applied entries; "" if unknown. Used by the asker only, as is breaks
+	breaks     int64            // the Log's count when the logs were last found to be unchanged
 }
 
 // TailOptions configure a Tail. The zero value is ready to use.
@@ -86,10 +86,10 @@ type TailOptions struct {
 	Logger *slog.Logger // default: slog.Default()
 }
 
-// answered is the newest question that was.
+// answered describes the newest question that was answered.
 type answered struct {
 	asked   time.Time
-	changes int64 // that had been made through the log by then
+	changes int64 // the Log's count at that time
 }
 
 type question struct {
@@ -156,8 +156,8 @@ func (t *Tail) SyncWithin(ctx context.Context, age time.Duration) error {
 	return t.Sync(ctx)
 }
 
-// patienceWhenDown is long enough for a question that is under way to meet a
-// database which has just come back.
+// patienceWhenDown is long enough for a question in progress to reach a database that
+// has just returned.
 const patienceWhenDown = 150 * time.Millisecond
 
 // Close waits for a question in progress. Do not call Sync afterwards.
@@ -171,15 +171,15 @@ func (t *Tail) Applied() map[int64]int64 {
 	return t.heads // replaced, never changed
 }
 
-// Changed returns a channel that is closed when a position next moves.
+// Changed returns a channel that is closed when a position next changes.
 func (t *Tail) Changed() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.wakeup
 }
 
-// join returns the question that will be asked next, whether the caller is to ask it
-// by t.lead, and the error of the newest question that was answered.
+// join returns the question that will be asked next, whether the caller must ask it by
+// calling t.lead, and the error of the newest question.
 func (t *Tail) join() (q *question, first bool, down error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -195,8 +195,9 @@ func (t *Tail) join() (q *question, first bool, down error) {
 	return t.next, first, t.down
 }
 
-// lead asks one question in the goroutine of who came first, which saves starting
-// one where few ask. Those who came meanwhile have theirs asked by another.
+// lead asks one question in the goroutine of the first caller, which saves starting
+// another goroutine if there are few callers. For callers that come meanwhile, a new
+// goroutine asks.
 func (t *Tail) lead() {
 	defer func() {
 		t.mu.Lock()
@@ -208,15 +209,15 @@ func (t *Tail) lead() {
 	t.answer(t.take())
 }
 
-// ask asks one question after the other until nobody waits.
+// ask asks one question after another until nobody waits.
 func (t *Tail) ask() {
 	for q := t.take(); q != nil; q = t.take() {
 		t.answer(q)
 	}
 }
 
-// errUnanswered is why a question failed that ended in a panic, which a server of
-// HTTP survives: the others must not wait for ever.
+// errUnanswered is the error of a question that ended in a panic. An HTTP server
+// survives the panic, and the other callers must not wait forever.
 var errUnanswered = errors.New("what is new could not be applied")
 
 func (t *Tail) answer(q *question) {
@@ -230,8 +231,7 @@ func (t *Tail) answer(q *question) {
 	q.err = t.catchUp()
 }
 
-// take returns the question to ask now. From then on, callers wait for the one
-// after it.
+// take returns the question to ask now. Later callers wait for the next one.
 func (t *Tail) take() *question {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -240,11 +240,11 @@ func (t *Tail) take() *question {
 	return q
 }
 
-// catchUp belongs to all who wait, so no caller's context ends it.
+// catchUp works for all callers that wait, so none of their contexts ends it.
 func (t *Tail) catchUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), t.opts.Timeout)
 	defer cancel()
-	stamp, stamped := t.log.Stamp() // before the question: what is committed meanwhile has another
+	stamp, stamped := t.log.Stamp() // before the question: later commits have another stamp
 	question := &answered{time.Now(), t.log.Changes()}
 	heads, newest, breaks, err := t.read(ctx)
 	if err != nil {
@@ -271,12 +271,12 @@ func (t *Tail) catchUp() error {
 	return nil
 }
 
-// read returns the heads of all feeds. After a question that failed, and where others may
-// be in the place of the newest commits, it returns the operations at the heads, too: the
-// same numbers may be those of other entries.
+// read returns the heads of all feeds. After a failed question, and if other entries
+// may have replaced the newest commits, it also returns the operations at the heads,
+// because equal positions may then be those of other entries.
 func (t *Tail) read(ctx context.Context) (heads map[int64]int64, operations map[int64]string, breaks int64, err error) {
 	heads, err = t.log.Heads(ctx)
-	breaks = t.log.Breaks() // what the question met is among them
+	breaks = t.log.Breaks() // includes breaks during the question
 	if err != nil || t.down == nil && breaks == t.breaks {
 		return heads, nil, breaks, err
 	}
@@ -295,8 +295,8 @@ func (t *Tail) forget(feed int64) {
 }
 
 // apply brings the subscribers to a feed's head, whose operation may be known, and
-// returns that, or "" if it is not known afterwards either: then the feed is forgotten
-// once more with its next entry.
+// returns that operation, or "" if it is still unknown: the feed is then forgotten
+// again at its next entry.
 func (t *Tail) apply(ctx context.Context, feed, head int64, operation string) (string, error) {
 	applied, known := t.heads[feed]
 	if !known {
@@ -308,19 +308,19 @@ func (t *Tail) apply(ctx context.Context, feed, head int64, operation string) (s
 		t.forget(feed)
 		return operation, nil
 	}
-	from := max(applied-1, 0) // with the entry at the position, if there is one
+	from := max(applied-1, 0) // include the entry at the applied position, if there is one
 	entries, err := Entries(ctx, t.log, feed, from, t.opts.Backlog+1)
 	compacted := errors.Is(err, db.ErrCompacted)
 	if err != nil && !compacted {
 		return "", err
 	}
-	if compacted || entries[len(entries)-1].Seq < head { // or a replica lags: trust nothing
+	if compacted || entries[len(entries)-1].Seq < head { // the latter if a replica lags: trust nothing
 		t.forget(feed)
 		return operation, nil
 	}
 	operation = entries[head-from-1].Operation
 	if applied > 0 {
-		if entries[0].Operation != t.operations[feed] { // the one that was applied is lost
+		if entries[0].Operation != t.operations[feed] { // the applied entry was lost
 			t.forget(feed)
 			return operation, nil
 		}

@@ -124,8 +124,8 @@ func (o *Opened) All() ([]byte, error) {
 	return io.ReadAll(o)
 }
 
-// home is the storage of all index files, wherever a feed keeps its packages: they
-// are made from the database, and need not be moved when the feed is.
+// home is the storage of all index files, wherever a feed keeps its packages: they are
+// built from the database, and need not be moved when the feed is.
 const home = 0
 
 // Store stores the files of the generation that follows the given one, and returns the
@@ -146,7 +146,7 @@ func (x *Files) Store(ctx context.Context, feedID int64, kind string, generation
 	return sw, nil
 }
 
-// objects groups files by the objects that they are to share.
+// objects groups files by the objects that they share.
 func objects(files []File) [][]File {
 	var groups [][]File
 	at := make(map[string]int)

@@ -27,7 +27,7 @@ type Index struct {
 // ErrRebuild means that an index must be rebuilt from the present content of its feed.
 var ErrRebuild = errors.New("the index must be built anew")
 
-// maxEntries bounds the changes that one generation takes up.
+// maxEntries is the maximum number of changes in one generation.
 const maxEntries = 500
 
 // A Build is the step from one generation to the next.
@@ -48,11 +48,11 @@ type Build struct {
 type Indexer struct {
 	*Files
 	index    Index
-	follower indexing.Follower // but for Rebuild, which has to know the positions of a call
+	follower indexing.Follower // without Rebuild, which needs the positions of each call
 	feeds    func(ctx context.Context) ([]*proget.Feed, error)
 
 	mu    sync.Mutex
-	built map[int64]time.Time // when a generation of each feed's index was last stored here, perhaps in vain
+	built map[int64]time.Time // when this process last stored a generation of each feed's index, perhaps in vain
 }
 
 // NewIndexer returns an indexer that the leader of an office runs. feeds must return
@@ -92,12 +92,12 @@ func (x *Indexer) due(feedID int64) bool {
 	return time.Since(x.built[feedID]) >= x.index.Every
 }
 
-// saved is what the database keeps as an index's state.
+// saved is what the database stores as an index's state.
 type saved struct {
 	State string `json:"state"`
 
-	// Rebuilding says that a rebuild is under way, which takes up what the log
-	// has up to From.
+	// Rebuilding means that a rebuild is in progress, which will include the log's
+	// entries up to From.
 	Rebuilding bool  `json:"rebuilding,omitempty"`
 	From       int64 `json:"from,omitempty"`
 }
@@ -139,9 +139,9 @@ func (x *Indexer) follow(ctx context.Context, feedID, after, upto int64) (indexi
 	return x.effect(ctx, feedID, generation, next, saved{State: next.State}, last)
 }
 
-// rebuild goes on with a rebuild or begins one, which takes up what the log has up
-// to head. It must not ask for a newer head: what is read of the feed may be as old
-// as this one, also if a former leader, who read later, began it.
+// rebuild continues or begins a rebuild, which includes the log's entries up to head.
+// It must not ask for a newer head: the data that it reads of the feed may be as old as
+// this one, even if a former leader, which read newer data, began the rebuild.
 func (x *Indexer) rebuild(ctx context.Context, feedID, position, head int64) (indexing.Effect, error) {
 	generation, s, err := x.load(ctx, feedID)
 	if err != nil {
@@ -152,7 +152,7 @@ func (x *Indexer) rebuild(ctx context.Context, feedID, position, head int64) (in
 	if !begins {
 		s.From = min(s.From, head)
 		next, err = x.build(ctx, feedID, s.State, nil)
-		begins = errors.Is(err, ErrRebuild) // what was built so far cannot be gone on with
+		begins = errors.Is(err, ErrRebuild) // what was built so far cannot be continued
 	}
 	if begins {
 		s = saved{Rebuilding: true, From: head}
@@ -199,7 +199,7 @@ func (x *Indexer) feed(ctx context.Context, id int64) (*proget.Feed, error) {
 	return nil, proget.Errorf(proget.ErrNotFound, "The feed has been deleted.")
 }
 
-// effect stores a generation and returns what makes it the present one.
+// effect stores a generation and returns the effect that makes it the present one.
 func (x *Indexer) effect(ctx context.Context, feedID, generation int64, next *Generation, s saved, upto int64) (indexing.Effect, error) {
 	state, err := json.Marshal(s)
 	if err != nil {
@@ -216,7 +216,7 @@ func (x *Indexer) effect(ctx context.Context, feedID, generation int64, next *Ge
 	}, nil
 }
 
-// rest begins the time until the feed's next generation.
+// rest begins the waiting time before the feed's next generation.
 func (x *Indexer) rest(feedID int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

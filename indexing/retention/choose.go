@@ -88,8 +88,8 @@ func (c *Chooser) alone(versions []Candidate) (gone []Choice, rest []Candidate) 
 	return gone, without(versions, gone)
 }
 
-// apply has the rules of a kind choose, one after the other, each until it finds no
-// more: what was needed by a version that goes is free to go after it.
+// apply makes the rules of a kind choose one after the other, each until it finds no
+// more: versions that a chosen one needed can be chosen after it.
 func (c *Chooser) apply(rest []Candidate, kind func(*proget.RetentionRule) bool, choose func(r *proget.RetentionRule, rest []Candidate) []Candidate) (gone []Choice) {
 	for i := range c.Rules {
 		r := &c.Rules[i]
@@ -111,8 +111,8 @@ func feedWide(r *proget.RetentionRule) bool { return r.QuotaKB > 0 && !r.PerPack
 
 func quota(r *proget.RetentionRule) int64 { return r.QuotaKB << 10 }
 
-// matching returns the versions of a package that meet a rule's conditions but
-// those of size.
+// matching returns the versions of a package that meet all conditions of a rule except
+// its quota.
 func matching(r *proget.RetentionRule, versions []Candidate, now time.Time) (found []Candidate) {
 	versions = free(versions)
 	for _, v := range versions[:max(len(versions)-r.KeepNewest, 0)] {
@@ -123,7 +123,7 @@ func matching(r *proget.RetentionRule, versions []Candidate, now time.Time) (fou
 	return found
 }
 
-// free returns the versions that no other one needs.
+// free returns the versions that no other version needs.
 func free(versions []Candidate) []Candidate {
 	needed := make(map[string]bool)
 	for _, v := range versions {
@@ -138,7 +138,7 @@ func free(versions []Candidate) []Candidate {
 }
 
 func meets(r *proget.RetentionRule, v *Candidate, now time.Time) bool {
-	used := v.Published // or what nobody had the time to download would go
+	used := v.Published // otherwise, versions would go that nobody had time to download
 	if v.LastUsed.After(used) {
 		used = v.LastUsed
 	}
@@ -152,7 +152,7 @@ func meets(r *proget.RetentionRule, v *Candidate, now time.Time) bool {
 		matchAny(r.KeepNames, v.Name):
 		return false
 	}
-	for _, name := range v.Names { // all of which go with it
+	for _, name := range v.Names { // all of them go with the version
 		if len(r.Versions) > 0 && !matchAny(r.Versions, name) || matchAny(r.KeepVersions, name) {
 			return false
 		}
@@ -160,8 +160,8 @@ func meets(r *proget.RetentionRule, v *Candidate, now time.Time) bool {
 	return true
 }
 
-// excess returns of versions, oldest first, the first to go until so many bytes
-// are freed, or one goes that needed others.
+// excess returns those of versions, given oldest first, that go first, until the given
+// number of bytes is freed or one goes that needed others.
 func excess(versions []Candidate, bytes int64, newest int64) (gone []Candidate) {
 	ordered := slices.Clone(versions)
 	slices.SortStableFunc(ordered, func(a, b Candidate) int { return int(rankOf(a, newest) - rankOf(b, newest)) })
@@ -178,8 +178,8 @@ func excess(versions []Candidate, bytes int64, newest int64) (gone []Candidate) 
 	return gone
 }
 
-// newestStable returns the id of a package's newest version that is no
-// prerelease; 0 if there is none.
+// newestStable returns the id of a package's newest version that is not a prerelease,
+// or 0.
 func newestStable(versions []Candidate) int64 {
 	for _, v := range slices.Backward(versions) {
 		if !v.Prerelease {
@@ -230,7 +230,8 @@ func matchAny(patterns []string, text string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool { return match(pattern, text) })
 }
 
-// match reports whether a text has the form of a pattern, in which * is any text.
+// match reports whether text matches pattern, in which * stands for any text; case is
+// ignored.
 func match(pattern, text string) bool {
 	text = strings.ToLower(text)
 	first, rest, wild := strings.Cut(strings.ToLower(pattern), "*")

@@ -33,8 +33,8 @@ const Kind = "retention"
 // wait for it.
 const Lane = "retention"
 
-// preview follows the feed's name in the argument of a job that only tells what
-// would go.
+// preview follows the feed's name in the argument of a job that only reports what it
+// would delete.
 const preview = " preview"
 
 // Actor is the name under which versions are deleted in the feed's log.
@@ -50,8 +50,7 @@ func Job(f *proget.Feed, dryRun bool, by string) db.NewJob {
 	return j
 }
 
-// page is how many packages are looked at by one statement. Each may have
-// thousands of versions.
+// page is how many packages one statement reads. Each may have thousands of versions.
 const page = 20
 
 // A Worker deletes versions by the rules of feeds. It implements [indexing.Worker].
@@ -103,8 +102,8 @@ func (w *Worker) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) 
 	return r.work(ctx)
 }
 
-// dispatch queues a job for each feed that has rules. An inactive feed is kept as
-// it is.
+// dispatch queues a job for each active feed with rules. Inactive feeds are left
+// unchanged.
 func (w *Worker) dispatch(ctx context.Context, feeds []*proget.Feed, rules map[int64][]proget.RetentionRule, p *indexing.Progress) error {
 	var queued int64
 	for _, f := range feeds {
@@ -132,8 +131,8 @@ type run struct {
 	dry      bool
 	progress *indexing.Progress
 
-	packages, total int64 // looked at, and to be looked at
-	gone, bytes     int64 // versions, and what they took
+	packages, total int64 // examined, and to be examined
+	gone, bytes     int64 // deleted versions, and their bytes
 }
 
 func (r *run) work(ctx context.Context) error {
@@ -165,7 +164,7 @@ func (r *run) work(ctx context.Context) error {
 	return nil
 }
 
-// reduce has versions of a rank go while the feed's packages take too much.
+// reduce deletes versions of a rank as long as the feed's packages exceed a quota.
 func (r *run) reduce(ctx context.Context, rank Rank, packages int64) error {
 	if !r.chooser.Excess() {
 		return nil
@@ -193,7 +192,7 @@ type look struct {
 	since int64
 }
 
-// looks is the packages of the feed, one after the other.
+// looks yields the packages of the feed, one after the other.
 func (r *run) looks(ctx context.Context) iter.Seq2[look, error] {
 	return func(yield func(look, error) bool) {
 		for after := ""; ; {
@@ -222,8 +221,8 @@ func (r *run) looks(ctx context.Context) iter.Seq2[look, error] {
 	}
 }
 
-// use returns the versions of packages, and the position in the feed's log up to
-// which they are known.
+// use returns the versions of the packages with keys from one to another, and a
+// position in the feed's log up to which all changes are included.
 func (r *run) use(ctx context.Context, from, upto string) (uses []db.VersionUse, since int64, err error) {
 	heads, err := r.db.Heads(ctx)
 	if err == nil {
@@ -232,13 +231,14 @@ func (r *run) use(ctx context.Context, from, upto string) (uses []db.VersionUse,
 	return uses, heads[r.feed.ID], err
 }
 
-// patience is how often a package is looked at again of which nothing could be
-// deleted, because it had changed since.
+// patience is how often a package is read again if nothing could be deleted because the
+// package had changed.
 const patience = 5
 
-// thin deletes what choose chooses of a package, and returns how many bytes of it
-// are kept and how many were freed. When the package changes meanwhile, a tag that
-// moves or an index that lists one of its versions, it looks again.
+// thin deletes the versions of a package that choose returns, and returns how many
+// bytes of the package are kept and how many were freed. If the package changes
+// meanwhile, as when a tag moves or an index comes to list one of its versions, thin
+// reads it again.
 func (r *run) thin(ctx context.Context, l look, choose func([]Candidate) []Choice) (kept, freed int64, err error) {
 	for tries := 0; ; tries++ {
 		pkg, err := r.describe(ctx, l.uses)
@@ -268,7 +268,7 @@ func (r *run) thin(ctx context.Context, l look, choose func([]Candidate) []Choic
 	}
 }
 
-// byPackage takes a page apart.
+// byPackage splits a page into packages.
 func byPackage(uses []db.VersionUse) (packages [][]db.VersionUse) {
 	for len(uses) > 0 {
 		n := slices.IndexFunc(uses, func(u db.VersionUse) bool { return u.PackageKey != uses[0].PackageKey })
@@ -280,8 +280,8 @@ func byPackage(uses []db.VersionUse) (packages [][]db.VersionUse) {
 	return packages
 }
 
-// describe adds what the feed's type says of the versions of a package, and puts
-// them into its order. Of what is no package there are none.
+// describe adds what the feed's type says about the versions of a package, and sorts
+// them in the type's order. It returns none for a folder, which is no package.
 func (r *run) describe(ctx context.Context, uses []db.VersionUse) ([]Candidate, error) {
 	if r.typ.Folder != nil && r.typ.Folder(uses[0].PackageKey) {
 		return nil, nil
@@ -319,7 +319,7 @@ func (r *run) needs(ctx context.Context, packageKey string) (map[string][]string
 }
 
 // remove deletes a version, unless its package has changed since a position of the
-// feed's log, which it returns anew, or the job is not this worker's any more.
+// feed's log or this worker has lost its job. It returns the new position.
 func (r *run) remove(ctx context.Context, c Choice, since int64) (seq int64, err error) {
 	if seq = since; !r.dry {
 		ref := feed.Ref{Feed: r.feed, NameKey: c.PackageKey, VersionKey: c.Key}

@@ -20,8 +20,8 @@ type Run struct {
 	Pairs []string // for a single letter, that letter
 }
 
-// maxWord bounds the bytes of a word. What is longer is found by the whole name
-// that it is alone.
+// maxWord is the maximum number of bytes of a word. A longer one is found only as the
+// whole of a name.
 const maxWord = 64
 
 // Fold returns a text in the form in which texts are compared: in lower case, and
@@ -48,12 +48,12 @@ func Runs(text string) []Run {
 	return runs
 }
 
-// script returns how many bytes at the beginning of a run are of one kind of script, and
-// whether that has spaces between words.
+// script returns how many bytes at the beginning of a run belong to one kind of script,
+// and whether that has spaces between words.
 func script(run string) (n int, spaced bool) {
 	spaced, known := true, false
 	for i, r := range run {
-		if unicode.IsMark(r) || r == 'ー' { // goes on with what is before it
+		if unicode.IsMark(r) || r == 'ー' { // belongs to what is before it
 			continue
 		}
 		switch is := hasSpaces(r); {
@@ -66,15 +66,16 @@ func script(run string) (n int, spaced bool) {
 	return len(run), spaced
 }
 
-// hasSpaces reports whether a letter is of a script that has spaces between words. Korean has, but
-// also endings, which are no part of what people look for.
+// hasSpaces reports whether a letter belongs to a script with spaces between words.
+// Korean counts as one without: it has spaces, but also endings, which are no part of
+// what people search for.
 func hasSpaces(r rune) bool {
-	const first = 0x0E00 // of those that have none
+	const first = 0x0E00 // of the scripts without spaces
 	return r < first || !unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Bopomofo, unicode.Hangul,
 		unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
 }
 
-// pairs returns the pairs of neighbouring letters, each once.
+// pairs returns the pairs of neighboring letters, each once.
 func pairs(stretch string) (pairs []string) {
 	letters := []rune(stretch)
 	if len(letters) == 1 {
@@ -90,8 +91,8 @@ func pairs(stretch string) (pairs []string) {
 	return pairs
 }
 
-// parts splits a run where a small letter meets a capital one, where an
-// abbreviation ends, and between letters and digits.
+// parts splits a run between a lower-case and an upper-case letter, at the end of an
+// abbreviation, and between letters and digits.
 func parts(run string) (parts []string) {
 	letters := []rune(run)
 	begin := 0

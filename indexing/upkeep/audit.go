@@ -95,7 +95,7 @@ func (a *audit) judge(ctx context.Context, p Pair, now time.Time) (Fault, error)
 		return Young, nil
 	case p.Row == nil:
 		return Extra, nil
-	case p.Row.SHA256 == "": // a part of an upload, or swept already
+	case p.Row.SHA256 == "": // part of an upload, or already swept
 		return "", nil
 	case p.Object != nil && p.Object.Size != p.Row.Size:
 		return Short, nil
@@ -118,7 +118,7 @@ func (a *audit) report(ctx context.Context, fault Fault, p Pair) (err error) {
 		if f.Versions, err = a.db.BlobVersions(ctx, p.Row.ID); err != nil {
 			return err
 		}
-		if len(f.Versions) == 0 { // it is about to be collected, or was just now: nobody misses it
+		if len(f.Versions) == 0 { // it is about to be, or was just, collected: nobody needs it
 			return nil
 		}
 	}

@@ -27,10 +27,10 @@ const KindCollection = "collection"
 const Preview = "preview"
 
 const (
-	markWindow  = 1000      // ids per statement: some locks, for a moment
-	deleteBatch = 500       // objects between two looks at the table
-	indexKept   = time.Hour // for who began to read a generation that has ended
-	deleteWidth = 16        // deletions under way at once: storage answers each after its own latency
+	markWindow  = 1000      // ids per statement, which limits its locks
+	deleteBatch = 500       // objects per query of the table
+	indexKept   = time.Hour // for clients that still read a generation that has ended
+	deleteWidth = 16        // deletions at once, because each waits for storage
 )
 
 // A Collector frees storage.
@@ -88,12 +88,12 @@ type collection struct {
 	progress  *indexing.Progress
 	began     time.Time
 	freed     amount
-	undeleted error          // why an object stayed
-	skipped   map[int64]bool // storages in which a step failed: they are left to the next run
+	undeleted error          // why an object could not be deleted
+	skipped   map[int64]bool // storages in which a step failed: the next run handles them
 }
 
-// free goes on when a storage is away, or an object stays: the others are freed
-// nevertheless, and what went wrong is said at the end.
+// free continues if a storage is unavailable or an object cannot be deleted, and
+// returns the errors at the end.
 func (c *collection) free(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{c.purge, c.mark} { // in the database alone
 		if err := step(ctx); err != nil {
@@ -121,8 +121,8 @@ func (a amount) String() string {
 
 func (c *collection) say(done, total int64, what string) { c.progress.Set(done, total, what) }
 
-// purge forgets the deleted versions that cannot be brought back any more, and
-// the former generations of repository indexes that nobody reads any more.
+// purge forgets deleted versions that can no longer be restored, and former generations
+// of repository indexes that nobody reads any longer.
 func (c *collection) purge(ctx context.Context) error {
 	indexes := func(ctx context.Context, _ time.Duration) (int64, error) { return c.db.PurgeIndexFiles(ctx, indexKept) }
 	for _, purge := range []func(context.Context, time.Duration) (int64, error){c.db.PurgeDeleted, indexes} {
@@ -136,7 +136,7 @@ func (c *collection) purge(ctx context.Context) error {
 	return nil
 }
 
-// mark marks what nothing refers to, a window of ids at a time.
+// mark marks the blobs to which nothing refers, one window of ids at a time.
 func (c *collection) mark(ctx context.Context) error {
 	last, err := c.db.LastBlob(ctx)
 	if err != nil {
@@ -168,9 +168,8 @@ func (c *collection) delete(ctx context.Context) error {
 	}
 }
 
-// deleteObjects deletes the objects of a batch and returns the ids of the rows
-// whose objects are gone. An object that cannot be deleted keeps its row, for
-// the next run.
+// deleteObjects deletes the objects of a batch and returns the ids of the rows whose
+// objects are gone. If an object cannot be deleted, its row remains for the next run.
 func (c *collection) deleteObjects(ctx context.Context, batch []db.BlobRow) (gone []int64) {
 	var g errgroup.Group
 	var mu sync.Mutex
@@ -205,8 +204,8 @@ func (c *collection) deleteObject(ctx context.Context, b db.BlobRow) error {
 // objects cannot be distinguished from those that nobody recorded.
 var ErrForeign = errors.New("the storage is also another installation's")
 
-// sweep marks the objects that no row names: what was uploaded and never
-// recorded. A publisher who is late finds the mark.
+// sweep records the objects that no row names, because their upload was never recorded,
+// as marked blobs. A late publisher finds the mark.
 func (c *collection) sweep(ctx context.Context) error {
 	var ours map[string]bool
 	if c.opts.Probes != nil {
@@ -229,8 +228,8 @@ func (c *collection) sweep(ctx context.Context) error {
 	})
 }
 
-// checkOwner looks for the mark that another installation left when it made a
-// storage its own. One that is found has all later steps skip the storage.
+// checkOwner returns an error if another installation has marked the storage as its
+// own; all later steps then skip the storage.
 func (c *collection) checkOwner(ctx context.Context, blobs *storage.Store, ours map[string]bool) error {
 	if c.opts.Probes == nil {
 		return nil
@@ -247,8 +246,8 @@ func (c *collection) checkOwner(ctx context.Context, blobs *storage.Store, ours 
 	return nil
 }
 
-// strays calls found for each object that no row names and that is older than
-// anything that may still be recorded, by the storage's own clock.
+// strays calls found for each object that no row names and that, by the storage's own
+// clock, is too old to be recorded any more.
 func (c *collection) strays(ctx context.Context, storageID int64, blobs *storage.Store, found func(o *storage.Object) error) error {
 	now, err := blobs.Clock(ctx)
 	if err != nil {
@@ -274,7 +273,7 @@ func (c *collection) strays(ctx context.Context, storageID int64, blobs *storage
 	return nil
 }
 
-// age is how old what was never recorded must be.
+// age returns how old an unrecorded object must be to be removed.
 func (c *collection) age() time.Duration { return max(c.opts.Grace, 2*db.RecordWithin) }
 
 // each calls fn for every storage in which no step has failed yet.
@@ -289,7 +288,7 @@ func (c *collection) each(ctx context.Context, fn func(storageID int64, blobs *s
 	})
 }
 
-// leftovers removes what killed processes left: halves of uploads, and probes
+// leftovers removes the remains of killed processes: incomplete uploads, and probes
 // that no server uses.
 func (c *collection) leftovers(ctx context.Context) error {
 	used := map[string]bool{}
@@ -327,7 +326,7 @@ func (c *collection) removeProbes(ctx context.Context, blobs *storage.Store, use
 	return nil
 }
 
-// preview tells what a run would free.
+// preview reports what a run would free.
 func (c *collection) preview(ctx context.Context) error {
 	last, err := c.db.LastBlob(ctx)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // KindCompaction is the kind of job that shortens the feeds' logs.
 const KindCompaction = "compaction"
 
-// compactBatch bounds the entries that one transaction removes.
+// compactBatch is the maximum number of entries that one transaction removes.
 const compactBatch = 2000
 
 // A Compactor removes the oldest entries of the feeds' logs, which nobody needs any
@@ -81,7 +81,7 @@ func (c *Compactor) Work(ctx context.Context, _ *proget.Job, p *indexing.Progres
 	return nil
 }
 
-// cut removes entries that are older than kept, up to a number, and returns the
+// cut removes entries that are older than kept, up to the number upto, and returns the
 // number of the first one that is left.
 func (c *Compactor) cut(ctx context.Context, feedID, first, upto int64, kept time.Duration, say func(next, first int64)) (int64, error) {
 	for first <= upto {

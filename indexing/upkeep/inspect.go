@@ -22,8 +22,8 @@ import (
 // KindIntegrity is the kind of job that rereads all stored files.
 const KindIntegrity = "integrity"
 
-// settingInspection is where an inspection keeps how far it has come, so that
-// whoever has its job next goes on from there.
+// settingInspection is the setting that stores an inspection's progress, from which the
+// next worker of its job continues.
 const settingInspection = "integrity.progress"
 
 const (
@@ -74,7 +74,7 @@ func (i *Inspector) Work(ctx context.Context, j *proget.Job, p *indexing.Progres
 	err = i.inspectAll(ctx, j, &at, func() {
 		p.Set(at.Done, max(total, at.Done), outlook(at.Bytes-skipped, bytes-at.Bytes, time.Since(began))+fmt.Sprintf(", %d damaged", at.Damaged))
 	})
-	if err != nil { // such as the node's end: whoever has the job next goes on from here
+	if err != nil { // for instance because the node ends: the next worker continues from here
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveEvery)
 		defer cancel()
 		return errors.Join(err, i.save(end, j, at))
@@ -82,7 +82,7 @@ func (i *Inspector) Work(ctx context.Context, j *proget.Job, p *indexing.Progres
 	return i.conclude(ctx, j, p, at)
 }
 
-// inspectAll reads what at says was not read yet, and says so after each blob.
+// inspectAll reads the blobs that at does not include yet, and calls said after each.
 func (i *Inspector) inspectAll(ctx context.Context, j *proget.Job, at *inspection, said func()) error {
 	limiter := rate.NewLimiter(rate.Limit(i.opts.Rate), max(storage.ReadSize, int(min(i.opts.Rate, 1<<30))))
 	saved := time.Now()
@@ -111,8 +111,8 @@ func (i *Inspector) inspectAll(ctx context.Context, j *proget.Job, at *inspectio
 	}
 }
 
-// settle is called behind the last blob: storages that have not been away have caught up.
-// It returns what could not be read of the others.
+// settle is called after the last blob. It records that storages that were available
+// have caught up, and returns an error about what could not be read of the others.
 func (i *Inspector) settle(ctx context.Context, at *inspection) error {
 	storages, err := i.db.ListStorages(ctx)
 	if err != nil {
@@ -128,7 +128,7 @@ func (i *Inspector) settle(ctx context.Context, at *inspection) error {
 	return errors.Join(failed...)
 }
 
-// outlook says how fast bytes were read and how long the rest will take.
+// outlook describes the speed of reading and the remaining time.
 func outlook(read, left int64, took time.Duration) string {
 	speed := perSecond(read, took)
 	remaining := time.Duration(float64(max(left, 0)) / float64(max(speed, 1)) * float64(time.Second))
@@ -150,7 +150,7 @@ func (i *Inspector) conclude(ctx context.Context, j *proget.Job, p *indexing.Pro
 	return nil
 }
 
-// load returns how far the job has come, or its beginning.
+// load returns the job's progress, which is empty at its beginning.
 func (i *Inspector) load(ctx context.Context, job int64) (inspection, error) {
 	settings, err := i.db.Settings(ctx)
 	if err != nil {
@@ -164,8 +164,8 @@ func (i *Inspector) load(ctx context.Context, job int64) (inspection, error) {
 	return at, nil
 }
 
-// save keeps how far the job has come, under its claim: who has lost it has nothing to say
-// about where its successor is.
+// save stores the job's progress, under its claim: a worker that has lost the claim
+// must not overwrite its successor's progress.
 func (i *Inspector) save(ctx context.Context, j *proget.Job, at inspection) error {
 	text, err := json.Marshal(at)
 	if err != nil {
@@ -183,8 +183,9 @@ func (i *Inspector) save(ctx context.Context, j *proget.Job, at inspection) erro
 	return err
 }
 
-// inspect reads a blob if it is due. What cannot be read, or mended, is no reason to leave
-// other storages unread: its own is skipped until the next attempt, which begins with it.
+// inspect reads a blob if it is due. If the blob cannot be read or mended, inspect
+// skips its storage until the next attempt, which begins with this blob; other storages
+// are read nevertheless.
 func (i *Inspector) inspect(ctx context.Context, b db.BlobRow, at *inspection, pace storage.Pace) error {
 	if !at.due(b) {
 		return nil
@@ -208,7 +209,7 @@ func (i *Inspector) inspect(ctx context.Context, b db.BlobRow, at *inspection, p
 	return nil
 }
 
-// damaged mends a blob if it can, and names it in the log.
+// damaged mends a blob if possible, and logs the affected versions.
 func (i *Inspector) damaged(ctx context.Context, b db.BlobRow, fault error, at *inspection, pace storage.Pace) error {
 	versions, err := i.db.BlobVersions(ctx, b.ID)
 	if err != nil || len(versions) == 0 { // deleted meanwhile: nobody misses it
@@ -233,7 +234,8 @@ func (i *Inspector) damaged(ctx context.Context, b db.BlobRow, fault error, at *
 	return nil
 }
 
-// verify returns what is wrong with a blob, or why that cannot be found out.
+// verify returns what is wrong with a blob as fault, or as err why that could not be
+// determined.
 func verify(ctx context.Context, stores *storage.Set, b db.BlobRow, pace storage.Pace) (fault, err error) {
 	blobs, err := stores.Store(ctx, b.StorageID)
 	if err != nil {
@@ -246,7 +248,8 @@ func verify(ctx context.Context, stores *storage.Set, b db.BlobRow, pace storage
 	return nil, err
 }
 
-// mend looks for a whole copy of a damaged blob's bytes and puts it in its place.
+// mend searches for an intact copy of a damaged blob's bytes and, if there is one,
+// replaces the blob's object.
 func (i *Inspector) mend(ctx context.Context, b db.BlobRow, pace storage.Pace) (bool, error) {
 	copies, err := i.db.BlobCopies(ctx, b)
 	if err != nil {
@@ -274,8 +277,7 @@ func (i *Inspector) mend(ctx context.Context, b db.BlobRow, pace storage.Pace) (
 	return false, nil
 }
 
-// copyBlob stores the bytes of a blob once more, in a storage of choice, and
-// makes sure that they are what they should be.
+// copyBlob copies the bytes of a blob to a storage, and verifies them.
 func copyBlob(ctx context.Context, stores *storage.Set, b db.BlobRow, to int64) (storage.Blob, error) {
 	source, err := stores.Store(ctx, b.StorageID)
 	if err != nil {

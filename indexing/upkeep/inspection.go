@@ -2,7 +2,7 @@ package upkeep
 
 import "github.com/proget-go/ha/db"
 
-// inspection is how far a job has come.
+// inspection is the progress of a job.
 type inspection struct {
 	Job     int64 `json:"job"`
 	After   int64 `json:"after"` // id of the blob that was read last
@@ -11,20 +11,20 @@ type inspection struct {
 	Damaged int64 `json:"damaged"`
 	Mended  int64 `json:"mended"`
 
-	// Behind names the storages that were away, with the last blob before that: the next
-	// attempt goes on there, and reads nothing of the others again.
+	// Behind contains the storages that were unavailable, with the last blob read
+	// before that: the next attempt continues there, and does not reread the others.
 	Behind map[int64]int64 `json:"behind,omitempty"`
 
-	unread map[int64]*unread // storages that are away in this attempt
+	unread map[int64]*unread // storages that are unavailable in this attempt
 }
 
-// unread is what could not be read of a storage.
+// unread describes what could not be read of a storage.
 type unread struct {
 	files int64
 	err   error
 }
 
-// begin is the blob after which an attempt begins.
+// begin returns the id of the blob after which an attempt begins.
 func (at *inspection) begin() int64 {
 	after := at.After
 	for _, behind := range at.Behind {
@@ -33,7 +33,7 @@ func (at *inspection) begin() int64 {
 	return after
 }
 
-// due reports whether a blob is yet to be read.
+// due reports whether a blob must still be read.
 func (at *inspection) due(b db.BlobRow) bool {
 	if after, behind := at.Behind[b.StorageID]; behind {
 		return b.ID > after
@@ -41,7 +41,7 @@ func (at *inspection) due(b db.BlobRow) bool {
 	return b.ID > at.After
 }
 
-// read takes a blob up in what was read.
+// read records that a blob was read.
 func (at *inspection) read(b db.BlobRow) {
 	at.Done, at.Bytes = at.Done+1, at.Bytes+b.Size
 	if _, behind := at.Behind[b.StorageID]; behind {

@@ -21,7 +21,7 @@ import (
 // KindMove is the kind of job that moves files to the storage of their feed.
 const KindMove = "move"
 
-// moveWindow is how many files are looked at by one statement.
+// moveWindow is how many files one statement examines.
 const moveWindow = 5000
 
 // A Mover moves the files of each feed to the storage that was chosen for it, one after
@@ -73,15 +73,15 @@ type moving struct {
 	*Mover
 	moved  amount
 	failed int             // files that are missing or damaged
-	whole  map[string]bool // objects where files were moved to, which were looked at
-	away   map[way]error   // ways on which nothing can be moved, as a storage is away
+	whole  map[string]bool // target objects that were examined, and whether they are intact
+	away   map[way]error   // ways on which nothing can be moved, because a storage is unavailable
 }
 
-// A way is from one storage to another.
+// A way leads from one storage to another.
 type way struct{ from, to int64 }
 
-// one moves a file, unless there is no way; other files need not wait for one that
-// cannot be moved.
+// one moves a file, unless its way is blocked; a file that cannot be moved does not
+// stop the others.
 func (m *moving) one(ctx context.Context, f db.MisplacedFile) error {
 	if m.away[way{f.Blob.StorageID, f.StorageID}] != nil {
 		return nil
@@ -114,8 +114,8 @@ func (m *moving) outcome() error {
 	return nil
 }
 
-// move brings one file to where it belongs. That it is gone, or there already, is
-// as good.
+// move moves one file to its feed's storage. It returns nil if the file is gone or
+// already there.
 func (m *Mover) move(ctx context.Context, f db.MisplacedFile, whole map[string]bool) error {
 	there, fault, err := m.there(ctx, f, whole)
 	if err != nil {
@@ -146,14 +146,14 @@ func (m *Mover) move(ctx context.Context, f db.MisplacedFile, whole map[string]b
 	whole[fresh.Key] = true
 	used, err := m.refer(ctx, f, fresh.Key)
 	if err != nil || used {
-		return err // if it is not known for certain whether the copy is used, and it is not, it is swept
+		return err // after an uncertain outcome, the Collector sweeps a copy that is not used
 	}
 	return m.discard(ctx, f.StorageID, fresh.Key)
 }
 
-// there returns the blob of a file's bytes in the storage where it belongs, if there is
-// one, and what is wrong with it: what the file refers to now is given up for it. Many
-// files may refer to it, so what was whole a moment ago is not read again.
+// there returns the blob with a file's bytes in the storage where it belongs, if there
+// is one, and what is wrong with it: the file is about to give up its present blob for
+// it. Many files may refer to it, so an object that was found intact is not read again.
 func (m *Mover) there(ctx context.Context, f db.MisplacedFile, whole map[string]bool) (b db.BlobRow, fault, err error) {
 	b, err = m.db.FindBlob(ctx, f.StorageID, f.Blob.SHA256, f.Blob.Size)
 	if errors.Is(err, proget.ErrNotFound) {
@@ -167,8 +167,8 @@ func (m *Mover) there(ctx context.Context, f db.MisplacedFile, whole map[string]
 	return b, fault, err
 }
 
-// discard deletes a copy, unless a row names it: an attempt to refer to it that seemed
-// to fail was committed then.
+// discard deletes a copy, unless a row names it: then an attempt to refer to it that
+// seemed to fail was committed.
 func (m *Mover) discard(ctx context.Context, storageID int64, key string) error {
 	named, err := m.db.HasObject(ctx, storageID, key)
 	if err != nil || named {

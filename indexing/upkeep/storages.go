@@ -10,8 +10,9 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// eachStorage calls fn for every storage of the installation. One that is away holds up
-// none of the others: what went wrong is returned at the end, with the storages' names.
+// eachStorage calls fn for every storage of the installation. If one fails, it
+// continues with the others, and returns the errors, with the storages' names, at the
+// end.
 func eachStorage(ctx context.Context, store *db.Store, stores *storage.Set, fn func(st proget.Storage, blobs *storage.Store) error) error {
 	all, err := store.ListStorages(ctx)
 	if err != nil {

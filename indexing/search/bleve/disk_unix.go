@@ -6,5 +6,5 @@ import "syscall"
 
 const errReadOnly = syscall.EROFS
 
-// refusals are how a disk that is full or read-only says so.
+// refusals are the errors of a disk that is full or read-only.
 var refusals = []error{errReadOnly, syscall.ENOSPC, syscall.EDQUOT}

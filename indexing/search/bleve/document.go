@@ -12,29 +12,29 @@ import (
 	"github.com/proget-go/ha/indexing/search"
 )
 
-// The fields of a document. The terms of all but the last two begin with the
-// feed, so that a query touches nothing of another one.
+// The fields of a document. The terms of all but the last two begin with the feed, so
+// that a query reads nothing of other feeds.
 const (
 	nameField    = "name"    // words of the name
 	wholeField   = "whole"   // all of the name
 	labelField   = "label"   // words of name, title and tags
 	textField    = "text"    // words of description, authors and owner
-	startField   = "start"   // the first letters of names' and labels' words
+	startField   = "start"   // first letters of the words of names and labels
 	typeField    = "type"    // the types
 	tagField     = "tag"     // the tags
-	shelfField   = "shelf"   // the shelves it is on
-	lengthField  = "length"  // of its name, in words
-	popularField = "popular" // how many digits its downloads have
+	shelfField   = "shelf"   // numbers of the shelves that it is on
+	lengthField  = "length"  // number of words of its name
+	popularField = "popular" // number of digits of its downloads
 )
 
 const (
-	maxDescription = 4096 // bytes that count
-	maxStart       = 8    // letters; what begins with more is looked up among the words
-	maxLength      = 8    // words of a name that are told apart
+	maxDescription = 4096 // bytes of a description that are indexed
+	maxStart       = 8    // letters; longer beginnings are looked up among the words
+	maxLength      = 8    // words of a name; longer names count as having so many
 	maxPopular     = 9
 )
 
-// A shelf holds the packages that one kind of client may see.
+// A shelf contains the packages that one kind of client may see. There are four.
 const shelves = 4
 
 func shelf(prerelease, old bool) int {
@@ -59,7 +59,7 @@ func shelvesOf(d *search.Document) (on []string) {
 	return on
 }
 
-// feedPrefix begins a document's id and all of its terms.
+// feedPrefix returns the beginning of a document's id and of all of its terms.
 func feedPrefix(feed int64) string { return strconv.FormatInt(feed, 10) + "/" }
 
 func parseID(id string) (feed int64, key string, ok bool) {
@@ -68,7 +68,7 @@ func parseID(id string) (feed int64, key string, ok bool) {
 	return feed, key, ok && err == nil
 }
 
-// newDocument turns a document into the library's.
+// newDocument converts a document to the library's form.
 func newDocument(feed int64, d *search.Document) *document.Document {
 	prefix := feedPrefix(feed)
 	doc := document.NewDocument(prefix + d.Key)
@@ -90,7 +90,7 @@ func newDocument(feed int64, d *search.Document) *document.Document {
 	return doc
 }
 
-// squeeze lets newtonsoftjson find Newtonsoft.Json.
+// squeeze joins the words of a name, so that newtonsoftjson finds Newtonsoft.Json.
 func squeeze(runs []search.Run) string {
 	var b strings.Builder
 	for _, run := range runs {
@@ -99,8 +99,8 @@ func squeeze(runs []search.Run) string {
 	return b.String()
 }
 
-// starts returns the beginnings of words that are too short to be looked up
-// among all words that begin with them.
+// starts returns the beginnings of words that are too short to be looked up among all
+// words that begin with them.
 func starts(words []string) (starts []string) {
 	for _, w := range words {
 		letters := 0
@@ -141,8 +141,8 @@ func folded(texts []string) []string {
 	return folded
 }
 
-// A field is the terms of a document under one name. How often one occurs, and
-// where, is of no account here, and neither kept.
+// A field contains the terms of a document under one name. Their frequencies and places
+// do not matter here, and are not stored.
 type field struct {
 	name  string
 	terms index.TokenFrequencies

@@ -15,44 +15,43 @@ import (
 	"github.com/proget-go/ha/indexing/search"
 )
 
-// The library's own queries score every document by every field that a word
-// occurs in, which takes milliseconds for a common word. Here a query is worked
-// on the sets of documents that the library keeps per term: which packages match
-// is a matter of intersecting sets, and only those are scored, by the best place
-// in which each word was found.
+// The library's own queries score every document by every field in which a word occurs,
+// which takes milliseconds for a common word. Here, a query works on the sets of documents
+// that the library stores per term: it intersects sets to find the matching packages, and
+// scores only those, by the best place in which each word was found.
 
-// What a match is worth.
+// Scores of matches.
 const (
 	inName       = 8.0
 	inLabel      = 5.0
-	begins       = 3.0 // a word of name, title or tags begins so
-	asParts      = 1.5 // the word's parts are found, if not the word
+	begins       = 3.0 // a word of name, title or tags begins with the word
+	asParts      = 1.5 // the word's parts are found, but not the word
 	inText       = 1.0
-	nearly       = 0.5 // but for one letter
+	nearly       = 0.5 // one typo
 	remotely     = 0.25
 	wholeName    = 1000.0
 	shortName    = 3.0   // divided by the name's words
 	perDigit     = 0.4   // of the number of downloads
-	afterTheRest = -50.0 // of what is found only by allowing for typos
+	afterTheRest = -50.0 // for matches found only by allowing for typos
 )
 
 const (
-	maxWords = 10 // of a query that count
+	maxWords = 10 // words of a query that count
 
-	// A word that so few packages have in name, title or tags may be mistyped:
-	// similar ones are looked for, too.
+	// If fewer packages have a word in name, title or tags, it may be mistyped: similar
+	// words are searched for, too.
 	fewPackages = 5
 
-	typoFrom, typosFrom = 4, 8 // letters of words in which one or two typos are allowed for
+	typoFrom, typosFrom = 4, 8 // letters from which a word may have one or two typos
 
-	maxPairs = 32 // of a stretch without spaces that count
+	maxPairs = 32 // pairs of a run without spaces that count
 
-	looksUp = 1024 // words of a dictionary between looks whether the caller is still there
+	looksUp = 1024 // words of a dictionary between checks whether the caller is still there
 )
 
 // A finder answers queries for text.
 type finder struct {
-	one, two *levenshtein.LevenshteinAutomatonBuilder // for one or two edits, the swap of two neighbours being one
+	one, two *levenshtein.LevenshteinAutomatonBuilder // for one or two edits; swapping two neighbors is one
 
 	standings standings
 	scores    sync.Pool // of *[]float32
@@ -66,8 +65,8 @@ func newFinder() (f *finder, err error) {
 	return f, err
 }
 
-// automaton recognizes a term with as many typos as a word of that length is
-// allowed.
+// automaton recognizes terms that differ from term by as many typos as a word of that
+// length may have.
 func (f *finder) automaton(term string, letters int) (*levenshtein.DFA, error) {
 	if letters < typosFrom {
 		return f.one.BuildDfa(term, 1)
@@ -75,23 +74,23 @@ func (f *finder) automaton(term string, letters int) (*levenshtein.DFA, error) {
 	return f.two.BuildDfa(term, 2)
 }
 
-// A part is the documents of a segment, which never changes but for those that
-// were deleted, and what has been found in it.
+// A part is the documents of a segment, which never changes except for deletions, and
+// what a query has found in it.
 type part struct {
 	*scorch.SegmentSnapshot
 	dictionaries map[string]segment.TermDictionary
-	matching     *roaring.Bitmap // all that was asked so far
+	matching     *roaring.Bitmap // documents that match the query so far
 	found        []finding       // for each word of the query
 }
 
-// A finding is where a word is found among the documents that match the words
-// before it, the best place first.
+// A finding lists the places where a word was found among the documents that match the
+// words before it, best place first.
 type finding []place
 
 type place struct {
 	docs  *roaring.Bitmap
 	worth float32
-	of    uint64 // documents at that place, whether they match the other words or not
+	of    uint64 // number of documents with the word in that place, whether they match the other words or not
 }
 
 func (f finding) all() *roaring.Bitmap {
@@ -102,7 +101,7 @@ func (f finding) all() *roaring.Bitmap {
 	return roaring.FastOr(sets...)
 }
 
-// find answers a query for text, or for what the table does not know.
+// find answers a query for text, or for what the table does not contain.
 func (f *finder) find(ctx context.Context, snapshot *scorch.IndexSnapshot, q search.Query) (search.Hits, error) {
 	prefix := feedPrefix(q.FeedID)
 	f.standings.keep(snapshot.Segments())
@@ -116,8 +115,9 @@ func (f *finder) find(ctx context.Context, snapshot *scorch.IndexSnapshot, q sea
 	return f.rank(ctx, parts, prefix, q)
 }
 
-// findText narrows the parts to documents that have all words of a text. One without words,
-// of symbols or too long for any, can still be a whole name.
+// findText narrows the parts to documents that have all words of a text. A text without
+// words, because it consists of symbols or its words are too long, can still be a whole
+// name.
 func (f *finder) findText(ctx context.Context, parts []*part, prefix, text string) error {
 	runs := search.Runs(text)
 	for _, run := range runs[:min(len(runs), maxWords)] {
@@ -139,11 +139,11 @@ func (f *finder) findText(ctx context.Context, parts []*part, prefix, text strin
 	return nil
 }
 
-// wholeText is what a text is as the whole of a name.
+// wholeText returns a text in the form in which whole names are indexed.
 func wholeText(text string) string { return search.Fold(strings.TrimSpace(text)) }
 
-// begin returns the parts that have documents which are asked for, whatever
-// the text.
+// begin returns the parts that have documents which the query asks for, apart from its
+// text.
 func begin(snapshot *scorch.IndexSnapshot, prefix string, q search.Query) (parts []*part, err error) {
 	for _, s := range snapshot.Segments() {
 		p := &part{SegmentSnapshot: s, dictionaries: make(map[string]segment.TermDictionary)}
@@ -157,7 +157,7 @@ func begin(snapshot *scorch.IndexSnapshot, prefix string, q search.Query) (parts
 	return parts, nil
 }
 
-// begin intersects what needs no scoring.
+// begin intersects the sets that need no scoring.
 func (p *part) begin(prefix string, q search.Query) (err error) {
 	p.matching, err = p.docs(shelfField, prefix+strconv.Itoa(shelf(q.Prerelease, q.Old)))
 	for field, value := range map[string]string{typeField: q.Type, tagField: q.Tag} {
@@ -171,7 +171,7 @@ func (p *part) begin(prefix string, q search.Query) (err error) {
 	return err
 }
 
-// among returns those of the documents that match so far which have a term.
+// among returns those of the documents that match so far that have a term.
 func (p *part) among(field, term string) (*roaring.Bitmap, error) {
 	docs, err := p.docs(field, term)
 	if err != nil {
@@ -190,7 +190,7 @@ func (f *finder) findRun(ctx context.Context, parts []*part, prefix string, run 
 		}
 		p.found = append(p.found, found)
 		for _, place := range found {
-			if place.worth == begins { // or is the whole of a word
+			if place.worth == begins { // including whole words
 				carried += place.of
 			}
 		}
@@ -226,11 +226,11 @@ func (p *part) findRun(ctx context.Context, prefix string, run search.Run) (find
 			together.And(docs)
 		}
 	}
-	last := len(f) - 1 // in the text
+	last := len(f) - 1 // the place inText
 	return append(f[:last:last], place{docs: together, worth: asParts}, f[last]), nil
 }
 
-// findWord looks where a word is found, whole or as a beginning.
+// findWord searches for a word, as a whole word or the beginning of one.
 func (p *part) findWord(ctx context.Context, prefix, word string) (f finding, err error) {
 	add := func(worth float32, find func(field, term string) (*roaring.Bitmap, error), field string) {
 		if err != nil {
@@ -254,8 +254,8 @@ func (p *part) findWord(ctx context.Context, prefix, word string) (f finding, er
 	return f, err
 }
 
-// findPairs looks where a stretch without spaces is found: where all of its pairs are. A single letter is
-// found where it begins a pair.
+// findPairs searches for a run without spaces: it is found where all of its pairs are.
+// A single letter is found where it begins a pair.
 func (p *part) findPairs(ctx context.Context, prefix string, run search.Run) (f finding, err error) {
 	all := func(field string) (docs *roaring.Bitmap, err error) {
 		docs = p.matching
@@ -301,8 +301,8 @@ func (p *part) present(docs *roaring.Bitmap) uint64 {
 	return n
 }
 
-// docs returns the documents that have a term, deleted ones included. They are
-// not to be changed: they may be the segment's own.
+// docs returns the documents that have a term, including deleted ones. The caller must
+// not modify the set, which may be the segment's own.
 func (p *part) docs(field, term string) (*roaring.Bitmap, error) {
 	dictionary, err := p.dictionary(field)
 	if err != nil {
@@ -315,7 +315,8 @@ func (p *part) docs(field, term string) (*roaring.Bitmap, error) {
 	return documents(list), nil
 }
 
-// only returns the document of a list that has one alone, as the library knows without reading it.
+// only returns the document of a list that contains only one, which the library knows
+// without reading it.
 func only(list segment.PostingsList) (doc uint32, ok bool) {
 	whole, ok := list.Iterator(false, false, false, nil).(segment.OptimizablePostingsIterator)
 	if !ok {
@@ -348,10 +349,10 @@ func (p *part) dictionary(field string) (segment.TermDictionary, error) {
 	return d, err
 }
 
-// beginning returns the documents that have a term which begins so.
+// beginning returns the documents that have a term that begins with start.
 func (p *part) beginning(ctx context.Context, field, start string) (*roaring.Bitmap, error) {
 	found := roaring.New()
-	var rare []uint32 // of terms that one document has, which are many and dear to add one by one
+	var rare []uint32 // documents of terms that only one has: there are many, and adding them one by one is expensive
 	err := p.terms(ctx, field, start, nil, func(term string) error {
 		list, err := p.dictionaries[field].PostingsList([]byte(term), nil, nil)
 		if err != nil {
@@ -368,7 +369,8 @@ func (p *part) beginning(ctx context.Context, field, start string) (*roaring.Bit
 	return found, err
 }
 
-// terms calls do with the terms that begin so, and that the automaton accepts if there is one.
+// terms calls do with the terms that begin with start and, if there is an automaton,
+// that it accepts.
 func (p *part) terms(ctx context.Context, field, start string, automaton segment.Automaton, do func(term string) error) error {
 	dictionary, err := p.dictionary(field)
 	if err != nil {
@@ -389,16 +391,16 @@ func (p *part) terms(ctx context.Context, field, start string, automaton segment
 	}
 }
 
-// after returns the first text after all that begin with start, which ends with
-// a letter, a digit or a mark, never with the last byte there is.
+// after returns the first text after all that begin with start. start ends with a
+// letter, digit or mark, never with the greatest byte.
 func after(start string) []byte {
 	end := []byte(start)
 	end[len(end)-1]++
 	return end
 }
 
-// addSimilar adds the documents that have a word like the one that is looked
-// for in name, title or tags. Its first letter counts as right.
+// addSimilar adds the documents that have a word similar to the given one in name,
+// title or tags. It assumes that the first letter is right.
 func (f *finder) addSimilar(ctx context.Context, parts []*part, prefix, word string) error {
 	letters := utf8.RuneCountInString(word)
 	if letters < typoFrom {

@@ -40,7 +40,7 @@ func (x *Index) CopyTo(dir string) error {
 		return errors.New("copy the search index: there is none")
 	}
 	if err := from.CopyTo(bleve.FileSystemDirectory(dir)); err != nil {
-		return fmt.Errorf("copy the search index: %w", err) // of the index, or of the folder: nobody can tell
+		return fmt.Errorf("copy the search index: %w", err) // whether of the index or of the folder is unknown
 	}
 	return writeFormat(dir)
 }
@@ -74,8 +74,8 @@ func writeFormat(path string) error {
 	return os.WriteFile(filepath.Join(path, formatFile), []byte(Format), 0o600)
 }
 
-// check tells whether a folder holds a whole index of this format, as far as
-// that shows: the library compares versions, but never its checksums.
+// check returns an error if a folder does not contain an intact index of this format,
+// as far as can be told: the library compares versions, but never its checksums.
 func check(path string) error {
 	written, err := os.ReadFile(filepath.Join(path, formatFile))
 	if err != nil {
@@ -97,10 +97,9 @@ func check(path string) error {
 	return nil
 }
 
-// readRoot returns the names of the segments that the index has. Other files beside
-// them are what a process that was killed had not finished; the library removes them.
-// A root that was cut short is an error: a background task of the library would read
-// beyond its end, and never be seen again.
+// readRoot returns the names of the index's segments. Other files beside them are what
+// a killed process did not finish; the library removes them. A truncated root is an
+// error: a background task of the library would read beyond its end and be lost.
 func readRoot(path string) (segments []string, err error) {
 	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTime})
 	if errors.Is(err, bolterrors.ErrTimeout) {
@@ -124,7 +123,7 @@ func readRoot(path string) (segments []string, err error) {
 	return segments, err
 }
 
-// segmentNames returns the segments of every state that the root knows.
+// segmentNames returns the segments of every state that the root lists.
 func segmentNames(tx *bbolt.Tx) (names []string) {
 	states := tx.Bucket(util.BoltSnapshotsBucket)
 	if states == nil {
@@ -172,8 +171,8 @@ func checkSegment(path string) error {
 	return nil
 }
 
-// removeOlder removes what earlier versions of this program left, which kept
-// each format in a folder of its own.
+// removeOlder removes indexes of earlier versions of this program, which kept each
+// format in its own folder.
 func removeOlder(dir string) error {
 	older, err := fs.Glob(os.DirFS(dir), Folder+"-[0-9]")
 	if err != nil {
@@ -182,7 +181,7 @@ func removeOlder(dir string) error {
 	for _, name := range older {
 		path := filepath.Join(dir, name)
 		if ours, err := owned(path); err != nil || !ours {
-			continue // it is in nobody's way
+			continue // it does no harm
 		}
 		if err := remove(path); err != nil {
 			return fmt.Errorf("remove an old search index: %w", err)
@@ -191,8 +190,9 @@ func removeOlder(dir string) error {
 	return nil
 }
 
-// owned reports whether what is at a path may be removed: nothing, an empty folder, or an
-// index, however damaged. Whoever names a folder for it may have other things there.
+// owned reports whether the path may be removed: if there is nothing, an empty folder,
+// or an index, however damaged. An administrator may have named a folder that contains
+// other things.
 func owned(path string) (bool, error) {
 	there, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(there) == 0 {
@@ -206,8 +206,8 @@ func owned(path string) (bool, error) {
 	return false, err
 }
 
-// remove removes an index, last of all what it is known by: what is left if this ends early
-// is removed the next time.
+// remove removes an index. The files by which owned recognizes it go last, so that what
+// is left if remove ends early is removed the next time.
 func remove(path string) error {
 	if err := os.RemoveAll(filepath.Join(path, "store")); err != nil {
 		return err
@@ -231,7 +231,7 @@ func snapshot(text bleve.Index) (*scorch.IndexSnapshot, error) {
 	return s, nil
 }
 
-// load fills table and positions from an index that has just been opened.
+// load fills table and positions from a newly opened index.
 func (x *Index) load(text bleve.Index) error {
 	s, err := snapshot(text)
 	if err != nil {
@@ -264,8 +264,8 @@ func (x *Index) load(text bleve.Index) error {
 	return nil
 }
 
-// loadSegment adds the keys of a segment to the lists they belong to. A key is
-// one string in all of them.
+// loadSegment adds the keys of a segment to the lists of their shelves. All lists share
+// one string per key.
 func loadSegment(s *scorch.SegmentSnapshot, into map[int64]*[shelves][]string) error {
 	dictionary, err := s.Segment().Dictionary(shelfField)
 	if err != nil {

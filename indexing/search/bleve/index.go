@@ -42,7 +42,7 @@ const (
 	metaFile       = "index_meta.json" // the library's
 	positionPrefix = "position/"
 	deleteBatch    = 1000
-	writeTime      = 2 * time.Minute // the longest that a batch may take
+	writeTime      = 2 * time.Minute // maximum time for a batch
 	closeTime      = 5 * time.Second
 )
 
@@ -54,19 +54,19 @@ type Index struct {
 	path   string
 	finder *finder
 
-	life     sync.RWMutex // held to read while text is in use
-	text     bleve.Index  // nil if a new one could not be made
-	readOnly bool         // text is, since the disk is
+	life     sync.RWMutex // read-locked while text is in use
+	text     bleve.Index  // nil if no new index could be created
+	readOnly bool         // text was opened read-only, because the disk is
 	closed   bool
 
-	mu        sync.RWMutex // held for moments
+	mu        sync.RWMutex // held only briefly
 	table     table        // nil after Close
 	positions map[int64]position
 	moved     chan struct{}
 }
 
-// A position is how far into a feed's log the index has come, and the operation
-// of the entry there.
+// A position is the index's position in a feed's log, and the operation of the entry
+// there.
 type position struct {
 	seq       int64
 	operation string
@@ -113,15 +113,15 @@ var (
 	errClosed = errors.New("the search index is closed")
 )
 
-// lockTime bounds the wait for a process that is about to end.
+// lockTime limits the wait for a process that is about to end.
 const lockTime = 2 * time.Second
 
-// config is what the library is told whenever it opens an index.
+// config returns the library's options for opening an index.
 func config(readOnly bool) map[string]any {
 	return map[string]any{"bolt_timeout": lockTime.String(), "asyncErrorCallbackName": pausing, "read_only": readOnly}
 }
 
-// open opens what is there, if nothing seems wrong with it.
+// open opens the existing index, if it appears to be intact.
 func (x *Index) open() (err error) {
 	defer recoverTo(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -146,8 +146,8 @@ func (x *Index) open() (err error) {
 	return nil
 }
 
-// create begins a new index. The format is written last, so that half an index
-// is none.
+// create begins a new index. It writes the format last, so that an incomplete index is
+// not taken for one.
 func (x *Index) create() error {
 	if ours, err := owned(x.path); err != nil || !ours {
 		return errors.Join(fmt.Errorf("open the search index: %s is no search index; move it away, or give the node another folder", x.path), err)
@@ -177,7 +177,7 @@ func (x *Index) replace(t table, positions map[int64]position) {
 	x.announce()
 }
 
-// announce tells those who wait that positions have changed.
+// announce tells waiting callers that positions have changed.
 func (x *Index) announce() {
 	close(x.moved)
 	x.moved = make(chan struct{})
@@ -233,7 +233,7 @@ func (x *Index) Search(ctx context.Context, q search.Query) (hits search.Hits, e
 	return hits, err
 }
 
-// list answers from the table, which takes no part in what the library does.
+// list answers from the table, independently of the library.
 func (x *Index) list(q search.Query) (search.Hits, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -322,9 +322,9 @@ func positionKey(feed int64) []byte {
 	return []byte(positionPrefix + strconv.FormatInt(feed, 10))
 }
 
-// use works with the library's index. An error other than that the caller went
-// away, or that the disk refused, means that the index cannot be trusted any more:
-// a new one takes its place.
+// use calls work with the library's index. An error, unless the caller went away or the
+// disk accepts no writes, means that the index can no longer be trusted: use replaces
+// it by a new one.
 func (x *Index) use(work func(text bleve.Index) error) error {
 	text, err := x.attempt(work)
 	switch {
@@ -353,18 +353,17 @@ func (x *Index) attempt(work func(text bleve.Index) error) (text bleve.Index, er
 	return text, work(text)
 }
 
-// recoverTo turns a panic into an error: the library takes what it reads from
-// its files for right. Files that are shorter than they were when they were
-// mapped to memory are faults, which end the process unless they are made
-// panics.
+// recoverTo turns a panic into an error, because the library trusts what it reads from
+// its files. If a file has become shorter since it was mapped into memory, reading it
+// is a fault, which would end the process if it were not turned into a panic.
 func recoverTo(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("the search index is damaged: %v", r)
 	}
 }
 
-// discard puts a new index in the place of a damaged one, unless somebody has
-// done so already.
+// discard replaces a damaged index by a new one, unless another caller has already done
+// so.
 func (x *Index) discard(damaged bleve.Index) error {
 	x.life.Lock()
 	defer x.life.Unlock()
@@ -376,8 +375,8 @@ func (x *Index) discard(damaged bleve.Index) error {
 	return x.create()
 }
 
-// reopen goes back to what is on the disk, unless somebody has done so already: in memory,
-// the library has what it could not write, and goes on trying to.
+// reopen returns to the state on the disk, unless another caller has already done so:
+// the library keeps in memory what it could not write, and would continue to try.
 func (x *Index) reopen(text bleve.Index) error {
 	x.life.Lock()
 	defer x.life.Unlock()
@@ -401,19 +400,19 @@ func (x *Index) drop() {
 	}
 }
 
-// closeDamaged does not wait for ever for what may be stuck. What is left open
-// then is nobody's: its files are removed.
+// closeDamaged closes an index that may be stuck, and does not wait forever. If it
+// stays open, nobody uses it any longer: its files are removed.
 func closeDamaged(text bleve.Index) error { return within(closeTime, text.Close) }
 
-// within runs work that may panic, or get stuck behind a background task of the
-// library that did.
+// within runs work that may panic, or wait forever for a background task of the library
+// that panicked, and returns an error after limit.
 func within(limit time.Duration, work func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		var err error
 		defer func() { done <- err }()
 		defer recoverTo(&err)
-		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // which is each goroutine's own
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // this is a setting of each goroutine
 		err = work()
 	}()
 	select {

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Keys are in the order of their lower case, so that those which begin alike whatever the case
-// are next to each other, and then of themselves.
+// Keys are ordered by their lower case, so that keys that begin alike regardless of case are
+// adjacent, and then by themselves.
 
 // before reports whether key a comes before b.
 func before[K ~string | ~[]byte](a, b K) bool {
@@ -35,7 +35,8 @@ func lowerASCII(c byte) byte {
 	return c
 }
 
-// beginsWith reports whether a key begins with a prefix in lower case.
+// beginsWith reports whether a key begins with a lower-case prefix, regardless of the
+// key's case.
 func beginsWith[K ~string | ~[]byte](key K, prefix string) bool {
 	for i := range min(len(key), len(prefix)) {
 		c := lowerASCII(key[i])

@@ -16,13 +16,13 @@ import (
 	"github.com/proget-go/ha/indexing/search"
 )
 
-// A scored document has been found.
+// A scored is a document that was found, with its score.
 type scored struct {
 	score float32
 	key   []byte
 }
 
-// before orders by score, then by key, so that pages fit together.
+// before orders by score, then by key, so that pages neither overlap nor leave gaps.
 func (s scored) before(o scored) bool {
 	if s.score != o.score {
 		return s.score > o.score
@@ -43,7 +43,7 @@ func (b *best) Pop() any {
 	return last
 }
 
-// rank counts what the parts have found and returns the page that is asked for.
+// rank counts what the parts have found and returns the requested page.
 func (f *finder) rank(ctx context.Context, parts []*part, prefix string, q search.Query) (hits search.Hits, err error) {
 	window := pageEnd(parts, q)
 	var top best
@@ -69,8 +69,8 @@ func (f *finder) rank(ctx context.Context, parts []*part, prefix string, q searc
 	return hits, nil
 }
 
-// pageEnd returns how many documents are to be put in order: none if the page is beyond all that there
-// are, or, of a search for text, beyond the window.
+// pageEnd returns how many documents must be put in order: none if the page begins
+// after the last document or, for a text search, after the window.
 func pageEnd(parts []*part, q search.Query) int {
 	most := 0
 	for _, p := range parts {
@@ -99,9 +99,9 @@ func (f *finder) rankPart(p *part, top *best, window int, prefix string, q searc
 	return p.choose(top, window, *scores, prefix, strings.ToLower(q.NamePrefix))
 }
 
-// choose enters the documents of a part that are among the best so far, and
-// counts them all. Keys are read of those alone that may enter, and of all if
-// they are to begin with something.
+// choose adds the documents of a part that are among the best so far to top, and counts
+// all. It reads the keys only of documents that may be added, or of all if keys must
+// begin with start.
 func (p *part) choose(top *best, window int, scores []float32, prefix, start string) (total int, err error) {
 	if start == "" {
 		total = int(p.matching.GetCardinality())
@@ -141,8 +141,8 @@ func (p *part) choose(top *best, window int, scores []float32, prefix, start str
 	return total, nil
 }
 
-// score sets the score of each document of the part that matches. What it
-// leaves for others is of no account.
+// score sets the scores of the part's matching documents. Scores of other documents are
+// undefined.
 func (f *finder) score(p *part, scores *[]float32, prefix string, q search.Query) error {
 	standing, err := f.standings.get(p)
 	if err != nil {
@@ -166,7 +166,7 @@ func (f *finder) score(p *part, scores *[]float32, prefix string, q search.Query
 	return nil
 }
 
-// add adds to each document what the best place of a word in it is worth.
+// add adds the worth of the best place of a word to each document's score.
 func (p *part) add(scores []float32, f finding) {
 	left := p.matching
 	for i, place := range f {
@@ -192,8 +192,8 @@ func addTo(scores []float32, docs *roaring.Bitmap, worth float32) {
 	})
 }
 
-// standings keeps what each document of a segment is worth in every query that
-// it matches. A segment never changes.
+// standings caches the part of each document's score that is the same in every query. A
+// segment never changes.
 type standings struct {
 	mu sync.Mutex
 	of map[segment.Segment][]float32
@@ -216,7 +216,7 @@ func (s *standings) get(p *part) ([]float32, error) {
 	return standing, nil
 }
 
-// keep forgets the segments that are no more.
+// keep forgets segments that no longer exist.
 func (s *standings) keep(segments []*scorch.SegmentSnapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,16 +9,16 @@ import (
 	"github.com/proget-go/ha/indexing/search"
 )
 
-// A table has the keys of all packages in memory, in order. Plain lists and prefixes
-// come from it, some hundred times quicker than from the text: a tree knows how many
-// keys are before any of its own. Most packages are on all shelves, so what is kept of
-// a shelf is what is not on it.
+// A table holds the keys of all packages in memory, in order. Plain lists and prefix
+// queries are answered from it, some hundred times faster than from the text index: its
+// trees can count the keys before a given one. Most packages are on all shelves, so it
+// stores for each shelf the packages that are not on it.
 type table map[int64]*shelved
 
 // shelved are the packages of a feed.
 type shelved struct {
 	all    *keys
-	hidden [shelves]*keys // of all, what each shelf does not have
+	hidden [shelves]*keys // the packages that each shelf lacks
 }
 
 type keys = btree.BTreeG[string]
@@ -37,7 +37,7 @@ func (t table) feed(id int64) *shelved {
 	return t[id]
 }
 
-// set enters a package anew; a nil document takes it out.
+// set replaces the entry of a package; a nil document removes it.
 func (t table) set(feed int64, key string, d *search.Document) {
 	f := t.feed(feed)
 	put(f.all, key, d != nil)
@@ -54,8 +54,7 @@ func put(into *keys, key string, in bool) {
 	}
 }
 
-// load enters the keys of a feed, which are given as each shelf has them, and sorts
-// them.
+// load adds the keys of a feed, given per shelf, and sorts the given lists.
 func (t table) load(feed int64, on *[shelves][]string) {
 	f := t.feed(feed)
 	for _, list := range on {
@@ -73,7 +72,7 @@ func (t table) load(feed int64, on *[shelves][]string) {
 	}
 }
 
-// keys returns those of a feed.
+// keys returns the keys of a feed.
 func (t table) keys(feed int64) []string {
 	if f := t[feed]; f != nil {
 		return f.all.Items()
@@ -81,7 +80,7 @@ func (t table) keys(feed int64) []string {
 	return nil
 }
 
-// page returns the part of a list that a query asks for.
+// page returns the page that a query asks for.
 func (t table) page(q search.Query) (hits search.Hits) {
 	f := t[q.FeedID]
 	if f == nil {
@@ -91,7 +90,7 @@ func (t table) page(q search.Query) (hits search.Hits) {
 	first, end := beginning(f.all, prefix)
 	firstHidden, endHidden := beginning(hidden, prefix)
 	hits.Total = end - first - (endHidden - firstHidden)
-	// at returns where the nth key is that is not hidden.
+	// at returns the place of the nth key that is not hidden.
 	at := func(n int) int {
 		return first + sort.Search(end-first, func(i int) bool {
 			key, _ := f.all.GetAt(first + i)
@@ -111,8 +110,8 @@ func (t table) page(q search.Query) (hits search.Hits) {
 	return hits
 }
 
-// beginning returns the numbers of the first key that begins with prefix and of the first
-// beyond those.
+// beginning returns the places of the first key that begins with prefix and of the
+// first key after those.
 func beginning(list *keys, prefix string) (first, end int) {
 	if prefix == "" {
 		return 0, list.Len()
@@ -121,7 +120,8 @@ func beginning(list *keys, prefix string) (first, end int) {
 		rank(list, func(key string) bool { return compareFolded(key, prefix) >= 0 && !beginsWith(key, prefix) })
 }
 
-// rank returns the number of keys before those that are beyond.
+// rank returns the number of keys for which beyond is false; they must come before the
+// others.
 func rank(list *keys, beyond func(key string) bool) int {
 	return sort.Search(list.Len(), func(i int) bool {
 		key, _ := list.GetAt(i)

@@ -76,7 +76,8 @@ const (
 	width    = 4      // downloads at once
 )
 
-// owner is whose index files snapshots are: those of the installation itself.
+// owner is the feed under which snapshots are stored as index files: the installation
+// itself.
 const owner = proget.SystemFeed
 
 // A Shelf is the place where snapshots are kept.
@@ -91,8 +92,8 @@ func (s *Shelf) Newest(ctx context.Context) (*Manifest, error) {
 	return m, err
 }
 
-// newest returns the present snapshot with its generation, whose files stay
-// readable while a newer one is published.
+// newest returns the present snapshot and its generation, whose files remain readable
+// while a newer one is published.
 func (s *Shelf) newest(ctx context.Context) (*Manifest, int64, error) {
 	head, err := s.DB.FindIndex(ctx, owner, kind)
 	if err != nil {
@@ -124,7 +125,7 @@ func (s *Shelf) newest(ctx context.Context) (*Manifest, int64, error) {
 func (s *Shelf) Publish(ctx context.Context, x Index, positions map[int64]int64, dir, office string, fence proget.Fence) (m *Manifest, stored int64, err error) {
 	former, generation, err := s.newest(ctx)
 	if err != nil && generation == 0 && !errors.Is(err, proget.ErrNotFound) {
-		return nil, 0, err // another manifest that cannot be read is replaced
+		return nil, 0, err // a manifest that exists but cannot be read is replaced
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := os.RemoveAll(dir); err != nil {
@@ -174,8 +175,8 @@ func describe(dir string) (files []File, err error) {
 	return files, err
 }
 
-// stored returns the files of a snapshot by their digests, and whether storage
-// still has each. One that it has lost is stored again.
+// stored returns the digests of a snapshot's files, and whether storage still has each
+// file. A file that it has lost is stored again.
 func (s *Shelf) stored(ctx context.Context, m *Manifest, generation int64) map[string]bool {
 	there := make(map[string]bool)
 	if m == nil {
@@ -191,8 +192,8 @@ func (s *Shelf) stored(ctx context.Context, m *Manifest, generation int64) map[s
 	return there
 }
 
-// difference returns what a snapshot has beyond the files that are stored, and
-// how many bytes those are.
+// difference returns the generation that adds a snapshot to the stored files, and how
+// many bytes it adds.
 func difference(stored map[string]bool, m *Manifest, dir string) (next *repoindex.Generation, fresh int64, err error) {
 	text, err := json.Marshal(m)
 	if err != nil {
