@@ -10,35 +10,36 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// A stretch of a feed's package names is asked for by the key before it and the number
-// of names.
+// A stretch names a part of a feed's package names: up to limit names whose keys follow
+// after.
 type stretch struct {
 	after string
 	limit int
 }
 
-// Short stretches are kept until anything changes in their feed. They are what is asked
-// for all the time: whether anything is below a name.
+// The catalog keeps short stretches until anything changes in their feed. Clients ask for
+// these all the time, to learn whether anything is below a name.
 const (
 	keptStretches = 256 // of a feed
 	keptNames     = 16  // of a stretch
 )
 
-// Names is List without the packages themselves.
+// Names is like List, but returns only the names.
 func (c *Catalog) Names(ctx context.Context, f *proget.Feed, after string, limit int) ([]feed.Name, error) {
 	kept, asked := c.stretches(f), stretch{after, limit}
 	if names, ok := kept.Get(asked); ok {
 		return slices.Clone(names), nil
 	}
 	names, err := c.readNames(ctx, f, asked)
-	if err == nil && len(names) <= keptNames && len(after) <= feed.MaxName { // a stranger chooses it
+	if err == nil && len(names) <= keptNames && len(after) <= feed.MaxName { // a client chooses it
 		kept.Add(asked, slices.Clone(names))
 	}
 	return names, err
 }
 
-// stretches returns those that are kept of a feed. What is read after the feed has
-// changed is kept among others, which nobody asks any more.
+// stretches returns the stretches that are kept of a feed. Applied replaces them when
+// the feed changes; a read that began before that adds its result to the old ones, which
+// nobody asks any more.
 func (c *Catalog) stretches(f *proget.Feed) *lru.Cache[stretch, []feed.Name] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
