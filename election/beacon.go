@@ -17,20 +17,20 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// The protocol of a beacon is lines of text that the beacon alone writes:
+// The protocol of a beacon is lines of text that only the beacon writes:
 //
 //	proget-election 1 INSTANCE
 //	over NUMBER TERM
 //
-// The first names the beacon, the others say that this candidate's term of that
-// fence has ended in order. Connections stay open for as long as the process
-// lives, and it is the kernel that closes them then.
+// The first line names the beacon; the others say that this candidate's term with that
+// fence has ended in order. Connections stay open as long as the process lives; when it
+// dies, the kernel closes them.
 const (
 	protocol    = "proget-election 1 "
 	over        = "over "
 	maxLine     = 256
 	maxWatchers = 1024
-	saying      = time.Second // a watcher that does not take a line for so long is dropped
+	saying      = time.Second // time after which a watcher that does not take a line is dropped
 )
 
 // A Beacon lets the other candidates see that this process is alive, by connections
@@ -49,8 +49,8 @@ type Beacon struct {
 }
 
 // NewBeacon returns a beacon that serves on a TCP listener until Close. The others
-// reach it at host or, if host is "", at the listener's own. It is an error if that is
-// unspecified, such as [::], which leads everybody to themselves.
+// reach it at host or, if host is "", at the listener's own. An unspecified host, such
+// as [::], is an error, because it leads everybody to themselves.
 func NewBeacon(l net.Listener, host string) (*Beacon, error) {
 	if l == nil {
 		return nil, errors.New("a beacon needs a listener")
@@ -99,7 +99,7 @@ func (b *Beacon) Close() error {
 	return err
 }
 
-// end tells all who watch that a term is over.
+// end tells all watchers that a term is over.
 func (b *Beacon) end(f proget.Fence) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -126,8 +126,8 @@ func (b *Beacon) accept() {
 	}
 }
 
-// admit lets the oldest watcher go if there are too many: a candidate comes back,
-// and strangers who only hold connections keep nobody out.
+// admit adds a watcher, and closes the oldest if there are too many: a candidate
+// reconnects, and strangers who only hold connections keep nobody out.
 func (b *Beacon) admit(c net.Conn) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,12 +142,12 @@ func (b *Beacon) admit(c net.Conn) bool {
 	return true
 }
 
-// serve writes until the watcher is gone, which only reading shows.
+// serve writes until the watcher is gone, which it notices only by reading.
 func (b *Beacon) serve(c net.Conn) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, _ = io.Copy(io.Discard, c) // it has nothing to say
+		_, _ = io.Copy(io.Discard, c) // watchers send nothing
 	}()
 	b.say(c, gone)
 	_ = c.Close()
@@ -181,7 +181,7 @@ func parseAddress(address string) (hostPort, instance string, ok bool) {
 	return hostPort, instance, ok && hostPort != "" && instance != ""
 }
 
-// parseOver reads a line that says which term is over.
+// parseOver parses a line that says which term is over.
 func parseOver(line string) (f proget.Fence, ok bool) {
 	rest, ok := strings.CutPrefix(line, over)
 	number, term, found := strings.Cut(rest, " ")
@@ -189,8 +189,8 @@ func parseOver(line string) (f proget.Fence, ok bool) {
 	return proget.Fence{Number: n, Term: term}, ok && found && err == nil
 }
 
-// dialer notices within seconds when the machine at the other end has been
-// restarted.
+// dialer makes connections that notice within seconds when the machine at the other end
+// has restarted.
 var dialer = net.Dialer{Timeout: time.Second, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 5}}
 
 func dial(ctx context.Context, hostPort string) (net.Conn, error) {

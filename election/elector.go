@@ -38,8 +38,8 @@ type Elector struct {
 	candidacy Candidacy
 	opts      Options
 
-	unknown  recurring.Failure // of asking who holds the office
-	campaign recurring.Failure // of campaigning
+	unknown  recurring.Failure // failure to find out who holds the office
+	campaign recurring.Failure // failure to campaign
 
 	mu      sync.Mutex
 	leading *Lease
@@ -144,8 +144,8 @@ func (e *Elector) current(ctx context.Context) (Lease, error) {
 	return e.driver.Current(ctx, e.candidacy.Office)
 }
 
-// Candidates that learn of a vacancy at the same moment spread over this time,
-// so that most of them find that another has been quicker.
+// spread is the time over which candidates that learn of a vacancy at the same moment
+// distribute their attempts, so that most of them find that another was quicker.
 const spread = 50 * time.Millisecond
 
 // await waits until it is time to look at the office again.
@@ -162,7 +162,7 @@ func (e *Elector) await(ctx context.Context, w *watch, remaining time.Duration) 
 	return f
 }
 
-// rest waits about that long, so that candidates spread.
+// rest waits for about d, jittered so that candidates spread.
 func (e *Elector) rest(ctx context.Context, d time.Duration) { e.pause(ctx, jittered(d)) }
 
 func (e *Elector) pause(ctx context.Context, d time.Duration) {
@@ -172,7 +172,7 @@ func (e *Elector) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// jittered differs from a time by a fifth at most.
+// jittered returns d, changed randomly by at most a fifth.
 func jittered(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5) }
 
 func (e *Elector) warn(ctx context.Context, f *recurring.Failure, what string, err error) {
@@ -181,8 +181,8 @@ func (e *Elector) warn(ctx context.Context, f *recurring.Failure, what string, e
 	}
 }
 
-// stand tries to take the office, which is vacant or whose present term is over
-// although its lease has not run out, and serves if it is elected.
+// stand tries to take the office, and leads if it is elected. The office is vacant, or
+// its current term is over although the lease has not run out.
 func (e *Elector) stand(ctx context.Context, over proget.Fence, lead func(context.Context, proget.Fence) error) {
 	asked := time.Now()
 	l, err := e.acquire(ctx, over)
@@ -192,7 +192,7 @@ func (e *Elector) stand(ctx context.Context, over proget.Fence, lead func(contex
 	switch {
 	case err == nil:
 		e.serve(ctx, l, asked, lead)
-		e.rest(ctx, e.opts.Poll) // another may do better
+		e.rest(ctx, e.opts.Poll) // so that another may take the office
 	case errors.Is(err, ErrHeld):
 		e.rest(ctx, spread)
 	default:
@@ -202,7 +202,7 @@ func (e *Elector) stand(ctx context.Context, over proget.Fence, lead func(contex
 }
 
 func (e *Elector) acquire(ctx context.Context, over proget.Fence) (l Lease, err error) {
-	ctx, cancel := context.WithTimeout(ctx, e.opts.TTL-e.opts.Margin) // later it could not be trusted
+	ctx, cancel := context.WithTimeout(ctx, e.opts.TTL-e.opts.Margin) // a later lease could not be trusted
 	defer cancel()
 	c := e.candidacy
 	c.Over = over
@@ -220,13 +220,13 @@ func (e *Elector) acquire(ctx context.Context, over proget.Fence) (l Lease, err 
 	return l, err
 }
 
-// maxStep is how far a term's number may lie beyond the greatest seen. Numbers
-// that are microseconds since 1970 do not, and a driver in error cannot use up
-// the numbers of an office.
+// maxStep is the maximum distance of a term's number from the greatest seen. It permits
+// numbers that are microseconds since 1970, and keeps a faulty driver from using up the
+// numbers of an office.
 const maxStep = 1 << 53
 
-// check refuses a lease that a driver must not have given: under it, the leader
-// could do nothing, or nobody after it.
+// check refuses a lease that a driver must not grant, because the leader, or any after
+// it, could do nothing under it.
 func (e *Elector) check(c Candidacy, l Lease) error {
 	n := l.Fence.Number
 	switch {
@@ -240,10 +240,10 @@ func (e *Elector) check(c Candidacy, l Lease) error {
 	return nil
 }
 
-// trusted is how long a leader acts without a renewal.
+// trusted returns how long a leader acts without a renewal.
 func (e *Elector) trusted(l Lease) time.Duration { return min(e.opts.TTL, l.TTL) - e.opts.Margin }
 
-// serve is one term.
+// serve runs one term: it calls lead, holds the lease and releases the office.
 func (e *Elector) serve(ctx context.Context, l Lease, asked time.Time, lead func(context.Context, proget.Fence) error) {
 	log := e.opts.Logger.With("term", l.Fence.Number)
 	term, end := context.WithCancelCause(ctx)
@@ -261,12 +261,12 @@ func (e *Elector) serve(ctx context.Context, l Lease, asked time.Time, lead func
 	e.release(ctx, l)
 }
 
-// hold renews the lease until lead has returned, and makes it return when the
+// hold renews the lease until lead has returned. It ends the context of lead when the
 // lease is lost or can no longer be trusted.
 func (e *Elector) hold(term context.Context, end context.CancelCauseFunc, l Lease, asked time.Time, done <-chan error) error {
 	defer end(nil)
 	trusted := e.trusted(l)
-	every := min(e.opts.Renew, trusted/3) // the driver may have granted less than was asked for
+	every := min(e.opts.Renew, trusted/3) // the driver may have granted less than it was asked for
 	trust := time.NewTimer(time.Until(asked.Add(trusted)))
 	defer trust.Stop()
 	renewals := make(chan renewal, 1)
@@ -313,8 +313,8 @@ func (e *Elector) renew(ctx context.Context, l Lease, within time.Duration) rene
 	return renewal{asked, e.driver.Renew(ctx, l)}
 }
 
-// stepDown ends the leader's context and waits for it, loudly if it does not
-// heed it within the margin: from then on only the fence keeps order.
+// stepDown ends the leader's context and waits for lead to return. It logs an error if
+// that takes longer than the margin: from then on only the fence keeps order.
 func (e *Elector) stepDown(end context.CancelCauseFunc, cause error, done <-chan error) error {
 	e.setLeading(nil)
 	end(cause)
@@ -328,7 +328,7 @@ func (e *Elector) stepDown(end context.CancelCauseFunc, cause error, done <-chan
 	return cause
 }
 
-// release frees the office for others, also when ctx has ended.
+// release releases the office, even if ctx has ended.
 func (e *Elector) release(ctx context.Context, l Lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.opts.Margin+time.Second)
 	defer cancel()

@@ -4,5 +4,5 @@ package election
 
 import "syscall"
 
-// refused is what the kernel answers where nobody listens.
+// refused is the error of dialing a port on which nobody listens.
 const refused = syscall.ECONNREFUSED

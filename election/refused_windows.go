@@ -2,5 +2,5 @@ package election
 
 import "golang.org/x/sys/windows"
 
-// refused is what the kernel answers where nobody listens.
+// refused is the error of dialing a port on which nobody listens.
 const refused = windows.WSAECONNREFUSED

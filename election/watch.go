@@ -9,25 +9,24 @@ import (
 	"time"
 )
 
-// What a watch finds out about a term.
+// A finding is what a watch finds out about a term.
 type finding int
 
 const (
 	nothing finding = iota
-	ended           // its holder has said so
+	ended           // its holder has announced its end
 	dead            // its holder's process is gone
 )
 
 // A watch is a connection to the beacon of the office's holder.
 //
-// It takes for evidence of death that a beacon which it has met is no longer
-// there: the connection ended, and whoever answers at its place now, the kernel
-// that refuses or another process, is not the holder. A beacon that was never
-// met proves nothing, for its address may be wrong; nor does silence, for a
-// network or a process can pause.
+// It takes as proof of death that a beacon it has met is gone: the connection ended,
+// and at its address there is now a kernel that refuses, or another process. A beacon
+// that was never met proves nothing, for its address may be wrong; nor does silence,
+// for a network or a process can pause.
 type watch struct {
 	lease    Lease
-	findings chan finding // gets one at most
+	findings chan finding // receives at most one
 	stop     context.CancelFunc
 	stopped  chan struct{}
 }
@@ -50,11 +49,11 @@ func (w *watch) close() {
 }
 
 const (
-	redial    = 20 * time.Millisecond // after the connection to a beacon that was met ended
+	redial    = 20 * time.Millisecond // wait after the connection to a known beacon ended
 	redialMax = time.Second           // the wait doubles up to this
 )
 
-// look returns what it finds, which is nothing when ctx ends.
+// look returns what it finds: nothing if ctx ends first.
 func (w *watch) look(ctx context.Context) finding {
 	hostPort, instance, ok := parseAddress(w.lease.Address)
 	if !ok {
@@ -87,8 +86,8 @@ func (w *watch) look(ctx context.Context) finding {
 	return nothing
 }
 
-// listen reads until the connection ends or the term is over, and returns which
-// beacon was at its other end, "" if none.
+// listen reads until the connection ends or the term is over. It returns the instance
+// of the beacon at the other end, or "" if there is none.
 func (w *watch) listen(ctx context.Context, conn net.Conn, instance string) (over bool, greeting string) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()

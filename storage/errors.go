@@ -22,8 +22,8 @@ var ErrReadOnly = errors.New("storage does not allow this to this server")
 
 const unreachable = "Storage cannot be reached at the moment."
 
-// wrap says what was being done when the bucket failed, and turns its error
-// into the kind that callers act on. A canceled ctx stays what it is.
+// wrap adds to err what was being done when the bucket failed, and gives it the kind
+// that callers act on. It leaves the kind of an error alone if ctx has ended.
 func (s *Store) wrap(ctx context.Context, err error, doing string) error {
 	if err == nil {
 		return nil
@@ -46,8 +46,8 @@ func (s *Store) wrap(ctx context.Context, err error, doing string) error {
 	return err
 }
 
-// wrapWrite is wrap for what creates an object: if something is missing then,
-// it is not the object but the bucket.
+// wrapWrite is wrap for calls that create an object: "not found" then means that the
+// bucket is missing, not the object.
 func (s *Store) wrapWrite(ctx context.Context, err error, doing string) error {
 	if ctx.Err() == nil && s.kindOf(err) == proget.ErrNotFound {
 		return proget.WrapError(proget.ErrUnavailable, fmt.Errorf("%s: %w", doing, err), unreachable)
@@ -55,8 +55,8 @@ func (s *Store) wrapWrite(ctx context.Context, err error, doing string) error {
 	return s.wrap(ctx, err, doing)
 }
 
-// kindOf maps what drivers report to a kind, or to nil if nobody can act on it.
-// gocloud has no code for "unreachable", so the error's own type must tell.
+// kindOf maps a driver's error to a kind, or to nil if nobody can act on it. gocloud
+// has no code for "unreachable", so kindOf also looks at the error's type.
 func (s *Store) kindOf(err error) error {
 	if kind := share.Kind(err); kind != nil {
 		return kind
@@ -73,7 +73,7 @@ func (s *Store) kindOf(err error) error {
 	return nil
 }
 
-// isServerError reports that an HTTP service answered 5xx. The AWS SDK's errors
+// isServerError reports whether an HTTP service answered with 5xx. The AWS SDK's errors
 // have this method.
 func isServerError(err error) bool {
 	var status interface{ HTTPStatusCode() int }

@@ -27,23 +27,22 @@ const (
 //	                           hundred objects in a row share the first 16
 //	probes/node-web-1/91c0…    a probe of the node web-1
 //
-// Keys consist of lower-case letters, digits and hyphens, so that every file
-// system and object store keeps them apart and as they are. Two levels of 256
-// folders hold some millions of files at a hundred or so each. The identifier
-// is random, so keys are never used twice without asking anyone, and an object
-// store spreads them evenly.
+// Keys consist of lower-case letters, digits and hyphens, so that every file system and
+// object store keeps them unchanged and distinct. Two levels of 256 folders hold some
+// millions of files at about a hundred each. Since the identifier is random, keys are
+// unique without any coordination, and an object store spreads them evenly.
 //
-// The rival was a key that begins with the digest and ends with a unique
-// suffix, so that blob rows could be rebuilt from a listing. But the digest is
-// known only after the last byte. A share could rename; an object store must
-// name an upload before its first byte, and would have to copy each object once
-// more, which S3 does not do in one call above 5 GB. So there would have been
-// two layouts, or a spool file on the way. Renaming across folders also breaks
-// the handles that some NFS servers give out. The digest is in the blob's row,
-// and a check of the bytes has to read them anyway.
+// The alternative was a key of the digest and a unique suffix, so that blob rows could
+// be rebuilt from a listing. But the digest is known only after the last byte. A share
+// could rename the file; an object store must name an upload before its first byte, and
+// would have to copy each object once more, which S3 cannot do in one call above 5 GB.
+// So there would have been two layouts, or a spool file. Renaming across folders also
+// breaks the handles that some NFS servers give out. The digest is in the blob's row,
+// and a check has to read the bytes anyway.
 
-// perFolder is how many objects of one store follow each other into a folder: to
-// make a folder durable costs as much as to make a file so, and there are 65,536.
+// perFolder is how many consecutive objects of one store go into the same folder:
+// making a folder durable costs as much as making a file durable, and there are 65,536
+// folders.
 const perFolder = 100
 
 // keys makes the keys of one store.
@@ -66,8 +65,8 @@ func (k *keys) newBlob() string {
 	return BlobPrefix + id[:2] + "/" + id[2:4] + "/" + id
 }
 
-// newProbeKey returns the key of a fresh probe. The node's name is there for a
-// person who looks into the folder; the identifier makes the key unique.
+// newProbeKey returns the key of a new probe. The node's name is for a person who looks
+// into the folder; the identifier makes the key unique.
 func newProbeKey(node string) string {
 	return ProbePrefix + "node-" + plain(node) + "/" + newID()
 }
@@ -79,7 +78,7 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// plain returns s in the characters of a key, cut to a length that leaves room.
+// plain replaces in s what a key must not contain, and cuts it to at most 64 bytes.
 func plain(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if isKeyRune(r) {
@@ -94,8 +93,8 @@ func isKeyRune(r rune) bool {
 	return 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-'
 }
 
-// checkKey refuses a key that this store cannot have made, whatever the
-// database says, so that no row can lead outside the two prefixes.
+// checkKey refuses a key that this store cannot have made, even if the database has it,
+// so that no row can lead outside the two prefixes.
 func checkKey(key string) error {
 	rest, ok := strings.CutPrefix(key, BlobPrefix)
 	if !ok {

@@ -92,7 +92,7 @@ func OpenFolder(dir string, opts *Options) (*Store, error) {
 	return s, nil
 }
 
-// openPlain opens what no service stands behind.
+// openPlain opens a bucket that needs no service.
 func openPlain(u *url.URL, services []Service, existing bool) (*blob.Bucket, error) {
 	switch u.Scheme {
 	case "file":
@@ -120,7 +120,7 @@ func openPlain(u *url.URL, services []Service, existing bool) (*blob.Bucket, err
 	return nil, proget.Errorf(proget.ErrInvalid, "%q: there is no driver for such a URL; use %s", u.Scheme+":", accepted(services))
 }
 
-// accepted names the URLs that this program understands.
+// accepted lists the forms of URLs that this program understands, for messages.
 func accepted(services []Service) string {
 	forms := []string{"file:///folder", "mem:"}
 	for _, s := range services {

@@ -59,8 +59,8 @@ func (p Place) Overlaps(q Place) bool {
 	return within(a, b) || within(b, a)
 }
 
-// bucketOf returns what tells a bucket from those of the same name elsewhere.
-// The other parameters say how it is reached, not which it is.
+// bucketOf returns the parts of u that distinguish a bucket from those of the same name
+// elsewhere. The other parameters say how to reach it.
 func bucketOf(u *url.URL) string {
 	query, where := u.Query(), u.Scheme+"://"+u.Host
 	for _, name := range []string{"endpoint", "storage_account", "domain"} {
@@ -71,7 +71,7 @@ func bucketOf(u *url.URL) string {
 	return where
 }
 
-// resolve follows the symbolic links of a path, as far as there is something.
+// resolve follows the symbolic links in the part of path that exists.
 func resolve(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
@@ -83,8 +83,8 @@ func resolve(path string) string {
 	return filepath.Join(resolve(parent), filepath.Base(path))
 }
 
-// within reports whether a folder is root or lies below it. The system is asked,
-// too: it may see one folder in names that differ in case, or mounted twice.
+// within reports whether dir is root or lies below it. It also asks the system, which
+// may see one folder in names that differ in case, or in two mounts.
 func within(dir, root string) bool {
 	if dir == root || sameFile(dir, root) {
 		return true

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// bufferSize is what an upload holds in memory, beside what the bucket's
-	// driver does.
+	// bufferSize is the memory in bytes that an upload holds, besides that of the
+	// bucket's driver.
 	bufferSize = 128 << 10
 
 	defaultContentType = "application/octet-stream"
@@ -48,7 +48,7 @@ func (s Sums) Digests() (proget.Digests, error) {
 	return digests, nil
 }
 
-// hash returns the hash that goes on from the sums, or begins.
+// hash returns a hash that continues from s, or a new one.
 func (s Sums) hash(algorithm proget.Algorithm) (hash.Hash, error) {
 	h, err := algorithm.New()
 	if err != nil || s[algorithm] == nil {
@@ -118,7 +118,7 @@ func (s *Store) Put(ctx context.Context, r io.Reader, opts *PutOptions) (_ Blob,
 	return b, err
 }
 
-// write stores src under key, or nothing.
+// write stores all of src under key, or nothing.
 func (s *Store) write(ctx context.Context, key string, src *source, contentType string) error {
 	if contentType == "" {
 		contentType = defaultContentType
@@ -134,21 +134,22 @@ func (s *Store) write(ctx context.Context, key string, src *source, contentType 
 		opened, err = s.pour(wctx, abort, key, src, opts)
 	}
 	if err != nil && opened {
-		_ = s.Discard(ctx, key) // a bucket can have completed it although its answer was lost
+		_ = s.Discard(ctx, key) // the bucket may have completed it although its answer was lost
 	}
 	return s.putError(ctx, src, err)
 }
 
-// upload is what a service's driver reads by itself. It is not given a writer:
-// gocloud's for Azure panics when an upload fails, and each costs a pipe more.
+// upload is a reader that a service's driver reads itself. It is used instead of a
+// writer, since gocloud's for Azure panics when an upload fails, and each needs an
+// additional pipe.
 type upload struct {
 	ctx   context.Context
 	src   *source
 	abort context.CancelFunc
 }
 
-// Read implements [io.Reader]. What cannot be read to its end must not become an
-// object, whatever the driver makes of the error.
+// Read implements [io.Reader]. If it fails, it aborts the upload, so that a partial
+// upload never becomes an object, whatever the driver makes of the error.
 func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.src.fill(u.ctx, p[:min(len(p), bufferSize)])
 	if err != nil && err != io.EOF {
@@ -157,7 +158,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// pour writes src to the bucket's own writer, and reports whether there was one.
+// pour writes src to the bucket's own writer, and reports whether it could open one.
 func (s *Store) pour(ctx context.Context, abort context.CancelFunc, key string, src *source, opts *blob.WriterOptions) (bool, error) {
 	w, err := s.bucket.NewWriter(ctx, key, opts)
 	if err != nil {
@@ -181,8 +182,8 @@ func (s *Store) writerOptions(contentType string) *blob.WriterOptions {
 	return opts
 }
 
-// copy moves src to w in full buffers, since each write may cost a system call
-// or a hand-over to another goroutine.
+// copy copies src to w in full buffers, since each write may cost a system call or a
+// switch to another goroutine.
 func (s *Store) copy(ctx context.Context, w io.Writer, src *source) error {
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
@@ -202,7 +203,7 @@ func (s *Store) copy(ctx context.Context, w io.Writer, src *source) error {
 	}
 }
 
-// putError tells the client's errors from storage's.
+// putError distinguishes errors of reading the upload from those of storage.
 func (s *Store) putError(ctx context.Context, src *source, err error) error {
 	if err == nil {
 		return nil
@@ -222,7 +223,7 @@ func (e *SourceError) Error() string { return e.Err.Error() }
 // Unwrap lets [errors.Is] find Err.
 func (e *SourceError) Unwrap() error { return e.Err }
 
-// source is an upload on its way in.
+// source reads and hashes an upload.
 type source struct {
 	r      io.Reader
 	max    int64
@@ -243,9 +244,9 @@ func newSource(r io.Reader, opts *PutOptions) (*source, error) {
 	return src, nil
 }
 
-// fill reads until buf is full or the upload has ended, and hashes what it
-// read. It is not io.ReadFull, which could not tell the end from a reader that
-// says io.ErrUnexpectedEOF, as the body of a broken HTTP request does.
+// fill reads until buf is full or the upload has ended, and hashes what it read. It
+// does not use io.ReadFull, with which a reader's io.ErrUnexpectedEOF, as from the body
+// of a broken HTTP request, would look like the end.
 func (s *source) fill(ctx context.Context, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		if err = ctx.Err(); err != nil {
@@ -272,8 +273,7 @@ func (s *source) fill(ctx context.Context, buf []byte) (n int, err error) {
 	return n, err
 }
 
-// sums returns the state of the hashes, each of which the standard library can
-// write down.
+// sums returns the states of the hashes, which the standard library can all marshal.
 func (s *source) sums() (Sums, error) {
 	sums := Sums{}
 	for algorithm, h := range s.hashes {

@@ -118,23 +118,23 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, r.Conte
 // Close implements [io.Closer].
 func (r *Reader) Close() error { return r.blob.Close() }
 
-// tailSize is how many bytes of an object are held back until its digest is
-// known. What a client gets of a damaged object is short by that much.
+// tailSize is how many bytes of an object the reader holds back until it knows the
+// digest. A client that gets a damaged object misses that many bytes.
 const tailSize = 64 << 10
 
-// content reads an object that is no file. The end of what a service sent is not
-// taken for the end of the object.
+// content reads an object that is no file. It does not take the end of the service's
+// response for the end of the object.
 type content struct {
 	r    io.ReadSeeker
 	size int64
-	at   int64 // where the caller is
-	next int64 // where the caller would be after the last read
+	at   int64 // position of the caller
+	next int64 // position after the last read
 	fail func(error) error
 	err  error // which ended reading
 
 	want Blob
 	hash hash.Hash // of the bytes before next; nil if they are not checked
-	tail []byte    // what is left of the object, read and checked
+	tail []byte    // rest of the object, read and checked
 }
 
 func (c *content) check(want Blob) { c.want, c.hash = want, sha256.New() }
@@ -162,7 +162,7 @@ func (c *content) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// jump goes where the caller wants to be, after which the bytes are not checked.
+// jump seeks to the caller's position. The bytes are not checked from then on.
 func (c *content) jump() error {
 	c.hash, c.tail = nil, nil
 	at, err := c.r.Seek(min(c.at, c.size), io.SeekStart)
@@ -170,7 +170,7 @@ func (c *content) jump() error {
 	return c.fail(err)
 }
 
-// some reads as many bytes as there are at once.
+// some reads as many bytes as are available at once.
 func (c *content) some(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	if err == io.EOF && c.at+int64(n) < c.size {
@@ -181,7 +181,7 @@ func (c *content) some(p []byte) (int, error) {
 	return n, c.fail(err)
 }
 
-// last gives out the end of an object that is as it should be.
+// last returns bytes of the end of the object, once it has read and checked all of it.
 func (c *content) last(p []byte) (int, error) {
 	if c.tail == nil {
 		tail := make([]byte, c.size-c.at)
@@ -201,8 +201,8 @@ func (c *content) last(p []byte) (int, error) {
 	return n, nil
 }
 
-// Seek implements [io.Seeker]. Only the next read goes there: net/http looks for
-// the size and comes back before it reads.
+// Seek implements [io.Seeker]. Only the next Read moves, since net/http seeks to the
+// end for the size and back before it reads.
 func (c *content) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// The window that a [ReaderAt] fetches from an object store at once: small at
-// first and after a jump, as an archive's directory is, and doubled for as long
-// as reading goes straight on.
+// The size of the window that a [ReaderAt] fetches from an object store at once. It is
+// small at first and after a jump, for an archive's directory, and doubles while
+// reading is sequential.
 const (
 	minWindow = 64 << 10
 	maxWindow = 1 << 20
@@ -38,7 +38,7 @@ func (s *Store) ReaderAt(ctx context.Context, key string) (*ReaderAt, error) {
 		}
 		return s.rangesOf(ctx, key, size), nil
 	}
-	b, err := s.open(ctx, key, 0) // no bytes yet, but the size, and whether it exists
+	b, err := s.open(ctx, key, 0) // reads no bytes; it finds the size and whether the object exists
 	if err != nil {
 		return nil, err
 	}
@@ -53,8 +53,8 @@ func (s *Store) ReaderAt(ctx context.Context, key string) (*ReaderAt, error) {
 	return s.rangesOf(ctx, key, size), nil
 }
 
-// sizeOf asks a service for an object's size. To open none of its bytes would
-// do, but S3 refuses that for an empty object.
+// sizeOf asks a service for an object's size. Opening a range of zero bytes would do,
+// but S3 refuses that for an empty object.
 func (s *Store) sizeOf(ctx context.Context, key string) (int64, error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
@@ -77,7 +77,7 @@ func (r *ReaderAt) Size() int64 { return r.size }
 // Close implements [io.Closer].
 func (r *ReaderAt) Close() error { return r.close() }
 
-// fetch fills p with the object's bytes from offset on, which must exist.
+// fetch fills p with the object's bytes from offset on. They must exist.
 func (s *Store) fetch(ctx context.Context, key string, p []byte, offset int64) (int, error) {
 	b, err := s.bucket.NewRangeReader(ctx, key, offset, int64(len(p)), nil)
 	if err != nil {
@@ -85,13 +85,13 @@ func (s *Store) fetch(ctx context.Context, key string, p []byte, offset int64) (
 	}
 	defer b.Close()
 	n, err := io.ReadFull(b, p)
-	if err == io.EOF { // not the end of the object, but of what was sent of it
+	if err == io.EOF { // the response ended, not the object
 		err = io.ErrUnexpectedEOF
 	}
 	return n, s.wrap(ctx, err, "read object")
 }
 
-// failing gives a file's errors the kinds that callers know.
+// failing maps a file's errors to the kinds that callers know.
 type failing struct {
 	io.ReaderAt
 	fail func(error) error
@@ -113,7 +113,7 @@ type ranges struct {
 	mu     sync.Mutex
 	window []byte // the bytes from start on
 	start  int64
-	buffer []byte // what window lies in
+	buffer []byte // backing array of window
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -141,7 +141,7 @@ func (r *ranges) next(p []byte, offset int64) (int, error) {
 	if i := offset - r.start; i >= 0 && i < int64(len(r.window)) {
 		return copy(p, r.window[i:]), nil
 	}
-	if len(p) >= maxWindow { // a window would only be one copy more
+	if len(p) >= maxWindow { // a window would only add a copy
 		return r.fetch(p[:min(int64(len(p)), r.size-offset)], offset)
 	}
 	if err := r.move(offset); err != nil {

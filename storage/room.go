@@ -8,20 +8,20 @@ import (
 )
 
 const (
-	// roomFrom is the size from which on an upload's room is looked for first.
-	// The question is a round trip to the file server, and a smaller upload
-	// learns as quickly that storage is full.
+	// roomFrom is the size in bytes from which on an upload first asks for free space.
+	// That is a round trip to the file server, and a smaller upload finds out as
+	// quickly by itself that storage is full.
 	roomFrom = 1 << 20
 
-	// What uploads of that size leave free, for small ones and for the probes by
-	// which servers know each other: a hundredth, but not more than this.
+	// maxReserve limits the space, otherwise a hundredth, that such uploads leave free
+	// for small ones and for the probes by which servers know each other.
 	maxReserve = 64 << 20
 )
 
-// checkRoom refuses an upload of the given size if storage says that it has no
-// room for it. Storage that does not say, refuses by itself. Uploads that come
-// at once are not added up: the one that finds storage full then fails as late
-// as all did without the question.
+// checkRoom refuses an upload of the given size if storage reports too little free
+// space. Storage that reports none refuses by itself. checkRoom does not add up
+// concurrent uploads: one that finds storage full then fails as late as without this
+// check.
 func (s *Store) checkRoom(ctx context.Context, size int64) error {
 	var space share.Space
 	if size < roomFrom || !s.bucket.As(&space) {

@@ -17,7 +17,7 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// checkTimeout bounds the question whether a bucket is there, at start.
+// checkTimeout limits the check, at start, whether a bucket exists.
 const checkTimeout = 30 * time.Second
 
 // A Service is a kind of object store, such as those of packages storage/s3,
@@ -87,13 +87,13 @@ func (o SignedURLOptions) Disposition() string {
 	return mime.FormatMediaType("attachment", map[string]string{"filename": o.FileName})
 }
 
-// openService opens the bucket at u and finds out whether it can be used.
+// openService opens the bucket at u and checks that it can be used.
 func openService(ctx context.Context, service Service, u *url.URL, opts *Options) (*Store, error) {
 	prefix, u, err := cutPrefix(u)
 	if err != nil {
 		return nil, err
 	}
-	b, err := service.Open(context.WithoutCancel(ctx), u) // which renews its credentials under it
+	b, err := service.Open(context.WithoutCancel(ctx), u) // the service keeps it to renew its credentials
 	if err != nil {
 		return nil, err
 	}
@@ -111,12 +111,12 @@ func openService(ctx context.Context, service Service, u *url.URL, opts *Options
 	return s, nil
 }
 
-// prefixForm keeps to characters that all services take and that no URL needs
-// to escape.
+// prefixForm permits only characters that all services accept and that need no escaping
+// in a URL.
 var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?$`)
 
-// cutPrefix takes the parameter prefix off a URL. What it returns is empty or
-// ends in a slash, so that no key of "a" is one of "ab".
+// cutPrefix removes the parameter prefix from a URL and returns both. The prefix is
+// empty or ends in a slash, so that no key below "a" is one below "ab".
 func cutPrefix(u *url.URL) (string, *url.URL, error) {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -176,8 +176,8 @@ func (b *Bucket) status(err error) (int, string) {
 	return b.Status(err)
 }
 
-// code classifies what a bucket reports. The answer's status goes first: drivers
-// leave many of them unknown, and one takes "denied" for "not found".
+// code classifies a bucket's error. The response's status takes precedence: drivers
+// leave many errors unknown, and one of them takes "denied" for "not found".
 func (b *Bucket) code(err error) gcerrors.ErrorCode {
 	switch status, _ := b.status(err); {
 	case status == 401 || status == 403:

@@ -23,11 +23,10 @@ type Set struct {
 	members map[int64]*member
 }
 
-// A member is a storage that is open, or being opened. One that could not be
-// opened is none any more.
+// A member is a storage that is open or being opened. If opening fails, it is removed.
 type member struct {
 	cancel context.CancelFunc // of the opening
-	done   chan struct{}      // closed when the rest is known
+	done   chan struct{}      // closed when store and err are set
 	store  *Store
 	err    error
 }
@@ -63,8 +62,8 @@ func (s *Set) Store(ctx context.Context, id int64) (*Store, error) {
 	}
 }
 
-// member begins to open a storage unless that has been begun: once for all who
-// wait for it, so whoever leaves does not end it.
+// member returns the storage with the given id, and starts to open it if nobody has. It
+// does so once for all callers, so the end of one's ctx does not stop it.
 func (s *Set) member(ctx context.Context, id int64) (*member, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +80,7 @@ func (s *Set) member(ctx context.Context, id int64) (*member, error) {
 	return m, nil
 }
 
-// settle opens a storage, and tells who waits for it.
+// settle opens a storage and wakes those who wait for it.
 func (s *Set) settle(ctx context.Context, id int64, m *member) {
 	defer m.cancel()
 	st, err := s.open(ctx, id)
@@ -91,7 +90,7 @@ func (s *Set) settle(ctx context.Context, id int64, m *member) {
 		st, err = nil, errors.Join(errSetClosed, st.Close())
 	}
 	if err != nil {
-		delete(s.members, id) // to be tried again
+		delete(s.members, id) // the next call tries again
 	}
 	m.store, m.err = st, err
 	close(m.done)

@@ -43,8 +43,8 @@ const defaultPartSize = 8 << 20
 // A Store keeps write-once objects. It is safe for concurrent use.
 type Store struct {
 	bucket  *Bucket
-	service bool   // an object store stands behind the bucket
-	prefix  string // of all keys, when talking to the service itself
+	service bool   // the bucket is in an object store
+	prefix  string // prefix of all keys in calls to the service itself
 	place   Place
 	opts    Options
 	keys    keys
@@ -97,7 +97,7 @@ func (s *Store) Delete(ctx context.Context, key string) (err error) {
 	return err
 }
 
-// discardTimeout is how long it may take to discard an object.
+// discardTimeout limits the time to discard an object.
 const discardTimeout = 10 * time.Second
 
 // Discard removes an object that nobody has recorded. It ignores the end of ctx, so
@@ -134,7 +134,7 @@ func (s *Store) sign(ctx context.Context, key string, ttl time.Duration, opts Si
 		return s.bucket.SignedURL(ctx, s.prefix+key, ttl, opts)
 	}
 	if s.service || opts != (SignedURLOptions{}) {
-		return "", ErrUnsupported // a file under a wrong name is worse than one that passes through here
+		return "", ErrUnsupported // a file with a wrong name is worse than one that this server sends
 	}
 	return s.bucket.Bucket.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: ttl})
 }

@@ -56,7 +56,7 @@ func (s *Store) Sum(ctx context.Context, key string, pace Pace) (Blob, error) {
 	return Blob{Key: key, Size: size, Digests: proget.Digests{proget.SHA256: digest}}, err
 }
 
-// sum hashes what r yields.
+// sum reads r to its end, at pace, and hashes it.
 func (s *Store) sum(ctx context.Context, r *Reader, pace Pace) (digest string, size int64, err error) {
 	h := sha256.New()
 	buf := s.buffers.Get().(*[]byte)

@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// hclogTo returns a logger for go-plugin that writes to ours, what the program
-// writes included.
+// hclogTo returns a logger for go-plugin that writes to l. Its messages include the
+// program's output.
 func hclogTo(l *slog.Logger) hclog.Logger {
 	h := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Debug, Output: io.Discard})
 	h.RegisterSink(sink{l})
@@ -35,7 +35,7 @@ func toLevel(l hclog.Level) slog.Level {
 	return slog.LevelInfo
 }
 
-// asHclog makes lines in slog's JSON such that go-plugin reads them.
+// asHclog changes the attributes of slog's JSON lines so that go-plugin can read them.
 func asHclog(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return a

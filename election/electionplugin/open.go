@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	startWithin = 10 * time.Second // what a program may take until it serves
-	endWithin   = 3 * time.Second  // and to end, before it is killed
-	pace        = time.Second      // between starts
+	startWithin = 10 * time.Second // time for a program to begin to serve
+	endWithin   = 3 * time.Second  // time for it to end, before it is killed
+	pace        = time.Second      // minimum time between starts
 )
 
 var (
@@ -53,7 +53,7 @@ type Plugin struct {
 	mu      sync.Mutex
 	closed  bool
 	current *attempt
-	next    time.Time // not before then is the program started again
+	next    time.Time // earliest time of the next start
 }
 
 // Open starts the program at path, which it finds as a shell does, with args. It
@@ -97,22 +97,22 @@ func (p *Plugin) Close() error {
 	return nil
 }
 
-// An attempt is one start of the program and the process that came of it.
+// An attempt is one start of the program and the resulting process.
 type attempt struct {
-	done    chan struct{} // closed when the rest is set
+	done    chan struct{} // closed when process and err are set
 	process *process
 	err     error
 }
 
 type process struct {
-	end       context.CancelFunc // at once
+	end       context.CancelFunc // kills the process at once
 	client    *plugin.Client
 	election  wire.ElectionClient
-	abandoned bool // under the Plugin's lock
+	abandoned bool // guarded by the Plugin's lock
 	killing   sync.Once
 }
 
-// process returns the one that runs, which this call may have to start.
+// process returns the running process, and starts one if necessary.
 func (p *Plugin) process(ctx context.Context) (*process, error) {
 	a, err := p.attempt()
 	if err != nil {
@@ -138,7 +138,8 @@ func (p *Plugin) attempt() (*attempt, error) {
 	return p.current, nil
 }
 
-// over is asked under the Plugin's lock.
+// over reports whether the attempt failed or its process is gone. The caller holds the
+// Plugin's lock.
 func (a *attempt) over() bool {
 	select {
 	case <-a.done:
@@ -148,10 +149,10 @@ func (a *attempt) over() bool {
 	}
 }
 
-// begin starts the program when it is time for that, whoever still waits then.
+// begin starts the program as soon as the pace permits, even if nobody waits any more.
 func (p *Plugin) begin() {
 	if p.current != nil && p.current.process != nil {
-		p.work.Go(p.current.process.kill) // at least its connection is there
+		p.work.Go(p.current.process.kill) // at least its connection remains
 	}
 	at := time.Now()
 	if at.Before(p.next) {
@@ -171,9 +172,8 @@ func (p *Plugin) begin() {
 	})
 }
 
-// start returns when the program has answered. Its socket has no other use than
-// to be connected to, and its folder is removed then: a server that is killed
-// later leaves none.
+// start returns when the program has answered. It then removes the folder of the
+// socket, which is only needed to connect, so that a server killed later leaves none.
 func (p *Plugin) start() (*process, error) {
 	sockets, err := os.MkdirTemp("", "election-")
 	if err != nil {
@@ -193,7 +193,7 @@ func (p *Plugin) start() (*process, error) {
 		SkipHostEnv:      true,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
-		StartTimeout:     2 * startWithin, // it is ended before
+		StartTimeout:     2 * startWithin, // starting ends before
 		Logger:           hclogTo(p.log),
 	})}
 	if err := started.connect(); err != nil {
@@ -220,7 +220,7 @@ func (p *process) connect() error {
 	return protocol.Ping()
 }
 
-// kill asks the process to end, and makes it.
+// kill asks the process to end, and kills it after endWithin.
 func (p *process) kill() {
 	p.killing.Do(func() {
 		force := time.AfterFunc(endWithin, p.end)
@@ -230,7 +230,7 @@ func (p *process) kill() {
 	})
 }
 
-// abandon makes the next call start the program anew.
+// abandon makes the next call restart the program.
 func (p *Plugin) abandon(gone *process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -269,13 +269,13 @@ func (p *Plugin) ask(ctx context.Context, what, office string, call func(wire.El
 	return nil, fmt.Errorf("%s the office %s with the plugin %s: %w", what, office, p.path, err)
 }
 
-// plain is an error as if it had happened here.
+// plain converts a gRPC error into one as if it had happened in this process.
 func plain(ctx context.Context, err error) error {
 	code := status.Code(err)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case code == codes.DeadlineExceeded, code == codes.Canceled: // the other end was a moment earlier
+	case code == codes.DeadlineExceeded, code == codes.Canceled: // the other end noticed a moment earlier
 		return context.DeadlineExceeded
 	}
 	return errors.New(status.Convert(err).Message())
@@ -290,7 +290,7 @@ func (p *Plugin) Acquire(ctx context.Context, c election.Candidacy) (election.Le
 	return p.begun(l, err)
 }
 
-// begun is the term that a program answers with.
+// begun returns the term in a program's answer.
 func (p *Plugin) begun(l *wire.Lease, err error) (election.Lease, error) {
 	if err == nil && l.GetFence() == nil {
 		err = fmt.Errorf("the plugin %s names no term", p.path)

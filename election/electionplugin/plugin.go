@@ -14,18 +14,18 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// handshake tells a program that was started by mistake from one that was not.
-// It keeps nobody out.
+// handshake lets a program find out that it was not started by a server. It is no
+// protection.
 func handshake() plugin.HandshakeConfig {
 	return plugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: "PROGET_ELECTION_PLUGIN", MagicCookieValue: "1f3c6e5b9d0a4c77"}
 }
 
 const service = "election"
 
-// bridge is the plugin as go-plugin sees it, at either end.
+// bridge is go-plugin's view of the plugin, on both sides.
 type bridge struct {
 	plugin.NetRPCUnsupportedPlugin
-	driver election.Driver // where it is served
+	driver election.Driver // only on the serving side
 }
 
 func (b *bridge) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {

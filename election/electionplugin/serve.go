@@ -82,12 +82,12 @@ func answer(ctx context.Context, l election.Lease, err error) (*wire.Answer, err
 	case ctx.Err() != nil:
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
-	// Never Unavailable, by which the other end knows that this process is gone.
+	// Never Unavailable, which tells the other end that this process is gone.
 	return nil, status.Error(codes.Unknown, err.Error())
 }
 
-// orphanedAfter is how long a program goes on without a connection. The kernel
-// closes that of a server that was killed.
+// orphanedAfter is how long a program continues without a connection. The kernel closes
+// the connection of a server that was killed.
 const orphanedAfter = 10 * time.Second
 
 // watchdog ends a program whose server is gone.

@@ -45,7 +45,7 @@ func candidate(name string) election.Candidacy {
 	return election.Candidacy{Office: "office", Holder: name, Address: "at " + name, TTL: time.Minute}
 }
 
-// testOneWinner: of many who ask at once, one wins.
+// testOneWinner: of many candidates at once, one wins.
 func testOneWinner(t *testing.T, open func(t *testing.T) election.Driver) {
 	a, b := open(t), open(t)
 	var won atomic.Int64
@@ -65,8 +65,8 @@ func testOneWinner(t *testing.T, open func(t *testing.T) election.Driver) {
 	require.EqualValues(t, 1, won.Load())
 }
 
-// testAbove: a term's number is greater than what the candidate was told of,
-// also if the driver knows less, and numbers go on from there.
+// testAbove: a term's number is greater than Above, even if the driver knows only
+// smaller ones, and numbers continue from there.
 func testAbove(t *testing.T, open func(t *testing.T) election.Driver) {
 	d := open(t)
 	const seen = 1 << 52
@@ -83,10 +83,10 @@ func testAbove(t *testing.T, open func(t *testing.T) election.Driver) {
 	require.Greater(t, next.Fence.Number, l.Fence.Number)
 }
 
-// short is a lease that a test waits out. Some backends count in seconds.
+// short is the TTL of leases whose end a test awaits. Some backends count in seconds.
 const short = 2 * time.Second
 
-// testExpiry: a term that is not renewed ends, and its holder learns that when
+// testExpiry: a term that is not renewed ends, and its holder is told so, also when
 // another has begun.
 func testExpiry(t *testing.T, open func(t *testing.T) election.Driver) {
 	d, ctx := open(t), t.Context()
@@ -111,8 +111,8 @@ func testExpiry(t *testing.T, open func(t *testing.T) election.Driver) {
 	require.NoError(t, d.Renew(ctx, second), "a late release has no effect on it")
 }
 
-// testOver: the present term can be ended by who knows its holder to be dead,
-// and no other term can.
+// testOver: a candidate that knows the holder to be dead can end the current term, and
+// no other term.
 func testOver(t *testing.T, open func(t *testing.T) election.Driver) {
 	d, ctx := open(t), t.Context()
 	former, err := d.Acquire(ctx, candidate("a"))
@@ -140,8 +140,8 @@ func testOver(t *testing.T, open func(t *testing.T) election.Driver) {
 	require.ErrorIs(t, err, election.ErrHeld, "who comes later has not the office's present holder in mind")
 }
 
-// testAbandoned: a candidate that dies at any moment while it asks leaves
-// nothing that outlasts its lease.
+// testAbandoned: a candidate that dies at any moment of a request leaves nothing that
+// outlasts its lease.
 func testAbandoned(t *testing.T, open func(t *testing.T) election.Driver) {
 	d, other := open(t), open(t)
 	c := candidate("a")
@@ -157,8 +157,8 @@ func testAbandoned(t *testing.T, open func(t *testing.T) election.Driver) {
 	}, time.Minute, short/20)
 }
 
-// testGrows: fences grow across release, re-election and restart, and offices
-// do not know each other.
+// testGrows: fences grow across release, re-election and restart, and offices are
+// independent.
 func testGrows(t *testing.T, open func(t *testing.T) election.Driver) {
 	d, ctx := open(t), t.Context()
 	_, err := d.Current(ctx, "office")
@@ -205,7 +205,7 @@ func testRenew(t *testing.T, open func(t *testing.T) election.Driver) {
 	require.NoError(t, d.Renew(ctx, second), "is not released by an older one")
 }
 
-// testEnded: a call whose context has ended returns, with a result or without.
+// testEnded: a call whose context has ended returns, with or without a result.
 func testEnded(t *testing.T, open func(t *testing.T) election.Driver) {
 	d := open(t)
 	l, err := d.Acquire(t.Context(), candidate("a"))
@@ -236,7 +236,7 @@ func Hung(t *testing.T, d election.Driver, hang func()) {
 	}
 }
 
-// calls are a driver's methods, about a term.
+// calls returns calls of all methods of a driver, for one term.
 func calls(d election.Driver, l election.Lease) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Current": func(ctx context.Context) error { _, err := d.Current(ctx, l.Office); return err },
@@ -246,7 +246,7 @@ func calls(d election.Driver, l election.Lease) map[string]func(context.Context)
 	}
 }
 
-// returns waits for a call that must not hang.
+// returns calls call, and fails the test if that hangs.
 func returns(t *testing.T, name string, call func() error) (err error) {
 	t.Helper()
 	done := make(chan error, 1)
@@ -259,7 +259,7 @@ func returns(t *testing.T, name string, call func() error) (err error) {
 	return err
 }
 
-// testNoStack: who acquires many times releases once.
+// testNoStack: after many acquisitions, one release suffices.
 func testNoStack(t *testing.T, open func(t *testing.T) election.Driver) {
 	d, ctx := open(t), t.Context()
 	var l election.Lease
@@ -274,8 +274,8 @@ func testNoStack(t *testing.T, open func(t *testing.T) election.Driver) {
 	require.NoError(t, err)
 }
 
-// testPaused: a holder that stood still past its lease is refused when it asks
-// again, and where it writes under its fence by a greater one.
+// testPaused: a holder that was paused past its lease has lost it, and its successor's
+// fence is greater.
 func testPaused(t *testing.T, open func(t *testing.T) election.Driver) {
 	paused := &pausable{Driver: open(t)}
 	opts := &election.Options{TTL: short, Renew: short / 10, Poll: 20 * time.Millisecond, Margin: short / 10}
@@ -363,8 +363,8 @@ func (p *pausable) Release(ctx context.Context, l election.Lease) error {
 	return p.Driver.Release(ctx, l)
 }
 
-// testCrowd: of fifty candidates who see the office become vacant, one gets it,
-// and none asks twice. How many ask at all is a matter of how busy the machine is.
+// testCrowd: of fifty candidates that see the office become vacant, one gets it, and
+// none asks twice. How many ask at all depends on how busy the machine is.
 func testCrowd(t *testing.T, open func(t *testing.T) election.Driver) {
 	d := &counting{Driver: open(t)}
 	former, err := d.Acquire(t.Context(), candidate("former"))

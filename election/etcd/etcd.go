@@ -31,15 +31,14 @@ type driver struct {
 }
 
 const (
-	patience = 600 * time.Millisecond // with a member of etcd's that does not answer: a renewal is two calls
-	writing  = time.Second            // with one that is to write
-	tries    = 3                      // of a call that is not answered
-	attempts = 5                      // at a transaction that others keep overtaking
+	patience = 600 * time.Millisecond // how long to wait for a member of etcd; a renewal is two calls
+	writing  = time.Second            // how long to wait for a write
+	tries    = 3                      // tries of a call that is not answered
+	attempts = 5                      // attempts at a transaction that others keep overtaking
 )
 
-// ask makes a call that does no harm if it is made twice. One that is not
-// answered goes to another member of etcd's, which the client takes in turn: one
-// that hangs must not use up a leader's lease.
+// ask makes an idempotent call. If a member of etcd does not answer, the client sends
+// the next try to another, so that one that hangs does not use up a leader's lease.
 func ask[T any](ctx context.Context, call func(context.Context) (T, error)) (got T, err error) {
 	for range tries {
 		limited, cancel := context.WithTimeout(ctx, patience)
@@ -57,16 +56,16 @@ func (d *driver) folder(office string) string { return d.prefix + url.PathEscape
 func (d *driver) term(office string) string   { return d.folder(office) + "term" }
 func (d *driver) number(office string) string { return d.folder(office) + "number" }
 
-// A state is what etcd knows of an office at one moment.
+// A state is what etcd holds about an office at one moment.
 type state struct {
 	lease          *election.Lease // nil if nobody holds it
 	id             clientv3.LeaseID
 	number         int64
-	termRevision   int64 // 0 if the key is not there
+	termRevision   int64 // 0 if the key is missing
 	numberRevision int64
 }
 
-// read asks for both keys at once. It goes to a quorum, so that it cannot be old.
+// read reads both keys at once. A quorum answers, so the answer cannot be old.
 func (d *driver) read(ctx context.Context, office string) (s state, err error) {
 	got, err := ask(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return d.client.Get(ctx, d.folder(office), clientv3.WithPrefix())
@@ -114,7 +113,7 @@ func (d *driver) acquire(ctx context.Context, c election.Candidacy) (l election.
 			d.discard(ctx, id)
 			return l, election.ErrHeld
 		}
-		if id == 0 { // granted only now: who asks for an office that is held costs one read
+		if id == 0 { // granted only now, so that asking for a held office costs one read
 			if id, err = d.grant(ctx, c.TTL); err != nil {
 				return l, err
 			}
@@ -126,25 +125,25 @@ func (d *driver) acquire(ctx context.Context, c election.Candidacy) (l election.
 			return election.Lease{}, err
 		}
 		if won {
-			return l, nil // the lease of a term that this one replaces has no key any more, and runs out
+			return l, nil // the lease of a term that this one replaces no longer has a key, and runs out
 		}
 	}
 	d.discard(ctx, id)
 	return election.Lease{}, fmt.Errorf("others were quicker, or etcd did not answer, %d times", attempts)
 }
 
-// slack is how long etcd takes at most to notice that a lease has run out: it
-// looks every half second, and counts in whole ones.
+// slack is how long etcd may take to notice that a lease has run out: it looks every
+// half second, and counts in whole seconds.
 const slack = time.Second
 
-// granted is the lease that is asked of etcd, so that the office is free when
-// ttl has passed: whole seconds, one at least.
+// granted returns the TTL to request from etcd, so that the office is free when ttl has
+// passed: whole seconds, at least one.
 func granted(ttl time.Duration) time.Duration {
 	return max((ttl - slack).Truncate(time.Second), time.Second)
 }
 
-// grant returns a lease for a new term. One that gets no key, because the
-// candidate dies or its context ends, runs out by itself.
+// grant returns a lease for a new term. If it gets no key, because the candidate dies
+// or its context ends, it runs out by itself.
 func (d *driver) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, error) {
 	lease, err := ask(ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
 		return d.client.Grant(ctx, int64(granted(ttl)/time.Second))
@@ -155,10 +154,10 @@ func (d *driver) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID
 	return lease.ID, nil
 }
 
-// discard gives a lease back that is not needed after all.
+// discard revokes a lease that is not needed after all; id 0 is none.
 func (d *driver) discard(ctx context.Context, id clientv3.LeaseID) {
 	if id != 0 {
-		_ = d.revoke(ctx, id) // else it runs out
+		_ = d.revoke(ctx, id) // otherwise it runs out
 	}
 }
 
@@ -178,8 +177,8 @@ func next(s state, c election.Candidacy) int64 {
 	return last + 1
 }
 
-// begin writes a term, if nothing has changed since the office was read. It
-// returns false also if nobody knows: reading again tells.
+// begin writes a term if nothing has changed since s was read. It also returns false if
+// the outcome is unknown; reading again tells.
 func (d *driver) begin(ctx context.Context, s state, l election.Lease, id clientv3.LeaseID) (bool, error) {
 	text, err := json.Marshal(l)
 	if err != nil {
@@ -202,21 +201,20 @@ func (d *driver) begin(ctx context.Context, s state, l election.Lease, id client
 	return false, err
 }
 
-// A term's id names its lease.
+// newTerm returns a random term id that contains its lease's id.
 func newTerm(id clientv3.LeaseID) string {
 	return strconv.FormatInt(int64(id), 16) + "-" + rand.Text()
 }
 
-// leaseOf returns the lease of a term, and false of one that another driver
-// began.
+// leaseOf returns the lease of a term, and false if another driver began the term.
 func leaseOf(f proget.Fence) (clientv3.LeaseID, bool) {
 	id, _, ok := strings.Cut(f.Term, "-")
 	n, err := strconv.ParseInt(id, 16, 64)
 	return clientv3.LeaseID(n), ok && err == nil
 }
 
-// Renew extends the lease and looks whether it is still that of the office: a
-// lease lives on when its key was replaced.
+// Renew extends the lease and checks that it is still the office's: a lease lives on
+// when its key is replaced.
 func (d *driver) Renew(ctx context.Context, l election.Lease) error {
 	id, ours := leaseOf(l.Fence)
 	if !ours {
@@ -241,8 +239,8 @@ func (d *driver) Renew(ctx context.Context, l election.Lease) error {
 	return nil
 }
 
-// Release revokes the lease, with which etcd deletes the key, unless another
-// term has replaced it: that is under a lease of its own.
+// Release revokes the lease, with which etcd deletes the key. If another term has
+// replaced the key, that is under its own lease and stays.
 func (d *driver) Release(ctx context.Context, l election.Lease) error {
 	id, ours := leaseOf(l.Fence)
 	if !ours {
@@ -254,8 +252,8 @@ func (d *driver) Release(ctx context.Context, l election.Lease) error {
 	return nil
 }
 
-// least is what is said to remain of a lease in its last second. etcd rounds
-// down; who looks too early looks again.
+// least is the TTL that Current returns in the last second of a lease. etcd rounds
+// down; a candidate that looks too early looks again.
 const least = time.Second / 4
 
 func (d *driver) Current(ctx context.Context, office string) (election.Lease, error) {

@@ -66,7 +66,7 @@ func Parse(text string) (s Settings, err error) {
 			return s, proget.Errorf(proget.ErrInvalid, "there is no parameter %q; %s", name, form)
 		}
 	}
-	if s.Prefix == "" { // two installations under one would have one primary
+	if s.Prefix == "" { // two installations with one prefix would have one primary
 		return s, proget.Errorf(proget.ErrInvalid, "the prefix is missing; %s", form)
 	}
 	if (s.User == "") != (s.Password == "") || (s.Cert == "") != (s.Key == "") {
@@ -78,7 +78,7 @@ func Parse(text string) (s Settings, err error) {
 	return s, nil
 }
 
-// split takes the hosts out of a URL, of which package net/url expects one.
+// split removes the hosts from a URL, in which package net/url expects only one.
 func split(text string) (hosts string, u *url.URL, ok bool) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	end := strings.IndexAny(rest+"/", "/?#")
@@ -96,7 +96,7 @@ type Connection struct {
 // Close closes the client.
 func (c *Connection) Close() error { return c.client.Close() }
 
-// within is how long Open waits for an answer.
+// within limits how long Open waits for an answer.
 const within = 3 * time.Second
 
 // Open connects to etcd. It returns an error if etcd refuses or does not answer within
@@ -122,7 +122,8 @@ func Open(ctx context.Context, s Settings) (*Connection, error) {
 	return nil, fmt.Errorf("etcd at %s: %w", strings.Join(s.Hosts, ","), err)
 }
 
-// config is the client's. It writes no log: what fails is returned.
+// config returns the client's configuration. The client logs nothing: calls return
+// their errors.
 func (s *Settings) config() (c clientv3.Config, err error) {
 	scheme := "http://"
 	if s.TLS {
@@ -135,9 +136,9 @@ func (s *Settings) config() (c clientv3.Config, err error) {
 		c.Endpoints = append(c.Endpoints, scheme+host)
 	}
 	c.Username, c.Password = s.User, s.Password
-	c.DialTimeout = within // to sign in
-	// A server that vanished without a word is found out so. gRPC does not ask
-	// more often, and etcd's servers refuse those that do.
+	c.DialTimeout = within // for signing in
+	// This finds a server that vanished without notice. gRPC does not ask more often,
+	// and etcd's servers refuse clients that do.
 	c.DialKeepAliveTime, c.DialKeepAliveTimeout = 10*time.Second, 3*time.Second
 	c.Logger = zap.NewNop()
 	return c, nil
@@ -165,7 +166,8 @@ func (s *Settings) tls() (*tls.Config, error) {
 	return c, nil
 }
 
-// reason finds out why nobody answered, which the client does not tell.
+// reason finds out why nobody answered, which the client does not report. It returns
+// err if it finds nothing.
 func (s *Settings) reason(err error) error {
 	dialer := &net.Dialer{Timeout: time.Second / time.Duration(len(s.Hosts))}
 	for _, host := range s.Hosts {

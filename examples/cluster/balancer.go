@@ -19,8 +19,7 @@ import (
 	"github.com/proget-go/ha/examples/cluster/internal/load"
 )
 
-// balancer is HAProxy where it is installed, else a small proxy in this
-// process.
+// balancer is HAProxy if that is installed, otherwise a small proxy in this process.
 type balancer struct {
 	process
 	kind   string
@@ -29,11 +28,10 @@ type balancer struct {
 	done   sync.WaitGroup
 }
 
-// haproxy is a configuration worth copying: no affinity, nodes are taken out
-// as soon as they say that they are not ready, and a request that reached no
-// node is sent to another. A write that may have reached a node is never sent
-// twice: its client is told, and decides. Each answer names the node, also those
-// that HAProxy gives because a node did not.
+// haproxy is a configuration worth copying. It has no affinity, takes nodes out as soon
+// as they say that they are not ready, and sends a request that reached no node to
+// another. It never sends a write twice that may have reached a node: the client is
+// told, and decides. Each answer names the node, even if HAProxy answers in its place.
 var haproxy = template.Must(template.New("haproxy.cfg").Parse(`global
     maxconn 4096
 {{if .Log}}    log stdout format raw local0
@@ -100,8 +98,9 @@ func (c *cluster) startBalancer(ctx context.Context, nodes []*process) error {
 	return err
 }
 
-// findHAProxy returns its path, or "". Debian has it in a folder sbin, which is not
-// in the PATH of ordinary users: the one beside each folder bin is looked at, too.
+// findHAProxy returns HAProxy's path, or "". Debian has it in a folder sbin, which is
+// not in the PATH of ordinary users, so it also looks in the folder sbin beside each
+// bin.
 func findHAProxy() string {
 	if path, err := exec.LookPath("haproxy"); err == nil {
 		return path
@@ -217,8 +216,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reverse.ServeHTTP(w, r)
 }
 
-// pick returns the next node that is ready, and the next of all if none is: the
-// checks are more likely wrong than all the nodes.
+// pick returns the next node that is ready, or the next of all if none is: the checks
+// are more likely wrong than all the nodes.
 func (p *proxy) pick() int {
 	first, n := int(p.next.Add(1)%uint64(len(p.nodes))), len(p.nodes)
 	for i := range n {

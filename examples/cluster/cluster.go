@@ -90,8 +90,7 @@ type cluster struct {
 	balancer *balancer
 	reserved []io.Closer // addresses
 
-	// prepare may change how a node is run that is about to start for the first
-	// time. nil changes nothing.
+	// prepare, unless nil, may change how a node is run before its first start.
 	prepare func(*process) error
 }
 
@@ -190,8 +189,8 @@ func (p *process) start(cmd *exec.Cmd, log string) error {
 	return nil
 }
 
-// reserve returns the address, provided that it is free. If its port is 0, one is
-// chosen, which is the cluster's until it stops.
+// reserve returns address if that is free. For port 0, it chooses a port, which belongs
+// to the cluster until it stops.
 func (c *cluster) reserve(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -241,7 +240,7 @@ func (p *process) look(ctx context.Context) {
 	}
 }
 
-// stop ends every process: in order first, by force after ten seconds.
+// stop asks every process to stop, and kills those that remain after ten seconds.
 func (c *cluster) stop() {
 	all := slices.DeleteFunc(slices.Clone(c.nodes), func(p *process) bool { return p.cmd == nil }) // never started
 	if c.balancer != nil {

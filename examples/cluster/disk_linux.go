@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// disk is a small file system that only this process's main thread, and the
-// processes that it starts, can see. It ends with them.
+// disk is a small file system that only this process's main thread and its child
+// processes can see. It ends with them.
 type disk struct{ dir string }
 
 // diskSize is enough for what the load stores.
@@ -54,7 +54,7 @@ func (d *disk) fill() error {
 	}
 }
 
-// keep copies what is on the disk to where it was, for those who come after this
+// keep replaces the disk by a folder with its content, for those who come after this
 // process.
 func (d *disk) keep() error {
 	kept := d.dir + ".kept"

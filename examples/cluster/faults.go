@@ -61,8 +61,8 @@ func (n network) each(do func(*netfault.Proxy)) {
 	}
 }
 
-// runFaults runs a cluster under load and faults, and judges what its clients were
-// told. Each run has a folder of its own.
+// runFaults runs a cluster under load and faults, and judges the answers to its
+// clients. Each run has its own folder.
 func runFaults(ctx context.Context, o options, key secrets) (err error) {
 	s := &suite{cluster: &cluster{options: o, secrets: key}, links: make(map[string]*links)}
 	if err := errors.Join(s.known(), s.unused(ctx)); err != nil {
@@ -90,14 +90,14 @@ func runFaults(ctx context.Context, o options, key secrets) (err error) {
 	if err := s.awaitReady(ctx); err != nil {
 		return err
 	}
-	// The load balancer takes those that do not run for ready until it has looked.
+	// Until it has checked, the load balancer considers nodes ready that do not run.
 	if err := sleep(ctx, noticing); err != nil {
 		return err
 	}
 	return s.breakAndJudge(ctx)
 }
 
-// newFolder makes one, under another name if there is one of that name.
+// newFolder creates a folder, under another name if that exists.
 func newFolder(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return "", err
@@ -109,8 +109,8 @@ func newFolder(path string) (string, error) {
 	}
 }
 
-// unused refuses a database and a folder that somebody has used: what is in them
-// would be made older, and deleted.
+// unused refuses a database or a folder that is already in use, because the suite makes
+// its content older and deletes it.
 func (s *suite) unused(ctx context.Context) error {
 	if s.options.db != "" {
 		db, err := s.openDB()
@@ -133,8 +133,8 @@ func (s *suite) unused(ctx context.Context) error {
 	return nil
 }
 
-// breakAndJudge has everything fail once the cluster is up. Whatever happens,
-// what clients were told is written.
+// breakAndJudge makes everything fail once the cluster is up, and judges the result. It
+// writes the clients' history in any case.
 func (s *suite) breakAndJudge(ctx context.Context) error {
 	s.history = history.New()
 	s.report.Began = s.history.Began()
@@ -163,11 +163,11 @@ func (s *suite) keepEvidence() error {
 	return nil
 }
 
-// standIns are how many clients there are for each that works: those that wait for an
-// answer for long are stood in for.
+// standIns is the number of clients for each that works: others replace those that wait
+// long for an answer.
 const standIns = 4
 
-// underLoad does something while clients work.
+// underLoad calls do while clients work.
 func (s *suite) underLoad(ctx context.Context, do func(context.Context)) {
 	var clients []*load.Client
 	for range standIns * s.options.clients {
@@ -247,7 +247,7 @@ func (s *suite) start(ctx context.Context) error {
 	return s.startBalancer(ctx, slices.Concat(s.nodes, s.spares))
 }
 
-// link puts what can fail between a node that is to start and what it reaches.
+// link puts what can fail between a node that will start and the services that it uses.
 func (s *suite) link(p *process) (err error) {
 	l := &links{}
 	s.links[p.Name] = l
@@ -272,8 +272,8 @@ func (s *suite) link(p *process) (err error) {
 	return nil
 }
 
-// through returns a URL that leads through proxies to where the given one leads,
-// one for each of its hosts. A URL of which a host has no port is returned as it is.
+// through returns a URL that leads to the same place as the given one through proxies,
+// one for each host. It returns the URL unchanged if a host has no port.
 func through(text string) (between network, by string, err error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
@@ -297,8 +297,8 @@ func through(text string) (between network, by string, err error) {
 	return between, u.String(), nil
 }
 
-// linkStorage gives a node a symbolic link of its own to a folder, or a proxy to
-// an object store that has an address of its own.
+// linkStorage gives a node its own symbolic link to the storage's folder, or a proxy to
+// an object store whose address is in the URL.
 func (s *suite) linkStorage(l *links, p *process) error {
 	folder, isFolder := strings.CutPrefix(p.storage, "file://")
 	if p.storage == "" {
@@ -360,8 +360,8 @@ func (s *suite) well(ctx context.Context, within time.Duration) error {
 	return fmt.Errorf("not every node is ready, or none leads, after %s; logs are in %s", within, s.options.data)
 }
 
-// serving waits until each web node stores and serves packages, in a feed that is
-// another each time.
+// serving waits until each web node stores and serves packages. Each attempt uses a
+// random feed.
 func (s *suite) serving(ctx context.Context) error {
 	feeds := s.load.Feeds()
 	for _, n := range s.nodes {

@@ -19,7 +19,7 @@ import (
 	"github.com/proget-go/ha/proget/node"
 )
 
-// noForgetting says why the elector cannot be made to forget.
+// noForgetting returns why the elector cannot be made to forget, or "".
 func (s *suite) noForgetting() string {
 	if s.options.elect == "" || s.options.elect == "database" || s.electsByEtcd() {
 		return ""
@@ -29,11 +29,12 @@ func (s *suite) noForgetting() string {
 
 func (s *suite) electsByEtcd() bool { return strings.HasPrefix(s.options.elect, "etcd") }
 
-// forgotten has the elector forget who leads, as one does that is restored from a
-// backup, and elect another: this program, which writes at once, and leaves. A primary
-// that reaches the elector finds out soon; with an elector apart from the database, it
-// is cut off from that, trusts its lease and writes on: the fence alone tells the two
-// apart. It trusts it for seconds, so all that takes time comes before.
+// forgotten makes the elector forget who leads, like one restored from a backup, and
+// elect another: this program, which writes at once and leaves. A primary that reaches
+// the elector soon finds out. If the elector is not the database, the primary is cut
+// off from it, trusts its lease and continues to write, so that only the fence
+// distinguishes the two. The lease is trusted for seconds, so all that takes time is
+// done before.
 func (s *suite) forgotten(ctx context.Context) (undo func(context.Context) error, err error) {
 	p, err := s.pick("index")
 	if err != nil {
@@ -61,8 +62,8 @@ func (s *suite) forgotten(ctx context.Context) (undo func(context.Context) error
 	return undo, succeed(ctx, d, store, former)
 }
 
-// succeed takes the office from who holds it, writes as its holder does, and gives
-// it free.
+// succeed takes the office from its holder, writes as its holder would, and releases
+// it.
 func succeed(ctx context.Context, d election.Driver, store *db.Store, former election.Lease) error {
 	if err := d.Release(ctx, former); err != nil {
 		return fmt.Errorf("have the elector forget who leads: %w", err)

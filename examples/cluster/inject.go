@@ -63,9 +63,9 @@ func (s *suite) restarted(ctx context.Context) (func(context.Context) error, err
 	return nil, nil
 }
 
-// upgraded restarts one node after the other as the next version. Once the first
-// has changed the schema, one of the former version must be able to start, too. If
-// all are of the next version already, they go back to the former one first.
+// upgraded restarts one node after the other as the next version. After the first has
+// changed the schema, a node of the former version must still be able to start. If all
+// are of the next version already, they first go back to the former one.
 func (s *suite) upgraded(ctx context.Context) (func(context.Context) error, error) {
 	if s.newer {
 		for _, n := range s.nodes {
@@ -90,8 +90,8 @@ func (s *suite) upgraded(ctx context.Context) (func(context.Context) error, erro
 	return nil, nil
 }
 
-// restart restarts a node, perhaps as another version, and waits until it is back.
-// If it led, another does before.
+// restart restarts a node, perhaps as another version, and waits until it is back. If
+// it led, restart first waits until another does.
 func (s *suite) restart(ctx context.Context, n *process, server string) error {
 	n.server = server
 	led := s.watch.primary() == n.Name
@@ -134,7 +134,7 @@ func (s *suite) end(ctx context.Context, p *process) error {
 	}
 }
 
-// scaled adds the web nodes that are spare and removes them again.
+// scaled adds the spare web nodes; undoing it removes them.
 func (s *suite) scaled(ctx context.Context) (func(context.Context) error, error) {
 	for _, p := range s.spares {
 		p.server = s.nodes[0].server // perhaps the next version
@@ -149,7 +149,7 @@ func (s *suite) scaled(ctx context.Context) (func(context.Context) error, error)
 	return s.removed, nil
 }
 
-// removed removes the web nodes that are spare, as far as they run.
+// removed removes the spare web nodes that run.
 func (s *suite) removed(ctx context.Context) error {
 	for _, p := range s.spares {
 		if !slices.Contains(s.nodes, p) {
@@ -176,7 +176,7 @@ func (s *suite) cut(role string, of func(*links) network) injection {
 	}
 }
 
-// each does something to all nodes' connections.
+// each applies do to the connections of all nodes, and undo to undo it.
 func (s *suite) each(of func(*links) network, do, undo func(*netfault.Proxy)) injection {
 	return func(context.Context) (func(context.Context) error, error) {
 		for _, n := range s.nodes {
@@ -216,8 +216,8 @@ func (s *suite) noClocks(between *links) string {
 	return "the server's binary was given, so its clock is this machine's"
 }
 
-// jumped sets the clock of one node forward and that of another back, the primary's
-// among them.
+// jumped sets the clock of one node forward and that of another back; one of the two is
+// the primary.
 func (s *suite) jumped(context.Context) (func(context.Context) error, error) {
 	leader, err := s.pick("index")
 	if err != nil {

@@ -26,9 +26,8 @@ func (s *suite) violate(format string, args ...any) {
 	s.report.Verdict.Violations = append(s.report.Verdict.Violations, history.Violation{What: fmt.Sprintf(format, args...)})
 }
 
-// judge looks at everything once all faults are over, checks the history, and
-// writes the report. It returns an error if a promise was broken, or nothing can be
-// said about one.
+// judge inspects everything once all faults are over, checks the history, and writes
+// the report. It returns an error if a promise was broken or could not be checked.
 func (s *suite) judge(ctx context.Context) error {
 	if ctx.Err() == nil {
 		s.inspect(ctx)
@@ -58,13 +57,13 @@ func (s *suite) judge(ctx context.Context) error {
 	return errors.Join(s.record(), s.publish())
 }
 
-// uncheck remembers what nothing can be said about.
+// uncheck records what could not be checked.
 func (s *suite) uncheck(format string, args ...any) {
 	s.report.Unchecked = append(s.report.Unchecked, fmt.Sprintf(format, args...))
 }
 
-// inspect looks at what the nodes and the storage have. Violations are not found in
-// what only came from an interruption.
+// inspect examines what the nodes and the storage have. If ctx has ended, it drops the
+// violations that it found, which the interruption may have caused.
 func (s *suite) inspect(ctx context.Context) {
 	before := len(s.report.Verdict.Violations)
 	if err := s.well(ctx, recovery); err != nil {
@@ -92,8 +91,8 @@ func (s *suite) inspect(ctx context.Context) {
 	}
 }
 
-// recordUnchecked writes the report as it is before the history is checked, which
-// takes long, and which somebody may end.
+// recordUnchecked writes the report before the history is checked, because the check
+// takes long and somebody may end it.
 func (s *suite) recordUnchecked() error {
 	was := s.report
 	defer func() { s.report = was }()
@@ -133,8 +132,8 @@ func (s *suite) survey(ctx context.Context, n *process) {
 	}
 }
 
-// undisturbed checks that whatever began when all was well again, and ended before the next
-// fault, was done.
+// undisturbed checks that all operations succeeded that began when everything worked
+// again and ended before the next fault.
 func (s *suite) undisturbed() {
 	for i := range s.report.Faults {
 		f, next := &s.report.Faults[i], s.report.End
@@ -174,9 +173,10 @@ func progress(what string) func(done, total int) {
 // sweptWithin bounds how long the jobs may take that free storage.
 const sweptWithin = 90 * time.Second
 
-// sweep has the cluster free what nothing refers to, and compares database and
-// storage. What is young is left alone, since it may belong to an upload under way:
-// everything is made older first, in the database and in a storage that is a folder.
+// sweep makes the cluster free what nothing refers to, and compares database and
+// storage. The cluster spares what is young, since it may belong to a pending upload,
+// so sweep first makes everything older, in the database and in a storage that is a
+// folder.
 func (s *suite) sweep(ctx context.Context) error {
 	db, err := s.openDB()
 	if err != nil {
@@ -195,9 +195,9 @@ func (s *suite) sweep(ctx context.Context) error {
 	}
 }
 
-// sweepOnce may fail because what is freed needs another run, because the jobs have
-// not come to an end, or because making rows older and the nodes' own transactions wait
-// for each other, which the database ends at the expense of one.
+// sweepOnce is one attempt of sweep. It may fail because the jobs need another run or
+// have not ended, or because making rows older deadlocks with the nodes' transactions
+// and the database aborts one.
 func (s *suite) sweepOnce(ctx context.Context, db *sql.DB, c *load.Client) error {
 	if err := s.age(ctx, db); err != nil {
 		return err
@@ -220,7 +220,7 @@ func (s *suite) sweepOnce(ctx context.Context, db *sql.DB, c *load.Client) error
 	return err
 }
 
-// leftOver returns an error if there is a row of something that is of no use any more.
+// leftOver returns an error if the database has a row that is no longer of use.
 func leftOver(ctx context.Context, db *sql.DB) error {
 	for _, of := range []struct{ what, rows string }{
 		{"files that nothing refers to", "blob b WHERE NOT EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = b.blob_id)" +
@@ -308,8 +308,8 @@ func (s *suite) openDB() (*sql.DB, error) {
 	return sql.Open(engine, source)
 }
 
-// terms reads when each primary's writes were seen, by the database's clock: a
-// term may not go on when the next has begun.
+// terms reads when each primary's writes were seen, by the database's clock. A term
+// must not continue after the next has begun.
 func (s *suite) terms(ctx context.Context) error {
 	db, err := s.openDB()
 	if err != nil {
@@ -359,8 +359,8 @@ func (s *suite) record() error {
 	return nil
 }
 
-// publish prints the table, and returns an error if a promise was broken, or nothing
-// can be said about one.
+// publish prints the table. It returns an error if a promise was broken or could not be
+// checked.
 func (s *suite) publish() error {
 	fmt.Println()
 	if err := s.report.WriteTable(os.Stdout); err != nil {

@@ -1,10 +1,10 @@
-// Command cluster runs a whole cluster on one machine: web nodes and indexing
-// nodes of the reference server as processes of their own, on one database and
-// one folder, behind a load balancer. It restarts nothing, so that ending a
-// process shows what happens.
+// Command cluster runs a whole cluster on one machine: web nodes and indexing nodes of
+// the reference server as separate processes, on one database and one folder, behind a
+// load balancer. It restarts nothing, so that you can end a process and see what
+// happens.
 //
-// With -faults, it breaks everything itself, under load, and judges whether the
-// cluster kept its promises.
+// With -faults, it breaks everything itself, under load, and judges whether the cluster
+// kept its promises.
 //
 //	go run ./examples/cluster
 //	go run ./examples/cluster -faults
@@ -43,12 +43,12 @@ type options struct {
 	inject          []string      // name=command
 }
 
-// The processes are to end with this one, which the kernel does when the thread
-// ends that started them: it must be the one that lives as long as the process.
+// The kernel ends the child processes when the thread that started them ends, so that
+// must be the main thread, which lives as long as this process.
 func init() { runtime.LockOSThread() }
 
-// signals end a run. SIGPIPE: who read the output has gone, and would not see what
-// happens.
+// signals end a run. SIGPIPE means that the reader of the output has gone and would not
+// see what happens.
 var signals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE}
 
 func main() {
@@ -164,8 +164,8 @@ func run(ctx context.Context, o options) (err error) {
 	return nil
 }
 
-// build compiles the reference server, so that every node is one process and
-// not one under a "go run".
+// build compiles the reference server, so that every node is a single process, without
+// a "go run" around it.
 func build(ctx context.Context, dir string) (string, error) {
 	fmt.Fprintln(os.Stderr, "building the server …")
 	path := filepath.Join(dir, "server.bin")
@@ -206,8 +206,8 @@ func (c *cluster) awaitReady(ctx context.Context) error {
 	}
 }
 
-// late says why the cluster is not ready after a minute; waiting is a node that is
-// not, or nil.
+// late returns why the cluster is not ready after a minute. waiting is a node that is
+// not ready, or nil.
 func (c *cluster) late(waiting *process) error {
 	if waiting == nil {
 		return fmt.Errorf("the load balancer does not answer after a minute; its log is in %s", c.options.data)

@@ -23,24 +23,24 @@ type fault struct {
 	hold time.Duration // until it is undone
 	not  string        // why it cannot be had here; "" if it can
 
-	// harmless is what no client may notice: an operation that fails meanwhile is
-	// a violation.
+	// harmless means that no client may notice the fault: an operation that fails
+	// meanwhile is a violation.
 	harmless bool
 
-	// leader says that the primary is hit, so that another is to lead; within says
-	// how soon, and is 0 if it may take until the fault is undone.
+	// leader means that the fault hits the primary, so that another node must lead,
+	// within the time within, or before the fault is undone if that is 0.
 	leader bool
 	within time.Duration
 
 	inject injection
 }
 
-// An injection makes something go wrong and returns how to undo that, also if it
-// could not be done to its end; nil if there is nothing to undo.
+// An injection makes something go wrong and returns a function that undoes it, even if
+// it was only partly done; nil if there is nothing to undo.
 type injection func(ctx context.Context) (undo func(ctx context.Context) error, err error)
 
-// The upgrade happens once, as the schema does not get older again. In the rounds
-// after the first, all nodes go back to the former version, and forward again.
+// The upgrade happens once, since the schema cannot go back. In later rounds, all nodes
+// go back to the former version, and forward again.
 const (
 	rollingUpgrade = "rolling upgrade to a newer schema"
 	againUpgraded  = "rolling back and upgrading again"
@@ -54,16 +54,16 @@ func (o *options) wants(fault string) bool {
 // beyondLease is longer than the lease of the primary, which is 5 s.
 const beyondLease = 8 * time.Second
 
-// How soon another must lead. It takes some hundred milliseconds where the others
-// learn that the primary is gone, from it or from their connection to it, and the
-// lease and the time between two looks otherwise. The rest is for slow machines.
+// How soon another node must lead. It takes some hundred milliseconds if the others
+// learn that the primary is gone, from it or from their connection to it; otherwise the
+// lease plus the time between two looks. The rest is for slow machines.
 const (
 	toldWithin  = 3 * time.Second
 	leaseWithin = 10 * time.Second
 )
 
-// faults are all there are, those that cannot be had here included. Before there
-// are nodes, it is not known which these are.
+// faults returns all faults, including those that are not possible here. Which these
+// are is known only once there are nodes.
 func (s *suite) faults() []fault {
 	between := &links{}
 	if len(s.nodes) > 0 {
@@ -81,8 +81,8 @@ func (s *suite) faults() []fault {
 	if runtime.GOOS == "windows" {
 		noPause = "this system cannot pause a process"
 	}
-	// Who is paused in the middle of a transaction of SQLite keeps the lock of its
-	// file, and nobody writes until it goes on.
+	// A node that is paused during a SQLite transaction keeps the lock of the file, and
+	// nobody can write until it is resumed.
 	ifNetworked := leaseWithin
 	if noDB != "" {
 		ifNetworked = 0
@@ -135,7 +135,7 @@ const calm = 2 * time.Second
 // recovery bounds how long a cluster may take to be well again.
 const recovery = 90 * time.Second
 
-// known refuses texts that are in no fault's name.
+// known returns an error for a text that is in no fault's name.
 func (s *suite) known() error {
 	all := s.faults()
 	for _, text := range s.options.only {
@@ -154,7 +154,7 @@ func names(all []fault) string {
 	return strings.Join(names, ", ")
 }
 
-// plan chooses the faults that are to happen, of which there must be one.
+// plan chooses the faults that will happen, and returns an error if there is none.
 func (s *suite) plan() error {
 	var reasons []string
 	for _, f := range s.faults() {
@@ -173,8 +173,8 @@ func (s *suite) plan() error {
 	return nil
 }
 
-// torment has every fault happen, in a random order, as often as there are rounds.
-// It ends where all is not well after one, as nothing could be told of the next.
+// torment injects every fault once a round, in a random order. It stops if the cluster
+// does not recover from one, because later results would mean nothing.
 func (s *suite) torment(ctx context.Context) {
 	total, done := len(s.todo)*s.options.rounds, 0
 	for range s.options.rounds {
@@ -197,8 +197,8 @@ func (s *suite) torment(ctx context.Context) {
 	_ = sleep(ctx, calm) // judge finds out whether the run was interrupted
 }
 
-// suffer has one fault happen and waits until all is well again, or returns why it
-// is not.
+// suffer injects one fault and waits until everything works again, or returns why it
+// does not.
 func (s *suite) suffer(ctx context.Context, f fault) error {
 	if err := sleep(ctx, calm); err != nil {
 		return err
@@ -220,8 +220,8 @@ func (s *suite) suffer(ctx context.Context, f fault) error {
 	return err
 }
 
-// strike has a fault happen, and undoes it. What of that cannot be done is a
-// violation: most of it is waiting for nodes to do as they are told.
+// strike injects a fault and undoes it. A failure of either is a violation, since both
+// consist mostly of waiting for nodes to do what they are told.
 func (s *suite) strike(ctx context.Context, f fault) {
 	led, from := s.watch.primary(), s.history.Now()
 	undo, err := f.inject(ctx)
@@ -240,9 +240,9 @@ func (s *suite) strike(ctx context.Context, f fault) {
 	}
 }
 
-// recovered waits until all is well after a fault, for clients, too, and nothing
-// is under way any more that it may have hit: whatever fails then fails for another
-// reason.
+// recovered waits until everything works after a fault, for clients too, and no
+// operation is pending that the fault may have hit, so that later failures have another
+// cause.
 func (s *suite) recovered(ctx context.Context, seen *report.Fault) error {
 	if err := s.well(ctx, recovery); err != nil {
 		return err
@@ -257,8 +257,9 @@ func (s *suite) recovered(ctx context.Context, seen *report.Fault) error {
 // moment is how long nobody looks at what cannot be awaited.
 const moment = 20 * time.Millisecond
 
-// served waits until a client has changed something, and one has read something,
-// since a time. That nobody did is wrong if somebody failed.
+// served waits until, since a given time, a client has changed something and one has
+// read something. If not both happen in the time recovery, it returns an error if an
+// operation failed.
 func (s *suite) served(ctx context.Context, since time.Duration) error {
 	late := time.After(recovery)
 	for changed, read, failed, next := false, false, false, 0; ; {
@@ -288,13 +289,13 @@ func (s *suite) served(ctx context.Context, since time.Duration) error {
 	}
 }
 
-// patience is for an operation of several requests, each of which a client gives up
-// after a minute.
+// patience is for an operation of several requests, for each of which a client waits at
+// most a minute.
 const patience = 5 * time.Minute
 
-// settled waits until what is under way now has returned: a client does one thing
-// after the other, so that the next answer each of them reports is of that. Those
-// that stand in for others take turns with them.
+// settled waits until all operations now pending have returned. Each client does one
+// thing at a time, so its next answer is for the pending one. Stand-ins take turns with
+// the clients that they replace.
 func (s *suite) settled(ctx context.Context) error {
 	waiting := make(map[int]bool)
 	for i := range s.load.Clients {
@@ -328,8 +329,8 @@ func exceeded(late <-chan time.Time) bool {
 	}
 }
 
-// awaitOther waits until another than a node leads, and remembers how long after a
-// moment that was. That it takes longer than within, unless this is 0, is a violation.
+// awaitOther waits until a node other than led leads, and records how long after from
+// that was. If within is not 0, taking longer is a violation.
 func (s *suite) awaitOther(ctx context.Context, why, led string, from, within, hold time.Duration) {
 	bounded, cancel := context.WithTimeout(ctx, max(within, hold))
 	defer cancel()
@@ -351,7 +352,7 @@ func (s *suite) awaitOther(ctx context.Context, why, led string, from, within, h
 	}
 }
 
-// tell says in one line what a fault did.
+// tell prints in one line what a fault did.
 func (s *suite) tell(seen *report.Fault) {
 	s.report.Operations = s.history.Operations()
 	all, failed := s.report.During(seen)

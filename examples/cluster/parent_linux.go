@@ -5,6 +5,6 @@ import (
 	"syscall"
 )
 
-// endWithParent makes the process end when this one is killed and cannot end
-// it. It is killed, as one that is paused hears of nothing else.
+// endWithParent makes the kernel kill the process when this one ends without stopping
+// it. It sends SIGKILL, the only signal that also ends a paused process.
 func endWithParent(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Signals to processes that may have ended are of no consequence.
+// Errors are ignored, since the process may have ended.
 
 // resume lets a process go on that somebody has paused.
 func resume(p *os.Process) { _ = p.Signal(syscall.SIGCONT) }

@@ -10,7 +10,7 @@ import (
 	"github.com/proget-go/ha/examples/cluster/internal/report"
 )
 
-// watch asks every node all the time how it is, and remembers who led when.
+// watch continually asks every node for its health, and records who led when.
 type watch struct {
 	now func() time.Duration
 
@@ -45,9 +45,9 @@ func (w *watch) node(ctx context.Context, name, url string) {
 	w.see(name, w.now(), sight{})
 }
 
-// see remembers how a node was when it answered what it was asked at a time. It led
-// from its first answer that says so until it was asked for the last one that does:
-// two that are seen to lead at once have really said so.
+// see records a node's state as of a question at the time asked. The node led from its
+// first answer that says so until the question of the last such answer, so two nodes
+// that are seen to lead at once have really said so.
 func (w *watch) see(name string, asked time.Duration, s sight) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,7 +116,7 @@ func (w *watch) ledUntil(name string) time.Duration {
 	return 0
 }
 
-// otherLed returns since when another than a node led, at or after a time.
+// otherLed returns since when a node other than name led, at or after a time.
 func (w *watch) otherLed(name string, at time.Duration) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -135,7 +135,7 @@ func (w *watch) ready(name string) bool {
 	return w.nodes[name].ready
 }
 
-// history returns who led when.
+// history returns which nodes led, and when.
 func (w *watch) history() []report.Lead {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,5 +1,5 @@
-// Command customfeed serves a feed type of its own: script.go is the whole of it,
-// and docs/feed-types.md walks through it.
+// Command customfeed serves its own feed type: script.go implements all of it, and
+// docs/feed-types.md explains it.
 //
 //	go run ./examples/customfeed
 //	curl -T - -H "X-ApiKey: change-me-please" http://localhost:8081/script/script/ < greet.sh

@@ -16,7 +16,7 @@ import (
 	"github.com/proget-go/ha/proget/feed"
 )
 
-// header is what a script says of itself in the comments at its beginning:
+// header is what a script says about itself in the comments at its beginning:
 //
 //	# name: greet
 //	# version: 1.0.0
@@ -84,12 +84,12 @@ func read(v *proget.Version) (h header) {
 
 type handler struct{ feed.Services }
 
-// operations are what clients can do, with the permission that each needs.
+// operations maps the operations of clients to the permissions that they need.
 var operations = feed.Operations{"push": proget.TaskPublish, "delete": proget.TaskManage,
 	"list": proget.TaskView, "versions": proget.TaskView, "download": proget.TaskView}
 
-// parse tells what a request is about: "list" and "push" at the feed's own address,
-// "versions" at /{name}, "download" and "delete" at /{name}/{version}; or nothing.
+// parse returns what a request is for: "list" and "push" at the feed's own address,
+// "versions" at /{name}, "download" and "delete" at /{name}/{version}; otherwise "".
 func parse(method, path string) (what feed.Operation, name, version string) {
 	name, version, deep := strings.Cut(path, "/")
 	version, err := url.PathUnescape(version)
@@ -146,7 +146,7 @@ func (h *handler) push(w http.ResponseWriter, r *feed.Request) error {
 	return err
 }
 
-// list answers with the scripts that match, the best first.
+// list responds with the scripts that match, the best first.
 func (h *handler) list(w http.ResponseWriter, r *feed.Request) error {
 	hits, err := h.Search.Search(r.Context(), r.Feed, feed.Query{Text: r.URL.Query().Get("q"), Prerelease: true, Take: 100})
 	if err != nil {
@@ -155,7 +155,7 @@ func (h *handler) list(w http.ResponseWriter, r *feed.Request) error {
 	return feed.ServeJSON(w, r, feed.JSONType, map[string]any{"total": hits.Total, "names": hits.Keys})
 }
 
-// versions answers with a document that is kept until the package changes.
+// versions responds with a document that is cached until the package changes.
 func (h *handler) versions(w http.ResponseWriter, r *feed.Request, name string) error {
 	p, err := h.Packages.Package(r.Context(), r.Feed, strings.ToLower(name))
 	if err != nil {

@@ -18,15 +18,16 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// folder keeps each office in a file, which changes by renaming another to it:
-// whoever reads finds the old or the new one, whole, and so does whoever comes
-// after a process that was killed.
+// folder keeps each office in a file. To change it, folder writes another file and
+// renames that, so that every reader finds the old or the new file, whole, even after a
+// process was killed.
 type folder struct {
 	path string
-	lock chan struct{} // within this process; some systems' file locks are a process's
+	lock chan struct{} // within this process, since file locks belong to a process on some systems
 }
 
-// A term is a file's content. It stays when it is over: its number counts.
+// A term is a file's content. It remains when the term is over, because its number
+// counts.
 type term struct {
 	election.Lease
 	Expires time.Time
@@ -34,8 +35,8 @@ type term struct {
 
 func (t term) held() bool { return time.Now().Before(t.Expires) }
 
-// newFolder uses a folder that is there: making it would turn a mistyped name,
-// or a share that is not mounted, into an election of its own.
+// newFolder returns a driver for an existing folder. It does not create one, since a
+// mistyped name or an unmounted share would then become a separate election.
 func newFolder(path string) (election.Driver, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
@@ -59,13 +60,13 @@ func (d *folder) read(office string) (t term, err error) {
 	return t, err
 }
 
-// write is called under the lock.
+// write replaces the file of an office. The caller holds the lock.
 func (d *folder) write(office string, t term) error {
 	text, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
-	f, err := os.Create(d.file(office) + ".new") // left by a process that was killed, or made
+	f, err := os.Create(d.file(office) + ".new") // creates it or truncates what a killed process has left
 	if err != nil {
 		return err
 	}
@@ -76,8 +77,8 @@ func (d *folder) write(office string, t term) error {
 	return os.Rename(f.Name(), d.file(office))
 }
 
-// change replaces an office's term while nobody else can. The kernel drops the
-// lock of a process that is killed.
+// change changes an office's term under a lock that excludes everybody else. The kernel
+// releases the lock of a process that is killed.
 func (d *folder) change(ctx context.Context, office string, decide func(t *term) error) error {
 	select {
 	case d.lock <- struct{}{}:

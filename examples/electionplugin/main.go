@@ -1,14 +1,14 @@
-// Command electionplugin is a program that keeps leases for servers, as an
-// example of one: in a file of a folder that all of them use.
+// Command electionplugin is an example of a program that keeps leases for servers: in a
+// file for each office, in a folder that all of them use.
 //
 //	server -elect "plugin:/opt/electionplugin /var/lib/election"
 //
-// Expiry is counted by the machine's clock, and the file is guarded by a lock of
-// the machine's kernel. So this one is for the processes of one machine, each
-// with its own process of this program. Over NFS, where locks may work, the
-// machines' clocks would be compared with each other: a lease would end early or
-// late by as much as they differ, and early means that two primaries work for a
-// while. The fence would refuse what the former one writes, as it always does.
+// It counts expiry by the machine's clock, and a lock of the machine's kernel guards
+// the files. So it is for servers on one machine, each of which runs its own process of
+// this program. Over NFS, where locks may work, it would compare the clocks of
+// different machines: a lease would end early or late by as much as they differ, and
+// early means that two primaries work for a while. The fence would refuse the former
+// one's writes, as it always does.
 package main
 
 import (

@@ -1,5 +1,5 @@
 // Command embed serves a NuGet feed beside a program's own pages. It stops in order:
-// requests under way have their time to finish, then everything is closed.
+// pending requests get time to finish, then it closes everything.
 package main
 
 import (

@@ -221,7 +221,7 @@ func fromEnv(set *flag.FlagSet) (err error) {
 	return err
 }
 
-// secret reads an environment variable, or the file that it names with _FILE.
+// secret reads an environment variable, or the file named by the variable with _FILE.
 func secret(name string) (string, error) {
 	if v := os.Getenv(name); v != "" {
 		return v, nil
@@ -289,7 +289,8 @@ func (c *config) checkRoles(roles string) error {
 	return nil
 }
 
-// checkFirstStart finds what an unattended first start would stumble over.
+// checkFirstStart returns an error for settings with which an unattended first start
+// would fail.
 func (c *config) checkFirstStart() error {
 	first := node.FirstStart{Password: c.adminPassword, APIKey: c.apiKey, Feeds: c.feeds}
 	if err := first.Check(c.types()); err != nil {
@@ -298,7 +299,7 @@ func (c *config) checkFirstStart() error {
 	return nil
 }
 
-// firstStartGiven names what was given for a first start.
+// firstStartGiven returns the names of the settings given for a first start.
 func (c *config) firstStartGiven() (names []string) {
 	for name, given := range map[string]bool{
 		"PROGET_ADMIN_PASSWORD": c.adminPassword != "", "PROGET_API_KEY": c.apiKey != "", "PROGET_FEEDS": c.feeds != nil} {
@@ -373,7 +374,7 @@ func parseSize(name, text string) (int64, error) {
 	return n << shift, nil
 }
 
-// engine tells what kind of database -db names, or "".
+// engine returns the kind of database that -db names, or "".
 func (c *config) engine() string {
 	switch lower := strings.ToLower(c.db); {
 	case strings.HasPrefix(lower, "sqlite:"):
@@ -397,8 +398,8 @@ func (c *config) openDB(ctx context.Context, migrate bool) (*db.Store, error) {
 	return store, err
 }
 
-// openStorage opens what -storage names. A folder that is missing is an error that
-// matches fs.ErrNotExist if existing.
+// openStorage opens the storage that -storage names. If existing, a missing folder is
+// an error that matches fs.ErrNotExist.
 func (c *config) openStorage(ctx context.Context, existing bool) (*storage.Store, error) {
 	blobs, err := storage.Open(ctx, c.storage, &storage.Options{Services: services(), Existing: existing})
 	if errors.Is(err, proget.ErrInvalid) {
@@ -407,8 +408,8 @@ func (c *config) openStorage(ctx context.Context, existing bool) (*storage.Store
 	return blobs, err
 }
 
-// makeStorage makes the folder that -storage names, for a database that has been
-// used with none.
+// makeStorage creates the folder that -storage names, unless the database has been used
+// with a storage.
 func (c *config) makeStorage(ctx context.Context, store *db.Store) (*storage.Store, error) {
 	settings, err := store.Settings(ctx)
 	if err != nil {
@@ -432,9 +433,9 @@ func (c *config) openEngine(ctx context.Context, opts *db.Options) (*db.Store, e
 
 func (c *config) sqlitePath() string { return c.db[len("sqlite:"):] }
 
-// keyring reads the encryption keys. A server on embedded defaults makes one
-// and keeps it beside its data, before it makes the database: a key for a
-// database that is there has been lost, and a new one is no replacement.
+// keyring reads the encryption keys. A server on embedded defaults creates one and
+// keeps it beside its data, before it creates the database. If the database exists but
+// the key does not, that is an error, since a new key could not replace the lost one.
 func (c *config) keyring() (*auth.Keyring, error) {
 	if c.keys != "" {
 		return auth.ParseKeyring(c.keys)
@@ -458,11 +459,11 @@ func (c *config) keyring() (*auth.Keyring, error) {
 	return ring, nil
 }
 
-// keyFile is where a server has its key if it is not given any.
+// keyFile returns where a server keeps its key if it is given none.
 func (c *config) keyFile() string { return filepath.Join(c.data, "encryption.key") }
 
-// warnOfKey names the file of a key that is not the one the database is used with,
-// as after that was changed by -encryption-key, and left out since.
+// warnOfKey logs a warning if the key in the file is not the one with which the
+// database is used, as when -encryption-key changed that and was later omitted.
 func (c *config) warnOfKey(ctx context.Context, store *db.Store, keys *auth.Keyring) error {
 	settings, err := store.Settings(ctx)
 	current, used := settings[cluster.SettingKey]
@@ -472,8 +473,8 @@ func (c *config) warnOfKey(ctx context.Context, store *db.Store, keys *auth.Keyr
 	return err
 }
 
-// makeKey writes a new key so that of several processes that start at once all
-// end up with the same one: the file appears whole, and only once.
+// makeKey writes a new key. The file appears whole, and only once, so that several
+// processes that start at once use the same key.
 func makeKey(path string) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
@@ -495,7 +496,7 @@ func makeKey(path string) ([]byte, error) {
 
 var password = regexp.MustCompile(`(?i)(password|pwd)\s*=[^;]*`)
 
-// userinfo finds a password also in what is no URL to Go's parser.
+// userinfo matches a password even in text that Go cannot parse as a URL.
 var userinfo = regexp.MustCompile(`(://[^/:@]*:).*@`)
 
 // redact removes the password from a connection string.

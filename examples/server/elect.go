@@ -16,7 +16,7 @@ import (
 	"github.com/proget-go/ha/proget/node"
 )
 
-// electKind tells what -elect names, and what follows.
+// electKind splits -elect into its kind and the rest.
 func (c *config) electKind() (kind, rest string) {
 	if c.elect == "" {
 		return "database", ""
@@ -55,7 +55,7 @@ func (c *config) checkPlugin(rest string) error {
 	return nil
 }
 
-// pluginCommand splits a program, which may be quoted, and its arguments.
+// pluginCommand splits a command into its program, which may be quoted, and arguments.
 func pluginCommand(text string) (program string, args []string, ok bool) {
 	text = strings.TrimSpace(text)
 	if quoted, found := strings.CutPrefix(text, `"`); found {
@@ -69,8 +69,8 @@ func pluginCommand(text string) (program string, args []string, ok bool) {
 	return words[0], words[1:], true
 }
 
-// pluginEnv is what the server's environment has of the variables that the
-// plugin is to have.
+// pluginEnv returns those variables of the server's environment that the plugin is to
+// get.
 func (c *config) pluginEnv() (env []string) {
 	for name := range strings.SplitSeq(c.electEnv, ",") {
 		name = strings.TrimSpace(name)
@@ -81,20 +81,20 @@ func (c *config) pluginEnv() (env []string) {
 	return env
 }
 
-// elects tells whether this node is a candidate.
+// elects reports whether this node is a candidate.
 func (c *config) elects() bool { return slices.Contains(c.roles, node.RoleIndex) }
 
-// shownElect is what may be shown of -elect.
+// shownElect returns -elect without secrets.
 func (c *config) shownElect() string {
 	kind, rest := c.electKind()
-	if kind == "plugin" { // its arguments are its own secrets
+	if kind == "plugin" { // its arguments may be secrets
 		program, _, _ := pluginCommand(rest)
 		return "plugin:" + program
 	}
 	return redact(c.elect)
 }
 
-// openElector returns nil for a node that is not a candidate, or elects by the
+// openElector returns a nil driver for a node that is not a candidate or elects by the
 // database.
 func (c *config) openElector(ctx context.Context) (d election.Driver, closing func() error, err error) {
 	closing = func() error { return nil }

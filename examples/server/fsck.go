@@ -11,8 +11,8 @@ import (
 	"github.com/proget-go/ha/storage"
 )
 
-// fsck compares database and storage while servers use them, and says what is
-// lost and what is extra. With rebuild, what is extra is put to use.
+// fsck compares database and storage while servers use them, and prints what is lost
+// and what is extra. With rebuild, it puts to use what is extra.
 func fsck(ctx context.Context, cfg config, rebuild bool) error {
 	if err := cfg.requireDB(); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Command server is the reference server: the packages of this module put
-// together, as one process on embedded defaults or as one node of a cluster.
+// Command server is the reference server: the packages of this module combined, as one
+// process on embedded defaults or as one node of a cluster.
 //
 //	go run ./examples/server            # SQLite and a folder, web and indexing roles
 //	go run ./examples/server -help
@@ -67,8 +67,8 @@ func main() {
 	os.Exit(1)
 }
 
-// oneLine puts the text of an error into one line; drivers list what each
-// attempt met on a line of its own, often the same thing.
+// oneLine puts the text of an error into one line. Drivers report each attempt on a
+// separate line, often with the same text.
 func oneLine(err error) string {
 	var lines []string
 	for line := range strings.Lines(err.Error()) {
@@ -91,7 +91,7 @@ func run(args []string) error {
 		fmt.Println(node.Version())
 		return nil
 	}
-	var file string // that backup writes, and restore reads
+	var file string // backup writes it, restore reads it
 	if command == "backup" || command == "restore" {
 		if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 			return usageError(fmt.Sprintf("%s: name the file of the backup, as in %s /srv/backup/proget.db", command, command))
@@ -140,8 +140,8 @@ func upgrade(ctx context.Context, cfg config) error {
 	return store.Close()
 }
 
-// requireDB refuses a database that is not there. Who mistypes its name must not
-// be told that all is well.
+// requireDB returns an error if the SQLite database does not exist. Who mistypes its
+// name must not be told that all is well.
 func (c *config) requireDB() error {
 	if c.engine() != "sqlite" {
 		return nil
@@ -152,7 +152,7 @@ func (c *config) requireDB() error {
 	return nil
 }
 
-// resetPassword changes a database that is there.
+// resetPassword sets a new password in an existing database.
 func resetPassword(ctx context.Context, cfg config) error {
 	if err := cfg.requireDB(); err != nil {
 		return err
@@ -186,7 +186,7 @@ func backup(ctx context.Context, cfg config, file string) error {
 	return nil
 }
 
-// restore puts a backup in the place of the embedded database.
+// restore replaces the embedded database by a backup.
 func restore(ctx context.Context, cfg config, file string) error {
 	if cfg.engine() != "sqlite" {
 		return usageError("restore puts a SQLite database in place; a database server has its own means")
@@ -214,7 +214,7 @@ func serve(ctx context.Context, cfg config) error {
 		return fmt.Errorf("%w; choose another address with -listen", err)
 	}
 	defer listener.Close()
-	blobs, err := cfg.openStorage(ctx, true) // before anything is made for one that cannot be used
+	blobs, err := cfg.openStorage(ctx, true) // before creating anything for a storage that cannot be used
 	missing := errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(cfg.storage, "file:")
 	if err != nil && !missing {
 		return err
@@ -243,8 +243,8 @@ func serve(ctx context.Context, cfg config) error {
 	return serveOn(ctx, cfg, listener, node.Config{DB: store, Blobs: blobs, Keys: keys, Tracing: traces})
 }
 
-// serveOn runs a node on what is open. Until here, a signal ends the process: nothing
-// is under way that has to end in order.
+// serveOn runs a node on the open parts. Before, a signal ends the process at once,
+// since nothing has to end in order.
 func serveOn(ctx context.Context, cfg config, l net.Listener, parts node.Config) error {
 	starting, started := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer started()
@@ -263,7 +263,7 @@ func serveOn(ctx context.Context, cfg config, l net.Listener, parts node.Config)
 	return errors.Join(err, closing.close())
 }
 
-// closers close what was opened, the last first.
+// closers are the functions that close what was opened; close calls the last first.
 type closers []func() error
 
 func (c closers) close() error {
@@ -274,7 +274,7 @@ func (c closers) close() error {
 	return errors.Join(errs...)
 }
 
-// start fills an empty database, shows where everything is, and makes the node.
+// start fills an empty database, prints where everything is, and makes the node.
 func (c *config) start(ctx context.Context, l net.Listener, parts node.Config) (n *node.Node, opened closers, err error) {
 	secrets, err := node.Initialize(ctx, parts.DB, c.types(), node.FirstStart{
 		Password: c.adminPassword, APIKey: c.apiKey, Feeds: c.feeds})
@@ -287,7 +287,7 @@ func (c *config) start(ctx context.Context, l net.Listener, parts node.Config) (
 	if err := c.warnOfKey(ctx, parts.DB, parts.Keys); err != nil {
 		return nil, nil, err
 	}
-	greet(*c, "http://"+address(l.Addr()), secrets) // at once: whatever fails later, the secrets were seen
+	greet(*c, "http://"+address(l.Addr()), secrets) // at once, so that the secrets are seen whatever fails later
 	elector, closeElector, err := c.openElector(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -307,11 +307,11 @@ func (c *config) start(ctx context.Context, l net.Listener, parts node.Config) (
 	if n, err = node.New(ctx, parts); err != nil {
 		return nil, opened, err
 	}
-	debug.FreeOSMemory() // what loading the search index took is not needed again
+	debug.FreeOSMemory() // the memory for loading the search index is not needed again
 	return n, append(opened, n.Close), nil
 }
 
-// address makes an address that a person can open of one that was listened on.
+// address turns an address that the server listens on into one that a person can open.
 func address(a net.Addr) string {
 	host, port, err := net.SplitHostPort(a.String())
 	if err != nil {
@@ -323,8 +323,8 @@ func address(a net.Addr) string {
 	return net.JoinHostPort(host, port)
 }
 
-// reached makes an address that the other servers can reach of one that was
-// listened on.
+// reached turns an address that the server listens on into one that the other servers
+// can reach.
 func (c *config) reached(a net.Addr) string {
 	host, port, err := net.SplitHostPort(a.String())
 	if err != nil {
@@ -390,9 +390,9 @@ func greet(cfg config, url string, secrets *node.Secrets) {
 	fmt.Println()
 }
 
-// serveNode serves until a signal, then in order: readiness turns 503, load
-// balancers get a moment to see it, requests in flight finish, and leadership
-// is handed over.
+// serveNode serves until a signal and then stops in order: readiness turns 503, load
+// balancers get a moment to see it, pending requests finish, and leadership is handed
+// over.
 func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, signals chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -430,7 +430,7 @@ func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, si
 	return g.Wait()
 }
 
-// pause waits, unless another signal says to hurry.
+// pause waits for d or until another signal.
 func pause(signals <-chan os.Signal, d time.Duration) {
 	select {
 	case <-time.After(d):

@@ -6,10 +6,10 @@ import (
 	"runtime/debug"
 )
 
-// spareMemory has less garbage wait to be collected where a lot of memory is in
-// use, and as much as ever where there is little: the bytes are counted as in use,
-// but never touched, so they take none. GOGC, if it is set, is respected instead.
-// What it returns is to be called when the program ends.
+// spareMemory collects garbage earlier where much memory is in use, and as late as by
+// default where little is: it allocates bytes that count as in use, but never touches
+// them, so they occupy no memory. It does nothing if GOGC is set. Call end when the
+// program ends.
 func spareMemory() (end func()) {
 	if os.Getenv("GOGC") != "" {
 		return func() {}

@@ -14,14 +14,14 @@ import (
 	api "go.opentelemetry.io/otel/trace"
 )
 
-// tracing sends traces, or none.
+// tracing sends traces; nil sends none.
 type tracing interface {
 	api.TracerProvider
 	Shutdown(ctx context.Context) error
 }
 
-// startTracing sends traces to the collector that OpenTelemetry's own
-// environment variables name; if they name none, it returns nil.
+// startTracing starts to send traces to the collector that OpenTelemetry's environment
+// variables name; if they name none, it returns nil.
 func startTracing(ctx context.Context, node string) (tracing, error) {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return nil, nil
@@ -41,7 +41,7 @@ func startTracing(ctx context.Context, node string) (tracing, error) {
 	return provider, nil
 }
 
-// flush sends what is left.
+// flush sends the remaining traces.
 func flush(p tracing) {
 	if p == nil {
 		return

@@ -15,19 +15,19 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// What net/http does with a connection.
+// States of a connection in net/http.
 const (
-	fresh   = iota // is about to read the first request
-	idle           // is done with a request
-	waiting        // waits for the next one
-	busy           // reads or serves one
+	fresh   = iota // before the first request
+	idle           // a request is done
+	waiting        // waits for the next request
+	busy           // reads or serves a request
 )
 
-// Where a connection is.
+// Who has a connection.
 const (
-	theirs    = iota // with net/http
-	answering        // a request is answered here
-	between          // one was
+	theirs    = iota // net/http
+	answering        // this package, which answers a request
+	between          // this package, which has answered one
 )
 
 // whole is the size of net/http's buffer.
@@ -35,9 +35,9 @@ const whole = 4 << 10
 
 // A conn answers simple requests while net/http waits in Read for the next one.
 //
-// That what is read begins a request is known by three things: net/http has said
-// that it is done with the former one, it has set one deadline since, which is that
-// for waiting, and it offers the whole of its buffer, so nothing is in it.
+// It knows by three signs that the bytes read begin a request: net/http has said that
+// the former one is done, it has since set exactly one deadline, the one for waiting,
+// and it offers its whole buffer, which is therefore empty.
 type conn struct {
 	*net.TCPConn
 	of    *connections
@@ -46,7 +46,7 @@ type conn struct {
 	phase atomic.Int32
 	watch watch
 	turn  int
-	timed bool // there is a write deadline, perhaps of an answer before
+	timed bool // a write deadline is set, perhaps by an earlier response
 
 	mu      sync.Mutex
 	with    int  // theirs, answering or between
@@ -74,16 +74,16 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return c.TCPConn.SetReadDeadline(t)
 }
 
-// Read implements net.Conn. What it returns is not a simple request, or is in the
-// middle of one.
+// Read implements net.Conn. It returns only bytes that are not a simple request, or
+// that continue a request.
 func (c *conn) Read(p []byte) (int, error) {
 	phase := c.phase.Load()
-	if phase == busy { // by whichever goroutine
+	if phase == busy { // any goroutine may read
 		return c.TCPConn.Read(p)
 	}
 	c.phase.Store(busy)
-	// A read timeout counts from before the first request until the end of its body,
-	// whatever is answered here before.
+	// A read timeout lasts from before the first request until the end of its body, so
+	// answering requests here first would use it up.
 	if phase == idle || len(p) != whole || phase == fresh && c.of.server.ReadTimeout > 0 {
 		return c.TCPConn.Read(p)
 	}
@@ -94,7 +94,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			return n, c.handOver()
 		}
 		if n, err = c.serve(r, p, n, used); err != nil {
-			return 0, io.EOF // net/http would answer any other error, in the middle of an answer that broke off
+			return 0, io.EOF // net/http would answer any other error in the middle of a truncated response
 		}
 		if n == 0 {
 			n, err = c.TCPConn.Read(p)
@@ -104,14 +104,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// turns is how many requests in a row are answered on a connection while there are
-// none on others.
+// turns is how many consecutive requests are answered on a connection without a yield
+// while no other connection has any.
 const turns = 16
 
-// yield lets other connections have their turn, once its next request is
-// here: before that it changes nothing. A client that is as fast as this
-// server would otherwise be served until the scheduler took note of it, 10 ms later.
-// Where there is no other, yielding costs as much as a quarter of an answer.
+// yield lets other connections run when this one's next request has arrived; earlier it
+// would change nothing. Otherwise a client as fast as this server would be served alone
+// until the scheduler intervenes after 10 ms. Without other connections, yielding costs
+// a quarter of a response, so it is rarer then.
 func (c *conn) yield() {
 	if c.turn++; c.of.last.Swap(c) != c || c.turn == turns {
 		c.turn = 0
@@ -119,13 +119,13 @@ func (c *conn) yield() {
 	}
 }
 
-// serve answers the request in p[:used], and moves what p has after it, n in all,
-// to the beginning. It returns how much that is.
+// serve answers the request in p[:used]. It moves the rest of the n bytes, and what
+// came meanwhile, to the beginning of p, and returns the length.
 func (c *conn) serve(r *http.Request, p []byte, n, used int) (rest int, err error) {
 	if !c.begin() {
 		return 0, net.ErrClosed
 	}
-	defer func() { // even if the handler panics, which net/http tells of
+	defer func() { // even if the handler panics, which net/http reports
 		if c.end() && err == nil {
 			rest, err = 0, io.EOF
 		}
@@ -150,7 +150,7 @@ func (c *conn) serve(r *http.Request, p []byte, n, used int) (rest int, err erro
 	return copy(p, p[used:n+came]), c.TCPConn.SetReadDeadline(after(c.of.idleTimeout()))
 }
 
-// heads are readers of what is in memory.
+// heads holds readers of bytes in memory for reuse.
 var heads = sync.Pool{New: func() any { return new(head) }}
 
 type head struct {
@@ -175,8 +175,8 @@ func parse(p []byte) (*http.Request, int) {
 	return r, len(p) - from.Len() - from.lines.Buffered()
 }
 
-// simple reports whether a request is served here. All others, and what is wrong
-// with them, are net/http's matter.
+// simple reports whether a request is served here. net/http serves all others, and
+// reports what is wrong with them.
 func simple(r *http.Request) bool {
 	if httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") {
 		return false // the handler may want the connection
@@ -198,7 +198,8 @@ func simple(r *http.Request) bool {
 	return true
 }
 
-// begin is called before a request is answered.
+// begin marks a request as being answered, and returns false if the connection is
+// closing.
 func (c *conn) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -209,7 +210,7 @@ func (c *conn) begin() bool {
 	return true
 }
 
-// end reports whether the request was the last one.
+// end marks the request as answered, and reports whether it was the last one.
 func (c *conn) end() (last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,15 +218,15 @@ func (c *conn) end() (last bool) {
 	return c.closing
 }
 
-// last reports whether the request that is being answered is.
+// last reports whether the current request is the last one.
 func (c *conn) last() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closing
 }
 
-// handOver leaves a request to net/http, and gives it the time for a head whose
-// deadline it set before what was answered here.
+// handOver leaves a request to net/http. If requests were answered here before, it
+// renews the deadline for the request's head, which net/http set before those.
 func (c *conn) handOver() error {
 	c.mu.Lock()
 	before := c.with
@@ -240,8 +241,8 @@ func (c *conn) handOver() error {
 	return c.TCPConn.SetReadDeadline(after(c.of.headTimeout()))
 }
 
-// untime takes away the write deadline that an answer before has left: each takes
-// time to set.
+// untime removes the write deadline that an earlier response has left, if any, since
+// each change takes time.
 func (c *conn) untime() error {
 	if !c.timed {
 		return nil
@@ -250,9 +251,9 @@ func (c *conn) untime() error {
 	return c.SetWriteDeadline(time.Time{})
 }
 
-// stop has the connection end with the request that is being answered, at once if
-// there is none. net/http would, too, but takes a connection on which it has served
-// none for new, and waits 5 s for the first.
+// stop makes the connection end with the current request, or at once if there is none.
+// net/http would do so too, but it considers a connection without requests served by
+// itself new, and waits 5 s for the first.
 func (c *conn) stop() {
 	c.mu.Lock()
 	c.closing = true
@@ -263,8 +264,8 @@ func (c *conn) stop() {
 	}
 }
 
-// Close implements net.Conn. net/http takes a connection for idle while a request
-// is answered here, and closes it when it is shut down: the answer goes first.
+// Close implements net.Conn. On shutdown, net/http closes connections that it considers
+// idle, even while a request is answered here; that response is completed first.
 func (c *conn) Close() error {
 	c.mu.Lock()
 	c.closing = true

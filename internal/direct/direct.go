@@ -48,7 +48,7 @@ func Serve(ctx context.Context, server *http.Server, l net.Listener, grace time.
 	end, done := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer done()
 	err := server.Shutdown(end)
-	<-failed // it was told to
+	<-failed // Shutdown makes it return
 	select {
 	case <-open.gone:
 	case <-end.Done():
@@ -63,20 +63,20 @@ func Serve(ctx context.Context, server *http.Server, l net.Listener, grace time.
 // [net/http/httptest].
 func Listener(server *http.Server, l net.Listener) net.Listener { return accept(server, l) }
 
-// connections are those that were accepted and are open.
+// connections holds the open connections that were accepted.
 type connections struct {
 	net.Listener
 	server *http.Server
-	last   atomic.Pointer[conn] // that was answered
+	last   atomic.Pointer[conn] // on which a request was answered
 
 	mu       sync.Mutex
 	all      map[*conn]struct{}
 	stopping bool
-	gone     chan struct{} // closed when stopping and none is left
+	gone     chan struct{} // closed when stopping and no connection is left
 	once     sync.Once
 }
 
-// accept adds what is needed here to the server's hooks.
+// accept wraps l, and adds this package's hooks to the server's.
 func accept(server *http.Server, l net.Listener) *connections {
 	o := &connections{Listener: l, server: server, all: make(map[*conn]struct{}), gone: make(chan struct{})}
 	connContext, connState := server.ConnContext, server.ConnState
@@ -101,8 +101,7 @@ func accept(server *http.Server, l net.Listener) *connections {
 	return o
 }
 
-// serve is http.Server's, which speaks TLS only if the listener does, or if it is told
-// so by another name.
+// serve calls http.Server's Serve, or ServeTLS for a TLSConfig on a plain TCP listener.
 func (o *connections) serve() error {
 	if _, plain := o.Listener.(*net.TCPListener); plain && o.server.TLSConfig != nil {
 		return o.server.ServeTLS(o.Listener, "", "")
@@ -110,7 +109,7 @@ func (o *connections) serve() error {
 	return o.server.Serve(o)
 }
 
-// handler is the server's, or what net/http takes if it has none.
+// handler returns the server's handler, or net/http's default.
 func (o *connections) handler() http.Handler {
 	if o.server.Handler == nil {
 		return http.DefaultServeMux
@@ -123,7 +122,7 @@ func (o *connections) Accept() (net.Conn, error) {
 	nc, err := o.Listener.Accept()
 	tcp, ok := nc.(*net.TCPConn)
 	if err != nil || !ok {
-		return nc, err // over TLS, or another network
+		return nc, err // TLS, or another network
 	}
 	c := &conn{TCPConn: tcp, of: o, peer: tcp.RemoteAddr().String()}
 	c.watch.init(tcp)
@@ -133,7 +132,7 @@ func (o *connections) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// forget removes a connection that was closed or is another's.
+// forget removes a connection that was closed or hijacked.
 func (o *connections) forget(c *conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -142,22 +141,22 @@ func (o *connections) forget(c *conn) {
 	o.look()
 }
 
-// look is called with the lock held. A last connection may still come when none was
-// left.
+// look closes gone if stopping and no connection is left. One may still be accepted
+// afterwards. The caller holds the lock.
 func (o *connections) look() {
 	if o.stopping && len(o.all) == 0 {
 		o.once.Do(func() { close(o.gone) })
 	}
 }
 
-// stop has all connections end that are not with net/http, which sees to its own.
+// stop ends all connections that net/http does not have; it ends its own.
 func (o *connections) stop() {
 	for _, c := range o.halt() {
 		c.stop()
 	}
 }
 
-// halt returns the connections; those that come later end by themselves.
+// halt sets stopping and returns the connections; later ones end by themselves.
 func (o *connections) halt() []*conn {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -166,7 +165,7 @@ func (o *connections) halt() []*conn {
 	return slices.Collect(maps.Keys(o.all))
 }
 
-// cut ends all connections at once.
+// cut closes all connections at once.
 func (o *connections) cut() error {
 	var errs []error
 	for _, c := range o.halt() {
@@ -175,17 +174,17 @@ func (o *connections) cut() error {
 	return errors.Join(errs...)
 }
 
-// idleTimeout is how long a connection may wait for a request; 0 is without end.
+// idleTimeout returns how long a connection may wait for a request; 0 means forever.
 func (o *connections) idleTimeout() time.Duration {
 	return cmp.Or(o.server.IdleTimeout, o.server.ReadTimeout)
 }
 
-// headTimeout is how long a head may take to come; 0 is without end.
+// headTimeout returns how long a request's head may take to arrive; 0 means forever.
 func (o *connections) headTimeout() time.Duration {
 	return cmp.Or(o.server.ReadHeaderTimeout, o.server.ReadTimeout)
 }
 
-// after is the deadline of what may take so long.
+// after returns the deadline of what may take d; none if d is 0 or less.
 func after(d time.Duration) time.Time {
 	if d <= 0 {
 		return time.Time{}

@@ -14,32 +14,32 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// holdable is how much of a body is gathered before it is sent.
+// holdable is how many bytes of a body are collected before they are sent.
 const holdable = 2 << 10
 
-// response answers a simple request. What net/http's does with a header, it does.
+// response answers a simple request. It treats headers as net/http does.
 type response struct {
 	c      *conn
 	r      *http.Request
 	header http.Header
-	status int // 0 until the handler has said it
+	status int // 0 until the handler has set it
 	*buffers
-	typed   bool // the head says what the body is
+	typed   bool // the head needs no Content-Type from here
 	dated   bool
-	length  int64 // of the body, as the handler has declared, or -1
+	length  int64 // of the body, as the handler has declared; -1 if it has not
 	written int64 // of the body
-	sent    bool  // the head was
+	sent    bool  // the head was sent
 	chunked bool
-	done    bool  // the handler is
-	failed  error // why no more can be sent: what was sent last may not be whole
-	closing bool  // the connection ends with this answer
+	done    bool  // the handler has returned
+	failed  error // why nothing more can be sent; what was sent last may be incomplete
+	closing bool  // the connection ends with this response
 	timed   bool  // there is a write deadline
 }
 
-// buffers are used again when an answer is finished.
+// buffers are reused when a response is finished.
 type buffers struct {
-	head []byte // as it is sent; what depends on the body comes last
-	held []byte // of the body, what was not sent
+	head []byte // head as sent; what depends on the body comes last
+	held []byte // part of the body that was not sent yet
 }
 
 var free = sync.Pool{New: func() any { return new(buffers) }}
@@ -51,7 +51,8 @@ func newResponse(c *conn, r *http.Request) *response {
 // Header implements http.ResponseWriter.
 func (w *response) Header() http.Header { return w.header }
 
-// SetReadDeadline is for http.ResponseController; there is nothing to be read.
+// SetReadDeadline is for http.ResponseController. It does nothing, since there is no
+// body.
 func (w *response) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline is for http.ResponseController.
@@ -60,10 +61,10 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 	return w.c.SetWriteDeadline(t)
 }
 
-// unwritten are the fields that finish the head, or that this writes by itself.
+// unwritten are the fields that finishHead writes, or that are not sent.
 var unwritten = map[string]bool{"Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Trailer": true}
 
-// WriteHeader implements http.ResponseWriter. Informational answers are not sent.
+// WriteHeader implements http.ResponseWriter. It does not send informational responses.
 func (w *response) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic(fmt.Sprintf("%d is not a status of HTTP", status))
@@ -87,7 +88,8 @@ func (w *response) WriteHeader(status int) {
 	}
 }
 
-// newlines end a field, and with it a head, too early.
+// newlines replaces line breaks, which would end a field, and with it the head, too
+// early.
 var newlines = strings.NewReplacer("\n", " ", "\r", " ")
 
 // fields appends the header to the head.
@@ -103,7 +105,8 @@ func (w *response) fields() {
 	}
 }
 
-// hasBody reports whether answers of the status have one; RFC 9110 section 6.4.1.
+// hasBody reports whether responses with this status have a body; RFC 9110 section
+// 6.4.1.
 func (w *response) hasBody() bool {
 	return w.status != http.StatusNoContent && w.status != http.StatusNotModified
 }
@@ -131,9 +134,9 @@ func (w *response) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ReadFrom implements io.ReaderFrom: the kernel sends a file.
+// ReadFrom implements io.ReaderFrom, so that the kernel can send a file.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	if w.length < 0 || !w.typed || w.r.Method == http.MethodHead { // or nothing was said yet, and src may still fail
+	if w.length < 0 || !w.typed || w.r.Method == http.MethodHead { // also if the head is not written yet: src may still fail
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
 	if err := w.send(nil); err != nil {
@@ -152,10 +155,10 @@ func (w *response) FlushError() error {
 }
 
 // Flush implements http.Flusher.
-func (w *response) Flush() { _ = w.FlushError() } // the next Write tells of an error
+func (w *response) Flush() { _ = w.FlushError() } // the next Write returns an error
 
-// send sends what is held and then p, behind the head if that was not sent. What is
-// small goes with it in one buffer.
+// send sends the head, unless it was sent, what is held, and p, small parts in one
+// buffer.
 func (w *response) send(p []byte) error {
 	if w.failed != nil {
 		return w.failed
@@ -195,7 +198,7 @@ func (w *response) send(p []byte) error {
 	return w.failed
 }
 
-// finishHead adds what depends on the body, which begins with what is held and p.
+// finishHead adds the fields that depend on the body, which begins with held and p.
 func (w *response) finishHead(p []byte) {
 	if !w.dated {
 		w.head = time.Now().UTC().AppendFormat(append(w.head, "Date: "...), http.TimeFormat+"\r\n")
@@ -218,11 +221,11 @@ func (w *response) finishHead(p []byte) {
 	w.head = append(w.head, "\r\n"...)
 }
 
-// finish ends the answer. An error says that the connection has to end, too.
+// finish ends the response. After an error the connection must end, too.
 func (w *response) finish() error {
 	w.WriteHeader(http.StatusOK)
 	if !w.sent && w.length < 0 && w.hasBody() && (w.written > 0 || w.r.Method != http.MethodHead) {
-		w.length = w.written // all of it is held
+		w.length = w.written // the whole body is held
 	}
 	w.done = true
 	err := w.send(nil)

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// patience is how long a handler may take before its client is watched.
+// patience is how long a handler may take before watching its client begins.
 const patience = 20 * time.Millisecond
 
-// A watch finds out that the client of a request leaves while it is served. What
-// the client sends meanwhile, the next request, is kept.
+// A watch notices when the client of a request leaves while it is served. It keeps what
+// the client sends meanwhile, the next request.
 type watch struct {
 	from  *net.TCPConn
 	timer *time.Timer
-	came  chan int // what look has read
+	came  chan int // number of bytes that look has read
 
 	mu     sync.Mutex
 	space  []byte
@@ -30,14 +30,14 @@ func (w *watch) init(from *net.TCPConn) {
 	w.timer.Stop()
 }
 
-// start begins to watch in a while. A client that has already sent so much that
-// there is no space for more is not watched.
+// start begins to watch after patience. If the client has already sent so much that
+// space is empty, it is not watched.
 func (w *watch) start(space []byte, left func()) {
 	w.space, w.left, w.ending = space, left, false
 	w.timer.Reset(patience)
 }
 
-// stop returns how many bytes have come into the space.
+// stop stops watching and returns how many bytes were read into space.
 func (w *watch) stop() int {
 	if w.timer.Stop() {
 		return 0
@@ -49,7 +49,7 @@ func (w *watch) stop() int {
 	return <-w.came
 }
 
-// look runs in the timer's goroutine, for which stop waits.
+// look runs in the timer's goroutine; stop waits for it.
 func (w *watch) look() {
 	n := 0
 	defer func() { w.came <- n }()
@@ -63,7 +63,8 @@ func (w *watch) look() {
 	}
 }
 
-// begin takes away the deadline for the request that was read.
+// begin removes the deadline of the request that was read, and reports whether to
+// watch.
 func (w *watch) begin() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -18,7 +18,7 @@ type Proxy struct {
 	target string
 	conns  map[net.Conn]bool
 	ended  bool
-	gate   chan struct{} // nil while bytes get through; closed when they do again
+	gate   chan struct{} // nil while bytes get through; closed when they get through again
 	delay  time.Duration
 	loss   float64
 	lose   func(sent []byte) bool
@@ -42,7 +42,7 @@ func (p *Proxy) Address() string { return p.listener.Addr().String() }
 func (p *Proxy) Close() {
 	_ = p.listener.Close()
 	p.mu.Lock()
-	p.ended = true // for what was held back until now
+	p.ended = true // for connections that were held back until now
 	p.delay, p.loss = 0, 0
 	p.mu.Unlock()
 	p.Heal()
@@ -93,7 +93,7 @@ func (p *Proxy) Delay(d time.Duration) {
 	p.delay = d
 }
 
-// retransmission is the least time after which Linux sends again what was not
+// retransmission is the minimum time after which Linux resends what was not
 // acknowledged (TCP_RTO_MIN).
 const retransmission = 200 * time.Millisecond
 

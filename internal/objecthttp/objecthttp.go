@@ -24,7 +24,7 @@ func New() *Client {
 	transport.MaxIdleConnsPerHost = 64
 	transport.DisableCompression = true // an object is its bytes
 	return &Client{http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // a redirect is the service's word about a wrong region
+		return http.ErrUseLastResponse // a service redirects when the region is wrong
 	}}}
 }
 

@@ -38,7 +38,7 @@ func Bytes(n int64) string {
 	return short(value/(1<<10)) + " TiB"
 }
 
-// short keeps one decimal of small numbers.
+// short formats a number, with one decimal if it is small.
 func short(value float64) string {
 	if value >= 99.95 {
 		return strconv.FormatFloat(value, 'f', 0, 64)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// every is how often a failure that stays the same is logged again.
+// every is how often an unchanged failure is logged again.
 const every = 5 * time.Minute
 
 // A Failure logs a recurring failure when it begins, when its error changes, and every

@@ -46,7 +46,7 @@ func Walk(ctx context.Context, r io.ReaderAt, size int64, limits Limits, visit f
 	return err
 }
 
-// interruptible reads until a context ends.
+// interruptible fails to read once a context has ended.
 type interruptible struct {
 	io.ReaderAt
 	ctx context.Context
@@ -80,7 +80,7 @@ func walk(r io.Reader, limits Limits, visit func(*tar.Header, io.Reader) error) 
 			return err
 		}
 		if h.Typeflag == tar.TypeXGlobalHeader {
-			continue // nor is its name a path in the archive
+			continue // its name is no path in the archive either
 		}
 		if !Safe(h.Name) {
 			return fmt.Errorf("%w: %.200q", ErrUnsafeName, h.Name)
@@ -91,12 +91,12 @@ func walk(r io.Reader, limits Limits, visit func(*tar.Header, io.Reader) error) 
 	}
 }
 
-// admit takes an entry off what may still come.
+// admit subtracts an entry from the limits, or returns why it exceeds them.
 func (l *Limits) admit(h *tar.Header) error {
 	switch {
 	case l.Entries <= 0:
 		return ErrTooManyEntries
-	case h.Size < 0: // which archive/tar lets pass where it expects no content
+	case h.Size < 0: // archive/tar permits it where it expects no content
 		return broken(tar.ErrHeader)
 	case h.Size > l.Expanded:
 		return ErrTooLarge
@@ -114,8 +114,8 @@ func Safe(name string) bool {
 
 func control(r rune) bool { return r < ' ' || r == 0x7f }
 
-// bounded is what an archive expands to, and fails beyond what it may expand to.
-// It counts what archive/tar skips, too, and what follows the last entry.
+// bounded reads what an archive expands to, and fails beyond the limit. It also counts
+// what archive/tar skips and what follows the last entry.
 type bounded struct {
 	io.Reader
 	left int64
@@ -129,7 +129,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// content is what an entry holds, and says what is wrong with it.
+// content reads an entry, with errors as broken returns them.
 type content struct{ io.Reader }
 
 func (c *content) Read(p []byte) (int, error) {
@@ -140,7 +140,7 @@ func (c *content) Read(p []byte) (int, error) {
 	return n, broken(err)
 }
 
-// broken says what an error of the readers means, unless that is said already.
+// broken wraps an error of the readers in ErrNotTar, unless it is ErrTooLarge.
 func broken(err error) error {
 	if err == nil || errors.Is(err, ErrTooLarge) {
 		return err

@@ -16,8 +16,7 @@ type Browser struct {
 	ctx context.Context
 }
 
-// StartBrowser starts a Chromium with an empty profile, which ends with the
-// test.
+// StartBrowser starts a Chromium with an empty profile and stops it when the test ends.
 func StartBrowser(t testing.TB) *Browser {
 	t.Helper()
 	path := Program(t, "install Chromium (Debian: apt-get install chromium)", "chromium", "google-chrome", "/usr/bin/chromium")
@@ -32,7 +31,7 @@ func StartBrowser(t testing.TB) *Browser {
 	return &Browser{t, ctx}
 }
 
-// Do takes steps, and fails the test if one cannot be taken.
+// Do takes steps, and fails the test if one fails.
 func (b *Browser) Do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	if err := chromedp.Do(b.ctx, steps...); err != nil {
@@ -41,8 +40,8 @@ func (b *Browser) Do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Follow takes steps that lead to another page, waits for it and returns its
-// status.
+// Follow takes steps that lead to another page, waits for that page and returns its
+// HTTP status.
 func (b *Browser) Follow(steps ...chromedp.Action[chromedp.Void]) int {
 	b.t.Helper()
 	resp, err := chromedp.RunResponse(b.ctx, steps...)
@@ -53,7 +52,7 @@ func (b *Browser) Follow(steps ...chromedp.Action[chromedp.Void]) int {
 	return int(resp.Status)
 }
 
-// Text returns what can be seen of an element.
+// Text returns the visible text of an element.
 func (b *Browser) Text(css chromedp.CSS) string {
 	b.t.Helper()
 	text, err := chromedp.Run(b.ctx, chromedp.Text(css))
@@ -63,7 +62,7 @@ func (b *Browser) Text(css chromedp.CSS) string {
 	return text
 }
 
-// Evaluate evaluates an expression of JavaScript.
+// Evaluate evaluates a JavaScript expression and returns its value.
 func Evaluate[T any](b *Browser, expression string) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
@@ -73,8 +72,8 @@ func Evaluate[T any](b *Browser, expression string) T {
 	return v
 }
 
-// Picture writes a picture of the whole page to the folder that
-// PROGET_TEST_PICTURES names, for a person to look at.
+// Picture writes a picture of the whole page to the folder that PROGET_TEST_PICTURES
+// names, for a person to look at. It does nothing if the variable is not set.
 func (b *Browser) Picture(name string) {
 	dir := os.Getenv("PROGET_TEST_PICTURES")
 	if dir == "" {

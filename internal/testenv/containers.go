@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Containers are the clients of a registry, with homes and stores of their own.
+// Containers runs clients of a registry, each with its own home and store.
 type Containers struct {
 	Registry string // host and port
-	Folder   string // where the clients run
+	Folder   string // working folder of the clients
 
 	t        testing.TB
 	env      []string
@@ -27,8 +27,8 @@ type Containers struct {
 
 const installContainers = "run make deps as root"
 
-// FindContainers finds the clients that scripts/install-test-deps installs, for a
-// registry at a URL. It starts Docker's daemon, which ends with the test.
+// FindContainers finds the clients that scripts/install-test-deps installs, for the
+// registry at a URL. It starts Docker's daemon and stops it when the test ends.
 func FindContainers(t testing.TB, registry, user, password string) *Containers {
 	t.Helper()
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
@@ -67,7 +67,7 @@ func (c *Containers) startDocker() {
 	at := "unix://" + path("d.sock")
 	p := Start(c.t, at, exec.Command(daemon, "-H", at, "--data-root", path("root"), "--exec-root", path("exec"), "--pidfile", path("pid"),
 		"--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"))
-	c.t.Cleanup(func() { // in order, so that what it has started ends, too
+	c.t.Cleanup(func() { // an orderly stop, so that the processes it has started end, too
 		p.Signal(c.t, os.Interrupt)
 		p.Wait(c.t)
 	})
@@ -99,7 +99,7 @@ func (c *Containers) Run(client string, args ...string) string {
 	return out
 }
 
-// Try is Run for commands that may fail. A command that reads a password gets the
+// Try is like Run for commands that may fail. A command that reads a password gets the
 // registry's.
 func (c *Containers) Try(client string, args ...string) (string, error) {
 	c.t.Helper()
@@ -112,8 +112,8 @@ func (c *Containers) Try(client string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Conform runs OCI's conformance program on two repositories and returns its
-// summary. Nothing but what the specification leaves open is left out.
+// Conform runs OCI's conformance program on two repositories and returns its summary.
+// It skips only what the specification leaves open.
 func (c *Containers) Conform(one, two string) (summary string, err error) {
 	c.t.Helper()
 	env := c.env

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Dotnet is the .NET SDK's command line, with a home of its own, so that no
-// run sees what another has cached.
+// Dotnet runs the .NET SDK's command line. Each run has a new home, so that it does not
+// see what another has cached.
 type Dotnet struct {
 	t   testing.TB
 	env []string
@@ -34,7 +34,7 @@ func FindDotnet(t testing.TB) *Dotnet {
 		"LD_LIBRARY_PATH="+strings.Join(libs, ":"))}
 }
 
-// ForeignPackage returns a .nupkg made by others, which the SDK carries.
+// ForeignPackage returns the path of a .nupkg made by others, which is part of the SDK.
 func (d *Dotnet) ForeignPackage() string {
 	found, _ := filepath.Glob(filepath.Join(d.dir, "templates", "*", "microsoft.dotnet.wpf.projecttemplates.*.nupkg"))
 	if len(found) == 0 {
@@ -43,8 +43,8 @@ func (d *Dotnet) ForeignPackage() string {
 	return found[0]
 }
 
-// Run runs a command with a fresh home in a folder and returns its output. It
-// fails the test if the command fails.
+// Run runs a command in a folder with a new home and returns its output. It fails the
+// test if the command fails.
 func (d *Dotnet) Run(dir string, args ...string) string {
 	d.t.Helper()
 	out, err := d.Try(dir, args...)
@@ -54,7 +54,7 @@ func (d *Dotnet) Run(dir string, args ...string) string {
 	return out
 }
 
-// Try is Run for commands that may fail.
+// Try is like Run for commands that may fail.
 func (d *Dotnet) Try(dir string, args ...string) (string, error) {
 	d.t.Helper()
 	home := d.t.TempDir()

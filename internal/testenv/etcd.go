@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Etcd is an etcd of one member on the loopback address.
+// Etcd is a single-member etcd on the loopback address.
 type Etcd struct {
 	Address string // host:port for clients
 
@@ -18,8 +18,8 @@ type Etcd struct {
 	process                    *Process
 }
 
-// StartEtcd starts an etcd with additional flags, which stops with the test and
-// leaves nothing. With the flag --cert-file it serves by TLS.
+// StartEtcd starts an etcd with additional flags. When the test ends, it stops and its
+// data is removed. With the flag --cert-file it serves over TLS.
 func StartEtcd(t testing.TB, flags ...string) *Etcd {
 	t.Helper()
 	e := &Etcd{
@@ -37,7 +37,7 @@ func StartEtcd(t testing.TB, flags ...string) *Etcd {
 	return e
 }
 
-// Restart starts it anew with the data it has, after Kill.
+// Restart starts etcd again with its data, after Kill.
 func (e *Etcd) Restart(t testing.TB) {
 	t.Helper()
 	args := []string{"--data-dir", e.dir, "--listen-client-urls", e.client, "--advertise-client-urls", e.client,
@@ -52,7 +52,7 @@ func (e *Etcd) Kill(t testing.TB) {
 	e.process.Wait(t)
 }
 
-// Lose deletes its data, after Kill.
+// Lose deletes etcd's data, after Kill.
 func (e *Etcd) Lose(t testing.TB) {
 	t.Helper()
 	if err := os.RemoveAll(e.dir); err != nil {

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// ownGroup lets a command start a process group.
+// ownGroup makes a command start its own process group.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
-// killGroup kills the group that a command started.
+// killGroup kills the process group that a command started.
 func killGroup(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// A LateCommits is a proxy to a server of PostgreSQL that has a transaction's client
-// lose its connection with the commit on its way.
+// A LateCommits is a proxy to a PostgreSQL server that breaks the connection of a
+// transaction's client while the commit is on its way.
 type LateCommits struct {
 	listener net.Listener
 	target   string
 	armed    atomic.Pointer[lateCommit]
-	closed   atomic.Bool // nobody gets through
+	closed   atomic.Bool // the proxy admits nobody
 	lost     atomic.Int64
 	all      sync.WaitGroup
 }
@@ -26,7 +26,7 @@ type lateCommit struct {
 	close bool
 }
 
-// StartLateCommits starts a proxy to a server's address, which stops with the test.
+// StartLateCommits starts a proxy to the server at target, which stops with the test.
 func StartLateCommits(t testing.TB, target string) *LateCommits {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,20 +42,21 @@ func StartLateCommits(t testing.TB, target string) *LateCommits {
 	return p
 }
 
-// Host is the proxy's address.
+// Host returns the proxy's address.
 func (p *LateCommits) Host() string { return p.listener.Addr().String() }
 
-// LoseNext has the next commit reach the server some time after its client has lost
-// the connection.
+// LoseNext breaks the connection of the client that sends the next commit, which
+// reaches the server after delay.
 func (p *LateCommits) LoseNext(delay time.Duration) { p.armed.Store(&lateCommit{delay: delay}) }
 
-// CloseWithNext is LoseNext without a delay, after which nobody gets through until Open.
+// CloseWithNext is like LoseNext without a delay; the proxy then admits nobody until
+// Open.
 func (p *LateCommits) CloseWithNext() { p.armed.Store(&lateCommit{close: true}) }
 
-// Open lets clients through again.
+// Open makes the proxy admit clients again.
 func (p *LateCommits) Open() { p.closed.Store(false) }
 
-// Lost is how many commits have come late.
+// Lost returns how many commits have arrived without their clients.
 func (p *LateCommits) Lost() int64 { return p.lost.Load() }
 
 func (p *LateCommits) accept() {
@@ -81,7 +82,7 @@ func (p *LateCommits) serve(client *net.TCPConn) {
 	answered := make(chan struct{})
 	p.all.Go(func() {
 		defer close(answered)
-		_, _ = io.Copy(client, server) // ends with either: what a lost client is answered cannot be written
+		_, _ = io.Copy(client, server) // ends with either connection, as an answer to a lost client cannot be written
 		_ = client.Close()
 	})
 	buffer := make([]byte, 64<<10)
@@ -100,7 +101,7 @@ func (p *LateCommits) serve(client *net.TCPConn) {
 	}
 }
 
-// lose resets the client's connection, so that it does not wait for an answer.
+// lose resets the client's connection, so that the client does not wait for an answer.
 func (p *LateCommits) lose(client *net.TCPConn, late *lateCommit) {
 	p.closed.Store(late.close)
 	_ = client.SetLinger(0)

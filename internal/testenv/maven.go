@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Maven are mvn and gradle with a feed as a repository, called feed, beside the one
-// that Debian's packages install, from which mvn gets its plugins.
+// Maven runs mvn and gradle with a feed as the repository "feed", besides the
+// repository that Debian's packages install, from which mvn gets its plugins.
 type Maven struct {
-	Folder string // where projects are
+	Folder string // folder of the projects
 
 	t           testing.TB
 	env         []string
@@ -25,10 +25,10 @@ type Maven struct {
 // mavenRepo is the repository of Debian's packages.
 const mavenRepo = "/usr/share/maven-repo"
 
-// mavenPlugins are those of mvn that tests need.
+// mavenPlugins are the plugins of mvn that tests need.
 var mavenPlugins = []string{"compiler", "dependency", "deploy", "install", "jar", "resources", "surefire"}
 
-// FindMaven finds mvn and its plugins, for a feed at a URL.
+// FindMaven finds mvn and its plugins, for the feed at a URL.
 func FindMaven(t testing.TB, feed, user, key string) *Maven {
 	t.Helper()
 	const install = "run make deps"
@@ -70,7 +70,7 @@ func (m *Maven) Write(name, text string) string {
 	return path
 }
 
-// Build is the part of a POM that names the versions of plugins.
+// Build returns the part of a POM that specifies the versions of plugins.
 func (m *Maven) Build() string {
 	var b strings.Builder
 	for _, name := range mavenPlugins {
@@ -79,8 +79,8 @@ func (m *Maven) Build() string {
 	return "<build><plugins>" + b.String() + "</plugins></build>"
 }
 
-// version returns that of a plugin. Debian has POMs for other ones, too, that lead
-// to it.
+// version returns the version of a plugin. Debian also has POMs of other versions that
+// lead to it.
 func (m *Maven) version(plugin string) string {
 	m.t.Helper()
 	jars, _ := filepath.Glob(mavenRepo + "/org/apache/maven/plugins/maven-" + plugin + "-plugin/[0-9]*/*.jar")
@@ -90,12 +90,12 @@ func (m *Maven) version(plugin string) string {
 	return filepath.Base(filepath.Dir(jars[0]))
 }
 
-// Goal is a goal's full name.
+// Goal returns a goal's full name.
 func (m *Maven) Goal(plugin, goal string) string {
 	return "org.apache.maven.plugins:maven-" + plugin + "-plugin:" + m.version(plugin) + ":" + goal
 }
 
-// Local is where a local repository keeps an artifact's file.
+// Local returns where a local repository stores an artifact's file.
 func (m *Maven) Local(repo, path string) string { return filepath.Join(m.Folder, repo, path) }
 
 // Run runs mvn in a project's folder, with a local repository, and returns its
@@ -109,14 +109,15 @@ func (m *Maven) Run(project, repo string, args ...string) string {
 	return out
 }
 
-// Try is Run for builds that may fail.
+// Try is like Run for builds that may fail.
 func (m *Maven) Try(project, repo string, args ...string) (string, error) {
 	m.t.Helper()
 	return m.run(project, m.mvn, append([]string{"-B", "-ntp", "-s", filepath.Join(m.Folder, "settings.xml"),
 		"-Dmaven.repo.local=" + filepath.Join(m.Folder, repo)}, args...)...)
 }
 
-// Gradle runs gradle in a project's folder, with a home of its own.
+// Gradle runs gradle in a project's folder, with its own home, and returns its output.
+// It fails the test if the build fails.
 func (m *Maven) Gradle(project string, args ...string) string {
 	m.t.Helper()
 	out, err := m.run(project, m.gradle, append([]string{"--no-daemon", "-g", filepath.Join(m.Folder, "gradle")}, args...)...)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// NPM are the clients of an npm feed, each with the feed as its registry, a key
-// for it, and a home of its own.
+// NPM runs the clients of an npm feed, each with the feed as its registry, a key for
+// it, and its own home.
 type NPM struct {
 	t        testing.TB
 	env      []string
@@ -52,7 +52,7 @@ func FindNPM(t testing.TB, registry, key string) *NPM {
 	return n
 }
 
-// Folder makes a folder that is a project.
+// Folder creates a project folder with a package.json and pairs of names and contents.
 func (n *NPM) Folder(packageJSON string, files ...string) string {
 	n.t.Helper()
 	dir, err := os.MkdirTemp(n.home, "project-")
@@ -82,7 +82,7 @@ func (n *NPM) Run(client, dir string, args ...string) string {
 	return out
 }
 
-// Try is Run for commands that may fail.
+// Try is like Run for commands that may fail.
 func (n *NPM) Try(client, dir string, args ...string) (string, error) {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)

@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// OldNuGet runs a command of nuget.exe 2, which knows version 2 of the protocol
-// alone, with a fresh home in a folder, and returns its output and whether it
-// succeeded.
+// OldNuGet runs a command of nuget.exe 2, which knows only version 2 of the protocol,
+// in a folder with a new home. It returns the output and whether the command succeeded.
 func OldNuGet(t testing.TB, dir string, args ...string) (string, bool) {
 	t.Helper()
 	const install = "run make deps"

@@ -13,17 +13,17 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
 )
 
-// The bucket or container that each of these servers has at first.
+// Bucket is the bucket or container that each of these servers has at first.
 const Bucket = "packages"
 
-// S3 is a server that speaks Amazon S3's protocol.
+// S3 is a server with the protocol of Amazon S3.
 type S3 struct {
 	*Process
 	Address string
 }
 
-// StartS3 starts a server that stops with the test, and has the process use its
-// credentials, so the test must not be parallel; its subtests may.
+// StartS3 starts a server that stops with the test. It sets the server's credentials in
+// the environment, so the test must not be parallel; its subtests may.
 func StartS3(t testing.TB) *S3 {
 	t.Helper()
 	program := Program(t, "run make deps", filepath.Join(cache(), "bin", "versitygw"))
@@ -42,25 +42,25 @@ func StartS3(t testing.TB) *S3 {
 	return &S3{Start(t, "http://"+address, cmd), address}
 }
 
-// BucketURL returns the URL of the bucket, or of its part below a prefix, at the
-// server's own address or at that of a proxy.
+// BucketURL returns the URL of the bucket, or of its part below prefix, at the address
+// of the server or of a proxy.
 func (s *S3) BucketURL(address, prefix string) string {
 	return fmt.Sprintf("s3://%s?region=us-east-1&endpoint=http://%s&use_path_style=true&prefix=%s", Bucket, address, prefix)
 }
 
-// Azurite is Microsoft's emulator of its blob storage.
+// Azurite is Microsoft's emulator of Azure Blob Storage.
 type Azurite struct {
 	*Process
 	Address string
 }
 
-// What everyone knows of the emulator's account.
+// The emulator's well-known account.
 const (
 	azuriteAccount = "devstoreaccount1"
 	azuriteKey     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 
-// StartAzurite is StartS3 for Azure.
+// StartAzurite is like StartS3 for Azure.
 func StartAzurite(t testing.TB) *Azurite {
 	t.Helper()
 	script := filepath.Join(cache(), "azurite", "node_modules", "azurite", "dist", "src", "blob", "main.js")
@@ -89,12 +89,12 @@ func StartAzurite(t testing.TB) *Azurite {
 	return a
 }
 
-// BucketURL is that of S3 for Azure.
+// BucketURL is like S3.BucketURL for Azure.
 func (a *Azurite) BucketURL(address, prefix string) string {
 	return fmt.Sprintf("azblob://%s?protocol=http&domain=%s&prefix=%s", Bucket, address, prefix)
 }
 
-// AzuriteSAS returns a signature that opens the container for an hour.
+// AzuriteSAS returns a signature that gives access to the container for an hour.
 func AzuriteSAS(t testing.TB) string {
 	t.Helper()
 	key, err := azblob.NewSharedKeyCredential(azuriteAccount, azuriteKey)
@@ -117,7 +117,7 @@ type GCS struct {
 	Address string
 }
 
-// StartGCS is StartS3 for Google.
+// StartGCS is like StartS3 for Google.
 func StartGCS(t testing.TB) *GCS {
 	t.Helper()
 	program := Program(t, "run make deps", filepath.Join(cache(), "bin", "fake-gcs-server"))
@@ -132,7 +132,8 @@ func StartGCS(t testing.TB) *GCS {
 		"-backend", "memory", "-data", dir, "-public-host", address, "-log-level", "error")), address}
 }
 
-// BucketURL is that of S3 for Google; only the environment says where it is.
+// BucketURL is like S3.BucketURL for Google; the server's address is only in the
+// environment.
 func (g *GCS) BucketURL(prefix string) string {
 	return fmt.Sprintf("gs://%s?prefix=%s", Bucket, prefix)
 }

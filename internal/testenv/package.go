@@ -27,7 +27,7 @@ func Nupkg(t testing.TB, id, version string) []byte {
 	return b.Bytes()
 }
 
-// Tarball makes a compressed archive of pairs of paths and contents.
+// Tarball returns a compressed tar archive of pairs of paths and contents.
 func Tarball(t testing.TB, files ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer

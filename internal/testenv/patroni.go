@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// Patroni is a PostgreSQL cluster of three nodes with streaming replication,
-// which Patroni fails over with the help of etcd, all on the loopback address.
-// Commits are synchronous: what was acknowledged survives a failover.
+// Patroni is a PostgreSQL cluster of three nodes with streaming replication on the
+// loopback address. Patroni fails it over with the help of etcd. Commits are
+// synchronous: what was acknowledged survives a failover.
 type Patroni struct {
 	dir     string
 	program string
 	members []*patroniMember
-	former  string // the primary that was killed, paused or relieved last
+	former  string // the primary that was last killed, paused or relieved
 }
 
 type patroniMember struct {
@@ -108,7 +108,7 @@ func (p *Patroni) start(t testing.TB, m *patroniMember) {
 	cmd.Dir = m.dir
 	runAsPostgres(t, cmd)
 	m.patroni = Start(t, fmt.Sprintf("http://127.0.0.1:%d", m.rest), cmd)
-	t.Cleanup(func() { p.kill(m) }) // with its server, which holds the log open
+	t.Cleanup(func() { p.kill(m) }) // its server, too, which holds the log open
 }
 
 // Hosts returns the addresses of the members' servers.
@@ -120,13 +120,13 @@ func (p *Patroni) Hosts() []string {
 	return hosts
 }
 
-// PatroniURL returns the URL of a database for clients that look for the primary
+// PatroniURL returns the URL of a database with which clients look for the primary
 // among several hosts.
 func PatroniURL(hosts []string, database string) string {
 	return "postgres://postgres@" + strings.Join(hosts, ",") + "/" + database + "?sslmode=disable&target_session_attrs=read-write&connect_timeout=2"
 }
 
-// roles returns how many running members there are of each role.
+// roles returns the number of running members by role, and the leader's name.
 func (p *Patroni) roles(ctx context.Context) (roles map[string]int, leader string) {
 	roles = make(map[string]int)
 	for _, m := range p.members {
@@ -175,8 +175,8 @@ func (p *Patroni) await(t testing.TB, what string, ok func(roles map[string]int)
 	}
 }
 
-// AwaitOtherPrimary waits until another member leads than the one that was
-// killed, paused or relieved last.
+// AwaitOtherPrimary waits until a member leads other than the primary that was last
+// killed, paused or relieved.
 func (p *Patroni) AwaitOtherPrimary(t testing.TB) {
 	t.Helper()
 	p.await(t, "another primary", func(map[string]int) bool {
@@ -185,7 +185,7 @@ func (p *Patroni) AwaitOtherPrimary(t testing.TB) {
 	})
 }
 
-// leader returns the primary's member.
+// leader returns the member that is the primary.
 func (p *Patroni) leader(t testing.TB) *patroniMember {
 	t.Helper()
 	_, name := p.roles(t.Context())
@@ -207,8 +207,8 @@ func (p *Patroni) AwaitHealthy(t testing.TB) {
 	})
 }
 
-// KillPrimary ends the primary's server and its Patroni as a power cut would,
-// and returns what starts them again.
+// KillPrimary ends the primary's server and its Patroni as a power cut would. The
+// returned function starts them again.
 func (p *Patroni) KillPrimary(t testing.TB) (restart func()) {
 	t.Helper()
 	m := p.leader(t)
@@ -218,8 +218,8 @@ func (p *Patroni) KillPrimary(t testing.TB) (restart func()) {
 	return func() { p.start(t, m) }
 }
 
-// KillCommand returns a command of the shell that ends the present primary's server
-// and its Patroni, for those who do not run in the test.
+// KillCommand returns a shell command that ends the current primary's server and its
+// Patroni, for use outside the test's process.
 func (p *Patroni) KillCommand(t testing.TB) string {
 	t.Helper()
 	m := p.leader(t)
@@ -232,10 +232,11 @@ func (p *Patroni) KillCommand(t testing.TB) string {
 	return fmt.Sprintf("kill -9 %d %s", m.patroni.cmd.Process.Pid, server)
 }
 
-// FreezePrimary stops every process of the primary's machine where it is, and
-// returns what its watchdog does in the end: reset it. Let go on instead, this
-// Patroni now and then takes the leader's key back from its successor, whose
-// commits are lost; its manual asks for a watchdog for that reason.
+// FreezePrimary pauses every process of the primary's machine. The returned function
+// resets the machine, as its watchdog finally would. If the processes continued
+// instead, this Patroni would now and then take the leader's key back from its
+// successor, whose commits would be lost; for that reason its manual asks for a
+// watchdog.
 func (p *Patroni) FreezePrimary(t testing.TB) (reset func()) {
 	t.Helper()
 	m := p.leader(t)
@@ -248,7 +249,7 @@ func (p *Patroni) FreezePrimary(t testing.TB) (reset func()) {
 	}
 }
 
-// SwitchOver hands the primary's role to its standby in order.
+// SwitchOver makes the standby the primary in an orderly way.
 func (p *Patroni) SwitchOver(t testing.TB) {
 	t.Helper()
 	m := p.leader(t)
@@ -265,8 +266,8 @@ func (p *Patroni) SwitchOver(t testing.TB) {
 	t.Logf("switched over from %s", m.name)
 }
 
-// processes returns the server's processes: those that were started on its data
-// folder, which may not have written their pid there yet, and their children.
+// processes returns the ids of the server's processes: those that were started on its
+// data folder, which may not have written their pid there yet, and their children.
 func (m *patroniMember) processes() (pids []int) {
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, line := range lines {

@@ -9,15 +9,17 @@ import (
 	"testing"
 )
 
-// StartPgBouncer starts a pooler in transaction mode in front of p, and returns
-// what makes the URL of a database lead through it. It stops with the test.
+// StartPgBouncer starts a pooler in transaction mode in front of p, which stops with
+// the test. The returned function changes the URL of a database to lead through the
+// pooler.
 func (p *Postgres) StartPgBouncer(t testing.TB) (through func(url string) string) {
 	t.Helper()
 	p.own(t)
 	return p.StartPgBouncerTo(t, p.Host())
 }
 
-// StartPgBouncerTo is StartPgBouncer with another way to p.
+// StartPgBouncerTo is like StartPgBouncer, but the pooler reaches p at the address
+// server.
 func (p *Postgres) StartPgBouncerTo(t testing.TB, server string) (through func(url string) string) {
 	t.Helper()
 	_, at, _ := strings.Cut(server, ":")

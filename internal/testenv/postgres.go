@@ -19,8 +19,8 @@ import (
 // Postgres is a private PostgreSQL server on the loopback address, or the one
 // that PROGET_TEST_POSTGRES names.
 type Postgres struct {
-	url      string // with %s in the place of the database
-	bin, dir string // "" if the server is not this test's own
+	url      string // with %s in place of the database
+	bin, dir string // "" if the server does not belong to this test
 	port     int
 }
 
@@ -47,8 +47,8 @@ func (p *Postgres) initialize(t testing.TB) {
 	p.launch(t)
 }
 
-// StartPostgresVersion starts a server of a major version that may be another
-// than the system's.
+// StartPostgresVersion starts a server of the given major version, which may differ
+// from the system's.
 func StartPostgresVersion(t testing.TB, major string) *Postgres {
 	t.Helper()
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
@@ -59,7 +59,7 @@ func StartPostgresVersion(t testing.TB, major string) *Postgres {
 		Missing(t, "PostgreSQL "+major, "run make deps")
 	}
 	p := newPostgres(t, "")
-	p.bin = filepath.Join(p.dir, "native", "bin") // a copy, where the server's own user can read it
+	p.bin = filepath.Join(p.dir, "native", "bin") // a copy that the server's user can read
 	if err := os.CopyFS(filepath.Dir(p.bin), os.DirFS(unpacked)); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func StartPostgresVersion(t testing.TB, major string) *Postgres {
 	return p
 }
 
-// StartStandby starts a server that follows p.
+// StartStandby starts a server that replicates p.
 func (p *Postgres) StartStandby(t testing.TB) *Postgres {
 	t.Helper()
 	p.own(t)
@@ -77,8 +77,7 @@ func (p *Postgres) StartStandby(t testing.TB) *Postgres {
 	return standby
 }
 
-// Promote makes a standby a primary. The one that it followed does not learn of
-// it.
+// Promote makes a standby a primary. The server that it replicated is not told.
 func (p *Postgres) Promote(t testing.TB) {
 	t.Helper()
 	p.run(t, "pg_ctl", "-D", p.data(), "-w", "promote")
@@ -95,7 +94,7 @@ func newPostgres(t testing.TB, bin string) *Postgres {
 	return &Postgres{fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%%s?sslmode=disable", port), bin, dir, port}
 }
 
-// launch starts the server, which stops with the test.
+// launch starts the server and stops it when the test ends.
 func (p *Postgres) launch(t testing.TB) {
 	t.Helper()
 	p.Start(t)
@@ -108,7 +107,7 @@ func (p *Postgres) launch(t testing.TB) {
 
 func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
 
-// own skips a test that needs a server of its own.
+// own skips the test unless p belongs to it.
 func (p *Postgres) own(t testing.TB) {
 	t.Helper()
 	if p.dir == "" {
@@ -150,14 +149,14 @@ func (p *Postgres) CPU(t testing.TB) (sum time.Duration) {
 	return sum
 }
 
-// Stop stops the server as a crash would. The test starts it again.
+// Stop stops the server as a crash would. The test must start it again.
 func (p *Postgres) Stop(t testing.TB) {
 	t.Helper()
 	p.own(t)
 	p.run(t, "pg_ctl", "-D", p.data(), "-m", "immediate", "-w", "stop")
 }
 
-// Start starts it again, with what it had acknowledged.
+// Start starts the server again, with what it had acknowledged.
 func (p *Postgres) Start(t testing.TB) {
 	t.Helper()
 	options := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c max_connections=200", p.port, p.dir)
@@ -179,7 +178,8 @@ func (p *Postgres) Host() string {
 	return host[strings.LastIndex(host, "@")+1:]
 }
 
-// asPostgres runs a program of the server, which refuses to be run by root.
+// asPostgres runs a program of the server as another user if this is root, which the
+// program refuses.
 func asPostgres(t testing.TB, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -190,7 +190,7 @@ func asPostgres(t testing.TB, dir, name string, args ...string) {
 		cmd = exec.Command("runuser", append([]string{"-u", "postgres", "--", name}, args...)...)
 	}
 	cmd.Dir = dir
-	out, err := os.CreateTemp("", "proget-postgres-out-") // a pipe would stay open in the server
+	out, err := os.CreateTemp("", "proget-postgres-out-") // the server would keep a pipe open
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,20 +16,20 @@ import (
 	"time"
 )
 
-// Process is a server in a process of its own.
+// Process is a server that runs as a separate process.
 type Process struct {
 	URL  string
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when the process has ended
 	log  *LogBuffer
 }
 
-// grace is how long what a process has started may hold its output open after
-// it has ended. Without it one that outlives its parent stalls whoever waits.
+// grace is how long children of a process may hold its output open after it has ended.
+// Without it, a child that outlives the process would block whoever waits.
 const grace = 5 * time.Second
 
-// Start starts a server that listens where the URL says, or on a socket as in
-// unix:///path, and waits until it does. It is killed when the test ends, if it has not ended before.
+// Start runs cmd and waits until it listens at the URL, or on a socket given as
+// unix:///path. When the test ends, Start kills the process if it still runs.
 func Start(t testing.TB, at string, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{URL: at, cmd: cmd, done: make(chan struct{}), log: new(LogBuffer)}
@@ -75,7 +75,7 @@ func Start(t testing.TB, at string, cmd *exec.Cmd) *Process {
 	}
 }
 
-// Signal sends a signal.
+// Signal sends a signal to the process.
 func (p *Process) Signal(t testing.TB, s os.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil {
@@ -95,7 +95,7 @@ func (p *Process) Wait(t testing.TB) int {
 	}
 }
 
-// Log returns what the process has written.
+// Log returns the output of the process.
 func (p *Process) Log() string { return p.log.String() }
 
 // CPU returns the processor time that the process has used.
@@ -113,8 +113,8 @@ func onLinux(t testing.TB) {
 	}
 }
 
-// times reads proc(5)'s stat: utime and stime, the same of children that have
-// ended, each in ticks, of which there are 100 a second, and the parent.
+// times parses proc(5)'s stat: utime and stime of the process and of its ended
+// children, in ticks of 10 ms, and the parent.
 func times(t testing.TB, stat string) (own, ended time.Duration, parent int) {
 	t.Helper()
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
@@ -135,10 +135,10 @@ func times(t testing.TB, stat string) (own, ended time.Duration, parent int) {
 	return ticks(fields[11:13]), ticks(fields[13:15]), parent
 }
 
-// Memory returns the resident size, in bytes.
+// Memory returns the resident size of the process, in bytes.
 func (p *Process) Memory(t testing.TB) int64 { return p.status(t, "VmRSS:") }
 
-// PeakMemory returns the largest resident size so far, in bytes.
+// PeakMemory returns the largest resident size of the process so far, in bytes.
 func (p *Process) PeakMemory(t testing.TB) int64 { return p.status(t, "VmHWM:") }
 
 func (p *Process) status(t testing.TB, name string) int64 {
@@ -161,7 +161,7 @@ func (p *Process) proc(t testing.TB, file string) string {
 	return string(text)
 }
 
-// A LogBuffer keeps what is written to it, by several writers at once.
+// A LogBuffer keeps what is written to it. Several writers may write at once.
 type LogBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

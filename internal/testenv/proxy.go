@@ -6,7 +6,7 @@ import (
 	"github.com/proget-go/ha/internal/netfault"
 )
 
-// StartProxy starts a proxy to an address, which stops with the test.
+// StartProxy starts a proxy to the address target, which stops with the test.
 func StartProxy(t testing.TB, target string) *netfault.Proxy {
 	t.Helper()
 	p, err := netfault.Listen(target)

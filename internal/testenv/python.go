@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// Python are the clients of a PyPI feed, with a home of their own and nothing
-// of this machine's settings.
+// Python runs the clients of a PyPI feed, with their own home and without this
+// machine's settings.
 type Python struct {
-	Commands map[string][]string // python, twine, and the Pips
-	Pips     []string            // "pip" is python's; "pip in PATH" is there if it is another
+	Commands map[string][]string // commands of python, twine and each of Pips
+	Pips     []string            // "pip" is python's; "pip in PATH" is present if that is another
 
 	t    testing.TB
 	env  []string
@@ -24,8 +24,8 @@ type Python struct {
 
 const installPython = "install them (Debian: apt-get install twine python3-pip python3-setuptools python3-wheel)"
 
-// FindPython finds the clients that scripts/install-test-deps installs, for a feed
-// at a URL and with a key for uploads.
+// FindPython finds the clients that scripts/install-test-deps installs, for the feed at
+// a URL, with a key for uploads.
 func FindPython(t testing.TB, feed, key string) *Python {
 	t.Helper()
 	python := Program(t, installPython, "/usr/bin/python3", "python3")
@@ -53,7 +53,7 @@ func FindPython(t testing.TB, feed, key string) *Python {
 	return p
 }
 
-// Folder makes a folder with pairs of names and contents.
+// Folder creates a folder with files, given as pairs of names and contents.
 func (p *Python) Folder(files ...string) string {
 	p.t.Helper()
 	dir, err := os.MkdirTemp(p.home, "project-")
@@ -66,8 +66,8 @@ func (p *Python) Folder(files ...string) string {
 	return dir
 }
 
-// Build builds a source distribution and a wheel of a module, with further
-// arguments of setup(), and returns their paths.
+// Build builds a source distribution and a wheel of a module, with additional arguments
+// of setup(), and returns their paths.
 func (p *Python) Build(name, version, module string, setup ...string) (sdist, wheel string) {
 	p.t.Helper()
 	arguments := append([]string{"name='" + name + "'", "version='" + version + "'", "py_modules=['" + module + "']", "description='A module for tests.'"}, setup...)
@@ -99,7 +99,7 @@ func (p *Python) Run(dir, client string, args ...string) string {
 	return out
 }
 
-// Try is Run for commands that may fail.
+// Try is like Run for commands that may fail.
 func (p *Python) Try(dir, client string, args ...string) (string, error) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// StartVerdaccio starts the npm registry of that name, in an empty folder, where
-// everybody may publish.
+// StartVerdaccio starts the npm registry Verdaccio in an empty folder, with publishing
+// open to everybody.
 func StartVerdaccio(t testing.TB) *Process {
 	t.Helper()
 	const install = "run scripts/install-bench-deps"
@@ -29,7 +29,7 @@ log: {type: stdout, format: json, level: fatal}
 	return Start(t, "http://"+address, exec.Command(node, program, "--config", config, "--listen", address))
 }
 
-// StartDistribution starts the distribution registry, in an empty folder.
+// StartDistribution starts the container registry Distribution in an empty folder.
 func StartDistribution(t testing.TB) *Process {
 	t.Helper()
 	program := Program(t, "run scripts/install-bench-deps", "docker-registry")

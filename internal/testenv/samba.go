@@ -13,15 +13,14 @@ import (
 	"time"
 )
 
-// Samba is a file server whose share is mounted through smbnetfs. Both have a
-// network of their own, since smbnetfs knows no port but 445, which the machine
-// may use itself.
+// Samba is a file server whose share is mounted through smbnetfs. Both run in their own
+// network namespace, since smbnetfs knows only port 445, which the machine may use.
 type Samba struct {
 	Folder string // the share, as clients mount it
-	Data   string // the same, as the server has it on its disk
+	Data   string // the same folder on the server's disk
 
 	dir     string
-	network string // of the network's namespace
+	network string // path of the network namespace
 	server  *ambient
 }
 
@@ -102,8 +101,8 @@ func run(t testing.TB, cmd *exec.Cmd) {
 	}
 }
 
-// isolate makes a network in which there is nothing but the loopback interface.
-// It lives as long as a process in it.
+// isolate creates a network namespace with only the loopback interface. It lives as
+// long as a process in it.
 func (s *Samba) isolate(t testing.TB) {
 	t.Helper()
 	holder := startGroup(t, exec.Command("unshare", "--net", "sleep", "infinity"))
@@ -119,12 +118,12 @@ func (s *Samba) isolate(t testing.TB) {
 	run(t, s.within("ip", "link", "set", "lo", "up"))
 }
 
-// within returns a command that runs in the network.
+// within returns a command that runs in the network namespace.
 func (s *Samba) within(name string, args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{"--net=" + s.network, name}, args...)...)
 }
 
-// Start starts the server, again after Stop, and waits until it answers.
+// Start starts the server, also again after Stop, and waits until it answers.
 func (s *Samba) Start(t testing.TB) {
 	t.Helper()
 	s.server = startGroup(t, s.within("smbd", "--foreground", "--no-process-group", "-s", s.path("smb.conf"), "-l", s.dir))
@@ -133,8 +132,7 @@ func (s *Samba) Start(t testing.TB) {
 	})
 }
 
-// Stop kills the server, with all of its processes and whatever they were about
-// to do.
+// Stop kills all processes of the server, whatever they were about to do.
 func (s *Samba) Stop() { s.server.kill() }
 
 func (s *Samba) mount(t testing.TB) {
@@ -149,7 +147,7 @@ func (s *Samba) mount(t testing.TB) {
 	})
 }
 
-// ambient is a process with those that it started.
+// ambient is a process with its children.
 type ambient struct {
 	cmd   *exec.Cmd
 	log   *LogBuffer
@@ -157,8 +155,7 @@ type ambient struct {
 	ended atomic.Bool
 }
 
-// startGroup starts a process that is killed when the test ends, with those
-// that it started.
+// startGroup starts a process, and kills it and its children when the test ends.
 func startGroup(t testing.TB, cmd *exec.Cmd) *ambient {
 	t.Helper()
 	p := &ambient{cmd: cmd, log: new(LogBuffer), done: make(chan struct{})}
@@ -181,7 +178,7 @@ func (p *ambient) kill() {
 	<-p.done
 }
 
-// await waits until something is so, or fails with what the process said.
+// await waits until ok returns true, or fails with the process's output.
 func await(t testing.TB, p *ambient, otherwise string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// Target notes what a benchmark reached of what it is to reach, at most or at
-// least, as a line of the file that PROGET_BENCH_TABLE names: scripts/bench
-// prints them as a table.
+// Target records the result of a benchmark and its target, an upper or lower bound, as
+// a line of the file that PROGET_BENCH_TABLE names. scripts/bench prints the lines as a
+// table.
 func Target(b *testing.B, what string, reached float64, unit string, atMost bool, target float64) {
 	b.Helper()
 	met, sign := reached >= target, "at least"

@@ -1,8 +1,8 @@
-// Package testenv finds or starts the real servers that tests run against.
+// Package testenv finds or starts the real servers for tests.
 //
-// A test whose server is missing is skipped with the reason, so that `go test
-// ./...` passes on a bare machine. With PROGET_TEST_REQUIRE set, as in `make
-// test`, it fails instead.
+// A test whose server is missing is skipped with the reason, so that `go test ./...`
+// passes on a bare machine. If PROGET_TEST_REQUIRE is set, as in `make test`, the test
+// fails instead.
 package testenv
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/proget-go/ha/internal/ports"
 )
 
-// Missing skips the test, or fails it if nothing may be missing.
+// Missing skips the test, or fails it if PROGET_TEST_REQUIRE is set.
 func Missing(t testing.TB, what, install string) {
 	t.Helper()
 	message := fmt.Sprintf("%s is needed for this test: %s", what, install)
@@ -27,7 +27,7 @@ func Missing(t testing.TB, what, install string) {
 	t.Skip(message)
 }
 
-// cache is the folder where scripts/install-test-deps puts what no package
+// cache returns the folder in which scripts/install-test-deps puts what no package
 // manager of the system has.
 func cache() string {
 	if dir := os.Getenv("PROGET_TEST_CACHE"); dir != "" {
@@ -37,8 +37,8 @@ func cache() string {
 	return filepath.Join(filepath.Dir(file), "..", "..", ".cache")
 }
 
-// Program returns the path of the first of the named programs that is there,
-// looking in PATH and in the given folders' patterns.
+// Program returns the path of the first of the named programs that exists. A name is
+// looked up in PATH, or is a pattern of paths. If none exists, Program calls Missing.
 func Program(t testing.TB, install string, names ...string) string {
 	t.Helper()
 	for _, name := range names {
@@ -53,8 +53,7 @@ func Program(t testing.TB, install string, names ...string) string {
 	return ""
 }
 
-// FreePort returns a TCP port on the loopback address that is the test's until it
-// ends.
+// FreePort returns a TCP port on the loopback address, reserved until the test ends.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	address, reservation, err := ports.Reserve("127.0.0.1")

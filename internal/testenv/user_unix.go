@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// runAsPostgres has a command run as the user postgres if this is root, whom
-// the server refuses.
+// runAsPostgres makes a command run as the user postgres if this is root, which the
+// server refuses.
 func runAsPostgres(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	if os.Geteuid() != 0 {

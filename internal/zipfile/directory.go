@@ -42,13 +42,13 @@ var (
 // A zipDirectory says where a zip's central directory lies.
 type zipDirectory struct {
 	offset, size, entries uint64
-	end                   int64 // the offset of the record that says so
+	end                   int64 // offset of its end record
 }
 
-// check refuses what archive/zip would accept at a price: it allocates for
-// as many entries as the file claims or has. It is also stricter, so that no
-// two readers find different directories in one file: the directory must end
-// where its end record begins, and have as many entries as that claims.
+// check refuses what archive/zip would accept at a cost, since it allocates for as many
+// entries as the file claims or has. It is also stricter, so that no two readers find
+// different directories in one file: the directory must end where its end record
+// begins, and have as many entries as that claims.
 func check(r io.ReaderAt, size int64) error {
 	d, err := findDirectory(r, size)
 	switch {
@@ -89,8 +89,8 @@ func (d zipDirectory) walk(r io.ReaderAt) error {
 	return nil
 }
 
-// findDirectory looks for the end record as archive/zip does: in the last KiB,
-// then in as much as the longest comment can take.
+// findDirectory looks for the end record as archive/zip does: in the last KiB, then in
+// as much as the longest comment can occupy.
 func findDirectory(r io.ReaderAt, size int64) (zipDirectory, error) {
 	for _, n := range []int64{1 << 10, 65 << 10} {
 		buf := make([]byte, min(n, size))
@@ -135,9 +135,9 @@ func readEnd(r io.ReaderAt, buf []byte, at int64) (zipDirectory, error) {
 	return d.readEnd64(r, locator)
 }
 
-// readEnd64 reads the end record of a zip that outgrew 32 bits. It must lie just
-// before its locator and agree with the smaller record, because readers differ
-// in which of the two they believe.
+// readEnd64 reads the end record of a zip that exceeds 32 bits. It must lie just before
+// its locator and agree with the smaller record, because readers differ in which of the
+// two they trust.
 func (d zipDirectory) readEnd64(r io.ReaderAt, locator []byte) (zipDirectory, error) {
 	var buf [end64Len]byte
 	at := d.end - locator64Len - end64Len
@@ -160,8 +160,7 @@ func (d zipDirectory) readEnd64(r io.ReaderAt, locator []byte) (zipDirectory, er
 	return large, nil
 }
 
-// agrees reports whether each number either equals the larger record's or says
-// that it is to be found there.
+// agrees reports whether each number equals the larger record's or refers to it.
 func (d zipDirectory) agrees(large zipDirectory) bool {
 	return (d.entries == large.entries || d.entries == math.MaxUint16) &&
 		(d.size == large.size || d.size == math.MaxUint32) &&

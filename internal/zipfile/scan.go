@@ -64,7 +64,8 @@ func scanEntry(in *bufio.Reader, found func(name []byte)) error {
 	return truncated(err)
 }
 
-// truncated tells a directory that ends too early from one that cannot be read.
+// truncated returns ErrNotZip for a directory that ends too early, and other errors as
+// they are.
 func truncated(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return ErrNotZip

@@ -25,9 +25,9 @@ import (
 )
 
 const (
-	retries  = 4                      // of each request, with growing, jittered waits
-	minDelay = 200 * time.Millisecond // about the first of them
-	maxDelay = 5 * time.Second        // the longest of them
+	retries  = 4                      // retries of each request, with growing, jittered waits
+	minDelay = 200 * time.Millisecond // approximate first wait
+	maxDelay = 5 * time.Second        // longest wait
 
 	credentials = "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING or an identity"
 )
@@ -38,11 +38,11 @@ func Service() storage.Service {
 	return storage.Service{Scheme: azureblob.Scheme, Form: "azblob://container", Credentials: credentials, Open: open}
 }
 
-// bucket is a container and how it is reached.
+// bucket is a container and the means to reach it.
 type bucket struct {
 	name   string
 	client *container.Client
-	key    *azblob.SharedKeyCredential // nil if there is none, and nothing to sign with
+	key    *azblob.SharedKeyCredential // key to sign with, or nil
 }
 
 func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
@@ -59,8 +59,8 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 	return bucket, nil
 }
 
-// connect makes a client with the credentials that gocloud's own opener would
-// find, but bounded, and it remembers the key to sign URLs with.
+// connect makes a client with the credentials that gocloud's own opener would find, but
+// with bounds, and remembers the key to sign URLs with.
 func (b *bucket) connect(service azureblob.ServiceURL, name azureblob.ContainerName) (*container.Client, error) {
 	at, err := url.JoinPath(string(service), string(name))
 	if err != nil {
@@ -104,7 +104,7 @@ func (b *bucket) authenticate(at string, opts *container.ClientOptions) (client 
 	return container.NewClient(at, identity, opts)
 }
 
-// sharedKey hides the error's text, which would show the key.
+// sharedKey makes a credential. It replaces the error, whose text would show the key.
 func sharedKey(account, key string) (*azblob.SharedKeyCredential, error) {
 	k, err := azblob.NewSharedKeyCredential(account, key)
 	if err != nil {
@@ -113,7 +113,8 @@ func sharedKey(account, key string) (*azblob.SharedKeyCredential, error) {
 	return k, nil
 }
 
-// parse splits a connection string. A key ends in equals signs of its own.
+// parse splits a connection string. Values may contain equals signs, as keys end in
+// them.
 func parse(connection string) map[string]string {
 	parts := map[string]string{}
 	for part := range strings.SplitSeq(connection, ";") {
@@ -123,7 +124,7 @@ func parse(connection string) map[string]string {
 	return parts
 }
 
-// bounds see to it that no request waits or is repeated without end.
+// bounds returns options so that no request waits or is repeated endlessly.
 func bounds() policy.ClientOptions {
 	return policy.ClientOptions{
 		Transport: objecthttp.New(),
@@ -131,8 +132,8 @@ func bounds() policy.ClientOptions {
 	}
 }
 
-// signedURL signs by itself: gocloud's URLs say nothing about the answer. There
-// is no time from which it holds, since clocks differ.
+// signedURL signs the URL itself, since gocloud's signed URLs cannot specify the
+// response headers. It sets no start time, since clocks differ.
 func (b *bucket) signedURL(_ context.Context, name string, ttl time.Duration, opts storage.SignedURLOptions) (string, error) {
 	query, err := sas.BlobSignatureValues{
 		Version:            sas.Version,
@@ -149,8 +150,8 @@ func (b *bucket) signedURL(_ context.Context, name string, ttl time.Duration, op
 	return b.client.NewBlobClient(name).URL() + "?" + query.Encode(), nil
 }
 
-// status returns the HTTP status and Azure's name of an error. That no identity
-// was found, or was not accepted, is a refusal.
+// status returns the HTTP status and Azure's name of an error. It reports a missing or
+// rejected identity as 401.
 func status(err error) (int, string) {
 	if response, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return response.StatusCode, response.ErrorCode

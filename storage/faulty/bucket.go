@@ -64,7 +64,7 @@ func (b *Bucket) SetSpace(space share.Space) {
 	b.space = space
 }
 
-// next returns the fault that meets a call, after what that waits for, or nil.
+// next returns the fault that applies to a call, or nil, after waiting as it says.
 func (b *Bucket) next(ctx context.Context, op Op, key string) (*Fault, error) {
 	f := b.meet(op, key)
 	if f == nil {
@@ -74,7 +74,7 @@ func (b *Bucket) next(ctx context.Context, op Op, key string) (*Fault, error) {
 		return nil, err
 	}
 	if f.Err == nil && f.Effect <= LoseAnswer {
-		return nil, nil // it was for the delay alone
+		return nil, nil // it only delays
 	}
 	return f, nil
 }
@@ -90,7 +90,7 @@ func (b *Bucket) meet(op Op, key string) *Fault {
 	return nil
 }
 
-// do runs an operation that either happens or does not.
+// do runs an operation that happens wholly or not at all.
 func (b *Bucket) do(ctx context.Context, op Op, key string, fn func() error) error {
 	f, err := b.next(ctx, op, key)
 	if err != nil {
@@ -100,12 +100,12 @@ func (b *Bucket) do(ctx context.Context, op Op, key string, fn func() error) err
 		return fn()
 	}
 	if f.Effect == LoseAnswer {
-		_ = fn() // whatever it says is lost
+		_ = fn() // its result is lost
 	}
 	return f.answer(key)
 }
 
-// reads reports whether a fault of Read may come.
+// reads reports whether there is a fault of Read.
 func (b *Bucket) reads() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,7 +136,7 @@ func (b *Bucket) Attributes(ctx context.Context, key string) (a *driver.Attribut
 	return a, nil
 }
 
-// defaultPageSize is asked for where the caller leaves it open.
+// defaultPageSize is the page size if the caller gives none.
 const defaultPageSize = 1000
 
 // ListPaged implements [driver.Bucket].

@@ -62,14 +62,14 @@ type Fault struct {
 	Delay time.Duration
 }
 
-// injected is a fault on its way.
+// injected is a fault and its counts.
 type injected struct {
 	Fault
-	seen  int // calls that it was asked about
+	seen  int // calls that match Op and Key
 	fired int
 }
 
-// meets counts a call and reports whether the fault meets it.
+// meets counts a matching call and reports whether the fault applies to it.
 func (f *injected) meets(op Op, key string) bool {
 	if f.Op != op || !strings.HasPrefix(key, f.Key) {
 		return false
@@ -83,7 +83,7 @@ func (f *injected) meets(op Op, key string) bool {
 	return true
 }
 
-// hold waits for what the fault waits for.
+// hold waits for f.Wait, f.Delay or the end of ctx, whichever is first.
 func (f *Fault) hold(ctx context.Context) error {
 	var delay <-chan time.Time
 	if f.Delay > 0 {
@@ -103,8 +103,8 @@ func (f *Fault) hold(ctx context.Context) error {
 	return nil
 }
 
-// answer returns the fault's error as a file system words it: with a path that
-// clients must not see.
+// answer returns f.Err worded as a file system's error, with a path that clients must
+// not see.
 func (f *Fault) answer(key string) error {
 	if f.Err == nil {
 		return nil

@@ -25,9 +25,9 @@ func (b *Bucket) NewRangeReader(ctx context.Context, key string, offset, length 
 }
 
 type reader struct {
-	r   *blob.Reader // not embedded: no fault would meet its WriteTo
+	r   *blob.Reader // not embedded, since faults would not apply to its WriteTo
 	b   *Bucket
-	ctx context.Context // of the whole read, which gocloud gives when it opens
+	ctx context.Context // context of the whole read, which gocloud passes on opening
 	key string
 }
 
@@ -58,8 +58,8 @@ func (r *reader) Attributes() *driver.ReaderAttributes {
 // Close implements [driver.Reader].
 func (r *reader) Close() error { return r.r.Close() }
 
-// As implements [driver.Reader]. While a fault of Read may come, it does not
-// give the file away, whose reads nobody could make fail.
+// As implements [driver.Reader]. While there is a fault of Read, it does not return the
+// file, whose reads could not be made to fail.
 func (r *reader) As(i any) bool {
 	if _, ok := i.(**os.File); ok && r.b.reads() {
 		return false
@@ -90,7 +90,7 @@ func (b *Bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 
 type writer struct {
 	b     *Bucket
-	ctx   context.Context // whose end aborts the write, by gocloud's contract
+	ctx   context.Context // its end aborts the write, by gocloud's contract
 	abort context.CancelFunc
 	key   string
 	w     *blob.Writer
@@ -119,8 +119,8 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements [driver.Writer]. An upload that was given up completes
-// nothing, so that no fault meets it.
+// Close implements [driver.Writer]. No fault applies to a canceled upload, which
+// completes nothing.
 func (w *writer) Close() error {
 	defer w.abort()
 	if w.ctx.Err() != nil {
@@ -143,7 +143,7 @@ func (w *writer) Close() error {
 	return f.answer(w.key)
 }
 
-// giveUp leaves nothing of the object.
+// giveUp aborts the upload, so that nothing of the object remains.
 func (w *writer) giveUp() {
 	w.abort()
 	if w.w != nil {
@@ -151,7 +151,7 @@ func (w *writer) giveUp() {
 	}
 }
 
-// spoil does to the object, which is complete, what the effect says.
+// spoil applies the effect to the completed object.
 func (w *writer) spoil(e Effect) error {
 	switch e {
 	case Vanish:

@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	attempts   = 5               // of each request, with growing, jittered waits
-	maxBackoff = 5 * time.Second // the longest of them
+	attempts   = 5               // attempts for each request, with growing, jittered waits
+	maxBackoff = 5 * time.Second // longest wait
 
 	credentials = "GOOGLE_APPLICATION_CREDENTIALS or the machine's service account"
 )
@@ -48,7 +48,8 @@ func open(ctx context.Context, u *url.URL) (*store.Bucket, error) {
 	if opened.As(&client) {
 		bound(client)
 	}
-	// The store may put a prefix before the keys, which closes what it was given.
+	// The store may put a prefix before the keys, which closes the bucket that it was
+	// given.
 	signer, err := blob.OpenBucket(ctx, u.String())
 	if err != nil {
 		return nil, errors.Join(err, opened.Close())
@@ -56,7 +57,8 @@ func open(ctx context.Context, u *url.URL) (*store.Bucket, error) {
 	return &store.Bucket{Bucket: opened, BeforeWrite: beforeWrite, SignedURL: (&bucket{signer}).signedURL, Status: status, Release: signer.Close}, nil
 }
 
-// findCredentials says that there are none before gocloud goes on without.
+// findCredentials returns an error if there are no credentials, since gocloud would
+// continue without.
 func findCredentials(ctx context.Context, u *url.URL) error {
 	query := u.Query()
 	if os.Getenv("STORAGE_EMULATOR_HOST") != "" || query.Get("anonymous") == "true" || query.Get("access_id") == "-" {
@@ -68,16 +70,16 @@ func findCredentials(ctx context.Context, u *url.URL) error {
 	return nil
 }
 
-// bound sees to it that no request is repeated without end, and that all are
-// repeated: since keys are never used twice, that does no harm.
+// bound limits the attempts of each request, and allows retries of all of them, which
+// are harmless since keys are never used twice.
 func bound(client *storage.Client) {
 	client.SetRetry(storage.WithPolicy(storage.RetryAlways), storage.WithMaxAttempts(attempts), storage.WithBackoff(backoff))
 }
 
 var backoff = gax.Backoff{Initial: 400 * time.Millisecond, Max: maxBackoff, Multiplier: 2}
 
-// beforeWrite bounds an upload, to which the client's number of attempts does
-// not apply.
+// beforeWrite limits the attempts of an upload, to which the client's limit does not
+// apply.
 func beforeWrite(_ store.Options, as func(any) bool) error {
 	var object **storage.ObjectHandle
 	if !as(&object) {
@@ -87,7 +89,7 @@ func beforeWrite(_ store.Options, as func(any) bool) error {
 	return nil
 }
 
-// series counts the failures of one upload that follow each other.
+// series counts the consecutive failures of one upload.
 type series struct {
 	failed int
 	last   time.Time

@@ -26,10 +26,10 @@ import (
 )
 
 const (
-	attempts = 5                      // of each request, with growing, jittered waits
-	minDelay = 400 * time.Millisecond // about the first of them
+	attempts = 5                      // attempts for each request, with growing, jittered waits
+	minDelay = 400 * time.Millisecond // approximate first wait
 
-	// abortTimeout is how long a failed upload may take to take back its parts.
+	// abortTimeout limits the time in which a failed upload removes its parts.
 	abortTimeout = 10 * time.Second
 
 	credentials = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile or role"
@@ -41,7 +41,7 @@ func Service() storage.Service {
 	return storage.Service{Scheme: s3blob.Scheme, Form: "s3://bucket?region=…", Credentials: credentials, Open: open}
 }
 
-// bucket is a bucket and how it is reached.
+// bucket is a bucket and the means to reach it.
 type bucket struct {
 	name     string
 	client   *s3.Client
@@ -67,7 +67,7 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 		return nil, proget.Errorf(proget.ErrUnavailable, "s3://%s: there are no credentials; set %s", b.name, credentials)
 	}
 	b.client = s3.New(b.client.Options(), bound)
-	// The opener keeps in its options what the URL said beside the client.
+	// The opener's options hold what the URL says besides the client.
 	again, err := s3blob.OpenBucket(ctx, b.client, b.name, &opener.Options)
 	if err != nil {
 		return nil, err
@@ -76,25 +76,25 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 		RemoveLeftovers: b.removeLeftovers, Status: status}, nil
 }
 
-// bound sees to it that no request waits or is repeated without end.
+// bound sets options so that no request waits or is repeated endlessly.
 func bound(o *s3.Options) {
 	o.HTTPClient = objecthttp.New()
-	o.DisableLogOutputChecksumValidationSkipped = true // of every object that came in parts
+	o.DisableLogOutputChecksumValidationSkipped = true // it logs for every object that was uploaded in parts
 	o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
 		so.MaxAttempts, so.Backoff = attempts, retry.BackoffDelayerFunc(delay)
 	})
 }
 
-// delay doubles with each attempt, less up to a half, so that nodes do not come
-// back together.
+// delay returns a wait that doubles with each attempt and is randomly reduced by up to
+// a half, so that nodes do not retry at the same time.
 func delay(attempt int, _ error) (time.Duration, error) {
 	longest := minDelay << (attempt - 1)
 	return longest - rand.N(longest/2), nil
 }
 
-// beforeWrite replaces the upload's manager. The one that gocloud makes takes an
-// upload back under the context that was canceled, so that its parts stay and
-// are paid for; and it gathers 16 MiB before it sends the first.
+// beforeWrite replaces the transfer manager. gocloud's own aborts an upload with the
+// canceled context, so that the parts stay and are billed; and it collects 16 MiB
+// before it sends the first part.
 func (b *bucket) beforeWrite(opts storage.Options, as func(any) bool) error {
 	var manager *transfermanager.Client
 	if !as(&manager) {
@@ -124,15 +124,15 @@ func (b *bucket) signedURL(ctx context.Context, name string, ttl time.Duration, 
 	return signed.URL, nil
 }
 
-// What S3 demands of the parts of an object: all but the last have a least size,
-// and a copied one has a greatest, too. See UploadPartCopy in its API reference.
+// S3's limits for the parts of an object: all but the last have a minimum size, and
+// copied ones also a maximum. See UploadPartCopy in its API reference.
 const (
 	minPart  = 5 << 20
 	maxPart  = 5 << 30
 	maxParts = 10_000
 )
 
-// compose has S3 copy the parts into one object.
+// compose makes S3 copy the parts into one object.
 func (b *bucket) compose(ctx context.Context, name string, parts []storage.Object) (err error) {
 	for i, part := range parts {
 		if part.Size > maxPart || part.Size < minPart && i < len(parts)-1 || len(parts) > maxParts {
@@ -165,8 +165,8 @@ func (b *bucket) compose(ctx context.Context, name string, parts []storage.Objec
 	return err
 }
 
-// removeLeftovers aborts uploads whose process was killed. Only the time of
-// their beginning is known, so one that takes longer than idle is aborted, too.
+// removeLeftovers aborts uploads whose process was killed. S3 reports only when they
+// began, so it also aborts one that takes longer than idle.
 func (b *bucket) removeLeftovers(ctx context.Context, prefix string, idle time.Duration) (removed int, err error) {
 	pages := s3.NewListMultipartUploadsPaginator(b.client, &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: &prefix})
 	for pages.HasMorePages() {
@@ -188,8 +188,8 @@ func (b *bucket) removeLeftovers(ctx context.Context, prefix string, idle time.D
 	return removed, nil
 }
 
-// status returns the HTTP status and S3's name of an error. What S3 says of
-// temporary credentials with status 400 is a refusal.
+// status returns the HTTP status and S3's name of an error. It maps S3's errors about
+// temporary credentials, which have status 400, to 403.
 func status(err error) (code int, name string) {
 	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		code = response.HTTPStatusCode()

@@ -11,7 +11,7 @@ import (
 // them (copy_file_range(2)). The As method of this package's bucket gives its Composer.
 type Composer func(ctx context.Context, key string, parts []string) error
 
-// composeStep is how much is copied between two looks at the context.
+// composeStep is how many bytes are copied between two checks of the context.
 const composeStep = 64 << 20
 
 // compose is the bucket's [Composer].
@@ -50,11 +50,11 @@ func (w *writer) take(key string) error {
 	return nil
 }
 
-// copyRange copies n bytes. Both ends must be files themselves: the os package
-// recognises no other type when it looks for a way to let the kernel copy.
+// copyRange copies n bytes. Both ends must be *os.File, the only type for which package
+// os lets the kernel copy.
 func copyRange(to, from *os.File, n int64) (int64, error) {
 	done, err := io.CopyN(to, from, n)
-	if err == io.EOF { // the part has become shorter
+	if err == io.EOF { // the file has become shorter
 		err = io.ErrUnexpectedEOF
 	}
 	return done, err

@@ -10,9 +10,9 @@ import (
 // maxNameLen is the longest name that all of the file systems allow.
 const maxNameLen = 255
 
-// fileName returns the file's path below the root folder for a key. Nothing is
-// escaped: a key that some system could not store as it is, is refused, since a
-// share may be mounted by all of them.
+// fileName returns the path of a key's file below the root folder. It escapes nothing,
+// and refuses a key that some system could not store unchanged, since any of them may
+// mount the share.
 func fileName(key string) (string, error) {
 	for name := range strings.SplitSeq(key, "/") {
 		if reason := badName(name); reason != "" {
@@ -22,7 +22,7 @@ func fileName(key string) (string, error) {
 	return filepath.FromSlash(key), nil
 }
 
-// badName says why name cannot be one element of a key, or "".
+// badName returns why name cannot be an element of a key, or "".
 func badName(name string) string {
 	switch {
 	case name == "":
@@ -47,8 +47,8 @@ func badRune(r rune) bool {
 	return r < ' ' || r == 0x7f || strings.ContainsRune(`\<>:"|?*`, r)
 }
 
-// isDevice reports whether Windows takes name for a device, whatever extension
-// and case it has.
+// isDevice reports whether name, in any case and with any extension, is a device on
+// Windows.
 func isDevice(name string) bool {
 	base, _, _ := strings.Cut(strings.ToLower(name), ".")
 	switch base {

@@ -14,9 +14,9 @@ import (
 
 const defaultPageSize = 1000
 
-// ListPaged implements [driver.Bucket]. A page's token is its last key. A page
-// reads only the folders that can hold a key of it, so a walk over the bucket
-// reads each folder once, and those at the border of two pages twice.
+// ListPaged implements [driver.Bucket]. A page's token is its last key. Each page reads
+// only the folders that can hold one of its keys, so a walk over the bucket reads each
+// folder once, and those at the border of two pages twice.
 func (b *bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driver.ListPage, error) {
 	if opts.BeforeList != nil {
 		if err := opts.BeforeList(asNothing); err != nil {
@@ -42,7 +42,7 @@ type lister struct {
 	prefix, delimiter string
 	limit             int
 	last              string // the last key listed, on this page or the one before
-	skip              string // if last stands for all keys with a common beginning: that beginning
+	skip              string // if last stands for all keys with a common prefix, that prefix
 	page              driver.ListPage
 }
 
@@ -95,9 +95,8 @@ func (l *lister) folder(ctx context.Context, dir string) (full bool, err error) 
 	return false, nil
 }
 
-// read returns the keys in the folder dir, those of folders with a slash at the
-// end, in the order in which the keys below them belong. A folder that is gone
-// is empty.
+// read returns the keys in the folder dir, sorted; those of folders end in a slash, so
+// that they sort like the keys below them. A missing folder is empty.
 func (l *lister) read(dir string) ([]string, error) {
 	if err := l.b.step("list", dir); err != nil {
 		return nil, err
@@ -149,7 +148,7 @@ func (l *lister) wants(dir string) bool {
 	return dir > l.last || strings.HasPrefix(l.last, dir)
 }
 
-// file adds an object to the page, or the beginning that stands for it.
+// file adds an object to the page, or the common prefix that stands for it.
 func (l *lister) file(key string) (full bool, err error) {
 	if !strings.HasPrefix(key, l.prefix) || key <= l.last || l.skip != "" && strings.HasPrefix(key, l.skip) {
 		return false, nil

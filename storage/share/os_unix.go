@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// isTransient reports whether a second attempt may succeed. A stale handle says
-// that the file was replaced or removed through another machine, or that the
-// server moved; looking the name up again gives a fresh one. Busy is what a
-// client of SMB makes of a sharing violation: someone else has the file open.
+// isTransient reports whether a second attempt may succeed. A stale handle means that
+// the file was replaced or removed through another machine, or that the server moved;
+// looking the name up again gives a fresh one. SMB clients report a sharing violation
+// as "busy": someone else has the file open.
 func isTransient(err error) bool {
 	return isAny(err, syscall.ESTALE, syscall.EBUSY, syscall.ETXTBSY)
 }
@@ -29,14 +29,14 @@ func isUnavailable(err error) bool {
 		syscall.ECONNABORTED, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN)
 }
 
-// isNotFolder reports that an element in the middle of a path is a file, so
-// that nothing can be below it.
+// isNotFolder reports whether an element in the middle of a path is a file, so that
+// nothing can be below it.
 func isNotFolder(err error) bool {
 	return isAny(err, syscall.ENOTDIR)
 }
 
-// syncFolder makes the names in a folder durable. Some network file systems
-// cannot sync a folder and say so; they keep names on the server anyway.
+// syncFolder makes the names in a folder durable. Some network file systems report that
+// they cannot sync a folder; they keep names on the server anyway.
 func syncFolder(f *os.File) error {
 	err := f.Sync()
 	if isAny(err, syscall.EINVAL, syscall.ENOTSUP, syscall.ENOSYS) {

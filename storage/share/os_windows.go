@@ -49,7 +49,7 @@ func isUnavailable(err error) bool {
 		errorSemTimeout, errorIODevice, errorNetworkUnreachable, errorHostUnreachable, errorConnectionAborted)
 }
 
-// isNotFolder is for systems that have an error of its own for that.
+// isNotFolder reports whether err is ENOTDIR.
 func isNotFolder(err error) bool {
 	return isAny(err, syscall.ENOTDIR)
 }

@@ -8,8 +8,8 @@ import (
 	"gocloud.dev/blob/driver"
 )
 
-// NewRangeReader implements [driver.Bucket]. The reader's As, and BeforeRead's,
-// give the [*os.File], which the reader closes.
+// NewRangeReader implements [driver.Bucket]. The As functions of the reader and of
+// BeforeRead give the [*os.File], which the reader closes.
 func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length int64, opts *driver.ReaderOptions) (driver.Reader, error) {
 	f, info, err := b.open(ctx, key)
 	if err != nil {

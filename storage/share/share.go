@@ -19,7 +19,7 @@ const (
 	folderMode = 0o750
 	fileMode   = 0o640
 
-	// Nothing else is known about an object here.
+	// contentType is the type of every object, since the folder does not store one.
 	contentType = "application/octet-stream"
 )
 
@@ -62,7 +62,7 @@ func open(dir string) (*bucket, error) {
 	return &bucket{dir: dir, wait: wait, durable: make(map[string]bool)}, nil
 }
 
-// makeRoot makes dir unless it is there, and makes its name durable.
+// makeRoot creates dir if it is missing, and makes its name durable.
 func makeRoot(dir string) error {
 	err := os.Mkdir(dir, folderMode)
 	if err == nil {
@@ -70,12 +70,12 @@ func makeRoot(dir string) error {
 	}
 	info, serr := os.Stat(dir)
 	if serr != nil {
-		return err // why it could not be made says more than that it is missing
+		return err // the reason for the failure says more than that dir is missing
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("%s is not a folder", dir)
 	}
-	_ = syncPath(filepath.Dir(dir)) // a server may have made it, and been killed; where that fails, none has
+	_ = syncPath(filepath.Dir(dir)) // another server may have made it and been killed; if this fails, none has made it
 	return nil
 }
 
@@ -93,17 +93,17 @@ func syncPath(dir string) error {
 type bucket struct {
 	dir string
 
-	// before, if set, is called ahead of each step that touches the disk and
-	// may make it fail. Only tests set it.
+	// before, if set, is called before each step that touches the disk, and may make it
+	// fail. Only tests set it.
 	before func(step, name string) error
 
 	wait func(ctx context.Context, d time.Duration) error
 
 	mu      sync.Mutex
-	durable map[string]bool // folders of which this process has synced the name
+	durable map[string]bool // folders whose names this process has synced
 }
 
-// step announces a step to a test.
+// step calls before, if set.
 func (b *bucket) step(step, name string) error {
 	if b.before == nil {
 		return nil
@@ -111,8 +111,8 @@ func (b *bucket) step(step, name string) error {
 	return b.before(step, name)
 }
 
-// do calls fn with the root folder, again from a fresh handle if the error may
-// pass by itself. fn must be safe to run again.
+// do calls fn with the root folder, and again with a fresh handle after a transient
+// error. fn must be safe to run again.
 func (b *bucket) do(ctx context.Context, fn func(root *os.Root) error) error {
 	return retry(ctx, b.wait, func() error { return b.in(fn) })
 }
@@ -174,9 +174,9 @@ func (b *bucket) Attributes(ctx context.Context, key string) (*driver.Attributes
 	}, nil
 }
 
-// Delete implements [driver.Bucket]. It leaves the folder, because removing it
-// would race with a writer that has just found it there. A deletion that a
-// power cut undoes is found again by the next sweep, so nothing is synced.
+// Delete implements [driver.Bucket]. It leaves the folder, because removing it would
+// race with a writer that has just found it. It syncs nothing, since the next garbage
+// collection finds an object whose deletion a power cut undid.
 func (b *bucket) Delete(ctx context.Context, key string, opts *driver.DeleteOptions) error {
 	name, err := fileName(key)
 	if err != nil {
@@ -253,5 +253,5 @@ func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 	return gcerrors.Unknown
 }
 
-// asNothing is the As function of a step that has nothing to show.
+// asNothing is an As function that knows no type.
 func asNothing(any) bool { return false }

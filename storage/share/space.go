@@ -12,7 +12,7 @@ type Space func(ctx context.Context) (free, total int64, err error)
 
 // space is the bucket's [Space].
 func (b *bucket) space(ctx context.Context) (free, total int64, err error) {
-	err = b.do(ctx, func(*os.Root) (err error) { // with the root open, what is asked about is the share, not the disk below
+	err = b.do(ctx, func(*os.Root) (err error) { // the open root ensures that the answer is about the share, not the disk below it
 		free, total, err = spaceOf(b.dir)
 		return err
 	})

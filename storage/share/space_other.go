@@ -2,5 +2,5 @@
 
 package share
 
-// spaceOf does not know how this system is asked.
+// spaceOf reports nothing, since it does not know how to ask this system.
 func spaceOf(string) (free, total int64, err error) { return 0, 0, nil }

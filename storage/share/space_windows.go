@@ -2,7 +2,7 @@ package share
 
 import "golang.org/x/sys/windows"
 
-// spaceOf asks for what this account may use: a quota counts.
+// spaceOf returns what this account may use, so quotas count.
 func spaceOf(dir string) (free, total int64, err error) {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {

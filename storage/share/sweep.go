@@ -18,8 +18,7 @@ import (
 // hours are right. The As method of this package's bucket gives its Sweeper.
 type Sweeper func(ctx context.Context, idle time.Duration) (removed int, err error)
 
-// sweep is the bucket's [Sweeper]. What it cannot remove now, it leaves to the
-// next sweep.
+// sweep is the bucket's [Sweeper]. It leaves what it cannot remove to the next sweep.
 func (b *bucket) sweep(ctx context.Context, idle time.Duration) (removed int, err error) {
 	cutoff := time.Now().Add(-idle)
 	err = b.do(ctx, func(root *os.Root) error {
@@ -39,7 +38,7 @@ func (b *bucket) sweep(ctx context.Context, idle time.Duration) (removed int, er
 	return removed, err
 }
 
-// passOver lets a walk go on after a folder that is gone or not ours, such as
+// passOver lets a walk continue after a folder that is gone or inaccessible, such as
 // lost+found.
 func passOver(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {

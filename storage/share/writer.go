@@ -38,17 +38,17 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, _ string, opts *driver
 	return w, nil
 }
 
-// writer writes an object to a temporary file in the folder of its final name,
-// since a rename is one step only within a file system, and the handles that
-// other NFS clients hold survive it for certain only within a folder.
+// writer writes an object to a temporary file in the folder of its final name, since a
+// rename is atomic only within a file system, and the handles of other NFS clients are
+// certain to survive it only within a folder.
 type writer struct {
 	b          *bucket
 	ctx        context.Context // gocloud's contract: a canceled ctx aborts the write
 	name, temp string
-	folder     *os.Root // of the two, while something is done there
+	folder     *os.Root // the folder of both, while in use
 	f          *os.File
 	written    int64
-	err        error // of a write that failed, after which Close must not succeed
+	err        error // error of a failed write, after which Close must not succeed
 }
 
 // newWriter begins an object.
@@ -64,10 +64,10 @@ func (b *bucket) newWriter(ctx context.Context, key string) (*writer, error) {
 	return w, nil
 }
 
-// create opens the temporary file, after making the folder if it is missing, or may be
-// that of another process, killed before the folder's name was durable.
+// create opens the temporary file. It first makes the folder if that is missing, or
+// syncs its name if another process may have been killed before it did so.
 func (w *writer) create() error {
-	defer w.leave() // the share may be mounted anew while the bytes come: the name is for where it is then
+	defer w.leave() // the share may be remounted during the upload, and the final name belongs to the new mount
 	dir := filepath.Dir(w.name)
 	return w.do(w.ctx, func() error {
 		if w.b.isDurable(dir) {
@@ -94,8 +94,7 @@ func (w *writer) createIn() (err error) {
 	return err
 }
 
-// do calls fn, again with a fresh handle of the folder if the error may pass by
-// itself.
+// do calls fn, and again with a fresh handle of the folder after a transient error.
 func (w *writer) do(ctx context.Context, fn func() error) error {
 	return retry(ctx, w.b.wait, func() error {
 		err := fn()
@@ -106,8 +105,8 @@ func (w *writer) do(ctx context.Context, fn func() error) error {
 	})
 }
 
-// enter opens the folder, for all that is done there one after the other: finding
-// the way to it takes as long as that.
+// enter opens the folder once for several consecutive operations, since finding the way
+// to it takes as long as one of them.
 func (w *writer) enter() error {
 	if w.folder != nil {
 		return nil
@@ -137,10 +136,9 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	return n, w.err
 }
 
-// Close implements [driver.Writer]: it makes the object durable and visible, in
-// that order, or removes what was written. If an error comes after the rename,
-// the object may remain; it is complete, and its key is known to the caller
-// alone.
+// Close implements [driver.Writer]. It makes the object durable and then visible, or
+// removes what was written. If an error occurs after the rename, the object may remain;
+// it is complete, and only the caller knows its key.
 func (w *writer) Close() error {
 	defer w.leave()
 	info, err := w.finish()
@@ -155,8 +153,7 @@ func (w *writer) Close() error {
 	return w.do(w.ctx, w.syncFolder)
 }
 
-// finish brings the bytes to the disk. NFS reports what it could not write at
-// the sync or at the close.
+// finish syncs and closes the file. NFS reports what it could not write at either.
 func (w *writer) finish() (fs.FileInfo, error) {
 	if err := cmp.Or(w.err, w.ctx.Err()); err != nil {
 		return nil, err
@@ -171,15 +168,15 @@ func (w *writer) finish() (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() != w.written { // such as by a client that lost its server and opened the file anew
+	if info.Size() != w.written { // for example because a client lost its server and reopened the file
 		return nil, &fs.PathError{Op: "sync", Path: w.temp, Err: io.ErrShortWrite}
 	}
 	return info, w.f.Close()
 }
 
-// rename gives the file its final name. When NFS loses the answer to a rename
-// and asks again, the second answer is that the temporary file is missing; it
-// then has the final name already.
+// rename gives the file its final name. When NFS loses the answer to a rename and asks
+// again, the second answer is that the temporary file is missing; the file then has its
+// final name already.
 func (w *writer) rename(written fs.FileInfo) error {
 	if err := w.enter(); err != nil {
 		return err
@@ -205,8 +202,8 @@ func (w *writer) syncFolder() error {
 	return w.b.sync(w.folder, ".", filepath.Dir(w.name))
 }
 
-// abandon removes the temporary file, also after ctx was canceled. If that
-// fails, a sweep removes it.
+// abandon removes the temporary file, even after ctx was canceled. If that fails, a
+// sweep will remove it.
 func (w *writer) abandon() {
 	defer w.leave()
 	_ = w.f.Close() // it may be closed already
@@ -218,7 +215,7 @@ func (w *writer) abandon() {
 	})
 }
 
-// as lets BeforeWrite see the temporary file.
+// as gives BeforeWrite the temporary file.
 func (w *writer) as(i any) bool {
 	p, ok := i.(**os.File)
 	if ok {
@@ -227,8 +224,8 @@ func (w *writer) as(i any) bool {
 	return ok
 }
 
-// makeFolders makes the folder dir and those above it that are missing, and
-// makes the name of each durable, unless this process has done so.
+// makeFolders creates dir and its missing parents, and makes the name of each durable
+// unless this process has done so.
 func (b *bucket) makeFolders(root *os.Root, dir string) error {
 	if dir == "." {
 		return nil
@@ -249,12 +246,12 @@ func (b *bucket) makeFolders(root *os.Root, dir string) error {
 	return nil
 }
 
-// maxDurable bounds what a process remembers of folders: some hundred bytes for each. To
-// forget one costs a sync.
+// maxDurable limits the number of folders that a process remembers, at some hundred
+// bytes each. Forgetting one costs a sync.
 const maxDurable = 10_000
 
-// isDurable reports whether this process knows that a folder's name, and those above,
-// are on the disk.
+// isDurable reports whether this process knows that the names of a folder and of its
+// parents are on the disk.
 func (b *bucket) isDurable(dir string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -270,8 +267,8 @@ func (b *bucket) remember(dir string) {
 	b.durable[dir] = true
 }
 
-// sync makes the names in the folder dir of root durable, whose path in the
-// bucket is named to tests.
+// sync makes the names in the folder dir of root durable. path is its path in the
+// bucket, for tests.
 func (b *bucket) sync(root *os.Root, dir, path string) error {
 	if err := b.step("sync folder", path); err != nil {
 		return err

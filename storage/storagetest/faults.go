@@ -51,13 +51,13 @@ func RunFaults(t *testing.T, newBucket func(t *testing.T) *blob.Bucket) {
 	}
 }
 
-// faultWorld is a store that fails at times, and what it must hold.
+// faultWorld is a store that fails at times, with what it must hold.
 type faultWorld struct {
 	bucket *faulty.Bucket
 	store  *storage.Store
 	blobs  map[string]storage.Blob // what Put has acknowledged
 	bytes  map[string][]byte
-	read   map[string]bool // objects whose bytes were found right since they were written
+	read   map[string]bool // objects whose bytes were checked since they were written
 }
 
 func newFaultWorld(t *testing.T, bucket *blob.Bucket) *faultWorld {
@@ -67,7 +67,7 @@ func newFaultWorld(t *testing.T, bucket *blob.Bucket) *faultWorld {
 	return w
 }
 
-// put stores some bytes, in three writes.
+// put stores an object in three writes.
 func (w *faultWorld) put(ctx context.Context) error {
 	content := randomBytes(300_000 + len(w.blobs))
 	b, err := w.store.Put(ctx, bytes.NewReader(content), nil)
@@ -82,8 +82,8 @@ func (w *faultWorld) some() storage.Blob {
 	return w.blobs[slices.Min(slices.Collect(maps.Keys(w.blobs)))]
 }
 
-// check asserts that storage holds what was acknowledged, and nothing else. It
-// reads what it has not read before.
+// check asserts that storage holds what was acknowledged, and nothing else. It reads
+// the objects that it has not read before.
 func (w *faultWorld) check(t *testing.T, during string) {
 	t.Helper()
 	require.Equal(t, slices.Sorted(maps.Keys(w.blobs)), keys(t, w.store, storage.BlobPrefix), during)
@@ -107,8 +107,8 @@ func read(ctx context.Context, s *storage.Store, key string) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// A task is something that is asked of storage. It returns storage's error, or
-// one of its own if what storage returned without an error is wrong.
+// A task is an operation on storage. It returns storage's error, or its own if storage
+// returned a wrong result without an error.
 type task struct {
 	name string
 	run  func(ctx context.Context, w *faultWorld) error
@@ -202,8 +202,8 @@ func testEachFault(t *testing.T, w *faultWorld, do task) {
 	w.check(t, "in the end")
 }
 
-// eachCall lets the first, the second and each further call fail that the task
-// makes, and returns how many there were.
+// eachCall makes the first, the second and each further call of the task fail, and
+// returns how many there were.
 func eachCall(t *testing.T, w *faultWorld, do task, f faulty.Fault, kind error) (met int) {
 	for f.Nth = 1; ; f.Nth++ {
 		during := fmt.Sprintf("%s, call %d of %s, effect %d, %v", do.name, f.Nth, f.Op, f.Effect, f.Err)
@@ -214,7 +214,7 @@ func eachCall(t *testing.T, w *faultWorld, do task, f faulty.Fault, kind error) 
 		if err != nil {
 			requireKind(t, err, kind, during)
 		}
-		if f.Op != faulty.Delete { // else what it was to remove may have stayed
+		if f.Op != faulty.Delete { // otherwise what it should have removed may remain
 			w.check(t, during)
 		}
 		if !fired {
@@ -227,8 +227,7 @@ func eachCall(t *testing.T, w *faultWorld, do task, f faulty.Fault, kind error) 
 	}
 }
 
-// requireKind asserts that an error is of a kind and no other, and fit to be
-// shown to clients.
+// requireKind asserts that an error is of one kind only, and safe to show to clients.
 func requireKind(t *testing.T, err, kind error, during string) {
 	t.Helper()
 	require.ErrorIs(t, err, kind, during)
@@ -241,7 +240,7 @@ func requireKind(t *testing.T, err, kind error, during string) {
 	require.NotContains(t, proget.Message(err), "/", "%s: a path", during)
 }
 
-// testBucketIsGone: what is missing when something is written is not the object.
+// testBucketIsGone: a write that reports "not found" means the bucket, not the object.
 func testBucketIsGone(t *testing.T, w *faultWorld) {
 	for _, op := range []faulty.Op{faulty.Create, faulty.Write, faulty.Close} {
 		w.bucket.Inject(faulty.Fault{Op: op, Err: fs.ErrNotExist})
@@ -251,8 +250,8 @@ func testBucketIsGone(t *testing.T, w *faultWorld) {
 	}
 }
 
-// testRemovalFailsToo: what a failed upload cannot remove either, stays for the
-// sweep: whole, or half if storage tears what it writes. Nobody knows its key.
+// testRemovalFailsToo: what a failed upload cannot remove remains for the sweep: whole,
+// or half if storage tears what it writes. Nobody knows its key.
 func testRemovalFailsToo(t *testing.T, w *faultWorld) {
 	for _, effect := range []faulty.Effect{faulty.LoseAnswer, faulty.Tear} {
 		w.bucket.Inject(faulty.Fault{Op: faulty.Close, Err: faulty.ErrIO, Effect: effect}, faulty.Fault{Op: faulty.Delete, Err: faulty.ErrIO})
@@ -300,7 +299,7 @@ func testReadEndsInTheMiddle(t *testing.T, w *faultWorld) {
 	require.True(t, bytes.HasPrefix(w.bytes[b.Key], got))
 }
 
-// testVanished: an object that is gone is missing, and the others are not.
+// testVanished: an object that vanished is reported missing, and the others are not.
 func testVanished(t *testing.T, w *faultWorld) {
 	require.NoError(t, w.put(t.Context()))
 	w.bucket.Inject(faulty.Fault{Op: faulty.Close, Effect: faulty.Vanish})
@@ -325,8 +324,8 @@ func testHalfAcknowledged(t *testing.T, w *faultWorld) {
 	require.EqualValues(t, 500, open(t, w.store, b.Key).Size())
 }
 
-// testHangs: who waits for a storage that does not answer is let go when the
-// context ends, and nothing is left; when storage answers again, all is well.
+// testHangs: a call to a storage that does not answer returns when its context ends,
+// and leaves nothing; when storage answers again, everything works.
 func testHangs(t *testing.T, w *faultWorld) {
 	require.NoError(t, w.put(t.Context()))
 	for _, op := range []faulty.Op{faulty.Create, faulty.Write, faulty.Close, faulty.Open} {
@@ -357,8 +356,8 @@ func testHangs(t *testing.T, w *faultWorld) {
 	}
 }
 
-// testNoRoom: an upload whose size is known and too large is refused before its
-// bytes are taken; where storage does not say, nothing is.
+// testNoRoom: an upload whose known size is too large is refused before its bytes are
+// read; if storage does not report its space, no upload is.
 func testNoRoom(t *testing.T, w *faultWorld) {
 	const gib = 1 << 30
 	for _, c := range []struct {

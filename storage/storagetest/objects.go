@@ -49,8 +49,8 @@ func testDelete(t *testing.T, s *storage.Store) {
 	requireContent(t, s, second.Key, []byte("same"))
 }
 
-// testDeleteWhileRead: some storages refuse to remove what is being read; it is
-// there as before then, and goes when nobody reads it.
+// testDeleteWhileRead: some storages refuse to remove an object that is being read; it
+// then remains unchanged, and can be removed when nobody reads it.
 func testDeleteWhileRead(t *testing.T, s *storage.Store) {
 	b := put(t, s, []byte("hello"))
 	r := open(t, s, b.Key)
@@ -135,8 +135,7 @@ func testCheckWritable(t *testing.T, s *storage.Store) {
 	requireEmpty(t, s)
 }
 
-// testCompose: what storage makes of parts by itself is whole, and the parts
-// stay.
+// testCompose: an object composed of parts by storage is whole, and the parts stay.
 func testCompose(t *testing.T, s *storage.Store) {
 	for _, sizes := range [][]int{{1, 0, 70_000}, {5 << 20, 6 << 20, 17}} {
 		var want []byte

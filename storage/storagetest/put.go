@@ -46,8 +46,8 @@ func testEmpty(t *testing.T, s *storage.Store) {
 	require.NoError(t, r.Close())
 }
 
-// testLarge also sees to it that Put does not gather an upload: it never asks
-// for more than 1 MiB at a time.
+// testLarge also checks that Put does not buffer an upload: it never asks for more than
+// 1 MiB at a time.
 func testLarge(t *testing.T, s *storage.Store) {
 	content := randomBytes(10<<20 + 1)
 	r := &observed{Reader: bytes.NewReader(content)}
@@ -60,8 +60,8 @@ func testLarge(t *testing.T, s *storage.Store) {
 	requireContent(t, s, b.Key, content)
 }
 
-// observed remembers the largest read. It hides WriteTo, which a request's body
-// does not have either.
+// observed records the largest read. It hides WriteTo, which a request's body lacks
+// too.
 type observed struct {
 	io.Reader
 	largest int
@@ -122,8 +122,8 @@ type failing struct{ err error }
 
 func (f *failing) Read([]byte) (int, error) { return 0, f.err }
 
-// testTruncatedBody: the body of a request that broke off ends with
-// io.ErrUnexpectedEOF, which must not pass for its end.
+// testTruncatedBody: the body of an interrupted request ends with io.ErrUnexpectedEOF,
+// which must not count as its end.
 func testTruncatedBody(t *testing.T, s *storage.Store) {
 	r := io.MultiReader(strings.NewReader("half"), &failing{io.ErrUnexpectedEOF})
 	_, err := s.Put(t.Context(), r, nil)

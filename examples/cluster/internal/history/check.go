@@ -15,27 +15,28 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// A Violation is something that must not be.
+// A Violation is something that must not happen.
 type Violation struct {
 	What     string // one sentence
-	Evidence string // a file that shows it; "" if there is none
+	Evidence string // path of a file that shows it; "" if there is none
 }
 
-// A Verdict is what a history proves.
+// A Verdict is the result of checking a history.
 type Verdict struct {
-	Packages   int // that were checked
-	Undecided  int // of them, those for which there was not enough time
-	Lost       int // acknowledged versions that are not there at the end
+	Packages   int // packages that were checked
+	Undecided  int // packages of them that could not be decided within UndecidedAfter
+	Lost       int // acknowledged versions that are missing at the end
 	Doubled    int // versions that were acknowledged or listed twice
 	Violations []Violation
 }
 
-// UndecidedAfter bounds the search for an order of one package's operations.
+// UndecidedAfter is the time limit of the search for an order of one package's
+// operations.
 const UndecidedAfter = time.Minute
 
-// Check judges all that was added. It writes what shows a violation into a
-// folder. progress, which may be nil, is told how many packages of how many are
-// done. When ctx ends, the verdict is of those.
+// Check checks all operations added so far. It writes evidence of violations into dir.
+// It calls progress, unless nil, with how many packages of the total are done. When ctx
+// ends, it returns the verdict on the packages done and the cause.
 func (h *History) Check(ctx context.Context, dir string, progress func(done, total int)) (Verdict, error) {
 	var v Verdict
 	packages := make(map[string][]*Operation)
@@ -92,15 +93,15 @@ func (v *Verdict) check(name string, all []*Operation, dir string) error {
 	return nil
 }
 
-// A fate is what became of what was stored under one key.
+// A fate is the history of what was stored under one key.
 type fate struct {
-	stored  []*Operation // that were acknowledged
-	removed []*Operation // that removed it, or perhaps did
-	hidden  []*Operation // likewise, from searches
+	stored  []*Operation // acknowledged operations that stored it
+	removed []*Operation // operations that removed it, or may have
+	hidden  []*Operation // operations that hid it from searches, or may have
 	unread  *Operation   // a read at the end that did not find it; nil if there is none
 }
 
-// until is when an operation has had its effect at the latest.
+// until returns the latest time at which an operation may have had its effect.
 func (o *Operation) until() time.Duration {
 	if o.Outcome == OK {
 		return o.Return
@@ -108,8 +109,7 @@ func (o *Operation) until() time.Duration {
 	return math.MaxInt64
 }
 
-// surely returns one of the acknowledged that nothing can have undone; nil if
-// there is none.
+// surely returns an acknowledged operation that none of undone can have undone, or nil.
 func (f *fate) surely(undone ...*Operation) *Operation {
 	for _, s := range f.stored {
 		if !slices.ContainsFunc(undone, func(u *Operation) bool { return u.until() >= s.Call }) {
@@ -119,7 +119,7 @@ func (f *fate) surely(undone ...*Operation) *Operation {
 	return nil
 }
 
-// fates are those of all keys of a package.
+// fates returns the fates of all keys of a package.
 func fates(all []*Operation) map[string]*fate {
 	fates := make(map[string]*fate)
 	for _, o := range all {
@@ -151,8 +151,8 @@ func fates(all []*Operation) map[string]*fate {
 	return fates
 }
 
-// count finds what is plainly lost or doubled, without looking for an order.
-// What it finds, porcupine finds, too; it has the words for people.
+// count finds what is obviously lost or doubled, without searching for an order.
+// porcupine finds that, too, but count describes it for people.
 func (v *Verdict) count(name string, all []*Operation) {
 	last := &Operation{Call: -1}
 	for _, o := range all {
@@ -182,7 +182,7 @@ func (v *Verdict) count(name string, all []*Operation) {
 	}
 }
 
-// countAccepted counts pushes of one key that were accepted although it was there.
+// countAccepted counts pushes of a key that were accepted although the key existed.
 func (v *Verdict) countAccepted(name, key string, f *fate) {
 	pushes := slices.DeleteFunc(slices.Clone(f.stored), func(o *Operation) bool { return o.Kind != Push })
 	slices.SortFunc(pushes, func(a, b *Operation) int { return cmp.Compare(a.Return, b.Return) })
@@ -195,7 +195,7 @@ func (v *Verdict) countAccepted(name, key string, f *fate) {
 	}
 }
 
-// stale finds answers that say they may be old, and are not even that.
+// stale finds answers marked as stale that were not right at any earlier time either.
 func (v *Verdict) stale(name string, all []*Operation) {
 	for _, o := range all {
 		if o.Outcome != Stale {
@@ -212,17 +212,17 @@ func (v *Verdict) stale(name string, all []*Operation) {
 	}
 }
 
-// wasStored reports whether somebody asked for a content to be stored before a time.
+// wasStored reports whether somebody asked to store a content before a time.
 func wasStored(all []*Operation, key, digest string, before time.Duration) bool {
 	return slices.ContainsFunc(all, func(o *Operation) bool {
 		return (o.Kind == Push || o.Kind == Put) && o.Key == key && (digest == "" || o.Value.Digest == digest) && o.Call < before
 	})
 }
 
-// SearchedAfter is how long search indexes may take to follow, faults included.
+// SearchedAfter is how long search indexes may lag behind, faults included.
 const SearchedAfter = 30 * time.Second
 
-// searched finds searches that do not know a version that has been there for long.
+// searched finds searches that miss a version which has existed for long enough.
 func (v *Verdict) searched(name string, all []*Operation) {
 	fates := fates(all)
 	for _, o := range all {

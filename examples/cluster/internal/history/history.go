@@ -1,12 +1,12 @@
-// Package history remembers what clients asked of a cluster and what they were
-// told, and finds out whether one true story can be told of it.
+// Package history records what clients asked of a cluster and what it answered, and
+// checks whether the answers are consistent.
 //
-// Each package of each feed is checked by itself, with
+// It checks each package of each feed separately, with
 // github.com/anishathalye/porcupine (Wing and Gong's algorithm with Lowe's
-// improvements): there must be one order of its operations, each at a moment
-// between its call and its return, in which every answer is the right one. What
-// a client was not told the outcome of may have happened at any moment after
-// its call, or never.
+// improvements). There must be an order of the package's operations, each placed at a
+// moment between its call and its return, in which every answer is right. An operation
+// whose outcome the client does not know may have happened at any moment after its
+// call, or never.
 package history
 
 import (
@@ -17,50 +17,50 @@ import (
 // A Kind is what an operation does.
 type Kind string
 
-// The kinds. All but SignIn are about one package.
+// The kinds of operations. All but SignIn concern one package.
 const (
 	Push   Kind = "push"    // stores Value under Key, or is refused if something is there
 	Put    Kind = "put"     // stores Value under Key, whatever is there
-	Read   Kind = "read"    // reads what Key has
+	Read   Kind = "read"    // reads the value of Key
 	List   Kind = "list"    // lists all keys
-	Delete Kind = "delete"  // removes Key, and tags that name it, or says that there is none
-	Remove Kind = "remove"  // removes Key, whether it is there or not
+	Delete Kind = "delete"  // removes Key and the tags that name it, or answers that there is none
+	Remove Kind = "remove"  // removes Key, whether it exists or not
 	Unlist Kind = "unlist"  // marks Key as not recommended: unlisted, yanked or deprecated
-	Tag    Kind = "tag"     // has the tag Key name the version Value.Digest
+	Tag    Kind = "tag"     // makes the tag Key name the version Value.Digest
 	Search Kind = "search"  // searches a feed for the package
 	SignIn Kind = "sign in" // signs in
 )
 
-// Kinds are all of them, in the order in which people are shown them.
+// Kinds lists all kinds in the order of display.
 var Kinds = []Kind{Push, Put, Read, List, Delete, Remove, Unlist, Tag, Search, SignIn}
 
-// TagPrefix begins the keys of tags, which no version's does.
+// TagPrefix begins the keys of tags; no version's key begins with it.
 const TagPrefix = "tag:"
 
-// An Outcome is what a client was told.
+// An Outcome is the answer to an operation, as the client understands it.
 type Outcome string
 
 // The outcomes.
 const (
 	OK       Outcome = "ok"
-	Conflict Outcome = "conflict" // something is there already
+	Conflict Outcome = "conflict" // something exists already
 	Missing  Outcome = "missing"  // there is no such thing
-	Stale    Outcome = "stale"    // a read whose answer says that it may be old
-	Failed   Outcome = "failed"   // an honest failure: a change may have happened, or happen yet
+	Stale    Outcome = "stale"    // a read whose answer warns that it may be old
+	Failed   Outcome = "failed"   // an honest failure; a change may have happened or may still happen
 	Declined Outcome = "declined" // an honest failure that has changed nothing
 	Wrong    Outcome = "wrong"    // an answer that no fault excuses
 )
 
-// Failure reports whether what was asked for was not done, though it could have been.
+// Failure reports whether the operation was not done, though it could have been.
 func (o Outcome) Failure() bool { return o == Failed || o == Declined || o == Wrong }
 
-// An Entry is what a package has under a key.
+// An Entry is the value that a package has under a key.
 type Entry struct {
-	Digest   string `json:"digest,omitempty"` // of the content, in hexadecimal; of a tag, the version; "" where a list does not say
+	Digest   string `json:"digest,omitempty"` // digest of the content, in hexadecimal; for a tag, the version; "" if a list does not tell
 	Unlisted bool   `json:"unlisted,omitempty"`
 }
 
-// An Operation is one request, or the few that belong together, of one client.
+// An Operation is one request of one client, or a few that belong together.
 type Operation struct {
 	Client  int              `json:"client"`
 	Feed    string           `json:"feed"`
@@ -68,19 +68,19 @@ type Operation struct {
 	Kind    Kind             `json:"kind"`
 	Key     string           `json:"key,omitempty"`
 	Value   Entry            `json:"value,omitzero"`  // what was stored or read
-	Seen    map[string]Entry `json:"seen,omitempty"`  // by a list
+	Seen    map[string]Entry `json:"seen,omitempty"`  // entries in a list
 	Twice   []string         `json:"twice,omitempty"` // keys that a list names more than once
-	Found   bool             `json:"found,omitempty"` // by a search
+	Found   bool             `json:"found,omitempty"` // the search found it
 	Outcome Outcome          `json:"outcome"`
-	Status  int              `json:"status,omitempty"`  // of HTTP; 0 if there was no answer
-	Message string           `json:"message,omitempty"` // the answer's or the error's, if it failed
-	Node    string           `json:"node,omitempty"`    // that was asked, if it was not the load balancer
-	By      string           `json:"by,omitempty"`      // the node that the load balancer sent it to, the last one if there were several
+	Status  int              `json:"status,omitempty"`  // HTTP status; 0 if there was no answer
+	Message string           `json:"message,omitempty"` // text of the answer or error, if the operation failed
+	Node    string           `json:"node,omitempty"`    // the node that was asked, if not the load balancer
+	By      string           `json:"by,omitempty"`      // the node to which the load balancer sent the last request
 	Call    time.Duration    `json:"call"`              // since the beginning
 	Return  time.Duration    `json:"return"`
 }
 
-// Changes reports whether the operation is one that stores or removes something.
+// Changes reports whether operations of this kind change something.
 func (k Kind) Changes() bool {
 	switch k {
 	case Push, Put, Delete, Remove, Unlist, Tag:
@@ -89,7 +89,7 @@ func (k Kind) Changes() bool {
 	return false
 }
 
-// A History grows as clients report. It is safe for concurrent use.
+// A History records operations. It is safe for concurrent use.
 type History struct {
 	began time.Time
 
@@ -100,10 +100,10 @@ type History struct {
 // New returns an empty history that begins now.
 func New() *History { return &History{began: time.Now()} }
 
-// Began is the beginning, by the clock that nodes' logs have.
+// Began returns when the history began, by the clock of the nodes' logs.
 func (h *History) Began() time.Time { return h.began }
 
-// Now is the time since the beginning.
+// Now returns the time since the beginning.
 func (h *History) Now() time.Duration { return time.Since(h.began) }
 
 // Add adds an operation that has returned.
@@ -113,8 +113,7 @@ func (h *History) Add(o Operation) {
 	h.operations = append(h.operations, o)
 }
 
-// Operations returns what was added until now, in the order in which it
-// returned.
+// Operations returns the operations added so far, in the order in which they returned.
 func (h *History) Operations() []Operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()

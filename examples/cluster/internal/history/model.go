@@ -11,7 +11,7 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// state is what a package has, by key, sorted. It is never changed.
+// state holds what a package has, sorted by key. It is immutable.
 type state []item
 
 type item struct {
@@ -39,7 +39,7 @@ func (s state) with(key string, e Entry) state {
 	return slices.Insert(s, i, item{key, e})
 }
 
-// without removes a key, and the tags that name it.
+// without returns s without a key and the tags that name it.
 func (s state) without(key string) state {
 	return slices.DeleteFunc(slices.Clone(s), func(i item) bool {
 		return i.key == key || strings.HasPrefix(i.key, TagPrefix) && i.Digest == key
@@ -58,9 +58,9 @@ func (s state) String() string {
 	return b.String()
 }
 
-// step says whether an operation can have had its outcome in a state, and what
-// the state is then. A change without a known outcome has an effect if it can:
-// since it may come after everything else, it never contradicts anything.
+// step reports whether an operation can have had its outcome in a state, and returns
+// the state after it. A change with an unknown outcome takes effect if it can: since it
+// may come after everything else, it never contradicts anything.
 func step(s state, o *Operation) (bool, state) {
 	there, exists := s.find(o.Key)
 	unknown := o.Outcome == Failed || o.Outcome == Wrong
@@ -153,8 +153,8 @@ func (o *Operation) String() string {
 	return text + ": " + string(o.Outcome)
 }
 
-// operations are those of one package as porcupine takes them: without searches, reads
-// that say nothing of the present state, and changes that were declined.
+// operations returns a package's operations for porcupine, without searches, reads that
+// say nothing about the current state, and changes that were declined.
 func operations(all []*Operation) []porcupine.Operation {
 	var found []porcupine.Operation
 	for _, o := range all {
@@ -163,9 +163,9 @@ func operations(all []*Operation) []porcupine.Operation {
 		case o.Kind == Search:
 			continue
 		case o.Outcome == OK, o.Outcome == Conflict, o.Outcome == Missing:
-		case (o.Kind == Push || o.Kind == Put) && o.Value.Digest == "": // it ended before the request that counts
+		case (o.Kind == Push || o.Kind == Put) && o.Value.Digest == "": // it ended before the decisive request
 			continue
-		case (o.Outcome == Failed || o.Outcome == Wrong) && o.Kind.Changes(): // perhaps it happens yet
+		case (o.Outcome == Failed || o.Outcome == Wrong) && o.Kind.Changes(): // it may still happen
 			end = math.MaxInt64
 		default:
 			continue

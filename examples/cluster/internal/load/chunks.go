@@ -15,8 +15,8 @@ const (
 	emptyType    = "application/vnd.oci.empty.v1+json"
 )
 
-// docker is a registry: an image is an artifact with one layer, uploaded in two
-// chunks, each perhaps to another node. Its tags are moved.
+// docker returns the protocol of a registry. An image is an artifact with one layer,
+// uploaded in two chunks, each perhaps to another node. Its tags move.
 func docker() protocol {
 	const base = "/v2/docker/"
 	return protocol{feed: "docker", overwrites: true,
@@ -64,7 +64,7 @@ func docker() protocol {
 	}
 }
 
-// layer downloads the layer of a manifest, and compares its digest.
+// layer downloads the layer of a manifest and checks its digest.
 func (c *Client) layer(ctx context.Context, repo string, manifest []byte) answer {
 	var m struct{ Layers []struct{ Digest string } }
 	if err := json.Unmarshal(manifest, &m); err != nil || len(m.Layers) != 1 {
@@ -80,8 +80,8 @@ func (c *Client) layer(ctx context.Context, repo string, manifest []byte) answer
 	return a
 }
 
-// uploadBlob uploads a blob as the distribution specification's "Pushing a blob in
-// chunks" has it.
+// uploadBlob uploads a blob as in "Pushing a blob in chunks" of the distribution
+// specification.
 func (c *Client) uploadBlob(ctx context.Context, repo string, blob []byte) answer {
 	a := c.do(ctx, http.MethodPost, repo+"/blobs/uploads/", nil)
 	half := len(blob) / 2
@@ -99,7 +99,8 @@ func (c *Client) uploadBlob(ctx context.Context, repo string, blob []byte) answe
 	return a
 }
 
-// asset is an asset directory: files are overwritten, and uploaded in two parts.
+// asset returns the protocol of an asset directory, whose files are overwritten, and
+// uploaded in two parts.
 func asset() protocol {
 	const base = "/endpoints/asset/"
 	return protocol{feed: "asset", overwrites: true, forgives: true,

@@ -16,23 +16,23 @@ import (
 	"github.com/proget-go/ha/examples/cluster/internal/history"
 )
 
-// A Client is one of the clients of a cluster, with connections of its own.
+// A Client is one client of a cluster, with its own connections.
 type Client struct {
-	Base   string // URL of the load balancer, or of a node
-	APIKey string // that may publish and manage
+	Base   string // URL of the load balancer or of a node
+	APIKey string // key with the permissions to publish and manage
 
-	// Password is that of the user Admin.
+	// Password is the password of the user Admin.
 	Password string
 
 	http http.Client
 }
 
-// NewClient returns a client that waits for at most a minute for an answer.
+// NewClient returns a client that waits at most a minute for an answer.
 func NewClient(base, apiKey, password string) *Client {
 	return &Client{Base: base, APIKey: apiKey, Password: password, http: http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 4, ResponseHeaderTimeout: time.Minute},
 		Timeout:   time.Minute,
-		// Where a sign-in leads to is nothing that it is asked for.
+		// The client does not follow redirects of a sign-in.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -40,24 +40,24 @@ func NewClient(base, apiKey, password string) *Client {
 // Close ends the client's connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// ServedBy is the header by which the load balancer says which node it sent a
-// request to.
+// ServedBy is the header in which the load balancer names the node to which it sent a
+// request.
 const ServedBy = "X-Served-By"
 
-// maxAnswer bounds what is read of an answer; nothing that the load stores or
-// asks for is as large.
+// maxAnswer is how many bytes of an answer are read; nothing that the load stores or
+// requests is as large.
 const maxAnswer = 8 << 20
 
-// An answer is what became of a request.
+// An answer is the result of a request.
 type answer struct {
-	read   bool // the request was one
-	status int  // 0 if there was none, or no whole answer; -1 if it made no sense
+	read   bool // the request was a read
+	status int  // 0 if there was no complete answer; -1 if it made no sense
 	header http.Header
 	body   []byte
 	err    error
 }
 
-// do sends a request, with the key, and reads the whole answer.
+// do sends a request with the API key and reads the whole answer.
 func (c *Client) do(ctx context.Context, method, path string, body []byte, header ...string) answer {
 	target := path
 	if !strings.HasPrefix(path, "http://") {
@@ -87,7 +87,7 @@ func (c *Client) get(ctx context.Context, path string, header ...string) answer 
 	return c.do(ctx, http.MethodGet, path, nil, header...)
 }
 
-// json decodes the body of an answer that is a success.
+// json decodes the body of a successful answer.
 func (a *answer) json(into any) {
 	if a.err == nil && a.status == http.StatusOK {
 		if err := json.Unmarshal(a.body, into); err != nil {
@@ -96,18 +96,17 @@ func (a *answer) json(into any) {
 	}
 }
 
-// outcome says what an answer means. Those of a cluster in trouble are honest
-// if they say that it is: refused for now, no room, a node that went away. It must
-// be said in time.
+// outcome returns the meaning of an answer. A cluster in trouble is honest if it says
+// so in time: refused for now, no room, a node that went away.
 func (a *answer) outcome() history.Outcome {
 	var late net.Error
 	switch {
 	case errors.As(a.err, &late) && late.Timeout():
 		return history.Wrong
 	case a.err != nil:
-		return history.Failed // there was no answer, or no whole one
+		return history.Failed // there was no complete answer
 	case a.status >= 200 && a.status < 400:
-		if a.read && strings.HasPrefix(a.header.Get("Warning"), "111 ") { // what a change does is not stale
+		if a.read && strings.HasPrefix(a.header.Get("Warning"), "111 ") { // changes are never stale
 			return history.Stale
 		}
 		return history.OK
@@ -123,7 +122,7 @@ func (a *answer) outcome() history.Outcome {
 	return history.Wrong
 }
 
-// message is what the answer says, for people.
+// message returns the answer's text for people.
 func (a *answer) message() string {
 	if a.err != nil {
 		return a.err.Error()
@@ -162,7 +161,7 @@ func (c *Client) signIn(ctx context.Context) answer {
 	return page
 }
 
-// RunTask has a scheduled task run now, as its page does.
+// RunTask runs a scheduled task now, as its page does.
 func (c *Client) RunTask(ctx context.Context, name string) error {
 	cookie, a := c.session(ctx)
 	if a.outcome() == history.OK {

@@ -1,6 +1,6 @@
-// Package load is the clients of a cluster under test: they push, read, list,
-// tag, unlist, delete, search and sign in, through all feeds at once and often
-// the same packages, and report every answer to a history.
+// Package load provides the clients of a cluster under test. They push, read, list,
+// tag, unlist, delete, search and sign in, through all feeds at once and often on the
+// same packages, and report every answer to a history.
 package load
 
 import (
@@ -14,12 +14,12 @@ import (
 	"github.com/proget-go/ha/examples/cluster/internal/history"
 )
 
-// A Load is what clients do together. Its fields are not changed while Run runs.
+// A Load is a group of clients and their work. Its fields must not change during Run.
 type Load struct {
 	History *history.History
 	Clients []*Client
-	Working int           // of the clients at a time, but for those that wait for long
-	Pause   time.Duration // of a client between two operations; 0 for none
+	Working int           // how many clients work at a time, besides those that wait for a slow answer
+	Pause   time.Duration // pause of a client between two operations; 0 for none
 
 	protocols []protocol
 	mu        sync.Mutex
@@ -28,19 +28,19 @@ type Load struct {
 	packages  []Package
 }
 
-// A Package is one that was used.
+// A Package is a package that clients have used.
 type Package struct{ Feed, Name string }
 
-// A shelf has the package of a feed that clients change at present.
+// A shelf holds the package of a feed that clients currently change.
 type shelf struct {
 	name   string
 	used   int // operations
-	open   int // changes that are under way, or whose outcome is not known
+	open   int // changes that are pending or whose outcome is unknown
 	filled bool
 }
 
-// A package is put aside before the search for an order of its operations gets
-// long, which grows most with those whose outcome is not known.
+// A package is put aside before the search for an order of its operations takes long;
+// it grows most with operations of unknown outcome.
 const (
 	maxUsed = 150
 	maxOpen = 5
@@ -53,10 +53,11 @@ func New(h *history.History, clients []*Client, working int, pause time.Duration
 }
 
 // patience is how long a client may wait for an answer before another works in its
-// place: else all would soon wait for what does not answer, and nobody would see the rest.
+// place. Otherwise all would soon wait for what does not answer, and nobody would see
+// the rest.
 const patience = 500 * time.Millisecond
 
-// Run has clients work until ctx ends. What is under way then is finished.
+// Run makes the clients work until ctx ends, and waits for pending operations.
 func (l *Load) Run(ctx context.Context) {
 	places := make(chan struct{}, l.Working)
 	var all sync.WaitGroup
@@ -87,19 +88,19 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Packages are those that were used, oldest first.
+// Packages returns the packages that were used, oldest first.
 func (l *Load) Packages() []Package {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.packages[:len(l.packages):len(l.packages)]
 }
 
-// recent is how many packages back clients read.
+// recent is how many packages back the clients read.
 const recent = 20
 
-// take returns the package of a feed to use now. Changes are made to one, so that
-// clients meet; the half of what only looks is about others that have something, also
-// while nothing can be stored.
+// take returns the package of a feed to use now. Changes use the same one, so that
+// clients meet; half of the reads use others that have something, even while nothing
+// can be stored.
 func (l *Load) take(feed string, changes bool) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,7 +136,7 @@ func (l *Load) report(o history.Operation) {
 	l.History.Add(o)
 }
 
-// weights are how often clients do what, in all.
+// weights are the relative frequencies of the operations.
 var weights = []struct {
 	kind  history.Kind
 	share int
@@ -151,7 +152,7 @@ func choose() history.Kind {
 	return history.List
 }
 
-// versions are few, so that clients meet.
+// versions is small, so that clients meet.
 const versions = 5
 
 // work does one operation.
@@ -162,8 +163,8 @@ func (l *Load) work(ctx context.Context, number int, c *Client) {
 	l.report(o)
 }
 
-// perform asks for an operation, or for a list if the feed's type has no such
-// operation, and says in o what came of it.
+// perform requests an operation, or a list if the feed's type has no such operation,
+// and records the result in o.
 func (l *Load) perform(ctx context.Context, c *Client, p *protocol, o *history.Operation, name func() string) {
 	ask, ok := l.request(c, p, o)
 	if !ok {
@@ -192,7 +193,7 @@ func (l *Load) perform(ctx context.Context, c *Client, p *protocol, o *history.O
 	}
 }
 
-// request returns how to ask for an operation.
+// request returns a function that requests an operation.
 func (l *Load) request(c *Client, p *protocol, o *history.Operation) (ask func(ctx context.Context) answer, ok bool) {
 	switch o.Kind {
 	case history.Push:
@@ -238,7 +239,7 @@ func (l *Load) request(c *Client, p *protocol, o *history.Operation) (ask func(c
 	}, true
 }
 
-// sort says what a list has, and what it has twice.
+// sort returns what a list has, and what it has twice.
 func (l listing) sort() (seen map[string]history.Entry, twice []string) {
 	seen = make(map[string]history.Entry)
 	for _, i := range l {

@@ -17,7 +17,7 @@ import (
 	"github.com/proget-go/ha/examples/cluster/internal/history"
 )
 
-// nuGet is a feed of NuGet packages, under whatever name.
+// nuGet returns the protocol of a feed of NuGet packages with the given name.
 func nuGet(feed string) protocol {
 	base := "/nuget/" + feed
 	return protocol{feed: feed,
@@ -72,7 +72,7 @@ func npm() protocol {
 	return protocol{feed: "npm", marks: true,
 		push: func(ctx context.Context, c *Client, name, key string) (string, answer) {
 			manifest := map[string]any{"name": name, "version": key}
-			text, _ := json.Marshal(manifest) // has nothing that could fail
+			text, _ := json.Marshal(manifest) // cannot fail
 			file := tarballOf("package/package.json", string(text), "package/data", string(noise()))
 			one, five := sha1.Sum(file), sha512.Sum512(file)
 			manifest["dist"] = map[string]any{"shasum": hex.EncodeToString(one[:]), "integrity": "sha512-" + base64.StdEncoding.EncodeToString(five[:])}

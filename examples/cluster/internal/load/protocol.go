@@ -14,8 +14,7 @@ import (
 	"github.com/proget-go/ha/examples/cluster/internal/history"
 )
 
-// A listing is what a list says: keys in the order in which it does, which may
-// name one twice.
+// A listing is the content of a list: keys in its order, which may repeat one.
 type listing []listed
 
 type listed struct {
@@ -23,8 +22,8 @@ type listed struct {
 	history.Entry
 }
 
-// A protocol is how clients of one feed ask for the operations. Functions that a
-// type has no request for are nil.
+// A protocol tells how clients of one feed request the operations. A function is nil if
+// the type has no such request.
 type protocol struct {
 	feed   string
 	push   func(ctx context.Context, c *Client, name, key string) (digest string, a answer)
@@ -35,19 +34,19 @@ type protocol struct {
 	tag    func(ctx context.Context, c *Client, name, tag, version string) answer
 	search func(ctx context.Context, c *Client, name string) (found bool, a answer)
 
-	overwrites bool // push stores whatever is there
-	forgives   bool // remove succeeds if there is nothing
-	marks      bool // unlist marks, and searches find what is marked
+	overwrites bool // push overwrites
+	forgives   bool // remove succeeds even if there is nothing
+	marks      bool // unlist only marks, and searches find what is marked
 }
 
-// protocols are those of all feeds that a new cluster has.
+// protocols returns the protocols of all feeds that a new cluster has.
 func protocols() []protocol {
 	return []protocol{
 		nuGet("nuget"), nuGet("chocolatey"), nuGet("powershell"), npm(), pyPI(), maven(), universal(), docker(), asset(),
 	}
 }
 
-// noise is the content of a package, which no other has.
+// noise returns the unique content of a package.
 func noise() []byte {
 	b := make([]byte, 2<<10)
 	_, _ = rand.Read(b) // never fails
@@ -59,8 +58,8 @@ func digestOf(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// zipOf makes an archive of pairs of names and contents. Writing to memory does
-// not fail.
+// zipOf returns an archive of pairs of names and contents. Writing to memory does not
+// fail.
 func zipOf(files ...string) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
@@ -72,7 +71,7 @@ func zipOf(files ...string) []byte {
 	return b.Bytes()
 }
 
-// tarballOf is zipOf for a compressed tar archive.
+// tarballOf is like zipOf for a compressed tar archive.
 func tarballOf(files ...string) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -92,8 +91,7 @@ func byNativeAPI(feed, prefix string) func(ctx context.Context, c *Client, name,
 	}
 }
 
-// none is the answer about a package that is not there at all, which is a list of
-// nothing.
+// none turns the answer that a package is missing into that of an empty list.
 func (a *answer) none() answer {
 	if a.outcome() != history.Missing {
 		return *a

@@ -11,14 +11,14 @@ import (
 	"github.com/proget-go/ha/examples/cluster/internal/history"
 )
 
-// maxProblems end a survey, each of which may have cost the time to wait for it.
+// maxProblems is how many problems end a survey; each may have taken the time to wait
+// for it.
 const maxProblems = 5
 
-// Survey lists and reads by one node everything that packages have, once all
-// faults are over, and searches for each package. What it sees becomes part of
-// the history; what fails, although nothing is wrong any more, is returned, a
-// sentence each. progress, which may be nil, is told how many packages of how
-// many are done.
+// Survey lists and reads, through one node, everything that packages have, once all
+// faults are over, and searches for each package. It adds what it sees to the history.
+// It returns what fails although nothing is wrong any more, one sentence each. It calls
+// progress, unless nil, with how many packages of the total are done.
 func (l *Load) Survey(ctx context.Context, node string, c *Client, progress func(done, total int)) (problems []string) {
 	packages := l.Packages()
 	for done, used := range packages {
@@ -36,7 +36,7 @@ func (l *Load) Survey(ctx context.Context, node string, c *Client, progress func
 	return problems
 }
 
-// A survey looks at one package.
+// A survey examines one package.
 type survey struct {
 	*Load
 	node     string
@@ -74,7 +74,7 @@ func (s *survey) problem(format string, args ...any) {
 	s.problems = append(s.problems, fmt.Sprintf(format, args...))
 }
 
-// seek waits until the search index says what the lists do.
+// seek waits until the search index agrees with the lists.
 func (s *survey) seek(ctx context.Context, there bool) {
 	for began := time.Now(); ; wait(ctx, 100*time.Millisecond) {
 		found, a := s.protocol.search(ctx, s.client, s.name)
@@ -88,8 +88,8 @@ func (s *survey) seek(ctx context.Context, there bool) {
 	}
 }
 
-// Probe stores, lists, reads and removes a package of its own by one node, in each of
-// some feeds, and returns what did not work.
+// Probe stores, lists, reads and removes its own package through one node, in each of
+// the given feeds, and returns the first failure.
 func (l *Load) Probe(ctx context.Context, c *Client, feeds ...string) error {
 	for i := range l.protocols {
 		p := &l.protocols[i]
@@ -110,7 +110,7 @@ func (l *Load) Probe(ctx context.Context, c *Client, feeds ...string) error {
 	return nil
 }
 
-// Feeds are those that the clients use.
+// Feeds returns the names of the feeds that the clients use.
 func (l *Load) Feeds() (feeds []string) {
 	for _, p := range l.protocols {
 		feeds = append(feeds, p.feed)

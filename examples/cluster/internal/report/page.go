@@ -19,7 +19,7 @@ var pageText string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
-// Of the drawing, in its units.
+// Dimensions of the drawing, in its units.
 const (
 	left, width = 150, 1000
 	plotHeight  = 110
@@ -32,7 +32,7 @@ const (
 	gap        = 30 // between plots
 )
 
-// A drawing is what the template draws. All positions are computed here.
+// A drawing is the template's data. All positions are computed here.
 type drawing struct {
 	*Report
 	Table  string
@@ -45,13 +45,13 @@ type drawing struct {
 
 type plot struct {
 	Title    string
-	Y        int // of its top
+	Y        int // position of its top
 	Max      string
 	Series   []series
 	Baseline int
 }
 
-// series is drawn as several lines, with nothing where there is nothing to draw.
+// series is drawn as several lines, with gaps where there is no data.
 type series struct {
 	Class, Name string
 	LabelY      int
@@ -82,10 +82,10 @@ type tick struct {
 	Text string
 }
 
-// When is the beginning.
+// When returns the beginning of the run as text.
 func (d *drawing) When() string { return d.when() }
 
-// Heading is the verdict in some words, and Kept whether it is a good one.
+// Heading returns the verdict in a few words.
 func (d *drawing) Heading() string {
 	v := &d.Verdict
 	switch {
@@ -99,14 +99,14 @@ func (d *drawing) Heading() string {
 	return "Every promise was kept"
 }
 
-// Kept reports whether every promise was.
+// Kept reports whether every promise was kept and all was checked.
 func (d *drawing) Kept() bool {
 	return len(d.Verdict.Violations) == 0 && d.Incomplete == "" && d.Verdict.Undecided == 0
 }
 
-// WritePage writes a page of HTML that needs nothing else: the table, and over the
-// time of the run what was done, refused and failed in each second, how long it
-// took, the faults, and who led.
+// WritePage writes a self-contained HTML page: the table and, over the time of the run,
+// how many operations were done, refused and failed in each second, how long they took,
+// the faults, and who led.
 func (r *Report) WritePage(w io.Writer) error {
 	var table bytes.Buffer
 	if err := r.WriteTable(&table); err != nil {
@@ -152,7 +152,7 @@ func (d *drawing) draw(x func(time.Duration) float64, end time.Duration) {
 	}
 }
 
-// A measure is something of each second, or math.NaN() of one that has none.
+// A measure is a value for each second; math.NaN() means none.
 type measure struct {
 	class, name string
 	of          func(second) float64
@@ -197,17 +197,17 @@ func (d *drawing) drawLeads(x func(time.Duration) float64, y int) int {
 	return y
 }
 
-// second is what returned within one.
+// second describes the operations that returned within one second.
 type second struct {
 	ok, refused, stale, failed int
 	took                       []time.Duration // sorted
 
-	// waiting is the longest time for which an operation had been under way that was
-	// so at the end.
+	// waiting is the longest time that an operation still pending at the end of the
+	// second had taken.
 	waiting time.Duration
 }
 
-// quantile is math.NaN() for a second without an answer, which is not a quick one.
+// quantile returns a quantile of took; math.NaN() for a second without an answer.
 func (s second) quantile(q float64) float64 {
 	if len(s.took) == 0 {
 		return math.NaN()
@@ -222,7 +222,7 @@ func (d *drawing) seconds(end time.Duration) []second {
 	for i := range d.Operations {
 		o := &d.Operations[i]
 		if o.Node != "" {
-			continue // of the survey
+			continue // part of the survey
 		}
 		n := int(o.Return.Seconds())
 		for i := int(o.Call.Seconds()); i < min(n, len(all)); i++ {
@@ -252,11 +252,11 @@ func (s *second) count(o *history.Operation) {
 	s.took = append(s.took, o.Return-o.Call)
 }
 
-// lines draws something of each second, from its middle to the next one's.
+// lines draws a value of each second as lines between the middles of seconds.
 func lines(seconds []second, of func(second) float64, x func(time.Duration) float64, top float64, y int) (all []string) {
 	var points []string
 	end := func() {
-		if len(points) == 1 { // would not be seen
+		if len(points) == 1 { // one point would not be visible
 			points = append(points, points[0])
 		}
 		if len(points) > 0 {

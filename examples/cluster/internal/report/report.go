@@ -1,5 +1,5 @@
-// Package report tells people what a run of the fault suite showed: as a table,
-// and as a page with a drawn timeline.
+// Package report presents the results of a run of the fault suite: as a table, and as a
+// page with a drawn timeline.
 package report
 
 import (
@@ -15,45 +15,45 @@ import (
 	"github.com/proget-go/ha/examples/cluster/internal/history"
 )
 
-// A Report is what there is to tell.
+// A Report is the data to present.
 type Report struct {
-	Began      time.Time // to which all other times are relative
+	Began      time.Time // time to which all others are relative
 	Setting    string    // what ran, in one line
 	Operations []history.Operation
 	Faults     []Fault
 	Skipped    []Skipped
 	Leads      []Lead
 	Verdict    history.Verdict
-	End        time.Duration // of the load
-	Incomplete string        // why the run ended before its end; "" if it did not
-	Unchecked  []string      // what nothing can be said about, and why
+	End        time.Duration // end of the load
+	Incomplete string        // why the run ended early; "" if it did not
+	Unchecked  []string      // what could not be checked, and why
 }
 
-// A Fault is one that happened. Its times are since the beginning.
+// A Fault is a fault that happened. Its times are since the beginning.
 type Fault struct {
 	Name     string
-	From, To time.Duration // until it was undone
-	Well     time.Duration // when all was well again; 0 if it never was
-	Failover time.Duration // until another led, the longest if there were several; 0 if nobody was to
-	Harmless bool          // no client may notice it
+	From, To time.Duration // To is when it was undone
+	Well     time.Duration // when everything worked again; 0 if it never did
+	Failover time.Duration // longest time until another node led; 0 if none had to
+	Harmless bool          // clients must not notice it
 
-	// Unfinished says that the run ended before all could be well again.
+	// Unfinished means that the run ended before everything worked again.
 	Unfinished bool
 }
 
-// End is when the fault was over, and all well again if it ever was.
+// End returns when the fault was over and, if ever, everything worked again.
 func (f *Fault) End() time.Duration { return max(f.To, f.Well) }
 
-// A Skipped fault could not be had here.
+// A Skipped is a fault that is not possible here.
 type Skipped struct{ Name, Why string }
 
-// A Lead is a time for which a node said that it led.
+// A Lead is a time during which a node said that it led.
 type Lead struct {
 	Node     string
 	From, To time.Duration
 }
 
-// failure is how an operation failed, for people.
+// failure describes how an operation failed, for people.
 func failure(o *history.Operation) string {
 	if o.Status > 0 {
 		return fmt.Sprintf("status %d", o.Status)
@@ -69,7 +69,7 @@ func failure(o *history.Operation) string {
 	return "connection broken"
 }
 
-// counts are of the operations of one kind.
+// counts are totals of the operations of one kind.
 type counts struct {
 	all, ok, refused, stale int
 	failed                  map[string]int
@@ -82,7 +82,7 @@ func (r *Report) byKind() map[history.Kind]*counts {
 	for i := range r.Operations {
 		o := &r.Operations[i]
 		if o.Node != "" {
-			continue // of the survey
+			continue // part of the survey
 		}
 		c := all[o.Kind]
 		if c == nil {
@@ -105,9 +105,8 @@ func (r *Report) byKind() map[history.Kind]*counts {
 	return all
 }
 
-// stall returns the longest time in which no operation succeeded, between two
-// moments. One that lasts at the second ends with the first success after it, or with
-// the load.
+// stall returns the longest time between two moments in which no operation succeeded.
+// One that lasts beyond the second moment ends with the next success, or with the load.
 func (r *Report) stall(from, to time.Duration) (longest time.Duration) {
 	var times []time.Duration
 	for i := range r.Operations {
@@ -126,8 +125,8 @@ func (r *Report) stall(from, to time.Duration) (longest time.Duration) {
 	return longest
 }
 
-// During counts the operations that were under way at some moment of a fault, and
-// those of them that failed.
+// During returns how many operations were pending at some moment of a fault, and how
+// many of those failed.
 func (r *Report) During(f *Fault) (all, failed int) {
 	for i := range r.Operations {
 		if o := &r.Operations[i]; o.Node == "" && o.Call < f.End() && o.Return >= f.From {
@@ -140,8 +139,8 @@ func (r *Report) During(f *Fault) (all, failed int) {
 	return all, failed
 }
 
-// together counts the times for which two nodes said at once that they led, if only
-// in one answer.
+// together counts the times when two nodes said at once that they led, even if only in
+// one answer.
 func (r *Report) together() (times int, longest time.Duration) {
 	leads := slices.SortedFunc(slices.Values(r.Leads), func(a, b Lead) int { return cmp.Compare(a.From, b.From) })
 	for i, l := range leads {
@@ -155,8 +154,8 @@ func (r *Report) together() (times int, longest time.Duration) {
 	return times, longest
 }
 
-// WriteHistory writes a line of JSON that says when the run began and what ran, and
-// one for each operation, whose times are nanoseconds since then.
+// WriteHistory writes a JSON line that says when the run began and what ran, then one
+// for each operation, with times in nanoseconds since the beginning.
 func (r *Report) WriteHistory(w io.Writer) error {
 	e := json.NewEncoder(w)
 	if err := e.Encode(map[string]any{"began": r.Began, "setting": r.Setting, "incomplete": r.Incomplete}); err != nil {
@@ -170,10 +169,10 @@ func (r *Report) WriteHistory(w io.Writer) error {
 	return nil
 }
 
-// when is the beginning, for people who look into the nodes' logs next.
+// when returns the beginning of the run, for people who look into the nodes' logs next.
 func (r *Report) when() string { return r.Began.Format("2006-01-02 15:04:05.000 MST") }
 
-// WriteTable writes the table.
+// WriteTable writes the results as a table of text.
 func (r *Report) WriteTable(out io.Writer) error {
 	fmt.Fprintf(out, "Began %s: %s\n\n", r.when(), r.Setting)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -219,7 +218,7 @@ func (r *Report) WriteTable(out io.Writer) error {
 	return nil
 }
 
-// clock is a moment by the clock that nodes' logs have.
+// clock returns a moment by the clock of the nodes' logs.
 func (r *Report) clock(t time.Duration) string { return r.Began.Add(t).Format("15:04:05") }
 
 func (r *Report) writeVerdict(w io.Writer) {
@@ -243,7 +242,7 @@ func (r *Report) writeVerdict(w io.Writer) {
 	}
 }
 
-// short is a time for people.
+// short formats a time for people.
 func short(d time.Duration) string {
 	switch {
 	case d >= 10*time.Second:

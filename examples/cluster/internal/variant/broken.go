@@ -1,7 +1,7 @@
 package variant
 
-// Broken are versions of the server that break a promise, by what they do wrong. A
-// suite that does not catch them proves nothing.
+// Broken holds versions of the server that each break a promise, by what they do wrong.
+// A suite that does not catch them proves nothing.
 var Broken = map[string][]Edit{
 	// What is written in a term that is over is not refused.
 	"fence off": {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Next is the next version of the server, whose schema has a column, a table and
-// an index more.
+// Next returns the edits that make the next version of the server. Its schema has an
+// additional column, table and index.
 func Next(root string) ([]Edit, error) {
 	var edits []Edit
 	for _, engine := range []string{"sqlite", "postgres", "sqlserver"} {
@@ -36,8 +36,8 @@ CREATE TABLE next_thing (thing_id bigint PRIMARY KEY);
 CREATE INDEX package_version_note ON package_version (next_note);`,
 }
 
-// Traced has every write of a primary tell, in the database, when its term was seen
-// last. The server itself tells once a second.
+// Traced makes every write of a primary record in the database when its term was last
+// seen. The unedited server records that once a second.
 var Traced = []Edit{
 	{"db/leases.go", "\t\treturn fn(tx)\n\t})\n}\n\nfunc (tx *Tx) raiseFence", `		if err := fn(tx); err != nil {
 			return err
@@ -49,13 +49,13 @@ var Traced = []Edit{
 func (tx *Tx) raiseFence`},
 }
 
-// ClockVariable names, for a server with JumpingClock, the file that has the
-// number of seconds by which its clock is wrong.
+// ClockVariable is the environment variable of a server with JumpingClock that names a
+// file with the error of its clock, in seconds.
 const ClockVariable = "PROGET_CLOCK_FILE"
 
-// JumpingClock has the server's own code, though not its libraries, read the time
-// from a clock that jumps when a file changes. Durations are right all the same,
-// as where somebody sets the clock of a machine.
+// JumpingClock returns edits that make the server's own code, though not its libraries,
+// read the time from a clock that jumps when a file changes. Durations stay right, as
+// when somebody sets the clock of a machine.
 func JumpingClock(root string) ([]Edit, error) {
 	var edits []Edit
 	packages := make(map[string]bool)
@@ -92,8 +92,8 @@ func packageOf(source string) string {
 	return "main"
 }
 
-// jumpingClock adds seconds to the wall clock's part of a time, which are bits 30
-// to 62 of its first word while it has a monotonic clock's reading.
+// jumpingClock adds seconds to the wall-clock part of a time: bits 30 to 62 of its
+// first word if it has a monotonic reading.
 const jumpingClock = `package %s
 
 import (

@@ -1,7 +1,6 @@
-// Package variant builds the reference server with parts of its source replaced:
-// as its next version, with a clock that jumps, or with a fault put in. The source
-// itself has no place for any of that; the go command takes the replacements from
-// an overlay.
+// Package variant builds the reference server with parts of its source replaced: as its
+// next version, with a clock that jumps, or with a deliberate fault. The source itself
+// has no provision for that; the go command takes the replacements from an overlay.
 package variant
 
 import (
@@ -20,13 +19,13 @@ const module = "github.com/proget-go/ha"
 
 // An Edit replaces text of a source file.
 type Edit struct {
-	File string // its path in the module
-	Old  string // must be in the file, once; "" for a file that is new
+	File string // path in the module
+	Old  string // text that must occur exactly once in the file; "" for a new file
 	New  string
 }
 
-// Root returns the folder of the module's source, which a program that was
-// installed or copied does not have.
+// Root returns the folder of the module's source. It returns an error if there is none,
+// as for a program that was installed or copied.
 func Root(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
@@ -38,8 +37,8 @@ func Root(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// Build compiles the reference server, with edits, to a file. Edits of one file
-// are made one after the other.
+// Build compiles the reference server, with edits, to a file. It applies the edits of
+// one source file in their order.
 func Build(ctx context.Context, file string, edits ...Edit) error {
 	root, err := Root(ctx)
 	if err != nil {
@@ -62,7 +61,7 @@ func Build(ctx context.Context, file string, edits ...Edit) error {
 	return nil
 }
 
-// write makes an overlay file, and the sources it names, in a folder.
+// write writes an overlay file, and the sources that it names, to a folder.
 func write(root, dir string, edits []Edit) (overlay string, err error) {
 	texts := make(map[string]string)
 	for _, e := range edits {
