@@ -48,6 +48,9 @@ type Status struct {
 	Blocked    bool   // downloads are refused
 }
 
+// NoReason is the reason of a deprecation for which nobody gave one.
+const NoReason = "This version is deprecated."
+
 // A Version is one version of a package. Its published files never change, but more can
 // join it if the feed type allows; its status may change.
 type Version struct {

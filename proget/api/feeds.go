@@ -142,9 +142,6 @@ func (a *api) readFeed(w http.ResponseWriter, c *call) (info feedInfo, err error
 			return info, err
 		}
 	}
-	if _, err := info.editRules(nil); err != nil { // check before anything changes
-		return info, err
-	}
 	for i := range a.Types {
 		if t := &a.Types[i]; info.FeedType != nil && strings.EqualFold(t.Name, *info.FeedType) {
 			info.FeedType = &t.Name

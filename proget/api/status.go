@@ -57,6 +57,6 @@ func (change statusChange) apply(s *proget.Status) {
 	if change.DeprecationReason != nil && *change.DeprecationReason != "" {
 		s.Deprecated = *change.DeprecationReason
 	} else if change.Deprecated != nil && s.Deprecated == "" {
-		s.Deprecated = "This version is deprecated."
+		s.Deprecated = proget.NoReason
 	}
 }

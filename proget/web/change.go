@@ -8,9 +8,6 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
-// noReason is the reason of a deprecation for which the visitor gave none.
-const noReason = "This version is deprecated."
-
 // changeStatus lists, unlists, deprecates or blocks a version, or undoes that.
 func (s *site) changeStatus(v *visit) error {
 	c, err := s.choose(v, proget.TaskManage)
@@ -38,7 +35,7 @@ func statusEdit(v *visit) (edit func(*proget.Status), err error) {
 		on, err = formFlag(v, "deprecated")
 		reason := ""
 		if on {
-			reason = cmp.Or(strings.TrimSpace(v.PostFormValue("reason")), noReason)
+			reason = cmp.Or(strings.TrimSpace(v.PostFormValue("reason")), proget.NoReason)
 		}
 		edit = func(st *proget.Status) { st.Deprecated = reason }
 	default:
