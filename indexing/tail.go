@@ -67,6 +67,7 @@ type Tail struct {
 	running bool
 	wakeup  chan struct{}
 	heads   map[int64]int64 // applied positions
+	losses  map[int64]int   // see Losses
 	down    error           // of the newest question; nil if it succeeded
 	asking  sync.WaitGroup
 
@@ -99,7 +100,7 @@ type question struct {
 
 // NewTail returns a Tail that has read nothing yet. opts may be nil.
 func NewTail(log Log, opts *TailOptions, subscribers ...Subscriber) *Tail {
-	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), wakeup: make(chan struct{}), operations: make(map[int64]string), breaks: -1}
+	t := &Tail{log: log, subscribers: subscribers, heads: make(map[int64]int64), losses: make(map[int64]int), wakeup: make(chan struct{}), operations: make(map[int64]string), breaks: -1}
 	if opts != nil {
 		t.opts = *opts
 	}
@@ -169,6 +170,14 @@ func (t *Tail) Applied() map[int64]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.heads // replaced, never changed
+}
+
+// Losses counts how often the subscribers had to forget a feed, whose log may then be
+// another one.
+func (t *Tail) Losses(feedID int64) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.losses[feedID]
 }
 
 // Changed returns a channel that is closed when a position next changes.
@@ -289,6 +298,9 @@ func (t *Tail) read(ctx context.Context) (heads map[int64]int64, operations map[
 }
 
 func (t *Tail) forget(feed int64) {
+	t.mu.Lock()
+	t.losses[feed]++
+	t.mu.Unlock()
 	for _, s := range t.subscribers {
 		s.Applied(feed, nil)
 	}

@@ -263,7 +263,7 @@ func TestLostEntries(t *testing.T) {
 			log.append(1)
 			require.NoError(t, tail.Sync(t.Context()))
 			require.EqualValues(t, 2, seen.at(1))
-			forgotten := seen.forgotten
+			forgotten, losses, others := seen.forgotten, tail.Losses(1), tail.Losses(2)
 
 			log.lose(1)
 			for range c.came - 1 {
@@ -278,6 +278,8 @@ func TestLostEntries(t *testing.T) {
 			require.NoError(t, tail.Sync(t.Context()))
 			require.Equal(t, seq, seen.at(1), "from there on its entries are applied again")
 			require.Equal(t, forgotten+1, seen.forgotten)
+			require.Equal(t, losses+1, tail.Losses(1))
+			require.Equal(t, others, tail.Losses(2))
 		})
 	}
 }

@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"proget/feed", "proget/feed/nuget/internal/odata"},
 	{"proget/auth"},
 	{"proget/feed/nuget", "proget/feed/maven", "proget/feed/npm", "proget/feed/oci", "proget/feed/pypi", "proget/feed/universal", "proget/feed/asset", "proget/publish", "proget/upload", "proget/catalog", "proget/cluster"},
-	{"indexing/retention"},
+	{"indexing/retention", "indexing/search/live"},
 	{"proget/admin"},
 	{"proget/api", "proget/web"},
 	{"proget/node"},

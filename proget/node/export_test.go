@@ -2,7 +2,7 @@ package node
 
 import (
 	"context"
-	"time"
+	"errors"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -35,22 +35,10 @@ func (n *Node) Do(ctx context.Context, name string, fence proget.Fence) error {
 	return nil
 }
 
-// CatchUpSearch brings the search index up to date.
-func (n *Node) CatchUpSearch(ctx context.Context) error { return n.searcher.catchUp(ctx) }
-
-// Pauses returns how long a feed's index rests after each of several failures in a row.
-func Pauses(err error, failures int) (pauses []time.Duration) {
-	var b setback
-	for range failures {
-		now := time.Now()
-		b = b.after(err, now)
-		pauses = append(pauses, b.until.Sub(now))
-	}
-	return pauses
+// CatchUp brings the search index and what is remembered of permissions up to date.
+func (n *Node) CatchUp(ctx context.Context) error {
+	return errors.Join(n.authority.Warm(), n.search.CatchUp(ctx))
 }
-
-// ErrRebuild is errRebuild.
-var ErrRebuild = errRebuild
 
 // Running reports whether Run is under way.
 func (n *Node) Running() bool { return n.life.runs() }

@@ -54,7 +54,7 @@ func (n *Node) newHandler() (http.Handler, error) {
 		h = otelhttp.NewHandler(h, "proget", otelhttp.WithTracerProvider(n.cfg.Tracing),
 			otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(traceContext{}), otelhttp.WithFilter(traced))
 	}
-	return n.guarded(n.searcher.admit(h)), nil // outermost: tracing reads the matched pattern from the request
+	return n.guarded(n.search.Admit(h)), nil // outermost: tracing reads the matched pattern from the request
 }
 
 // mountFeeds mounts the feed types, some of which share mounts.

@@ -138,8 +138,8 @@ func (n *Node) duties() []duty {
 	for _, x := range n.indexers {
 		all = append(all, n.keepIndex(x))
 	}
-	if s := newSnapshots(n); s != nil {
-		all = append(all, duty{"search snapshot", func(ctx context.Context, fence proget.Fence, _ int) error { return s.publish(ctx, fence) }})
+	if s := n.search.Snapshots(n.cfg.SnapshotEvery); s != nil {
+		all = append(all, duty{"search snapshot", func(ctx context.Context, fence proget.Fence, _ int) error { return s.Publish(ctx, Office, fence) }})
 	}
 	return all
 }

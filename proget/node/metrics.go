@@ -54,9 +54,7 @@ func newMetrics(n *Node) *metrics {
 			}
 			return float64(n.cfg.Beacon.Watchers())
 		}),
-		gauge("proget_index_lag_entries", "Log entries the search index has yet to apply.", func() float64 {
-			return float64(n.searcher.lag())
-		})}
+		gauge("proget_index_lag_entries", "Log entries the search index has yet to apply.", func() float64 { return float64(n.search.Lag()) })}
 	m.registry.MustRegister(m.all)
 	if n.cfg.Metrics == nil {
 		m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

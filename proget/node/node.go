@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,8 +17,9 @@ import (
 	"github.com/proget-go/ha/election"
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/indexing/repoindex"
-	"github.com/proget-go/ha/indexing/search"
 	"github.com/proget-go/ha/indexing/search/bleve"
+	"github.com/proget-go/ha/indexing/search/live"
+	"github.com/proget-go/ha/indexing/search/snapshot"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/admin"
 	"github.com/proget-go/ha/proget/auth"
@@ -41,8 +44,7 @@ type Node struct {
 	scheduler *indexing.Scheduler
 	admin     *admin.Administrator
 	registry  *cluster.Registry
-	index     search.Index
-	searcher  *searcher
+	search    *live.Index
 	indexes   *repoindex.Files
 	indexers  []*repoindex.Indexer
 	elector   *election.Elector
@@ -82,8 +84,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.authority = auth.New(cfg.DB, cfg.Keys, &auth.Options{TrustedProxies: cfg.TrustedProxies, Identify: cfg.Identify})
 	n.scheduler = &indexing.Scheduler{DB: cfg.DB, Office: Office, Tasks: slices.Concat(tasks, cfg.Tasks)}
 	n.admin = admin.New(cfg.DB, cfg.Feeds, n.scheduler, cfg.Logger)
-	n.searcher = newSearcher(n)
-	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Logger: cfg.Logger}, n.catalog, n.authority, n.searcher)
+	n.tail = indexing.NewTail(cfg.DB, &indexing.TailOptions{Logger: cfg.Logger}, n.catalog, n.authority)
 	n.registry = cluster.New(cfg.DB, cfg.Blobs, cluster.Options{
 		Name: cfg.Name, Roles: cfg.Roles, Fingerprints: cfg.Keys.Fingerprints(), Version: Version(),
 		OS: operatingSystem(), Address: cfg.Address, Office: Office, Stores: n.stores, Logger: cfg.Logger, State: n.state})
@@ -117,25 +118,28 @@ func (n *Node) openRoles() (err error) {
 			return err
 		}
 	}
-	return n.openIndex()
+	return n.openSearch()
 }
 
-// openIndex opens the search index. Nodes that serve no requests have one, too: the
+// openSearch opens the search index. Nodes that serve no requests have one, too: the
 // primary publishes it as a starting point for others.
-func (n *Node) openIndex() (err error) {
+func (n *Node) openSearch() (err error) {
 	if n.cfg.CacheDir == "" {
 		if n.tempDir, err = os.MkdirTemp("", "proget-"); err != nil {
 			return fmt.Errorf("make a folder for the search index: %w", err)
 		}
 		n.cfg.CacheDir = n.tempDir
 	}
-	if n.index = n.cfg.Search; n.index == nil {
-		index, err := bleve.Open(n.cfg.CacheDir)
+	index := n.cfg.Search
+	if index == nil {
+		opened, err := bleve.Open(n.cfg.CacheDir)
 		if err != nil {
 			return err
 		}
-		n.index, n.closeIndex = index, index.Close
+		index, n.closeIndex = opened, opened.Close
 	}
+	n.search = live.New(live.Config{Index: index, DB: n.cfg.DB, Tail: n.tail, Catalog: n.catalog, Types: n.cfg.Feeds,
+		Shelf: &snapshot.Shelf{DB: n.cfg.DB, Files: n.indexes}, Dir: filepath.Join(n.cfg.CacheDir, "search-snapshot"), Logger: n.cfg.Logger})
 	return nil
 }
 
@@ -199,8 +203,9 @@ func (n *Node) Run(ctx context.Context) error {
 	defer n.life.end()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.registry.Run(ctx) })
-	g.Go(func() error { return n.searcher.run(ctx) })
+	g.Go(func() error { return n.search.Run(ctx) })
 	if n.has(RoleWeb) {
+		g.Go(func() error { return n.keepWarm(ctx) })
 		g.Go(func() error { return n.files.Run(ctx) })
 	}
 	if n.has(RoleIndex) {
@@ -214,10 +219,27 @@ func (n *Node) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// keepWarm has the permissions read whenever they have changed, before a request needs them.
+func (n *Node) keepWarm(ctx context.Context) error {
+	for ctx.Err() == nil {
+		changed := n.tail.Changed()
+		pause := time.After(time.Second)
+		if n.authority.Warm() == nil {
+			pause = nil
+		}
+		select {
+		case <-changed:
+		case <-pause: // the database did not answer
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
 // state tells the registry how far the search index lags, whether the node leads and
 // whether it takes traffic.
 func (n *Node) state() cluster.State {
-	return cluster.State{Term: n.term(), Ready: len(n.unready()) == 0, IndexLag: n.searcher.lag()}
+	return cluster.State{Term: n.term(), Ready: len(n.unready()) == 0, IndexLag: n.search.Lag()}
 }
 
 // term returns the number of the term in which this node leads, by its own clock, or 0.
@@ -247,10 +269,10 @@ func (n *Node) unready() []string {
 // warnings returns what does not work as it should while the node nevertheless serves
 // requests; see cluster.Registry.Warnings.
 func (n *Node) warnings() []string {
-	return slices.Concat(n.registry.Warnings(), n.searcher.warnings())
+	return slices.Concat(n.registry.Warnings(), n.search.Warnings())
 }
 
 // services returns what feed types see of the node.
 func (n *Node) services() feed.Services {
-	return feed.Services{Packages: n.catalog, Feeds: feeds{n}, Publisher: n.publisher, Search: n.searcher, Files: n.files, Uploads: n.uploads, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
+	return feed.Services{Packages: n.catalog, Feeds: feeds{n}, Publisher: n.publisher, Search: n.search, Files: n.files, Uploads: n.uploads, Indexes: n.indexes, Tokens: n.authority, Logger: n.cfg.Logger}
 }

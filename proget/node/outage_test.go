@@ -169,7 +169,7 @@ func TestLostCommits(t *testing.T) {
 		return resp.StatusCode
 	}
 	indexed := func(want string) {
-		require.NoError(t, n.CatchUpSearch(t.Context()))
+		require.NoError(t, n.CatchUp(t.Context()))
 		names, database := found(t, base, "q=acme")
 		require.Equal(t, want, names)
 		require.False(t, database)

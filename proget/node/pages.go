@@ -46,7 +46,7 @@ func (n *Node) nativeCall(serve api.Serve) http.Handler {
 // newPages creates the server-rendered pages.
 func (n *Node) newPages() (*web.Pages, error) {
 	return web.New(web.Config{
-		Catalog: n.catalog, Search: n.searcher, Publisher: n.publisher, Files: n.files,
+		Catalog: n.catalog, Search: n.search, Publisher: n.publisher, Files: n.files,
 		Authority: n.authority, Admin: n.admin, Cluster: n.registry, Types: n.cfg.Feeds,
 		Stats: n.stats, Daily: n.cfg.DB.DailyDownloads, Deleted: n.cfg.DB.ListDeleted, Restore: n.publisher.Restore, Vet: n.vet,
 		Sync: n.syncPage, GuardChange: n.guardChange, BaseURL: n.baseURL,

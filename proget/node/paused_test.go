@@ -133,7 +133,7 @@ func leadAndStop(duty string) error {
 	if err != nil {
 		return err
 	}
-	if err := l.CatchUpSearch(ctx); err != nil {
+	if err := l.CatchUp(ctx); err != nil {
 		return err
 	}
 	fence, _, err := l.db.AcquireLease(ctx, db.LeaseRequest{Office: node.Office, Holder: "paused", Term: rand.Text(), TTL: time.Nanosecond})
@@ -290,7 +290,7 @@ func pausePrimary(t *testing.T, dir, duty string, at int) bool {
 		ctx := context.WithoutCancel(t.Context())
 		l, err := openLeader(ctx, dir, "other")
 		if err == nil {
-			err = errors.Join(l.CatchUpSearch(ctx), l.lead(ctx, duty, "other"), l.close())
+			err = errors.Join(l.CatchUp(ctx), l.lead(ctx, duty, "other"), l.close())
 		}
 		meanwhile <- err
 	}()
@@ -320,7 +320,7 @@ func requireOnce(t *testing.T, dir, step string) {
 	l, err := openLeader(ctx, dir, "third")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, l.close()) }()
-	require.NoError(t, l.CatchUpSearch(ctx))
+	require.NoError(t, l.CatchUp(ctx))
 	for _, d := range l.Duties() {
 		require.NoError(t, l.lead(ctx, d, "third"), step)
 	}

@@ -375,17 +375,3 @@ func TestFullIndex(t *testing.T) {
 	x.full.Store(false)
 	require.Eventually(t, shows("2 Acme.New Acme.Old"), 20*time.Second, 50*time.Millisecond)
 }
-
-// TestSetbacks: what fails again and again is tried ever more rarely, the dearer the rarer.
-func TestSetbacks(t *testing.T) {
-	t.Parallel()
-	last := func(err error) time.Duration {
-		pauses := node.Pauses(err, 100)
-		require.Equal(t, time.Second, pauses[0])
-		require.True(t, slices.IsSorted(pauses))
-		return pauses[99]
-	}
-	require.Equal(t, time.Second, last(proget.ErrUnavailable), "the database is asked again soon")
-	require.Equal(t, time.Minute, last(fmt.Errorf("write: %w", search.ErrUnwritable)))
-	require.Equal(t, 10*time.Minute, last(fmt.Errorf("%w: %w", node.ErrRebuild, search.ErrUnwritable)))
-}
