@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -307,7 +306,7 @@ func (c *config) start(ctx context.Context, l net.Listener, parts node.Config) (
 	if n, err = node.New(ctx, parts); err != nil {
 		return nil, opened, err
 	}
-	debug.FreeOSMemory() // the memory for loading the search index is not needed again
+	releaseStart()
 	return n, append(opened, n.Close), nil
 }
 

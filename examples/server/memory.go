@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -17,4 +18,13 @@ func spareMemory() (end func()) {
 	counted := make([]byte, 16<<20)
 	debug.SetGCPercent(50)
 	return func() { runtime.KeepAlive(counted) }
+}
+
+// releaseStart gives back the memory that only the start needed, as for loading the search
+// index.
+func releaseStart() {
+	debug.FreeOSMemory()
+	if err := unmapFiles(); err != nil {
+		slog.Info("memory that only the start needed could not be given back", "error", err)
+	}
 }
