@@ -1,6 +1,7 @@
 package bleve
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"maps"
@@ -86,120 +87,186 @@ func pageEnd(parts []*part, q search.Query) int {
 }
 
 func (f *finder) rankPart(p *part, top *best, window int, prefix string, q search.Query) (total int, err error) {
-	scores, _ := f.scores.Get().(*[]float32)
-	if scores == nil {
-		scores = new([]float32)
-	}
-	defer f.scores.Put(scores)
+	tiers, s := []tier{{docs: p.matching}}, new(standing)
 	if len(p.found) > 0 {
-		if err := f.score(p, scores, prefix, q); err != nil {
-			return 0, err
-		}
-	}
-	return p.choose(top, window, *scores, prefix, strings.ToLower(q.NamePrefix))
-}
-
-// choose adds the documents of a part that are among the best so far to top, and counts
-// all. It reads the keys only of documents that may be added, or of all if keys must
-// begin with start.
-func (p *part) choose(top *best, window int, scores []float32, prefix, start string) (total int, err error) {
-	if start == "" {
-		total = int(p.matching.GetCardinality())
-		if window == 0 {
-			return total, nil
-		}
-	}
-	for docs := p.matching.Iterator(); docs.HasNext(); {
-		doc := docs.Next()
-		var score float32
-		if len(p.found) > 0 {
-			score = scores[doc]
-		}
-		full := len(*top) >= window
-		if start == "" && full && score < (*top)[0].score {
-			continue
-		}
-		id, err := p.DocID(uint64(doc))
+		whole, err := p.among(wholeField, prefix+wholeText(q.Text))
 		if err != nil {
 			return 0, err
 		}
-		found := scored{score, id[min(len(prefix), len(id)):]}
-		if start != "" {
-			if !beginsWith(found.key, start) {
-				continue
-			}
-			total++
+		tiers = p.tiers(whole)
+		if s, err = f.standings.get(p); err != nil {
+			return 0, err
 		}
-		switch {
-		case !full:
-			heap.Push(top, found)
-		case window > 0 && found.before((*top)[0]):
-			(*top)[0] = found
-			heap.Fix(top, 0)
+	}
+	c := chooser{p, s, top, window, prefix}
+	if q.NamePrefix != "" {
+		return c.withPrefix(tiers, strings.ToLower(q.NamePrefix))
+	}
+	for _, t := range tiers {
+		if err := c.choose(t); err != nil {
+			return 0, err
+		}
+	}
+	return int(p.matching.GetCardinality()), nil
+}
+
+// A tier is documents of a part in which the words were found in equally good places.
+type tier struct {
+	docs  *roaring.Bitmap
+	worth float32 // the sum of the words' places
+}
+
+// tiers divides the matching documents into tiers, the best first. Of the places in which a
+// document has a word, the best one counts.
+func (p *part) tiers(whole *roaring.Bitmap) []tier {
+	divided := map[float32]*roaring.Bitmap{0: p.matching}
+	if !whole.IsEmpty() {
+		divided = map[float32]*roaring.Bitmap{wholeName: whole, 0: roaring.AndNot(p.matching, whole)}
+	}
+	for _, f := range p.found {
+		divided = f.divide(divided)
+	}
+	tiers := make([]tier, 0, len(divided))
+	for worth, docs := range divided {
+		tiers = append(tiers, tier{docs, worth})
+	}
+	slices.SortFunc(tiers, func(a, b tier) int { return cmp.Compare(b.worth, a.worth) })
+	return tiers
+}
+
+// divide divides tiers, given by their worth, by the places of one more word, which all
+// their documents have.
+func (f finding) divide(tiers map[float32]*roaring.Bitmap) map[float32]*roaring.Bitmap {
+	divided := make(map[float32]*roaring.Bitmap)
+	for before, left := range tiers {
+		for i, place := range f {
+			hit := left
+			if i < len(f)-1 {
+				if hit = roaring.And(left, place.docs); hit.IsEmpty() {
+					continue
+				}
+				left = roaring.AndNot(left, hit)
+			}
+			worth := before + place.worth
+			if place.worth <= nearly {
+				worth += afterTheRest
+			}
+			if same := divided[worth]; same != nil {
+				hit = roaring.Or(same, hit)
+			}
+			divided[worth] = hit
+		}
+	}
+	return divided
+}
+
+// A chooser adds the documents of a part that are among the best so far to top.
+type chooser struct {
+	*part
+	standing *standing
+	top      *best
+	window   int // how many are wanted
+	prefix   string
+}
+
+// choose adds those of a tier. With many documents in it, going through the whole part by
+// standing costs less, because it ends once window documents of the tier were met.
+func (c chooser) choose(t tier) error {
+	n, all := t.docs.GetCardinality(), uint64(len(c.standing.order))
+	switch {
+	case c.window == 0:
+		return nil
+	case all > 0 && n*n > uint64(c.window)*all:
+		return c.byStanding(t)
+	}
+	for docs := t.docs.Iterator(); docs.HasNext(); {
+		doc := docs.Next()
+		if err := c.offer(doc, t.worth+c.standing.at(doc)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// byStanding adds documents of a tier until the rest cannot be among the best.
+func (c chooser) byStanding(t tier) error {
+	for _, doc := range c.standing.order {
+		score := t.worth + c.standing.of[doc]
+		if len(*c.top) >= c.window && score < (*c.top)[0].score {
+			return nil
+		}
+		if !t.docs.Contains(doc) {
+			continue
+		}
+		if err := c.offer(doc, score); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offer adds a document if it is among the best. It reads the key only if it may be.
+func (c chooser) offer(doc uint32, score float32) error {
+	if len(*c.top) >= c.window && score < (*c.top)[0].score {
+		return nil
+	}
+	id, err := c.DocID(uint64(doc))
+	if err != nil {
+		return err
+	}
+	c.add(scored{score, id[min(len(c.prefix), len(id)):]})
+	return nil
+}
+
+func (c chooser) add(found scored) {
+	switch {
+	case len(*c.top) < c.window:
+		heap.Push(c.top, found)
+	case c.window > 0 && found.before((*c.top)[0]):
+		(*c.top)[0] = found
+		heap.Fix(c.top, 0)
+	}
+}
+
+// withPrefix adds those whose keys begin with start, and counts these.
+func (c chooser) withPrefix(tiers []tier, start string) (total int, err error) {
+	for _, t := range tiers {
+		for docs := t.docs.Iterator(); docs.HasNext(); {
+			doc := docs.Next()
+			id, err := c.DocID(uint64(doc))
+			if err != nil {
+				return 0, err
+			}
+			if key := id[min(len(c.prefix), len(id)):]; beginsWith(key, start) {
+				total++
+				c.add(scored{t.worth + c.standing.at(doc), key})
+			}
 		}
 	}
 	return total, nil
 }
 
-// score sets the scores of the part's matching documents. Scores of other documents are
-// undefined.
-func (f *finder) score(p *part, scores *[]float32, prefix string, q search.Query) error {
-	standing, err := f.standings.get(p)
-	if err != nil {
-		return err
-	}
-	if len(*scores) < len(standing) {
-		*scores = make([]float32, len(standing))
-	}
-	p.matching.Iterate(func(doc uint32) bool {
-		(*scores)[doc] = standing[doc]
-		return true
-	})
-	for _, found := range p.found {
-		p.add(*scores, found)
-	}
-	whole, err := p.among(wholeField, prefix+wholeText(q.Text))
-	if err != nil {
-		return err
-	}
-	addTo(*scores, whole, wholeName)
-	return nil
+// A standing is what the documents of a segment score by themselves, whatever the query.
+type standing struct {
+	of    []float32
+	order []uint32 // the documents, the best first
 }
 
-// add adds the worth of the best place of a word to each document's score.
-func (p *part) add(scores []float32, f finding) {
-	left := p.matching
-	for i, place := range f {
-		hit := roaring.And(left, place.docs)
-		if hit.IsEmpty() {
-			continue
-		}
-		worth := place.worth
-		if worth <= nearly {
-			worth += afterTheRest
-		}
-		addTo(scores, hit, worth)
-		if i < len(f)-1 {
-			left = roaring.AndNot(left, hit)
-		}
+// at returns a document's standing; for the zero standing, 0.
+func (s *standing) at(doc uint32) float32 {
+	if len(s.of) == 0 {
+		return 0
 	}
+	return s.of[doc]
 }
 
-func addTo(scores []float32, docs *roaring.Bitmap, worth float32) {
-	docs.Iterate(func(doc uint32) bool {
-		scores[doc] += worth
-		return true
-	})
-}
-
-// standings caches the part of each document's score that is the same in every query. A
-// segment never changes.
+// standings caches the standing of each segment, which never changes.
 type standings struct {
 	mu sync.Mutex
-	of map[segment.Segment][]float32
+	of map[segment.Segment]*standing
 }
 
-func (s *standings) get(p *part) ([]float32, error) {
+func (s *standings) get(p *part) (*standing, error) {
 	s.mu.Lock()
 	known := s.of[p.Segment()]
 	s.mu.Unlock()
@@ -227,11 +294,12 @@ func (s *standings) keep(segments []*scorch.SegmentSnapshot) {
 	for _, each := range segments {
 		present[each.Segment()] = true
 	}
-	maps.DeleteFunc(s.of, func(each segment.Segment, _ []float32) bool { return !present[each] })
+	maps.DeleteFunc(s.of, func(each segment.Segment, _ *standing) bool { return !present[each] })
 }
 
-func (p *part) standing() ([]float32, error) {
-	standing := make([]float32, p.Segment().Count())
+func (p *part) standing() (*standing, error) {
+	n := p.Segment().Count()
+	s := &standing{make([]float32, n), make([]uint32, n)}
 	for field, worth := range map[string]func(n float32) float32{
 		lengthField:  func(n float32) float32 { return shortName / n },
 		popularField: func(n float32) float32 { return perDigit * n },
@@ -241,8 +309,15 @@ func (p *part) standing() ([]float32, error) {
 			if err != nil {
 				return nil, err
 			}
-			addTo(standing, docs, worth(float32(n)))
+			docs.Iterate(func(doc uint32) bool {
+				s.of[doc] += worth(float32(n))
+				return true
+			})
 		}
 	}
-	return standing, nil
+	for i := range s.order {
+		s.order[i] = uint32(i)
+	}
+	slices.SortFunc(s.order, func(a, b uint32) int { return cmp.Compare(s.of[b], s.of[a]) })
+	return s, nil
 }

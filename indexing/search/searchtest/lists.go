@@ -165,6 +165,8 @@ func testPages(t *testing.T, open Open) {
 			all = append(all, hits.Keys...)
 		}
 		require.Len(t, all, 95, "%+v", q)
+		q.Skip, q.Take = 0, 95
+		require.Equal(t, find(t, x, q), all, "in the order of a single page")
 		slices.Sort(all)
 		require.Len(t, slices.Compact(all), 95, "%+v", q)
 		q.Skip = 1 << 40
