@@ -26,6 +26,9 @@ func TestLife(t *testing.T) {
 	status, text := ready()
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Contains(t, text, "Node.Run")
+	answer, text := ask(t, http.MethodGet, server.URL+"/health", nil, "Accept", "text/plain")
+	require.Equal(t, http.StatusInternalServerError, answer.StatusCode)
+	require.Contains(t, text, "Node.Run")
 
 	for range 2 { // it may run again
 		ctx, cancel := context.WithCancel(t.Context())

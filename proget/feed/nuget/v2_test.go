@@ -342,3 +342,22 @@ func TestV2Refused(t *testing.T) {
 		require.NotEmpty(t, strings.TrimSpace(rec.Body.String()))
 	}
 }
+
+// TestV2Bounded: a collection that is counted or sorted keeps no more entries than its page
+// may need.
+func TestV2Bounded(t *testing.T) {
+	t.Parallel()
+	for _, order := range []string{"", "Version desc"} {
+		q, err := parseV2Query(url.Values{"$inlinecount": {"allpages"}, "$orderby": {order}, "$skip": {"5"}, "$top": {"3"}, "semVerLevel": {"2.0.0"}})
+		require.NoError(t, err)
+		c := &v2Collection{query: q, whole: true}
+		for range 20 {
+			require.NoError(t, c.add(many(t, 40), nil))
+			require.LessOrEqual(t, len(c.found), 2*(q.skip+q.page+1), order)
+		}
+		page, err := c.page()
+		require.NoError(t, err)
+		require.Equal(t, 800, page.total)
+		require.Len(t, page.entries, 3)
+	}
+}
