@@ -65,7 +65,7 @@ func (s *Store) checkSchema(ctx context.Context, migrate bool) error {
 	switch {
 	case oldest > needed:
 		return proget.Errorf(proget.ErrInvalid,
-			"The database has schema version %d, made by a newer version of this software, on which none works that knows less than %d; this one knows %d: upgrade this node.", current, oldest, needed)
+			"The database has schema version %d, made by a newer version of this software. It needs software that knows version %d or later, but this server knows only version %d: upgrade this server.", current, oldest, needed)
 	case current >= needed:
 		return nil
 	case !migrate:
@@ -116,7 +116,7 @@ func (s *Store) migrate(ctx context.Context, m migration) error {
 	})
 	if err != nil && s.drv.Classify(err) == driver.Denied {
 		return proget.WrapError(proget.ErrInvalid, err,
-			"This account may not change the database's schema: run the upgradedb command with one that may, and this node without upgrading.")
+			"This account may not change the database's schema: run the upgradedb command with one that may, and start this server without upgrading (in the reference server with -upgrade-db=false).")
 	}
 	return err
 }

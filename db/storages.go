@@ -39,7 +39,7 @@ func (tx *Tx) DeleteStorage(ctx context.Context, id int64) error {
 	case files > 0:
 		return proget.Errorf(proget.ErrConflict, "Files of feeds are still in this storage: wait until the jobs that move them are done.")
 	case uploads > 0:
-		return proget.Errorf(proget.ErrConflict, "Uploads to this storage have begun: wait until they have ended or are given up.")
+		return proget.Errorf(proget.ErrConflict, "There are unfinished uploads to this storage: wait until they are finished or discarded.")
 	}
 	for _, query := range []string{"MoveDeletedFeeds", "DeleteUnusedBlobs"} {
 		if _, err := tx.run(ctx, query, storage); err != nil {

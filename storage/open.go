@@ -44,7 +44,7 @@ func open(ctx context.Context, bucketURL string, opts *Options) (*Store, error) 
 	}
 	u, err := url.Parse(bucketURL)
 	if err != nil {
-		return nil, proget.Errorf(proget.ErrInvalid, "this is no URL; use %s", accepted(services))
+		return nil, proget.Errorf(proget.ErrInvalid, "this is not a URL; use %s", accepted(services))
 	}
 	for _, service := range services {
 		if service.Scheme == u.Scheme && service.Open == nil {
@@ -112,7 +112,7 @@ func openPlain(u *url.URL, services []Service, existing bool) (*blob.Bucket, err
 		return memblob.OpenBucket(&memblob.Options{NoMD5: true}), nil
 	}
 	if name := map[string]string{"s3": "s3", "azblob": "azure", "gs": "gcs"}[u.Scheme]; name != "" {
-		return nil, proget.Errorf(proget.ErrInvalid, "%q: to open such a URL, name the service of package storage/%s in Options.Services", u.Scheme+":", name)
+		return nil, proget.Errorf(proget.ErrInvalid, "%q: this program cannot open such URLs; its developer can add the service of package storage/%s to Options.Services", u.Scheme+":", name)
 	}
 	if u.Scheme == "" && strings.HasPrefix(u.Path, "/") && u.Host == "" {
 		return nil, proget.Errorf(proget.ErrInvalid, "%q is a path: write it as a URL, %s", u.Path, "file://"+u.EscapedPath())
@@ -120,9 +120,10 @@ func openPlain(u *url.URL, services []Service, existing bool) (*blob.Bucket, err
 	return nil, proget.Errorf(proget.ErrInvalid, "%q: there is no driver for such a URL; use %s", u.Scheme+":", accepted(services))
 }
 
-// accepted lists the forms of URLs that this program understands, for messages.
+// accepted lists the forms of URLs that this program understands, for messages. It
+// leaves out mem:, which keeps nothing.
 func accepted(services []Service) string {
-	forms := []string{"file:///folder", "mem:"}
+	forms := []string{"file:///folder"}
 	for _, s := range services {
 		forms = append(forms, s.Form)
 	}

@@ -62,14 +62,14 @@ func TestRelativeFolder(t *testing.T) {
 func TestOpenWrongURL(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ url, says string }{
-		{"", "file:///folder or mem:"},
+		{"", "use file:///folder"},
 		{"/srv/packages", `"/srv/packages" is a path: write it as a URL, file:///srv/packages`},
-		{`C:\packages`, "file:///folder or mem:"},
-		{"s3://bucket", `the service of package storage/s3 in Options.Services`},
-		{"azblob://container", `the service of package storage/azure in Options.Services`},
-		{"gs://bucket", `the service of package storage/gcs in Options.Services`},
+		{`C:\packages`, "use file:///folder"},
+		{"s3://bucket", `the service of package storage/s3 to Options.Services`},
+		{"azblob://container", `the service of package storage/azure to Options.Services`},
+		{"gs://bucket", `the service of package storage/gcs to Options.Services`},
 		{"ftp://host", `no driver for such a URL`},
-		{"http://[", "file:///folder or mem:"},
+		{"http://[", "this is not a URL; use file:///folder"},
 		{"file:packages", "absolute path"},
 		{"file://", "absolute path"},
 		{"file:///", "absolute path"},

@@ -87,7 +87,7 @@ func (h *history) check(ctx context.Context, conn *pgconn.PgConn) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if row[0] == h.system && timeline < h.newest {
-		return fmt.Errorf("this server is a former primary: it is on timeline %d, and %d has begun", timeline, h.newest)
+		return fmt.Errorf("the database server is a former primary: it is on timeline %d, but timeline %d has begun", timeline, h.newest)
 	}
 	h.system, h.newest = row[0], timeline
 	return nil
@@ -95,7 +95,7 @@ func (h *history) check(ctx context.Context, conn *pgconn.PgConn) error {
 
 // errStandby may be temporary: the standby may be promoted, or the next connection may
 // lead to the primary.
-var errStandby = errors.New("this server is a standby, and what is read there may be old: name the primary's address, or those of all servers")
+var errStandby = errors.New("the database server is a standby, whose data may be out of date: give the primary's address, or the addresses of all database servers")
 
 // refuseStandby returns errStandby if the server says that it is one.
 func refuseStandby(ctx context.Context, conn *pgconn.PgConn) error {

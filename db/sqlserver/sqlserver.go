@@ -138,7 +138,7 @@ func checkIsolation(ctx context.Context, pool *sql.DB) error {
 		return err
 	}
 	if versioned.Valid && versioned.Int64 == 0 {
-		return proget.Errorf(proget.ErrInvalid, "The database's readers wait for its writers. Switch that off, while nobody uses it: ALTER DATABASE … SET READ_COMMITTED_SNAPSHOT ON.")
+		return proget.Errorf(proget.ErrInvalid, "In this database, readers wait for writers, with which this software does not work. While nobody uses the database, run ALTER DATABASE … SET READ_COMMITTED_SNAPSHOT ON.")
 	}
 	return nil
 }

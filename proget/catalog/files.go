@@ -146,7 +146,7 @@ func (f *Files) redirect(w http.ResponseWriter, r *feed.Request, v *proget.Versi
 func (f *Files) refuse(ctx context.Context, file proget.File, err error) error {
 	f.damaged.Add(1)
 	f.log.ErrorContext(ctx, "a file is missing or damaged in storage", "file", file.Name, "key", file.StorageKey, "error", err)
-	return proget.WrapError(proget.ErrUnavailable, err, "The file %s is missing or damaged in the server's storage; its administrator has been told.", file.Name)
+	return proget.WrapError(proget.ErrUnavailable, err, "The file %s is missing or damaged in the server's storage. Tell the server's administrator; the server's log has the details.", file.Name)
 }
 
 // broke logs a response that ended short of its length. That is all the client can

@@ -338,7 +338,7 @@ func (r *Registry) leaderless(self Self, members []node) string {
 	case r.unled.IsZero():
 		r.unled = time.Now()
 	case time.Since(r.unled) > StaleAfter:
-		return "No living indexing node is the primary: repository indexes, retention and the freeing of storage stand still. Start a server with the role index."
+		return "No indexing node is the primary: repository indexes are not updated, retention rules are not applied, and storage is not freed. Start a server with the role index."
 	}
 	return ""
 }
@@ -422,7 +422,7 @@ func (r *Registry) checkKey(ctx context.Context, members []node) (problem string
 			return tx.AddSetting(ctx, SettingKey, first)
 		}
 		if !slices.Contains(r.opts.Fingerprints, current) {
-			problem = fmt.Sprintf("The encryption key of this server (%s) is not the cluster's (%s): give every server the same (in the reference server with PROGET_ENCRYPTION_KEY).", first, current)
+			problem = fmt.Sprintf("The encryption key of this server (fingerprint %s) is not the cluster's (fingerprint %s): give every server the same key (in the reference server with PROGET_ENCRYPTION_KEY).", first, current)
 			return nil
 		}
 		for _, m := range members {

@@ -159,7 +159,7 @@ func TestLeaderless(t *testing.T) {
 		require.NoError(t, r.Check(t.Context()))
 		return len(r.Warnings()) > 0
 	}, waitLong, waitShort)
-	require.Contains(t, r.Warnings()[0], "No living indexing node is the primary")
+	require.Contains(t, r.Warnings()[0], "No indexing node is the primary")
 	require.Empty(t, r.Problems(), "it serves all the same")
 	term.Store(1)
 	require.NoError(t, r.Check(t.Context()))
@@ -244,7 +244,7 @@ func TestWrongKey(t *testing.T) {
 	_ = w.server(t, "first", withKeys("key-1"))
 	stranger := w.server(t, "stranger", withKeys("key-2"))
 	require.Len(t, stranger.Problems(), 1)
-	require.Contains(t, stranger.Problems()[0], "give every server the same (in the reference server with PROGET_ENCRYPTION_KEY)")
+	require.Contains(t, stranger.Problems()[0], "give every server the same key (in the reference server with PROGET_ENCRYPTION_KEY)")
 	require.NotEmpty(t, member(t, stranger, "stranger").Key, "the others see it, too")
 }
 

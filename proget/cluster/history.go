@@ -72,7 +72,7 @@ func (r *Registry) StepDown(ctx context.Context, term int64, by proget.Principal
 			return r.db.Administer(ctx, by.String(), func(tx *db.Tx) error { return tx.SetSetting(ctx, settingStepDown, strconv.FormatInt(term, 10)) })
 		}
 	}
-	return proget.Errorf(proget.ErrConflict, "That server leads no longer. Look who does, and ask that one if need be.")
+	return proget.Errorf(proget.ErrConflict, "That server is no longer the primary. Check which server is, and ask it to step down if necessary.")
 }
 
 // AskedToStepDown reports whether StepDown was called for a term.

@@ -286,8 +286,8 @@ func (r *Registry) shareProbe(ctx context.Context) (storage.Probe, error) {
 		return shared, r.blobs.Delete(ctx, probe.Key)
 	}
 	if former != "" {
-		r.opts.Logger.WarnContext(ctx, "the database is new, but storage was used with another one: what only that one names is left alone, and not to be had. "+
-			"If the database was lost, restore it; if the wrong one was named, stop, and name the right one; two installations must not share a storage", "mark", former)
+		r.opts.Logger.WarnContext(ctx, "the database is new, but this storage was used with another database: files that only the other database knows are kept, but cannot be downloaded. "+
+			"If the database was lost, restore it; if this is the wrong database, stop this server and give it the right one; two installations must not share a storage", "mark", former)
 	}
 	return shared, err
 }

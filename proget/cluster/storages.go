@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,7 @@ func (r *Registry) Storages(ctx context.Context) ([]proget.Storage, error) {
 func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.Principal) (*proget.Storage, error) {
 	st := &proget.Storage{Name: strings.TrimSpace(name), URL: strings.TrimSpace(url)}
 	if st.Name == "" || len(st.Name) > maxStorageName {
-		return nil, proget.Errorf(proget.ErrInvalid, "Give the storage a name of at most %d characters.", maxStorageName)
+		return nil, proget.Errorf(proget.ErrInvalid, "Give the storage a name of 1 to %d bytes.", maxStorageName)
 	}
 	if strings.HasPrefix(st.URL, "mem:") {
 		return nil, proget.Errorf(proget.ErrInvalid, "What is kept in memory is not shared by the servers. Use another storage.")
@@ -41,10 +42,7 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 	}
 	blobs, err := r.blobs.OpenAnother(ctx, st.URL)
 	if err != nil {
-		if errors.Is(err, proget.ErrInvalid) {
-			return nil, err
-		}
-		return nil, proget.WrapError(proget.ErrInvalid, err, "The storage cannot be opened by this server. Is its folder, bucket or container there?")
+		return nil, unopened(err)
 	}
 	defer blobs.Close()
 	probe, err := r.claim(ctx, blobs)
@@ -74,6 +72,17 @@ func (r *Registry) AddStorage(ctx context.Context, name, url string, by proget.P
 		err = proget.WrapError(proget.ErrConflict, err, "There is a storage named %s already.", st.Name)
 	}
 	return nil, errors.Join(err, blobs.Delete(ctx, probe.Key))
+}
+
+// unopened returns proget.ErrInvalid for a storage that could not be opened, with the
+// reason as a sentence.
+func unopened(err error) error {
+	why := strings.TrimSuffix(proget.Message(err), ".")
+	if errors.Is(err, proget.ErrInvalid) {
+		return proget.WrapError(proget.ErrInvalid, err, "The URL of the storage cannot be used: %s.", why)
+	}
+	why = cmp.Or(why, "check that its folder, bucket or container exists and that this server may use it")
+	return proget.WrapError(proget.ErrInvalid, err, "This server cannot open the storage: %s.", why)
 }
 
 // RemoveStorage removes a storage that no feed uses and that contains no feed's files.

@@ -127,7 +127,7 @@ func (b *Body) nextFile() (*multipart.Part, error) {
 		}
 		b.Fields[part.FormName()] = string(text)
 	}
-	return nil, proget.Errorf(proget.ErrInvalid, "The multipart body has more than %d fields beside the package.", maxFields)
+	return nil, proget.Errorf(proget.ErrInvalid, "The multipart body has more than %d fields besides the package.", maxFields)
 }
 
 // isFile tells a file from a field. Some clients do not name their file, and some state

@@ -30,7 +30,7 @@ func NewSpool(ctx context.Context, s Services, f *proget.Feed, by proget.Princip
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if err := s.Uploads.Cancel(ctx, ref); err != nil {
-			s.Logger.WarnContext(ctx, "a spooled body could not be given up; a job will do so", "feed", f.Name, "error", err)
+			s.Logger.WarnContext(ctx, "a spooled request body could not be discarded; a job will discard it", "feed", f.Name, "error", err)
 		}
 	}}
 	if err = spool.fill(ctx, s, ref, body); err != nil {

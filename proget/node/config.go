@@ -347,7 +347,7 @@ func (c *Config) completeURLs() error {
 		return proget.Errorf(proget.ErrInvalid, "The base URL %q is not an http or https URL.", c.BaseURL)
 	}
 	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return proget.Errorf(proget.ErrInvalid, "The base URL %s://%s%s has something beside a host and a path, and what follows it in other URLs would belong to that.", u.Scheme, u.Host, u.Path)
+		return proget.Errorf(proget.ErrInvalid, "The base URL %s://%s%s must have nothing but a scheme, a host and a path: no user, query or fragment.", u.Scheme, u.Host, u.Path)
 	}
 	return nil
 }

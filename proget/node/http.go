@@ -102,7 +102,7 @@ func (n *Node) unknown(mux *router) http.Handler {
 		n.answer(w, r, feed.WriteText, func(w http.ResponseWriter, r *http.Request) error {
 			err := feed.Unknown(w, r, known, "what is not a feed or a page is below /api/, /health and /metrics.")
 			if strings.HasPrefix(r.URL.Path, "/api/") && errors.Is(err, proget.ErrNotFound) {
-				return proget.WrapError(proget.ErrNotFound, err, "This server has no call %.20s %.200s; docs/native-api.md lists those of ProGet that it has.", r.Method, r.URL.Path)
+				return proget.WrapError(proget.ErrNotFound, err, "This server does not have the call %.20s %.200s; docs/native-api.md of github.com/proget-go/ha lists those that it has.", r.Method, r.URL.Path)
 			}
 			return err
 		})

@@ -223,7 +223,7 @@ func TestKeyRefusals(t *testing.T) {
 func TestNoSuchCall(t *testing.T) {
 	t.Parallel()
 	a := newWorld(t).start(t, "a").URL
-	require.Contains(t, manage(t, http.StatusNotFound, "POST", a+"/api/promotions/promote", "{}"), "no call POST /api/promotions/promote;")
+	require.Contains(t, manage(t, http.StatusNotFound, "POST", a+"/api/promotions/promote", "{}"), "does not have the call POST /api/promotions/promote;")
 	require.Contains(t, manage(t, http.StatusMethodNotAllowed, "POST", a+"/api/api-keys/list", ""), "This address takes GET")
 	require.Contains(t, manage(t, http.StatusNotFound, "GET", a+"/health/none", ""), "There is nothing at this address")
 }

@@ -261,7 +261,7 @@ func (n *Node) unready() []string {
 	}
 	problems := n.registry.Problems()
 	if !n.life.runs() {
-		problems = append(slices.Clip(problems), "The server does no background work: Node.Run was not called, or has returned.")
+		problems = append(slices.Clip(problems), "The server does no background work: restart it. If that does not help, its program does not call Node.Run.")
 	}
 	return problems
 }

@@ -47,7 +47,7 @@ func (p *recording) describe(m *feed.Manifest) (*record, error) {
 	seen := make(map[string]bool)
 	for _, alias := range m.Aliases {
 		if alias == "" || len(alias) > feed.MaxAlias || strings.ContainsAny(alias, "\n\x00") || !utf8.ValidString(alias) || seen[alias] {
-			return nil, proget.Errorf(proget.ErrInvalid, "The name %.60q of a part of the file is empty, no text of one line, there twice, or longer than %d bytes.", alias, feed.MaxAlias)
+			return nil, proget.Errorf(proget.ErrInvalid, "The name %.60q of a part of the file is not valid: names must be unique, on one line, and 1 to %d bytes long.", alias, feed.MaxAlias)
 		}
 		seen[alias] = true
 	}

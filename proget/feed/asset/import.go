@@ -213,7 +213,7 @@ func readZip(r io.ReaderAt, size int64, visit func(packed) error) error {
 	case errors.Is(err, zipfile.ErrUnsafeName), errors.Is(err, zipfile.ErrDuplicateName):
 		return proget.WrapError(proget.ErrInvalid, err, "The archive cannot be imported: %s.", err)
 	case errors.Is(err, zipfile.ErrTooManyEntries), errors.Is(err, zipfile.ErrDirectoryTooLarge):
-		return proget.WrapError(proget.ErrInvalid, err, "The archive has more than %d entries.", maxEntries)
+		return proget.WrapError(proget.ErrInvalid, err, "The archive has more than %d entries, or their names are too long.", maxEntries)
 	case err != nil:
 		return proget.WrapError(proget.ErrInvalid, err, "The file is no zip archive, or it is damaged.")
 	}

@@ -289,7 +289,7 @@ func (d *document) value() (json.RawMessage, error) {
 		}
 		_, _ = d.in.Discard(1) // it is buffered
 		if d.held++; d.held > maxMetadata {
-			return nil, proget.Errorf(proget.ErrInvalid, "The document says more than %d MiB beside the tarball.", maxMetadata>>20)
+			return nil, proget.Errorf(proget.ErrInvalid, "The document has more than %d MiB besides the tarball.", maxMetadata>>20)
 		}
 		text.WriteByte(c)
 		switch {

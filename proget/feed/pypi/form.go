@@ -134,7 +134,7 @@ func (f *form) took(n int64, err error) error {
 		return feed.UploadError(err)
 	}
 	if f.bytes += n; f.bytes > maxFormBytes {
-		return proget.Errorf(proget.ErrInvalid, "The form has more than %d MiB beside the file.", maxFormBytes>>20)
+		return proget.Errorf(proget.ErrInvalid, "The form has more than %d MiB besides the file.", maxFormBytes>>20)
 	}
 	return nil
 }

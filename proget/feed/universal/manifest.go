@@ -208,7 +208,7 @@ func open(r readerAt, size int64) (*upack, error) {
 	case errors.Is(err, zipfile.ErrDuplicateName):
 		return nil, a.invalid(err, "The package has several entries with the same path (%s).", err)
 	case errors.Is(err, zipfile.ErrTooManyEntries), errors.Is(err, zipfile.ErrDirectoryTooLarge):
-		return nil, a.invalid(err, "The package has too many entries.")
+		return nil, a.invalid(err, "The package has more than %d entries, or their names are too long.", zipfile.MaxEntries)
 	}
 	return nil, a.invalid(err, "The file is not a universal package: it is no zip archive, or it is damaged.")
 }

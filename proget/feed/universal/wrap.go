@@ -168,8 +168,11 @@ func wrapTar(ctx context.Context, w io.Writer, text []byte, r io.ReaderAt, size 
 		if err != nil {
 			return err
 		}
-		if name == "" || seen[name] || len(seen) >= zipfile.MaxEntries {
-			return proget.Errorf(proget.ErrInvalid, "The archive has the file %.100q twice, without a name, or more than %d files.", h.Name, zipfile.MaxEntries)
+		if name == "" || seen[name] {
+			return proget.Errorf(proget.ErrInvalid, "The archive has the file %.100q more than once, or a file without a name.", h.Name)
+		}
+		if len(seen) >= zipfile.MaxEntries {
+			return proget.Errorf(proget.ErrInvalid, "The archive has more than %d files.", zipfile.MaxEntries)
 		}
 		seen[name] = true
 		return addTarFile(out, contentPrefix+name, h, content)
@@ -188,8 +191,10 @@ func refusal(err error) error {
 		return proget.WrapError(proget.ErrInvalid, err, "The archive has an entry with an unsafe path (%s).", err)
 	case errors.Is(err, tarfile.ErrTooManyEntries):
 		return proget.WrapError(proget.ErrInvalid, err, "The archive has more than %d entries.", maxEntries)
-	case errors.Is(err, tarfile.ErrTooLarge), errors.Is(err, tarfile.ErrNotTar):
-		return proget.WrapError(proget.ErrInvalid, err, "The archive is damaged, or no tgz archive of up to %d bytes of content.", int64(maxExpanded))
+	case errors.Is(err, tarfile.ErrTooLarge):
+		return proget.WrapError(proget.ErrInvalid, err, "The archive expands to more than %d GiB.", maxExpanded>>30)
+	case errors.Is(err, tarfile.ErrNotTar):
+		return proget.WrapError(proget.ErrInvalid, err, "The file is not a tgz archive, or it is damaged.")
 	}
 	return err
 }
