@@ -12,7 +12,7 @@ import (
 // show prints the table, and again whenever it changes, until ctx ends. On a
 // terminal it stays in its place.
 func (c *cluster) show(ctx context.Context) {
-	fmt.Printf("\nLoad balancer  %s   (%s)\nAdmin          %s\nAPI key        %s\nData and logs  %s\n\nCtrl-C ends it all. End a process by its pid to see what happens.\n\n",
+	fmt.Printf("\nLoad balancer  %s   (%s)\nPassword       %s   (of user Admin)\nAPI key        %s\nData and logs  %s\n\nCtrl-C stops everything. Kill a process by its PID to see what happens.\n\n",
 		c.balancer.URL, c.balancer.kind, c.secrets.AdminPassword, c.secrets.APIKey, c.options.data)
 	terminal := false
 	if info, err := os.Stdout.Stat(); err == nil {

@@ -64,7 +64,7 @@ func serve(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return err
 	}
-	log.Printf("scripts are at http://%s/script/script/, in customfeed.db and the folders customfeed-packages and customfeed-cache", listener.Addr())
+	log.Printf("scripts are served at http://%s/script/script/; the data is in customfeed.db and the folders customfeed-packages and customfeed-cache", listener.Addr())
 	server := &http.Server{Handler: n.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	working, finish := context.WithCancel(context.Background()) // until the last request is answered
 	g, ctx := errgroup.WithContext(ctx)

@@ -69,10 +69,10 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	h := header{fields["name"], fields["version"], fields["description"]}
 	v, err := semver.StrictNewVersion(h.Version)
 	if err != nil || len(h.Version) > 64 {
-		return nil, proget.WrapError(proget.ErrInvalid, err, "The script has no comment of the form %q at its beginning.", "# version: 1.2.3")
+		return nil, proget.WrapError(proget.ErrInvalid, err, "The script needs a semantic version of at most 64 characters, in a comment at its beginning such as %q.", "# version: 1.2.3")
 	}
 	if !validName.MatchString(h.Name) {
-		return nil, proget.Errorf(proget.ErrInvalid, "The script's name %.70q is not of lower-case letters, digits and hyphens, 64 at most.", h.Name)
+		return nil, proget.Errorf(proget.ErrInvalid, "The script's name %.70q is not valid: give 1 to 64 lower-case letters, digits and hyphens, a letter first, in a comment at its beginning such as %q.", h.Name, "# name: greet")
 	}
 	return &feed.Manifest{Name: h.Name, Version: h.Version, Prerelease: v.Prerelease() != "", FileName: h.Name + "-" + h.Version + ".sh", Data: h}, nil
 }

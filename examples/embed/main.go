@@ -67,6 +67,7 @@ func serve(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return err
 	}
+	log.Printf("NuGet feeds are served at http://%s/nuget/; the data is in embed.db and the folders embed-packages and embed-cache", listener.Addr())
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	working, finish := context.WithCancel(context.Background()) // until the last request is answered
 	g, ctx := errgroup.WithContext(ctx)

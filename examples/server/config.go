@@ -71,7 +71,9 @@ const usage = `A package-feed server: one node, alone or of a cluster.
 Usage:
   server [run] [flags]             serve
   server upgradedb [flags]         bring the database's schema up to date, and exit
-  server resetadminpassword        give the user Admin a new password, and print it
+  server resetadminpassword [flags]
+                                   give the user Admin a new password: that of
+                                   PROGET_ADMIN_PASSWORD, else one is generated and printed
   server backup FILE [flags]       copy the SQLite database to a new file, while it is in use
   server restore FILE [flags]      put such a copy in place of the SQLite database, while no server runs
   server fsck [rebuild] [flags]    compare database and storage, and say what is lost or extra;
@@ -146,18 +148,18 @@ func parse(args []string) (config, error) {
 	text(&cfg.elect, "elect", "", "`elector` of the primary indexing node, the same on every indexing node: see below (default database)")
 	text(&cfg.electEnv, "elect-env", "", "`names` of the environment variables that an elector's plugin is to have, separated by commas; else it gets only what any program needs")
 	text(&roles, "roles", "web,index", "what this node does: `web,index`, web or index")
-	text(&cfg.data, "data", "proget-data", "`folder` for the embedded database, storage and what this node may lose")
+	text(&cfg.data, "data", "proget-data", "`folder` for the embedded database, its encryption key and its storage, and for the cache and search index of this server, which can be rebuilt")
 	text(&cfg.db, "db", "", "database `URL` (default sqlite:proget.db in the data folder)")
 	text(&cfg.storage, "storage", "", "storage `URL` (default the folder packages in the data folder)")
-	text(&cfg.keys, "encryption-key", "", "32 or 64 hexadecimal `digits`, the same on every node; several, separated by commas, to change it")
+	text(&cfg.keys, "encryption-key", "", "32 or 64 hexadecimal `digits`, the same on every server; needed with a database server (default with SQLite: the file encryption.key in the data folder, made at the first start); to change it, several, separated by commas: the first encrypts, all decrypt")
 	text(&cfg.node, "node", host, "`name` of this node, unique in the cluster")
 	text(&cfg.baseURL, "base-url", "", "`URL` under which clients reach the cluster (default: as each request says)")
-	text(&maxUpload, "max-upload", "10GB", "largest package `size` accepted")
+	text(&maxUpload, "max-upload", "10GB", "largest package `size` accepted; 1GB is 1024MB")
 	text(&cache, "cache", "32MB", "`size` of the memory for packages and documents")
 	text(&fetchHosts, "fetch-hosts", "", "`hosts` from which universal feeds may fetch files that clients name by URL, separated by commas; * for all, those that only this machine can reach included")
 	text(&proxies, "trusted-proxies", "", "`addresses` of the load balancers and proxies whose X-Forwarded headers are believed, separated by commas, as in 10.0.0.7,10.1.0.0/16")
 	set.DurationVar(&cfg.grace, "grace", 24*time.Hour, "how long the files of a deleted version are kept, so that it can be brought back")
-	set.DurationVar(&cfg.staleness, "staleness", 0, "how old what package clients read may be, which spares the database a question for each read; 0 for not at all")
+	set.DurationVar(&cfg.staleness, "staleness", 0, "maximum age of what package clients read; above 0 spares the database a question for each read, but changes may be seen so much later; 0 means that every read is current")
 	set.DurationVar(&cfg.stale, "stale-servers", 30*24*time.Hour, "how long a server may be silent before a job removes it from the list")
 	set.DurationVar(&cfg.drain, "drain", 3*time.Second, "how long load balancers may take to notice, on SIGTERM, that this node stops")
 	set.DurationVar(&cfg.shutdown, "shutdown", 30*time.Second, "how long requests in flight may take to finish")
