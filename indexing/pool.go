@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -51,7 +52,7 @@ func (v *verdict) Error() string {
 	if v.err != nil {
 		return v.err.Error()
 	}
-	return "put off for " + v.snooze.String()
+	return "postponed by " + v.snooze.String()
 }
 
 func (v *verdict) Unwrap() error { return v.err }
@@ -172,7 +173,7 @@ func (p *Pool) work(ctx context.Context, j *proget.Job, trusted time.Time) bool 
 	log := p.opts.Logger.With("job", j.ID, "kind", j.Kind, "attempt", j.Attempt)
 	log.InfoContext(ctx, "job begins")
 	progress := new(Progress)
-	progress.Log("Attempt %d begins on %s.", j.Attempt, p.name)
+	progress.Log("Attempt %d started on server %s.", j.Attempt, p.name)
 	lost, err := p.claimed(ctx, j, trusted, progress)
 	if lost {
 		log.WarnContext(ctx, "the claim was lost; another worker has the job, or will have it", "error", err)
@@ -362,18 +363,18 @@ func (p *Pool) ending(stopping bool, j *proget.Job, progress *Progress, err erro
 	case errors.Is(err, proget.ErrCanceled):
 		return finish(proget.JobCanceled, "Canceled while it ran.", "Canceled.")
 	case stopping:
-		return retry(0, false, "The node stopped.", "The node stops; another goes on.")
+		return retry(0, false, "The server stopped.", "The server is stopping; this or another server will continue the job.")
 	case errors.Is(err, errNotBegun):
-		return retry(0, false, "The worker did not begin.", err.Error())
+		return retry(0, false, "The job could not be started.", err.Error())
 	case errors.As(err, &v) && v.err == nil:
-		return retry(v.snooze, false, v.Error(), fmt.Sprintf("Put off for %s.", v.snooze))
+		return retry(v.snooze, false, v.Error(), fmt.Sprintf("Postponed by %s.", v.snooze))
 	case errors.As(err, &v):
-		return finish(proget.JobFailed, err.Error(), "Given up: "+err.Error())
+		return finish(proget.JobFailed, err.Error(), "Failed, and will not be retried: "+err.Error())
 	case j.Failures+1 >= j.MaxFailures:
-		return finish(proget.JobFailed, err.Error(), fmt.Sprintf("Given up after %d failures: %v", j.Failures+1, err))
+		return finish(proget.JobFailed, err.Error(), fmt.Sprintf("Failed %s, and will not be retried: %v", quantity.Of(j.Failures+1, "time"), err))
 	}
 	delay := backoff(j.Failures + 1)
-	return retry(delay, true, err.Error(), fmt.Sprintf("Failed, and is tried again in %s: %v", delay.Round(time.Second), err))
+	return retry(delay, true, err.Error(), fmt.Sprintf("Failed, and will be retried in %s: %v", delay.Round(time.Second), err))
 }
 
 // backoff returns the time before a retry. It grows with the fourth power of the

@@ -131,7 +131,7 @@ func TestJobLog(t *testing.T) {
 	})
 	require.NoError(t, enqueue(t, s, db.NewJob{}))
 	lines := func() []string { return jobLog(t, s) }
-	want := []string{"Attempt 1 begins on a.", "step 0 of many", "step 1 of many", "step 2 of many", "step 3 of many", "step 4 of many"}
+	want := []string{"Attempt 1 started on server a.", "step 0 of many", "step 1 of many", "step 2 of many", "step 3 of many", "step 4 of many"}
 	require.Eventually(t, func() bool { return len(lines()) == len(want) }, waitLong, waitShort)
 	require.Equal(t, want, lines())
 	close(read)

@@ -105,7 +105,7 @@ func ExampleWorker() {
 	// Output:
 	// <nil>
 	// main: done, 0 packages counted
-	// old: delayed, put off for 1h0m0s
+	// old: delayed, postponed by 1h0m0s
 	// lost: failed, there is no feed lost
 	// <nil>
 }

@@ -3,11 +3,11 @@ package upkeep
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -38,7 +38,7 @@ func (u *UploadCleaner) Work(ctx context.Context, _ *proget.Job, p *indexing.Pro
 			return err
 		}
 		ended += n
-		p.Set(ended, 0, fmt.Sprintf("%d abandoned uploads given up", ended))
+		p.Set(ended, 0, quantity.Of(ended, "abandoned upload")+" discarded")
 		if n == 0 {
 			return nil
 		}

@@ -21,7 +21,7 @@ func (a *Administrator) RunTask(ctx context.Context, name string, preview bool, 
 	err := a.change(ctx, by, func(tx *db.Tx) error { return a.scheduler.Run(ctx, tx, name, preview, by.String()) },
 		"a task was started", "task", name, "preview", preview)
 	if errors.Is(err, proget.ErrConflict) {
-		return proget.WrapError(proget.ErrConflict, err, "It is waiting or under way already.")
+		return proget.WrapError(proget.ErrConflict, err, "This job is already waiting or running.")
 	}
 	return err
 }
@@ -60,7 +60,7 @@ func (a *Administrator) CancelJob(ctx context.Context, id int64, by proget.Princ
 
 func orUnknown(err error) error {
 	if errors.Is(err, proget.ErrNotFound) {
-		return proget.WrapError(proget.ErrNotFound, err, "There is no such job. Finished ones are forgotten after a month.")
+		return proget.WrapError(proget.ErrNotFound, err, "There is no such job. Finished jobs are deleted after 30 days.")
 	}
 	return err
 }

@@ -127,7 +127,7 @@ func (a *Administrator) RunRetention(ctx context.Context, f *proget.Feed, dryRun
 	err := a.change(ctx, by, func(tx *db.Tx) error { return tx.Enqueue(ctx, retention.Job(f, dryRun, by.String())) },
 		"retention was started", "feed", f.Name, "dry", dryRun)
 	if errors.Is(err, proget.ErrConflict) {
-		return proget.WrapError(proget.ErrConflict, err, "It is waiting or under way already.")
+		return proget.WrapError(proget.ErrConflict, err, "This job is already waiting or running.")
 	}
 	return err
 }

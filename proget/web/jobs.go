@@ -111,7 +111,7 @@ func (s *site) showJob(v *visit) error {
 		view.Remaining = formatDuration(left)
 	}
 	if seconds := j.Duration().Seconds(); j.Done > 0 && seconds > 0 {
-		view.Rate = fmt.Sprintf("%.1f a second", float64(j.Done)/seconds)
+		view.Rate = fmt.Sprintf("%.1f per second", float64(j.Done)/seconds)
 	}
 	return s.render(v, http.StatusOK, page{name: "job", title: view.Title, section: "administration", live: view.Live, view: view})
 }

@@ -26,7 +26,7 @@ func TestScheduledJobs(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, admin.post(path+"/run", "name", "clean").Code)
 	again := admin.post(path+"/run", "name", "clean")
 	require.Equal(t, http.StatusConflict, again.Code)
-	require.Contains(t, again.Body.String(), "under way already")
+	require.Contains(t, again.Body.String(), "already waiting or running")
 	require.Equal(t, http.StatusNotFound, admin.post(path+"/run", "name", "burn").Code)
 	page = admin.page(path)
 	require.Contains(t, page, "waiting")
