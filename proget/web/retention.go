@@ -233,5 +233,5 @@ func (form *ruleForm) rule() (proget.RetentionRule, error) {
 }
 
 func noNumber(text string) error {
-	return proget.Errorf(proget.ErrInvalid, "%.60q is not a number that can be used here.", text)
+	return proget.Errorf(proget.ErrInvalid, "%.60q is not valid: use a whole number for versions, days and downloads, and a number above 0 for the quota.", text)
 }

@@ -26,7 +26,7 @@ func TestRetentionRules(t *testing.T) {
 		return all[w.main.ID]
 	}
 	require.Contains(t, admin.page("/administration/feeds/main"), `href="`+path+`"`)
-	require.Contains(t, admin.page(path), "There are none")
+	require.Contains(t, admin.page(path), "This feed has no rules")
 	require.Equal(t, http.StatusNotFound, admin.get("/administration/feeds/none/retention").Code)
 
 	for _, wrong := range [][]string{
