@@ -43,7 +43,7 @@ func (a *Administrator) CreateKey(ctx context.Context, k NewAPIKey, by proget.Pr
 		}
 		made, err = tx.FindKey(ctx, row.Hash)
 		if errors.Is(err, proget.ErrNotFound) {
-			err = proget.Errorf(proget.ErrInvalid, "The key would have expired already.")
+			err = proget.Errorf(proget.ErrInvalid, "The API key's expiry date is in the past: choose a later one.")
 		}
 		return err
 	}, "an API key was created", "key", k.Name, "task", k.Task, "feed", k.Feed)
@@ -65,7 +65,7 @@ func (a *Administrator) CreateKeyOnce(ctx context.Context, k NewAPIKey, by proge
 		return made, "", errors.Join(err, findErr)
 	}
 	if present.Name != made.Name || present.Task != made.Task || present.FeedID != made.FeedID || !present.Expires.Equal(made.Expires) {
-		return made, "", proget.WrapError(proget.ErrConflict, err, "This form has made another key already. If one is to be made as it says now, send it again.")
+		return made, "", proget.WrapError(proget.ErrConflict, err, "This form has already created another API key. Send it again to create one with the present settings.")
 	}
 	return present, text, nil
 }

@@ -31,7 +31,7 @@ func (s *site) accountForm(v *visit, r refusal) error {
 	return s.render(v, r.status, page{name: "account", title: "Your account", view: r})
 }
 
-// setPassword replaces the visitor's own password. It requires the present one, so that
+// setPassword replaces the visitor's own password. It requires the current one, so that
 // nobody can take over an account through an unattended browser.
 func (s *site) setPassword(v *visit) error {
 	name, err := v.account()
@@ -39,12 +39,12 @@ func (s *site) setPassword(v *visit) error {
 		return err
 	}
 	if v.PostFormValue("password") != v.PostFormValue("again") {
-		return s.accountForm(v, refusal{"The new password was not typed twice alike.", http.StatusBadRequest})
+		return s.accountForm(v, refusal{"The two new passwords do not match.", http.StatusBadRequest})
 	}
 	_, err = s.Authority.CheckPassword(v.Request, name, v.PostFormValue("current"))
 	if r, ok := s.rejected(v, name, err); ok {
 		if r.status == http.StatusUnauthorized {
-			r.Message = "That is not your present password."
+			r.Message = "The current password is wrong."
 		}
 		return s.accountForm(v, r)
 	}

@@ -87,7 +87,7 @@ func TestKeyPages(t *testing.T) {
 		"There is no task":       {"name", "x"},
 		"is no day":              {"name", "x", "task", "view", "expires", "tomorrow"},
 		"before the year 9999":   {"name", "x", "task", "view", "expires", "9999-12-31"},
-		"expired already":        {"name", "x", "task", "view", "expires", "2001-01-01"},
+		"date is in the past":    {"name", "x", "task", "view", "expires", "2001-01-01"},
 		"There is no feed named": {"name", "x", "task", "view", "feed", "none"},
 		"name no feed":           {"name", "x", "task", "administer", "feed", "main"},
 	} {
@@ -193,7 +193,7 @@ func TestOwnPassword(t *testing.T) {
 	require.Equal(t, "/sign-in?return=%2Faccount", w.browser().get("/account").Header().Get("Location"))
 	ann := w.as("ann")
 	require.Contains(t, ann.page("/feeds"), `href="/account">ann</a>`)
-	require.Contains(t, ann.page("/account"), "Present password")
+	require.Contains(t, ann.page("/account"), "Current password")
 	change := func(current, fresh, again string) (int, string) {
 		rec := ann.post("/account", "current", current, "password", fresh, "again", again)
 		return rec.Code, rec.Body.String() + rec.Header().Get("Location")
@@ -204,9 +204,9 @@ func TestOwnPassword(t *testing.T) {
 		status                int
 		message               string
 	}{
-		{"guess", fresh, fresh, http.StatusUnauthorized, "That is not your present password."},
-		{"", fresh, fresh, http.StatusUnauthorized, "That is not your present password."},
-		{password, fresh, "a now password", http.StatusBadRequest, "not typed twice alike"},
+		{"guess", fresh, fresh, http.StatusUnauthorized, "The current password is wrong."},
+		{"", fresh, fresh, http.StatusUnauthorized, "The current password is wrong."},
+		{password, fresh, "a now password", http.StatusBadRequest, "The two new passwords do not match."},
 		{password, "short", "short", http.StatusBadRequest, "at least 8 characters"},
 	} {
 		status, text := change(c.current, c.fresh, c.again)

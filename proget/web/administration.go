@@ -88,10 +88,10 @@ func newHealth(members []cluster.Member, modes cluster.Modes) health {
 		}
 	}
 	if h.Primary == "" {
-		h.Problems = append(h.Problems, "No living indexing node is the primary.")
+		h.Problems = append(h.Problems, "No indexing node is the primary. If that lasts, start a server with the role index.")
 	}
 	if modes.HighAvailability && h.Standby == 0 {
-		h.Problems = append(h.Problems, "No indexing node stands by: nobody could take over.")
+		h.Problems = append(h.Problems, "No indexing node is standing by: start another, so that it can take over.")
 	}
 	return h
 }

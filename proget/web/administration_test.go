@@ -70,7 +70,7 @@ func TestModes(t *testing.T) {
 		require.Contains(t, page, ">Enable "+name+"</button>")
 		require.Contains(t, page, "/health/ready")
 		require.Contains(t, page, "PROGET_ENCRYPTION_KEY")
-		require.Contains(t, page, "not so on web3")
+		require.Contains(t, page, "not met by web3")
 		require.Contains(t, page, "SQLite serves the processes of one machine only")
 		require.Equal(t, http.StatusBadRequest, admin.post(path).Code, "a form that says nothing switches nothing")
 		require.Equal(t, "/administration", admin.post(path, "on", "true").Header().Get("Location"))
@@ -80,7 +80,7 @@ func TestModes(t *testing.T) {
 	require.Contains(t, page, "Indexing Cluster Health")
 	require.Contains(t, page, `href="/administration/cluster">More Info</a>`)
 	require.NotContains(t, page, "Service Status")
-	require.Contains(t, page, "nobody could take over")
+	require.Contains(t, page, "No indexing node is standing by")
 	modes, err := w.registry.Modes(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, cluster.Modes{LoadBalancing: true, HighAvailability: true}, modes)
@@ -113,7 +113,7 @@ func TestClusterStatus(t *testing.T) {
 		"1 hour ago", "42.0 s", "Not ready", "Stale", "2 different versions", "Storage &lt;b&gt;cannot&lt;/b&gt; be written.", ">7<",
 		`index1 <span class="badge info">primary</span>`, `<noscript><meta http-equiv="refresh" content="5"></noscript>`, `data-refresh="2"`, `aria-label="Remove index2"`,
 		">Web nodes<", ">Indexing nodes<", ">Servers that are gone<", "remove it with the red X", "set it by NTP",
-		`<button name="term" value="7">Step down</button>`, "this one will lead again", "Nobody led.",
+		`<button name="term" value="7">Step down</button>`, "this one will become the primary again", "There was no primary.",
 	} {
 		require.Contains(t, page, want)
 	}
@@ -190,8 +190,8 @@ func TestNoServers(t *testing.T) {
 	w := newWorld(t)
 	admin := w.as("admin")
 	require.Contains(t, admin.page("/administration/cluster"), "No server has announced itself.")
-	require.Contains(t, admin.page("/administration"), "No living indexing node is the primary.")
-	require.Contains(t, admin.page("/administration/high-availability"), "none is alive")
+	require.Contains(t, admin.page("/administration"), "No indexing node is the primary.")
+	require.Contains(t, admin.page("/administration/high-availability"), `Two indexing nodes or more</span><span class="muted">none</span>`)
 }
 
 func TestJobs(t *testing.T) {
@@ -221,17 +221,19 @@ func TestStorages(t *testing.T) {
 	admin := w.as("admin")
 	const page, settings = "/administration/storages", "/administration/feeds/main"
 	require.Equal(t, http.StatusForbidden, w.as("ann").get(page).Code)
-	require.NotContains(t, admin.page(settings), "New files go there")
+	require.NotContains(t, admin.page(settings), "New files are stored there")
 	url := "file:///" + strings.TrimPrefix(filepath.ToSlash(t.TempDir()), "/")
-	for _, wrong := range []string{"", "nonsense", "mem:", "file:///nowhere/at/all", "s9://x"} {
+	const unusable, unopened = "The URL of the storage cannot be used", "This server cannot open the storage: check that its folder"
+	for wrong, said := range map[string]string{"": unusable, "nonsense": unusable, "mem:": "What is kept in memory is not shared", "file:///nowhere/at/all": unopened, "s9://x": unusable} {
 		refused := admin.post(page, "name", "Archive", "url", wrong)
 		require.Equal(t, http.StatusBadRequest, refused.Code, wrong)
-		require.Contains(t, refused.Body.String(), `role="alert"`)
+		require.Contains(t, refused.Body.String(), `role="alert">`+said)
 	}
 	require.Equal(t, http.StatusSeeOther, admin.post(page, "name", "Archive", "url", url).Code)
 	require.Equal(t, http.StatusBadRequest, admin.post(page, "name", "Again", "url", url).Code, "it is in use")
 	require.Contains(t, admin.page(page), url)
 	require.Contains(t, admin.page(settings), "Archive")
+	require.Contains(t, admin.page(settings), "New files are stored there")
 	require.Equal(t, http.StatusBadRequest, admin.post(settings, "description", "x", "active", "true", "redirect", "true", "storage", "77").Code)
 	all, err := w.store.ListStorages(t.Context())
 	require.NoError(t, err)

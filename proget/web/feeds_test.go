@@ -83,7 +83,7 @@ func TestSearchAndPaging(t *testing.T) {
 	require.Contains(t, b.page("/feeds/main?q=beta&prerelease=on"), "2.0-beta")
 	require.Contains(t, b.page("/feeds/main?skip=-7"), "1 to 25")
 	require.Contains(t, b.page("/feeds/main?skip=many"), "1 to 25")
-	require.Contains(t, b.page("/feeds/main?skip=99999999"), "no packages this far on")
+	require.Contains(t, b.page("/feeds/main?skip=99999999"), "There are no more packages.")
 	require.Contains(t, b.page("/feeds/main?prerelease=on&q=Acme"), "prerelease=on&amp;q=Acme&amp;skip=25")
 }
 
@@ -95,9 +95,9 @@ func TestDatabaseAway(t *testing.T) {
 	require.NotContains(t, b.page("/feeds/main/package?name=kept"), "cannot be reached")
 	w.away = errors.New("the network is down")
 	page := b.page("/feeds/main/package?name=kept")
-	require.Contains(t, page, "The database cannot be reached; this page may be a moment old.")
+	require.Contains(t, page, "The database cannot be reached. This page may be out of date, and nothing can be changed until the database is back.")
 	require.NotContains(t, page, "network is down")
-	require.Contains(t, b.page("/feeds"), "may be a moment old")
+	require.Contains(t, b.page("/feeds"), "may be out of date")
 
 	require.NoError(t, w.store.Close())
 	require.Equal(t, http.StatusOK, b.get("/feeds/main/package?name=kept").Code, "it is in memory")

@@ -26,7 +26,7 @@ var loadBalancing = mode{
 	about: []string{
 		"With load balancing, any number of web nodes serve the same feeds behind one address, and any node answers any request. " +
 			"A node keeps nothing that another lacks, so the load balancer needs no sticky sessions: use round robin or least connections.",
-		"Start every node on the same database and the same shared storage, with the same encryption key (in the reference server PROGET_ENCRYPTION_KEY), so that a session begun on one node holds on all. " +
+		"Start every node on the same database and the same shared storage, with the same encryption key (in the reference server PROGET_ENCRYPTION_KEY), so that a session started on one node is valid on all. " +
 			"Have the load balancer ask each node for /health/ready and send requests only to those that answer 200: a node that is stopping, or that finds a problem with itself, answers 503.",
 	},
 	on:     func(m cluster.Modes) bool { return m.LoadBalancing },
@@ -37,11 +37,11 @@ var highAvailability = mode{
 	Mode: cluster.HighAvailability, path: "/administration/high-availability",
 	title: "Configure High Availability Mode", name: "High Availability Mode",
 	about: []string{
-		"In High Availability mode, several indexing nodes stand by for each other: they elect one primary, which leads scheduled work, and all of them share the background jobs. " +
-			"When the primary stops or vanishes, another takes its place by itself, and jobs that were under way are taken up again.",
+		"In High Availability mode, several indexing nodes can replace each other: they elect one primary, which starts scheduled jobs, and all of them share the background jobs. " +
+			"When the primary stops or fails, another node takes over automatically, and jobs that were running are started again.",
 		"Run two indexing nodes or more, and three web nodes or more behind a load balancer that checks /health/ready. " +
 			"All of them need the same database, itself highly available, the same shared storage and the same encryption key (in the reference server PROGET_ENCRYPTION_KEY). " +
-			"Once enabled, the Administration page shows the health of the whole cluster in place of one service's status.",
+			"Once this mode is enabled, the Administration page shows the health of the whole cluster instead of the status of one service.",
 	},
 	on:     func(m cluster.Modes) bool { return m.HighAvailability },
 	checks: (*site).availabilityChecks,
@@ -120,7 +120,7 @@ func (s *site) loadBalancingChecks(members []*cluster.Member) []check {
 
 func (s *site) availabilityChecks(members []*cluster.Member) []check {
 	web, index := withRole(members, cluster.RoleWeb), withRole(members, cluster.RoleIndex)
-	primary := check{Title: "One of them is the primary", Detail: "none at present"}
+	primary := check{Title: "One indexing node is the primary", Detail: "none"}
 	for _, m := range index {
 		if m.Primary {
 			primary.Detail, primary.OK = m.Name, true
@@ -141,7 +141,7 @@ func sharesStorage(m *cluster.Member) bool { return m.Storage == "" || m.Ready &
 
 // sharedChecks returns the checks that both modes require of every server.
 func (s *site) sharedChecks(members []*cluster.Member) []check {
-	database := check{"One database for all", fmt.Sprintf("%s, in which %s", s.Engine, announce(len(members))), true}
+	database := check{"One database for all", fmt.Sprintf("%s, used by %s", s.Engine, quantity.Of(len(members), "server")), true}
 	if s.Engine == "SQLite" {
 		database.Detail, database.OK = "SQLite serves the processes of one machine only: use PostgreSQL or SQL Server for several", false
 	}
@@ -152,13 +152,6 @@ func (s *site) sharedChecks(members []*cluster.Member) []check {
 		every(members, "Clocks that agree", "all are within 30 s of the database's", func(m *cluster.Member) bool { return !m.Skewed() }),
 		every(members, "The same version", "all run "+versionOf(members), func(m *cluster.Member) bool { return m.Version == versionOf(members) }),
 	}
-}
-
-func announce(servers int) string {
-	if servers == 1 {
-		return "1 server announces itself"
-	}
-	return quantity.Count(servers) + " servers announce themselves"
 }
 
 func versionOf(members []*cluster.Member) string {
@@ -177,7 +170,7 @@ func every(members []*cluster.Member, title, fine string, holds func(*cluster.Me
 		}
 	}
 	if len(not) > 0 {
-		return check{title, "not so on " + names(not), false}
+		return check{title, "not met by " + names(not), false}
 	}
 	return check{title, fine, len(members) > 0}
 }
@@ -202,7 +195,7 @@ func names(members []*cluster.Member) string {
 
 func namesOrNone(members []*cluster.Member) string {
 	if len(members) == 0 {
-		return "none is alive"
+		return "none"
 	}
 	return names(members)
 }

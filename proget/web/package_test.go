@@ -253,7 +253,7 @@ func TestBringBack(t *testing.T) {
 		require.NoError(t, w.publisher.Tag(t.Context(), feed.Ref{Feed: w.main, NameKey: "p", VersionKey: "1"}, tag, proget.Principal{User: "ann"}))
 	}
 	ann := w.as("ann")
-	require.Contains(t, ann.page(page), "There are none")
+	require.Contains(t, ann.page(page), "There are no deleted versions.")
 	require.Equal(t, http.StatusSeeOther, ann.post("/feeds/main/delete?name=p&version=1").Code)
 	require.Contains(t, ann.page("/feeds/main"), page)
 	require.NotContains(t, w.as("bob").page("/feeds/main"), page)
@@ -265,7 +265,7 @@ func TestBringBack(t *testing.T) {
 	id := regexp.MustCompile(`name="id" value="(\d+)"`).FindStringSubmatch(ann.page(page))[1]
 	require.Equal(t, "/feeds/main/package?name=p&version=1", ann.post(page, "id", id).Header().Get("Location"))
 	require.Contains(t, ann.page("/feeds/main/package?name=p&version=1"), "p")
-	require.Contains(t, ann.page(page), "There are none")
+	require.Contains(t, ann.page(page), "There are no deleted versions.")
 	require.Equal(t, http.StatusNotFound, ann.post(page, "id", id).Code)
 }
 

@@ -151,7 +151,7 @@ func liveness(u *url.URL) (refresh bool, other string) {
 var headings = map[int]string{
 	http.StatusNotFound:              "Not found",
 	http.StatusConflict:              "That cannot be done now",
-	http.StatusBadRequest:            "The request cannot be understood",
+	http.StatusBadRequest:            "The request is not valid",
 	http.StatusUnauthorized:          "Please sign in",
 	http.StatusForbidden:             "No permission",
 	http.StatusRequestEntityTooLarge: "Too large",

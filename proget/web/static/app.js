@@ -36,7 +36,7 @@ function upload(event) {
   const line = form.querySelector(".progress");
   const began = performance.now();
   const request = new XMLHttpRequest();
-  const megabytes = (bytes) => (bytes / 1e6).toFixed(1) + " MB";
+  const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(1) + " MiB";
   const failed = (why) => {
     line.lastElementChild.textContent = why;
     form.querySelector("button").disabled = false;
@@ -46,7 +46,7 @@ function upload(event) {
     const rate = loaded / Math.max(performance.now() - began, 1) * 1000; // bytes a second
     line.querySelector("progress").value = total ? loaded / total : 0;
     line.lastElementChild.textContent = loaded < total
-      ? `${Math.floor(100 * loaded / total)} % of ${megabytes(total)}, ${megabytes(rate)}/s, ${Math.ceil((total - loaded) / rate)} s left`
+      ? `${Math.floor(100 * loaded / total)} % of ${mebibytes(total)}, ${mebibytes(rate)}/s, ${Math.ceil((total - loaded) / rate)} s left`
       : "Uploaded; looking at it…";
   };
   request.onload = () => {
