@@ -53,7 +53,7 @@ func (s *Store) LeaveNode(ctx context.Context, name, instance string) (left bool
 func (tx *Tx) RemoveNode(ctx context.Context, name string, olderThan time.Duration) error {
 	n, err := tx.run(ctx, "DeleteNode", arg("name", name), arg("older_than", olderThan.Microseconds()))
 	if err == nil && n == 0 {
-		err = proget.Errorf(proget.ErrConflict, "Server %s is alive, or was removed already.", name)
+		err = proget.Errorf(proget.ErrConflict, "Server %s is alive, or has already been removed.", name)
 	}
 	return err
 }

@@ -58,10 +58,10 @@ func (r *RetentionRule) String() string {
 	}
 	say(r.Prereleases, "prereleases")
 	say(r.KeepNewest > 0, "all but the newest %d", r.KeepNewest)
-	say(r.UnusedDays > 0, "unused for %d days", r.UnusedDays)
-	say(r.AgeDays > 0, "published more than %d days ago", r.AgeDays)
+	say(r.UnusedDays > 0, "unused for %s", plural(int64(r.UnusedDays), "day"))
+	say(r.AgeDays > 0, "published more than %s ago", plural(int64(r.AgeDays), "day"))
 	if r.MaxDownloads != nil {
-		say(true, "downloaded at most %d times", *r.MaxDownloads)
+		say(true, "downloaded at most %s", plural(*r.MaxDownloads, "time"))
 	}
 	say(len(r.Names) > 0, "named %s", strings.Join(r.Names, " or "))
 	say(len(r.KeepNames) > 0, "not named %s", strings.Join(r.KeepNames, " or "))
@@ -74,4 +74,12 @@ func (r *RetentionRule) String() string {
 	say(r.QuotaKB > 0 && r.PerPackage, "while the package takes more than %s", quota)
 	say(r.QuotaKB > 0 && !r.PerPackage, "while the feed takes more than %s", quota)
 	return strings.Join(parts, ", ")
+}
+
+// plural formats n and the noun, in the plural unless n is 1.
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -50,7 +50,7 @@ const maxSecret = 200 // characters, each at most four bytes
 // CheckPassword returns proget.ErrInvalid if password cannot be used as one.
 func CheckPassword(password string) error {
 	if n := utf8.RuneCountInString(password); n < MinSecret || n > maxSecret {
-		return proget.Errorf(proget.ErrInvalid, "A password has at least %d characters and at most %d.", MinSecret, maxSecret)
+		return proget.Errorf(proget.ErrInvalid, "A password must have %d to %d characters.", MinSecret, maxSecret)
 	}
 	return nil
 }
@@ -61,11 +61,11 @@ func CheckPassword(password string) error {
 func CheckKey(key string) error {
 	switch {
 	case len(key) < MinSecret || len(key) > maxSecret:
-		return proget.Errorf(proget.ErrInvalid, "An API key has at least %d characters and at most %d.", MinSecret, maxSecret)
+		return proget.Errorf(proget.ErrInvalid, "An API key must have %d to %d characters.", MinSecret, maxSecret)
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }):
-		return proget.Errorf(proget.ErrInvalid, "An API key holds no colon, no white space, and nothing but ASCII.")
+		return proget.Errorf(proget.ErrInvalid, "An API key must consist of printable ASCII characters, without white space or colons.")
 	case strings.HasPrefix(key, auth.TokenPrefix):
-		return proget.Errorf(proget.ErrInvalid, "An API key does not begin with %s: that is how tokens begin.", auth.TokenPrefix)
+		return proget.Errorf(proget.ErrInvalid, "An API key must not begin with %s, as tokens do.", auth.TokenPrefix)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func NewKey() string { return strings.ToLower(rand.Text() + rand.Text()) }
 // CheckFeed returns proget.ErrInvalid if f cannot be a feed of one of the types.
 func CheckFeed(f *proget.Feed, types []feed.Type) error {
 	if !feed.ValidName(f.Name) {
-		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a feed: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.", f.Name)
+		return proget.Errorf(proget.ErrInvalid, "%.60q is not a valid feed name: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.", f.Name)
 	}
 	if !slices.ContainsFunc(types, func(t feed.Type) bool { return t.Name == f.Type }) {
 		var known []string
@@ -86,7 +86,7 @@ func CheckFeed(f *proget.Feed, types []feed.Type) error {
 		return proget.Errorf(proget.ErrInvalid, "Feed %.60s has the type %.60q; this server knows %s.", f.Name, f.Type, strings.Join(known, ", "))
 	}
 	if len(f.Description) > maxText {
-		return proget.Errorf(proget.ErrInvalid, "The description takes more than %d bytes.", maxText)
+		return proget.Errorf(proget.ErrInvalid, "The description is longer than %d bytes.", maxText)
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ const (
 func checkName(name string) error {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unprintable) {
-		return proget.Errorf(proget.ErrInvalid, "%.60q is no name: use 1 to %d bytes of text without white space around it.", name, maxName)
+		return proget.Errorf(proget.ErrInvalid, "%.60q is not a valid name: use 1 to %d bytes of text without white space around it.", name, maxName)
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func checkName(name string) error {
 // key.
 func checkUser(name string) error {
 	if strings.Contains(name, ":") || strings.EqualFold(name, "api") || strings.EqualFold(name, "__token__") {
-		return proget.Errorf(proget.ErrInvalid, "%.60q is no name for a user: use one without a colon, and neither \"api\" nor \"__token__\".", name)
+		return proget.Errorf(proget.ErrInvalid, "%.60q is not a valid user name: use one without a colon, and neither \"api\" nor \"__token__\".", name)
 	}
 	return checkName(name)
 }
@@ -120,9 +120,9 @@ func checkUser(name string) error {
 func checkScope(task proget.Task, feed string) error {
 	switch {
 	case task.Rank() == 0:
-		return proget.Errorf(proget.ErrInvalid, "There is no task %.60q: use view, publish, manage or administer.", string(task))
+		return proget.Errorf(proget.ErrInvalid, "There is no permission %.60q: use view, publish, manage or administer.", string(task))
 	case task == proget.TaskAdminister && feed != "":
-		return proget.Errorf(proget.ErrInvalid, "Administering is for the whole installation: name no feed.")
+		return proget.Errorf(proget.ErrInvalid, "The permission to administer is for the whole installation: do not name a feed.")
 	}
 	return nil
 }

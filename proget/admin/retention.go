@@ -58,7 +58,7 @@ func checkRule(r *proget.RetentionRule, n int) error {
 		}
 	}
 	if !r.Selects() {
-		return proget.Errorf(proget.ErrInvalid, "Retention rule %d does not say what to delete: it would be everything. To have that, name *.", n)
+		return proget.Errorf(proget.ErrInvalid, "Retention rule %d does not say what to delete, so it would delete everything. If you want that, enter * as the name.", n)
 	}
 	return nil
 }
@@ -71,9 +71,9 @@ func checkPatterns(patterns []string, n int) error {
 		odd := func(r rune) bool { return r == ',' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
 		switch {
 		case strings.HasPrefix(p, "!"):
-			return proget.Errorf(proget.ErrInvalid, "In retention rule %d, %.60q cannot be negated: name it among what to keep.", n, p)
+			return proget.Errorf(proget.ErrInvalid, "In retention rule %d, %.60q cannot be negated: enter it among the names or versions to keep.", n, p)
 		case p == "" || len(p) > maxPattern || strings.ContainsFunc(p, odd):
-			return proget.Errorf(proget.ErrInvalid, "In retention rule %d, %.60q is no name or version: use 1 to %d bytes without white space or commas; * is any text.", n, p, maxPattern)
+			return proget.Errorf(proget.ErrInvalid, "In retention rule %d, %.60q is not a valid name or version: use 1 to %d bytes without white space or commas; * is any text.", n, p, maxPattern)
 		}
 	}
 	return nil

@@ -205,7 +205,7 @@ func (r *Registry) leave(ctx context.Context) {
 	r.look.wait(ctx)
 	left, err := r.db.LeaveNode(ctx, r.opts.Name, r.instance)
 	if err != nil {
-		r.opts.Logger.WarnContext(ctx, "the server could not sign off; it stays listed as silent", "error", err)
+		r.opts.Logger.WarnContext(ctx, "the server could not remove itself from the list of servers; it will be listed as stale", "error", err)
 	}
 	if left { // otherwise the probe belongs to another process of this name
 		r.deleteProbe(ctx, r.opts.Name, r.look.last().probe)
@@ -359,7 +359,7 @@ func (r *Registry) remember(self Self, started time.Time, clash, leaderless stri
 	add(&warnings, leaderless)
 	add(&problems, clash)
 	if self.Skew.Abs() > maxSkew {
-		add(&problems, fmt.Sprintf("The clock of this server differs from the database's by %s: set it by NTP.", self.Skew.Round(time.Millisecond)))
+		add(&problems, fmt.Sprintf("The clock of this server differs from the database's by %s: synchronize it with NTP.", self.Skew.Round(time.Millisecond)))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -453,7 +453,7 @@ func (r *Registry) members(ctx context.Context) ([]node, error) {
 	for _, row := range rows {
 		m := node{Member: Member{Name: row.Name, Started: row.Started, Age: max(row.Age, 0)}, instance: row.Instance}
 		if err := json.Unmarshal([]byte(row.Details), &m.Self); err != nil {
-			m.Self = Self{Storage: "What this server says of itself cannot be read: it is of another version."}
+			m.Self = Self{Storage: "This server's report cannot be read: the server runs another version."}
 		}
 		members = append(members, m)
 	}

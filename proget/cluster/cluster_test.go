@@ -228,7 +228,7 @@ func TestStaleServers(t *testing.T) {
 	require.Eventually(t, func() bool {
 		j, err := w.db.LastJob(ctx, cluster.KindStale, "")
 		require.NoError(t, err)
-		return j.State == proget.JobDone && j.Message == "1 of 3 servers removed"
+		return j.State == proget.JobDone && j.Message == "1 stale server removed"
 	}, time.Minute, time.Millisecond)
 	log, err := w.db.JobLog(ctx, 1)
 	require.NoError(t, err)

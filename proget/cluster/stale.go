@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/indexing"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -47,6 +48,6 @@ func (s *staleServers) Work(ctx context.Context, _ *proget.Job, p *indexing.Prog
 		removed++
 		p.Log("The server %s was removed: it sent its last heartbeat %s ago.", m.Name, m.Age.Round(time.Minute))
 	}
-	p.Set(removed, removed, fmt.Sprintf("%d of %d servers removed", removed, len(members)))
+	p.Set(removed, removed, quantity.Of(removed, "stale server")+" removed")
 	return nil
 }

@@ -17,15 +17,15 @@ import (
 // and for the cluster's page.
 const (
 	storageForeign   = "The storage of this server is not the cluster's, or is not mounted: point every server at the same storage (in the reference server with -storage)."
-	storageOther     = "What this server has as storage %s is not the cluster's, or is not mounted: it must be the same place under the same URL on every server."
-	storageNested    = "The storage of this server and storage %s lie one inside the other, or are one: the files of one would be taken for leftovers in the other. Point every server at a storage apart from it (in the reference server with -storage)."
+	storageOther     = "Storage %s of this server is not the cluster's, or is not mounted: its URL must lead to the same place on every server."
+	storageNested    = "The storage of this server and storage %s are the same, or one is inside the other: the files of one would be removed as leftovers of the other. Point all servers at a different storage that is apart from it (in the reference server with -storage)."
 	storageFull      = "Storage is full: packages can be downloaded but not published, until room is made."
 	storageReadOnly  = "Storage is read-only for this server: packages can be downloaded but not published. Check how it is mounted, and the permissions of this server's account."
 	storageGone      = "Storage cannot be reached: packages can be neither downloaded nor published until it is back."
-	storageUnchecked = "Whether the storage of this server is the cluster's was not seen yet: this server stays out until then."
-	storageSlow      = "Storage is slow: a look at it takes longer than %s. Check the network and the file server."
-	storageUnread    = "What server %s wrote into storage cannot be read here: check that both use the same storage, and what it caches."
-	storageUnsound   = "Storage does not keep what this server writes: the server's log says more."
+	storageUnchecked = "It is not yet known whether this server's storage is the cluster's: until then, this server does not take part in the cluster."
+	storageSlow      = "Storage is slow: a check of it takes longer than %s. Check the network and the file server."
+	storageUnread    = "This server cannot read what server %s wrote to storage: check that both use the same storage, and that the mount does not cache old contents."
+	storageUnsound   = "Storage does not keep what this server writes: see the server's log for the error."
 )
 
 // finding is the result of a check of storage.

@@ -94,7 +94,7 @@ func TestSlowStorage(t *testing.T) {
 	require.NoError(t, r.Check(t.Context()))
 	require.Empty(t, r.Problems())
 	require.Len(t, r.Warnings(), 1)
-	require.Contains(t, r.Warnings()[0], "Storage is slow: a look at it takes longer than 5s")
+	require.Contains(t, r.Warnings()[0], "Storage is slow: a check of it takes longer than 5s")
 	faults.Clear()
 	require.NoError(t, r.Check(t.Context()))
 	require.Empty(t, r.Warnings())
@@ -133,7 +133,7 @@ func TestStorageNeverSeen(t *testing.T) {
 	require.NoError(t, old.Check(t.Context()))
 	require.Empty(t, old.Problems())
 	require.Len(t, fresh.Problems(), 1)
-	require.Contains(t, fresh.Problems()[0], "not seen yet")
+	require.Contains(t, fresh.Problems()[0], "not yet known")
 	require.Empty(t, fresh.Warnings())
 	require.True(t, member(t, old, "fresh").Foreign)
 	faults.Clear()
@@ -195,7 +195,7 @@ func TestUnmounted(t *testing.T) {
 	require.NoError(t, os.Remove(w.folder))
 	require.NoError(t, r.Check(t.Context()))
 	require.Len(t, r.Problems(), 1, "not until the cluster's own is back")
-	require.Contains(t, r.Problems()[0], "not seen yet")
+	require.Contains(t, r.Problems()[0], "not yet known")
 	require.NoError(t, os.Rename(away, w.folder))
 	require.NoError(t, r.Check(t.Context()))
 	require.Empty(t, r.Problems())
@@ -225,7 +225,7 @@ func TestAddedStorage(t *testing.T) {
 	require.NoError(t, os.Mkdir(other, 0o700)) // where nothing is mounted
 	b := w.serverOn(t, w.blobs, "b", at(&other))
 	require.Len(t, b.Problems(), 1)
-	require.Contains(t, b.Problems()[0], "storage Archive is not the cluster's")
+	require.Contains(t, b.Problems()[0], "Storage Archive of this server is not the cluster's")
 	known, err := a.Probes(t.Context())
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(known), 3, "the cluster's, the storage's and the servers' own")
@@ -295,5 +295,5 @@ func TestNestedStorages(t *testing.T) {
 	w.folder = moved
 	b := w.serverOn(t, w.storage(t), "b", w.withStores(t))
 	require.Len(t, b.Problems(), 1)
-	require.Contains(t, b.Problems()[0], "lie one inside the other")
+	require.Contains(t, b.Problems()[0], "are the same, or one is inside the other")
 }

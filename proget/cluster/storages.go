@@ -106,7 +106,7 @@ func (r *Registry) RemoveStorage(ctx context.Context, name string, by proget.Pri
 	}
 	r.opts.Logger.InfoContext(ctx, "a storage was removed", "name", all[i].Name, "by", by)
 	if err := r.release(ctx, all[i]); err != nil {
-		r.opts.Logger.WarnContext(ctx, "the mark of this installation could not be taken out of a removed storage: it cannot be added again before", "name", all[i].Name, "error", err)
+		r.opts.Logger.WarnContext(ctx, "the mark of this installation could not be deleted from a removed storage: delete this object by hand before you add the storage again", "name", all[i].Name, "error", err)
 	}
 	return nil
 }
@@ -121,11 +121,14 @@ func (r *Registry) release(ctx context.Context, st proget.Storage) error {
 		return err
 	}
 	blobs, err := r.blobs.OpenKnown(ctx, st.URL)
-	if err != nil {
-		return err
+	if err == nil {
+		defer blobs.Close()
+		err = blobs.Delete(ctx, probe.Key)
 	}
-	defer blobs.Close()
-	return blobs.Delete(ctx, probe.Key)
+	if err != nil {
+		return fmt.Errorf("object %s: %w", probe.Key, err)
+	}
+	return nil
 }
 
 // checkApart refuses a storage that overlaps another, inside or around it: to the outer
@@ -139,7 +142,7 @@ func (r *Registry) checkApart(ctx context.Context, st *proget.Storage) error {
 	place := storage.PlaceOf(st.URL)
 	for i, other := range all {
 		if place.Overlaps(r.placeOf(i, other)) {
-			return proget.Errorf(proget.ErrInvalid, "This is where the storage %s is, or lies inside it, or around it: the files of one would be taken for leftovers in the other. Choose another folder or prefix.", other.Name)
+			return proget.Errorf(proget.ErrInvalid, "This is the place of the storage %s, or one is inside the other: the files of one would be removed as leftovers of the other. Choose another folder or prefix.", other.Name)
 		}
 	}
 	return nil
@@ -160,7 +163,7 @@ func (r *Registry) claim(ctx context.Context, blobs *storage.Store) (storage.Pro
 		if err != nil {
 			return storage.Probe{}, err
 		}
-		return storage.Probe{}, proget.Errorf(proget.ErrInvalid, "This storage is in use already, by this installation or another: it holds %s. Choose another folder or prefix.", o.Key)
+		return storage.Probe{}, proget.Errorf(proget.ErrInvalid, "This storage is already in use by this installation or another: it contains %s. Choose another folder or prefix.", o.Key)
 	}
 	return blobs.NewProbe(ctx, "cluster")
 }

@@ -32,7 +32,7 @@ func TestFeedPages(t *testing.T) {
 	require.Contains(t, text, `value="Say &lt;what&gt;"`, "what was filled in is not lost")
 	code, text = create("a b", "demo")
 	require.Equal(t, http.StatusBadRequest, code)
-	require.Contains(t, text, "is no name for a feed")
+	require.Contains(t, text, "is not a valid feed name")
 	code, _ = create("other", "npm")
 	require.Equal(t, http.StatusBadRequest, code)
 
@@ -66,7 +66,7 @@ func TestKeyPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	admin := w.as("admin")
-	require.Contains(t, admin.page("/administration/keys"), "There is no API key.")
+	require.Contains(t, admin.page("/administration/keys"), "There are no API keys.")
 	rec := admin.post("/administration/keys", "name", "build <server>", "task", "publish", "feed", "secret", "expires", "2099-12-31")
 	require.Equal(t, http.StatusOK, rec.Code, rec.Body)
 	require.Equal(t, "no-store", rec.Header().Get("Cache-Control"))
@@ -83,13 +83,13 @@ func TestKeyPages(t *testing.T) {
 	require.Contains(t, page, "View, download and publish</td><td>secret</td>")
 
 	for want, fields := range map[string][]string{
-		"is no name":             {"task", "view"},
-		"There is no task":       {"name", "x"},
-		"is no day":              {"name", "x", "task", "view", "expires", "tomorrow"},
+		"is not a valid name":    {"task", "view"},
+		"There is no permission": {"name", "x"},
+		"is not a date":          {"name", "x", "task", "view", "expires", "tomorrow"},
 		"before the year 9999":   {"name", "x", "task", "view", "expires", "9999-12-31"},
 		"date is in the past":    {"name", "x", "task", "view", "expires", "2001-01-01"},
 		"There is no feed named": {"name", "x", "task", "view", "feed", "none"},
-		"name no feed":           {"name", "x", "task", "administer", "feed", "main"},
+		"do not name a feed":     {"name", "x", "task", "administer", "feed", "main"},
 	} {
 		rec := admin.post("/administration/keys", fields...)
 		require.GreaterOrEqual(t, rec.Code, http.StatusBadRequest, want)
@@ -100,7 +100,7 @@ func TestKeyPages(t *testing.T) {
 	id := regexp.MustCompile(`name="id" value="(\d+)"`).FindStringSubmatch(page)[1]
 	require.Equal(t, http.StatusSeeOther, admin.post("/administration/keys/delete", "id", id).Code)
 	require.Equal(t, http.StatusNotFound, admin.post("/administration/keys/delete", "id", id).Code)
-	require.Contains(t, admin.page("/administration/keys"), "There is no API key.")
+	require.Contains(t, admin.page("/administration/keys"), "There are no API keys.")
 }
 
 // TestKeyFormTwice: a form that is sent twice, by a double click or to load its answer
@@ -207,7 +207,7 @@ func TestOwnPassword(t *testing.T) {
 		{"guess", fresh, fresh, http.StatusUnauthorized, "The current password is wrong."},
 		{"", fresh, fresh, http.StatusUnauthorized, "The current password is wrong."},
 		{password, fresh, "a now password", http.StatusBadRequest, "The two new passwords do not match."},
-		{password, "short", "short", http.StatusBadRequest, "at least 8 characters"},
+		{password, "short", "short", http.StatusBadRequest, "A password must have 8 to 200 characters."},
 	} {
 		status, text := change(c.current, c.fresh, c.again)
 		require.Equal(t, c.status, status, text)

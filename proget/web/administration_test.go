@@ -112,12 +112,12 @@ func TestClusterStatus(t *testing.T) {
 		"<h1>Indexing Cluster Status</h1>", "4 of 5", "web1", "web2", "index2", "http://10.0.0.1:8624", "linux/arm64", "1.2.4", "Indexing",
 		"1 hour ago", "42.0 s", "Not ready", "Stale", "2 different versions", "Storage &lt;b&gt;cannot&lt;/b&gt; be written.", ">7<",
 		`index1 <span class="badge info">primary</span>`, `<noscript><meta http-equiv="refresh" content="5"></noscript>`, `data-refresh="2"`, `aria-label="Remove index2"`,
-		">Web nodes<", ">Indexing nodes<", ">Servers that are gone<", "remove it with the red X", "set it by NTP",
+		">Web nodes<", ">Indexing nodes<", ">Stale servers<", "remove it with ✕", "synchronize it with NTP",
 		`<button name="term" value="7">Step down</button>`, "this one will become the primary again", "There was no primary.",
 	} {
 		require.Contains(t, page, want)
 	}
-	require.Equal(t, 1, strings.Count(page, "✕"), "for the one that is gone")
+	require.Equal(t, 1, strings.Count(page, ">✕</button>"), "for the one that is gone")
 	require.Equal(t, 1, strings.Count(page, ">primary<"))
 	paused := admin.page("/administration/cluster?refresh=off")
 	require.NotContains(t, paused, "http-equiv")
@@ -175,8 +175,8 @@ func TestTimeline(t *testing.T) {
 		require.NoError(t, err)
 	}
 	page := w.as("admin").page("/administration/cluster")
-	for _, want := range []string{"there was 1 term of leadership", "index2, term 2: ", "index2</th>", "The search index of web2 was behind by 1,200 log entries at most",
-		"web2, " + time.Unix(60*(minute-2), 0).UTC().Format("15:04") + " UTC: 1,200 behind", `<text x="0" y="22">Primary</text>`} {
+	for _, want := range []string{"there was 1 term of leadership", "index2, term 2: ", "index2</th>", "The greatest index lag of web2 was 1,200 (log entries).",
+		"web2, " + time.Unix(60*(minute-2), 0).UTC().Format("15:04") + " UTC: index lag 1,200 (log entries)", `<text x="0" y="22">Primary</text>`} {
 		require.Contains(t, page, want)
 	}
 	w.server("web-of-the-second-data-centre", cluster.Self{Roles: []string{cluster.RoleWeb}, Ready: true, Lags: cluster.Lags{Minute: minute, Peaks: []int64{3}}}, 0)

@@ -55,7 +55,7 @@ func (s *site) showCluster(v *visit) error {
 
 // groupMembers groups servers by their roles, and puts those that are gone last.
 func groupMembers(members []cluster.Member) []memberGroup {
-	groups := []memberGroup{{Title: "Web and indexing nodes"}, {Title: "Web nodes"}, {Title: "Indexing nodes"}, {Title: "Other servers"}, {Title: "Servers that are gone"}}
+	groups := []memberGroup{{Title: "Web and indexing nodes"}, {Title: "Web nodes"}, {Title: "Indexing nodes"}, {Title: "Other servers"}, {Title: "Stale servers"}}
 	for i := range members {
 		m := &members[i]
 		at := 3
@@ -77,12 +77,12 @@ func groupMembers(members []cluster.Member) []memberGroup {
 func newMemberRow(m *cluster.Member) memberRow {
 	row := memberRow{Member: *m, Alive: m.Alive(), Skewed: m.Skewed(), Clock: formatSkew(m.Skew), Heartbeat: formatAge(m.Age)}
 	if !row.Alive {
-		row.Problems = []string{"Its last heartbeat came " + formatAge(m.Age) + ": start it again, or remove it with the red X if it will not come back."}
+		row.Problems = []string{"It sent its last heartbeat " + formatAge(m.Age) + ": start it again, or remove it with ✕ if it will not come back."}
 		return row
 	}
 	row.Problems = problems(m)
 	if !m.Ready && len(row.Problems) == 0 {
-		row.Problems = []string{"It takes no requests, since it is about to stop or something is wrong with it: its /health/ready says what."}
+		row.Problems = []string{"It takes no requests because it is stopping or has a problem: see its /health/ready."}
 	}
 	return row
 }
@@ -96,7 +96,7 @@ func problems(m *cluster.Member) []string {
 		}
 	}
 	if m.Skewed() {
-		found = append(found, "Its clock differs from the database's by "+formatSkew(m.Skew)+": set it by NTP.")
+		found = append(found, "Its clock differs from the database's by "+formatSkew(m.Skew)+": synchronize it with NTP.")
 	}
 	return found
 }

@@ -96,7 +96,7 @@ func endOfDay(day string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.DateOnly, day)
 	if err != nil {
-		return t, proget.WrapError(proget.ErrInvalid, err, "%.20q is no day: use one as in 2030-12-31.", day)
+		return t, proget.WrapError(proget.ErrInvalid, err, "%.20q is not a date: use the form 2030-12-31.", day)
 	}
 	return t.AddDate(0, 0, 1), nil
 }
@@ -107,7 +107,7 @@ func (s *site) deleteKey(v *visit) error {
 	}
 	id, err := strconv.ParseInt(v.PostFormValue("id"), 10, 64)
 	if err != nil {
-		return proget.WrapError(proget.ErrInvalid, err, "The form does not say which key to delete.")
+		return proget.WrapError(proget.ErrInvalid, err, "The form does not say which API key to delete.")
 	}
 	if err := s.Admin.DeleteKey(v.Context(), id, v.id.Principal); err != nil {
 		return err

@@ -91,7 +91,7 @@ func (s *site) retention(v *visit, f *proget.Feed, entered ruleForm, r refusal) 
 func ruleIndex(rules []proget.RetentionRule, id string) (int, error) {
 	i := slices.IndexFunc(rules, func(r proget.RetentionRule) bool { return strconv.FormatInt(r.ID, 10) == id })
 	if i < 0 {
-		return 0, proget.Errorf(proget.ErrConflict, "The rules were changed meanwhile. Look at them again.")
+		return 0, proget.Errorf(proget.ErrConflict, "The rules have changed in the meantime. Check them, and try again.")
 	}
 	return i, nil
 }

@@ -146,7 +146,7 @@ func (t timeline) Summary() string {
 	text := fmt.Sprintf("In the last hour there %s %s of leadership.", verb, quantity.Of(len(t.Terms), "term"))
 	for _, r := range t.Rows {
 		if r.Peak >= 0 {
-			text += fmt.Sprintf(" The search index of %s was behind by %s log entries at most.", r.Name, quantity.Count(r.Peak))
+			text += fmt.Sprintf(" The greatest index lag of %s was %s (log entries).", r.Name, quantity.Count(r.Peak))
 		}
 	}
 	return text

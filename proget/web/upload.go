@@ -33,7 +33,7 @@ func (s *site) openUpload(v *visit) (*proget.Feed, *uploadView, error) {
 		return nil, nil, err
 	}
 	if t.Form == nil {
-		return nil, nil, proget.Errorf(proget.ErrNotFound, "Packages of %s feeds come from their clients only.", t.Title)
+		return nil, nil, proget.Errorf(proget.ErrNotFound, "Packages cannot be uploaded to %s feeds here: use a client of this feed type.", t.Title)
 	}
 	return f, &uploadView{FeedName: f.Name, FeedURL: feedURL(f), Type: t.Title, URL: uploadURL(f), Form: *t.Form, refusal: refusal{status: http.StatusOK}}, nil
 }

@@ -83,7 +83,7 @@ func (s *site) deleteUser(v *visit) error {
 func (s *site) changeAccount(v *visit, change func(name string) error) error {
 	return s.changeUser(v, func(row subjectRow) error {
 		if !row.User {
-			return proget.Errorf(proget.ErrInvalid, "%s is no account.", row.Name)
+			return proget.Errorf(proget.ErrInvalid, "%s is not a user account.", row.Name)
 		}
 		return change(row.Name)
 	}, func(subjectRow) string { return "/administration/users" })

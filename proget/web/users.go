@@ -43,7 +43,7 @@ func (s *site) subjects(v *visit) ([]subjectRow, error) {
 	}
 	rows := []subjectRow{
 		{Subject: auth.SubjectAnonymous, Name: "Everybody"},
-		{Subject: auth.SubjectAuthenticated, Name: "Everybody with a password or a key"},
+		{Subject: auth.SubjectAuthenticated, Name: "Everybody with a password or an API key"},
 	}
 	for _, name := range users {
 		subject := auth.SubjectUser(name)

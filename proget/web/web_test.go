@@ -125,7 +125,7 @@ func TestChangesAreGuarded(t *testing.T) {
 		require.Contains(t, rec.Body.String(), "This server has another key.", path)
 	}
 	require.NotContains(t, admin.page("/feeds/main/package?name=p"), "List again")
-	require.Contains(t, admin.page("/administration/keys"), "There is no API key.")
+	require.Contains(t, admin.page("/administration/keys"), "There are no API keys.")
 	require.Equal(t, http.StatusSeeOther, admin.post("/sign-out").Code)
 }
 

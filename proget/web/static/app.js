@@ -47,7 +47,7 @@ function upload(event) {
     line.querySelector("progress").value = total ? loaded / total : 0;
     line.lastElementChild.textContent = loaded < total
       ? `${Math.floor(100 * loaded / total)} % of ${mebibytes(total)}, ${mebibytes(rate)}/s, ${Math.ceil((total - loaded) / rate)} s left`
-      : "Uploaded; looking at it…";
+      : "Uploaded; processing…";
   };
   request.onload = () => {
     const next = new DOMParser().parseFromString(request.responseText, "text/html").getElementById("main");
