@@ -112,7 +112,7 @@ func (tx *Tx) addFile(ctx context.Context, versionID int64, f *proget.File, alia
 		}
 	}
 	if f.StorageKey == "" {
-		return proget.Errorf(proget.ErrNotFound, "The file sha256:%s, which the version refers to, is not here any more: upload it again.", f.Digests[proget.SHA256])
+		return proget.Errorf(proget.ErrNotFound, "The file sha256:%s, which the version refers to, is no longer stored: upload it again.", f.Digests[proget.SHA256])
 	}
 	n, err := tx.run(ctx, "InsertBlob", append(args, arg("storage_key", f.StorageKey), arg("window", window), arg("asked", known.asked))...)
 	if err == nil && n == 0 {

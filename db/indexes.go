@@ -115,7 +115,7 @@ func (tx *Tx) moveIndex(ctx context.Context, sw IndexSwitch, next int64) (done b
 	case h.build == sw.Build:
 		return true, nil
 	}
-	return false, proget.Errorf(proget.ErrConflict, "generation %d of index %s of feed %d is not the present one any more", sw.Generation, sw.Kind, sw.FeedID)
+	return false, proget.Errorf(proget.ErrConflict, "generation %d of index %s of feed %d is no longer the present one", sw.Generation, sw.Kind, sw.FeedID)
 }
 
 // addIndexFiles records the files, and each of their objects once.

@@ -215,7 +215,7 @@ func (s *Store) wrap(err error) error {
 	}
 	switch s.drv.Classify(err) {
 	case driver.Unique:
-		return proget.WrapError(proget.ErrConflict, err, "It exists already.")
+		return proget.WrapError(proget.ErrConflict, err, "This already exists.")
 	case driver.Retry, driver.ForeignKey, driver.Unavailable:
 		return proget.WrapError(proget.ErrUnavailable, err, "The database cannot answer right now. Try again shortly.")
 	case driver.Full:
@@ -225,7 +225,7 @@ func (s *Store) wrap(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return proget.WrapError(proget.ErrUnavailable, err, "The database did not answer in time. Try again shortly.")
 	case errors.Is(err, ErrTryAgain):
-		return proget.WrapError(proget.ErrUnavailable, err, "Others change the same thing all the time. Try again shortly.")
+		return proget.WrapError(proget.ErrUnavailable, err, "Too many others are changing the same data. Try again shortly.")
 	}
 	return err
 }

@@ -59,7 +59,7 @@ func (c *conn) bind(name string, named []sql.NamedArg) (query, []any, error) {
 	}
 	for _, a := range named {
 		if text, ok := a.Value.(string); ok && !isText(text) {
-			return q, nil, proget.Errorf(proget.ErrInvalid, "What was sent, or asked for, has a zero byte or is not UTF-8.")
+			return q, nil, proget.Errorf(proget.ErrInvalid, "The request contains text that is not valid UTF-8 or contains a zero byte.")
 		}
 	}
 	return q, args, nil
@@ -361,7 +361,7 @@ func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context
 		began := time.Now()
 		late, err := s.attempt(ctx, b, n, fn)
 		if err != nil && s.closed.Load() {
-			return proget.WrapError(proget.ErrUnavailable, ErrClosed, "This server has closed its database. Try again shortly.")
+			return proget.WrapError(proget.ErrUnavailable, ErrClosed, "This server is stopping. Try again shortly.")
 		}
 		if err == nil || !s.again(err, late) {
 			return s.wrap(err)

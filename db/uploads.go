@@ -161,7 +161,7 @@ func (c *conn) findPartial(ctx context.Context, p *Partial) error {
 }
 
 func noPartial() error {
-	return proget.Errorf(proget.ErrNotFound, "There is no such upload: it was finished, canceled, or left alone for too long. Begin again.")
+	return proget.Errorf(proget.ErrNotFound, "There is no such upload: it was finished, was canceled, or expired. Begin again.")
 }
 
 // AppendPart records the next part of an upload, together with the checksums of all

@@ -39,7 +39,7 @@ func TestUploadInBrowser(t *testing.T) {
 
 	b.Follow(chromedp.Navigate(c.LoadBalancer.URL + "/feeds/nuget/upload"))
 	b.Do(choose("1.0.0"), chromedp.Click(link("Upload")), chromedp.WaitVisible(chromedp.CSS(".note.bad")))
-	require.Contains(t, b.Text(".note.bad"), "Acme.Lib 1.0.0 exists already in feed nuget")
+	require.Contains(t, b.Text(".note.bad"), "Acme.Lib 1.0.0 already exists in feed nuget")
 	b.Picture("upload-refused")
 	b.Do(choose("1.1.0"))
 	b.Follow(chromedp.Evaluate[chromedp.Void](`document.querySelector("form[data-progress]").submit()`)) // as if there were no script

@@ -277,7 +277,7 @@ func (in *installation) pause(t *testing.T, operation string, at int) bool {
 	}
 	err = cmd.Wait()
 	if err != nil { // what the other did meanwhile may be in its way
-		require.Contains(t, out.String(), "exists already", "%s, step %d: %v", operation, at, err)
+		require.Contains(t, out.String(), "already exists", "%s, step %d: %v", operation, at, err)
 	}
 	return true
 }

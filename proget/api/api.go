@@ -184,9 +184,9 @@ func readJSON(w http.ResponseWriter, c *call, into any, nothing ...string) error
 	var fields map[string]json.RawMessage
 	if err := json.NewDecoder(http.MaxBytesReader(w, c.Body, maxBody)).Decode(&fields); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return proget.WrapError(proget.ErrTooLarge, err, "The body is larger than the %d MiB that a call takes.", maxBody>>20)
+			return proget.WrapError(proget.ErrTooLarge, err, "The body is larger than %d MiB, the most that a call accepts.", maxBody>>20)
 		}
-		return proget.WrapError(proget.ErrInvalid, err, "The body is not the JSON object that this call takes.")
+		return proget.WrapError(proget.ErrInvalid, err, "The body is not a valid JSON object.")
 	}
 	for name, value := range fields {
 		field, err := json.Marshal(map[string]json.RawMessage{name: value})
@@ -200,9 +200,9 @@ func readJSON(w http.ResponseWriter, c *call, into any, nothing ...string) error
 		switch {
 		case err == nil, isUnknown && slices.Contains(nothing, string(value)):
 		case isUnknown && unknown != strconv.Quote(name):
-			return proget.WrapError(proget.ErrInvalid, err, "This server does not support %.60s in %.60q.", unknown, name)
+			return proget.WrapError(proget.ErrInvalid, err, "This server does not support the field %.60s in %.60q.", unknown, name)
 		case isUnknown:
-			return proget.WrapError(proget.ErrInvalid, err, "This server does not support %.60q.", name)
+			return proget.WrapError(proget.ErrInvalid, err, "This server does not support the field %.60q.", name)
 		default:
 			return proget.WrapError(proget.ErrInvalid, err, "The field %.60q has a value of the wrong type.", name)
 		}
@@ -236,7 +236,7 @@ func (a *api) uploadPackage(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	if t.Form == nil {
-		return proget.Errorf(proget.ErrInvalid, "Feed %s has the type %s, whose packages come from their clients only.", c.feed.Name, c.feed.Type)
+		return proget.Errorf(proget.ErrInvalid, "Packages cannot be uploaded to feed %s by this call: use a client of its type, %s.", c.feed.Name, c.feed.Type)
 	}
 	body, err := feed.OpenBody(c.Request)
 	if err != nil {

@@ -72,7 +72,7 @@ func newKeyInfo(k db.Key, feeds []*proget.Feed) keyInfo {
 func (info *keyInfo) request() (k admin.NewAPIKey, err error) {
 	k = admin.NewAPIKey{Name: cmp.Or(info.DisplayName, info.Description, "unnamed key"), Text: info.Key, Feed: info.Feed}
 	if info.User != "" || info.FeedGroup != "" || !strings.EqualFold(cmp.Or(info.Logging, noLogging), noLogging) {
-		return k, proget.Errorf(proget.ErrInvalid, "This server does not support keys with a user, a feed group or logging.")
+		return k, proget.Errorf(proget.ErrInvalid, "This server does not support API keys with a user, a feed group or logging.")
 	}
 	if k.Task, err = info.task(); err != nil {
 		return k, err
@@ -87,7 +87,7 @@ func (info *keyInfo) task() (proget.Task, error) {
 		if info.Feed == "" && (slices.Contains(info.SystemAPIs, fullControlWord) || sameWords(info.SystemAPIs, fullControl)) {
 			return proget.TaskAdminister, nil
 		}
-		return "", proget.Errorf(proget.ErrInvalid, "This server makes System keys with full control only: systemApis is [%q].", fullControlWord)
+		return "", proget.Errorf(proget.ErrInvalid, "This server creates System keys with full control only: use systemApis [%q].", fullControlWord)
 	case strings.EqualFold(info.Type, keyTypeFeed):
 		switch {
 		case sameWords(info.PackagePermissions, allPermissions):
@@ -100,9 +100,9 @@ func (info *keyInfo) task() (proget.Task, error) {
 				return task, nil
 			}
 		}
-		return "", proget.Errorf(proget.ErrInvalid, `Permissions are nested, each with those before it: packagePermissions is ["view"], ["view","add"] or ["view","add","delete"].`)
+		return "", proget.Errorf(proget.ErrInvalid, `Each permission includes those before it: use packagePermissions ["view"], ["view","add"] or ["view","add","delete"].`)
 	}
-	return "", proget.Errorf(proget.ErrInvalid, "This server makes keys of the types System and Feed.")
+	return "", proget.Errorf(proget.ErrInvalid, "This server creates API keys of the types System and Feed only.")
 }
 
 func sameWords(some, others []string) bool {
@@ -120,7 +120,7 @@ func parseExpiration(text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, proget.Errorf(proget.ErrInvalid, "%.60q is no time: use one as in 2030-12-31T23:59:59Z.", text)
+	return time.Time{}, proget.Errorf(proget.ErrInvalid, "%.60q is not a time: use the form 2030-12-31T23:59:59Z.", text)
 }
 
 func (a *api) listKeys(w http.ResponseWriter, c *call) error {
@@ -162,7 +162,7 @@ func (a *api) createKey(w http.ResponseWriter, c *call) error {
 func (a *api) deleteKey(w http.ResponseWriter, c *call) error {
 	id, err := strconv.ParseInt(c.URL.Query().Get("id"), 10, 64)
 	if err != nil {
-		return proget.WrapError(proget.ErrInvalid, err, "Name the key: ?id=….")
+		return proget.WrapError(proget.ErrInvalid, err, "Give the id of the API key, as in ?id=1.")
 	}
 	if err := a.Admin.DeleteKey(c.Context(), id, c.id.Principal); err != nil {
 		return err

@@ -29,7 +29,7 @@ func readPackageID(q url.Values, t *feed.Type) (id packageID, err error) {
 	}
 	id = packageID{t.Naming.Join(q.Get("group"), q.Get("name")), q.Get("version"), q.Get("qualifier")}
 	if q.Get("name") == "" || id.version == "" {
-		return id, proget.Errorf(proget.ErrInvalid, "Name the package: ?name=…&version=… or ?purl=….")
+		return id, proget.Errorf(proget.ErrInvalid, "Name the package, as in ?name=NAME&version=VERSION or ?purl=PURL.")
 	}
 	return id, nil
 }
@@ -38,7 +38,7 @@ func readPackageID(q url.Values, t *feed.Type) (id packageID, err error) {
 // were removed.
 func parsePURL(purl string, t *feed.Type) (id packageID, err error) {
 	invalid := func() (packageID, error) {
-		return id, proget.Errorf(proget.ErrInvalid, "%.200q is no package URL of a %s feed: use one as in pkg:%s/name@1.0.0.", purl, t.Title, t.PURLType())
+		return id, proget.Errorf(proget.ErrInvalid, "%.200q is not a package URL of a %s feed: use the form pkg:%s/name@1.0.0.", purl, t.Title, t.PURLType())
 	}
 	rest, ok := strings.CutPrefix(purl, "pkg:"+t.PURLType()+"/")
 	rest, _, _ = strings.Cut(rest, "#")
@@ -82,7 +82,7 @@ func fileOf(t *feed.Type, v *proget.Version, qualifier string) (proget.File, err
 	case len(v.Files) == 0:
 		return proget.File{}, proget.Errorf(proget.ErrNotFound, "%s %s has no file.", v.Name, v.Version)
 	case qualifier == "" && t.Naming.Parted && len(v.Files) > 1:
-		return proget.File{}, proget.Errorf(proget.ErrInvalid, "%s %s has %d files. Say which: &qualifier=file%%3D….", v.Name, v.Version, len(v.Files))
+		return proget.File{}, proget.Errorf(proget.ErrInvalid, "%s %s has %d files: say which one, as in &qualifier=file%%3DNAME.", v.Name, v.Version, len(v.Files))
 	case qualifier == "":
 		return v.Files[0], nil
 	}
@@ -112,7 +112,7 @@ func (a *api) vetQualifier(ctx context.Context, t *feed.Type, ref feed.Ref, qual
 		return err
 	}
 	if len(v.Files) > 1 {
-		return proget.Errorf(proget.ErrInvalid, "%s %s has %d files, and this server changes and deletes a version as a whole, not a file of it. To have that, leave out the qualifier.", v.Name, v.Version, len(v.Files))
+		return proget.Errorf(proget.ErrInvalid, "%s %s has %d files, and this server changes and deletes only whole versions: leave out the qualifier to do so.", v.Name, v.Version, len(v.Files))
 	}
 	return nil
 }

@@ -181,7 +181,7 @@ func identified(name string, err error) (Identity, error) {
 		return Identity{}, err
 	}
 	if len(name) > longest || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return Identity{}, fmt.Errorf("identify a user: %.60q is no name of up to %d bytes", name, longest)
+		return Identity{}, fmt.Errorf("identify a user: %.60q is not a name of up to %d bytes", name, longest)
 	}
 	return Identity{Principal: proget.Principal{User: name}, Session: true, foreign: true}, nil
 }
@@ -370,11 +370,11 @@ func (a *Authority) Authorize(id Identity, task proget.Task, f *proget.Feed) err
 	case allowed:
 		return nil
 	case id.Anonymous():
-		return proget.Errorf(proget.ErrUnauthenticated, "This needs permission to %s: give an API key or sign in.", task)
+		return proget.Errorf(proget.ErrUnauthenticated, "This needs the permission to %s: sign in, or send an API key that has it.", task)
 	case id.key != nil:
 		return proget.Errorf(proget.ErrDenied, "The specified API key does not have the proper permissions to perform this action.")
 	}
-	return proget.Errorf(proget.ErrDenied, "%s has no permission to %s here.", id.User, task)
+	return proget.Errorf(proget.ErrDenied, "%s does not have the permission to %s here.", id.User, task)
 }
 
 // AuthorizeIn is Authorize for a feed. To callers who may not even view the feed, it

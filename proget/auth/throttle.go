@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget"
 )
 
@@ -51,7 +52,7 @@ func (e *ThrottledError) Error() string {
 
 // Unwrap returns the error for the client, of kind proget.ErrThrottled.
 func (e *ThrottledError) Unwrap() error {
-	return proget.Errorf(proget.ErrThrottled, "Too many sign-ins have failed. Try again in %d seconds.", seconds(e.After))
+	return proget.Errorf(proget.ErrThrottled, "Too many sign-ins have failed. Try again in %s.", quantity.Of(seconds(e.After), "second"))
 }
 
 // RetryAfter returns the number of seconds for the Retry-After header of the response

@@ -314,7 +314,7 @@ func (c *Catalog) Alias(ctx context.Context, f *proget.Feed, alias string) (*pro
 	}
 	i := slices.IndexFunc(v.Files, func(file proget.File) bool { return file.Name == fileName })
 	if i < 0 {
-		return nil, proget.File{}, proget.Errorf(proget.ErrNotFound, "%s %s has no file %s any more.", v.Name, v.Version, fileName)
+		return nil, proget.File{}, proget.Errorf(proget.ErrNotFound, "%s %s no longer has the file %s.", v.Name, v.Version, fileName)
 	}
 	return v, v.Files[i], nil
 }

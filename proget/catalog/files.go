@@ -283,7 +283,7 @@ const downloadBatch = 500
 // that may be there, it keeps only the use: counting too few is better than counting
 // twice.
 func (f *Files) uncounted(ctx context.Context, counts map[int64]int64, err error) {
-	open, what := errors.Is(err, db.ErrUncertain), "downloads could not be counted; they will be with the next ones"
+	open, what := errors.Is(err, db.ErrUncertain), "downloads could not be counted now; they will be counted later"
 	if open {
 		what = "the database did not say whether downloads were counted; they are not counted again"
 	}

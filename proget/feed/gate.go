@@ -24,7 +24,7 @@ func (g Gate) Enter(ctx context.Context, what string) error {
 	case g <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return proget.WrapError(proget.ErrUnavailable, ctx.Err(), "This server makes as many %s as it can. Try again shortly, or ask for less.", what)
+		return proget.WrapError(proget.ErrUnavailable, ctx.Err(), "This server is busy preparing other %s. Try again shortly, or ask for less.", what)
 	}
 }
 

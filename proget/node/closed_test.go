@@ -19,5 +19,5 @@ func TestClosedDatabase(t *testing.T) {
 	require.NoError(t, cfg.DB.Close())
 	resp, text := ask(t, http.MethodPut, server.URL+"/nuget/nuget/api/v2/package", testenv.Nupkg(t, "Acme.Lib", "1.0.0"), "X-ApiKey", apiKey)
 	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
-	require.Contains(t, text, "has closed its database")
+	require.Contains(t, text, "This server is stopping")
 }

@@ -218,7 +218,7 @@ const maxName = 100
 func (c *Config) checkName() error {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if len(c.Name) > maxName || !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, unprintable) {
-		return fmt.Errorf("the Name %.60q is none for a node: use at most %d bytes of text on one line", c.Name, maxName)
+		return fmt.Errorf("the Name %.60q is not a valid node name: use at most %d bytes of text on one line", c.Name, maxName)
 	}
 	return nil
 }

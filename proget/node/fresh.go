@@ -93,7 +93,7 @@ func (n *Node) outdated(w http.ResponseWriter, r *http.Request, err error) (stal
 // been published meanwhile, and the client must not believe that it was not.
 func doubt(err error) error {
 	if errors.Is(err, proget.ErrNotFound) {
-		return proget.WrapError(proget.ErrUnavailable, err, "The database cannot be reached, so whether this exists is not known. Try again shortly.")
+		return proget.WrapError(proget.ErrUnavailable, err, "The database cannot be reached, so it is not known whether this exists. Try again shortly.")
 	}
 	return err
 }

@@ -100,7 +100,7 @@ func (n *Node) unknown(mux *router) http.Handler {
 			return strings.Contains(pattern, " ") // "GET /path"
 		}
 		n.answer(w, r, feed.WriteText, func(w http.ResponseWriter, r *http.Request) error {
-			err := feed.Unknown(w, r, known, "what is not a feed or a page is below /api/, /health and /metrics.")
+			err := feed.Unknown(w, r, known, "the API is below /api/, and the state of the server is at /health and /metrics.")
 			if strings.HasPrefix(r.URL.Path, "/api/") && errors.Is(err, proget.ErrNotFound) {
 				return proget.WrapError(proget.ErrNotFound, err, "This server does not have the call %.20s %.200s; docs/native-api.md of github.com/proget-go/ha lists those that it has.", r.Method, r.URL.Path)
 			}
@@ -152,7 +152,7 @@ func (n *Node) guardSession(r *http.Request, id auth.Identity) error {
 		return nil
 	}
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		return proget.WrapError(proget.ErrDenied, err, "This request came from another site.")
+		return proget.WrapError(proget.ErrDenied, err, "This request came from another site and was refused.")
 	}
 	return nil
 }

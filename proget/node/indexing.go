@@ -159,7 +159,7 @@ func (n *Node) recordTerms() func(ctx context.Context, fence proget.Fence, round
 		if err == nil {
 			last = time.Now()
 		} else if ctx.Err() == nil && time.Since(last) >= hopeless {
-			err = fmt.Errorf("%w: it could not reach the database for %s: %w", errHandOver, hopeless, err)
+			err = fmt.Errorf("%w: the database could not be reached for %s: %w", errHandOver, hopeless, err)
 		}
 		return err
 	}
@@ -175,7 +175,7 @@ func (n *Node) recordTerm(ctx context.Context, fence proget.Fence, round int) er
 		if asked, err := cluster.AskedToStepDown(ctx, tx, fence.Number); err != nil {
 			return err
 		} else if asked {
-			return fmt.Errorf("%w: an administrator asked it to", errHandOver)
+			return fmt.Errorf("%w: an administrator asked for it", errHandOver)
 		}
 		if err := tx.KeepTerm(ctx, Office, fence); err != nil || round%housekeeping != 0 {
 			return err

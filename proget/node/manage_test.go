@@ -214,7 +214,7 @@ func TestKeyRefusals(t *testing.T) {
 		require.Greater(t, len(manage(t, status, "POST", a+"/api/api-keys/create", body)), 20, body)
 	}
 	require.Equal(t, 1, strings.Count(manage(t, http.StatusOK, "GET", a+"/api/api-keys/list", ""), `"id"`), "none was made")
-	for permissions, want := range map[string]string{`["view","promote"]`: `does not support the permission "promote"`, `["view","delete"]`: "nested"} {
+	for permissions, want := range map[string]string{`["view","promote"]`: `does not support the permission "promote"`, `["view","delete"]`: "includes those before it"} {
 		require.Contains(t, manage(t, http.StatusBadRequest, "POST", a+"/api/api-keys/create", `{"type":"Feed","packagePermissions":`+permissions+`}`), want)
 	}
 }

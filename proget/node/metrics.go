@@ -38,17 +38,17 @@ func newMetrics(n *Node) *metrics {
 			Name: "proget_http_request_seconds", Help: "Time to serve a request, by first path segment.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 30, 120}}, []string{"mount"}),
 		stale: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "proget_stale_reads_total", Help: "Requests served while the database could not be asked for news."}),
+			Name: "proget_stale_reads_total", Help: "Requests served from memory because the database could not be reached."}),
 	}
 	m.all = bundle{m.requests, m.duration, m.stale,
-		gauge("proget_http_requests_in_flight", "Requests that are being served, those of probes left out.", func() float64 { return float64(n.flying.Load()) }),
+		gauge("proget_http_requests_in_flight", "Requests being served, not counting probes.", func() float64 { return float64(n.flying.Load()) }),
 		gauge("proget_ready", "1 if the node takes traffic.", func() float64 { return truth(len(n.unready()) == 0) }),
 		counter("proget_damaged_files_total", "Times a file was found to be missing or damaged in storage when it was asked for.",
 			func() float64 { return float64(n.files.Damaged()) }),
 		gauge("proget_warnings", "Things that do not work as they should, such as storage that is full; /health/ready names them.",
 			func() float64 { return float64(len(n.warnings())) }),
 		gauge("proget_primary", "1 if this is the primary indexing node.", func() float64 { return truth(n.primary()) }),
-		gauge("proget_beacon_watchers", "Connections that the other indexing nodes keep to this one to see that it lives; they watch the primary only.", func() float64 {
+		gauge("proget_beacon_watchers", "Connections by which other indexing nodes check that this one is alive; they watch only the primary.", func() float64 {
 			if n.cfg.Beacon == nil {
 				return 0
 			}

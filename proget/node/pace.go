@@ -69,7 +69,7 @@ func probe(r *http.Request) bool {
 // because the protocol is not known yet.
 func (n *Node) refuseMore(w http.ResponseWriter, r *http.Request) {
 	n.answer(w, r, feed.WriteText, func(http.ResponseWriter, *http.Request) error {
-		return proget.Errorf(proget.ErrUnavailable, "This server has %d requests to serve at once, which is as many as it takes. Try again shortly.", n.cfg.MaxRequests)
+		return proget.Errorf(proget.ErrUnavailable, "This server is busy: it is already serving %d requests, its limit. Try again shortly.", n.cfg.MaxRequests)
 	})
 }
 

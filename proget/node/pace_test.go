@@ -167,7 +167,7 @@ func TestManyRequests(t *testing.T) {
 	resp, text := ask(t, "GET", server.URL+"/endpoints/asset/dir/", nil)
 	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 	require.NotEmpty(t, resp.Header.Get("Retry-After"))
-	require.Contains(t, text, "at once")
+	require.Contains(t, text, "already serving 3 requests")
 	resp, _ = ask(t, "GET", server.URL+"/health/ready", nil)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	for _, conn := range uploads {

@@ -171,11 +171,11 @@ func TestStatusFields(t *testing.T) {
 	push(t, http.StatusCreated, strings.TrimSuffix(packages, "/api/packages/nuget/"), "nuget", "1.0.0", apiKey)
 	status := packages + "status?name=Acme.Lib&version=1.0.0"
 	for body, says := range map[string]string{
-		`{"listd":false}`:               `does not support "listd"`,
-		`{"listed":false,"listd":true}`: `does not support "listd"`,
+		`{"listd":false}`:               `does not support the field "listd"`,
+		`{"listed":false,"listd":true}`: `does not support the field "listd"`,
 		`{"listed":"no"}`:               `"listed" has a value of the wrong type`,
-		`[]`:                            "not the JSON object",
-		`{"listed":false`:               "not the JSON object",
+		`[]`:                            "not a valid JSON object",
+		`{"listed":false`:               "not a valid JSON object",
 	} {
 		require.Contains(t, manage(t, http.StatusBadRequest, "POST", status, body), says, body)
 	}

@@ -24,9 +24,9 @@ func TestUploadPackage(t *testing.T) {
 		says        string
 	}{
 		{"PUT", upload, file, "", http.StatusUnauthorized, "needs"},
-		{"PUT", upload, []byte("x"), apiKey, http.StatusBadRequest, "no zip archive"},
+		{"PUT", upload, []byte("x"), apiKey, http.StatusBadRequest, "not a zip archive"},
 		{"PUT", upload, file, apiKey, http.StatusOK, ""},
-		{"PUT", upload + "/Acme.Lib.1.0.0.nupkg", file, apiKey, http.StatusConflict, "exists already"},
+		{"PUT", upload + "/Acme.Lib.1.0.0.nupkg", file, apiKey, http.StatusConflict, "already exists"},
 		{"POST", upload + "/any.nupkg", testenv.Nupkg(t, "Acme.Lib", "1.1.0"), apiKey, http.StatusOK, ""},
 		{"PUT", a + "/api/packages/none/upload", file, apiKey, http.StatusNotFound, "no feed"},
 		{"GET", upload, nil, apiKey, http.StatusMethodNotAllowed, "takes PUT, POST"},

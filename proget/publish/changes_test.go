@@ -155,7 +155,7 @@ func TestNeeds(t *testing.T) {
 	require.NoError(t, other.Delete(t.Context(), feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}, ann))
 	err := needing("a@again", "2", "1")
 	require.ErrorIs(t, err, proget.ErrNotFound)
-	require.Equal(t, "1, which again needs, is not in a any more: push it again first.", proget.Message(err))
+	require.Equal(t, "1, which again needs, is no longer in a: push it again first.", proget.Message(err))
 	require.Error(t, needing("b@1", "2"), "a version of another package")
 }
 

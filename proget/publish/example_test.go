@@ -57,5 +57,5 @@ func Example() {
 	fmt.Println(errors.Is(err, proget.ErrConflict), proget.Message(err))
 	// Output:
 	// acme 1.0 5 aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d
-	// true acme 1.0 exists already in feed main; publish it under another version.
+	// true acme 1.0 already exists in feed main: publish it under another version.
 }

@@ -60,7 +60,7 @@ func TestParts(t *testing.T) {
 	}
 	_, err = p.Publish(ctx, in.upload("a@1/ONE", strings.NewReader("other bytes")))
 	require.ErrorIs(t, err, proget.ErrConflict)
-	require.Contains(t, proget.Message(err), "a 1 has the file ONE already")
+	require.Contains(t, proget.Message(err), "a 1 already has the file ONE")
 	for _, file := range []string{"one", "x.extra"} {
 		v, err := p.Publish(ctx, in.upload("a@1/"+file, strings.NewReader("of "+file)))
 		require.NoError(t, err, "the same again")

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/internal/tracing"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
@@ -120,7 +121,7 @@ func (p *Publisher) store(ctx context.Context, blobs *storage.Store, t *feed.Typ
 	case broke:
 		return blob, feed.UploadError(source.Err)
 	case errors.Is(err, proget.ErrTooLarge):
-		return blob, proget.WrapError(proget.ErrTooLarge, err, "The package is larger than the %d bytes this server accepts.", p.maxSize)
+		return blob, proget.WrapError(proget.ErrTooLarge, err, "The package is larger than %s, the most that this server accepts.", quantity.Bytes(p.maxSize))
 	case err != nil:
 		return blob, fmt.Errorf("store the upload: %w", err)
 	}
@@ -197,7 +198,7 @@ func (p *recording) inspect(ctx context.Context) (_ *feed.Manifest, err error) {
 	defer func() { end(err) }()
 	content, err := p.blobs.ReaderAt(ctx, blob.Key)
 	if errors.Is(err, proget.ErrNotFound) { // not the client's mistake: it did not ask for an object
-		return nil, proget.WrapError(proget.ErrUnavailable, err, "Storage has not kept the upload: send it again.")
+		return nil, proget.WrapError(proget.ErrUnavailable, err, "Storage did not keep the upload: send it again.")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the upload back: %w", err)
@@ -235,7 +236,7 @@ func (p *recording) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 	if errors.Is(fault, proget.ErrNotFound) || errors.Is(fault, storage.ErrDamaged) {
 		what := "take its place"
 		if p.upload.Stored != nil {
-			what = "are what the version refers to; a check of the stored files mends the others"
+			what = "are used for the new version; the check of stored files will repair the others"
 		}
 		p.log.WarnContext(ctx, "a stored file is missing or damaged; the same bytes, just uploaded, "+what, "key", b.StorageKey, "error", fault)
 		return true, nil
@@ -252,7 +253,7 @@ func (p *recording) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
 func (p *recording) discard(ctx context.Context, why error) {
 	key := p.blob.Key
 	if _, begun := errors.AsType[*recordError](why); begun && isOpen(why) {
-		p.log.WarnContext(ctx, "an upload was not recorded for certain; its object is left to garbage collection", "key", key, "error", why)
+		p.log.WarnContext(ctx, "it is not certain that an upload was recorded; if not, garbage collection will remove its object", "key", key, "error", why)
 		return
 	}
 	if err := p.blobs.Discard(ctx, key); err != nil {
@@ -378,7 +379,7 @@ func (p *Publisher) Restore(ctx context.Context, f *proget.Feed, deletionID int6
 		return nil
 	})
 	if errors.Is(err, proget.ErrConflict) && misfit == nil {
-		return nil, proget.WrapError(proget.ErrConflict, err, "The version was published again; delete that one first.")
+		return nil, proget.WrapError(proget.ErrConflict, err, "The version has been published again since: delete the new one before bringing the old one back.")
 	}
 	return v, err
 }

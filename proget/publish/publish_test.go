@@ -264,7 +264,7 @@ func TestOneOfManyWins(t *testing.T) {
 					continue
 				}
 				require.ErrorIs(t, err, proget.ErrConflict)
-				require.Contains(t, proget.Message(err), "Acme 1 exists already in feed main")
+				require.Contains(t, proget.Message(err), "Acme 1 already exists in feed main")
 			}
 			require.NotEqual(t, -1, winner)
 			key := versions[winner].Files[0].StorageKey
@@ -289,7 +289,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"not a package":       {upload: feed.Upload{Name: "a@1", Body: body()}, inspect: proget.Errorf(proget.ErrInvalid, "not a package"), want: proget.ErrInvalid, message: "not a package"},
 		"another than wanted": {upload: feed.Upload{Name: "a@1", Body: body(), Check: func(*feed.Manifest) error { return proget.Errorf(proget.ErrInvalid, "not a 2") }}, want: proget.ErrInvalid, message: "not a 2"},
-		"too large":           {upload: feed.Upload{Name: "a@1", Body: bytes.NewReader(make([]byte, maxSize+1))}, want: proget.ErrTooLarge, message: "1048576 bytes"},
+		"too large":           {upload: feed.Upload{Name: "a@1", Body: bytes.NewReader(make([]byte, maxSize+1))}, want: proget.ErrTooLarge, message: "larger than 1 MiB,"},
 		"cut off": {upload: feed.Upload{Name: "a@1", Body: io.MultiReader(bytes.NewReader(make([]byte, maxSize/2)), iotest.ErrReader(broken))},
 			want: broken, message: "send it again"},
 		"cut off, as HTTP says it": {upload: feed.Upload{Name: "a@1", Body: io.MultiReader(body(), iotest.ErrReader(io.ErrUnexpectedEOF))}, want: proget.ErrInvalid, message: "send it again"},

@@ -88,7 +88,7 @@ func encode(v any) ([]byte, error) {
 		return nil, fmt.Errorf("encode what the package file says of itself: %w", err)
 	}
 	if len(data) > feed.MaxManifest {
-		return nil, proget.Errorf(proget.ErrInvalid, "The package's manifest takes more than %d bytes.", feed.MaxManifest)
+		return nil, proget.Errorf(proget.ErrInvalid, "The package's manifest is larger than %d MiB.", feed.MaxManifest>>20)
 	}
 	return data, nil
 }
@@ -106,11 +106,11 @@ func (p *recording) exists(r *record) string {
 	in := p.upload.Feed.Name
 	switch {
 	case r.Role != feed.Whole:
-		return fmt.Sprintf("%s %s has the file %s already in feed %s; publish it under another version.", r.Name, r.Version, r.FileName, in)
+		return fmt.Sprintf("%s %s already has the file %s in feed %s: publish it under another version.", r.Name, r.Version, r.FileName, in)
 	case p.typ.Naming.Unversioned:
-		return fmt.Sprintf("%s exists already in feed %s; delete it first, or choose another name.", r.Name, in)
+		return fmt.Sprintf("%s already exists in feed %s: delete it first, or choose another name.", r.Name, in)
 	}
-	return fmt.Sprintf("%s %s exists already in feed %s; publish it under another version.", r.Name, r.Version, in)
+	return fmt.Sprintf("%s %s already exists in feed %s: publish it under another version.", r.Name, r.Version, in)
 }
 
 // entering is one attempt of the transaction that records a file.
@@ -178,7 +178,7 @@ func (e *entering) hold(ctx context.Context, r *record) error {
 			return err
 		}
 		if !there {
-			return proget.Errorf(proget.ErrNotFound, "%s, which %s needs, is not in %s any more: push it again first.", key, r.Version, r.Name)
+			return proget.Errorf(proget.ErrNotFound, "%s, which %s needs, is no longer in %s: push it again first.", key, r.Version, r.Name)
 		}
 	}
 	return nil

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/db"
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 	"github.com/proget-go/ha/proget/feed"
@@ -202,7 +203,7 @@ func (u *Uploads) putChunk(ctx context.Context, p *db.Partial, offset int64, bod
 }
 
 func takesNoMore() error {
-	return proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload was finished already: it takes no more.")
+	return proget.WrapError(proget.ErrInvalid, feed.ErrFinished, "The upload is already finished: it accepts no more data.")
 }
 
 // overtaken returns the error for a client whose chunk lost against another one or the
@@ -224,7 +225,7 @@ func (u *Uploads) overtaken(ctx context.Context, p *db.Partial) (size int64, err
 // an error; the first one counts.
 func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size int64, body io.Reader) error {
 	if offset < 0 || size <= 0 || offset > u.opts.MaxSize-size {
-		return proget.Errorf(proget.ErrInvalid, "A part has at least one byte, and the whole at most %d.", u.opts.MaxSize)
+		return proget.Errorf(proget.ErrInvalid, "A part has at least 1 byte, and the whole upload at most %s.", quantity.Bytes(u.opts.MaxSize))
 	}
 	p, err := u.db.FindPartial(ctx, key(r))
 	if err != nil {
@@ -263,7 +264,7 @@ func (u *Uploads) put(ctx context.Context, p *db.Partial, body io.Reader, opts *
 }
 
 func tooLarge(err error) error {
-	return proget.WrapError(proget.ErrTooLarge, err, "The upload is larger than it may be, or than was announced.")
+	return proget.WrapError(proget.ErrTooLarge, err, "The upload is larger than this server accepts, or larger than announced.")
 }
 
 // An object is stored but not yet recorded.
@@ -379,7 +380,7 @@ func (u *Uploads) keepWhole(ctx context.Context, p, held *db.Partial, want proge
 }
 
 func unknownAlgorithm(a proget.Algorithm, err error) error {
-	return proget.WrapError(proget.ErrInvalid, err, "The digest algorithm %.40q is not known here.", a)
+	return proget.WrapError(proget.ErrInvalid, err, "The digest algorithm %.40q is not supported.", a)
 }
 
 // finish ends an upload; record records the resulting object.
@@ -513,7 +514,7 @@ func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial,
 	o := u.object(blobs, p, b)
 	if b.Size != size || digests != nil && b.Digests[proget.SHA256] != digests[proget.SHA256] {
 		o.discard(ctx)
-		return nil, proget.WrapError(proget.ErrUnavailable, storage.ErrDamaged, "Storage has not kept what was uploaded: begin again.")
+		return nil, proget.WrapError(proget.ErrUnavailable, storage.ErrDamaged, "Storage did not keep the uploaded data: begin again.")
 	}
 	return o, nil
 }

@@ -54,7 +54,7 @@ func TestUpload(t *testing.T) {
 
 	rec = ann.send("main", "a <folder>", "package.json", string(large))
 	require.Equal(t, http.StatusConflict, rec.Code)
-	require.Contains(t, rec.Body.String(), "exists already in feed main")
+	require.Contains(t, rec.Body.String(), "already exists in feed main")
 	require.Contains(t, rec.Body.String(), `value="a &lt;folder&gt;"`)
 	rec = ann.send("main", "", "package.json", "no")
 	require.Equal(t, http.StatusBadRequest, rec.Code)

@@ -123,6 +123,6 @@ func TestHostileArchives(t *testing.T) {
 		require.Greater(t, len(text), 20, name)
 		require.Empty(t, d.list(""), name)
 	}
-	require.Contains(t, d.must(400, "POST", "import/into?format=zip", string(damaged)), "1 files were imported before")
+	require.Contains(t, d.must(400, "POST", "import/into?format=zip", string(damaged)), "Already imported: 1 file.")
 	require.Equal(t, []string{"into/good"}, d.list("into"))
 }

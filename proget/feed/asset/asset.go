@@ -38,7 +38,7 @@ func New() feed.Type {
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s} },
-		Form:       &feed.Form{Path: "Folder", Hint: "A file of the same path is not replaced."},
+		Form:       &feed.Form{Path: "Folder", Hint: "An existing file with the same path is not replaced."},
 		WriteError: writeError,
 	}
 }

@@ -403,7 +403,7 @@ func TestOtherDoors(t *testing.T) {
 	page(409, "a/b", "OTHER.txt")
 	taken := feedtest.Do(t, feedtest.Request(t, "PUT", d.URL+"/api/packages/asset/upload/a/file.txt", []byte("x"), "X-ApiKey", d.Key))
 	require.Equal(t, 409, taken.StatusCode)
-	require.Contains(t, string(taken.Body), "a/file.txt exists already in feed asset; delete it first")
+	require.Contains(t, string(taken.Body), "a/file.txt already exists in feed asset: delete it first")
 	require.Equal(t, "by the page", d.must(200, "GET", "content/a/b/other.txt", ""))
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/proget-go/ha/internal/quantity"
 	"github.com/proget-go/ha/internal/tarfile"
 	"github.com/proget-go/ha/internal/zipfile"
 	"github.com/proget-go/ha/proget"
@@ -176,11 +177,11 @@ func (in *importing) stopped(err error) error {
 			kind = k
 		}
 	}
-	return proget.WrapError(kind, err, "%s %d files were imported before.", message, in.stored)
+	return proget.WrapError(kind, err, "%s Already imported: %s.", message, quantity.Of(in.stored, "file"))
 }
 
 func tooMuch() error {
-	return proget.Errorf(proget.ErrInvalid, "The archive expands to more than %d bytes.", int64(maxExpanded))
+	return proget.Errorf(proget.ErrInvalid, "The archive expands to more than %d GiB.", maxExpanded>>30)
 }
 
 // A budget is how much an archive may still expand.
@@ -215,7 +216,7 @@ func readZip(r io.ReaderAt, size int64, visit func(packed) error) error {
 	case errors.Is(err, zipfile.ErrTooManyEntries), errors.Is(err, zipfile.ErrDirectoryTooLarge):
 		return proget.WrapError(proget.ErrInvalid, err, "The archive has more than %d entries, or their names are too long.", maxEntries)
 	case err != nil:
-		return proget.WrapError(proget.ErrInvalid, err, "The file is no zip archive, or it is damaged.")
+		return proget.WrapError(proget.ErrInvalid, err, "The file is not a zip archive, or it is damaged.")
 	}
 	left, claimed := &budget{maxExpanded}, uint64(0)
 	for _, f := range a.File {
@@ -286,7 +287,7 @@ func readTar(ctx context.Context, r io.ReaderAt, size int64, visit func(packed) 
 	case errors.Is(err, tarfile.ErrTooLarge):
 		return tooMuch()
 	case errors.Is(err, tarfile.ErrNotTar):
-		return proget.WrapError(proget.ErrInvalid, err, "The file is no tgz archive, or it is damaged: it cannot be read to its end.")
+		return proget.WrapError(proget.ErrInvalid, err, "The file is not a tgz archive, or it is damaged: it cannot be read to its end.")
 	}
 	return err
 }

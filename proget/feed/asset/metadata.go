@@ -64,9 +64,9 @@ func (m metadataValue) check(key string) error {
 	case key == "" || len(key) > maxKey || !utf8.ValidString(key) || strings.ContainsFunc(key, unprintable):
 		return proget.Errorf(proget.ErrInvalid, "The metadata key %.60q is not valid: use 1 to %d bytes without control characters.", key, maxKey)
 	case len(m.Value) > maxValue || !utf8.ValidString(m.Value) || strings.Contains(m.Value, "\x00"):
-		return proget.Errorf(proget.ErrInvalid, "The metadata value of %q is longer than %d bytes, or no text.", key, maxValue)
+		return proget.Errorf(proget.ErrInvalid, "The metadata value of %q is longer than %d bytes, or is not text.", key, maxValue)
 	case m.Include && !ownHeader(key):
-		return proget.Errorf(proget.ErrInvalid, "%q cannot be sent as a response header: it is no header name, or one that has a meaning of its own.", key)
+		return proget.Errorf(proget.ErrInvalid, "%q cannot be sent as a response header: it is not a valid header name, or it has a meaning of its own.", key)
 	case m.Include && !plain(m.Value):
 		return proget.Errorf(proget.ErrInvalid, "The value of %q cannot be sent in a response header: use printable ASCII.", key)
 	}
@@ -165,7 +165,7 @@ func (c *cacheHeader) read(typ, plainValue string, value json.RawMessage) error 
 	case custom:
 		var header string
 		if json.Unmarshal(value, &header) != nil || header == "" || len(header) > 500 || !plain(header) {
-			return proget.Errorf(proget.ErrInvalid, "The value of cacheHeader is no Cache-Control header: give 1 to 500 characters of printable ASCII.")
+			return proget.Errorf(proget.ErrInvalid, "The value of cacheHeader is not a Cache-Control header: give 1 to 500 characters of printable ASCII.")
 		}
 		c.Value = header
 		return nil
@@ -208,14 +208,14 @@ func readUpdate(body io.Reader) (*update, error) {
 		return nil, proget.WrapError(proget.ErrInvalid, err, "The request ended before it was complete: send it again.")
 	}
 	if len(text) > maxUpdate {
-		return nil, proget.Errorf(proget.ErrInvalid, "The metadata is larger than %d bytes.", maxUpdate)
+		return nil, proget.Errorf(proget.ErrInvalid, "The metadata is larger than %d MiB.", maxUpdate>>20)
 	}
 	u := new(update)
 	if err := json.Unmarshal(text, u); err != nil {
 		if proget.Message(err) != "" {
 			return nil, err
 		}
-		return nil, proget.WrapError(proget.ErrInvalid, err, "The metadata is no JSON object of the expected form: send {\"type\":…,\"userMetadata\":{…},\"cacheHeader\":{…}}.")
+		return nil, proget.WrapError(proget.ErrInvalid, err, "The metadata is not a JSON object of the expected form: send {\"type\":…,\"userMetadata\":{…},\"cacheHeader\":{…}}.")
 	}
 	switch u.Mode = strings.ToLower(u.Mode); u.Mode {
 	case "", "update", "replace":

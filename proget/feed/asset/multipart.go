@@ -64,7 +64,7 @@ func readPart(r *feed.Request) (p part, err error) {
 	q := r.URL.Query()
 	for name, n := range map[string]*int64{"index": &p.index, "offset": &p.offset, "partSize": &p.size, "totalSize": &p.totalSize, "totalParts": &p.totalParts} {
 		if *n, err = strconv.ParseInt(q.Get(name), 10, 64); err != nil || *n < 0 {
-			return p, proget.Errorf(proget.ErrInvalid, "%s is %.40q; an upload of a part says index, offset, partSize, totalSize and totalParts, each a number.", name, q.Get(name))
+			return p, proget.Errorf(proget.ErrInvalid, "%s is %.40q; give index, offset, partSize, totalSize and totalParts, each a number.", name, q.Get(name))
 		}
 	}
 	switch {
@@ -73,7 +73,7 @@ func readPart(r *feed.Request) (p part, err error) {
 	case p.index >= p.totalParts:
 		return p, proget.Errorf(proget.ErrInvalid, "index is %d, but there are %d parts, counted from 0.", p.index, p.totalParts)
 	case p.offset > math.MaxInt64-p.size || p.offset+p.size > p.totalSize:
-		return p, proget.Errorf(proget.ErrInvalid, "The part from %d with %d bytes ends after the %d of the whole.", p.offset, p.size, p.totalSize)
+		return p, proget.Errorf(proget.ErrInvalid, "The part at offset %d with %d bytes ends beyond the total of %d bytes.", p.offset, p.size, p.totalSize)
 	case r.ContentLength >= 0 && r.ContentLength != p.size:
 		return p, proget.Errorf(proget.ErrInvalid, "The part has %d bytes instead of %d.", r.ContentLength, p.size)
 	}
@@ -113,7 +113,7 @@ func (h *handler) putPart(r *feed.Request, p path, id string) error {
 		return err
 	}
 	if known.Size != said.Size || known.Parts != said.Parts {
-		return proget.Errorf(proget.ErrInvalid, "The whole has %d bytes in %d parts, said a part before this one, which says %d in %d.", known.Size, known.Parts, said.Size, said.Parts)
+		return proget.Errorf(proget.ErrInvalid, "An earlier part announced a total of %d bytes in %d parts, but this part announces %d bytes in %d parts.", known.Size, known.Parts, said.Size, said.Parts)
 	}
 	ref := partsOf(r, p, id)
 	if err := h.begin(r, ref); err != nil {
@@ -198,5 +198,5 @@ func (h *handler) complete(r *feed.Request, p path, id string) error {
 }
 
 func noUpload(p path, id string) error {
-	return proget.Errorf(proget.ErrInvalid, "There is no upload %.60q to %q: it was completed, no part of it has come, or it was left alone for too long. Begin again.", id, p)
+	return proget.Errorf(proget.ErrInvalid, "There is no upload %.60q to %q: it was completed, no part of it arrived, or it expired. Begin again.", id, p)
 }

@@ -82,7 +82,7 @@ func TestReleasesStay(t *testing.T) {
 	before := c.Files(t)
 	c.put(200, at+".jar", jar)
 	c.put(200, at+".pom", model)
-	require.Contains(t, c.put(409, at+".jar", string(pack(t, "A.class", "b"))), "com.acme:lib 1.0 has the file lib-1.0.jar already")
+	require.Contains(t, c.put(409, at+".jar", string(pack(t, "A.class", "b"))), "com.acme:lib 1.0 already has the file lib-1.0.jar")
 	c.put(409, at+".pom", pom("com.acme", "lib", "1.0", "<name>other</name>"))
 	c.put(409, at+".JAR", jar) // a name that some file systems take for the same
 	require.Equal(t, before, c.Files(t))

@@ -243,7 +243,7 @@ func readChecksum(body io.Reader, algorithm proget.Algorithm) (string, error) {
 			}
 		}
 	}
-	return "", proget.Errorf(proget.ErrInvalid, "The body is no %s checksum: it has %d hexadecimal digits.", algorithm, 2*hash.Size())
+	return "", proget.Errorf(proget.ErrInvalid, "The body is not a %s checksum, which has %d hexadecimal digits.", algorithm, 2*hash.Size())
 }
 
 // maxMetadata bounds the metadata that clients send, in bytes.

@@ -97,7 +97,7 @@ func inspectArchive(f feed.File, loc location, d fileData) (*plugin, error) {
 	})
 	switch {
 	case errors.Is(err, zipfile.ErrNotZip):
-		return nil, proget.WrapError(proget.ErrInvalid, err, "%.100s is no zip archive, or it is damaged.", loc.file)
+		return nil, proget.WrapError(proget.ErrInvalid, err, "%.100s is not a zip archive, or it is damaged.", loc.file)
 	case errors.Is(err, zipfile.ErrDirectoryTooLarge):
 		return nil, proget.WrapError(proget.ErrInvalid, err, "%.100s has a directory of more than %d MiB.", loc.file, zipfile.MaxScanned>>20)
 	case err != nil:

@@ -293,7 +293,7 @@ func charsetReader(label string, in io.Reader) (io.Reader, error) {
 	}
 	e, err := htmlindex.Get(label)
 	if err != nil {
-		return nil, fmt.Errorf("its encoding %.40q is not known, save it as UTF-8", label)
+		return nil, fmt.Errorf("its encoding %.40q is not supported, save it as UTF-8", label)
 	}
 	return e.NewDecoder().Reader(in), nil
 }

@@ -197,7 +197,7 @@ func (d *document) check(name string, m *feed.Manifest) (tags []string, err erro
 		return nil, err
 	}
 	if name != m.Name || body.Name != m.Name {
-		return nil, proget.Errorf(proget.ErrInvalid, "The tarball is of %s, but the request is for %.214s and its document for %.214s.", m.Name, name, body.Name)
+		return nil, proget.Errorf(proget.ErrInvalid, "The tarball contains %s, but the request is for %.214s and its document for %.214s.", m.Name, name, body.Name)
 	}
 	said := false
 	for version, text := range body.Versions {
@@ -210,7 +210,7 @@ func (d *document) check(name string, m *feed.Manifest) (tags []string, err erro
 		said = true
 	}
 	if !said {
-		return nil, proget.Errorf(proget.ErrInvalid, "The tarball is of version %s, of which the document says nothing.", m.Version)
+		return nil, proget.Errorf(proget.ErrInvalid, "The tarball contains version %s, which the document does not mention.", m.Version)
 	}
 	for tag, version := range body.Tags {
 		if versionKey(version) != m.Version {
@@ -264,7 +264,7 @@ func (h *handler) deprecate(w http.ResponseWriter, r *feed.Request, rt route, d 
 		return err
 	}
 	if body.Versions == nil {
-		return proget.Errorf(proget.ErrInvalid, "The document has neither a tarball nor versions. Owners and stars are not kept here: permissions say who may publish.")
+		return proget.Errorf(proget.ErrInvalid, "The document has neither a tarball nor versions. This server does not support owners and stars: permissions say who may publish.")
 	}
 	p, err := h.find(r, rt.name)
 	if err != nil {

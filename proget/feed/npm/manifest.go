@@ -44,7 +44,7 @@ func checkName(name string) error {
 	_, base := splitName(name)
 	switch {
 	case len(name) > maxName || !validName.MatchString(name):
-		return proget.Errorf(proget.ErrInvalid, "The name %.80q in package.json is not valid: use up to %d letters, digits, '-', '.' and '_', not beginning with the last two, after an optional @scope/.", name, maxName)
+		return proget.Errorf(proget.ErrInvalid, "The name %.80q in package.json is not valid: use up to %d letters, digits, '-', '.' and '_', not beginning with '.' or '_', after an optional @scope/.", name, maxName)
 	case base == "-" || strings.EqualFold(base, "node_modules") || strings.EqualFold(base, "favicon.ico"):
 		return proget.Errorf(proget.ErrInvalid, "No package can be called %s.", base)
 	}
@@ -90,7 +90,7 @@ func readPackageJSON(body []byte) (*packageJSON, error) {
 	p.version = versionKey(declared)
 	v, err := semver.StrictNewVersion(p.version)
 	if err != nil || len(declared) > 256 {
-		return nil, proget.WrapError(proget.ErrInvalid, err, "The version %.60q in package.json is no SemVer version, as in 1.2.3.", declared)
+		return nil, proget.WrapError(proget.ErrInvalid, err, "The version %.60q in package.json is not a SemVer version such as 1.2.3.", declared)
 	}
 	p.prerelease = v.Prerelease() != ""
 	p.tidy()

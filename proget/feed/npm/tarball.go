@@ -91,7 +91,7 @@ func refusal(err error) error {
 	case errors.Is(err, tarfile.ErrTooLarge):
 		return proget.WrapError(proget.ErrInvalid, err, "The tarball unpacks to more than %d GiB.", maxUnpacked>>30)
 	case errors.Is(err, tarfile.ErrNotTar):
-		return proget.WrapError(proget.ErrInvalid, err, "The file is no npm package: it is no gzipped tar archive, or it is damaged.")
+		return proget.WrapError(proget.ErrInvalid, err, "The file is not an npm package: it is not a gzipped tar archive, or it is damaged.")
 	}
 	return err
 }

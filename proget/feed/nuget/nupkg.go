@@ -78,7 +78,7 @@ func openPackage(r io.ReaderAt, size int64) (*nupkg, error) {
 	case errors.Is(err, zipfile.ErrDuplicateName):
 		return nil, p.invalid(err, "The package has several entries with the same path (%s).", err)
 	}
-	return nil, p.invalid(err, "The file is not a NuGet package: it is no zip archive, or it is damaged.")
+	return nil, p.invalid(err, "The file is not a NuGet package: it is not a zip archive, or it is damaged.")
 }
 
 // cleanName returns the canonical form of an entry's name: clients treat backslashes as

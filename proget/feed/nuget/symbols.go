@@ -43,7 +43,7 @@ func (p *nupkg) inspectSymbols(m *metadata) (*feed.Manifest, error) {
 		}
 		id, err := p.pdb(p.File[i])
 		if err != nil {
-			return nil, p.invalid(err, "%.200q in the symbol package is no portable PDB. Build with <DebugType>portable</DebugType>.", name)
+			return nil, p.invalid(err, "%.200q in the symbol package is not a portable PDB: build with <DebugType>portable</DebugType>.", name)
 		}
 		key := symbolKey(path.Base(name), id+"ffffffff")
 		if len(key) > feed.MaxAlias {

@@ -136,7 +136,7 @@ func readTags(r *feed.Request, rt route) (tags []string, d digest.Digest, err er
 		tags = []string{rt.arg}
 	}
 	if err == nil && len(tags) > maxTags {
-		err = invalid("a request may name %d tags at most", maxTags)
+		err = invalid("a request may name at most %d tags", maxTags)
 	}
 	for _, tag := range tags {
 		if err == nil && !validTag.MatchString(tag) {

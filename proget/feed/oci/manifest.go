@@ -80,7 +80,7 @@ type manifest struct {
 }
 
 func invalid(format string, args ...any) error {
-	return proget.WrapError(proget.ErrInvalid, manifestInvalid, "The manifest cannot be taken: %s.", fmt.Sprintf(format, args...))
+	return proget.WrapError(proget.ErrInvalid, manifestInvalid, "The manifest cannot be accepted: %s.", fmt.Sprintf(format, args...))
 }
 
 // decode parses a manifest. contentType is the media type in the request, or "".
@@ -90,7 +90,7 @@ func decode(body []byte, contentType string) (*manifest, error) {
 		return nil, invalid("it is not UTF-8")
 	}
 	if err := json.Unmarshal(body, m); err != nil {
-		return nil, invalid("it is not the JSON that a manifest is")
+		return nil, invalid("it is not the JSON of a manifest")
 	}
 	if contentType != "" && m.MediaType != "" && contentType != m.MediaType {
 		return nil, invalid("it says that it is %.100q, but was sent as %.100q", m.MediaType, contentType)
@@ -118,17 +118,17 @@ func (m *manifest) check() error {
 		return invalid("its schemaVersion is %d and not 2; push images with a client of 2017 or later", m.SchemaVersion)
 	case m.isIndex():
 		if m.Config != nil || m.Layers != nil {
-			return invalid("an index has neither a config nor layers")
+			return invalid("an index must have neither a config nor layers")
 		}
 	case m.MediaType == v1.MediaTypeImageManifest || m.MediaType == dockerManifest:
 		if m.Manifests != nil {
-			return invalid("an image has no manifests")
+			return invalid("an image must not have manifests")
 		}
 		if m.Config == nil {
-			return invalid("an image has a config")
+			return invalid("an image must have a config")
 		}
 	default:
-		return invalid("its type %.100q is not known here", m.MediaType)
+		return invalid("its type %.100q is not supported", m.MediaType)
 	}
 	for _, d := range m.descriptors() {
 		if _, err := readDigest(d.Digest.String()); err != nil {

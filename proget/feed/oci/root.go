@@ -96,7 +96,7 @@ func (h *rootHandler) token(w http.ResponseWriter, r *feed.Request) error {
 	case http.MethodPost:
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		if r.PostFormValue("grant_type") != "password" {
-			return proget.WrapError(proget.ErrInvalid, unsupported, "Only the grant type password is known here.")
+			return proget.WrapError(proget.ErrInvalid, unsupported, "Only the grant type password is supported.")
 		}
 		from = r.Clone(r.Context())
 		from.SetBasicAuth(r.PostForm.Get("username"), r.PostForm.Get("password"))

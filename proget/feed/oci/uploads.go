@@ -61,7 +61,7 @@ func beside256(name string) ([]proget.Algorithm, error) {
 	case digest.SHA512:
 		return []proget.Algorithm{proget.SHA512}, nil
 	}
-	return nil, proget.WrapError(proget.ErrInvalid, digestInvalid, "The digest algorithm %.40q is not known here: use sha256 or sha512.", name)
+	return nil, proget.WrapError(proget.ErrInvalid, digestInvalid, "The digest algorithm %.40q is not supported: use sha256 or sha512.", name)
 }
 
 // mount adds a blob of another repository of the same feed to this one. If it cannot,

@@ -285,7 +285,7 @@ func TestSameFile(t *testing.T) {
 	} {
 		for _, a := range []feedtest.Answer{put(name, file), c.do(upload(t, c.Feed, twineFields("lib", "1.0", name, file)))} {
 			require.Equal(t, http.StatusConflict, a.StatusCode, name)
-			require.True(t, strings.HasPrefix(string(a.Body), "File already exists: lib 1.0 has the file "), string(a.Body))
+			require.True(t, strings.HasPrefix(string(a.Body), "File already exists: lib 1.0 already has the file "), string(a.Body))
 		}
 	}
 	c.status("lib", "1.0", `{"allow":false}`)

@@ -122,7 +122,7 @@ func (f *form) field(part *multipart.Part) error {
 	}
 	value := strings.TrimSpace(string(text))
 	if before, twice := f.fields[name]; len(text) > maxFieldBytes || twice && before != value {
-		return proget.Errorf(proget.ErrInvalid, "The form's field %s is longer than %d bytes or is there twice.", name, maxFieldBytes)
+		return proget.Errorf(proget.ErrInvalid, "The form's field %s is longer than %d bytes or occurs more than once.", name, maxFieldBytes)
 	}
 	f.fields[name] = value
 	return nil
@@ -178,7 +178,7 @@ func (f *form) check(m *feed.Manifest) error {
 	}
 	for name, is := range map[string]string{"filetype": file.Type, "sha256_digest": file.digests[proget.SHA256], "md5_digest": file.digests[proget.MD5], "blake2_256_digest": f.digest} {
 		if said := f.fields[name]; said != "" && !strings.EqualFold(said, is) {
-			return proget.Errorf(proget.ErrInvalid, "The form says that %s is %.100q, but that of the file which arrived is %s.", name, said, is)
+			return proget.Errorf(proget.ErrInvalid, "The form says that %s is %.100q, but that of the uploaded file is %s.", name, said, is)
 		}
 	}
 	return f.checkVersion(m)
@@ -187,7 +187,7 @@ func (f *form) check(m *feed.Manifest) error {
 // checkProtocol returns an error if the form is not an upload.
 func (f *form) checkProtocol() error {
 	if action := f.fields[":action"]; action != "" && action != "file_upload" {
-		return proget.Errorf(proget.ErrInvalid, "The action %.40q is none of this server's: packages need no registration, upload their files.", action)
+		return proget.Errorf(proget.ErrInvalid, "The action %.40q is not supported: packages need no registration; upload their files.", action)
 	}
 	if protocol := f.fields["protocol_version"]; protocol != "" && protocol != "1" {
 		return proget.Errorf(proget.ErrInvalid, "The form is of protocol version %.20q; this server takes version 1.", protocol)

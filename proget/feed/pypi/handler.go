@@ -112,7 +112,7 @@ func (h *handler) file(w http.ResponseWriter, r *feed.Request, rt route) error {
 func (h *handler) metadata(w http.ResponseWriter, r *feed.Request, p *feed.Package, f proget.File) error {
 	sum := readFileData(f).Metadata
 	if sum == "" {
-		return proget.Errorf(proget.ErrNotFound, "The metadata of %s is not served by itself, as that of wheels is.", f.Name)
+		return proget.Errorf(proget.ErrNotFound, "The metadata of %s is not served separately: only wheels have separate metadata.", f.Name)
 	}
 	doc, err := p.Document("metadata "+f.Name, textType, func() ([]byte, error) { return h.readMetadata(r, f, sum) })
 	if err != nil {

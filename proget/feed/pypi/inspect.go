@@ -46,7 +46,7 @@ func sniff(f feed.File) (kind, ending string, err error) {
 	case bytes.HasPrefix(head, []byte(gzipMagic)):
 		return sdistType, tarEnding, nil
 	case !bytes.HasPrefix(head, []byte(zipMagic)):
-		return "", "", proget.Errorf(proget.ErrInvalid, "The file is neither a wheel nor a source distribution: it is no archive.")
+		return "", "", proget.Errorf(proget.ErrInvalid, "The file is neither a wheel nor a source distribution: it is not an archive.")
 	}
 	a, err := openZip(f, f.Size)
 	if err != nil {

@@ -28,7 +28,7 @@ type metadata struct {
 // parseMetadata parses core metadata and validates what everything else relies on.
 func parseMetadata(text []byte) (*metadata, error) {
 	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
-		return nil, proget.Errorf(proget.ErrInvalid, "The file's metadata is no text in UTF-8.")
+		return nil, proget.Errorf(proget.ErrInvalid, "The file's metadata is not UTF-8 text.")
 	}
 	m := &metadata{fields: make(map[string][]string)}
 	if err := m.parse(string(text)); err != nil {
@@ -47,7 +47,7 @@ func parseMetadata(text []byte) (*metadata, error) {
 	}
 	major, _, _ := strings.Cut(m.text("metadata-version"), ".")
 	if major != "1" && major != "2" {
-		return nil, proget.Errorf(proget.ErrInvalid, "The file's metadata is of version %.20q, of which this server knows nothing: use one of 1.0 to 2.x.", m.text("metadata-version"))
+		return nil, proget.Errorf(proget.ErrInvalid, "The file's metadata has version %.20q, which is not supported: use 1.0 to 2.x.", m.text("metadata-version"))
 	}
 	m.name = m.text("name")
 	if err := checkName(m.name); err != nil {
@@ -56,7 +56,7 @@ func parseMetadata(text []byte) (*metadata, error) {
 	declared := m.text("version")
 	var ok bool
 	if m.version, ok = parseVersion(declared); !ok || len(declared) > maxVersion {
-		return nil, proget.Errorf(proget.ErrInvalid, "The version %.60q in the file's metadata is no version of PEP 440, as in 1.2.3 or 2.0rc1, or is longer than %d bytes.", declared, maxVersion)
+		return nil, proget.Errorf(proget.ErrInvalid, "The version %.60q in the file's metadata is not a PEP 440 version such as 1.2.3 or 2.0rc1, or is longer than %d bytes.", declared, maxVersion)
 	}
 	return m, nil
 }

@@ -92,7 +92,7 @@ func (d *distribution) parseWheel() error {
 		bad = bad || part == ""
 	}
 	if bad || n == 6 && !isDigit(parts[2][0]) {
-		return proget.Errorf(proget.ErrInvalid, "%s is no name of a wheel: that is name-version[-build]-python-abi-platform.whl, and a build begins with a digit.", d.file)
+		return proget.Errorf(proget.ErrInvalid, "%s is not the name of a wheel: use name-version[-build]-python-abi-platform.whl, where a build begins with a digit.", d.file)
 	}
 	d.kind, d.python, d.wheelFor = wheelType, parts[n-3], parts[:2]
 	return nil

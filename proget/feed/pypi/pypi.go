@@ -36,7 +36,7 @@ func New() feed.Type {
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s} },
-		Form:       &feed.Form{Accept: ".whl,.tar.gz,.zip", Hint: "A wheel or a source distribution, under the name with which it was built."},
+		Form:       &feed.Form{Accept: ".whl,.tar.gz,.zip", Hint: "A wheel or a source distribution, with its original file name."},
 		WriteError: feed.WriteText,
 	}
 }

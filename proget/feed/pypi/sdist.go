@@ -93,7 +93,7 @@ func refusal(err error) error {
 	case errors.Is(err, tarfile.ErrTooLarge):
 		return proget.WrapError(proget.ErrInvalid, err, "The source distribution unpacks to more than %d GiB.", maxUnpacked>>30)
 	case errors.Is(err, tarfile.ErrNotTar):
-		return proget.WrapError(proget.ErrInvalid, err, "The file is no gzipped tar archive, or it is damaged.")
+		return proget.WrapError(proget.ErrInvalid, err, "The file is not a gzipped tar archive, or it is damaged.")
 	}
 	return err
 }
@@ -136,7 +136,7 @@ func checkEntry(h *tar.Header) error {
 		target = path.Join(path.Dir(h.Name), target)
 	case tar.TypeLink:
 	default:
-		return proget.Errorf(proget.ErrInvalid, "The source distribution has an entry that is no file, folder or link (%.100q).", h.Name)
+		return proget.Errorf(proget.ErrInvalid, "The source distribution has an entry that is not a file, folder or link (%.100q).", h.Name)
 	}
 	if strings.HasPrefix(h.Linkname, "/") || unsafePath(target) {
 		return proget.Errorf(proget.ErrInvalid, "The source distribution has a link that leads out of it (%.100q).", h.Name)

@@ -29,9 +29,9 @@ func archiveError(a *zipfile.Archive, err error) error {
 	case errors.Is(err, zipfile.ErrEntryTooLong):
 		return proget.WrapError(proget.ErrInvalid, err, "The file's metadata is longer than %d MiB.", maxMetadata>>20)
 	case errors.Is(err, zipfile.ErrUnsafeName), errors.Is(err, zipfile.ErrDuplicateName), errors.Is(err, zipfile.ErrTooManyEntries), errors.Is(err, zipfile.ErrDirectoryTooLarge):
-		return proget.WrapError(proget.ErrInvalid, err, "The archive cannot be taken: %s.", err)
+		return proget.WrapError(proget.ErrInvalid, err, "The archive cannot be accepted: %s.", err)
 	}
-	return proget.WrapError(proget.ErrInvalid, err, "The file is no zip archive, or it is damaged.")
+	return proget.WrapError(proget.ErrInvalid, err, "The file is not a zip archive, or it is damaged.")
 }
 
 const distInfo = ".dist-info"
@@ -71,7 +71,7 @@ func readWheel(a *zipfile.Archive) (*wheel, error) {
 		return nil, err
 	}
 	if files == nil {
-		return nil, proget.Errorf(proget.ErrInvalid, "The file is no wheel: it has no .dist-info folder.")
+		return nil, proget.Errorf(proget.ErrInvalid, "The file is not a wheel: it has no .dist-info folder.")
 	}
 	w := new(wheel)
 	w.name, w.version, _ = strings.Cut(strings.TrimSuffix(folder, distInfo), "-")
@@ -112,7 +112,7 @@ func (w *wheel) named(m *metadata) (*distribution, error) {
 		}
 	}
 	if n := len(sets[0]) * len(sets[1]) * len(sets[2]); n == 0 || n != len(w.tags) {
-		return nil, proget.Errorf(proget.ErrInvalid, "The wheel came without a name, and its tags do not tell what it would be: send it with its name.")
+		return nil, proget.Errorf(proget.ErrInvalid, "The wheel was sent without a file name, and its tags do not determine one: send it with its file name.")
 	}
 	parts := []string{escaped(nameKey(m.name)), m.version.String()}
 	if w.build != "" {

@@ -293,7 +293,7 @@ func (a *assembly) addURL(to string, s source) error {
 // package and the first to request it must be allowed to view.
 func (a *assembly) addAsset(to string, s source) error {
 	if !slices.Contains(a.feeds, strings.ToLower(s.Feed)) {
-		return proget.Errorf(proget.ErrInvalid, "Who published the virtual package was not asked whether they may view the asset directory %.60q: upload it again with an API key.", s.Feed)
+		return proget.Errorf(proget.ErrInvalid, "It was not checked whether the publisher of the virtual package may view the asset directory %.60q: upload the package again with an API key.", s.Feed)
 	}
 	_, v, err := a.asset(a.r, s.Feed, s.Asset, proget.TaskView)
 	if err != nil {
@@ -317,7 +317,7 @@ func (h *handler) asset(r *feed.Request, directory, file string, task proget.Tas
 		return nil, nil, err
 	}
 	if f.Type != assetType {
-		return nil, nil, proget.Errorf(proget.ErrInvalid, "%s is no asset directory.", f.Name)
+		return nil, nil, proget.Errorf(proget.ErrInvalid, "%s is not an asset directory.", f.Name)
 	}
 	name, err := cleanPath(file)
 	if err != nil {

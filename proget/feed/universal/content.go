@@ -71,7 +71,7 @@ func (h *handler) downloadVirtual(w http.ResponseWriter, r *feed.Request, rt rou
 		return err
 	}
 	if !isVirtual(v) {
-		return proget.Errorf(proget.ErrInvalid, "%s %s is no virtual package: download it.", v.Name, v.Version)
+		return proget.Errorf(proget.ErrInvalid, "%s %s is not a virtual package: download it.", v.Name, v.Version)
 	}
 	return h.services.Files.Serve(w, r, nil, v.Files[0], "application/json")
 }
@@ -172,7 +172,7 @@ func (h *handler) downloadFile(w http.ResponseWriter, r *feed.Request, rt route)
 	}
 	want := strings.TrimPrefix(strings.ReplaceAll(r.URL.Query().Get("path"), `\`, "/"), "/")
 	if want == "" {
-		return proget.Errorf(proget.ErrInvalid, "Name the file within the package: ?path=package/….")
+		return proget.Errorf(proget.ErrInvalid, "Name the file within the package, as in ?path=package/FILE.")
 	}
 	a, content, err := h.openPackage(r, v)
 	if err != nil {

@@ -62,7 +62,7 @@ func newFetcher(opts *Options) *fetcher {
 func readURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
-		return nil, proget.Errorf(proget.ErrInvalid, "%.200q is no absolute http or https URL without credentials.", text)
+		return nil, proget.Errorf(proget.ErrInvalid, "%.200q is not an absolute http or https URL without credentials.", text)
 	}
 	return u, nil
 }
@@ -75,7 +75,7 @@ func isURL(text string) bool {
 // make the server contact hosts that the client itself cannot reach.
 func (f *fetcher) check(u *url.URL) error {
 	if u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
-		return proget.Errorf(proget.ErrInvalid, "%.200q is no http or https URL without credentials.", u.Redacted())
+		return proget.Errorf(proget.ErrInvalid, "%.200q is not an http or https URL without credentials.", u.Redacted())
 	}
 	for _, host := range []string{"*", strings.ToLower(u.Hostname()), strings.ToLower(u.Host)} {
 		if slices.Contains(f.hosts, host) {
@@ -122,11 +122,11 @@ func (f *fetcher) fetch(ctx context.Context, u *url.URL) (io.ReadCloser, error) 
 // unfetched returns an error that does not reveal how a host answers that the client
 // may not be able to reach itself.
 func unfetched(u *url.URL, cause error) error {
-	return proget.WrapError(proget.ErrInvalid, cause, "%.200s could not be fetched: it does not answer, or otherwise than with status 200.", u.Redacted())
+	return proget.WrapError(proget.ErrInvalid, cause, "%.200s could not be fetched: there was no answer, or one with a status other than 200.", u.Redacted())
 }
 
 func tooLarge(u *url.URL) error {
-	return proget.Errorf(proget.ErrInvalid, "%.200s is larger than %d bytes.", u.Redacted(), int64(maxFetch))
+	return proget.Errorf(proget.ErrInvalid, "%.200s is larger than %d GiB.", u.Redacted(), maxFetch>>30)
 }
 
 // fetched is a body with bounds.

@@ -74,7 +74,7 @@ func (m manifest) check() error {
 		return invalid("The version in upack.json has more than 255 characters.")
 	}
 	if _, err := semver.StrictNewVersion(m.Version); err != nil {
-		return proget.WrapError(proget.ErrInvalid, err, "The version %.60q in upack.json is no SemVer 2.0.0 version, as in 1.2.3.", m.Version)
+		return proget.WrapError(proget.ErrInvalid, err, "The version %.60q in upack.json is not a SemVer 2.0.0 version such as 1.2.3.", m.Version)
 	}
 	seen := make(map[string]bool)
 	for _, tag := range m.Tags {
@@ -178,7 +178,7 @@ func manifestOf(f feed.File) (text []byte, ending string, err error) {
 // keeps unknown fields.
 func readJSON(text []byte) (m manifest, whole map[string]any, err error) {
 	if err := json.Unmarshal(text, &m); err != nil {
-		return m, nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object of the expected form.")
+		return m, nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is not a JSON object of the expected form.")
 	}
 	if err := m.check(); err != nil {
 		return m, nil, err
@@ -187,7 +187,7 @@ func readJSON(text []byte) (m manifest, whole map[string]any, err error) {
 		return m, nil, err
 	}
 	if err := json.Unmarshal(text, &whole); err != nil {
-		return m, nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object.")
+		return m, nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is not a JSON object.")
 	}
 	return m, whole, nil
 }
@@ -210,7 +210,7 @@ func open(r readerAt, size int64) (*upack, error) {
 	case errors.Is(err, zipfile.ErrTooManyEntries), errors.Is(err, zipfile.ErrDirectoryTooLarge):
 		return nil, a.invalid(err, "The package has more than %d entries, or their names are too long.", zipfile.MaxEntries)
 	}
-	return nil, a.invalid(err, "The file is not a universal package: it is no zip archive, or it is damaged.")
+	return nil, a.invalid(err, "The file is not a universal package: it is not a zip archive, or it is damaged.")
 }
 
 type readerAt interface {

@@ -43,7 +43,7 @@ func identify(rt route, fields map[string]any) (id identity, err error) {
 			return id, proget.Errorf(proget.ErrInvalid, "%s must be text.", key)
 		}
 		if *p != "" && !strings.EqualFold(*p, text) {
-			return id, proget.Errorf(proget.ErrInvalid, "The path says that the %s is %.100q, and the parameters say %.100q.", key, *p, text)
+			return id, proget.Errorf(proget.ErrInvalid, "The %s is %.100q in the path but %.100q in the parameters.", key, *p, text)
 		}
 		*p = text
 	}
@@ -167,7 +167,7 @@ func (h *handler) publish(r *feed.Request, id identity, body io.Reader, size int
 // uploadFields stores a package in a JSON object or a form. A JSON object with contents
 // is itself a virtual package.
 func (h *handler) uploadFields(r *feed.Request, rt route, fields map[string]any, mediaType string) error {
-	tooLarge := proget.Errorf(proget.ErrTooLarge, "A package within JSON or a form can have %d bytes at most: send its bytes as the body, as application/zip.", maxFields)
+	tooLarge := proget.Errorf(proget.ErrTooLarge, "A package within JSON or a form can have at most %d MiB: send its bytes as the body, with the type application/zip.", maxFields>>20)
 	if r.ContentLength > maxFields {
 		return tooLarge
 	}
@@ -191,7 +191,7 @@ func (h *handler) uploadFields(r *feed.Request, rt route, fields map[string]any,
 	}
 	for key, value := range in.fields {
 		if known, twice := fields[key]; twice && !reflect.DeepEqual(known, value) {
-			return proget.Errorf(proget.ErrInvalid, "The query says something else of %.60q than the body.", key)
+			return proget.Errorf(proget.ErrInvalid, "The query and the body have different values for %.60q.", key)
 		}
 		fields[key] = value
 	}
@@ -226,7 +226,7 @@ func readFields(text []byte, mediaType string) (in bodyFields, err error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	var all map[string]any
 	if err := json.Unmarshal(text, &all); err != nil || all == nil {
-		return in, proget.WrapError(proget.ErrInvalid, err, "The body is no JSON object.")
+		return in, proget.WrapError(proget.ErrInvalid, err, "The body is not a JSON object.")
 	}
 	if err := checkKeys(text); err != nil {
 		return in, err
@@ -318,7 +318,7 @@ func (h *handler) importPackage(w http.ResponseWriter, r *feed.Request) error {
 		DeleteFromSource *bool  `json:"deleteFromSource"`
 	}
 	if err := json.Unmarshal(text, &in); err != nil {
-		return proget.WrapError(proget.ErrInvalid, err, "The body is no JSON object of the expected form: send {\"assetDirectory\":…,\"from\":…}.")
+		return proget.WrapError(proget.ErrInvalid, err, "The body is not a JSON object of the expected form: send {\"assetDirectory\":…,\"from\":…}.")
 	}
 	if in.AssetDirectory == "" || in.From == "" {
 		return proget.Errorf(proget.ErrInvalid, "Name the assetDirectory and, with from, the path of the package there: this server reads no other files for clients.")

@@ -80,7 +80,7 @@ func (s *source) identify(id string) error {
 		parts = append([]string{parts[0] + "/" + parts[1]}, parts[2:]...)
 	}
 	if len(parts) != 2 && len(parts) != 3 {
-		return proget.Errorf(proget.ErrInvalid, "%.100q identifies no package: write group/name:version or group/name:version:sha1.", id)
+		return proget.Errorf(proget.ErrInvalid, "%.100q does not identify a package: use group/name:version or group/name:version:sha1.", id)
 	}
 	i := strings.LastIndexByte(parts[0], '/')
 	s.Group, s.Name, s.Version = parts[0][:max(i, 0)], parts[0][i+1:], parts[1]
@@ -96,7 +96,7 @@ func (s source) fullName() string { return manifest{Group: s.Group, Name: s.Name
 // check returns an error if the source does not identify anything.
 func (s source) check() error {
 	if s.Hash != "" && !isSHA1(s.Hash) {
-		return proget.Errorf(proget.ErrInvalid, "The hash %.60q is no SHA-1 in hexadecimal digits.", s.Hash)
+		return proget.Errorf(proget.ErrInvalid, "The hash %.60q is not a SHA-1 in hexadecimal digits.", s.Hash)
 	}
 	kinds := 0
 	for _, given := range []bool{s.URL != "", s.Feed != "" || s.Asset != "", s.Name != "" || s.Version != ""} {

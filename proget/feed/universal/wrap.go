@@ -104,7 +104,7 @@ func newManifest(text []byte, fields map[string]any) ([]byte, error) {
 	whole := make(map[string]any)
 	if text != nil {
 		if err := json.Unmarshal(text, &whole); err != nil {
-			return nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is no JSON object.")
+			return nil, proget.WrapError(proget.ErrInvalid, err, "upack.json is not a JSON object.")
 		}
 	}
 	maps.Copy(whole, fields)
@@ -116,7 +116,7 @@ func newManifest(text []byte, fields map[string]any) ([]byte, error) {
 		return nil, proget.Errorf(proget.ErrInvalid, "The package's metadata takes more than %d KiB.", maxManifest>>10)
 	}
 	if whole["name"] == nil || whole["version"] == nil {
-		return nil, proget.Errorf(proget.ErrInvalid, "The archive is no universal package, and the request does not say what to make of it: give name and version.")
+		return nil, proget.Errorf(proget.ErrInvalid, "The archive is not a universal package: to make one of it, give name and version.")
 	}
 	_, _, err = readJSON(text)
 	return text, err
@@ -162,7 +162,7 @@ func wrapTar(ctx context.Context, w io.Writer, text []byte, r io.ReaderAt, size 
 			return nil
 		case tar.TypeReg:
 		default:
-			return proget.Errorf(proget.ErrInvalid, "%.100q in the archive is a link, a device or the like: a package has files alone.", h.Name)
+			return proget.Errorf(proget.ErrInvalid, "%.100q in the archive is not a regular file: a package can contain only files.", h.Name)
 		}
 		name, err := cleanPath(strings.TrimPrefix(h.Name, "./"))
 		if err != nil {

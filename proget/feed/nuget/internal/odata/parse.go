@@ -220,7 +220,7 @@ func constant(token string) (node, error) {
 	if c := token[0]; c == '-' || c >= '0' && c <= '9' {
 		n, err := strconv.ParseFloat(strings.TrimRight(token, "LlMmDdFf"), 64)
 		if err != nil {
-			return nil, syntax("%.60q is no number", token)
+			return nil, syntax("%.60q is not a number", token)
 		}
 		return literal{n}, nil
 	}
@@ -244,5 +244,5 @@ func moment(text string) (node, error) {
 			return literal{t}, nil
 		}
 	}
-	return nil, syntax("%.60q is no time", text)
+	return nil, syntax("%.60q is not a time", text)
 }
