@@ -316,7 +316,7 @@ func (t *Tail) apply(ctx context.Context, feed, head int64, operation string) (s
 		return operation, nil
 	}
 	if head <= applied || head-applied > int64(t.opts.Backlog) {
-		t.opts.Logger.Info("feed has changed a lot, or has another log; reading it anew", "feed", feed, "applied", applied, "head", head)
+		t.opts.Logger.Info("the feed has changed a lot, or has another log; reading all of it again", "feed", feed, "applied", applied, "head", head)
 		t.forget(feed)
 		return operation, nil
 	}

@@ -76,8 +76,8 @@ Usage:
                                    PROGET_ADMIN_PASSWORD, else one is generated and printed
   server backup FILE [flags]       copy the SQLite database to a new file, while it is in use
   server restore FILE [flags]      put such a copy in place of the SQLite database, while no server runs
-  server fsck [rebuild] [flags]    compare database and storage, and say what is lost or extra;
-                                   rebuild puts to use what is extra
+  server fsck [rebuild] [flags]    compare database and storage, and list what is lost or extra;
+                                   rebuild replaces lost files by extra ones with the same bytes
   server version                   print the version
   server help                      print this
 
@@ -143,21 +143,21 @@ func parse(args []string) (config, error) {
 		host = "node-1"
 	}
 	text(&cfg.listen, "listen", "localhost:8624", "`address` to serve on")
-	text(&cfg.address, "address", "", "`host` under which the other servers reach this one (default: that of -listen, or this machine's name)")
-	text(&cfg.beacon, "beacon", "", "`address` on which the other indexing nodes see that this one lives (default: any free port of -listen's host)")
-	text(&cfg.elect, "elect", "", "`elector` of the primary indexing node, the same on every indexing node: see below (default database)")
-	text(&cfg.electEnv, "elect-env", "", "`names` of the environment variables that an elector's plugin is to have, separated by commas; else it gets only what any program needs")
+	text(&cfg.address, "address", "", "`host` at which the other servers reach this one (default: that of -listen, or this machine's name)")
+	text(&cfg.beacon, "beacon", "", "`address` at which the other indexing nodes check that this one is alive (default: a free port of -listen's host)")
+	text(&cfg.elect, "elect", "", "`elector` of the primary indexing node, the same on every indexing node: see below (default: database)")
+	text(&cfg.electEnv, "elect-env", "", "`names` of environment variables to pass to an election plugin, separated by commas (default: only basic ones such as PATH)")
 	text(&roles, "roles", "web,index", "what this node does: `web,index`, web or index")
 	text(&cfg.data, "data", "proget-data", "`folder` for the embedded database, its encryption key and its storage, and for the cache and search index of this server, which can be rebuilt")
-	text(&cfg.db, "db", "", "database `URL` (default sqlite:proget.db in the data folder)")
-	text(&cfg.storage, "storage", "", "storage `URL` (default the folder packages in the data folder)")
+	text(&cfg.db, "db", "", "database `URL` (default: sqlite:proget.db in the data folder)")
+	text(&cfg.storage, "storage", "", "storage `URL` (default: the folder packages in the data folder)")
 	text(&cfg.keys, "encryption-key", "", "32 or 64 hexadecimal `digits`, the same on every server; needed with a database server (default with SQLite: the file encryption.key in the data folder, made at the first start); to change it, several, separated by commas: the first encrypts, all decrypt")
 	text(&cfg.node, "node", host, "`name` of this node, unique in the cluster")
-	text(&cfg.baseURL, "base-url", "", "`URL` under which clients reach the cluster (default: as each request says)")
+	text(&cfg.baseURL, "base-url", "", "`URL` at which clients reach the cluster (default: the URL of each request)")
 	text(&maxUpload, "max-upload", "10GB", "largest package `size` accepted; 1GB is 1024MB")
 	text(&cache, "cache", "32MB", "`size` of the memory for packages and documents")
-	text(&fetchHosts, "fetch-hosts", "", "`hosts` from which universal feeds may fetch files that clients name by URL, separated by commas; * for all, those that only this machine can reach included")
-	text(&proxies, "trusted-proxies", "", "`addresses` of the load balancers and proxies whose X-Forwarded headers are believed, separated by commas, as in 10.0.0.7,10.1.0.0/16")
+	text(&fetchHosts, "fetch-hosts", "", "`hosts` from which universal feeds may fetch files by URL at a client's request, separated by commas; * for all, including those that only this machine can reach")
+	text(&proxies, "trusted-proxies", "", "`addresses` of the load balancers and proxies whose X-Forwarded headers are trusted, separated by commas, as in 10.0.0.7,10.1.0.0/16")
 	set.DurationVar(&cfg.grace, "grace", 24*time.Hour, "how long the files of a deleted version are kept, so that it can be brought back")
 	set.DurationVar(&cfg.staleness, "staleness", 0, "maximum age of what package clients read; above 0 spares the database a question for each read, but changes may be seen so much later; 0 means that every read is current")
 	set.DurationVar(&cfg.stale, "stale-servers", 30*24*time.Hour, "how long a server may be silent before a job removes it from the list")
@@ -177,7 +177,7 @@ func parse(args []string) (config, error) {
 		return cfg, usageError(err.Error() + "; -help lists the flags")
 	}
 	if set.NArg() > 0 {
-		return cfg, usageError(fmt.Sprintf("what is %q? Flags come after the command and begin with -", set.Arg(0)))
+		return cfg, usageError(fmt.Sprintf("unexpected argument %q: flags come after the command and begin with -", set.Arg(0)))
 	}
 	if cfg.fetchHosts, err = parseHosts(fetchHosts); err != nil {
 		return cfg, err
@@ -199,7 +199,7 @@ func printFlags(set *flag.FlagSet) {
 		name, help := flag.UnquoteUsage(f)
 		value := ""
 		if f.DefValue != "" {
-			value = fmt.Sprintf(" (default %s)", f.DefValue)
+			value = fmt.Sprintf(" (default: %s)", f.DefValue)
 		}
 		fmt.Printf("  -%s %s  [%s]\n        %s%s\n", f.Name, name, envName(f.Name), help, value)
 	})
@@ -260,7 +260,7 @@ func (c *config) complete(roles string) (err error) {
 		return usageError("-drain, -shutdown and -staleness: a time cannot be negative")
 	}
 	if c.grace < time.Hour {
-		return usageError("-grace: give an hour or more; uploads under way need it")
+		return usageError("-grace: give an hour or more; uploads in progress need it")
 	}
 	if c.stale < time.Hour {
 		return usageError("-stale-servers: give an hour or more; a server that is restarted is silent for a while")
@@ -470,7 +470,7 @@ func (c *config) warnOfKey(ctx context.Context, store *db.Store, keys *auth.Keyr
 	settings, err := store.Settings(ctx)
 	current, used := settings[cluster.SettingKey]
 	if err == nil && used && c.keys == "" && !slices.Contains(keys.Fingerprints(), current) {
-		slog.Warn("the key in this file is not the one that the database is used with: put that one there, or give it with -encryption-key", "file", c.keyFile())
+		slog.Warn("this file does not contain the encryption key with which the database is used: put that key into the file, or give it with -encryption-key", "file", c.keyFile())
 	}
 	return err
 }

@@ -28,7 +28,7 @@ func (c *config) electKind() (kind, rest string) {
 func (c *config) checkElect() error {
 	kind, rest := c.electKind()
 	if c.electEnv != "" && kind != "plugin" {
-		return usageError("-elect-env: is for a plugin, as in -elect plugin:PROGRAM")
+		return usageError("-elect-env is only for a plugin, as in -elect plugin:PROGRAM")
 	}
 	switch {
 	case c.elect == "", c.elect == "database", c.elect == "static":

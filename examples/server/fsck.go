@@ -55,14 +55,14 @@ func fsck(ctx context.Context, cfg config, rebuild bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d files compared: %d lost, %d of another size, %d extra (%.1f MiB).\n",
+	fmt.Printf("Files compared: %d; %d lost, %d of another size, %d extra (%.1f MiB).\n",
 		compared, count[upkeep.Lost], count[upkeep.Short], count[upkeep.Extra], float64(extra)/(1<<20))
 	if count[upkeep.Young] > 0 {
-		fmt.Printf("%d are too young to judge (younger than %.0f minutes): the database does not name them, as if their uploads were under way. Look again when they are older.\n",
+		fmt.Printf("Too new to judge: %d (less than %.0f minutes old). The database does not know them; they may belong to uploads in progress. Run fsck again when they are older.\n",
 			count[upkeep.Young], upkeep.TooYoung.Minutes())
 	}
 	if count[upkeep.Extra] > 0 {
-		fmt.Println("What is extra was uploaded and never recorded, or is newer than this database. Storage frees it by itself; fsck rebuild puts it to use.")
+		fmt.Println("Extra files were uploaded but never recorded, or are newer than this database. They are removed after the grace period. fsck rebuild uses them in place of lost files with the same bytes, and records the rest, so that the next push of the same bytes uses them.")
 	}
 	if count[upkeep.Lost]+count[upkeep.Short] > 0 {
 		return errors.New("some files are lost: put them back from a backup, or push the packages named above again")

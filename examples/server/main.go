@@ -59,7 +59,7 @@ func main() {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return
 	}
-	fmt.Fprintln(os.Stderr, "proget:", oneLine(err))
+	fmt.Fprintln(os.Stderr, "server:", oneLine(err))
 	if errors.As(err, new(usageError)) {
 		os.Exit(2)
 	}
@@ -176,29 +176,29 @@ func resetPassword(ctx context.Context, cfg config) error {
 // backup copies the embedded database while servers use it.
 func backup(ctx context.Context, cfg config, file string) error {
 	if cfg.engine() != "sqlite" {
-		return usageError("backup copies a SQLite database; a database server has its own means")
+		return usageError("backup is for SQLite only: use the database server's own tools")
 	}
 	if err := sqlite.Backup(ctx, cfg.sqlitePath(), file); err != nil {
 		return err
 	}
-	fmt.Printf("The database is in %s. Copy the storage folder now, and keep the encryption key with both.\n", file)
+	fmt.Printf("The database was backed up to %s. Copy the storage now, and keep the encryption key as well: a restored database needs it.\n", file)
 	return nil
 }
 
 // restore replaces the embedded database by a backup.
 func restore(ctx context.Context, cfg config, file string) error {
 	if cfg.engine() != "sqlite" {
-		return usageError("restore puts a SQLite database in place; a database server has its own means")
+		return usageError("restore is for SQLite only: use the database server's own tools")
 	}
 	kept, err := sqlite.Restore(ctx, file, cfg.sqlitePath())
 	if err != nil {
 		return err
 	}
-	fmt.Printf("The database %s is as it was in %s.\n", cfg.sqlitePath(), file)
+	fmt.Printf("The database %s was restored from %s.\n", cfg.sqlitePath(), file)
 	if kept != "" {
-		fmt.Printf("The former one is kept as %s.\n", kept)
+		fmt.Printf("The previous database was kept as %s.\n", kept)
 	}
-	fmt.Println("Run fsck before you start a server: what was pushed since is extra, and would be freed after the grace period.")
+	fmt.Println("Run fsck before you start a server: files pushed since the backup are extra, and are removed after the grace period.")
 	return nil
 }
 
@@ -253,7 +253,7 @@ func serveOn(ctx context.Context, cfg config, l net.Listener, parts node.Config)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	if starting.Err() != nil {
-		err = fmt.Errorf("stopped before the start was over: %w", context.Cause(starting))
+		err = fmt.Errorf("stopped while starting: %w", context.Cause(starting))
 	}
 	started()
 	if err == nil {
@@ -281,7 +281,7 @@ func (c *config) start(ctx context.Context, l net.Listener, parts node.Config) (
 		return nil, nil, err
 	}
 	if given := c.firstStartGiven(); secrets == nil && len(given) > 0 {
-		slog.Info("the database is not empty: what only fills an empty one has no effect", "given", given)
+		slog.Info("the database is not empty: settings for the first start have no effect", "given", given)
 	}
 	if err := c.warnOfKey(ctx, parts.DB, parts.Keys); err != nil {
 		return nil, nil, err
@@ -421,7 +421,7 @@ func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, si
 				pause(signals, cfg.drain)
 			}
 			signal.Stop(signals)
-			slog.Info("requests under way have their time to finish; another signal ends them", "time", cfg.shutdown.String())
+			slog.Info("waiting for requests in progress to finish; another signal ends them", "time", cfg.shutdown.String())
 		case <-ctx.Done():
 		}
 		return nil

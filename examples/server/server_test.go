@@ -124,7 +124,7 @@ func TestStopWhileStarting(t *testing.T) {
 	p.Signal(t, syscall.SIGTERM)
 	p.Wait(t)
 	require.Contains(t, p.Log(), "address="+silent.Addr().String())
-	require.NotContains(t, p.Log(), "proget:", "it did not come to an end by itself")
+	require.NotRegexp(t, "(?m)^server: ", p.Log(), "it did not come to an end by itself")
 }
 
 // TestInterruptedStart: a signal ends a start that has come further, in order.
@@ -139,7 +139,7 @@ func TestInterruptedStart(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(p.Log(), "Election") }, waitLong, waitStep)
 	p.Signal(t, os.Interrupt)
 	require.Equal(t, 1, p.Wait(t))
-	require.Contains(t, p.Log(), "stopped before the start was over: interrupt signal received")
+	require.Contains(t, p.Log(), "stopped while starting: interrupt signal received")
 }
 
 // TestLostKey: a server does not make a new key for a database that has one,
@@ -403,7 +403,7 @@ func TestCannotStart(t *testing.T) {
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit, "%s", out)
 			require.Equal(t, 1, exit.ExitCode(), "%s", out)
-			require.Regexp(t, "(?m)^proget: .*"+regexp.QuoteMeta(tc.want)+".*\n\\z", string(out), "the last line says it")
+			require.Regexp(t, "(?m)^server: .*"+regexp.QuoteMeta(tc.want)+".*\n\\z", string(out), "the last line says it")
 			require.NotContains(t, string(out), "secret")
 		})
 	}

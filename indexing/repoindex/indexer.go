@@ -25,7 +25,7 @@ type Index struct {
 }
 
 // ErrRebuild means that an index must be rebuilt from the present content of its feed.
-var ErrRebuild = errors.New("the index must be built anew")
+var ErrRebuild = errors.New("the index must be rebuilt")
 
 // maxEntries is the maximum number of changes in one generation.
 const maxEntries = 500

@@ -86,7 +86,7 @@ func (w *Worker) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) 
 	name, dry := strings.CutSuffix(j.Argument, preview)
 	i := slices.IndexFunc(feeds, func(f *proget.Feed) bool { return strings.EqualFold(f.Name, name) })
 	if i < 0 {
-		return indexing.GiveUp(fmt.Errorf("there is no feed %s any more", name))
+		return indexing.GiveUp(fmt.Errorf("the feed %s no longer exists", name))
 	}
 	t := slices.IndexFunc(w.types, func(t feed.Type) bool { return t.Name == feeds[i].Type })
 	if t < 0 {

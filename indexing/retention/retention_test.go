@@ -258,7 +258,7 @@ func TestDispatch(t *testing.T) {
 	require.Equal(t, []string{"main", retention.Actor}, []string{jobs[0].Argument, jobs[0].QueuedBy})
 
 	for _, gone := range []string{"none", "none preview"} {
-		require.ErrorContains(t, in.worker.Work(t.Context(), &proget.Job{Argument: gone}, new(indexing.Progress)), "no feed none")
+		require.ErrorContains(t, in.worker.Work(t.Context(), &proget.Job{Argument: gone}, new(indexing.Progress)), "the feed none no longer exists")
 	}
 }
 

@@ -54,5 +54,5 @@ func (w *Worker) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) 
 }
 
 func said(days int64, before time.Time) string {
-	return fmt.Sprintf("%d counts of days before %s rolled up", days, before.Format("January 2006"))
+	return fmt.Sprintf("Daily counts from before %s combined into monthly ones: %d", before.Format("January 2006"), days)
 }

@@ -171,12 +171,12 @@ func rebuild(ctx context.Context, store *db.Store, blobs *storage.Store, f Findi
 		}
 		if replaced {
 			missing[digest] = missing[digest][i+1:]
-			return "takes the place of " + b.StorageKey, nil
+			return "replaces " + b.StorageKey, nil
 		}
 	}
 	err = store.AdoptObject(ctx, db.BlobRow{SHA256: digest, Size: sum.Size, StorageID: f.Storage.ID, StorageKey: f.Key()})
 	if errors.Is(err, proget.ErrConflict) {
-		return "was recorded just now", nil
+		return "has just been recorded by a server", nil
 	}
-	return "has a row now", err
+	return "is now recorded", err
 }

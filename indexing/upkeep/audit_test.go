@@ -61,7 +61,7 @@ func TestRebuild(t *testing.T) {
 	require.NoError(t, err)
 	said := make(map[string]string)
 	require.NoError(t, upkeep.Rebuild(t.Context(), in.db, in.stores, func(f upkeep.Finding, what string) { said[f.Key()] = what }))
-	require.Equal(t, map[string]string{copied.Key: "takes the place of " + v.Files[0].StorageKey, extra.Key: "has a row now"}, said)
+	require.Equal(t, map[string]string{copied.Key: "replaces " + v.Files[0].StorageKey, extra.Key: "is now recorded"}, said)
 	require.Equal(t, []string{"young " + young.Key}, in.audit(t), "it may be an upload under way")
 	require.Equal(t, copied.Key, in.versions(t, "a")["1"].Files[0].StorageKey)
 	require.Equal(t, extra.Key, in.mustPush(t, "2", "a extra").Files[0].StorageKey)

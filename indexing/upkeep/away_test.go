@@ -83,7 +83,7 @@ func TestAuditWithoutOne(t *testing.T) {
 	said := make(map[string]string)
 	err = upkeep.Rebuild(t.Context(), in.db, in.stores, func(f upkeep.Finding, what string) { said[f.Key()] = what })
 	require.ErrorContains(t, err, "the share is gone")
-	require.Equal(t, map[string]string{stray: "has a row now"}, said)
+	require.Equal(t, map[string]string{stray: "is now recorded"}, said)
 }
 
 // TestInspectWithoutOne: the files of other storages are read while one is away; when it
@@ -115,7 +115,7 @@ func TestInspectWithoutOne(t *testing.T) {
 		require.Equal(t, 1, strings.Count(log.String(), "main/a 2"), "it is read once")
 	}
 	back()
-	require.ErrorContains(t, work(), "2 of 4 stored files are missing or damaged")
+	require.ErrorContains(t, work(), "stored files missing or damaged: 2 of 4")
 	require.Equal(t, 1, strings.Count(log.String(), "main/a 2"))
 	require.Contains(t, log.String(), "main/a 1")
 }

@@ -202,7 +202,7 @@ func (c *collection) deleteObject(ctx context.Context, b db.BlobRow) error {
 
 // ErrForeign means that another installation uses, or has used, the storage: its
 // objects cannot be distinguished from those that nobody recorded.
-var ErrForeign = errors.New("the storage is also another installation's")
+var ErrForeign = errors.New("the storage is also used by another installation")
 
 // sweep records the objects that no row names, because their upload was never recorded,
 // as marked blobs. A late publisher finds the mark.
@@ -239,8 +239,8 @@ func (c *collection) checkOwner(ctx context.Context, blobs *storage.Store, ours 
 			return err
 		}
 		if !ours[o.Key] {
-			return indexing.GiveUp(fmt.Errorf("%w: objects that this one's database does not name are left alone. "+
-				"If the other one is gone for good, delete the object %s from storage", ErrForeign, o.Key))
+			return indexing.GiveUp(fmt.Errorf("%w: files that the database of this installation does not know are not removed. "+
+				"If the other installation no longer exists, delete the object %s from storage", ErrForeign, o.Key))
 		}
 	}
 	return nil
@@ -347,6 +347,6 @@ func (c *collection) preview(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.say(1, 1, fmt.Sprintf("Would free %s of deleted versions, and %s that were never recorded", garbage, strays))
+	c.say(1, 1, fmt.Sprintf("Would free %s of deleted versions and %s of unrecorded uploads", garbage, strays))
 	return nil
 }

@@ -35,7 +35,7 @@ func TestCollect(t *testing.T) {
 
 	said, err := run(t, in.collector(noGrace), upkeep.Preview)
 	require.NoError(t, err)
-	require.Contains(t, said, "Would free 1 file (7 bytes) of deleted versions, and 0 files")
+	require.Contains(t, said, "Would free 1 file (7 bytes) of deleted versions and 0 files")
 	require.Len(t, in.files(t), 2, "a preview only tells")
 
 	said, err = run(t, in.collector(noGrace), "")
@@ -92,7 +92,7 @@ func TestStrays(t *testing.T) {
 	require.NoError(t, err)
 	said, err := run(t, in.collector(noGrace), upkeep.Preview)
 	require.NoError(t, err)
-	require.Contains(t, said, "and 3 files (15 bytes) that were never recorded")
+	require.Contains(t, said, "and 3 files (15 bytes) of unrecorded uploads")
 	said, err = run(t, in.collector(noGrace), "")
 	require.NoError(t, err)
 	require.Equal(t, "3 files (15 bytes) freed", said)

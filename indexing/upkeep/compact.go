@@ -62,7 +62,7 @@ func (c *Compactor) Work(ctx context.Context, _ *proget.Job, p *indexing.Progres
 	}
 	say := func(next, first int64) {
 		removed += next - first
-		p.Set(removed, entries, fmt.Sprintf("%d entries removed", removed))
+		p.Set(removed, entries, fmt.Sprintf("Log entries removed: %d", removed))
 	}
 	for _, r := range ranges {
 		next, err := c.cut(ctx, r.FeedID, r.First, min(r.Slowest, r.Last-1), c.opts.Kept, say)
@@ -74,10 +74,10 @@ func (c *Compactor) Work(ctx context.Context, _ *proget.Job, p *indexing.Progres
 			return err
 		}
 		if forced > next {
-			p.Log("Feed %d: %d entries were removed that a follower had not seen for %s.", r.FeedID, forced-next, c.opts.Limit)
+			p.Log("Feed %d: log entries that had not been read for %s were removed: %d.", r.FeedID, c.opts.Limit, forced-next)
 		}
 	}
-	p.Set(entries, entries, fmt.Sprintf("%d of %d entries removed", removed, entries))
+	p.Set(entries, entries, fmt.Sprintf("Log entries removed: %d of %d", removed, entries))
 	return nil
 }
 

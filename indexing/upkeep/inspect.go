@@ -143,9 +143,9 @@ func (i *Inspector) conclude(ctx context.Context, j *proget.Job, p *indexing.Pro
 	if err := i.save(ctx, j, inspection{}); err != nil {
 		return err
 	}
-	p.Set(at.Done, at.Done, fmt.Sprintf("%d files read again, %d missing or damaged, %d of them mended.", at.Done, at.Damaged, at.Mended))
+	p.Set(at.Done, at.Done, fmt.Sprintf("%s read, %d missing or damaged, of which %d repaired", quantity.Of(at.Done, "file"), at.Damaged, at.Mended))
 	if lost := at.Damaged - at.Mended; lost > 0 {
-		return indexing.GiveUp(fmt.Errorf("%d of %d stored files are missing or damaged; the log names them", lost, at.Done))
+		return indexing.GiveUp(fmt.Errorf("stored files missing or damaged: %d of %d; the server's log names them", lost, at.Done))
 	}
 	return nil
 }
@@ -225,7 +225,7 @@ func (i *Inspector) damaged(ctx context.Context, b db.BlobRow, fault error, at *
 	}
 	for _, version := range versions {
 		if mended {
-			i.opts.Logger.WarnContext(ctx, "a stored file was missing or damaged; a copy took its place", "version", version, "key", b.StorageKey, "error", fault)
+			i.opts.Logger.WarnContext(ctx, "a stored file was missing or damaged; it was replaced by a copy", "version", version, "key", b.StorageKey, "error", fault)
 			continue
 		}
 		i.opts.Logger.ErrorContext(ctx, "a stored file is missing or damaged; push the package again, or put the file back from a backup",

@@ -56,14 +56,14 @@ func TestInspect(t *testing.T) {
 	in.mustPush(t, "3", "a three")
 	said, err := run(t, in.inspector(log), "")
 	require.NoError(t, err)
-	require.Equal(t, "3 files read again, 0 missing or damaged, 0 of them mended.", said)
+	require.Equal(t, "3 files read, 0 missing or damaged, of which 0 repaired", said)
 	require.Empty(t, log.String())
 
 	in.damage(t, damaged.Files[0])
 	require.NoError(t, in.blobs.Delete(t.Context(), missing.Files[0].StorageKey))
 	said, err = run(t, in.inspector(log), "")
-	require.ErrorContains(t, err, "2 of 3 stored files are missing or damaged")
-	require.Equal(t, "3 files read again, 2 missing or damaged, 0 of them mended.", said)
+	require.ErrorContains(t, err, "stored files missing or damaged: 2 of 3")
+	require.Equal(t, "3 files read, 2 missing or damaged, of which 0 repaired", said)
 	for _, version := range []string{"main/a 1", "main/a 2"} {
 		require.Contains(t, log.String(), version)
 	}
@@ -91,7 +91,7 @@ func TestMend(t *testing.T) {
 			harm(t, in, second.Files[0])
 			said, err := run(t, in.inspector(nil), "")
 			require.NoError(t, err)
-			require.Equal(t, "1 files read again, 1 missing or damaged, 1 of them mended.", said)
+			require.Equal(t, "1 file read, 1 missing or damaged, of which 1 repaired", said)
 			mended := in.versions(t, "a")["2"].Files[0]
 			require.NotEqual(t, second.Files[0].StorageKey, mended.StorageKey)
 			in.requireWhole(t, mended)
@@ -128,7 +128,7 @@ func TestInspectionGoesOn(t *testing.T) {
 	_, err := work(ctx, job)
 	require.ErrorIs(t, err, context.Canceled)
 	p, err := work(t.Context(), job)
-	require.ErrorContains(t, err, "1 of 20 stored files")
+	require.ErrorContains(t, err, "stored files missing or damaged: 1 of 20")
 	done, total, _ := p.Get()
 	require.Equal(t, []int64{files, files}, []int64{done, total})
 	require.EqualValues(t, 1, reports.Load(), "what was read is not read again")
@@ -190,7 +190,7 @@ func TestInspectionFails(t *testing.T) {
 	require.ErrorContains(t, work(), "package_file")
 	require.Empty(t, log.String())
 	rename("away", "package_file")
-	require.ErrorContains(t, work(), "1 of 1 stored files")
+	require.ErrorContains(t, work(), "stored files missing or damaged: 1 of 1")
 	require.Contains(t, log.String(), "main/a 1")
 }
 

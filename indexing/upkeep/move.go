@@ -109,7 +109,7 @@ func (m *moving) outcome() error {
 		return errors.Join(slices.Collect(maps.Values(m.away))...)
 	}
 	if m.failed > 0 {
-		return indexing.GiveUp(fmt.Errorf("%d files are missing or damaged and stay where they are; the log names them", m.failed))
+		return indexing.GiveUp(fmt.Errorf("not moved because they are missing or damaged: %s; the server's log names them", quantity.Of(m.failed, "file")))
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func (m *Mover) move(ctx context.Context, f db.MisplacedFile, whole map[string]b
 			return err
 		}
 		if replaced {
-			m.log.WarnContext(ctx, "a stored file was missing or damaged; a copy took its place", "key", there.StorageKey, "error", fault)
+			m.log.WarnContext(ctx, "a stored file was missing or damaged; it was replaced by a copy", "key", there.StorageKey, "error", fault)
 		}
 	}
 	whole[fresh.Key] = true

@@ -102,7 +102,7 @@ func TestMoveDamaged(t *testing.T) {
 	st := in.addStorage(t)
 	in.assign(t, st.ID)
 	_, err := run(t, upkeep.NewMover(in.db, in.stores, dark), "")
-	require.ErrorContains(t, err, "2 files are missing or damaged")
+	require.ErrorContains(t, err, "not moved because they are missing or damaged: 2 files")
 	versions := in.versions(t, "a")
 	require.Zero(t, versions["1"].Files[0].StorageID)
 	require.Zero(t, versions["2"].Files[0].StorageID)

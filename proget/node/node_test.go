@@ -513,7 +513,7 @@ func TestIntegrity(t *testing.T) {
 		return !job.Finished.IsZero()
 	}, waitLong, waitShort)
 	require.Equal(t, proget.JobFailed, job.State)
-	require.Contains(t, job.Message, "1 of 2 stored files")
+	require.Contains(t, job.Message, "stored files missing or damaged: 1 of 2")
 	require.Contains(t, log.String(), "nuget/Acme.Damaged 1.0.0")
 	require.NotContains(t, log.String(), "nuget/Acme.Gone 1.0.0")
 	require.NotContains(t, log.String(), "nuget/Acme.Sound 1.0.0")

@@ -284,7 +284,7 @@ func TestSnapshot(t *testing.T) {
 		names, database := found(t, c.URL, "q=acme")
 		return !database && strings.HasPrefix(names, "4 ")
 	}, 10*time.Second, 20*time.Millisecond)
-	require.Contains(t, logs.String(), "begins with the cluster's snapshot")
+	require.Contains(t, logs.String(), "initialized from the cluster's snapshot")
 	resp, _ := ask(t, "GET", a.URL+"/health/ready", nil)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 }

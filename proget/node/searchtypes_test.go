@@ -93,12 +93,12 @@ func TestSummaryChanged(t *testing.T) {
 	t.Run("newer", func(t *testing.T) {
 		shows(t, w.start(t, "a", kept, edition(2, "green")).URL, "green", "gray")
 		shows(t, w.start(t, "b", webOnly, logged, edition(2, "green")).URL, "green", "gray")
-		require.Contains(t, logs.String(), "begins with the cluster's snapshot")
+		require.Contains(t, logs.String(), "initialized from the cluster's snapshot")
 	})
 	t.Run("back", func(t *testing.T) { shows(t, w.start(t, "a", kept, edition(1, "gray")).URL, "gray", "green") })
 	t.Run("the same", func(t *testing.T) {
 		var logs testenv.LogBuffer
 		shows(t, w.start(t, "a", kept, edition(1, "gray"), func(c *node.Config) { c.Logger = slog.New(slog.NewTextHandler(&logs, nil)) }).URL, "gray", "green")
-		require.NotContains(t, logs.String(), "indexed anew")
+		require.NotContains(t, logs.String(), "of a feed was rebuilt")
 	})
 }

@@ -157,7 +157,7 @@ func TestOthersFiles(t *testing.T) {
 			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 			require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
 			_, err := bleve.Open(dir)
-			require.ErrorContains(t, err, filepath.Join(dir, bleve.Folder)+" is no search index")
+			require.ErrorContains(t, err, filepath.Join(dir, bleve.Folder)+" is not a search index")
 			require.FileExists(t, path)
 		})
 	}

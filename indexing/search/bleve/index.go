@@ -150,7 +150,7 @@ func (x *Index) open() (err error) {
 // not taken for one.
 func (x *Index) create() error {
 	if ours, err := owned(x.path); err != nil || !ours {
-		return errors.Join(fmt.Errorf("open the search index: %s is no search index; move it away, or give the node another folder", x.path), err)
+		return errors.Join(fmt.Errorf("open the search index: %s is not a search index; move it away, or give the node another folder", x.path), err)
 	}
 	if err := remove(x.path); err != nil {
 		return fmt.Errorf("remove an unusable search index: %w", err)

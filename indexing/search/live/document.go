@@ -36,7 +36,7 @@ func (x *Index) document(ctx context.Context, f *proget.Feed, key string) (*sear
 		return nil, nil
 	}
 	if errors.As(err, new(*indexing.PanicError)) { // it would panic each time, and delay the feed's other packages
-		x.cfg.Logger.ErrorContext(ctx, "a feed type panicked at a package, which search does not find", "feed", f.Name, "package", key, "error", err, indexing.Stack(err))
+		x.cfg.Logger.ErrorContext(ctx, "a feed type panicked on a package; searches will not find it", "feed", f.Name, "package", key, "error", err, indexing.Stack(err))
 		return nil, nil
 	}
 	if err != nil {
@@ -65,7 +65,7 @@ func (x *Index) describe(ctx context.Context, f *proget.Feed, d *search.Document
 	})
 	if err != nil {
 		*d = bare
-		x.cfg.Logger.ErrorContext(ctx, "a feed type panicked at a package, which search finds by its name alone",
+		x.cfg.Logger.ErrorContext(ctx, "a feed type panicked on a package; searches will find it only by its name",
 			"feed", f.Name, "package", shown.Name, "error", err, indexing.Stack(err))
 	}
 }

@@ -296,7 +296,7 @@ func (x *Index) rebuild(ctx context.Context, f *proget.Feed, head int64, losses 
 		packages += len(keys)
 	}
 	x.familiar[f.ID] = losses
-	x.cfg.Logger.InfoContext(ctx, "a feed was indexed anew", "feed", f.Name, "packages", packages, "seconds", time.Since(began).Seconds())
+	x.cfg.Logger.InfoContext(ctx, "the search index of a feed was rebuilt", "feed", f.Name, "packages", packages, "seconds", time.Since(began).Seconds())
 	return nil
 }
 

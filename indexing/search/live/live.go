@@ -77,7 +77,7 @@ func (x *Index) Search(ctx context.Context, f *proget.Feed, q feed.Query) (feed.
 	x.await(ctx, f.ID, x.cfg.Tail.Applied()[f.ID])
 	hits, err := x.cfg.Index.Search(ctx, asked)
 	if errors.Is(err, search.ErrRebuilding) {
-		x.cfg.Logger.WarnContext(ctx, "the search index is damaged and is built anew", "error", err)
+		x.cfg.Logger.WarnContext(ctx, "the search index is damaged and is being rebuilt", "error", err)
 	}
 	if errors.Is(err, search.ErrRebuilding) || err == nil && !x.complete(f.ID) { // the index may have been lost after complete looked at it
 		x.behind.Store(true)

@@ -29,7 +29,7 @@ func (x *Index) fetch(ctx context.Context) {
 	case err != nil:
 		x.cfg.Logger.WarnContext(ctx, "the cluster's snapshot of the search index cannot be used; the index is built from the packages", "error", err)
 	default:
-		x.cfg.Logger.InfoContext(ctx, "the search index begins with the cluster's snapshot",
+		x.cfg.Logger.InfoContext(ctx, "the search index was initialized from the cluster's snapshot",
 			"bytes", m.Bytes(), "made", m.Made, "seconds", time.Since(x.fetched).Seconds())
 	}
 }
