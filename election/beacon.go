@@ -63,7 +63,7 @@ func NewBeacon(l net.Listener, host string) (*Beacon, error) {
 		host = own
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
-		return nil, fmt.Errorf("a beacon needs a host under which the others reach it, and %s is none", host)
+		return nil, fmt.Errorf("a beacon needs a host name or address at which the others can reach it; %s is not one", host)
 	}
 	b := &Beacon{listener: l, instance: rand.Text(), changed: make(chan struct{})}
 	b.address = net.JoinHostPort(host, port) + "/" + b.instance

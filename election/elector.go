@@ -119,7 +119,7 @@ func (e *Elector) Run(ctx context.Context, lead func(ctx context.Context, f prog
 		}
 		switch {
 		case err != nil && !errors.Is(err, ErrNone):
-			e.warn(ctx, &e.unknown, "who holds the office cannot be found out", err)
+			e.warn(ctx, &e.unknown, "cannot find out who the leader is", err)
 			e.rest(ctx, e.opts.Poll)
 		case err != nil || l.Holder == e.candidacy.Holder:
 			unwatch()
@@ -154,7 +154,7 @@ func (e *Elector) await(ctx context.Context, w *watch, remaining time.Duration) 
 	defer again.Stop()
 	select {
 	case f = <-w.findings:
-		e.opts.Logger.InfoContext(ctx, "the office is vacant", "holder", w.lease.Holder, "term", w.lease.Fence.Number, "died", f == dead)
+		e.opts.Logger.InfoContext(ctx, "there is no leader; standing for election", "holder", w.lease.Holder, "term", w.lease.Fence.Number, "died", f == dead)
 		e.pause(ctx, rand.N(spread))
 	case <-again.C:
 	case <-ctx.Done():
@@ -196,7 +196,7 @@ func (e *Elector) stand(ctx context.Context, over proget.Fence, lead func(contex
 	case errors.Is(err, ErrHeld):
 		e.rest(ctx, spread)
 	default:
-		e.warn(ctx, &e.campaign, "cannot campaign", err)
+		e.warn(ctx, &e.campaign, "cannot stand for election", err)
 		e.rest(ctx, e.opts.Poll)
 	}
 }
@@ -208,7 +208,7 @@ func (e *Elector) acquire(ctx context.Context, over proget.Fence) (l Lease, err 
 	c.Over = over
 	if e.opts.Seen != nil {
 		if c.Above, err = e.opts.Seen(ctx, c.Office); err != nil {
-			return l, fmt.Errorf("which terms there were cannot be found out: %w", err)
+			return l, fmt.Errorf("find the latest term: %w", err)
 		}
 	}
 	l, err = e.driver.Acquire(ctx, c)
@@ -254,9 +254,9 @@ func (e *Elector) serve(ctx context.Context, l Lease, asked time.Time, lead func
 	err := e.hold(term, end, l, asked, done)
 	e.setLeading(nil)
 	if err != nil && ctx.Err() == nil {
-		log.WarnContext(ctx, "the term ends", "error", err)
+		log.WarnContext(ctx, "the term as leader has ended", "error", err)
 	} else {
-		log.InfoContext(ctx, "the term ends")
+		log.InfoContext(ctx, "the term as leader has ended")
 	}
 	e.release(ctx, l)
 }
@@ -322,7 +322,7 @@ func (e *Elector) stepDown(end context.CancelCauseFunc, cause error, done <-chan
 	case <-done:
 		return cause
 	case <-time.After(e.opts.Margin):
-		e.opts.Logger.Error("the leader goes on although its lease is over; its writes will be refused", "cause", cause)
+		e.opts.Logger.Error("the leader's work continues although its lease has expired; its writes will be refused", "cause", cause)
 	}
 	<-done
 	return cause
@@ -333,7 +333,7 @@ func (e *Elector) release(ctx context.Context, l Lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.opts.Margin+time.Second)
 	defer cancel()
 	if err := e.driver.Release(ctx, l); err != nil {
-		e.opts.Logger.WarnContext(ctx, "the office could not be released; it is free when the lease has run out", "error", err)
+		e.opts.Logger.WarnContext(ctx, "leadership could not be released; it becomes free when the lease expires", "error", err)
 		return
 	}
 	if e.opts.Beacon != nil {

@@ -21,7 +21,7 @@ func Backup(ctx context.Context, path, to string) error {
 		return proget.WrapError(proget.ErrInvalid, err, "There is no database %s.", path)
 	}
 	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
-		return proget.Errorf(proget.ErrInvalid, "%s is there already: name a new file.", to)
+		return proget.Errorf(proget.ErrInvalid, "%s already exists: name a new file.", to)
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -54,7 +54,7 @@ func checkDistinct(from, path string) error {
 		return proget.WrapError(proget.ErrInvalid, err, "There is no backup %s.", from)
 	}
 	if now, err := os.Stat(path); err == nil && os.SameFile(backup, now) {
-		return proget.Errorf(proget.ErrInvalid, "%s is the database itself: name a backup of it. Put back what you have replaced by hand, or move it away, with its -wal and -shm.", from)
+		return proget.Errorf(proget.ErrInvalid, "%s is the database itself: name a backup of it. If you have replaced the database by hand, put it back, or move the replacement away, with the -wal and -shm files.", from)
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func unchanging(path string) string {
 func checkIntact(ctx context.Context, pool *sql.DB, name string) error {
 	var found string
 	if err := pool.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
-		return proget.WrapError(proget.ErrInvalid, err, "%s is damaged, or no SQLite database: %v.", name, err)
+		return proget.WrapError(proget.ErrInvalid, err, "%s is damaged, or is not a SQLite database: %v.", name, err)
 	}
 	if found != "ok" {
 		return proget.Errorf(proget.ErrInvalid, "%s is damaged: %s.", name, found)
@@ -102,7 +102,7 @@ func checkIntact(ctx context.Context, pool *sql.DB, name string) error {
 	var version, oldest int
 	err := pool.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(oldest), 0) FROM schema_version").Scan(&version, &oldest)
 	if err != nil || version == 0 {
-		return proget.Errorf(proget.ErrInvalid, "%s is a database of something else: it has no schema of this software.", name)
+		return proget.Errorf(proget.ErrInvalid, "%s is not a database of this software.", name)
 	}
 	known, err := fs.Glob(files, "migrations/*.sql")
 	if err == nil && oldest > len(known) {

@@ -46,7 +46,7 @@ func Open(ctx context.Context, path string, opts *db.Options) (*db.Store, error)
 		return nil, proget.Errorf(proget.ErrInvalid, "The name of the SQLite database file is missing.")
 	}
 	if path == ":memory:" || path == "file::memory:" {
-		return nil, proget.Errorf(proget.ErrInvalid, "The SQLite database lies in a file, which several processes can open: give the name of one, in a temporary folder if it is for a test.")
+		return nil, proget.Errorf(proget.ErrInvalid, "The SQLite database must be a file, so that several processes can open it: give a file name, for a test in a temporary folder.")
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -73,7 +73,7 @@ func explain(err error) error {
 	}
 	switch e.Code() & 0xff {
 	case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
-		return fmt.Errorf("%w: it is damaged, or no database, or the files -wal and -shm beside it belong to another that it has replaced: put a backup in place with the restore command, not by copying", err)
+		return fmt.Errorf("%w: the file is damaged or is not a database, or the files -wal and -shm next to it belong to a database that it has replaced: restore backups with the restore command, not by copying", err)
 	case lib.SQLITE_CANTOPEN, lib.SQLITE_READONLY, lib.SQLITE_PERM:
 		return fmt.Errorf("the file or its folder is read-only, or permission is denied: %w", err)
 	}
@@ -124,7 +124,7 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 	}
 	if now, err := os.Stat(e.path); err == nil && before != nil && !os.SameFile(before, now) {
 		// The pool stays open: closing it would remove the log from under the users of the new file.
-		return driver.Pools{}, errors.New("another file has taken its place meanwhile, as by a restore: start again")
+		return driver.Pools{}, errors.New("the file has been replaced in the meantime, for example by a restore: start again")
 	}
 	read, err := e.pool("_pragma=query_only(1)", readers)
 	if err != nil {

@@ -77,6 +77,6 @@ func TestNoMemory(t *testing.T) {
 	for _, path := range []string{":memory:", "file::memory:"} {
 		_, err := sqlite.Open(t.Context(), path, nil)
 		require.ErrorIs(t, err, proget.ErrInvalid)
-		require.ErrorContains(t, err, "lies in a file")
+		require.ErrorContains(t, err, "must be a file")
 	}
 }

@@ -64,7 +64,7 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 func (b *bucket) connect(service azureblob.ServiceURL, name azureblob.ContainerName) (*container.Client, error) {
 	at, err := url.JoinPath(string(service), string(name))
 	if err != nil {
-		return nil, errors.New("the address of the account is no URL")
+		return nil, errors.New("the address of the account is not a URL")
 	}
 	b.client, err = b.authenticate(at, &container.ClientOptions{ClientOptions: bounds()})
 	return b.client, err
