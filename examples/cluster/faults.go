@@ -122,12 +122,12 @@ func (s *suite) unused(ctx context.Context) error {
 		defer cancel()
 		var versions int
 		if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM schema_version").Scan(&versions); err == nil {
-			return errors.New("-db: a server has used this database: give an empty one, as all that is stored is made older at the end")
+			return errors.New("-db: this database has been used: give an empty one, because the run changes the age of everything in it at the end")
 		}
 	}
 	if folder, ok := strings.CutPrefix(s.options.storage, "file://"); ok {
 		if found, err := os.ReadDir(folder); err == nil && len(found) > 0 {
-			return errors.New("-storage: this folder is not empty: give an empty one, as all that is stored is made older at the end")
+			return errors.New("-storage: this folder is not empty: give an empty one, because the run changes the age of everything in it at the end")
 		}
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	_ "github.com/microsoft/go-mssqldb" // likewise
 	"github.com/proget-go/ha/examples/cluster/internal/history"
 	"github.com/proget-go/ha/examples/cluster/internal/load"
+	"github.com/proget-go/ha/internal/quantity"
 	_ "modernc.org/sqlite" // likewise
 )
 
@@ -36,7 +37,7 @@ func (s *suite) judge(ctx context.Context) error {
 		if s.report.Incomplete == "" {
 			s.report.Incomplete = "all faults happened, and then: " + context.Cause(ctx).Error()
 		}
-		s.uncheck("What every node has, and whether storage was left clean: the run was interrupted.")
+		s.uncheck("The contents of every node, and whether storage was left clean: the run was interrupted.")
 		fmt.Fprintln(os.Stderr, "interrupted; what clients were told is still checked, unless you interrupt again")
 		signal.Reset(signals...)
 		ctx = context.WithoutCancel(ctx)
@@ -75,14 +76,14 @@ func (s *suite) inspect(ctx context.Context) {
 		case s.watch.ready(n.Name):
 			s.survey(ctx, n)
 		default:
-			s.uncheck("What %s has: it is not ready.", n.Name)
+			s.uncheck("The contents of %s: the node is not ready.", n.Name)
 		}
 	}
 	if s.links[s.nodes[0].Name].folder == "" {
-		s.uncheck("Whether storage has what nothing refers to: it is no folder, in which that could be made older.")
+		s.uncheck("Whether storage contains files that nothing refers to: only files in a folder can be made old enough for that.")
 	}
 	if len(s.report.Verdict.Violations) > 0 { // what is lost would keep it from ever being clean
-		s.uncheck("Whether storage is left clean: promises were broken before, and the sweep would destroy what shows why.")
+		s.uncheck("Whether storage is left clean: a promise was broken, and the check would destroy the evidence.")
 	} else if err := s.sweep(ctx); err != nil {
 		s.violate("%v", err)
 	}
@@ -368,7 +369,7 @@ func (s *suite) publish() error {
 	}
 	fmt.Printf("\nTimeline %s\nHistory  %s\n", s.page(), s.operations())
 	if n := len(s.report.Verdict.Violations); n > 0 {
-		return fmt.Errorf("the cluster broke a promise, %d times; see the lines above, the history and the nodes' logs in %s", n, s.options.data)
+		return fmt.Errorf("the cluster broke a promise (violations: %d); see the lines above, the history and the nodes' logs in %s", n, s.options.data)
 	}
 	for _, binary := range []string{"server.bin", "server-next.bin"} { // each has a hundred megabytes, and nothing is to be found out
 		_ = os.Remove(filepath.Join(s.options.data, binary))
@@ -377,7 +378,7 @@ func (s *suite) publish() error {
 		return fmt.Errorf("the run is incomplete: %s", s.report.Incomplete)
 	}
 	if n := s.report.Verdict.Undecided; n > 0 {
-		return fmt.Errorf("for %d packages, no order of their operations was found or refuted within %s: try again with fewer clients", n, history.UndecidedAfter)
+		return fmt.Errorf("%s could not be checked within %s: try again with fewer clients", quantity.Of(n, "package"), history.UndecidedAfter)
 	}
 	return nil
 }

@@ -70,16 +70,16 @@ func main() {
 
 func parse(args []string) (o options, err error) {
 	set := flag.NewFlagSet("cluster", flag.ContinueOnError)
-	set.StringVar(&o.db, "db", "", "database `URL` shared by all nodes (default SQLite in the data folder)")
-	set.StringVar(&o.storage, "storage", "", "storage `URL` shared by all nodes (default a folder in the data folder)")
-	set.StringVar(&o.elect, "elect", "", "`elector` of the primary indexing node (default the database)")
+	set.StringVar(&o.db, "db", "", "database `URL` shared by all nodes (default: SQLite in the data folder)")
+	set.StringVar(&o.storage, "storage", "", "storage `URL` shared by all nodes (default: a folder in the data folder)")
+	set.StringVar(&o.elect, "elect", "", "`elector` of the primary indexing node (default: the database)")
 	set.StringVar(&o.data, "data", "proget-cluster", "`folder` for data, logs and the load balancer's configuration")
 	set.StringVar(&o.server, "server", "", "the server's `binary` (default: built from this module)")
 	set.StringVar(&o.listen, "listen", "127.0.0.1:0", "`address` of the load balancer")
 	set.IntVar(&o.web, "web", 3, "`number` of web nodes")
 	set.IntVar(&o.index, "index", 2, "`number` of indexing nodes")
 	set.BoolVar(&o.json, "json", false, "print one line of JSON once all are ready, instead of a table")
-	set.BoolVar(&o.faults, "faults", false, "put the cluster under load, have everything fail, judge what became of it, and end")
+	set.BoolVar(&o.faults, "faults", false, "put the cluster under load, cause every fault, check the results, and exit")
 	set.IntVar(&o.rounds, "rounds", 1, "`number` of times that each fault happens")
 	set.IntVar(&o.clients, "clients", 16, "`number` of clients of the load")
 	set.DurationVar(&o.pause, "pause", 50*time.Millisecond, "`time` that a client pauses between two operations")
@@ -107,17 +107,17 @@ func parse(args []string) (o options, err error) {
 	alone := map[string]bool{"only": true, "rounds": true, "clients": true, "pause": true, "inject": true}
 	set.Visit(func(f *flag.Flag) {
 		if alone[f.Name] && !o.faults {
-			err = fmt.Errorf("-%s means nothing without -faults", f.Name)
+			err = fmt.Errorf("-%s requires -faults", f.Name)
 		}
 	})
 	if err != nil {
 		return o, err
 	}
 	if o.faults && o.json {
-		return o, errors.New("-json means nothing with -faults")
+		return o, errors.New("-json cannot be combined with -faults")
 	}
 	if set.NArg() > 0 || o.web < 1 || o.index < 0 || o.web+o.index > 50 {
-		return o, errors.New("give flags only, and 1 to 50 nodes of which one at least is a web node")
+		return o, errors.New("give only flags, and 1 to 50 nodes, of which at least one is a web node")
 	}
 	if o.faults && (o.web < 2 || o.index < 2 || o.rounds < 1 || o.clients < 1 || o.clients > 256 || o.pause < 0) {
 		return o, errors.New("-faults needs two web nodes and two indexing nodes at least, one round at least, and 1 to 256 clients")

@@ -15,6 +15,7 @@ import (
 	"github.com/proget-go/ha/examples/cluster/internal/history"
 	"github.com/proget-go/ha/examples/cluster/internal/report"
 	"github.com/proget-go/ha/internal/netfault"
+	"github.com/proget-go/ha/internal/quantity"
 )
 
 // A fault is something that goes wrong, and is undone after a while.
@@ -168,7 +169,7 @@ func (s *suite) plan() error {
 		}
 	}
 	if len(s.todo) == 0 {
-		return fmt.Errorf("no fault is left that can be had here: %s", strings.Join(reasons, "; "))
+		return fmt.Errorf("none of the chosen faults is possible here: %s", strings.Join(reasons, "; "))
 	}
 	return nil
 }
@@ -312,7 +313,7 @@ func (s *suite) settled(ctx context.Context) error {
 		case len(waiting) == 0:
 			return nil
 		case exceeded(late):
-			return fmt.Errorf("%d clients have had no answer for %s", len(waiting), patience)
+			return fmt.Errorf("no answer for %s to %s", patience, quantity.Of(len(waiting), "client"))
 		}
 		if err := sleep(ctx, moment); err != nil {
 			return err

@@ -40,7 +40,7 @@ func (t term) held() bool { return time.Now().Before(t.Expires) }
 func newFolder(path string) (election.Driver, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is no folder", path)
+		err = fmt.Errorf("%s is not a folder", path)
 	}
 	return &folder{path, make(chan struct{}, 1)}, err
 }

@@ -20,7 +20,7 @@ import (
 
 func main() {
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "electionplugin: name the folder for the leases")
+		fmt.Fprintln(os.Stderr, "electionplugin: give the folder for the leases, which must exist, as the only argument")
 		os.Exit(2)
 	}
 	d, err := newFolder(os.Args[1])

@@ -23,7 +23,7 @@ func (l *Load) Survey(ctx context.Context, node string, c *Client, progress func
 	packages := l.Packages()
 	for done, used := range packages {
 		if ctx.Err() != nil || len(problems) >= maxProblems {
-			return append(problems, "Not everything was looked at by "+node+".")
+			return append(problems, "Not everything was checked on "+node+".")
 		}
 		i := slices.IndexFunc(l.protocols, func(p protocol) bool { return p.feed == used.Feed })
 		s := &survey{l, node, c, &l.protocols[i], used.Name, nil}

@@ -129,8 +129,8 @@ func (d *drawing) draw(x func(time.Duration) float64, end time.Duration) {
 		measure{"stale", "stale", func(s second) float64 { return float64(s.stale) }})
 	y = d.plot("milliseconds until answered", " ms", seconds, x, y,
 		measure{"ok", "median", func(s second) float64 { return s.quantile(0.5) }},
-		measure{"slow", "99 of 100", func(s second) float64 { return s.quantile(0.99) }})
-	y = d.plot("seconds waited at the time", " s", seconds, x, y,
+		measure{"slow", "99th percentile", func(s second) float64 { return s.quantile(0.99) }})
+	y = d.plot("wait of pending operations, in seconds", " s", seconds, x, y,
 		measure{"failed", "oldest operation", func(s second) float64 { return s.waiting.Seconds() }})
 	y = d.drawLeads(x, y)
 	d.Height = y + gap

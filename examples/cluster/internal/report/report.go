@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/proget-go/ha/examples/cluster/internal/history"
+	"github.com/proget-go/ha/internal/quantity"
 )
 
 // A Report is the data to present.
@@ -232,7 +233,7 @@ func (r *Report) writeVerdict(w io.Writer) {
 		}
 	}
 	if times, longest := r.together(); times > 0 {
-		fmt.Fprintf(w, "Two nodes said at once that they led, %d times, for %s at most. What the former one writes is refused; the terms tell whether it was.\n", times, short(longest))
+		fmt.Fprintf(w, "Two nodes claimed at the same time to be the primary, %s, for %s at most. Writes of the former one must be refused; the terms show whether they were.\n", quantity.Of(times, "time"), short(longest))
 	}
 	for _, what := range r.Unchecked {
 		fmt.Fprintf(w, "NOT CHECKED: %s\n", what)

@@ -112,7 +112,7 @@ func TestVerdictIsShown(t *testing.T) {
 		"not here":    {func(r *Report) { r.Skipped = []Skipped{{"clocks", "there is one"}} }, "<li>clocks: there is one</li>", "not here: there is one"},
 		"two lead": {func(r *Report) {
 			r.Leads = []Lead{{"a", seconds(1), seconds(5)}, {"b", seconds(4), seconds(9)}, {"a", seconds(10), seconds(12)}, {"b", seconds(11), seconds(11)}}
-		}, kept, "said at once that they led, 2 times, for 1.0 s at most"},
+		}, kept, "claimed at the same time to be the primary, 2 times, for 1.0 s at most"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
