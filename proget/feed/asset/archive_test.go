@@ -58,7 +58,7 @@ func TestArchives(t *testing.T) {
 	}
 	for _, format := range []string{"zip", "tgz"} {
 		archive := d.must(200, "GET", "export/from?recursive=true&format="+format, "")
-		require.Contains(t, d.must(200, "POST", "import/to/"+format+"?format="+format, archive), "3 files were imported")
+		require.Contains(t, d.must(200, "POST", "import/to/"+format+"?format="+format, archive), "Imported: 3 files. Already there, and left unchanged: 0.")
 		require.Equal(t, []string{"a.txt", "b/", "b/c.txt", "b/ü.txt", "empty/"}, cut(d.list("to/"+format+"?recursive=true"), "to/"+format+"/"))
 		require.Equal(t, "content of from/b/c.txt", d.must(200, "GET", "content/to/"+format+"/b/c.txt", ""))
 		d.must(200, "POST", "import/flat-"+format+"?format="+format, d.must(200, "GET", "export/from?format="+format, ""))
@@ -70,9 +70,9 @@ func TestArchives(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "x", z.File[0].Name)
 	archive := zipped(t, "a.txt", "new", "d.txt", "new")
-	require.Contains(t, d.must(200, "POST", "import/from?format=zip", archive), "1 files were imported; 1 ")
+	require.Contains(t, d.must(200, "POST", "import/from?format=zip", archive), "Imported: 1 file. Already there, and left unchanged: 1.")
 	require.Equal(t, "content of from/a.txt", d.must(200, "GET", "content/from/a.txt", ""))
-	require.Contains(t, d.must(200, "POST", "import/from?format=zip&overwrite=true", archive), "2 files were imported")
+	require.Contains(t, d.must(200, "POST", "import/from?format=zip&overwrite=true", archive), "Imported: 2 files.")
 	require.Equal(t, "new", d.must(200, "GET", "content/from/a.txt", ""))
 	d.must(400, "POST", "import/from/a.txt?format=zip", archive)
 	head := d.do("HEAD", "export/from?format=zip", "")

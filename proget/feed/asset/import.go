@@ -57,7 +57,7 @@ func (h *handler) importArchive(w http.ResponseWriter, r *feed.Request, p path) 
 		return in.stopped(err)
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = fmt.Fprintf(w, "%d files were imported; %d that are here already were left alone.\n", in.stored, in.skipped)
+	_, _ = fmt.Fprintf(w, "Imported: %s. Already there, and left unchanged: %d.\n", quantity.Of(in.stored, "file"), in.skipped)
 	return nil
 }
 
