@@ -63,13 +63,13 @@ func newFinder() (f *finder, err error) {
 	return f, err
 }
 
-// automaton recognizes what differs from part of a word by as many typos as a word of so
-// many letters may have.
-func (f *finder) automaton(part string, letters int) (*levenshtein.DFA, error) {
+// automaton recognizes terms that differ from term by as many typos as a word of that
+// length may have.
+func (f *finder) automaton(term string, letters int) (*levenshtein.DFA, error) {
 	if letters < typosFrom {
-		return f.one.BuildDfa(part, 1)
+		return f.one.BuildDfa(term, 1)
 	}
-	return f.two.BuildDfa(part, 2)
+	return f.two.BuildDfa(term, 2)
 }
 
 // A part is the documents of a segment, which never changes except for deletions, and
@@ -404,11 +404,11 @@ func (f *finder) addSimilar(ctx context.Context, parts []*part, prefix, word str
 	if letters < typoFrom {
 		return nil
 	}
-	_, first := utf8.DecodeRuneInString(word)
-	automaton, err := f.automaton(word[first:], letters)
+	automaton, err := f.automaton(prefix+word, letters)
 	if err != nil {
 		return err
 	}
+	_, first := utf8.DecodeRuneInString(word)
 	for _, p := range parts {
 		found := &p.found[len(p.found)-1]
 		if err := p.similar(ctx, found, labelField, prefix+word[:first], automaton); err != nil {
@@ -418,39 +418,14 @@ func (f *finder) addSimilar(ctx context.Context, parts []*part, prefix, word str
 	return nil
 }
 
-// A rest applies an automaton to what follows the first bytes of a term, skip of which are
-// the same in all terms: an automaton for them, too, would take longer to build.
-type rest struct {
-	*levenshtein.DFA
-	skip int
-}
-
-// Start returns a negative state, which counts the bytes to skip.
-func (r rest) Start() int { return -r.skip }
-
-// IsMatch implements segment.Automaton, as do the following methods.
-func (r rest) IsMatch(state int) bool { return state >= 0 && r.DFA.IsMatch(state) }
-
-func (r rest) CanMatch(state int) bool { return state < 0 || r.DFA.CanMatch(state) }
-
-func (r rest) Accept(state int, b byte) int {
-	switch {
-	case state < -1:
-		return state + 1
-	case state == -1:
-		return r.DFA.Start()
-	}
-	return r.DFA.Accept(state, b)
-}
-
 func (p *part) similar(ctx context.Context, f *finding, field, start string, automaton *levenshtein.DFA) error {
 	near, far := roaring.New(), roaring.New()
-	err := p.terms(ctx, field, start, rest{automaton, len(start)}, func(term string) error {
+	err := p.terms(ctx, field, start, automaton, func(term string) error {
 		docs, err := p.among(field, term)
 		if err != nil {
 			return err
 		}
-		if _, edits := automaton.MatchAndDistance(term[len(start):]); edits <= 1 {
+		if _, edits := automaton.MatchAndDistance(term); edits <= 1 {
 			near.Or(docs)
 		} else {
 			far.Or(docs)

@@ -119,45 +119,48 @@ type tier struct {
 // tiers divides the matching documents into tiers, the best first. Of the places in which a
 // document has a word, the best one counts.
 func (p *part) tiers(whole *roaring.Bitmap) []tier {
-	divided := map[float32]*roaring.Bitmap{0: p.matching}
+	tiers := []tier{{p.matching, 0}}
 	if !whole.IsEmpty() {
-		divided = map[float32]*roaring.Bitmap{wholeName: whole, 0: roaring.AndNot(p.matching, whole)}
+		tiers = []tier{{whole, wholeName}, {roaring.AndNot(p.matching, whole), 0}}
 	}
 	for _, f := range p.found {
-		divided = f.divide(divided)
-	}
-	tiers := make([]tier, 0, len(divided))
-	for worth, docs := range divided {
-		tiers = append(tiers, tier{docs, worth})
+		tiers = f.divide(tiers)
 	}
 	slices.SortFunc(tiers, func(a, b tier) int { return cmp.Compare(b.worth, a.worth) })
 	return tiers
 }
 
-// divide divides tiers, given by their worth, by the places of one more word, which all
-// their documents have.
-func (f finding) divide(tiers map[float32]*roaring.Bitmap) map[float32]*roaring.Bitmap {
-	divided := make(map[float32]*roaring.Bitmap)
-	for before, left := range tiers {
-		for i, place := range f {
-			hit := left
-			if i < len(f)-1 {
-				if hit = roaring.And(left, place.docs); hit.IsEmpty() {
-					continue
-				}
-				left = roaring.AndNot(left, hit)
+// divide divides tiers by the places of one more word, which all their documents have.
+func (f finding) divide(tiers []tier) (divided []tier) {
+	add := func(docs *roaring.Bitmap, worth float32) {
+		i := slices.IndexFunc(divided, func(t tier) bool { return t.worth == worth })
+		if i < 0 {
+			divided = append(divided, tier{docs, worth})
+		} else {
+			divided[i].docs = roaring.Or(divided[i].docs, docs)
+		}
+	}
+	for _, t := range tiers {
+		left, last := t.docs, len(f)-1
+		for _, place := range f[:last] {
+			if left.Intersects(place.docs) {
+				add(roaring.And(left, place.docs), t.worth+place.value())
+				left = roaring.AndNot(left, place.docs)
 			}
-			worth := before + place.worth
-			if place.worth <= nearly {
-				worth += afterTheRest
-			}
-			if same := divided[worth]; same != nil {
-				hit = roaring.Or(same, hit)
-			}
-			divided[worth] = hit
+		}
+		if !left.IsEmpty() {
+			add(left, t.worth+f[last].value())
 		}
 	}
 	return divided
+}
+
+// value returns what a word in this place adds to a document's score.
+func (p place) value() float32 {
+	if p.worth <= nearly {
+		return p.worth + afterTheRest
+	}
+	return p.worth
 }
 
 // A chooser adds the documents of a part that are among the best so far to top.
