@@ -33,7 +33,7 @@ type Worker interface {
 // why.
 func GiveUp(err error) error {
 	if err == nil {
-		err = errors.New("given up")
+		err = errors.New("no reason was given")
 	}
 	return &verdict{err: err}
 }

@@ -205,7 +205,7 @@ func TestFailedJobs(t *testing.T) {
 	}{
 		"one failure too many": {1, func(context.Context, *proget.Job, *indexing.Progress) error { return broken }, "disk on fire"},
 		"given up":             {5, func(context.Context, *proget.Job, *indexing.Progress) error { return indexing.GiveUp(broken) }, "disk on fire"},
-		"given up, no reason":  {5, func(context.Context, *proget.Job, *indexing.Progress) error { return indexing.GiveUp(nil) }, "given up"},
+		"given up, no reason":  {5, func(context.Context, *proget.Job, *indexing.Progress) error { return indexing.GiveUp(nil) }, "no reason was given"},
 		"what it writes to":    {1, func(context.Context, *proget.Job, *indexing.Progress) error { return proget.ErrStale }, "superseded"},
 		"a panic":              {1, func(context.Context, *proget.Job, *indexing.Progress) error { panic("index out of range") }, "index out of range"},
 	} {

@@ -172,7 +172,7 @@ func (t *Tail) Applied() map[int64]int64 {
 	return t.heads // replaced, never changed
 }
 
-// Losses counts how often the subscribers had to forget a feed, whose log may then be
+// Losses counts how often the subscribers have forgotten a feed, whose log may then be
 // another one.
 func (t *Tail) Losses(feedID int64) int {
 	t.mu.Lock()
@@ -298,12 +298,12 @@ func (t *Tail) read(ctx context.Context) (heads map[int64]int64, operations map[
 }
 
 func (t *Tail) forget(feed int64) {
-	t.mu.Lock()
-	t.losses[feed]++
-	t.mu.Unlock()
 	for _, s := range t.subscribers {
 		s.Applied(feed, nil)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.losses[feed]++ // last: whoever sees it finds nothing that was to be forgotten
 }
 
 // apply brings the subscribers to a feed's head, whose operation may be known, and

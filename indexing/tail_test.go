@@ -106,6 +106,7 @@ type recorder struct {
 	mu        sync.Mutex
 	seq       map[int64]int64
 	forgotten int
+	forgets   func(feed int64) // called while it forgets
 }
 
 func (r *recorder) Applied(feed int64, entries []proget.Entry) {
@@ -113,6 +114,9 @@ func (r *recorder) Applied(feed int64, entries []proget.Entry) {
 	defer r.mu.Unlock()
 	if entries == nil {
 		r.forgotten++
+		if r.forgets != nil {
+			r.forgets(feed)
+		}
 		return
 	}
 	r.seq[feed] = entries[len(entries)-1].Seq
@@ -264,6 +268,7 @@ func TestLostEntries(t *testing.T) {
 			require.NoError(t, tail.Sync(t.Context()))
 			require.EqualValues(t, 2, seen.at(1))
 			forgotten, losses, others := seen.forgotten, tail.Losses(1), tail.Losses(2)
+			seen.forgets = func(feed int64) { require.Equal(t, losses, tail.Losses(feed), "counted once it is forgotten") }
 
 			log.lose(1)
 			for range c.came - 1 {

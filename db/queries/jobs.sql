@@ -51,7 +51,7 @@ SET state = CASE WHEN cancel = 1 THEN 'canceled' WHEN started > 0 AND failures +
     run_key = CASE WHEN cancel = 1 OR started > 0 AND failures + 1 >= max_failures THEN NULL ELSE run_key END,
     finished = CASE WHEN cancel = 1 OR started > 0 AND failures + 1 >= max_failures THEN @now ELSE 0 END,
     failures = failures + CASE WHEN started > 0 THEN 1 ELSE 0 END,
-    remark = CASE WHEN started > 0 THEN 'The worker stopped without a word.' ELSE 'The job could not be started.' END,
+    remark = CASE WHEN started > 0 THEN 'The server stopped without reporting a result.' ELSE 'The job could not be started.' END,
     claim_expires = 0
 WHERE state = 'running' AND claim_expires < @now;
 

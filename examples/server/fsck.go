@@ -12,7 +12,7 @@ import (
 )
 
 // fsck compares database and storage while servers use them, and prints what is lost
-// and what is extra. With rebuild, it puts to use what is extra.
+// and what is extra. With rebuild, it replaces lost files by extra ones, and records the rest.
 func fsck(ctx context.Context, cfg config, rebuild bool) error {
 	if err := cfg.requireDB(); err != nil {
 		return err

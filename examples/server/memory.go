@@ -24,7 +24,7 @@ func spareMemory() (end func()) {
 // index.
 func releaseStart() {
 	debug.FreeOSMemory()
-	if err := unmapFiles(); err != nil {
+	if err := unmapProgram(); err != nil {
 		slog.Info("memory that only the start needed could not be given back", "error", err)
 	}
 }

@@ -2,5 +2,5 @@
 
 package main
 
-// unmapFiles does nothing on this system.
-func unmapFiles() error { return nil }
+// unmapProgram does nothing on this system.
+func unmapProgram() error { return nil }

@@ -145,7 +145,7 @@ func (i *Inspector) conclude(ctx context.Context, j *proget.Job, p *indexing.Pro
 	}
 	p.Set(at.Done, at.Done, fmt.Sprintf("%s read, %d missing or damaged, of which %d repaired", quantity.Of(at.Done, "file"), at.Damaged, at.Mended))
 	if lost := at.Damaged - at.Mended; lost > 0 {
-		return indexing.GiveUp(fmt.Errorf("stored files missing or damaged: %d of %d; the server's log names them", lost, at.Done))
+		return indexing.GiveUp(fmt.Errorf("stored files missing or damaged: %d of %d; the logs of the servers that ran this job name them", lost, at.Done))
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func (m *moving) outcome() error {
 		return errors.Join(slices.Collect(maps.Values(m.away))...)
 	}
 	if m.failed > 0 {
-		return indexing.GiveUp(fmt.Errorf("not moved because they are missing or damaged: %s; the server's log names them", quantity.Of(m.failed, "file")))
+		return indexing.GiveUp(fmt.Errorf("not moved because they are missing or damaged: %s; the logs of the servers that ran this job name them", quantity.Of(m.failed, "file")))
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func (a *Administrator) CreateKey(ctx context.Context, k NewAPIKey, by proget.Pr
 		return err
 	}, "an API key was created", "key", k.Name, "task", k.Task, "feed", k.Feed)
 	if errors.Is(err, proget.ErrConflict) {
-		err = proget.WrapError(proget.ErrConflict, err, "This API key exists already.")
+		err = proget.WrapError(proget.ErrConflict, err, "This API key already exists.")
 	}
 	return made, text, err
 }

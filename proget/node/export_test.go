@@ -37,7 +37,7 @@ func (n *Node) Do(ctx context.Context, name string, fence proget.Fence) error {
 
 // CatchUp brings the search index and what is remembered of permissions up to date.
 func (n *Node) CatchUp(ctx context.Context) error {
-	return errors.Join(n.authority.Warm(), n.search.CatchUp(ctx))
+	return errors.Join(n.search.CatchUp(ctx), n.authority.Warm())
 }
 
 // Running reports whether Run is under way.

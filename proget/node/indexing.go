@@ -45,7 +45,7 @@ var tasks = []indexing.Task{
 		About: "Moves files that a server stored in a feed's former storage because it did not know of the change yet.",
 		Job:   db.NewJob{Kind: upkeep.KindMove, Lane: upkeep.Lane}},
 	{Name: "compaction", Title: "Shorten the feeds' logs", Expression: "30 * * * *",
-		About: "Removes log entries that every follower of the logs has read, once they are older than the configured time (7 days by default).",
+		About: "Removes log entries that every follower of the logs has read, once they are older than the configured time (7 days by default), and all that are older than 30 days.",
 		Job:   db.NewJob{Kind: upkeep.KindCompaction}},
 	{Name: "statistics", Title: "Roll up download counts", Expression: "30 3 1 * *",
 		About: "Combines daily download counts into monthly ones, once they are more than 90 days old.",

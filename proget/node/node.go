@@ -221,15 +221,21 @@ func (n *Node) Run(ctx context.Context) error {
 
 // keepWarm has the permissions read whenever they have changed, before a request needs them.
 func (n *Node) keepWarm(ctx context.Context) error {
+	failing := false
 	for ctx.Err() == nil {
 		changed := n.tail.Changed()
-		pause := time.After(time.Second)
-		if n.authority.Warm() == nil {
-			pause = nil
+		var again <-chan time.Time
+		err := n.authority.Warm()
+		if err != nil {
+			again = time.After(time.Second)
+			if !failing && ctx.Err() == nil { // log the first failure only
+				n.cfg.Logger.WarnContext(ctx, "the permissions could not be read; it is tried again until it succeeds", "error", err)
+			}
 		}
+		failing = err != nil
 		select {
 		case <-changed:
-		case <-pause: // the database did not answer
+		case <-again:
 		case <-ctx.Done():
 		}
 	}

@@ -16,10 +16,12 @@ import (
 
 // The library's own queries score every document by every field in which a word occurs,
 // which takes milliseconds for a common word. Here, a query works on the sets of documents
-// that the library stores per term: it intersects sets to find the matching packages, and
-// scores only those, by the best place in which each word was found.
+// that the library stores per term: it intersects sets to find the matching packages,
+// divides those by the best place in which each word was found, and looks at single
+// packages only where they may be on the page.
 
-// Scores of matches.
+// Scores of matches. Those of places are multiples of a quarter, so that their sums are
+// exact and can be compared.
 const (
 	inName       = 8.0
 	inLabel      = 5.0
@@ -56,7 +58,7 @@ type finder struct {
 }
 
 func newFinder() (f *finder, err error) {
-	f = &finder{standings: standings{of: make(map[segment.Segment]*standing)}}
+	f = &finder{standings: standings{of: make(map[segment.Segment]*known)}}
 	if f.one, err = levenshtein.NewLevenshteinAutomatonBuilder(1, true); err == nil {
 		f.two, err = levenshtein.NewLevenshteinAutomatonBuilder(2, true)
 	}

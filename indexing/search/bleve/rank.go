@@ -87,6 +87,9 @@ func pageEnd(parts []*part, q search.Query) int {
 }
 
 func (f *finder) rankPart(p *part, top *best, window int, prefix string, q search.Query) (total int, err error) {
+	if window == 0 && q.NamePrefix == "" {
+		return int(p.matching.GetCardinality()), nil
+	}
 	tiers, s := []tier{{docs: p.matching}}, new(standing)
 	if len(p.found) > 0 {
 		whole, err := p.among(wholeField, prefix+wholeText(q.Text))
@@ -110,11 +113,15 @@ func (f *finder) rankPart(p *part, top *best, window int, prefix string, q searc
 	return int(p.matching.GetCardinality()), nil
 }
 
-// A tier is documents of a part in which the words were found in equally good places.
+// A tier is documents of a part that are equally good: their words were found in equally
+// good places, or their standing is the same.
 type tier struct {
 	docs  *roaring.Bitmap
-	worth float32 // the sum of the words' places
+	worth float32
 }
+
+// better puts the best tier first.
+func better(a, b tier) int { return cmp.Compare(b.worth, a.worth) }
 
 // tiers divides the matching documents into tiers, the best first. Of the places in which a
 // document has a word, the best one counts.
@@ -126,7 +133,7 @@ func (p *part) tiers(whole *roaring.Bitmap) []tier {
 	for _, f := range p.found {
 		tiers = f.divide(tiers)
 	}
-	slices.SortFunc(tiers, func(a, b tier) int { return cmp.Compare(b.worth, a.worth) })
+	slices.SortFunc(tiers, better)
 	return tiers
 }
 
@@ -172,36 +179,32 @@ type chooser struct {
 	prefix   string
 }
 
-// choose adds those of a tier. With many documents in it, going through the whole part by
-// standing costs less, because it ends once window documents of the tier were met.
+// few is a number of documents that are scored faster one by one than by standing.
+const few = 1000
+
+// choose adds those of a tier: if there are many, those of the best standing first, until
+// the rest cannot be among the best.
 func (c chooser) choose(t tier) error {
-	n, all := t.docs.GetCardinality(), uint64(len(c.standing.order))
-	switch {
-	case c.window == 0:
-		return nil
-	case all > 0 && n*n > uint64(c.window)*all:
-		return c.byStanding(t)
+	if len(c.standing.classes) == 0 || t.docs.GetCardinality() <= few {
+		return c.each(t.docs, func(doc uint32) float32 { return t.worth + c.standing.at(doc) })
 	}
-	for docs := t.docs.Iterator(); docs.HasNext(); {
-		doc := docs.Next()
-		if err := c.offer(doc, t.worth+c.standing.at(doc)); err != nil {
+	for _, class := range c.standing.classes {
+		score := t.worth + class.worth
+		if len(*c.top) >= c.window && score < (*c.top)[0].score {
+			return nil
+		}
+		if err := c.each(roaring.And(t.docs, class.docs), func(uint32) float32 { return score }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// byStanding adds documents of a tier until the rest cannot be among the best.
-func (c chooser) byStanding(t tier) error {
-	for _, doc := range c.standing.order {
-		score := t.worth + c.standing.of[doc]
-		if len(*c.top) >= c.window && score < (*c.top)[0].score {
-			return nil
-		}
-		if !t.docs.Contains(doc) {
-			continue
-		}
-		if err := c.offer(doc, score); err != nil {
+// each offers documents with their scores.
+func (c chooser) each(docs *roaring.Bitmap, score func(doc uint32) float32) error {
+	for all := docs.Iterator(); all.HasNext(); {
+		doc := all.Next()
+		if err := c.offer(doc, score(doc)); err != nil {
 			return err
 		}
 	}
@@ -251,8 +254,8 @@ func (c chooser) withPrefix(tiers []tier, start string) (total int, err error) {
 
 // A standing is what the documents of a segment score by themselves, whatever the query.
 type standing struct {
-	of    []float32
-	order []uint32 // the documents, the best first
+	of      []float32
+	classes []tier // the documents by their standing, which has few values, the best first
 }
 
 // at returns a document's standing; for the zero standing, 0.
@@ -266,24 +269,30 @@ func (s *standing) at(doc uint32) float32 {
 // standings caches the standing of each segment, which never changes.
 type standings struct {
 	mu sync.Mutex
-	of map[segment.Segment]*standing
+	of map[segment.Segment]*known
+}
+
+// A known is a segment's standing once the first query has asked for it.
+type known struct {
+	mu sync.Mutex
+	s  *standing
 }
 
 func (s *standings) get(p *part) (*standing, error) {
 	s.mu.Lock()
-	known := s.of[p.Segment()]
+	k := s.of[p.Segment()]
+	if k == nil {
+		k = new(known)
+		s.of[p.Segment()] = k
+	}
 	s.mu.Unlock()
-	if known != nil {
-		return known, nil
+	k.mu.Lock() // one query finds it out for all
+	defer k.mu.Unlock()
+	var err error
+	if k.s == nil {
+		k.s, err = p.standing()
 	}
-	standing, err := p.standing()
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.of[p.Segment()] = standing
-	return standing, nil
+	return k.s, err
 }
 
 // keep forgets segments that no longer exist.
@@ -297,12 +306,11 @@ func (s *standings) keep(segments []*scorch.SegmentSnapshot) {
 	for _, each := range segments {
 		present[each.Segment()] = true
 	}
-	maps.DeleteFunc(s.of, func(each segment.Segment, _ *standing) bool { return !present[each] })
+	maps.DeleteFunc(s.of, func(each segment.Segment, _ *known) bool { return !present[each] })
 }
 
 func (p *part) standing() (*standing, error) {
-	n := p.Segment().Count()
-	s := &standing{make([]float32, n), make([]uint32, n)}
+	s := &standing{of: make([]float32, p.Segment().Count())}
 	for field, worth := range map[string]func(n float32) float32{
 		lengthField:  func(n float32) float32 { return shortName / n },
 		popularField: func(n float32) float32 { return perDigit * n },
@@ -318,9 +326,16 @@ func (p *part) standing() (*standing, error) {
 			})
 		}
 	}
-	for i := range s.order {
-		s.order[i] = uint32(i)
+	classes := make(map[float32]*roaring.Bitmap)
+	for doc, worth := range s.of {
+		if classes[worth] == nil {
+			classes[worth] = roaring.New()
+		}
+		classes[worth].Add(uint32(doc))
 	}
-	slices.SortFunc(s.order, func(a, b uint32) int { return cmp.Compare(s.of[b], s.of[a]) })
+	for worth, docs := range classes {
+		s.classes = append(s.classes, tier{docs, worth})
+	}
+	slices.SortFunc(s.classes, better)
 	return s, nil
 }

@@ -34,10 +34,11 @@ type Index struct {
 	targets  map[int64]int64        // each feed's head when this node first saw the feed
 	foreign  map[int64]*proget.Feed // feeds of types that this node does not know
 	setbacks map[int64]setback      // feeds whose index fails
-	behind   atomic.Bool            // the index may be incomplete
-	hurry    chan struct{}          // has a value while somebody waits for the index
 
-	// Used by Run only.
+	behind atomic.Bool   // the index may be incomplete
+	hurry  chan struct{} // has a value while somebody waits for the index
+
+	// Used by CatchUp, of which one runs at a time.
 	fetched  time.Time     // when a snapshot was last asked for
 	familiar map[int64]int // the feed's losses when the index last matched its log and the present Summary
 }
@@ -50,7 +51,7 @@ type Config struct {
 	Tail    *indexing.Tail
 	Catalog *catalog.Catalog // a subscriber of Tail
 	Types   []feed.Type
-	Shelf   *snapshot.Shelf // where snapshots are kept; of use if Index is a snapshot.Index
+	Shelf   *snapshot.Shelf // where snapshots are kept; used if Index is a snapshot.Index
 	Dir     string          // a folder for snapshots on their way, which need not exist
 	Logger  *slog.Logger
 }

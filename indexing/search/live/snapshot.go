@@ -55,8 +55,8 @@ type Snapshots struct {
 	made      time.Time       // when the newest snapshot was made, or when this node first looked
 }
 
-// Snapshots returns what publishes snapshots of x during one term, or nil if x.Config.Index
-// is no snapshot.Index. Small changes are gathered for the time every.
+// Snapshots returns what publishes snapshots of x during one term, or nil if the index
+// cannot be copied. Small changes are gathered for the time every.
 func (x *Index) Snapshots(every time.Duration) *Snapshots {
 	index, ok := x.cfg.Index.(snapshot.Index)
 	if !ok {
