@@ -112,6 +112,7 @@ func again(b *testing.B, data string) {
 	p := start(b, "-data", data, "-roles", "web")
 	testenv.Target(b, name+"ready after", time.Since(began).Seconds(), "s", true, 2)
 	settle(b, p)
+	time.Sleep(10 * time.Second) // some seconds after its start, a server gives back what that took
 	testenv.Target(b, name+"memory of an idle node", float64(p.Memory(b)>>20), "MiB", true, 60)
 	r := &rival{Process: p, base: p.URL + "/nuget/nuget", key: apiKey, b: b}
 	r.turn(b, 256, 20_000, false, func(n int64) error {

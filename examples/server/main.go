@@ -306,7 +306,6 @@ func (c *config) start(ctx context.Context, l net.Listener, parts node.Config) (
 	if n, err = node.New(ctx, parts); err != nil {
 		return nil, opened, err
 	}
-	releaseStart()
 	return n, append(opened, n.Close), nil
 }
 
@@ -400,6 +399,10 @@ func serveNode(ctx context.Context, cfg config, n *node.Node, l net.Listener, si
 	server := &http.Server{Handler: n.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
 	g.Go(func() error { return n.Run(ctx) })
+	g.Go(func() error {
+		releaseStart(ctx)
+		return nil
+	})
 	g.Go(func() error {
 		defer cancel()
 		err := node.Serve(serving, server, l, cfg.shutdown)

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 )
 
 // spareMemory collects garbage earlier where much memory is in use, and as late as by
@@ -21,8 +23,13 @@ func spareMemory() (end func()) {
 }
 
 // releaseStart gives back the memory that only the start needed, as for loading the search
-// index.
-func releaseStart() {
+// index, once the node has run for some seconds.
+func releaseStart(ctx context.Context) {
+	select {
+	case <-time.After(5 * time.Second):
+	case <-ctx.Done():
+		return
+	}
 	debug.FreeOSMemory()
 	if err := unmapProgram(); err != nil {
 		slog.Info("memory that only the start needed could not be given back", "error", err)
