@@ -130,7 +130,7 @@ func (o *PoolOptions) check() error {
 		}
 	}
 	if o.Poll < 0 {
-		return errors.New("Poll is negative; 0 means its default")
+		return errors.New("a negative Poll cannot be used; 0 means its default")
 	}
 	if o.Claim < time.Second {
 		return fmt.Errorf("a Claim of %s cannot be renewed in time; use at least a second, or 0 for its default", o.Claim)

@@ -58,7 +58,7 @@ func TestPoolRefuses(t *testing.T) {
 		opts    indexing.PoolOptions
 		workers []indexing.Worker
 	}{
-		"Poll is negative":         {indexing.PoolOptions{Poll: -1}, nil},
+		"negative Poll":            {indexing.PoolOptions{Poll: -1}, nil},
 		"a Claim of 9ns":           {indexing.PoolOptions{Claim: 9}, nil},
 		"a Claim of -1s":           {indexing.PoolOptions{Claim: -time.Second}, nil},
 		`in the lane "heavy"`:      {indexing.PoolOptions{Lanes: map[string]int{"heavy": -1}}, nil},
