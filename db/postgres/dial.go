@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	sqldriver "database/sql/driver"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -48,6 +49,10 @@ func newDialer(c sqldriver.Connector) *dialer {
 	return d
 }
 
+// errPoolClosed is what requests get once the pool is closed, which does not wait for its
+// goroutine that makes them.
+var errPoolClosed = errors.New("the connection pool is closed")
+
 // Connect implements driver.Connector.
 func (d *dialer) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	w := make(chan dialed, 1)
@@ -64,6 +69,10 @@ func (d *dialer) Connect(ctx context.Context) (sqldriver.Conn, error) {
 func (d *dialer) join(w chan dialed) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.ctx.Err() != nil {
+		w <- dialed{err: errPoolClosed}
+		return
+	}
 	if len(d.kept) > 0 {
 		w <- dialed{conn: d.kept[0]}
 		d.kept = d.kept[1:]
@@ -86,7 +95,7 @@ func (d *dialer) leave(w chan dialed) {
 
 // start begins an attempt for each waiting request, up to the limit dials.
 func (d *dialer) start() {
-	for d.dialing < min(len(d.waiting), dials) {
+	for d.ctx.Err() == nil && d.dialing < min(len(d.waiting), dials) {
 		d.dialing++
 		d.all.Go(d.dial)
 	}
@@ -146,16 +155,21 @@ func (d *dialer) discard(conn sqldriver.Conn) {
 	}
 }
 
-// Close cancels the attempts in progress and waits for them. It implements io.Closer
-// for sql.DB.
+// Close cancels the attempts in progress and waits for them. Nobody waits for a connection
+// any longer. It implements io.Closer for sql.DB.
 func (d *dialer) Close() error {
-	d.end()
+	d.mu.Lock()
+	d.end() // from now on, no attempt begins
+	d.mu.Unlock()
 	d.all.Wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, w := range d.waiting {
+		w <- dialed{err: errPoolClosed}
+	}
 	for _, conn := range d.kept {
 		_ = conn.Close() // nobody has used it
 	}
-	d.kept = nil
+	d.waiting, d.kept = nil, nil
 	return nil
 }

@@ -108,4 +108,29 @@ func TestDialer(t *testing.T) {
 			require.NoError(t, sql.OpenDB(d).Close())
 		})
 	})
+	t.Run("closed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDialer(&slowConnector{takes: time.Hour})
+			var all sync.WaitGroup
+			for range 2 * dials {
+				all.Go(func() { assert.Error(t, try(d, 2*time.Hour)) })
+			}
+			synctest.Wait()
+			require.NoError(t, d.Close())
+			all.Wait()
+			require.ErrorIs(t, try(d, time.Hour), errPoolClosed)
+		})
+	})
+	t.Run("closed meanwhile", func(t *testing.T) { // the race detector looks on
+		t.Parallel()
+		for range 100 {
+			d := newDialer(&slowConnector{})
+			var all sync.WaitGroup
+			for range dials {
+				all.Go(func() { _ = try(d, time.Minute) })
+			}
+			assert.NoError(t, d.Close())
+			all.Wait()
+		}
+	})
 }
