@@ -26,6 +26,9 @@ func unmapProgram() error {
 	}
 	defer smaps.Close()
 	all, err := unwritten(smaps, program)
+	if err != nil {
+		return err
+	}
 	for _, m := range all {
 		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED); errno != 0 {
 			err = errors.Join(err, fmt.Errorf("unmap %x-%x: %w", m.from, m.to, errno))
@@ -62,5 +65,8 @@ func unwritten(smaps io.Reader, file string) (all []mapping, err error) {
 			all, candidate = all[:len(all)-1], false
 		}
 	}
-	return all, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read the process's mappings: %w", err) // the last one may have been written to
+	}
+	return all, nil
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -38,6 +40,9 @@ Swap:                  0 kB
 	require.Equal(t, []mapping{{0x400000, 0x401000}, {0xffff00405000, 0xffff00407000}}, all)
 	_, err = unwritten(strings.NewReader("what is this? /server\n"), "/server")
 	require.Error(t, err)
+	all, err = unwritten(io.MultiReader(strings.NewReader("00400000-00401000 r-xp 00000000 fe:00 1      /server\n"), iotest.ErrReader(io.ErrUnexpectedEOF)), "/server")
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Empty(t, all, "what follows is not known")
 }
 
 // TestUnmapProgram: the program takes less memory.
