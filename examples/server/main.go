@@ -109,6 +109,7 @@ func run(args []string) error {
 	defer stop()
 	switch command {
 	case "run":
+		becomeCalm()
 		return serve(ctx, cfg)
 	case "upgradedb":
 		return upgrade(ctx, cfg)
