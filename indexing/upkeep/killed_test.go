@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -169,24 +170,41 @@ func TestKilledAtEachStep(t *testing.T) {
 	for name := range operations {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for at := 1; ; at++ {
-				in := newInstallation(t)
-				in.mustPush(t, "1", "a kept")
-				in.mustPush(t, "2", "a other")
-				in.mustPush(t, "3", "a third")
-				require.NoError(t, in.delete(t.Context(), "a", "3"))
-				if name == "move" {
-					st := in.addStorage(t)
-					in.assign(t, st.ID)
-				}
-				if killed := in.kill(t, name, at); !killed {
-					require.Greater(t, at, 5, "an operation has steps")
-					t.Logf("killed at each of %d steps", at-1)
-					return
-				}
-				in.requireSound(t, name, at)
-			}
+			steps := eachStep(t, name, func(in *installation, at int) bool { return in.kill(t, name, at) })
+			t.Logf("killed at each of %d steps", steps)
 		})
+	}
+}
+
+// eachStep disturbs an operation at each of its steps, each time in another copy of the
+// same installation, until disturb reports that there is no such step.
+func eachStep(t *testing.T, operation string, disturb func(in *installation, at int) bool) (steps int) {
+	t.Helper()
+	before := t.TempDir()
+	in, err := open(t.Context(), before)
+	require.NoError(t, err)
+	in.mustPush(t, "1", "a kept")
+	in.mustPush(t, "2", "a other")
+	in.mustPush(t, "3", "a third")
+	require.NoError(t, in.delete(t.Context(), "a", "3"))
+	in.close(t)
+	for at := 1; ; at++ {
+		dir := filepath.Join(t.TempDir(), "copy")
+		require.NoError(t, os.CopyFS(dir, os.DirFS(before)))
+		in, err := open(t.Context(), dir)
+		require.NoError(t, err)
+		if operation == "move" {
+			in.assign(t, in.addStorage(t).ID)
+		}
+		disturbed := disturb(in, at)
+		if disturbed {
+			in.requireSound(t, operation, at)
+		}
+		in.close(t)
+		if !disturbed {
+			require.Greater(t, at, 5, "an operation has steps")
+			return at - 1
+		}
 	}
 }
 
@@ -218,22 +236,7 @@ func TestPausedAtEachStep(t *testing.T) {
 	for _, name := range []string{"collection", "move", "push of known bytes"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for at := 1; ; at++ {
-				in := newInstallation(t)
-				in.mustPush(t, "1", "a kept")
-				in.mustPush(t, "2", "a other")
-				in.mustPush(t, "3", "a third")
-				require.NoError(t, in.delete(t.Context(), "a", "3"))
-				if name == "move" {
-					st := in.addStorage(t)
-					in.assign(t, st.ID)
-				}
-				if paused := in.pause(t, name, at); !paused {
-					require.Greater(t, at, 5, "an operation has steps")
-					return
-				}
-				in.requireSound(t, name, at)
-			}
+			eachStep(t, name, func(in *installation, at int) bool { return in.pause(t, name, at) })
 		})
 	}
 }

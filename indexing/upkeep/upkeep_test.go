@@ -71,12 +71,15 @@ func newInstallation(t testing.TB) *installation {
 	t.Helper()
 	in, err := open(t.Context(), t.TempDir())
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		require.NoError(t, in.stores.Close())
-		require.NoError(t, in.blobs.Close())
-		require.NoError(t, in.db.Close())
-	})
+	t.Cleanup(func() { in.close(t) })
 	return in
+}
+
+func (in *installation) close(t testing.TB) {
+	t.Helper()
+	require.NoError(t, in.stores.Close())
+	require.NoError(t, in.blobs.Close())
+	require.NoError(t, in.db.Close())
 }
 
 func (in *installation) urlOf(ctx context.Context, id int64) (string, error) {
