@@ -359,7 +359,11 @@ func (tx *Tx) DeleteVersion(ctx context.Context, v VersionRow, by string) (bytes
 			return 0, false, err
 		}
 	}
-	n, err := tx.run(ctx, "DeleteEmptyPackage", arg("package_id", v.PackageID))
+	pkg := arg("package_id", v.PackageID)
+	if _, err := tx.run(ctx, "LockPackage", pkg); err != nil { // another deletion may leave no version, either
+		return 0, false, err
+	}
+	n, err := tx.run(ctx, "DeleteEmptyPackage", pkg)
 	return bytes, n > 0, err
 }
 

@@ -27,6 +27,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Publish":        testPublish,
 		"Conflict":       testConflict,
 		"Delete":         testDelete,
+		"DeleteAtOnce":   testDeleteAtOnce,
 		"Status":         testStatus,
 		"Tags":           testTags,
 		"Files":          testFiles,

@@ -241,6 +241,46 @@ func testDelete(t *testing.T, open Open) {
 	require.NoError(t, err, "a deleted version may be published again")
 }
 
+// testDeleteAtOnce: of two transactions that delete the last two versions of a package at
+// once, one removes the package.
+func testDeleteAtOnce(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	for n := range 2 {
+		_, err := publish(ctx, s, id, fmt.Sprint(n), version(n))
+		require.NoError(t, err)
+	}
+	var last [2]bool
+	remove := func(n int, deleted func()) error {
+		_, err := s.Change(ctx, &db.Change{FeedID: id, Operation: fmt.Sprint("delete", n), Kind: proget.VersionDeleted}, func(tx *db.Tx) error {
+			v, err := tx.FindVersion(ctx, id, "acme.lib", version(n).Key)
+			if err == nil {
+				_, last[n], err = tx.DeleteVersion(ctx, v, "tester")
+			}
+			deleted()
+			return err
+		})
+		return err
+	}
+	other := make(chan error, 1)
+	begin := sync.OnceFunc(func() { go func() { other <- remove(1, func() {}) }() })
+	require.NoError(t, remove(0, func() {
+		begin()
+		select {
+		case err := <-other: // it waited for nothing
+			other <- err
+		case <-time.After(300 * time.Millisecond): // it waits for this transaction
+		}
+	}))
+	require.NoError(t, <-other)
+	require.NotEqual(t, last[0], last[1])
+	require.NoError(t, s.Tx(ctx, func(tx *db.Tx) error {
+		has, err := tx.HasPackage(ctx, id, "acme.lib")
+		require.False(t, has, "a package without versions")
+		return err
+	}))
+}
+
 // testKnownUpload: what was found before a transaction is used, and is not
 // believed once it proves out of date.
 func testKnownUpload(t *testing.T, open Open) {

@@ -119,6 +119,9 @@ DELETE FROM package_file WHERE version_id = @version_id;
 -- name: DeleteVersion
 DELETE FROM package_version WHERE version_id = @version_id;
 
+-- name: LockPackage
+UPDATE package SET name_key = name_key WHERE package_id = @package_id;
+
 -- name: DeleteEmptyPackage
 DELETE FROM package
 WHERE package_id = @package_id

@@ -45,7 +45,7 @@ func TestStatements(t *testing.T) {
 			return p.SetStatus(ctx, ref, ann, func(s *proget.Status) { s.Listed = false })
 		}, "BEGIN FindVersion LockVersion ReadVersion SetVersionStatus AppendLog COMMIT"},
 		{"delete", func(ctx context.Context) error { return p.Delete(ctx, ref, ann) },
-			"BEGIN FindVersion LockVersion ReadVersion VersionBytes KeepDeletedVersion KeepDeletedTags KeepDeletedFiles TouchVersionBlobs DeleteVersionFiles DeleteVersion DeleteEmptyPackage AppendLog COMMIT"},
+			"BEGIN FindVersion LockVersion ReadVersion VersionBytes KeepDeletedVersion KeepDeletedTags KeepDeletedFiles TouchVersionBlobs DeleteVersionFiles DeleteVersion LockPackage DeleteEmptyPackage AppendLog COMMIT"},
 	} {
 		spans := tracetest.NewInMemoryExporter()
 		ctx, end := sdk.NewTracerProvider(sdk.WithSyncer(spans)).Tracer("test").Start(t.Context(), op.name)
