@@ -1,9 +1,13 @@
 package node
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"slices"
 	"time"
+
+	"github.com/proget-go/ha/proget"
 )
 
 // linger is how long a client may continue to send a body that nobody reads.
@@ -17,9 +21,53 @@ func (n *Node) boundBody(w http.ResponseWriter, r *http.Request) (*http.Request,
 		return r, nil
 	}
 	body := &idleReader{ReadCloser: r.Body, conn: http.NewResponseController(w), idle: n.cfg.UploadIdle, rate: n.cfg.UploadRate}
-	r = r.WithContext(r.Context())
+	a := &arrival{began: time.Now()}
+	r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, a))
 	r.Body = body
+	a.request = r
 	return r, body
+}
+
+// An arrival is a request whose body arrives while it is answered. It is the value of
+// arrivalKey in the request's context.
+type arrival struct {
+	request *http.Request
+	began   time.Time
+}
+
+type arrivalKey struct{}
+
+// longArrival is how long a body may take to arrive without its sender being looked at
+// again.
+const longArrival = time.Second
+
+// guardFeed is the publisher's guard. A request may take long to arrive, and what was
+// revoked meanwhile is gone at once: the key or user of its sender, the permission, the
+// feed.
+func (n *Node) guardFeed(ctx context.Context, feedID int64) error {
+	if err := n.guardChange(); err != nil {
+		return err
+	}
+	a, ok := ctx.Value(arrivalKey{}).(*arrival)
+	if !ok || time.Since(a.began) < longArrival {
+		return nil
+	}
+	if err := n.refresh(ctx); err != nil {
+		return err
+	}
+	id, err := n.authority.Authenticate(a.request)
+	if err != nil {
+		return err
+	}
+	feeds, err := n.catalog.Feeds(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(feeds, func(f *proget.Feed) bool { return f.ID == feedID && f.Active })
+	if i < 0 {
+		return proget.Errorf(proget.ErrNotFound, "The feed was deleted or deactivated in the meantime.")
+	}
+	return n.authority.AuthorizeIn(id, proget.TaskPublish, feeds[i])
 }
 
 // idleReader ends an upload that stalls or is too slow ever to finish: it extends the

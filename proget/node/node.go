@@ -79,7 +79,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.stores = storage.NewSet(cfg.Blobs, StorageURLs(cfg.DB))
 	n.indexes = repoindex.NewFiles(cfg.DB, n.stores)
 	n.files = catalog.NewFiles(cfg.DB, n.stores, cfg.Logger)
-	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger, Guard: n.guardChange})
+	n.publisher = publish.New(cfg.DB, n.stores, cfg.Feeds, &publish.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger, Guard: n.guardFeed})
 	n.uploads = upload.New(cfg.DB, n.stores, cfg.Keys, &upload.Options{MaxSize: cfg.MaxUpload, Logger: cfg.Logger})
 	n.authority = auth.New(cfg.DB, cfg.Keys, &auth.Options{TrustedProxies: cfg.TrustedProxies, Identify: cfg.Identify})
 	n.scheduler = &indexing.Scheduler{DB: cfg.DB, Office: Office, Tasks: slices.Concat(tasks, cfg.Tasks)}

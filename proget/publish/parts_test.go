@@ -277,7 +277,7 @@ func TestGuard(t *testing.T) {
 	_, err := in.publisher(t).Publish(ctx, in.upload("a@1", strings.NewReader("first")))
 	require.NoError(t, err)
 	unsure := proget.Errorf(proget.ErrUnavailable, "not now")
-	p := publish.New(in.store(t), storage.NewSet(in.blobs, nil), []feed.Type{plain()}, &publish.Options{Logger: dark, Guard: func() error { return unsure }})
+	p := publish.New(in.store(t), storage.NewSet(in.blobs, nil), []feed.Type{plain()}, &publish.Options{Logger: dark, Guard: func(context.Context, int64) error { return unsure }})
 	ref := feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}
 	_, err = p.Publish(ctx, in.upload("a@2", strings.NewReader("second")))
 	require.ErrorIs(t, err, unsure)

@@ -34,7 +34,7 @@ type Publisher struct {
 	types   map[string]*feed.Type
 	maxSize int64
 	log     *slog.Logger
-	guard   func() error
+	guard   func(ctx context.Context, feedID int64) error
 }
 
 // Options configure a Publisher. The zero value is ready to use.
@@ -42,9 +42,10 @@ type Options struct {
 	MaxSize int64        // maximum bytes of a package file; default 10 GiB
 	Logger  *slog.Logger // default: slog.Default()
 
-	// Guard may refuse any change by returning an error, before anything is stored, for
-	// instance on a server that is not sure of its storage. Optional.
-	Guard func() error
+	// Guard may refuse a change of a feed by returning an error: before anything is stored,
+	// for example while it is not certain that this is the installation's storage, and a
+	// publication once more when its bytes have arrived.
+	Guard func(ctx context.Context, feedID int64) error
 }
 
 // New returns a Publisher for feeds of the given types.
@@ -73,7 +74,7 @@ func New(store *db.Store, blobs *storage.Set, types []feed.Type, opts *Options) 
 func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Version, err error) {
 	ctx, end := tracing.Start(ctx, "publish", attribute.String("feed", u.Feed.Name))
 	defer func() { end(err) }()
-	if err := p.allowed(); err != nil {
+	if err := p.allowed(ctx, u.Feed.ID); err != nil {
 		return nil, err
 	}
 	t, ok := p.types[u.Feed.Type]
@@ -98,16 +99,16 @@ func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Versi
 	return v, err
 }
 
-func (p *Publisher) allowed() error {
+func (p *Publisher) allowed(ctx context.Context, feedID int64) error {
 	if p.guard == nil {
 		return nil
 	}
-	return p.guard()
+	return p.guard(ctx, feedID)
 }
 
 // change makes a change other than a publication.
 func (p *Publisher) change(ctx context.Context, ch *db.Change, fn func(*db.Tx) error) error {
-	if err := p.allowed(); err != nil {
+	if err := p.allowed(ctx, ch.FeedID); err != nil {
 		return err
 	}
 	_, err := p.db.Change(ctx, ch, fn)
@@ -145,6 +146,9 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 	}
 	r, err := p.describe(m)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.allowed(ctx, p.upload.Feed.ID); err != nil {
 		return nil, err
 	}
 	known, err := p.db.FindUpload(ctx, p.upload.Feed.ID, r.ref.NameKey, r.file)
@@ -335,7 +339,7 @@ func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Princi
 	if since > 0 {
 		ch.Check = func(tx *db.Tx) error { return tx.Unchanged(ctx, ch, since) }
 	}
-	if err := p.allowed(); err != nil {
+	if err := p.allowed(ctx, ch.FeedID); err != nil {
 		return 0, err
 	}
 	return p.db.Change(ctx, ch, func(tx *db.Tx) error {
