@@ -23,14 +23,61 @@ func (tx *Tx) CreateStorage(ctx context.Context, st *proget.Storage) error {
 		arg("url", st.URL), arg("probe", st.Probe)}, &st.ID)
 }
 
+// ForgetBlobs forgets the blobs of a storage to which nothing refers, some in each
+// transaction, so that DeleteStorage has few left. It returns the same errors.
+func (s *Store) ForgetBlobs(ctx context.Context, storageID int64) error {
+	after := ""
+	for {
+		var upto string
+		err := s.Tx(ctx, func(tx *Tx) (err error) {
+			if after == "" {
+				if err := tx.unused(ctx, storageID); err != nil {
+					return err
+				}
+			}
+			upto, err = tx.forgetBlobs(ctx, storageID, after)
+			return err
+		})
+		if err != nil || upto == "" {
+			return err
+		}
+		after = upto
+	}
+}
+
 // DeleteStorage removes a storage other than the first, within a change of the system
 // feed, and forgets the blobs in it to which nothing refers. It returns
 // proget.ErrConflict if the storage is in use, and proget.ErrNotFound if there is none.
 // Its id is not reused.
 func (tx *Tx) DeleteStorage(ctx context.Context, id int64) error {
-	var feeds, files, uploads int64
+	if err := tx.unused(ctx, id); err != nil {
+		return err
+	}
 	storage := arg("storage_id", id)
-	if err := tx.one(ctx, "StorageUse", []sql.NamedArg{storage}, &feeds, &files, &uploads); err != nil {
+	if _, err := tx.run(ctx, "MoveDeletedFeeds", storage); err != nil {
+		return err
+	}
+	for after := ""; ; {
+		upto, err := tx.forgetBlobs(ctx, id, after)
+		if err != nil {
+			return err
+		}
+		if upto == "" {
+			break
+		}
+		after = upto
+	}
+	n, err := tx.run(ctx, "DeleteStorage", storage)
+	if err == nil && n == 0 {
+		err = proget.Errorf(proget.ErrNotFound, "There is no such storage.")
+	}
+	return err
+}
+
+// unused returns proget.ErrConflict if a storage is in use.
+func (tx *Tx) unused(ctx context.Context, storageID int64) error {
+	var feeds, files, uploads int64
+	if err := tx.one(ctx, "StorageUse", []sql.NamedArg{arg("storage_id", storageID)}, &feeds, &files, &uploads); err != nil {
 		return err
 	}
 	switch {
@@ -41,14 +88,18 @@ func (tx *Tx) DeleteStorage(ctx context.Context, id int64) error {
 	case uploads > 0:
 		return proget.Errorf(proget.ErrConflict, "There are unfinished uploads to this storage: wait until they are finished or discarded.")
 	}
-	for _, query := range []string{"MoveDeletedFeeds", "DeleteUnusedBlobs"} {
-		if _, err := tx.run(ctx, query, storage); err != nil {
-			return err
-		}
+	return nil
+}
+
+// forgetBlobs forgets those to which nothing refers among the next blobs of a storage,
+// in the order of their keys. It returns the last key, or "" if there are no more.
+func (tx *Tx) forgetBlobs(ctx context.Context, storageID int64, after string) (upto string, err error) {
+	storage, from := arg("storage_id", storageID), arg("after", after)
+	blobs, err := collect(ctx, &tx.conn, "ListObjects", (*BlobRow).fields, storage, from, arg("limit", purgedAtOnce))
+	if err != nil || len(blobs) == 0 {
+		return "", err
 	}
-	n, err := tx.run(ctx, "DeleteStorage", storage)
-	if err == nil && n == 0 {
-		err = proget.Errorf(proget.ErrNotFound, "There is no such storage.")
-	}
-	return err
+	upto = blobs[len(blobs)-1].StorageKey
+	_, err = tx.run(ctx, "DeleteUnusedBlobs", storage, from, arg("upto", upto))
+	return upto, err
 }

@@ -339,7 +339,17 @@ func testStorages(t *testing.T, open Open) {
 	drop := func(id int64) error {
 		return s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.DeleteStorage(ctx, id) })
 	}
+	for n := range 501 { // more than one transaction forgets
+		require.NoError(t, s.CondemnObject(ctx, st.ID, fmt.Sprintf("blobs/gone-%d", n), 1))
+	}
+	objects := func() int {
+		all, err := s.ListObjects(ctx, st.ID, "", 1000)
+		require.NoError(t, err)
+		return len(all)
+	}
 	require.ErrorIs(t, drop(st.ID), proget.ErrConflict, "a version's file is there")
+	require.ErrorIs(t, s.ForgetBlobs(ctx, st.ID), proget.ErrConflict)
+	require.Equal(t, 502, objects(), "nothing is forgotten")
 	require.NoError(t, remove(ctx, s, id, "gone", p.Versions[1].Key))
 	deleted, err := s.ListDeleted(ctx, id, 0, 2)
 	require.NoError(t, err)
@@ -350,6 +360,9 @@ func testStorages(t *testing.T, open Open) {
 	require.ErrorIs(t, drop(st.ID), proget.ErrConflict, "a feed's files go there")
 	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "far") }))
 	require.ErrorIs(t, drop(0), proget.ErrConflict)
+	require.NoError(t, s.ForgetBlobs(ctx, st.ID))
+	require.Zero(t, objects())
+	require.NoError(t, s.CondemnObject(ctx, st.ID, "blobs/late", 1))
 	require.NoError(t, drop(st.ID))
 	require.ErrorIs(t, drop(st.ID), proget.ErrNotFound)
 	_, err = bringBack(ctx, s, id, deleted[0].ID, "back")

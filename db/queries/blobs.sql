@@ -54,7 +54,7 @@ SELECT (SELECT COUNT(*) FROM feed f JOIN feed_head h ON h.feed_id = f.feed_id WH
 
 -- name: DeleteUnusedBlobs
 DELETE FROM blob
-WHERE storage_id = @storage_id
+WHERE storage_id = @storage_id AND storage_key > @after AND storage_key <= @upto
   AND NOT EXISTS (SELECT 1 FROM package_file f WHERE f.blob_id = blob.blob_id)
   AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.blob_id = blob.blob_id)
   AND NOT EXISTS (SELECT 1 FROM index_file i WHERE i.blob_id = blob.blob_id);

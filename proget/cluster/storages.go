@@ -100,7 +100,10 @@ func (r *Registry) RemoveStorage(ctx context.Context, name string, by proget.Pri
 	case i == 0:
 		return proget.Errorf(proget.ErrConflict, "The servers are started with this storage: it cannot be removed.")
 	}
-	err = r.db.Administer(ctx, by.String(), func(tx *db.Tx) error { return tx.DeleteStorage(ctx, all[i].ID) })
+	err = r.db.ForgetBlobs(ctx, all[i].ID)
+	if err == nil {
+		err = r.db.Administer(ctx, by.String(), func(tx *db.Tx) error { return tx.DeleteStorage(ctx, all[i].ID) })
+	}
 	if err != nil {
 		return err
 	}
