@@ -146,6 +146,7 @@ func (a *Authority) memory() *memory {
 // An Identity is an authenticated caller, limited by the credentials used.
 type Identity struct {
 	proget.Principal
+	epoch   int64     // the account's epoch that the password, cookie or token was checked against
 	key     *db.Key   // set if an API key was used
 	expires time.Time // set if a token was used
 	Session bool      // the caller may have used a cookie, as browsers do, so forms must be guarded
@@ -232,7 +233,7 @@ func (a *Authority) byBasic(r *http.Request, name, password string) (Identity, e
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{Principal: proget.Principal{User: u.Name}}, nil
+	return Identity{Principal: proget.Principal{User: u.Name}, epoch: u.SessionEpoch}, nil
 }
 
 // HashKey returns the hash under which an API key is stored. Keys are long and random,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/db/sqlite"
+	"github.com/proget-go/ha/internal/testenv"
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/auth"
 )
@@ -72,6 +73,41 @@ func TestExchange(t *testing.T) {
 	r.SetBasicAuth(strings.Repeat("a", 50_000), "password")
 	_, err := a.Authenticate(r)
 	require.ErrorIs(t, err, proget.ErrUnauthenticated)
+}
+
+// TestExchangeMeanwhile: if a password is changed, or its account deleted, while it is
+// being checked, the token for it is void.
+func TestExchangeMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(tx *db.Tx) (bool, error){
+		"password": func(tx *db.Tx) (bool, error) { return tx.SetPassword(t.Context(), "Ann", "hash of another") },
+		"account":  func(tx *db.Tx) (bool, error) { return tx.DeleteUser(t.Context(), "Ann") },
+	} {
+		s := newSignIns(t)
+		a, changed := s.nodes[0], false
+		traces := testenv.OnSpan(func(span string) {
+			if changed || span != "query FindSignIn" {
+				return
+			}
+			changed = true
+			require.NoError(t, s.store.Tx(t.Context(), func(tx *db.Tx) error {
+				_, err := change(tx)
+				return err
+			}))
+			s.forget()
+		})
+		ctx, end := traces.Tracer("test").Start(t.Context(), name)
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+		r.SetBasicAuth("ann", "right")
+		token, _, err := a.Exchange(r)
+		end.End()
+		require.NoError(t, err, name)
+		require.True(t, changed, name)
+		r = httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		_, err = a.Authenticate(r)
+		require.ErrorIs(t, err, auth.ErrCredentials, name)
+	}
 }
 
 // TestIdentify: a token that was given to another program's user is good without that

@@ -70,27 +70,19 @@ func (a *Authority) Token(r *http.Request, name, password string) (string, error
 
 // Exchange returns a token for the sender of the request, who may be anonymous, and how
 // long it is valid: for ExchangeLength, but not longer than the credentials, which may
-// themselves be a token. It has the permissions of the credentials.
+// themselves be a token. It has the permissions of the credentials, and ends with them:
+// a password that changes meanwhile leaves a token that is void.
 func (a *Authority) Exchange(r *http.Request) (token string, good time.Duration, err error) {
 	id, err := a.Authenticate(r)
 	if err != nil {
 		return "", 0, err
 	}
-	s := session{User: id.User, Expires: time.Now().Add(ExchangeLength)}
+	s := session{User: id.User, Epoch: id.epoch, Foreign: id.foreign, Expires: time.Now().Add(ExchangeLength)}
 	if !id.expires.IsZero() && id.expires.Before(s.Expires) {
 		s.Expires = id.expires
 	}
-	switch {
-	case id.key != nil:
+	if id.key != nil {
 		s.Key = id.key.Hash
-	case id.foreign:
-		s.Foreign = true
-	case id.User != "":
-		u, err := a.user(r.Context(), a.memory(), id.User)
-		if err != nil {
-			return "", 0, err
-		}
-		s.Epoch = u.SessionEpoch
 	}
 	token, err = a.seal(s)
 	return token, time.Until(s.Expires), err
@@ -121,7 +113,7 @@ func (a *Authority) byToken(ctx context.Context, sealed string) (Identity, error
 		if u, err = a.holder(ctx, s); errors.Is(err, proget.ErrNotFound) {
 			err = errKey
 		}
-		id.User = u.Name
+		id.User, id.epoch = u.Name, u.SessionEpoch
 	}
 	return id, err
 }
@@ -144,7 +136,7 @@ func (a *Authority) bySession(ctx context.Context, cookie string) (Identity, err
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{Principal: proget.Principal{User: u.Name}, Session: true}, nil
+	return Identity{Principal: proget.Principal{User: u.Name}, epoch: u.SessionEpoch, Session: true}, nil
 }
 
 // open returns the content of a cookie or a token, or proget.ErrNotFound if it is

@@ -23,6 +23,7 @@ import (
 type signIns struct {
 	t     *testing.T
 	nodes [2]*auth.Authority
+	store *db.Store
 	state *sql.DB
 	next  int
 }
@@ -42,7 +43,7 @@ func newSignIns(t *testing.T) *signIns {
 		require.NoError(t, tx.CreateUser(t.Context(), "Bob", hash))
 		return tx.CreateUser(t.Context(), "Ann", hash)
 	}))
-	s := &signIns{t: t}
+	s := &signIns{t: t, store: store}
 	for i := range s.nodes {
 		s.nodes[i] = auth.New(store, keys, nil)
 	}
