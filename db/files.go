@@ -50,10 +50,16 @@ func (tx *Tx) FindFile(ctx context.Context, versionID int64, name string) (proge
 	err := tx.one(ctx, "FindFile", []sql.NamedArg{arg("version_id", versionID), arg("file_key", strings.ToLower(name))},
 		&f.Name, &f.Size, &sha256, &f.StorageID, &f.StorageKey, &data, (*instant)(&f.Added))
 	if errors.Is(err, proget.ErrNotFound) {
-		return f, proget.Errorf(proget.ErrNotFound, "There is no file %s.", name)
+		return f, proget.Errorf(proget.ErrNotFound, "There is no file %.200s.", name)
 	}
 	f.Digests, f.Data = proget.Digests{proget.SHA256: sha256}, rawOrNil(data)
 	return f, err
+}
+
+// CountFiles returns the number of a version's files.
+func (tx *Tx) CountFiles(ctx context.Context, versionID int64) (n int64, err error) {
+	err = tx.one(ctx, "CountFiles", []sql.NamedArg{arg("version_id", versionID)}, &n)
+	return n, err
 }
 
 // DeleteFile removes a file of a version. It cannot be restored.

@@ -48,6 +48,9 @@ SELECT manifest, @now FROM package_version WHERE version_id = @version_id;
 -- name: CountFile
 SELECT COUNT(*), @now FROM package_file WHERE version_id = @version_id AND name_key = @file_key;
 
+-- name: CountFiles
+SELECT COUNT(*) FROM package_file WHERE version_id = @version_id;
+
 -- name: SetManifest
 UPDATE package_version SET manifest = @manifest WHERE version_id = @version_id;
 

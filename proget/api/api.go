@@ -210,8 +210,8 @@ func readJSON(w http.ResponseWriter, c *call, into any, nothing ...string) error
 	return nil
 }
 
-// versionRef returns the version that the query names. The query must not name one file
-// of several.
+// versionRef returns the version that the query names, with the file if there is a
+// qualifier.
 func (a *api) versionRef(c *call) (ref feed.Ref, err error) {
 	t, err := feed.TypeOf(a.Types, c.feed)
 	if err != nil {
@@ -221,11 +221,8 @@ func (a *api) versionRef(c *call) (ref feed.Ref, err error) {
 	if err != nil {
 		return ref, err
 	}
-	ref = feed.Ref{Feed: c.feed, NameKey: t.NameKey(id.name), VersionKey: t.VersionKey(id.version)}
-	if id.qualifier != "" {
-		err = a.vetQualifier(c.Context(), t, ref, id.qualifier)
-	}
-	return ref, err
+	file, err := fileName(id.qualifier)
+	return feed.Ref{Feed: c.feed, NameKey: t.NameKey(id.name), VersionKey: t.VersionKey(id.version), File: file}, err
 }
 
 // uploadPackage publishes a package file of any type. The path contains its name and,

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -86,35 +85,27 @@ func fileOf(t *feed.Type, v *proget.Version, qualifier string) (proget.File, err
 	case qualifier == "":
 		return v.Files[0], nil
 	}
-	q, err := url.ParseQuery(qualifier)
-	if err != nil || len(q) != 1 || q.Get("file") == "" {
-		return proget.File{}, proget.Errorf(proget.ErrInvalid, "The qualifier %.200q names no file of %s %s: use one as in file=%s, or none.", qualifier, v.Name, v.Version, v.Files[0].Name)
+	name, err := fileName(qualifier)
+	if err != nil {
+		return proget.File{}, err
 	}
-	i := slices.IndexFunc(v.Files, func(file proget.File) bool { return strings.EqualFold(file.Name, q.Get("file")) })
+	i := slices.IndexFunc(v.Files, func(file proget.File) bool { return strings.EqualFold(file.Name, name) })
 	if i < 0 {
-		return proget.File{}, proget.Errorf(proget.ErrNotFound, "%s %s has no file %.200s.", v.Name, v.Version, q.Get("file"))
+		return proget.File{}, proget.Errorf(proget.ErrNotFound, "%s %s has no file %.200s.", v.Name, v.Version, name)
 	}
 	return v.Files[i], nil
 }
 
-// vetQualifier refuses a call that names one file of several: the server changes and
-// deletes only whole versions, and could not restore a file that was deleted from one.
-func (a *api) vetQualifier(ctx context.Context, t *feed.Type, ref feed.Ref, qualifier string) error {
-	p, err := a.Catalog.Package(ctx, ref.Feed, ref.NameKey)
-	if err != nil {
-		return err
+// fileName returns the name of the file that a qualifier names; "" without a qualifier.
+func fileName(qualifier string) (string, error) {
+	if qualifier == "" {
+		return "", nil
 	}
-	v, err := p.Version(ref.VersionKey)
-	if err != nil {
-		return err
+	q, err := url.ParseQuery(qualifier)
+	if err != nil || len(q) != 1 || q.Get("file") == "" {
+		return "", proget.Errorf(proget.ErrInvalid, "The qualifier %.200q names no file: use one as in file=NAME, or none.", qualifier)
 	}
-	if _, err := fileOf(t, v, qualifier); err != nil {
-		return err
-	}
-	if len(v.Files) > 1 {
-		return proget.Errorf(proget.ErrInvalid, "%s %s has %d files, and this server changes and deletes only whole versions: leave out the qualifier to do so.", v.Name, v.Version, len(v.Files))
-	}
-	return nil
+	return q.Get("file"), nil
 }
 
 // tellPackages answers the first request that ProGet's client makes about a feed.

@@ -95,6 +95,10 @@ type Ref struct {
 	Feed       *proget.Feed
 	NameKey    string
 	VersionKey string
+
+	// File is the version's only file, whatever the case of its name. A change of the
+	// version is refused if that has another file, or others. "" allows any files.
+	File string
 }
 
 // An Upload is a package file to be published.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -99,7 +100,7 @@ func TestQualifier(t *testing.T) {
 		require.Contains(t, manage(t, http.StatusBadRequest, "POST", call, ""), "leave out the qualifier")
 	}
 	manage(t, http.StatusBadRequest, "POST", packages+"delete?name=pyx&version=1.0&qualifier=arch%3Damd64", "")
-	manage(t, http.StatusNotFound, "POST", packages+"delete?name=pyx&version=2.0&qualifier=arch%3Damd64", "")
+	manage(t, http.StatusNotFound, "POST", packages+"delete?name=pyx&version=2.0&qualifier=file%3D"+whl, "")
 	manage(t, http.StatusBadRequest, "GET", packages+"download?name=pyx&version=1.0", "")
 	require.Equal(t, string(wheel(t, "pyx", "1.0")), manage(t, http.StatusOK, "GET", of("download", whl), ""))
 	require.Len(t, listed(t, packages+"versions"), 2, "nothing is gone")
@@ -108,6 +109,35 @@ func TestQualifier(t *testing.T) {
 	putFile(t, server, "pypi/upload/"+strings.ReplaceAll(whl, "1.0", "1.1"), wheel(t, "pyx", "1.1"))
 	manage(t, http.StatusOK, "POST", packages+"delete?name=pyx&version=1.1&qualifier=file%3Dpyx-1.1-py3-none-any.whl", "")
 	require.Empty(t, listed(t, packages+"versions"))
+}
+
+// TestQualifierMeanwhile: a version that gets a second file while a call about its only
+// one is under way keeps both, as they are.
+func TestQualifierMeanwhile(t *testing.T) {
+	t.Parallel()
+	server, n := newWorld(t).startNode(t, "a", everyType)
+	const packages = "/api/packages/pypi/"
+	for version, call := range map[string]string{"1.0": "delete", "1.1": "status"} {
+		upload := func(file string) { putFile(t, server.URL, "pypi/upload/"+file, wheel(t, "pyx", version)) }
+		file, joined := "pyx-"+version+"-py3-none-any.whl", false
+		upload(file)
+		ctx, end := testenv.OnSpan(func(span string) {
+			if span == "transaction" && !joined {
+				joined = true
+				upload("pyx-" + version + "-py2-none-any.whl")
+			}
+		}).Tracer("test").Start(t.Context(), call)
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, packages+call+"?name=pyx&version="+version+"&qualifier=file%3D"+file, strings.NewReader(`{"listed":false}`))
+		r.Header.Set("X-ApiKey", administrator)
+		answer := httptest.NewRecorder()
+		n.Handler().ServeHTTP(answer, r)
+		end.End()
+		require.Equal(t, http.StatusBadRequest, answer.Code, answer.Body)
+		require.Contains(t, answer.Body.String(), "has 2 files")
+		lines := listed(t, server.URL+packages+"versions?name=pyx&version="+version)
+		require.Len(t, lines, 2)
+		require.True(t, lines[0].Listed)
+	}
 }
 
 // TestPackagesAPI goes through what pgutil packages and Inedo's scripts ask.

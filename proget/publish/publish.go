@@ -270,10 +270,28 @@ func isOpen(err error) bool {
 	return errors.Is(err, proget.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
+// find finds the version that is to be changed and locks it, so that no file can join
+// it until the transaction ends. If ref names a file, it must be the only one: the
+// server could not restore a file that was deleted from several.
+func find(ctx context.Context, tx *db.Tx, ref feed.Ref) (db.VersionRow, error) {
+	v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+	if err != nil || ref.File == "" {
+		return v, err
+	}
+	if _, err := tx.FindFile(ctx, v.ID, ref.File); err != nil {
+		return v, err
+	}
+	n, err := tx.CountFiles(ctx, v.ID)
+	if err == nil && n > 1 {
+		err = proget.Errorf(proget.ErrInvalid, "%s %s has %d files, and this server changes and deletes only whole versions: leave out the qualifier to do so.", ref.NameKey, ref.VersionKey, n)
+	}
+	return v, err
+}
+
 // SetStatus changes the status of a version; edit edits the present one.
 func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(*proget.Status)) error {
 	return p.change(ctx, change(ref, proget.VersionStatus, by), func(tx *db.Tx) error {
-		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+		v, err := find(ctx, tx, ref)
 		if err != nil {
 			return err
 		}
@@ -286,7 +304,7 @@ func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Princ
 // and returns the new one.
 func (p *Publisher) Edit(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(data json.RawMessage) (any, error)) error {
 	return p.change(ctx, change(ref, proget.VersionEdited, by), func(tx *db.Tx) error {
-		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+		v, err := find(ctx, tx, ref)
 		if err != nil {
 			return err
 		}
@@ -308,7 +326,7 @@ func (p *Publisher) Edit(ctx context.Context, ref feed.Ref, by proget.Principal,
 // Tag makes a tag of the version's package point at the version.
 func (p *Publisher) Tag(ctx context.Context, ref feed.Ref, tag string, by proget.Principal) error {
 	return p.change(ctx, change(ref, proget.TagMoved, by), func(tx *db.Tx) error {
-		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+		v, err := find(ctx, tx, ref)
 		if err != nil {
 			return err
 		}
@@ -344,7 +362,7 @@ func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Princi
 	}
 	return p.db.Change(ctx, ch, func(tx *db.Tx) error {
 		ch.Packages, ch.Versions, ch.Bytes = 0, 0, 0
-		v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+		v, err := find(ctx, tx, ref)
 		if err == nil {
 			err = check(tx)
 		}
