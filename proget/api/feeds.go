@@ -30,10 +30,29 @@ type feedInfo struct {
 	CanPublish  bool   `json:"canPublish"`            // in responses only
 }
 
-// newFeedInfo describes a feed with its retention rules.
-func (a *api) newFeedInfo(c *call, f *proget.Feed, rules []proget.RetentionRule) (feedInfo, error) {
+// describe describes feeds with their retention rules and storages, which it asks the
+// database for once, however many feeds there are: anybody may call this.
+func (a *api) describe(c *call, feeds ...*proget.Feed) ([]feedInfo, error) {
+	rules, err := a.Admin.Retention(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	storages, err := a.Cluster.Storages(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	list := make([]feedInfo, len(feeds)) // an empty array, not null
+	for i, f := range feeds {
+		if list[i], err = a.newFeedInfo(c, f, storages); err != nil {
+			return nil, err
+		}
+		list[i].tellRules(rules[f.ID])
+	}
+	return list, nil
+}
+
+func (a *api) newFeedInfo(c *call, f *proget.Feed, storages []proget.Storage) (feedInfo, error) {
 	info := feedInfo{Name: &f.Name, FeedType: &f.Type, Description: &f.Description, Active: &f.Active}
-	info.tellRules(rules)
 	switch t, err := feed.TypeOf(a.Types, f); {
 	case err != nil: // this server does not serve the type
 	case t.Address != nil: // programs expect a URL here
@@ -44,15 +63,9 @@ func (a *api) newFeedInfo(c *call, f *proget.Feed, rules []proget.RetentionRule)
 	if f.Redirect {
 		info.Redirect = &f.Redirect
 	}
-	if f.StorageID != 0 {
-		all, err := a.Cluster.Storages(c.Context())
-		if err != nil {
-			return info, err
-		}
-		for _, st := range all {
-			if st.ID == f.StorageID {
-				info.Storage = &st.Name
-			}
+	for _, st := range storages {
+		if f.StorageID != 0 && st.ID == f.StorageID {
+			info.Storage = &st.Name
 		}
 	}
 	var err error
@@ -92,15 +105,9 @@ func (a *api) listFeeds(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	rules, err := a.Admin.Retention(c.Context())
+	list, err := a.describe(c, feeds...)
 	if err != nil {
 		return err
-	}
-	list := make([]feedInfo, len(feeds)) // an empty array, not null
-	for i, f := range feeds {
-		if list[i], err = a.newFeedInfo(c, f, rules[f.ID]); err != nil {
-			return err
-		}
 	}
 	feed.WriteJSON(w, http.StatusOK, list)
 	return nil
@@ -120,15 +127,11 @@ func (a *api) getFeed(w http.ResponseWriter, c *call) error {
 }
 
 func (a *api) tellFeed(w http.ResponseWriter, c *call, f *proget.Feed) error {
-	rules, err := a.Admin.Retention(c.Context())
+	list, err := a.describe(c, f)
 	if err != nil {
 		return err
 	}
-	info, err := a.newFeedInfo(c, f, rules[f.ID])
-	if err != nil {
-		return err
-	}
-	feed.WriteJSON(w, http.StatusOK, info)
+	feed.WriteJSON(w, http.StatusOK, list[0])
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -299,6 +300,26 @@ func TestStorageOfFeed(t *testing.T) {
 			require.Equal(t, http.StatusOK, resp.StatusCode, text)
 			require.NotEmpty(t, text)
 		}
+	}
+}
+
+// TestFeedListQueries: a list of feeds, which anybody may ask for, asks the database no
+// more often if it is long.
+func TestFeedListQueries(t *testing.T) {
+	t.Parallel()
+	server, n := newWorld(t).startNode(t, "a")
+	body := fmt.Sprintf(`{"name":"Second","url":"file://%s"}`, filepath.ToSlash(filepath.Join(t.TempDir(), "second")))
+	manage(t, http.StatusOK, "POST", server.URL+"/api/management/storages/create", body)
+	for i := range 3 {
+		manage(t, http.StatusOK, "POST", server.URL+"/api/management/feeds/create", fmt.Sprintf(`{"name":"f%d","feedType":"nuget","storage":"Second"}`, i))
+		resp, text := ask(t, "GET", server.URL+"/api/management/feeds/list", nil)
+		require.Equal(t, http.StatusOK, resp.StatusCode, text)
+		require.Equal(t, i+1, strings.Count(text, `"storage":"Second"`), text)
+		asked := make(map[string]int)
+		ctx, end := testenv.OnSpan(func(span string) { asked[span]++ }).Tracer("test").Start(t.Context(), "list")
+		n.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/management/feeds/list", nil))
+		end.End()
+		require.Equal(t, []int{1, 1}, []int{asked["query ListStorages"], asked["query ListRetentionRules"]})
 	}
 }
 
