@@ -51,6 +51,10 @@ type Status struct {
 // NoReason is the reason of a deprecation for which nobody gave one.
 const NoReason = "This version is deprecated."
 
+// MaxReason bounds the reason of a deprecation, in characters: each load of a package
+// reads it once for each file of the version.
+const MaxReason = 1000
+
 // A Version is one version of a package. Its published files never change, but more can
 // join it if the feed type allows; its status may change.
 type Version struct {

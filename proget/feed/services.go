@@ -69,7 +69,9 @@ type Publisher interface {
 	// Publishing the same bytes again succeeds in the latter case.
 	Publish(ctx context.Context, u Upload) (*proget.Version, error)
 
-	// SetStatus changes the status of a version; change edits the present one.
+	// SetStatus changes the status of a version; change edits the present one. It
+	// returns proget.ErrInvalid if the new reason of a deprecation exceeds
+	// proget.MaxReason.
 	SetStatus(ctx context.Context, ref Ref, by proget.Principal, change func(*proget.Status)) error
 
 	// Edit changes the type's own description of a version. edit receives the present

@@ -270,6 +270,37 @@ func TestReplaceKeepsBlock(t *testing.T) {
 	require.Equal(t, v.Status, loaded.Versions[0].Status)
 }
 
+// TestReasonBound: a reason that is too long is refused, and the status stays; one that
+// a version has already keeps nobody from changing the rest.
+func TestReasonBound(t *testing.T) {
+	t.Parallel()
+	ctx, in := t.Context(), newInstallation(t, "mem:")
+	p := in.publisher(t)
+	_, err := p.Publish(ctx, in.upload("a@1", strings.NewReader("first")))
+	require.NoError(t, err)
+	ref := feed.Ref{Feed: in.feed, NameKey: "a", VersionKey: "1"}
+	longest := strings.Repeat("ж", proget.MaxReason)
+	require.NoError(t, p.SetStatus(ctx, ref, ann, func(s *proget.Status) { s.Deprecated = longest }))
+	err = p.SetStatus(ctx, ref, ann, func(s *proget.Status) { s.Deprecated, s.Blocked = longest+"x", true })
+	require.ErrorIs(t, err, proget.ErrInvalid)
+	require.Contains(t, proget.Message(err), "longer than 1000 characters")
+	status := func() proget.Status {
+		loaded, err := in.db.LoadPackage(ctx, in.feed.ID, "a")
+		require.NoError(t, err)
+		return loaded.Versions[0].Status
+	}
+	require.Equal(t, proget.Status{Listed: true, Deprecated: longest}, status())
+
+	older := longest + " of a release without the bound"
+	require.NoError(t, in.db.Tx(ctx, func(tx *db.Tx) error {
+		v, err := tx.FindVersion(ctx, in.feed.ID, "a", "1")
+		require.NoError(t, err)
+		return tx.SetStatus(ctx, v.ID, proget.Status{Listed: true, Deprecated: older})
+	}))
+	require.NoError(t, p.SetStatus(ctx, ref, ann, func(s *proget.Status) { s.Listed = false }))
+	require.Equal(t, proget.Status{Deprecated: older}, status())
+}
+
 // TestGuard: a server that must not change anything changes nothing.
 func TestGuard(t *testing.T) {
 	t.Parallel()

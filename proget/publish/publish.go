@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -288,14 +289,19 @@ func find(ctx context.Context, tx *db.Tx, ref feed.Ref) (db.VersionRow, error) {
 	return v, err
 }
 
-// SetStatus changes the status of a version; edit edits the present one.
+// SetStatus changes the status of a version; edit edits the present one. It returns
+// proget.ErrInvalid for a new reason of a deprecation that exceeds proget.MaxReason.
 func (p *Publisher) SetStatus(ctx context.Context, ref feed.Ref, by proget.Principal, edit func(*proget.Status)) error {
 	return p.change(ctx, change(ref, proget.VersionStatus, by), func(tx *db.Tx) error {
 		v, err := find(ctx, tx, ref)
 		if err != nil {
 			return err
 		}
+		before := v.Status.Deprecated
 		edit(&v.Status)
+		if reason := v.Status.Deprecated; reason != before && utf8.RuneCountInString(reason) > proget.MaxReason {
+			return proget.Errorf(proget.ErrInvalid, "The reason for deprecating %s %s is longer than %d characters.", ref.NameKey, ref.VersionKey, proget.MaxReason)
+		}
 		return tx.SetStatus(ctx, v.ID, v.Status)
 	})
 }

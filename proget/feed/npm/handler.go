@@ -282,9 +282,6 @@ func (h *handler) deprecate(w http.ResponseWriter, r *feed.Request, rt route, d 
 		if said.Deprecated == true {
 			reason = "deprecated"
 		}
-		if len(reason) > maxReason {
-			return proget.Errorf(proget.ErrInvalid, "The reason for deprecating %s is longer than %d bytes.", v.Version, maxReason)
-		}
 		if reason == v.Status.Deprecated {
 			continue
 		}
@@ -295,9 +292,6 @@ func (h *handler) deprecate(w http.ResponseWriter, r *feed.Request, rt route, d 
 	}
 	return done(w)
 }
-
-// maxReason bounds the reason for a deprecation, in bytes.
-const maxReason = 1000
 
 // edit handles the first step of "npm unpublish": the package's document without a
 // version. Only the second step, the deletion of the tarball, has an effect.
