@@ -70,8 +70,10 @@ func New(store *db.Store, blobs *storage.Set, types []feed.Type, opts *Options) 
 // Publish stores a package file and records its version. When it returns nil, the
 // version is durable and visible through every node; otherwise nothing has changed and
 // the stored object is removed, unless the error is proget.ErrUnavailable or the
-// context ended: then the database may have recorded the version. Publishing a file
-// that the version already has, byte for byte, succeeds and changes nothing.
+// context ended: then the database may have recorded the version. Without u.Replace, a
+// file that is the whole of a version which exists is proget.ErrConflict, even byte for
+// byte; a part or an extra that the version already has, byte for byte, succeeds and
+// changes nothing.
 func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Version, err error) {
 	ctx, end := tracing.Start(ctx, "publish", attribute.String("feed", u.Feed.Name))
 	defer func() { end(err) }()
