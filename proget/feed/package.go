@@ -301,6 +301,9 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// ETags returns the ETags of the document's forms.
+func (d *Document) ETags() []string { return append(slices.Clone(d.etag), d.gzippedETag...) }
+
 func (d *Document) matches(list string) bool {
 	for tag := range strings.SplitSeq(list, ",") {
 		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")

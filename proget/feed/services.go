@@ -101,6 +101,10 @@ type Ref struct {
 	// File is the version's only file, whatever the case of its name. A change of the
 	// version is refused if that has another file, or others. "" allows any files.
 	File string
+
+	// ID is the ID of the version, if only that one is meant: one that has taken its
+	// place under the same keys is then proget.ErrNotFound. Untag ignores it. Optional.
+	ID int64
 }
 
 // An Upload is a package file to be published.

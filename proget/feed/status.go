@@ -8,6 +8,10 @@ import (
 	"github.com/proget-go/ha/proget"
 )
 
+// ErrPrecondition is the kind of error for a request with a condition, such as If-Match,
+// that does not hold.
+var ErrPrecondition = proget.NewKind("precondition failed")
+
 // statuses is the one table that maps kinds of error to HTTP statuses.
 var statuses = []struct {
 	kind   error
@@ -20,6 +24,7 @@ var statuses = []struct {
 	{proget.ErrDenied, http.StatusForbidden},
 	{proget.ErrThrottled, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
+	{ErrPrecondition, http.StatusPreconditionFailed},
 	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge},
 	{proget.ErrNoSpace, http.StatusInsufficientStorage},
 	{proget.ErrUnavailable, http.StatusServiceUnavailable},

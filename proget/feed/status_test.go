@@ -22,6 +22,7 @@ func TestStatus(t *testing.T) {
 		http.StatusNotFound:            fmt.Errorf("look: %w", missing),
 		http.StatusConflict:            proget.WrapError(proget.ErrConflict, missing, "It has gone meanwhile."),
 		http.StatusMethodNotAllowed:    proget.Errorf(feed.ErrMethod, "This address takes GET."),
+		http.StatusPreconditionFailed:  proget.Errorf(feed.ErrPrecondition, "It was changed since."),
 		http.StatusServiceUnavailable:  fmt.Errorf("ask: %w", context.DeadlineExceeded),
 		http.StatusInternalServerError: io.ErrUnexpectedEOF,
 	} {

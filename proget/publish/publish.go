@@ -278,6 +278,9 @@ func isOpen(err error) bool {
 // server could not restore a file that was deleted from several.
 func find(ctx context.Context, tx *db.Tx, ref feed.Ref) (db.VersionRow, error) {
 	v, err := tx.FindVersion(ctx, ref.Feed.ID, ref.NameKey, ref.VersionKey)
+	if err == nil && ref.ID != 0 && ref.ID != v.ID {
+		err = proget.Errorf(proget.ErrNotFound, "Version %s of %s was replaced.", ref.VersionKey, ref.NameKey)
+	}
 	if err != nil || ref.File == "" {
 		return v, err
 	}

@@ -10,6 +10,9 @@
 // A path is either a file or a folder. This is checked before anything is stored, and
 // again when it is recorded: if two clients store "a" and "a/b" at the same moment, one
 // is refused.
+//
+// Both times, the conditions of the request are checked, too, such as If-Match: several
+// writers of one file do not overwrite each other's.
 package asset
 
 import (

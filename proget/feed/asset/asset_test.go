@@ -255,9 +255,15 @@ func TestFolders(t *testing.T) {
 // putSlowly begins to store a file, and returns what ends that and says how.
 func (d *directory) putSlowly(path string) (end func() feedtest.Answer) {
 	d.t.Helper()
+	return d.slowly("PUT", path)
+}
+
+// slowly begins to store a file as a request with headers asks.
+func (d *directory) slowly(method, path string, header ...string) (end func() feedtest.Answer) {
+	d.t.Helper()
 	before := d.Files(d.t)
 	body, client := io.Pipe()
-	r := feedtest.Request(d.t, "PUT", d.Feed+"/content/"+path, nil, "X-ApiKey", d.Key)
+	r := feedtest.Request(d.t, method, d.Feed+"/content/"+path, nil, append(header, "X-ApiKey", d.Key)...)
 	r.Body, r.ContentLength = body, -1
 	answer := make(chan feedtest.Answer, 1)
 	go func() { answer <- feedtest.Do(d.t, r) }()

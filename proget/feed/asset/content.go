@@ -79,11 +79,18 @@ func (h *handler) putContent(w http.ResponseWriter, r *feed.Request, p path, a a
 	if err := h.checkPlace(r.Context(), r.Feed, p, false); err != nil {
 		return err
 	}
+	c, err := h.conditions(r, p)
+	if err == nil {
+		err = c.checkSeen()
+	}
+	if err != nil {
+		return err
+	}
 	typ, err := requestType(r)
 	if err != nil {
 		return err
 	}
-	err = h.store(r, p, a, typ, feed.Upload{Body: r.Body, Size: max(r.ContentLength, 0)})
+	err = h.store(r, p, a, typ, c, feed.Upload{Body: r.Body, Size: max(r.ContentLength, 0)})
 	if err != nil {
 		return err
 	}
@@ -91,15 +98,18 @@ func (h *handler) putContent(w http.ResponseWriter, r *feed.Request, p path, a a
 	return nil
 }
 
-// store publishes a file.
-func (h *handler) store(r *feed.Request, p path, a action, typ string, u feed.Upload) error {
+// store publishes a file, if the conditions hold.
+func (h *handler) store(r *feed.Request, p path, a action, typ string, c *conditions, u feed.Upload) error {
 	u.Feed, u.Name, u.By, u.Check = r.Feed, string(p), r.Principal, stamp(typ)
-	switch a {
-	case putContent:
-		u.Replace = carryOver
-	case replaceContent:
+	if a != createContent || c != nil { // else a constraint of the database finds what is there
 		u.Replace = func(old *proget.Version, m *feed.Manifest) error {
-			if old == nil {
+			if err := c.check(old); err != nil {
+				return err
+			}
+			switch {
+			case a == createContent && old != nil:
+				return proget.ErrConflict
+			case a == replaceContent && old == nil:
 				return proget.Errorf(proget.ErrNotFound, "There is no file %q in %s to replace.", p, r.Feed.Name)
 			}
 			return carryOver(old, m)
@@ -162,11 +172,11 @@ func carryOver(old *proget.Version, m *feed.Manifest) error {
 }
 
 func (h *handler) deleteContent(w http.ResponseWriter, r *feed.Request, p path) error {
-	_, err := h.file(r.Context(), r.Feed, p)
-	if err == nil {
-		err = h.delete(r, p.key())
-	}
+	v, err := h.file(r.Context(), r.Feed, p)
 	if err != nil && !isNotFound(err) {
+		return err
+	}
+	if err := h.deleteFile(r, p, v); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
@@ -196,19 +197,41 @@ func (h *handler) deleteItem(w http.ResponseWriter, r *feed.Request, p path) err
 	if err != nil && !isNotFound(err) {
 		return err
 	}
+	c := readConditions(r.Header, nil)
 	switch {
-	case err != nil: // it has already been deleted
-	case !e.dir:
-		err = h.delete(r, p.key())
+	case err != nil || !e.dir:
+		err = h.deleteFile(r, p, e.version)
+	case c != nil && c.hold(true, time.Time{}) != nil: // a folder has neither ETag nor time
+		err = errChanged()
 	case flag(r, "recursive"):
 		err = h.deleteFolder(r, p)
 	default:
 		err = h.deleteEmpty(r, p)
 	}
-	if err != nil && !isNotFound(err) {
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// deleteFile deletes a file, or nothing if v is nil, if the request's conditions hold.
+func (h *handler) deleteFile(r *feed.Request, p path, v *proget.Version) error {
+	c := readConditions(r.Header, v)
+	if err := c.check(v); v == nil || err != nil {
+		return err
+	}
+	ref := feed.Ref{Feed: r.Feed, NameKey: p.key(), VersionKey: fixedVersion}
+	if c.exact() {
+		ref.ID = v.ID
+	}
+	err := h.services.Publisher.Delete(r.Context(), ref, r.Principal)
+	if !isNotFound(err) {
+		return err
+	}
+	if c != nil {
+		return errChanged()
+	}
 	return nil
 }
 

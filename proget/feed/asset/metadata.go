@@ -1,11 +1,13 @@
 package asset
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/proget-go/ha/proget"
@@ -282,16 +284,42 @@ func (h *handler) getMetadata(w http.ResponseWriter, r *feed.Request, p path) er
 	return feed.ServeJSON(w, r, feed.JSONType, e.describe(r.Base))
 }
 
+// unchanged returns a check for the transaction that changes an item's metadata, or an
+// error if the conditions do not hold for the metadata that the client has read.
+func (c *conditions) unchanged(base string, e entry) (func(json.RawMessage, data) error, error) {
+	if c == nil {
+		return func(json.RawMessage, data) error { return nil }, nil
+	}
+	body, err := json.Marshal(e.describe(base))
+	if err != nil {
+		return nil, err
+	}
+	check := func(text json.RawMessage, d data) error {
+		same := e.version != nil && bytes.Equal(text, e.version.Manifest) ||
+			e.version == nil && d.UserMetadata == nil && d.CacheHeader == nil // the folder's own package has just been created
+		if c.exact() && !same {
+			return errChanged()
+		}
+		return nil
+	}
+	return check, c.hold(true, time.Time{}, feed.NewDocument(feed.JSONType, body).ETags()...)
+}
+
 func (h *handler) setMetadata(w http.ResponseWriter, r *feed.Request, p path) error {
 	u, err := readUpdate(r.Body)
 	if err != nil {
 		return err
 	}
 	e := entry{path: "", dir: true} // the directory exists without its own package
-	if p != "" {
+	c := readConditions(r.Header, nil)
+	if p != "" || c != nil {
 		if e, err = h.find(r.Context(), r.Feed, p); err != nil {
 			return err
 		}
+	}
+	unchanged, err := c.unchanged(r.Base, e)
+	if err != nil {
+		return err
 	}
 	name := string(p)
 	if e.dir {
@@ -304,13 +332,22 @@ func (h *handler) setMetadata(w http.ResponseWriter, r *feed.Request, p path) er
 		}
 	}
 	ref := feed.Ref{Feed: r.Feed, NameKey: strings.ToLower(name), VersionKey: fixedVersion}
+	if c.exact() && e.version != nil {
+		ref.ID = e.version.ID
+	}
 	err = h.services.Publisher.Edit(r.Context(), ref, r.Principal, func(text json.RawMessage) (any, error) {
 		d, err := decode(text)
 		if err != nil {
 			return nil, err
 		}
+		if err := unchanged(text, d); err != nil {
+			return nil, err
+		}
 		return u.apply(d)
 	})
+	if c != nil && isNotFound(err) { // replaced or deleted meanwhile
+		return errChanged()
+	}
 	if err != nil {
 		return err
 	}

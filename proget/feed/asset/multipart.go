@@ -38,12 +38,17 @@ func (h *handler) multipart(w http.ResponseWriter, r *feed.Request, p path, step
 	if err := h.checkPlace(r.Context(), r.Feed, p, false); err != nil {
 		return err
 	}
-	var err error
+	c, err := h.conditions(r, p)
+	if err != nil {
+		return err
+	}
 	switch step {
 	case "upload":
-		err = h.putPart(r, p, id)
-	case "complete":
-		err = h.complete(r, p, id)
+		if err = c.checkSeen(); err == nil {
+			err = h.putPart(r, p, id)
+		}
+	case "complete": // it may be repeated when the file is there
+		err = h.complete(r, p, id, c)
 	default:
 		err = proget.Errorf(proget.ErrInvalid, "multipart is %.20q; use upload or complete.", step)
 	}
@@ -172,7 +177,7 @@ func (h *handler) recall(r *feed.Request, ref feed.UploadRef) (t totals, err err
 // complete creates the file from its parts. If bytes are missing, the upload stays
 // open. What the first part said about the whole is kept as long as uploads are: it
 // identifies a repeated completion whose response was lost.
-func (h *handler) complete(r *feed.Request, p path, id string) error {
+func (h *handler) complete(r *feed.Request, p path, id string, c *conditions) error {
 	known, err := h.recall(r, totalsOf(r, p, id))
 	if isNotFound(err) {
 		return noUpload(p, id)
@@ -191,7 +196,7 @@ func (h *handler) complete(r *feed.Request, p path, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := h.store(r, p, putContent, known.Type, feed.Upload{Stored: &blob}); err != nil {
+	if err := h.store(r, p, putContent, known.Type, c, feed.Upload{Stored: &blob}); err != nil {
 		return err
 	}
 	return h.services.Uploads.Cancel(r.Context(), ref)
