@@ -12,6 +12,10 @@ import (
 // that does not hold.
 var ErrPrecondition = proget.NewKind("precondition failed")
 
+// ErrMediaType is the kind of error for a body of a media type, or in an encoding, that
+// the server does not take.
+var ErrMediaType = proget.NewKind("unsupported media type")
+
 // statuses is the one table that maps kinds of error to HTTP statuses.
 var statuses = []struct {
 	kind   error
@@ -25,6 +29,7 @@ var statuses = []struct {
 	{proget.ErrThrottled, http.StatusTooManyRequests},
 	{ErrMethod, http.StatusMethodNotAllowed},
 	{ErrPrecondition, http.StatusPreconditionFailed},
+	{ErrMediaType, http.StatusUnsupportedMediaType},
 	{proget.ErrTooLarge, http.StatusRequestEntityTooLarge},
 	{proget.ErrNoSpace, http.StatusInsufficientStorage},
 	{proget.ErrUnavailable, http.StatusServiceUnavailable},

@@ -73,8 +73,14 @@ func (h *handler) cacheControl(r *feed.Request, p path, d data) (string, error) 
 
 // putContent stores a file. A file that is replaced keeps its metadata.
 func (h *handler) putContent(w http.ResponseWriter, r *feed.Request, p path, a action) error {
+	if err := checkCoding(w, r); err != nil {
+		return err
+	}
 	if step := r.URL.Query().Get("multipart"); step != "" && a == putContent {
 		return h.multipart(w, r, p, step)
+	}
+	if err := checkRange(r); err != nil {
+		return err
 	}
 	if err := h.checkPlace(r.Context(), r.Feed, p, false); err != nil {
 		return err
@@ -90,7 +96,8 @@ func (h *handler) putContent(w http.ResponseWriter, r *feed.Request, p path, a a
 	if err != nil {
 		return err
 	}
-	err = h.store(r, p, a, typ, c, feed.Upload{Body: r.Body, Size: max(r.ContentLength, 0)})
+	u := feed.Upload{Body: r.Body, Size: max(r.ContentLength, 0), Check: stamp(typ, readClaims(r.Header)...)}
+	err = h.store(r, p, a, c, u)
 	if err != nil {
 		return err
 	}
@@ -99,8 +106,8 @@ func (h *handler) putContent(w http.ResponseWriter, r *feed.Request, p path, a a
 }
 
 // store publishes a file, if the conditions hold.
-func (h *handler) store(r *feed.Request, p path, a action, typ string, c *conditions, u feed.Upload) error {
-	u.Feed, u.Name, u.By, u.Check = r.Feed, string(p), r.Principal, stamp(typ)
+func (h *handler) store(r *feed.Request, p path, a action, c *conditions, u feed.Upload) error {
+	u.Feed, u.Name, u.By = r.Feed, string(p), r.Principal
 	if a != createContent || c != nil { // else a constraint of the database finds what is there
 		u.Replace = func(old *proget.Version, m *feed.Manifest) error {
 			if err := c.check(old); err != nil {
@@ -139,11 +146,17 @@ func requestType(r *feed.Request) (string, error) {
 	return readType(text)
 }
 
-// stamp returns the Upload.Check that adds to an item what its file does not say.
-func stamp(typ string) func(*feed.Manifest) error {
+// stamp returns the Upload.Check that adds to an item what its file does not say, if the
+// client's claims are true.
+func stamp(typ string, claims ...claim) func(*feed.Manifest) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	return func(m *feed.Manifest) error {
 		d := m.Data.(data) // from inspect
+		for _, c := range claims {
+			if err := c.check(d.digests); err != nil {
+				return err
+			}
+		}
 		d.Created = now
 		if typ != "" {
 			d.Type, d.typed = typ, true

@@ -137,7 +137,7 @@ func (in *importing) store(i packed) error {
 	} else if !isNotFound(err) {
 		return err
 	}
-	err = in.handler.store(in.r, p, a, "", nil, feed.Upload{Body: checkedReader{i.content}})
+	err = in.handler.store(in.r, p, a, nil, feed.Upload{Body: checkedReader{i.content}, Check: stamp("")})
 	if _, there := errors.AsType[*existsError](err); there {
 		in.skipped++
 		return nil

@@ -17,7 +17,8 @@ type data struct {
 	UserMetadata map[string]metadataValue `json:"userMetadata,omitempty"`
 	CacheHeader  *cacheHeader             `json:"cacheHeader,omitempty"` // nil inherits the folder's rule
 
-	typed bool // the client stated Type
+	typed   bool           // the client stated Type
+	digests proget.Digests // of a file that is being published
 }
 
 // item is an item in responses: ProGet's AssetDirectoryItem.
@@ -75,7 +76,7 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 		return nil, proget.Errorf(proget.ErrInvalid, "The request does not say where the file goes: give its path.")
 	}
 	_, name := p.split()
-	m := &feed.Manifest{Name: string(p), Version: fixedVersion, FileName: name, Data: data{Type: guessType(p)}}
+	m := &feed.Manifest{Name: string(p), Version: fixedVersion, FileName: name, Data: data{Type: guessType(p), digests: f.Digests}}
 	if folder {
 		m.Name, m.FileName, m.Data = p.folder(), "folder", data{}
 	}

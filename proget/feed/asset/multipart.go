@@ -196,7 +196,7 @@ func (h *handler) complete(r *feed.Request, p path, id string, c *conditions) er
 	if err != nil {
 		return err
 	}
-	if err := h.store(r, p, putContent, known.Type, c, feed.Upload{Stored: &blob}); err != nil {
+	if err := h.store(r, p, putContent, c, feed.Upload{Stored: &blob, Check: stamp(known.Type)}); err != nil {
 		return err
 	}
 	return h.services.Uploads.Cancel(r.Context(), ref)
