@@ -31,6 +31,9 @@ type Limits struct {
 	// entries' total size, since holes in a file take no bytes.
 	Expanded int64
 	Entries  int // number of entries of any type
+
+	// Clean returns an entry's name as it is checked and visited. Optional.
+	Clean func(name string) string
 }
 
 // Walk reads an archive to its end, where its checksum is, and calls visit for each
@@ -81,6 +84,9 @@ func walk(r io.Reader, limits Limits, visit func(*tar.Header, io.Reader) error) 
 		}
 		if h.Typeflag == tar.TypeXGlobalHeader {
 			continue // its name is no path in the archive either
+		}
+		if limits.Clean != nil {
+			h.Name = limits.Clean(h.Name)
 		}
 		if !Safe(h.Name) {
 			return fmt.Errorf("%w: %.200q", ErrUnsafeName, h.Name)

@@ -53,16 +53,16 @@ func TestArchives(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	d.must(201, "POST", "dir/from/empty", "")
-	for _, p := range []string{"from/a.txt", "from/b/c.txt", "from/b/ü.txt"} {
+	for _, p := range []string{"from/a.txt", "from/b/c.txt", "from/b/ü.txt", "from/C:/x", "from/d:y"} {
 		d.must(201, "PUT", "content/"+escape(p), "content of "+p)
 	}
 	for _, format := range []string{"zip", "tgz"} {
 		archive := d.must(200, "GET", "export/from?recursive=true&format="+format, "")
-		require.Contains(t, d.must(200, "POST", "import/to/"+format+"?format="+format, archive), "Imported: 3 files. Already there, and left unchanged: 0.")
-		require.Equal(t, []string{"a.txt", "b/", "b/c.txt", "b/ü.txt", "empty/"}, cut(d.list("to/"+format+"?recursive=true"), "to/"+format+"/"))
+		require.Contains(t, d.must(200, "POST", "import/to/"+format+"?format="+format, archive), "Imported: 5 files. Already there, and left unchanged: 0.")
+		require.Equal(t, []string{"a.txt", "b/", "b/c.txt", "b/ü.txt", "C:/", "C:/x", "d:y", "empty/"}, cut(d.list("to/"+format+"?recursive=true"), "to/"+format+"/"))
 		require.Equal(t, "content of from/b/c.txt", d.must(200, "GET", "content/to/"+format+"/b/c.txt", ""))
 		d.must(200, "POST", "import/flat-"+format+"?format="+format, d.must(200, "GET", "export/from?format="+format, ""))
-		require.Equal(t, []string{"a.txt", "b/", "empty/"}, cut(d.list("flat-"+format), "flat-"+format+"/"))
+		require.Equal(t, []string{"a.txt", "b/", "C:/", "d:y", "empty/"}, cut(d.list("flat-"+format), "flat-"+format+"/"))
 	}
 	d.must(201, "PUT", "content/kk/x", "k")
 	kelvin := d.must(200, "GET", "export/%E2%84%AA%E2%84%AA?format=zip", "") // two letters that are kk in lower case, and longer
@@ -104,7 +104,8 @@ func TestHostileArchives(t *testing.T) {
 		"parent":              {"zip", zipped(t, "good", "", "../x", "")},
 		"parent by backslash": {"zip", zipped(t, "good", "", `a\..\..\x`, "")},
 		"absolute":            {"zip", zipped(t, "good", "", "/x", "")},
-		"drive":               {"zip", zipped(t, "good", "", "c:x", "")},
+		"drive":               {"zip", zipped(t, "good", "", "c:/../../x", "")},
+		"UNC":                 {"zip", zipped(t, "good", "", `\\server\x`, "")},
 		"control":             {"zip", zipped(t, "good", "", "a\nb", "")},
 		"twice":               {"zip", zipped(t, "good", "", "GOOD", "")},
 		"file and folder":     {"zip", zipped(t, "good", "", "good/x", "")},
@@ -112,7 +113,7 @@ func TestHostileArchives(t *testing.T) {
 		"tar: parent":         {"tgz", tarred(t, reg("good", ""), reg("a/../../x", ""))},
 		"tar: absolute":       {"tgz", tarred(t, reg("good", ""), reg("/etc/passwd", ""))},
 		"tar: absolute, too":  {"tgz", tarred(t, reg("good", ""), reg(`\etc\passwd`, ""))},
-		"tar: drive":          {"tgz", tarred(t, reg("good", ""), reg("c:x", ""))},
+		"tar: drive":          {"tgz", tarred(t, reg("good", ""), reg("c:/../x", ""))},
 		"tar: link":           {"tgz", tarred(t, reg("good", ""), tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "/etc/passwd"})},
 		"tar: device":         {"tgz", tarred(t, tar.Header{Typeflag: tar.TypeFifo, Name: "f"})},
 		"tar: truncated":      {"tgz", good[:len(good)-12]},

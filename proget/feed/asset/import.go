@@ -206,7 +206,7 @@ func (b *budgetReader) Read(p []byte) (int, error) {
 
 // readZip calls visit for each item of a zip.
 func readZip(r io.ReaderAt, size int64, visit func(packed) error) error {
-	a, err := zipfile.Open(r, size, nil)
+	a, err := zipfile.Open(r, size, below)
 	if broken := a.ReadError(); broken != nil {
 		return broken
 	}
@@ -229,7 +229,7 @@ func readZip(r io.ReaderAt, size int64, visit func(packed) error) error {
 			return special(a.Names[i])
 		}
 		content := &lazyReader{open: f.Open}
-		err := visit(packed{name: a.Names[i], dir: strings.HasSuffix(a.Names[i], "/"), content: left.of(content)})
+		err := visit(packed{name: strings.TrimPrefix(a.Names[i], "./"), dir: strings.HasSuffix(a.Names[i], "/"), content: left.of(content)})
 		content.close()
 		if broken := a.ReadError(); broken != nil {
 			return broken
@@ -239,6 +239,16 @@ func readZip(r io.ReaderAt, size int64, visit func(packed) error) error {
 		}
 	}
 	return nil
+}
+
+// below returns an entry's name with slashes, and with "./" before what Windows would
+// take for a drive: nothing is unpacked onto a disk, where C: is a folder like any other.
+func below(name string) string {
+	name = strings.ReplaceAll(name, `\`, "/")
+	if strings.IndexByte(name, ':') == 1 {
+		return "./" + name
+	}
+	return name
 }
 
 func special(name string) error {
@@ -270,12 +280,9 @@ func (l *lazyReader) close() {
 // readTar calls visit for each item of a compressed tar archive, which it reads to the
 // end.
 func readTar(ctx context.Context, r io.ReaderAt, size int64, visit func(packed) error) error {
-	err := tarfile.Walk(ctx, r, size, tarfile.Limits{Expanded: maxExpanded, Entries: maxEntries}, func(h *tar.Header, content io.Reader) error {
+	err := tarfile.Walk(ctx, r, size, tarfile.Limits{Expanded: maxExpanded, Entries: maxEntries, Clean: below}, func(h *tar.Header, content io.Reader) error {
 		if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir {
 			return special(h.Name)
-		}
-		if strings.IndexByte(h.Name, ':') == 1 {
-			return proget.Errorf(proget.ErrInvalid, "The archive cannot be imported: %.100q is an absolute path.", h.Name)
 		}
 		return visit(packed{name: strings.TrimPrefix(h.Name, "./"), dir: h.Typeflag == tar.TypeDir, content: content})
 	})
