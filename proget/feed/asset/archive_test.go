@@ -5,11 +5,15 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"crypto/rand"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/proget/feed/feedtest"
 )
 
 func zipped(t testing.TB, files ...string) string {
@@ -77,6 +81,36 @@ func TestArchives(t *testing.T) {
 	d.must(400, "POST", "import/from/a.txt?format=zip", archive)
 	head := d.do("HEAD", "export/from?format=zip", "")
 	require.Equal(t, `attachment; filename=from.zip`, head.Header.Get("Content-Disposition"))
+}
+
+// TestExportOfLostFile: as long as nothing was sent, the answer says what is wrong;
+// afterwards, it does not pass for whole.
+func TestExportOfLostFile(t *testing.T) {
+	t.Parallel()
+	d := start(t)
+	d.must(201, "PUT", "content/folder/lost", "lost")
+	d.LoseFiles(t)
+	d.must(201, "PUT", "content/folder/a-small", "small")
+	content := d.must(503, "GET", "content/folder/lost", "")
+	for _, format := range []string{"zip", "tgz"} {
+		a := d.do("GET", "export/folder?format="+format, "")
+		require.Equal(t, 503, a.StatusCode)
+		require.Equal(t, content, string(a.Body))
+		require.Contains(t, content, "missing or damaged")
+		require.Empty(t, a.Header.Get("Content-Disposition"))
+		require.Equal(t, "text/plain; charset=utf-8", a.Header.Get("Content-Type"))
+	}
+	large := make([]byte, 1<<20)
+	_, _ = rand.Read(large) // cannot be compressed
+	d.must(201, "PUT", "content/folder/b-large", string(large))
+	for _, format := range []string{"zip", "tgz"} {
+		r, err := http.DefaultTransport.RoundTrip(feedtest.Request(t, "GET", d.Feed+"/export/folder?format="+format, nil, "X-ApiKey", d.Key))
+		require.NoError(t, err)
+		require.Equal(t, 200, r.StatusCode)
+		_, err = io.Copy(io.Discard, r.Body)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.NoError(t, r.Body.Close())
+	}
 }
 
 func cut(paths []string, prefix string) []string {

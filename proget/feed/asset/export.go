@@ -3,6 +3,7 @@ package asset
 import (
 	"archive/tar"
 	"archive/zip"
+	"bufio"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -72,18 +73,46 @@ func (h *handler) exportFolder(w http.ResponseWriter, r *feed.Request, p path) e
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	var out archive = &zipArchive{zip.NewWriter(w)}
+	return h.send(w, r, format, func(out archive) error {
+		return h.walk(r.Context(), r.Feed, p, recursive, func(e entry) error { return h.export(r, out, p, e) })
+	})
+}
+
+// maxHeld is how many bytes of an archive are held back at first.
+const maxHeld = 256 << 10
+
+// send sends an archive with what fill writes to it. An error becomes the answer as long
+// as the first bytes are held back; afterwards, the answer is cut off.
+func (h *handler) send(w http.ResponseWriter, r *feed.Request, format string, fill func(archive) error) error {
+	begun := &beginning{Writer: w}
+	held := bufio.NewWriterSize(begun, maxHeld)
+	var out archive = &zipArchive{zip.NewWriter(held)}
 	if format == "tgz" {
-		out = newTarArchive(w)
+		out = newTarArchive(held)
 	}
-	err = h.walk(r.Context(), r.Feed, p, recursive, func(e entry) error { return h.export(r, out, p, e) })
+	err := fill(out)
 	if err == nil {
-		err = out.Close()
+		err = errors.Join(out.Close(), held.Flush())
 	}
-	if err != nil {
+	if err != nil && begun.written {
 		h.cutOff(r.Context(), "an archive of a folder", err)
 	}
-	return nil
+	if err != nil {
+		w.Header().Del("Content-Disposition") // it belongs to the archive
+	}
+	return err
+}
+
+// A beginning notes whether anything was written.
+type beginning struct {
+	io.Writer
+	written bool
+}
+
+// Write implements [io.Writer].
+func (b *beginning) Write(p []byte) (int, error) {
+	b.written = true
+	return b.Writer.Write(p)
 }
 
 // export writes an item, under its name below the folder p.

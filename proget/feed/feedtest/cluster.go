@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -129,4 +130,10 @@ func (c *Cluster) Files(t testing.TB) (n int) {
 	})
 	require.NoError(t, err)
 	return n
+}
+
+// LoseFiles removes all files from storage behind the servers' backs.
+func (c *Cluster) LoseFiles(t testing.TB) {
+	t.Helper()
+	require.NoError(t, os.RemoveAll(filepath.Join(c.folder, storage.BlobPrefix)))
 }
