@@ -507,7 +507,9 @@ func (u *Uploads) join(ctx context.Context, blobs *storage.Store, p *db.Partial,
 			return u.object(blobs, p, b), err
 		}
 	}
-	b, err := blobs.Put(ctx, &joined{ctx: ctx, blobs: blobs, parts: parts}, &storage.PutOptions{Algorithms: slices.Collect(maps.Keys(sums)), Size: size})
+	all := &joined{ctx: ctx, blobs: blobs, parts: parts}
+	defer all.Close()
+	b, err := blobs.Put(ctx, all, &storage.PutOptions{Algorithms: slices.Collect(maps.Keys(sums)), Size: size})
 	if err != nil {
 		return nil, fmt.Errorf("join the parts of an upload: %w", err)
 	}
@@ -558,6 +560,13 @@ type joined struct {
 	blobs *storage.Store
 	parts []db.Part
 	open  *storage.Reader
+}
+
+// Close closes the part that is open if the reader stops before the end.
+func (j *joined) Close() {
+	if j.open != nil {
+		_ = j.open.Close()
+	}
 }
 
 // Read implements [io.Reader].
