@@ -65,3 +65,21 @@ func (c *counted) Close() error {
 	c.in.closed.Add(1)
 	return c.Reader.Close()
 }
+
+// TestEmptyChunk: an empty chunk is accepted although its object cannot be removed.
+func TestEmptyChunk(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	bucket := faulty.New(memblob.OpenBucket(nil))
+	blobs := storage.New(blob.NewBucket(bucket), nil)
+	t.Cleanup(func() { _ = blobs.Close() })
+	u := upload.New(in.db, storage.NewSet(blobs, nil), in.keys, &upload.Options{Logger: dark})
+	r := in.begin(t, u)
+	_, err := u.Append(t.Context(), r, 0, strings.NewReader("all"))
+	require.NoError(t, err)
+	bucket.Inject(faulty.Fault{Op: faulty.Delete, Err: faulty.ErrIO})
+	size, err := u.Append(t.Context(), r, 3, strings.NewReader(""))
+	require.NoError(t, err)
+	require.EqualValues(t, 3, size)
+	require.Equal(t, 1, bucket.Fired())
+}

@@ -160,7 +160,8 @@ func (u *Uploads) append(ctx context.Context, p *db.Partial, begun bool, offset 
 		return p.Size, err
 	}
 	if o.Size == 0 { // some clients send an empty chunk at the end
-		return p.Size, o.in.Delete(ctx, o.Key)
+		o.discard(ctx)
+		return p.Size, nil
 	}
 	text, err := json.Marshal(o.Sums)
 	if err != nil {
