@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/proget-go/ha/db/driver"
@@ -20,7 +21,8 @@ type Partial struct {
 	Touched   time.Time
 }
 
-// FinishedMark begins the Sums of a finished upload, to which AppendPart adds nothing.
+// FinishedMark begins the Sums of a finished upload, to which AppendPart and PutPart add
+// nothing.
 const FinishedMark = "="
 
 // A Part is one stored part of an upload.
@@ -194,8 +196,8 @@ var ErrPartExists = errors.New("the part has arrived already")
 
 // PutPart records a part at any offset. It returns proget.ErrNotFound if there is no
 // such upload, an error that matches ErrPartExists if it has another part of the same
-// offset and size, and proget.ErrInvalid if the part overlaps another or the upload
-// already has MaxParts. It may be repeated.
+// offset and size, proget.ErrStale if it is finished, and proget.ErrInvalid if the part
+// overlaps another or the upload already has MaxParts. It may be repeated.
 func (s *Store) PutPart(ctx context.Context, key string, part Part) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		if known, err := tx.lockUpload(ctx, key); err != nil {
@@ -206,10 +208,16 @@ func (s *Store) PutPart(ctx context.Context, key string, part Part) error {
 		if known, err := tx.hasPart(ctx, key, part); known || err != nil {
 			return err
 		}
+		p := &Partial{Key: key}
+		if err := tx.findPartial(ctx, p); err != nil {
+			return err
+		}
 		var overlaps, same int64
 		err := tx.one(ctx, "CountOverlaps", []sql.NamedArg{arg("upload_key", key), arg("part_offset", part.Offset), arg("upto", part.Offset+part.Blob.Size)}, &overlaps, &same)
 		if err == nil && same > 0 {
 			err = &conflict{proget.Errorf(proget.ErrConflict, "This part has arrived already."), ErrPartExists}
+		} else if err == nil && strings.HasPrefix(p.Sums, FinishedMark) {
+			err = proget.Errorf(proget.ErrStale, "the upload is finished")
 		} else if err == nil && overlaps > 0 {
 			err = proget.Errorf(proget.ErrInvalid, "The part overlaps one that has arrived: send the bytes that are missing, or begin again under another id.")
 		}

@@ -50,6 +50,8 @@ func testPartials(t *testing.T, open Open) {
 	whole := &proget.File{Size: 20, StorageKey: "blobs/whole", Digests: proget.Digests{proget.SHA256: version(7).Files[0].Digests[proget.SHA256]}}
 	require.NoError(t, s.FinishPartial(ctx, "one", whole, true, "=sums of all"))
 	require.ErrorIs(t, other.AppendPart(ctx, "one", part(20, 5, "blobs/late"), "sums 3"), proget.ErrStale, "it is finished")
+	require.ErrorIs(t, other.PutPart(ctx, "one", part(20, 5, "blobs/late")), proget.ErrStale, "it is finished")
+	require.ErrorIs(t, other.PutPart(ctx, "one", part(0, 20, "blobs/late")), db.ErrPartExists)
 	p, parts, err = other.LoadPartial(ctx, "one")
 	require.NoError(t, err)
 	require.Equal(t, []any{int64(20), "=sums of all", 1, "blobs/whole"}, []any{p.Size, p.Sums, len(parts), parts[0].Blob.StorageKey}, "it stays, with one part")

@@ -154,8 +154,8 @@ type Uploads interface {
 
 	// PutPart stores the part of size bytes that begins at offset; parts may arrive in
 	// any order. It returns proget.ErrInvalid if the part has fewer bytes or overlaps
-	// one that has arrived, and proget.ErrTooLarge if it has more bytes. Sending a part
-	// again is not an error.
+	// one that has arrived, ErrFinished if the upload is finished, and
+	// proget.ErrTooLarge if it has more bytes. Sending a part again is not an error.
 	PutPart(ctx context.Context, r UploadRef, offset, size int64, body io.Reader) error
 
 	// Finish ends an upload and returns what was uploaded, for Upload.Stored. size and
@@ -192,8 +192,8 @@ type UploadRef struct {
 	Offer string // a token from Uploads.Offer with which the upload may begin; optional
 }
 
-// ErrFinished is the cause of the error for a chunk of an upload that is already
-// finished.
+// ErrFinished is the cause of the error for a chunk or part of an upload that is
+// already finished.
 var ErrFinished = errors.New("the upload is finished")
 
 // ErrDigest is the cause of the error for an upload whose digest is not the one that

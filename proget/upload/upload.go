@@ -221,9 +221,10 @@ func (u *Uploads) overtaken(ctx context.Context, p *db.Partial) (size int64, err
 }
 
 // PutPart stores the part of size bytes that begins at offset; parts may arrive in any
-// order. It returns proget.ErrInvalid if the part has fewer bytes or overlaps one that
-// has arrived, and proget.ErrTooLarge if it has more bytes. Sending a part again is not
-// an error; the first one counts.
+// order. It returns proget.ErrInvalid if the part has fewer bytes, overlaps one that has
+// arrived or comes after the end of the upload (feed.ErrFinished), and
+// proget.ErrTooLarge if it has more bytes. Sending a part again is not an error; the
+// first one counts.
 func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size int64, body io.Reader) error {
 	if offset < 0 || size <= 0 || offset > u.opts.MaxSize-size {
 		return proget.Errorf(proget.ErrInvalid, "A part has at least 1 byte, and the whole upload at most %s.", quantity.Bytes(u.opts.MaxSize))
@@ -246,6 +247,9 @@ func (u *Uploads) PutPart(ctx context.Context, r feed.UploadRef, offset, size in
 			o.discard(ctx)
 		}
 		return nil
+	}
+	if errors.Is(err, proget.ErrStale) {
+		return takesNoMore()
 	}
 	return err
 }

@@ -370,6 +370,14 @@ func TestParts(t *testing.T) {
 	blob, err := a.Finish(t.Context(), r, -1, proget.Digests{proget.SHA256: digests(t, "one secondthird")[proget.SHA256]})
 	require.NoError(t, err)
 	in.requireContent(t, blob, "one secondthird")
+
+	err = b.PutPart(t.Context(), r, 15, 4, strings.NewReader("late"))
+	require.ErrorIs(t, err, feed.ErrFinished)
+	require.ErrorIs(t, err, proget.ErrInvalid)
+	again, err := b.Finish(t.Context(), r, -1, nil)
+	require.NoError(t, err)
+	require.Equal(t, blob.Key, again.Key)
+	require.Len(t, in.objects(t), 4, "three parts and the whole")
 }
 
 // TestPartCutShort: parts that storage has not kept whole become no file.
