@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/proget-go/ha/proget"
 )
@@ -54,4 +55,19 @@ func (tx *Tx) MoveFile(ctx context.Context, f MisplacedFile, key string) (used b
 		_, err = tx.run(ctx, "MoveFile", append(identity, arg("file_id", f.FileID), arg("blob_id", f.Blob.ID))...)
 	}
 	return used, err
+}
+
+// ErrOtherStorage means that a file was not moved because its feed has another storage
+// by now.
+var ErrOtherStorage = errors.New("the feed has another storage by now")
+
+// HoldStorage is meant for the Check of a Change that moves a file: it locks the feed's
+// row until the transaction ends, or returns ErrOtherStorage. So whoever gives the feed
+// another storage sees all files that were moved before, and none comes after.
+func (tx *Tx) HoldStorage(ctx context.Context, f MisplacedFile) error {
+	n, err := tx.run(ctx, "LockFeedStorage", arg("feed_id", f.FeedID), arg("storage_id", f.StorageID))
+	if err == nil && n == 0 {
+		err = ErrOtherStorage
+	}
+	return err
 }

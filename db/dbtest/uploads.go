@@ -268,6 +268,14 @@ func testMoves(t *testing.T, open Open) {
 		require.Equal(t, want, p.Versions[n].Files[0].StorageKey)
 	}
 	require.EqualValues(t, 1, mark(t, s, -time.Minute), "where the first two were")
+
+	hold := func() error {
+		return s.Tx(ctx, func(tx *db.Tx) error { return tx.HoldStorage(ctx, files[2]) })
+	}
+	require.NoError(t, hold())
+	f.StorageID = 0
+	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.UpdateFeed(ctx, f) }))
+	require.ErrorIs(t, hold(), db.ErrOtherStorage)
 }
 
 // testReplaceObject: another object takes the place of a blob's own, once, however

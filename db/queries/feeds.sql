@@ -14,6 +14,9 @@ WHERE f.name_key = @name_key AND f.feed_id > 0;
 -- name: LockFeed
 UPDATE feed SET active = active WHERE name_key = @name_key AND feed_id > 0;
 
+-- name: LockFeedStorage
+UPDATE feed SET active = active WHERE feed_id = @feed_id AND storage_id = @storage_id;
+
 -- name: UpdateFeed
 UPDATE feed
 SET name = @name, name_key = @name_key, description = @description, active = @active, storage_id = @storage_id, redirect = @redirect

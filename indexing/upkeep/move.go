@@ -115,7 +115,8 @@ func (m *moving) outcome() error {
 }
 
 // move moves one file to its feed's storage. It returns nil if the file is gone or
-// already there.
+// already there, or the feed has another storage by now: the change of storage then
+// queued another job.
 func (m *Mover) move(ctx context.Context, f db.MisplacedFile, whole map[string]bool) error {
 	there, fault, err := m.there(ctx, f, whole)
 	if err != nil {
@@ -125,6 +126,9 @@ func (m *Mover) move(ctx context.Context, f db.MisplacedFile, whole map[string]b
 		_, err = m.refer(ctx, f, "")
 	}
 	if fault == nil && !errors.Is(err, proget.ErrNotFound) {
+		return err
+	}
+	if due, err := m.due(ctx, f); err != nil || !due {
 		return err
 	}
 	fresh, err := copyBlob(ctx, m.blobs, f.Blob, f.StorageID)
@@ -181,22 +185,33 @@ func (m *Mover) discard(ctx context.Context, storageID int64, key string) error 
 	return target.Delete(ctx, key)
 }
 
+// due reports whether a file must still be moved in this way.
+func (m *Mover) due(ctx context.Context, f db.MisplacedFile) (bool, error) {
+	now, err := m.db.ListMisplaced(ctx, f.FileID-1, f.FileID)
+	return len(now) > 0 && now[0].Blob.StorageKey == f.Blob.StorageKey && now[0].StorageID == f.StorageID, err
+}
+
 // missed returns fault if the file still needs the blob that cannot be read.
 func (m *Mover) missed(ctx context.Context, f db.MisplacedFile, fault error) error {
-	now, err := m.db.ListMisplaced(ctx, f.FileID-1, f.FileID)
-	if err == nil && len(now) > 0 && now[0].Blob.StorageKey == f.Blob.StorageKey {
+	due, err := m.due(ctx, f)
+	if err == nil && due {
 		return fault
 	}
 	return err
 }
 
-// refer makes a file refer to a blob in its feed's storage; see db.Tx.MoveFile.
+// refer makes a file refer to a blob in its feed's storage; see db.Tx.MoveFile. It
+// changes nothing if the feed has another storage by now.
 func (m *Mover) refer(ctx context.Context, f db.MisplacedFile, key string) (used bool, err error) {
 	ch := &db.Change{FeedID: f.FeedID, Operation: rand.Text(), Kind: proget.VersionMoved, Actor: "storage move",
-		PackageKey: f.PackageKey, VersionKey: f.VersionKey}
+		PackageKey: f.PackageKey, VersionKey: f.VersionKey,
+		Check: func(tx *db.Tx) error { return tx.HoldStorage(ctx, f) }}
 	_, err = m.db.Change(ctx, ch, func(tx *db.Tx) error {
 		used, err = tx.MoveFile(ctx, f, key)
 		return err
 	})
+	if errors.Is(err, db.ErrOtherStorage) {
+		return false, nil
+	}
 	return used, err
 }

@@ -1,6 +1,7 @@
 package upkeep_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/storage"
 )
 
 // addStorage adds the second folder.
@@ -88,6 +90,33 @@ func TestMove(t *testing.T) {
 	for _, v := range in.versions(t, "a") {
 		in.requireWhole(t, v.Files[0])
 	}
+}
+
+// TestMoveBack: if a feed gets its former storage back while its files are moved, what
+// was not yet moved stays.
+func TestMoveBack(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	for n := range 3 {
+		in.mustPush(t, fmt.Sprint(n), fmt.Sprintf("a %d", n))
+	}
+	st := in.addStorage(t)
+	in.assign(t, st.ID)
+	stores := storage.NewSet(in.blobs, func(ctx context.Context, id int64) (string, error) {
+		in.assign(t, 0) // when the first file is about to be copied
+		return in.urlOf(ctx, id)
+	})
+	t.Cleanup(func() { _ = stores.Close() })
+	_, err := run(t, upkeep.NewMover(in.db, stores, dark), "")
+	require.NoError(t, err)
+	for key, v := range in.versions(t, "a") {
+		require.Zero(t, v.Files[0].StorageID, key)
+		in.requireWhole(t, v.Files[0])
+	}
+	require.Empty(t, filesIn(t, in.second()))
+	heads, err := in.db.Heads(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 3, heads[in.feed.ID], "nothing was moved")
 }
 
 // TestMoveDamaged: what cannot be copied whole stays where it is, and holds up
