@@ -14,6 +14,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,9 +34,13 @@ const Kind = "retention"
 // wait for it.
 const Lane = "retention"
 
-// preview follows the feed's name in the argument of a job that only reports what it
-// would delete.
-const preview = " preview"
+// The argument of a job for one feed is the feed's name, for people, and its id, since
+// the name can pass to another feed while the job waits. preview follows in a job that
+// only reports what it would delete.
+const (
+	beforeID = " #"
+	preview  = " preview"
+)
 
 // Actor is the name under which versions are deleted in the feed's log.
 const Actor = "Retention"
@@ -43,7 +48,7 @@ const Actor = "Retention"
 // Job returns the job that deletes by the rules of a feed or, with dryRun, reports what
 // it would delete.
 func Job(f *proget.Feed, dryRun bool, by string) db.NewJob {
-	j := db.NewJob{Kind: Kind, Argument: f.Name, Lane: Lane, RunKey: fmt.Sprint(Kind, " ", f.ID), QueuedBy: by}
+	j := db.NewJob{Kind: Kind, Argument: fmt.Sprint(f.Name, beforeID, f.ID), Lane: Lane, RunKey: fmt.Sprint(Kind, " ", f.ID), QueuedBy: by}
 	if dryRun {
 		j.Argument, j.RunKey = j.Argument+preview, j.RunKey+preview
 	}
@@ -83,8 +88,12 @@ func (w *Worker) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) 
 	if j.Argument == "" {
 		return w.dispatch(ctx, feeds, rules, p)
 	}
-	name, dry := strings.CutSuffix(j.Argument, preview)
-	i := slices.IndexFunc(feeds, func(f *proget.Feed) bool { return strings.EqualFold(f.Name, name) })
+	about, dry := strings.CutSuffix(j.Argument, preview)
+	name, id, known := strings.Cut(about, beforeID)
+	if !known {
+		return indexing.GiveUp(errors.New("the job does not have the feed's id, because an older server queued it: start it again"))
+	}
+	i := slices.IndexFunc(feeds, func(f *proget.Feed) bool { return strconv.FormatInt(f.ID, 10) == id })
 	if i < 0 {
 		return indexing.GiveUp(fmt.Errorf("the feed %s no longer exists", name))
 	}

@@ -255,11 +255,30 @@ func TestDispatch(t *testing.T) {
 	jobs, err := in.db.ListJobs(t.Context(), 0, 10)
 	require.NoError(t, err)
 	require.Len(t, jobs, 1)
-	require.Equal(t, []string{"main", retention.Actor}, []string{jobs[0].Argument, jobs[0].QueuedBy})
+	require.Equal(t, []string{retention.Job(in.feed, false, "").Argument, retention.Actor}, []string{jobs[0].Argument, jobs[0].QueuedBy})
 
-	for _, gone := range []string{"none", "none preview"} {
+	for _, dryRun := range []bool{false, true} {
+		gone := retention.Job(&proget.Feed{ID: 99, Name: "none"}, dryRun, "").Argument
 		require.ErrorContains(t, in.worker.Work(t.Context(), &proget.Job{Argument: gone}, new(indexing.Progress)), "the feed none no longer exists")
 	}
+	require.ErrorContains(t, in.worker.Work(t.Context(), &proget.Job{Argument: "main"}, new(indexing.Progress)), "an older server queued it")
+}
+
+// TestRenamed: a job that waits while its feed gets another name, and the name another
+// feed, works on its own.
+func TestRenamed(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	in.push("a 1", "a 22")
+	in.rules(proget.RetentionRule{KeepNewest: 1})
+	queued := retention.Job(in.feed, false, "ann")
+	renamed, other := *in.feed, &proget.Feed{Name: in.feed.Name, Type: "plain", Active: true}
+	renamed.Name = "renamed"
+	in.change(func(tx *db.Tx) error { return tx.UpdateFeed(t.Context(), &renamed) })
+	in.change(func(tx *db.Tx) error { return tx.CreateFeed(t.Context(), other) })
+	s, _ := in.run(queued)
+	require.Equal(t, "1 version (3 bytes) deleted", s.Message)
+	require.Equal(t, []string{"a 22"}, in.left())
 }
 
 // TestLostClaim: a worker that comes late deletes nothing.

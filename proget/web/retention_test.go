@@ -95,16 +95,16 @@ func TestRunRetention(t *testing.T) {
 	require.NotContains(t, page, "http-equiv", "what is being entered would be lost")
 	require.Equal(t, http.StatusConflict, admin.post(path+"/run", "dry", "true").Code)
 	require.Equal(t, http.StatusSeeOther, admin.post(path+"/run", "dry", "false").Code)
-	for _, argument := range []string{"main preview", "main"} {
+	for _, argument := range []string{"main #1 preview", "main #1"} {
 		j, err := w.store.ClaimJob(t.Context(), "index1", retention.Lane, time.Minute)
 		require.NoError(t, err)
 		require.Equal(t, argument, j.Argument)
 		require.NoError(t, w.store.FinishJob(t.Context(), j, proget.JobDone, 1, 1, "did "+argument))
 	}
 	page = admin.page(path)
-	require.Contains(t, page, "did main preview")
+	require.Contains(t, page, "did main #1 preview")
 	require.Contains(t, page, "Last run")
-	require.Contains(t, admin.page("/administration/jobs/1"), "retention main preview")
+	require.Contains(t, admin.page("/administration/jobs/1"), "retention main #1 preview")
 
 	require.Equal(t, http.StatusSeeOther, admin.post(path+"/run", "dry", "false").Code)
 	j, err := w.store.ClaimJob(t.Context(), "index1", retention.Lane, time.Minute)
