@@ -2,6 +2,7 @@ package upkeep_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/proget-go/ha/indexing"
 	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/internal/testenv"
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/storage"
 	"github.com/proget-go/ha/storage/faulty"
 	"github.com/proget-go/ha/storage/share"
@@ -62,6 +64,48 @@ func TestCollectWithoutOne(t *testing.T) {
 	back()
 	_, err = run(t, in.collector(noGrace), "")
 	require.NoError(t, err)
+	require.Empty(t, in.files(t))
+}
+
+// TestCollectAsksOnce: a storage that is away is not asked once for each object that is
+// to be deleted, nor are the others kept waiting; one that only refuses to delete an
+// object is asked for the next.
+func TestCollectAsksOnce(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	const versions = 200
+	for n := range versions {
+		in.mustPush(t, fmt.Sprint(n), fmt.Sprintf("a %d", n))
+	}
+	st := in.addStorage(t)
+	in.assign(t, st.ID)
+	in.mustPush(t, "last", "a last")
+	for n := range versions {
+		require.NoError(t, in.delete(t.Context(), "a", fmt.Sprint(n)))
+	}
+	require.NoError(t, in.delete(t.Context(), "a", "last"))
+	bucket, err := share.OpenBucket(in.folder)
+	require.NoError(t, err)
+	faults := faulty.New(bucket)
+	main := storage.New(blob.NewBucket(faults), nil)
+	whole := in.stores
+	in.stores = storage.NewSet(main, in.urlOf)
+	t.Cleanup(func() { require.NoError(t, errors.Join(whole.Close(), main.Close())) })
+
+	for _, op := range faulty.Ops {
+		faults.Inject(faulty.Fault{Op: op, Times: -1, Err: faulty.ErrStale})
+	}
+	_, err = run(t, in.collector(noGrace), "")
+	require.ErrorIs(t, err, proget.ErrUnavailable)
+	require.ErrorContains(t, err, "storage ")
+	require.Less(t, faults.Fired(), versions)
+	require.Empty(t, filesIn(t, in.second()))
+	require.Len(t, filesIn(t, in.folder), versions)
+
+	faults.Clear()
+	faults.Inject(faulty.Fault{Op: faulty.Delete, Key: storage.BlobPrefix, Times: 20, Err: faulty.ErrIO})
+	_, err = run(t, in.collector(noGrace), "")
+	require.NoError(t, err, "what could not be deleted was tried again")
 	require.Empty(t, in.files(t))
 }
 

@@ -70,7 +70,7 @@ func (*Collector) Kind() string { return KindCollection }
 
 // Work implements [indexing.Worker].
 func (c *Collector) Work(ctx context.Context, j *proget.Job, p *indexing.Progress) error {
-	run := &collection{Collector: c, progress: p, began: time.Now(), skipped: make(map[int64]bool)}
+	run := &collection{Collector: c, progress: p, began: time.Now(), away: make(map[int64]error), skipped: make(map[int64]bool)}
 	if j.Argument == Preview {
 		return run.preview(ctx)
 	}
@@ -88,8 +88,9 @@ type collection struct {
 	progress  *indexing.Progress
 	began     time.Time
 	freed     amount
-	undeleted error          // why an object could not be deleted
-	skipped   map[int64]bool // storages in which a step failed: the next run handles them
+	undeleted error           // why an object could not be deleted
+	away      map[int64]error // storages that were found unavailable by a deletion: all steps skip them
+	skipped   map[int64]bool  // storages in which a step failed: the next run handles them
 }
 
 // free continues if a storage is unavailable or an object cannot be deleted, and
@@ -169,18 +170,32 @@ func (c *collection) delete(ctx context.Context) error {
 }
 
 // deleteObjects deletes the objects of a batch and returns the ids of the rows whose
-// objects are gone. If an object cannot be deleted, its row remains for the next run.
+// objects are gone. If an object cannot be deleted, its row remains for the next run. So
+// do the rows of a storage that is unavailable, which would otherwise have to time out
+// once for each object.
 func (c *collection) deleteObjects(ctx context.Context, batch []db.BlobRow) (gone []int64) {
 	var g errgroup.Group
 	var mu sync.Mutex
 	g.SetLimit(deleteWidth)
+	skip := func(id int64) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		c.undeleted = cmp.Or(c.undeleted, c.away[id])
+		return c.away[id] != nil
+	}
 	for _, b := range batch {
+		if skip(b.StorageID) {
+			continue
+		}
 		g.Go(func() error {
-			err := c.deleteObject(ctx, b)
+			away, err := c.deleteObject(ctx, b)
 			mu.Lock()
 			defer mu.Unlock()
+			if away {
+				c.away[b.StorageID] = err
+			}
 			if err != nil {
-				c.undeleted = cmp.Or(c.undeleted, fmt.Errorf("delete %s: %w", b.StorageKey, err))
+				c.undeleted = cmp.Or(c.undeleted, err)
 				return nil
 			}
 			gone = append(gone, b.ID)
@@ -192,12 +207,27 @@ func (c *collection) deleteObjects(ctx context.Context, batch []db.BlobRow) (gon
 	return gone
 }
 
-func (c *collection) deleteObject(ctx context.Context, b db.BlobRow) error {
+// deleteObject deletes an object. If that fails because its whole storage is
+// unavailable, away is true.
+func (c *collection) deleteObject(ctx context.Context, b db.BlobRow) (away bool, err error) {
 	blobs, err := c.blobs.Store(ctx, b.StorageID)
-	if err != nil {
-		return err
+	away = err != nil
+	if err == nil {
+		err = blobs.Delete(ctx, b.StorageKey)
+		away = errors.Is(err, proget.ErrUnavailable) && !answers(ctx, blobs)
 	}
-	return blobs.Delete(ctx, b.StorageKey)
+	if err != nil {
+		err = fmt.Errorf("delete %s: %w", b.StorageKey, err)
+	}
+	return away, err
+}
+
+// answers reports whether a storage can be read, even if it does not allow a change.
+func answers(ctx context.Context, blobs *storage.Store) bool {
+	for _, err := range blobs.List(ctx, storage.OwnerPrefix) {
+		return err == nil
+	}
+	return true
 }
 
 // ErrForeign means that another installation uses, or has used, the storage: its
@@ -282,7 +312,10 @@ func (c *collection) each(ctx context.Context, fn func(storageID int64, blobs *s
 		if c.skipped[st.ID] {
 			return nil
 		}
-		err := fn(st.ID, blobs)
+		err := c.away[st.ID]
+		if err == nil {
+			err = fn(st.ID, blobs)
+		}
 		c.skipped[st.ID] = err != nil
 		return err
 	})
