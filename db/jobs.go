@@ -108,10 +108,21 @@ func lost(j *proget.Job) error {
 }
 
 // FinishJob ends a job in a final state, or returns proget.ErrStale if the claim is
-// lost.
+// lost. It may be repeated.
 func (s *Store) FinishJob(ctx context.Context, j *proget.Job, state proget.JobState, done, total int64, message string) error {
-	return s.claimed(ctx, "FinishJob", j,
+	err := s.claimed(ctx, "FinishJob", j,
 		arg("state", string(state)), arg("message", message), arg("done", done), arg("total", total))
+	if !errors.Is(err, proget.ErrStale) {
+		return err
+	}
+	now, findErr := job(ctx, s.readVital, "FindJob", arg("job_id", j.ID))
+	switch {
+	case findErr == nil && now.Attempt == j.Attempt && now.State == state: // by an attempt whose answer was lost
+		return nil
+	case findErr == nil, errors.Is(findErr, proget.ErrNotFound):
+		return err
+	}
+	return findErr // whether the claim is lost is unknown
 }
 
 // RetryJob puts a job back into the queue for after delay, or ends it if it was

@@ -75,6 +75,9 @@ func testJobs(t *testing.T, open Open) {
 	require.EqualValues(t, 1, again.Failures, "putting it off is none")
 	require.EqualValues(t, 2, again.MaxFailures)
 	require.NoError(t, s.FinishJob(ctx, again, proget.JobDone, 2, 2, "all well"))
+	require.NoError(t, s.FinishJob(ctx, again, proget.JobDone, 2, 2, "all well"), "the first answer was lost")
+	require.ErrorIs(t, s.FinishJob(ctx, again, proget.JobFailed, 2, 2, "not well"), proget.ErrStale)
+	require.ErrorIs(t, s.FinishJob(ctx, j, proget.JobDone, 2, 2, ""), proget.ErrStale, "another claim")
 	require.NoError(t, enqueue(db.NewJob{Kind: "first", RunKey: "only one", Priority: 9}), "the run key is free again")
 
 	require.Equal(t, "second", claim().Kind)

@@ -121,6 +121,25 @@ func TestLateClaim(t *testing.T) {
 	require.NoError(t, ctx.Err())
 }
 
+// TestLateEnd: a job whose end was committed, but whose answer was lost, has ended.
+func TestLateEnd(t *testing.T) {
+	t.Parallel()
+	server := testenv.StartPostgres(t)
+	late := testenv.StartLateCommits(t, server.Host())
+	s, err := postgres.Open(t.Context(), strings.Replace(server.NewDatabase(t), server.Host(), late.Host(), 1), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	require.NoError(t, s.Tx(t.Context(), func(tx *db.Tx) error { return tx.Enqueue(t.Context(), db.NewJob{Kind: "test"}) }))
+	j, err := s.ClaimJob(t.Context(), "w", "", time.Minute)
+	require.NoError(t, err)
+	late.LoseNext(0) // the statement with this message, which commits itself
+	require.NoError(t, s.FinishJob(t.Context(), j, proget.JobDone, 1, 1, "all is committed"))
+	require.EqualValues(t, 1, late.Lost())
+	ended, err := s.FindJob(t.Context(), j.ID)
+	require.NoError(t, err)
+	require.Equal(t, proget.JobDone, ended.State)
+}
+
 // TestOverload: while more clients work than there are connections, heartbeats,
 // leases and the question for what is new still get through.
 func TestOverload(t *testing.T) {
