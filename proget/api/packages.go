@@ -328,8 +328,8 @@ func (a *api) downloadPackage(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	if t.Virtual != nil && t.Virtual(file) {
-		return proget.Errorf(proget.ErrInvalid, "%s %s is a virtual package, which is made for each download: ask the feed itself for it.", v.Name, v.Version)
+	if err := t.CheckWhole(v, file); err != nil {
+		return err
 	}
 	return a.Files.Serve(w, &feed.Request{Request: c.Request, Feed: c.feed, Principal: c.id.Principal}, v, file, "application/octet-stream")
 }

@@ -47,6 +47,14 @@ func (t *Type) Check() error {
 	return nil
 }
 
+// CheckWhole returns proget.ErrInvalid if only the type's handler may send the file.
+func (t *Type) CheckWhole(v *proget.Version, f proget.File) error {
+	if t.Virtual == nil || !t.Virtual(f) {
+		return nil
+	}
+	return proget.Errorf(proget.ErrInvalid, "%s %s is a virtual package, which is made from others: ask the feed itself for it.", v.Name, v.Version)
+}
+
 // missing returns the name of the first required field that is empty, or "".
 func (t *Type) missing() string {
 	for _, required := range []struct {

@@ -64,8 +64,9 @@ type Type struct {
 	// sentence for its author. Required.
 	Inspect func(ctx context.Context, f File) (*Manifest, error)
 
-	// Virtual reports whether a stored file is not itself a package: the handler builds
-	// the package when a client downloads it. Optional.
+	// Virtual reports whether only the handler may send a stored file: it is not itself a
+	// package but what the handler builds one from, or was built from other packages,
+	// which may be blocked. Optional.
 	Virtual func(f proget.File) bool
 
 	// Summary returns what pages, search and the native API show of a version, from the

@@ -51,9 +51,10 @@ type packageView struct {
 type tag struct{ Name, URL string }
 
 type fileRow struct {
-	Name, URL string
-	Size      int64
-	Digests   []digest
+	Name    string
+	URL     string // "" if pages do not offer the file
+	Size    int64
+	Digests []digest
 }
 
 type digest struct {
@@ -234,7 +235,10 @@ func newVersionRow(c *chosen, v *proget.Version) versionRow {
 func (c *chosen) files() []fileRow {
 	var rows []fileRow
 	for _, file := range c.version.Files {
-		row := fileRow{Name: file.Name, Size: file.Size, URL: c.url("download") + "&" + url.Values{"file": {file.Name}}.Encode()}
+		row := fileRow{Name: file.Name, Size: file.Size}
+		if feed.Allowed(c.version) && c.typ.CheckWhole(c.version, file) == nil {
+			row.URL = c.url("download") + "&" + url.Values{"file": {file.Name}}.Encode()
+		}
 		for _, a := range slices.Sorted(maps.Keys(file.Digests)) {
 			row.Digests = append(row.Digests, digest{strings.Replace(strings.ToUpper(string(a)), "SHA", "SHA-", 1), file.Digests[a]})
 		}
@@ -253,6 +257,9 @@ func (s *site) download(v *visit) error {
 	name := v.URL.Query().Get("file")
 	for _, file := range c.version.Files {
 		if name == "" || file.Name == name {
+			if err := c.typ.CheckWhole(c.version, file); err != nil {
+				return err
+			}
 			r := &feed.Request{Request: v.client, Feed: c.feed, Base: s.endpoint(v, c.typ, c.feed), Principal: v.id.Principal}
 			return s.Files.Serve(v.w, r, c.version, file, "application/octet-stream")
 		}

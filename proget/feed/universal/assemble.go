@@ -63,8 +63,8 @@ func (h *handler) vet(r *feed.Request, m *feed.Manifest) error {
 }
 
 // nesting is how deep in other virtual packages one is assembled, and what was already
-// assembled for the same request, by version ID: memory may not show that yet, and a
-// package that is named a thousand times must not be assembled as often.
+// assembled or checked for the same request, by version ID: memory may not show that
+// yet, and a package that is named a thousand times must not be assembled as often.
 type nesting struct {
 	depth int
 	made  map[int64]proget.File
@@ -80,10 +80,14 @@ func (h *handler) packageFile(ctx context.Context, r *feed.Request, v *proget.Ve
 	if !isVirtual(v) {
 		return v.Files[0], nil
 	}
-	if f, ok := constructed(v); ok {
+	if f, ok := n.made[v.ID]; ok {
 		return f, nil
 	}
-	if f, ok := n.made[v.ID]; ok {
+	if f, ok := constructed(v); ok {
+		if err := h.checkParts(ctx, r, f); err != nil {
+			return proget.File{}, err
+		}
+		n.made[v.ID] = f
 		return f, nil
 	}
 	if n.depth > maxNesting {
@@ -144,7 +148,7 @@ func (h *handler) construct(ctx context.Context, r *feed.Request, v *proget.Vers
 	var there proget.File
 	made, err := h.services.Publisher.Publish(ctx, feed.Upload{Feed: r.Feed, Body: body, By: r.Principal,
 		Check: func(m *feed.Manifest) error {
-			m.Name, m.Version, m.Role, m.FileName, m.Data = v.Name, v.Version, feed.Extra, constructedName(v), nil
+			m.Name, m.Version, m.Role, m.FileName, m.Data, m.FileData = v.Name, v.Version, feed.Extra, constructedName(v), nil, a.data()
 			return nil
 		},
 		Replace: func(old *proget.Version, _ *feed.Manifest) error {
@@ -176,12 +180,13 @@ type assembly struct {
 	feeds    []string
 	nesting  nesting
 
-	out  *zip.Writer
-	seen map[string]bool // lower-case paths
+	out   *zip.Writer
+	seen  map[string]bool // lower-case paths
+	parts map[part]bool
 }
 
 func (h *handler) newAssembly(ctx context.Context, r *feed.Request, v *proget.Version, n nesting) (*assembly, error) {
-	a := &assembly{handler: h, ctx: ctx, r: r, nesting: n, seen: map[string]bool{manifestName: true}}
+	a := &assembly{handler: h, ctx: ctx, r: r, nesting: n, seen: map[string]bool{manifestName: true}, parts: make(map[part]bool)}
 	var err error
 	if a.virtual, err = readVirtual(v.Manifest); err != nil {
 		return nil, err
@@ -295,8 +300,11 @@ func (a *assembly) addAsset(to string, s source) error {
 	if !slices.Contains(a.feeds, strings.ToLower(s.Feed)) {
 		return proget.Errorf(proget.ErrInvalid, "It was not checked whether the publisher of the virtual package may view the asset directory %.60q: upload the package again with an API key.", s.Feed)
 	}
-	_, v, err := a.asset(a.r, s.Feed, s.Asset, proget.TaskView)
+	f, v, err := a.asset(a.r, s.Feed, s.Asset, proget.TaskView)
 	if err != nil {
+		return err
+	}
+	if err := a.note(part{f.ID, strings.ToLower(v.Name), v.Key}); err != nil {
 		return err
 	}
 	content, err := a.services.Files.Open(a.ctx, v.Files[0])
@@ -347,6 +355,9 @@ func (a *assembly) addPackage(to string, res resource, meta bool) error {
 	}
 	file, err := a.packageFile(a.ctx, a.r, v, a.nesting.deeper())
 	if err != nil {
+		return err
+	}
+	if err := a.notePackage(p, v, file); err != nil {
 		return err
 	}
 	content, err := a.services.Files.Open(a.ctx, file)

@@ -28,7 +28,7 @@ func New(opts *Options) feed.Type {
 		Algorithms: []proget.Algorithm{proget.SHA1, proget.MD5, proget.SHA512},
 		NameKey:    strings.ToLower, VersionKey: versionKey, CompareVersions: compareVersions,
 		Naming:     feed.Naming{PURL: "upack"},
-		Virtual:    func(f proget.File) bool { return strings.HasSuffix(f.Name, vpackEnding) },
+		Virtual:    func(f proget.File) bool { return strings.HasSuffix(f.Name, vpackEnding) || len(f.Data) > 0 }, // to be assembled, or assembled
 		Operations: operations,
 		Inspect:    inspect, Summary: summary, Install: install,
 		Handler:    func(s feed.Services) feed.Handler { return &handler{s, fetcher, newFlights()} },
