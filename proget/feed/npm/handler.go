@@ -252,9 +252,43 @@ func (d *document) decode(body any) error {
 // edited is what clients can change in a package without a new version.
 type edited struct {
 	Revision string `json:"_rev"`
-	Versions map[string]struct {
-		Deprecated any `json:"deprecated"`
+	Versions map[string]*struct {
+		Deprecated any `json:"deprecated"` // the reason; also a boolean, or null
 	} `json:"versions"`
+}
+
+// reasons returns the reasons for deprecating the versions that a document mentions, by
+// the versions' normal forms.
+func (e *edited) reasons(p *feed.Package) (map[string]string, error) {
+	reasons := make(map[string]string, len(e.Versions))
+	for version, said := range e.Versions {
+		v, err := p.Version(versionKey(version))
+		if err != nil {
+			return nil, err
+		}
+		if said == nil {
+			return nil, proget.Errorf(proget.ErrInvalid, "What the document says of %s is null.", v.Version)
+		}
+		switch d := said.Deprecated.(type) {
+		case nil:
+			reasons[v.Key] = ""
+		case bool:
+			reasons[v.Key] = map[bool]string{true: "deprecated"}[d]
+		case string:
+			reasons[v.Key] = d
+		default:
+			return nil, proget.Errorf(proget.ErrInvalid, "The reason for deprecating %s is not a text.", v.Version)
+		}
+	}
+	return reasons, nil
+}
+
+// checkRevision returns proget.ErrConflict if a package is not as a client has read it.
+func checkRevision(p *feed.Package, read string) error {
+	if read == revision(p) {
+		return nil
+	}
+	return proget.Errorf(proget.ErrConflict, "%s has changed meanwhile: do that again.", p.Name)
 }
 
 // deprecate sets the versions' deprecation reasons from the package's document.
@@ -270,19 +304,18 @@ func (h *handler) deprecate(w http.ResponseWriter, r *feed.Request, rt route, d 
 	if err != nil {
 		return err
 	}
-	if body.Revision != "" && body.Revision != revision(p) {
-		return proget.Errorf(proget.ErrConflict, "%s has changed meanwhile: do that again.", rt.name)
+	if body.Revision != "" {
+		if err := checkRevision(p, body.Revision); err != nil {
+			return err
+		}
+	}
+	reasons, err := body.reasons(p)
+	if err != nil {
+		return err
 	}
 	for _, v := range p.Versions {
-		said, ok := body.Versions[v.Key]
-		if !ok {
-			continue
-		}
-		reason, _ := said.Deprecated.(string)
-		if said.Deprecated == true {
-			reason = "deprecated"
-		}
-		if reason == v.Status.Deprecated {
+		reason, ok := reasons[v.Key]
+		if !ok || reason == v.Status.Deprecated {
 			continue
 		}
 		ref := feed.Ref{Feed: r.Feed, NameKey: p.Key, VersionKey: v.Key}
@@ -319,6 +352,9 @@ func (h *handler) deleteTarball(w http.ResponseWriter, r *feed.Request, rt route
 func (h *handler) deletePackage(w http.ResponseWriter, r *feed.Request, rt route) error {
 	p, err := h.findAvailable(r, rt.name)
 	if err != nil {
+		return err
+	}
+	if err := checkRevision(p, rt.arg); err != nil {
 		return err
 	}
 	for _, v := range p.Versions {

@@ -405,41 +405,6 @@ func TestTagNames(t *testing.T) {
 	require.Equal(t, "12.0.0", c.object("lib/v12-lts")["version"])
 }
 
-// TestDeprecateAndUnpublish does what npm does, request by request.
-func TestDeprecateAndUnpublish(t *testing.T) {
-	t.Parallel()
-	c := &client{feedtest.Start(t, npm.New()), t}
-	for _, version := range []string{"1.0.0", "1.1.0"} {
-		c.publish("lib", version, nil, nil)
-	}
-	before := c.object("lib?write=true")
-	deprecate := func(doc map[string]any, version string, reason any) feedtest.Answer {
-		at(doc, "versions", version).(map[string]any)["deprecated"] = reason
-		return c.do("PUT", "lib", doc)
-	}
-	require.Equal(t, http.StatusOK, deprecate(before, "1.0.0", "too old").StatusCode)
-	now := c.object("lib?write=true")
-	require.Equal(t, "too old", at(now, "versions", "1.0.0", "deprecated"))
-	require.Nil(t, at(now, "versions", "1.1.0", "deprecated"))
-	require.Equal(t, http.StatusConflict, deprecate(before, "1.1.0", "x").StatusCode, "it has changed meanwhile")
-	require.Equal(t, http.StatusBadRequest, deprecate(now, "1.1.0", strings.Repeat("x", 1001)).StatusCode)
-	require.Equal(t, http.StatusOK, deprecate(c.object("lib"), "1.0.0", "").StatusCode)
-	require.Nil(t, at(c.object("lib"), "versions", "1.0.0", "deprecated"))
-
-	doc := c.object("lib?write=true")
-	delete(doc["versions"].(map[string]any), "1.1.0")
-	rev := doc["_rev"].(string)
-	require.Equal(t, http.StatusOK, c.do("PUT", "lib/-rev/"+rev, doc).StatusCode)
-	require.Equal(t, http.StatusOK, c.do("DELETE", "lib/-/lib-1.1.0.tgz/-rev/"+rev, nil).StatusCode)
-	after := c.object("lib")
-	require.Len(t, after["versions"], 1)
-	require.Equal(t, map[string]any{"latest": "1.0.0"}, after["dist-tags"], "the tag went with its version")
-	require.Equal(t, http.StatusNotFound, c.do("DELETE", "lib/-/lib-1.1.0.tgz/-rev/"+rev, nil).StatusCode)
-	require.Equal(t, http.StatusBadRequest, c.do("PUT", "lib/-rev/"+rev, map[string]any{"maintainers": []any{}}).StatusCode)
-	require.Equal(t, http.StatusOK, c.do("DELETE", "lib/-rev/"+rev, nil).StatusCode)
-	require.Equal(t, http.StatusNotFound, c.do("GET", "lib", nil).StatusCode)
-}
-
 // TestBlocked: a client is told of nothing that it could not download, and does not
 // delete what it was not told of.
 func TestBlocked(t *testing.T) {

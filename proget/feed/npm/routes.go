@@ -66,7 +66,7 @@ var operations = feed.Operations{
 type route struct {
 	action action
 	name   string // the package's name, with its scope
-	arg    string // a version, a tag, a file or a user
+	arg    string // a version, a tag, a file, a user or a revision
 }
 
 // parse parses method and escaped path. A scope is part of the first segment, with an
@@ -107,7 +107,7 @@ func parse(method, path string) route {
 	case "PUT -rev/x":
 		return route{editPackage, name, ""}
 	case "DELETE -rev/x":
-		return route{deletePackage, name, ""}
+		return route{deletePackage, name, rest[1]}
 	case "DELETE -/x/-rev/x":
 		return route{deleteTarball, name, rest[1]}
 	case "DELETE -/x/x/-rev/x":
