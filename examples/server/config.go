@@ -292,11 +292,27 @@ func (c *config) checkRoles(roles string) error {
 }
 
 // checkFirstStart returns an error for settings with which an unattended first start
-// would fail.
+// would fail. It names the setting, which other commands may use as well.
 func (c *config) checkFirstStart() error {
-	first := node.FirstStart{Password: c.adminPassword, APIKey: c.apiKey, Feeds: c.feeds}
-	if err := first.Check(c.types()); err != nil {
-		return usageError("first start (PROGET_ADMIN_PASSWORD, PROGET_API_KEY, PROGET_FEEDS): " + proget.Message(err))
+	for _, setting := range []struct {
+		name  string
+		first node.FirstStart
+	}{
+		{"PROGET_ADMIN_PASSWORD", node.FirstStart{Password: c.adminPassword}},
+		{"PROGET_API_KEY", node.FirstStart{APIKey: c.apiKey}},
+		{"PROGET_FEEDS", node.FirstStart{Feeds: c.feeds}},
+	} {
+		if err := setting.first.Check(c.types()); err != nil {
+			return usageError(setting.name + ": " + proget.Message(err))
+		}
+	}
+	return nil
+}
+
+// makeData makes the data folder, if it is not there.
+func (c *config) makeData() error {
+	if err := os.MkdirAll(c.data, 0o750); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
 	}
 	return nil
 }

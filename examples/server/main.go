@@ -126,8 +126,8 @@ func run(args []string) error {
 }
 
 func upgrade(ctx context.Context, cfg config) error {
-	if err := os.MkdirAll(cfg.data, 0o750); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+	if err := cfg.makeData(); err != nil {
+		return err
 	}
 	if _, err := cfg.keyring(); err != nil { // a new database gets one
 		return err
@@ -191,6 +191,9 @@ func restore(ctx context.Context, cfg config, file string) error {
 	if cfg.engine() != "sqlite" {
 		return usageError("restore is for SQLite only: use the database server's own tools")
 	}
+	if err := cfg.makeData(); err != nil {
+		return err
+	}
 	kept, err := sqlite.Restore(ctx, file, cfg.sqlitePath())
 	if err != nil {
 		return err
@@ -206,8 +209,8 @@ func restore(ctx context.Context, cfg config, file string) error {
 // serve runs a node until it is told to stop.
 func serve(ctx context.Context, cfg config) error {
 	defer spareMemory()()
-	if err := os.MkdirAll(cfg.data, 0o750); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+	if err := cfg.makeData(); err != nil {
+		return err
 	}
 	listener, err := net.Listen("tcp", cfg.listen)
 	if err != nil {

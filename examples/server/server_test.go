@@ -252,7 +252,11 @@ func TestRestore(t *testing.T) {
 	kept, err := filepath.Glob(path + ".before-restore-*")
 	require.NoError(t, err)
 	require.Len(t, kept, 2, "the former database and its log")
-	former := start(t, "-data", data, "-db", "sqlite:"+kept[0], "-node", "former")
+	data = filepath.Join(t.TempDir(), "new", "machine")
+	said, err = restore()
+	require.NoError(t, err, said)
+	require.FileExists(t, filepath.Join(data, "proget.db"))
+	former := start(t, "-data", filepath.Dir(path), "-db", "sqlite:"+kept[0], "-node", "former")
 	require.Equal(t, http.StatusOK, has(former, "2.0.19"), "what was committed last lies in the log")
 }
 
@@ -296,7 +300,8 @@ func TestWrongUse(t *testing.T) {
 		"feeds":             {env: []string{"PROGET_FEEDS=nuget"}, want: "name:type"},
 		"feed name":         {env: []string{"PROGET_FEEDS=a/b:nuget"}, want: "a/b"},
 		"feed named twice":  {env: []string{"PROGET_FEEDS=a:nuget,A:universal"}, want: "PROGET_FEEDS"},
-		"short password":    {env: []string{"PROGET_ADMIN_PASSWORD=short"}, want: "PROGET_ADMIN_PASSWORD"},
+		"short password":    {env: []string{"PROGET_ADMIN_PASSWORD=short"}, want: "PROGET_ADMIN_PASSWORD: A password must have"},
+		"short new one":     {args: []string{"resetadminpassword"}, env: []string{"PROGET_ADMIN_PASSWORD=short"}, want: "server: PROGET_ADMIN_PASSWORD: A password must have"},
 		"short key":         {env: []string{"PROGET_API_KEY=short"}, want: "PROGET_API_KEY"},
 		"unknown feed type": {env: []string{"PROGET_FEEDS=a:cobol"}, want: "cobol"},
 		"no such file":      {env: []string{"PROGET_API_KEY=", "PROGET_API_KEY_FILE=/none/key"}, want: "PROGET_API_KEY_FILE"},
