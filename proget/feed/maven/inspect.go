@@ -36,6 +36,9 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 		loc = loc.sbtPlugin()
 		what = loc.describe()
 	}
+	if err := what.checkTime(); err != nil {
+		return nil, err
+	}
 	switch {
 	case what.Extension == "":
 		m.Role = feed.Extra

@@ -84,6 +84,13 @@ func TestManifest(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "com.acme & Lib ©", m.Data.(*pomData).Name)
 	require.Equal(t, []any{"com.acme:lib_2.12_1.0", feed.Part, &fileData{sha256: "x"}}, []any{m.Name, m.Role, m.FileData}, "an sbt plugin's")
+	for _, timestamp := range []string{"20261301.000000", "20230229.000000", "20240131.240000", "20240131.236000", "00000000.000000", "99999999.999999"} {
+		_, err := inspectFile(t, "com/acme/lib/1.0-SNAPSHOT/lib-1.0-"+timestamp+"-7.jar", archive(t))
+		require.ErrorIs(t, err, proget.ErrInvalid, timestamp)
+		require.Contains(t, proget.Message(err), timestamp)
+	}
+	_, err = inspectFile(t, "com/acme/lib/1.0-SNAPSHOT/lib-1.0-20240229.235959-7.jar", archive(t))
+	require.NoError(t, err)
 	for _, path := range []string{"", "/", "lib-1.0.jar", `com\acme\lib\1.0\lib-1.0.jar`, "com/acme/lib/1.0/lib-1.0.jar.md5", "com/acme/lib/1.0/", "com/acme/../1.0/x"} {
 		_, err := inspectFile(t, path, archive(t))
 		require.ErrorIs(t, err, proget.ErrInvalid, path)

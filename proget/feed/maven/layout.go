@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -145,6 +146,18 @@ func (loc location) describe() fileData {
 		return fileData{}
 	}
 	return d
+}
+
+// checkTime refuses a build of a snapshot whose timestamp is no time. It could sort after
+// all builds to come, which clients would then never get.
+func (d fileData) checkTime() error {
+	if d.Timestamp == "" {
+		return nil
+	}
+	if _, err := time.Parse("20060102.150405", d.Timestamp); err != nil {
+		return proget.WrapError(proget.ErrInvalid, err, "The timestamp %s of the snapshot's build is no time: it has the form 20240131.235959, of a date and a time of day in UTC.", d.Timestamp)
+	}
+	return nil
 }
 
 // sbtPlugin returns the location that the names of an sbt plugin's files, and its POM,
