@@ -78,12 +78,18 @@ func CheckFeed(f *proget.Feed, types []feed.Type) error {
 	if !feed.ValidName(f.Name) {
 		return proget.Errorf(proget.ErrInvalid, "%.60q is not a valid feed name: use 1 to 50 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit.", f.Name)
 	}
-	if !slices.ContainsFunc(types, func(t feed.Type) bool { return t.Name == f.Type }) {
+	i := slices.IndexFunc(types, func(t feed.Type) bool { return t.Name == f.Type })
+	if i < 0 {
 		var known []string
 		for _, t := range types {
 			known = append(known, t.Name)
 		}
 		return proget.Errorf(proget.ErrInvalid, "Feed %.60s has the type %.60q; this server knows %s.", f.Name, f.Type, strings.Join(known, ", "))
+	}
+	if types[i].FeedName != nil {
+		if _, err := types[i].FeedName(f.Name); err != nil {
+			return err
+		}
 	}
 	if len(f.Description) > maxText {
 		return proget.Errorf(proget.ErrInvalid, "The description is longer than %d bytes.", maxText)

@@ -22,6 +22,11 @@ type Type struct {
 	Start      string             // Optional: path below a feed's URL that users enter in their clients, such as "v3/index.json"
 	Algorithms []proget.Algorithm // Optional: digests that its clients ask for, besides SHA-256
 
+	// FeedName returns a feed's name as clients write it in URLs, or proget.ErrInvalid
+	// if they cannot write it: Docker's know no capitals. The server ignores case in any
+	// case. Optional.
+	FeedName func(name string) (string, error)
+
 	// Address returns what users enter in their clients if that is not a URL: for
 	// Docker, the host and the feed. base is the server's absolute URL. Optional.
 	Address func(base string, f *proget.Feed) string
@@ -131,7 +136,13 @@ type Type struct {
 
 // URL returns the feed's URL on the server at base, without a trailing slash.
 func (t *Type) URL(base string, f *proget.Feed) string {
-	return base + "/" + t.MountName() + "/" + url.PathEscape(f.Name)
+	name := f.Name
+	if t.FeedName != nil {
+		if written, err := t.FeedName(name); err == nil {
+			name = written
+		}
+	}
+	return base + "/" + t.MountName() + "/" + url.PathEscape(name)
 }
 
 // Front returns the package with only the versions that Main selects, or p itself if

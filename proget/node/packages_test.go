@@ -270,7 +270,7 @@ func TestDockerAddress(t *testing.T) {
 		require.Contains(t, text, ">"+host+"/images</code>")
 		require.NotContains(t, text, "/v2/")
 	}
-	require.Contains(t, manage(t, http.StatusOK, "GET", server+"/api/management/feeds/get/images", ""), `"endpointUrl":"`+server+`/v2/Images"`)
+	require.Contains(t, manage(t, http.StatusOK, "GET", server+"/api/management/feeds/get/images", ""), `"endpointUrl":"`+server+`/v2/images"`)
 	manage(t, http.StatusCreated, "PUT", server+"/v2/images/acme/app/manifests/1.0", `{"schemaVersion":2,"manifests":[]}`)
 	manage(t, http.StatusCreated, "PUT", server+"/v2/images/acme/tool/manifests/1.0", `{"schemaVersion":2,"manifests":[]}`)
 	for path, names := range map[string]string{
@@ -282,6 +282,25 @@ func TestDockerAddress(t *testing.T) {
 		_, text := ask(t, "GET", server+"/v2/"+path, nil, "X-ApiKey", apiKey)
 		require.Contains(t, text, names, path)
 	}
+}
+
+// TestDockerFeedNames: a registry's feed has a name that can begin an image's.
+func TestDockerFeedNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	feeds := w.start(t, "a", everyType).URL + "/api/management/feeds/"
+	create := func(status int, name, typ string) string {
+		return manage(t, status, "POST", feeds+"create", fmt.Sprintf(`{"name":%q,"feedType":%q}`, name, typ))
+	}
+	for _, name := range []string{"a..b", "a.-b", "x_-y", "x___y", "My..Images"} {
+		require.Contains(t, create(http.StatusBadRequest, name, "docker"), "Docker")
+	}
+	create(http.StatusOK, "a..b", "npm")
+	for _, name := range []string{"a.b_c__d---e", "Team"} {
+		create(http.StatusOK, name, "docker")
+	}
+	require.Contains(t, manage(t, http.StatusBadRequest, "POST", feeds+"update/team", `{"name":"a.-b"}`), "Docker")
+	manage(t, http.StatusOK, "POST", feeds+"update/team", `{"name":"a-b"}`)
 }
 
 // TestFrontImage: what is attached to an image does not stand for its repository.

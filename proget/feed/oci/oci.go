@@ -34,7 +34,7 @@ func New() feed.Type {
 	same := func(text string) string { return text }
 	return feed.Type{
 		Name: "docker", Title: "Docker", Mount: "v2",
-		Address:    address,
+		FeedName: feedName, Address: address,
 		Algorithms: []proget.Algorithm{proget.SHA512},
 		NameKey:    same, VersionKey: same, CompareVersions: asPushed,
 		TagsName: true, Needs: needs,
@@ -82,6 +82,16 @@ func tagged(p *proget.Package) []*proget.Version {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(p.Versions), func(v *proget.Version) bool { return !named[v.Key] })
+}
+
+// feedName is feed.Type's FeedName. A feed's name is the first component of the names of
+// its repositories.
+func feedName(name string) (string, error) {
+	lower := strings.ToLower(name)
+	if !validName.MatchString(lower) {
+		return "", proget.Errorf(proget.ErrInvalid, "Docker and similar clients cannot name a feed %.60q: between two letters or digits, use one '.', one or two '_', or any number of '-'.", name)
+	}
+	return lower, nil
 }
 
 // address returns the prefix of a feed's image names. It has no scheme and no /v2/,
