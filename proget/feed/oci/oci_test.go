@@ -3,6 +3,7 @@ package oci_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -208,6 +209,29 @@ func TestOneRequest(t *testing.T) {
 	at := r.do(http.StatusAccepted, http.MethodPost, "app/blobs/uploads/", "").Header.Get("Location")
 	require.Equal(t, "BLOB_UPLOAD_UNKNOWN", code(t, r.do(http.StatusNotFound, http.MethodPut, at+"?digest="+digest.FromString("never sent").String(), "")))
 	r.do(http.StatusCreated, http.MethodPut, at+"?digest="+digest.FromString("a layer").String(), "") // it is there
+}
+
+// TestFinishAgain: a finish whose upload is gone succeeds if it brings nothing, or what
+// the blob ends with.
+func TestFinishAgain(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.push("app", "a layer")
+	at := "app/blobs/uploads/gone?digest=" + digest.FromString("a layer").String()
+	for _, body := range []string{"", "a layer", "layer"} {
+		r.do(http.StatusCreated, http.MethodPut, at, body)
+	}
+	r.do(http.StatusCreated, http.MethodPut, at, "layer", "Content-Range", "2-6")
+	for _, body := range []string{"a lawyer", "lay", "a layer and more", "b layer", "x"} {
+		require.Equal(t, "DIGEST_INVALID", code(t, r.do(http.StatusBadRequest, http.MethodPut, at, body)), body)
+	}
+	require.Equal(t, "DIGEST_INVALID", code(t, r.do(http.StatusBadRequest, http.MethodPut, at, "layer", "Content-Range", "1-5")))
+	require.Equal(t, "DIGEST_INVALID", code(t, r.do(http.StatusBadRequest, http.MethodPut, at, "layer", "Content-Range", "9223372036854775803-9223372036854775807")))
+	for body, status := range map[string]int{"": http.StatusCreated, "a layer": http.StatusCreated, "layers": http.StatusBadRequest} {
+		chunked := feedtest.Request(t, http.MethodPut, r.Feed+"/"+at, nil, "X-ApiKey", r.Key)
+		chunked.Body, chunked.ContentLength = io.NopCloser(strings.NewReader(body)), -1
+		require.Equal(t, status, feedtest.Do(t, chunked).StatusCode, body)
+	}
 }
 
 // TestRepositories: a blob is seen where it was pushed or mounted, and goes with

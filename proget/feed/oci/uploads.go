@@ -1,7 +1,9 @@
 package oci
 
 import (
+	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -184,12 +186,52 @@ func (h *handler) finishUpload(w http.ResponseWriter, r *feed.Request, rt route)
 	ref := upload(r.Feed, rt.repo, rt.arg)
 	err = h.finish(w, r, rt.repo, ref, d)
 	if isNotFound(err) { // the response to an earlier attempt may have been lost
-		if _, known := h.blob(r, rt.repo, d); known == nil {
+		if f, known := h.blob(r, rt.repo, d); known == nil {
+			if err := h.checkEnd(r, f); err != nil {
+				return err
+			}
 			created(w, r, rt.repo, d)
 			return nil
 		}
 	}
 	return outOfOrder(w, r, rt.repo, ref, err)
+}
+
+// checkEnd returns an error unless the blob ends with the request's body, which is the
+// last chunk of an upload, the whole, or nothing. It reads no more of the blob than came.
+func (h *handler) checkEnd(r *feed.Request, blob proget.File) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	from, err := contentRange(r)
+	if err != nil {
+		return err
+	}
+	came := sha256.New()
+	n, err := io.Copy(came, io.LimitReader(r.Body, blob.Size+1))
+	if err != nil {
+		return feed.UploadError(err)
+	}
+	if from < 0 {
+		from = max(blob.Size-n, 0)
+	}
+	same := from+n == blob.Size
+	if same && n > 0 {
+		content, err := h.services.Files.Open(r.Context(), blob)
+		if err != nil {
+			return err
+		}
+		defer content.Close()
+		end := sha256.New()
+		if _, err := io.Copy(end, io.NewSectionReader(content, from, n)); err != nil {
+			return err
+		}
+		same = bytes.Equal(came.Sum(nil), end.Sum(nil))
+	}
+	if !same {
+		return proget.WrapError(proget.ErrInvalid, digestInvalid, "There is no such upload, and the blob of that digest does not end with the bytes sent: begin the upload again.")
+	}
+	return nil
 }
 
 // finish appends the last chunk, if any, and turns the upload into a blob.
