@@ -23,8 +23,8 @@ type Type struct {
 	Algorithms []proget.Algorithm // Optional: digests that its clients ask for, besides SHA-256
 
 	// FeedName returns a feed's name as clients write it in URLs, or proget.ErrInvalid
-	// if they cannot write it: Docker's know no capitals. The server ignores case in any
-	// case. Optional.
+	// if they cannot write it: Docker's know no capitals. The server itself ignores case.
+	// Optional.
 	FeedName func(name string) (string, error)
 
 	// Address returns what users enter in their clients if that is not a URL: for
