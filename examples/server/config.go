@@ -236,7 +236,11 @@ func secret(name string) (string, error) {
 	if err != nil {
 		return "", usageError(fmt.Sprintf("%s_FILE: %v", name, err))
 	}
-	return strings.TrimSpace(string(text)), nil
+	value := strings.TrimSpace(string(text))
+	if value == "" {
+		return "", usageError(fmt.Sprintf("%s_FILE: %s has no text", name, file))
+	}
+	return value, nil
 }
 
 func (c *config) complete(roles string) (err error) {
@@ -249,6 +253,9 @@ func (c *config) complete(roles string) (err error) {
 		if *p, err = secret(name); err != nil {
 			return err
 		}
+	}
+	if c.data == "" { // not the folder in which the server happens to be started
+		return usageError("-data: name a folder")
 	}
 	if c.data, err = filepath.Abs(c.data); err != nil {
 		return usageError(fmt.Sprintf("-data: %v", err))
@@ -512,7 +519,9 @@ func makeKey(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-var password = regexp.MustCompile(`(?i)(password|pwd)\s*=[^;]*`)
+// password matches one in a list of parameters, in the quotes of ADO or ODBC if it has a
+// semicolon.
+var password = regexp.MustCompile(`(?i)(password|pwd)\s*=\s*(\{([^}]|\}\})*\}|"([^"]|"")*"|'([^']|'')*'|)[^;]*`)
 
 // userinfo matches a password even in text that Go cannot parse as a URL.
 var userinfo = regexp.MustCompile(`(://[^/:@]*:).*@`)
@@ -520,7 +529,9 @@ var userinfo = regexp.MustCompile(`(://[^/:@]*:).*@`)
 // redact removes the password from a connection string.
 func redact(dsn string) string {
 	if u, err := url.Parse(dsn); err == nil && u.User != nil {
-		return u.Redacted()
+		dsn = u.Redacted()
+	} else {
+		dsn = userinfo.ReplaceAllString(dsn, "$1***@")
 	}
-	return password.ReplaceAllString(userinfo.ReplaceAllString(dsn, "$1***@"), "$1=***")
+	return password.ReplaceAllString(dsn, "$1=***")
 }

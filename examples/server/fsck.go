@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proget-go/ha/indexing/upkeep"
+	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/proget/node"
 	"github.com/proget-go/ha/storage"
 )
@@ -30,7 +31,11 @@ func fsck(ctx context.Context, cfg config, rebuild bool) error {
 	stores := storage.NewSet(blobs, node.StorageURLs(store))
 	defer stores.Close()
 	if rebuild {
-		err := upkeep.Rebuild(ctx, store, stores, func(f upkeep.Finding, what string) {
+		ours, err := cluster.New(store, blobs, cluster.Options{}).Probes(ctx)
+		if err != nil {
+			return err
+		}
+		err = upkeep.Rebuild(ctx, store, stores, ours, func(f upkeep.Finding, what string) {
 			fmt.Printf("extra  %s  %s\n", f.Key(), what)
 		})
 		if err != nil {

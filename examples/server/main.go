@@ -101,6 +101,9 @@ func run(args []string) error {
 	if rebuild {
 		args = args[1:]
 	}
+	if command == "run" {
+		becomeCalm() // before anything is read that can be read only once
+	}
 	cfg, err := parse(args)
 	if err != nil {
 		return err
@@ -109,7 +112,6 @@ func run(args []string) error {
 	defer stop()
 	switch command {
 	case "run":
-		becomeCalm()
 		return serve(ctx, cfg)
 	case "upgradedb":
 		return upgrade(ctx, cfg)

@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -142,6 +144,9 @@ func TestSecretsAtStart(t *testing.T) {
 		"no postgres URL":     {"-db", "postgres://me:" + secretDatabase + "@" + closed + ":x/feeds"},
 		"a slash in it":       {"-db", "postgres://me:" + secretDatabase + "/@" + closed + "/feeds"},
 		"as a parameter":      {"-db", "postgres://" + closed + "/feeds?user=me&password=" + secretDatabase},
+		"beside a user":       {"-db", "postgres://me@" + closed + "/feeds?password=" + secretDatabase + "&connect_timeout=3"},
+		"beside, SQL Server":  {"-db", "sqlserver://me@" + closed + "?database=feeds&password=" + secretDatabase},
+		"a semicolon in it":   {"-db", "odbc:server=" + strings.Replace(closed, ":", ",", 1) + ";user id=me;password={x;" + secretDatabase + "};database=feeds"},
 		"unknown parameter":   {"-db", "postgres://me:" + secretDatabase + "@" + closed + "/feeds?sslmode=" + "none"},
 		"SQL Server URL":      {"-db", "sqlserver://me:" + secretDatabase + "@" + closed + "?database=feeds"},
 		"no SQL Server URL":   {"-db", "sqlserver://me:" + secretDatabase + "@" + closed + ":x?database=feeds"},
@@ -168,4 +173,21 @@ func TestSecretsAtStart(t *testing.T) {
 			require.NotContains(t, string(out), secretEncryption[:30])
 		})
 	}
+}
+
+// TestSecretFromPipe: what can be read only once is not lost, whatever the program does
+// before it serves.
+func TestSecretFromPipe(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a pipe has no name here")
+	}
+	t.Parallel()
+	wanted := filepath.Join(t.TempDir(), "wanted.db")
+	address := fmt.Sprintf("127.0.0.1:%d", testenv.FreePort(t))
+	cmd := command(t, "-listen", address)
+	cmd.Env = append(cmd.Env, "PROGET_DB_FILE=/dev/stdin")
+	cmd.Stdin = strings.NewReader("sqlite:" + wanted)
+	w := testenv.Start(t, "http://"+address, cmd)
+	require.Eventually(t, func() bool { return status(w.URL+"/health/ready") == http.StatusOK }, waitLong, waitStep)
+	require.FileExists(t, wanted)
 }

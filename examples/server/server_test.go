@@ -304,6 +304,8 @@ func TestWrongUse(t *testing.T) {
 		"short new one":     {args: []string{"resetadminpassword"}, env: []string{"PROGET_ADMIN_PASSWORD=short"}, want: "server: PROGET_ADMIN_PASSWORD: A password must have"},
 		"short key":         {env: []string{"PROGET_API_KEY=short"}, want: "PROGET_API_KEY"},
 		"unknown feed type": {env: []string{"PROGET_FEEDS=a:cobol"}, want: "cobol"},
+		"nothing in a file": {env: []string{"PROGET_DB_FILE=" + os.DevNull}, want: "PROGET_DB_FILE"},
+		"no folder":         {args: []string{"-data", ""}, want: "-data"},
 		"no such file":      {env: []string{"PROGET_API_KEY=", "PROGET_API_KEY_FILE=/none/key"}, want: "PROGET_API_KEY_FILE"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -129,10 +129,15 @@ func (a *audit) report(ctx context.Context, fault Fault, p Pair) (err error) {
 // object's bytes are those of a lost or short blob, it replaces the blob's object;
 // otherwise it gets a row, so that it is used when the same bytes are pushed again, or
 // collected. Rebuild reads all these objects and calls done for each with a description
-// of what it did. If a storage fails, it continues with the others and returns the
-// error at the end.
-func Rebuild(ctx context.Context, store *db.Store, stores *storage.Set, done func(f Finding, what string)) error {
+// of what it did. ours are the keys of the installation's probes, by which it recognizes
+// its storages: in others, which fail with [ErrForeign], an object may belong to somebody
+// else, and would be collected once it had a row. If a storage fails, Rebuild continues
+// with the others and returns the error at the end.
+func Rebuild(ctx context.Context, store *db.Store, stores *storage.Set, ours map[string]bool, done func(f Finding, what string)) error {
 	return eachStorage(ctx, store, stores, func(st proget.Storage, blobs *storage.Store) error {
+		if err := checkOwner(ctx, blobs, ours); err != nil {
+			return err
+		}
 		missing := make(map[string][]db.BlobRow) // by digest
 		var extra []Finding
 		a := &audit{db: store, blobs: blobs, storage: st, found: func(f Finding) error {

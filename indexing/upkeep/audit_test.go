@@ -60,9 +60,38 @@ func TestRebuild(t *testing.T) {
 	young, err := in.blobs.Put(t.Context(), strings.NewReader("a lost"), nil)
 	require.NoError(t, err)
 	said := make(map[string]string)
-	require.NoError(t, upkeep.Rebuild(t.Context(), in.db, in.stores, func(f upkeep.Finding, what string) { said[f.Key()] = what }))
+	require.NoError(t, upkeep.Rebuild(t.Context(), in.db, in.stores, nil, func(f upkeep.Finding, what string) { said[f.Key()] = what }))
 	require.Equal(t, map[string]string{copied.Key: "replaces " + v.Files[0].StorageKey, extra.Key: "is now recorded"}, said)
 	require.Equal(t, []string{"young " + young.Key}, in.audit(t), "it may be an upload under way")
 	require.Equal(t, copied.Key, in.versions(t, "a")["1"].Files[0].StorageKey)
 	require.Equal(t, extra.Key, in.mustPush(t, "2", "a extra").Files[0].StorageKey)
+}
+
+// TestRebuildForeign: nothing is made use of in a storage that another installation has
+// marked, since collecting it later would take that installation's files.
+func TestRebuildForeign(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	ours, err := in.blobs.NewProbe(t.Context(), "cluster")
+	require.NoError(t, err)
+	theirs, err := in.blobs.Put(t.Context(), strings.NewReader("theirs"), nil)
+	require.NoError(t, err)
+	mark, err := in.blobs.NewProbe(t.Context(), "cluster")
+	require.NoError(t, err)
+	in.age(t)
+	rebuild := func() (said []string, err error) {
+		err = upkeep.Rebuild(t.Context(), in.db, in.stores, map[string]bool{ours.Key: true}, func(f upkeep.Finding, what string) {
+			said = append(said, f.Key()+" "+what)
+		})
+		return said, err
+	}
+	said, err := rebuild()
+	require.ErrorIs(t, err, upkeep.ErrForeign)
+	require.ErrorContains(t, err, mark.Key)
+	require.Empty(t, said)
+	require.Equal(t, []string{"extra " + theirs.Key}, in.audit(t))
+	require.NoError(t, in.blobs.Delete(t.Context(), mark.Key))
+	said, err = rebuild()
+	require.NoError(t, err)
+	require.Equal(t, []string{theirs.Key + " is now recorded"}, said)
 }

@@ -125,7 +125,7 @@ func TestAuditWithoutOne(t *testing.T) {
 	require.ErrorContains(t, err, "the share is gone")
 	require.Equal(t, []string{"extra " + stray}, found)
 	said := make(map[string]string)
-	err = upkeep.Rebuild(t.Context(), in.db, in.stores, func(f upkeep.Finding, what string) { said[f.Key()] = what })
+	err = upkeep.Rebuild(t.Context(), in.db, in.stores, nil, func(f upkeep.Finding, what string) { said[f.Key()] = what })
 	require.ErrorContains(t, err, "the share is gone")
 	require.Equal(t, map[string]string{stray: "is now recorded"}, said)
 }

@@ -230,10 +230,6 @@ func answers(ctx context.Context, blobs *storage.Store) bool {
 	return true
 }
 
-// ErrForeign means that another installation uses, or has used, the storage: its
-// objects cannot be distinguished from those that nobody recorded.
-var ErrForeign = errors.New("the storage is also used by another installation")
-
 // sweep records the objects that no row names, because their upload was never recorded,
 // as marked blobs. A late publisher finds the mark.
 func (c *collection) sweep(ctx context.Context) error {
@@ -245,7 +241,9 @@ func (c *collection) sweep(ctx context.Context) error {
 		}
 	}
 	return c.each(ctx, func(storageID int64, blobs *storage.Store) error {
-		if err := c.checkOwner(ctx, blobs, ours); err != nil {
+		if err := checkOwner(ctx, blobs, ours); errors.Is(err, ErrForeign) {
+			return indexing.GiveUp(err)
+		} else if err != nil {
 			return err
 		}
 		return c.strays(ctx, storageID, blobs, func(o *storage.Object) error {
@@ -256,24 +254,6 @@ func (c *collection) sweep(ctx context.Context) error {
 			return err
 		})
 	})
-}
-
-// checkOwner returns an error if another installation has marked the storage as its
-// own; all later steps then skip the storage.
-func (c *collection) checkOwner(ctx context.Context, blobs *storage.Store, ours map[string]bool) error {
-	if c.opts.Probes == nil {
-		return nil
-	}
-	for o, err := range blobs.List(ctx, storage.OwnerPrefix) {
-		if err != nil {
-			return err
-		}
-		if !ours[o.Key] {
-			return indexing.GiveUp(fmt.Errorf("%w: files that the database of this installation does not know are not removed. "+
-				"If the other installation no longer exists, delete the object %s from storage", ErrForeign, o.Key))
-		}
-	}
-	return nil
 }
 
 // strays calls found for each object that no row names and that, by the storage's own

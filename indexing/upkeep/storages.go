@@ -34,3 +34,25 @@ func eachStorage(ctx context.Context, store *db.Store, stores *storage.Set, fn f
 	}
 	return errors.Join(failed...)
 }
+
+// ErrForeign means that another installation uses, or has used, the storage: its
+// objects cannot be distinguished from those that nobody recorded.
+var ErrForeign = errors.New("the storage is also used by another installation")
+
+// checkOwner returns ErrForeign if a storage has the mark of another installation. ours are
+// the keys of this one's probes; if nil, all marks are.
+func checkOwner(ctx context.Context, blobs *storage.Store, ours map[string]bool) error {
+	if ours == nil {
+		return nil
+	}
+	for o, err := range blobs.List(ctx, storage.OwnerPrefix) {
+		if err != nil {
+			return err
+		}
+		if !ours[o.Key] {
+			return fmt.Errorf("%w: files that the database of this installation does not know are left alone. "+
+				"If the other installation no longer exists, delete the object %s from storage", ErrForeign, o.Key)
+		}
+	}
+	return nil
+}
