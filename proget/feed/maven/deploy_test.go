@@ -126,7 +126,7 @@ func TestSnapshots(t *testing.T) {
 	c.missing(dir+"lib-1.0-SNAPSHOT.war", dir+"lib-1.0-20240131.130000-3.jar")
 	c.put(201, dir+"lib-1.0-SNAPSHOT.jar.sha1", sum(t, "sha1", jar(3))) // there is no such file itself
 
-	late := dir + "lib-1.0-20240130.235959-9"
+	late := dir + "lib-1.0-20240131.235959-1"
 	c.deploy(late+".jar", jar(9))
 	require.Equal(t, jar(2), c.get(dir+"lib-1.0-SNAPSHOT.jar"), "an older build that came late")
 
@@ -150,6 +150,34 @@ func TestSnapshots(t *testing.T) {
 	c.put(200, dir+"lib-1.0-SNAPSHOT.jar", jar(4)) // the same again: its checksum is compared with it, and not with the newest build
 	c.put(201, dir+"lib-1.0-SNAPSHOT.jar.sha1", sum(t, "sha1", jar(4)))
 	c.put(409, dir+"lib-1.0-SNAPSHOT.jar.sha1", sum(t, "sha1", jar(5)))
+}
+
+// TestWrongClock: a build by a machine whose clock is wrong hides none of those that come
+// after it, and the next deployment counts on from the highest number.
+func TestWrongClock(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	const dir = "/com/acme/lib/1.0-SNAPSHOT/"
+	jar := func(build string) string { return string(pack(t, "A.class", build)) }
+	for _, try := range []struct{ build, newest string }{
+		{"20991231.235959-1", "20991231.235959-1"},
+		{"20261130.170000-2", "20261130.170000-2"},
+		{"19700101.000000-3", "19700101.000000-3"},
+		{"20261130.180000-3", "20261130.180000-3"}, // another machine took the same number
+		{"20261130.175959-3", "20261130.180000-3"},
+		{"20261130.190000-10", "20261130.190000-10"},
+	} {
+		c.deploy(dir+"lib-1.0-"+try.build+".jar", jar(try.build))
+		d := c.metadata(dir)
+		require.Equal(t, try.newest, fmt.Sprintf("%s-%d", d.Versioning.Snapshot.Timestamp, d.Versioning.Snapshot.BuildNumber))
+		require.Equal(t, "1.0-"+try.newest, d.values()[":jar"])
+		require.Equal(t, jar(try.newest), c.get(dir+"lib-1.0-SNAPSHOT.jar"))
+	}
+	c.deploy(dir+"lib-1.0-SNAPSHOT.jar", jar("plain"))
+	d := c.metadata(dir)
+	require.Equal(t, 10, d.Versioning.Snapshot.BuildNumber, "the next is 11")
+	require.Empty(t, d.Versioning.Snapshot.Timestamp, "no build is the newest")
+	require.Equal(t, "1.0-SNAPSHOT", d.values()[":jar"])
 }
 
 // TestChecksumsFirst: some clients send files and checksums at once. A checksum that

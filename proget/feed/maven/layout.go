@@ -149,7 +149,7 @@ func (loc location) describe() fileData {
 }
 
 // checkTime refuses a build of a snapshot whose timestamp is no time. It could sort after
-// all builds to come, which clients would then never get.
+// all others of its number, and some clients give all their builds the same.
 func (d fileData) checkTime() error {
 	if d.Timestamp == "" {
 		return nil

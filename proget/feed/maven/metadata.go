@@ -39,7 +39,8 @@ type versioning struct {
 	SnapshotVersions []snapshotVersion `xml:"snapshotVersions>snapshotVersion"`
 }
 
-// snapshot is a snapshot's newest build.
+// snapshot is a snapshot's newest build. It has no timestamp if a file with a plain name
+// is newer.
 type snapshot struct {
 	Timestamp   string `xml:"timestamp,omitempty"`
 	BuildNumber int    `xml:"buildNumber"`
@@ -105,13 +106,15 @@ type snapshotFile struct {
 // key identifies a file's kind, which is the same in all builds.
 func (d fileData) key() [2]string { return [2]string{d.Classifier, d.Extension} }
 
-// newer compares two files of a kind. A file that is not part of a build is compared by
-// when it was added.
+// newer compares two files of a kind: builds by their numbers, which clients count on
+// from the server's metadata, and by their timestamps, which are of the clients' clocks,
+// only if two machines took the same number. A file that is not part of a build is
+// compared by when it was added.
 func (f snapshotFile) newer(than snapshotFile) int {
 	if f.Timestamp == "" || than.Timestamp == "" {
 		return f.Added.Compare(than.Added)
 	}
-	return cmp.Or(strings.Compare(f.Timestamp, than.Timestamp), cmp.Compare(f.Build, than.Build))
+	return cmp.Or(cmp.Compare(f.Build, than.Build), strings.Compare(f.Timestamp, than.Timestamp))
 }
 
 // newestFiles returns the newest file of each kind in a snapshot, among the files whose
@@ -159,8 +162,20 @@ func snapshotMetadata(v *proget.Version) *metadata {
 		}
 		all.SnapshotVersions = append(all.SnapshotVersions, sv)
 	}
-	all.Snapshot.Timestamp, all.Snapshot.BuildNumber, all.LastUpdated = newest.Timestamp, newest.Build, stamp(updated)
+	all.Snapshot.BuildNumber, all.LastUpdated = highestBuild(v), stamp(updated)
+	if newest.Build == all.Snapshot.BuildNumber {
+		all.Snapshot.Timestamp = newest.Timestamp
+	}
 	return &metadata{GroupID: c.group, ArtifactID: c.artifact, Version: v.Version, Versioning: all}
+}
+
+// highestBuild returns the number of a snapshot's newest build, even if files with plain
+// names have come since: a client that began anew would get a number that is taken.
+func highestBuild(v *proget.Version) (number int) {
+	for _, f := range v.Files {
+		number = max(number, readFileData(f).Build)
+	}
+	return number
 }
 
 // metadata serves the metadata of a folder, or the checksum of that.
