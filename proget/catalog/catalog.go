@@ -17,7 +17,6 @@ import (
 	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/proget-go/ha/db"
@@ -32,11 +31,13 @@ type Catalog struct {
 	types map[string]*feed.Type
 	opts  Options
 
-	mu    sync.Mutex
-	cache *simplelru.LRU[key, *entry]
-	bytes int64
-	feeds *feedList // nil: to be read
-	names map[int64]*lru.Cache[stretch, []feed.Name]
+	mu      sync.Mutex
+	cache   *simplelru.LRU[key, *entry]
+	bytes   int64
+	feeds   *feedList // nil: to be read
+	names   map[int64]*stretches
+	facts   *simplelru.LRU[key, any]
+	changes int64 // that were applied
 }
 
 // Options configure a Catalog. The zero value is ready to use.
@@ -73,7 +74,7 @@ type feedList struct {
 
 // New returns an empty catalog.
 func New(store *db.Store, types []feed.Type, opts *Options) *Catalog {
-	c := &Catalog{db: store, types: make(map[string]*feed.Type), names: make(map[int64]*lru.Cache[stretch, []feed.Name])}
+	c := &Catalog{db: store, types: make(map[string]*feed.Type), names: make(map[int64]*stretches)}
 	for i := range types {
 		c.types[types[i].Name] = &types[i]
 	}
@@ -90,6 +91,7 @@ func New(store *db.Store, types []feed.Type, opts *Options) *Catalog {
 		c.opts.MaxAge = time.Minute
 	}
 	c.cache, _ = simplelru.NewLRU[key, *entry](1<<30, nil) // the bound is bytes; see weigh
+	c.facts, _ = simplelru.NewLRU[key, any](maxFacts, nil) // the size is valid
 	return c
 }
 
@@ -97,6 +99,7 @@ func New(store *db.Store, types []feed.Type, opts *Options) *Catalog {
 func (c *Catalog) Applied(feedID int64, entries []proget.Entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.changes++
 	if feedID == proget.SystemFeed {
 		c.feeds = nil
 		clear(c.names) // feeds may be gone
@@ -105,10 +108,12 @@ func (c *Catalog) Applied(feedID int64, entries []proget.Entry) {
 	delete(c.names, feedID)
 	for _, e := range entries {
 		c.drop(key{feedID, e.PackageKey})
+		c.facts.Remove(key{feedID, e.PackageKey})
 	}
 	if entries != nil {
 		return
 	}
+	c.forget(feedID)
 	for _, k := range c.cache.Keys() {
 		if k.feed == feedID {
 			c.drop(k)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
@@ -17,38 +17,65 @@ type stretch struct {
 	limit int
 }
 
-// The catalog keeps short stretches until anything changes in their feed. Clients ask for
-// these all the time, to learn whether anything is below a name.
+// stretches keeps a feed's stretches until anything changes in the feed. Clients ask for
+// the same all the time, to learn what is below a name.
+type stretches struct {
+	kept  *simplelru.LRU[stretch, []feed.Name]
+	names int // in all of them
+}
+
+// Bounds of what is kept of a feed; the names are enough for a few large groups.
 const (
-	keptStretches = 256 // of a feed
-	keptNames     = 16  // of a stretch
+	maxStretches = 256
+	maxNames     = 8192
 )
+
+func newStretches() *stretches {
+	s := new(stretches)
+	s.kept, _ = simplelru.NewLRU(maxStretches, func(_ stretch, names []feed.Name) { s.names -= len(names) }) // the size is valid
+	return s
+}
+
+func (s *stretches) keep(asked stretch, names []feed.Name) {
+	if s.kept.Contains(asked) { // another goroutine was faster
+		return
+	}
+	s.kept.Add(asked, names)
+	s.names += len(names)
+	for s.names > maxNames {
+		s.kept.RemoveOldest()
+	}
+}
 
 // Names is like List, but returns only the names.
 func (c *Catalog) Names(ctx context.Context, f *proget.Feed, after string, limit int) ([]feed.Name, error) {
-	kept, asked := c.stretches(f), stretch{after, limit}
-	if names, ok := kept.Get(asked); ok {
+	asked := stretch{after, limit}
+	of, names, ok := c.keptNames(f, asked)
+	if ok {
 		return slices.Clone(names), nil
 	}
 	names, err := c.readNames(ctx, f, asked)
-	if err == nil && len(names) <= keptNames && len(after) <= feed.MaxName { // a client chooses it
-		kept.Add(asked, slices.Clone(names))
+	if err == nil && len(names) <= maxNames/2 && len(after) <= feed.MaxName { // a client chooses it
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		of.keep(asked, slices.Clone(names))
 	}
 	return names, err
 }
 
-// stretches returns the stretches that are kept of a feed. Applied replaces them when
-// the feed changes; a read that began before that adds its result to the old ones, which
-// nobody asks any more.
-func (c *Catalog) stretches(f *proget.Feed) *lru.Cache[stretch, []feed.Name] {
+// keptNames returns the stretches that are kept of a feed, and whether the one that is
+// asked for is among them. Applied replaces them when the feed changes; a read that
+// began before that adds its result to the old ones, which nobody asks any more.
+func (c *Catalog) keptNames(f *proget.Feed, asked stretch) (of *stretches, names []feed.Name, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	kept := c.names[f.ID]
-	if kept == nil {
-		kept, _ = lru.New[stretch, []feed.Name](keptStretches) // the size is valid
-		c.names[f.ID] = kept
+	of = c.names[f.ID]
+	if of == nil {
+		of = newStretches()
+		c.names[f.ID] = of
 	}
-	return kept
+	names, ok = of.kept.Get(asked)
+	return of, names, ok
 }
 
 func (c *Catalog) readNames(ctx context.Context, f *proget.Feed, asked stretch) ([]feed.Name, error) {

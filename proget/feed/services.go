@@ -41,6 +41,11 @@ type Packages interface {
 	// node's memory.
 	Names(ctx context.Context, f *proget.Feed, after string, limit int) ([]Name, error)
 
+	// Fact returns what derive makes of a package, or proget.ErrNotFound. It is kept
+	// until the package changes, and without the package, so that it can be asked of
+	// thousands. It must be small, and a type derives one kind only.
+	Fact(ctx context.Context, f *proget.Feed, nameKey string, derive func(*Package) any) (any, error)
+
 	// Alias returns the version that has a file with that alias, and the file, or
 	// proget.ErrNotFound. Of several, it returns the newest.
 	Alias(ctx context.Context, f *proget.Feed, alias string) (*proget.Version, proget.File, error)

@@ -252,21 +252,23 @@ func (h *handler) plugins(r *feed.Request, group string) ([]groupPlugin, error) 
 	}
 	var plugins []groupPlugin
 	for _, artifact := range artifacts {
-		p, err := h.find(r, coordinates{group, artifact})
+		fact, err := h.services.Packages.Fact(r.Context(), r.Feed, coordinates{group, artifact}.name(), newestPlugin)
+		if errors.Is(err, proget.ErrNotFound) {
+			continue // it was deleted meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}
-		if p == nil {
-			continue // it was deleted meanwhile
-		}
-		if found := newestPlugin(p); found != nil {
+		if found, ok := fact.(*plugin); ok {
 			plugins = append(plugins, groupPlugin{Name: found.Name, Prefix: found.Prefix, ArtifactID: artifact})
 		}
 	}
 	return plugins, nil
 }
 
-func newestPlugin(p *feed.Package) *plugin {
+// newestPlugin returns the description of the newest plugin among a package's versions,
+// or nil.
+func newestPlugin(p *feed.Package) any {
 	for _, v := range slices.Backward(p.Versions) {
 		if found := findPlugin(v); found != nil && feed.AllowedListed(v) {
 			return found
