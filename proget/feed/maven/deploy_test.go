@@ -369,6 +369,7 @@ func TestBrowse(t *testing.T) {
 	page := c.get("/com/acme/lib/1.0/")
 	require.Contains(t, page, c.Feed+"/com/acme/lib/1.0/lib-1.0.jar")
 	require.Regexp(t, `<td>20\d\d-\d\d-\d\d \d\d:\d\d:\d\d</td><td align="right">\d+</td>`, page)
+	c.missing("/com/acme/lib.sha1", "/com/acme.md5", "/com.sha256", "/com/acme/lib/1.0.sha512") // a folder has no checksum
 	c.missing("/com/ac/", "/com/acme/li/", "/com/acme/lib/1/", "/com.acme/", "/x/", "/%3Cscript%3E/", "/com/acme/lib/1.0/x/y/z", "/..%2f", "/%00/")
 
 	for _, path := range []string{"/com/acme/lib/1.0", "/com/acme/lib/2.0-SNAPSHOT/"} {

@@ -99,6 +99,9 @@ var contentTypes = map[string]string{
 // that name.
 func (h *handler) file(w http.ResponseWriter, r *feed.Request, rt route) error {
 	loc, err := locate(rt.segments)
+	if err != nil && rt.algorithm != "" {
+		return proget.WrapError(proget.ErrNotFound, err, "There is no file %.300s in feed %s that this could be the checksum of.", strings.Join(rt.segments, "/"), r.Feed.Name)
+	}
 	if err != nil {
 		return h.browse(w, r, rt.segments)
 	}
