@@ -12,6 +12,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -37,13 +38,15 @@ type Catalog struct {
 	feeds   *feedList // nil: to be read
 	names   map[int64]*stretches
 	facts   *simplelru.LRU[key, any]
-	changes int64 // that were applied
+	warned  *simplelru.LRU[key, struct{}] // packages that are large
+	changes int64                         // that were applied
 }
 
 // Options configure a Catalog. The zero value is ready to use.
 type Options struct {
-	MaxBytes int64         // approximate bytes of memory for packages and documents; default 32 MiB
+	MaxBytes int64         // approximate bytes of memory for packages and documents; default 32 MiB; one or two packages may take more, each for itself
 	Patience time.Duration // how long a read waits for the database; default 3 s
+	Logger   *slog.Logger  // default: slog.Default()
 
 	// MaxAge is the maximum age of what no log reports, such as download counts;
 	// default 1 min.
@@ -90,8 +93,12 @@ func New(store *db.Store, types []feed.Type, opts *Options) *Catalog {
 	if c.opts.MaxAge == 0 {
 		c.opts.MaxAge = time.Minute
 	}
+	if c.opts.Logger == nil {
+		c.opts.Logger = slog.Default()
+	}
 	c.cache, _ = simplelru.NewLRU[key, *entry](1<<30, nil) // the bound is bytes; see weigh
 	c.facts, _ = simplelru.NewLRU[key, any](maxFacts, nil) // the size is valid
+	c.warned, _ = simplelru.NewLRU[key, struct{}](maxWarned, nil)
 	return c
 }
 
@@ -228,7 +235,9 @@ func (c *Catalog) read(ctx context.Context, f *proget.Feed, nameKey string) (*fe
 		return nil, err
 	}
 	slices.SortStableFunc(p.Versions, func(a, b *proget.Version) int { return t.CompareVersions(a.Key, b.Key) })
-	return &feed.Package{Package: p}, nil
+	loaded := &feed.Package{Package: p}
+	c.warn(f, key{f.ID, nameKey}, loaded.Bytes())
+	return loaded, nil
 }
 
 // grown makes room for a document that was added to a package.
@@ -240,8 +249,7 @@ func (c *Catalog) grown(k key) {
 	}
 }
 
-// weigh updates an entry's cost, and makes room. The last entry stays, with as many of
-// its documents as fit.
+// weigh updates an entry's cost, and makes room.
 func (c *Catalog) weigh(k key, e *entry) {
 	select {
 	case <-e.ready:
@@ -253,21 +261,44 @@ func (c *Catalog) weigh(k key, e *entry) {
 		_, old, _ := c.cache.RemoveOldest()
 		c.bytes -= old.cost
 	}
-	if k, last, ok := c.cache.GetOldest(); ok && c.bytes > c.opts.MaxBytes && last.pkg != nil {
-		last.pkg.Shrink(c.opts.MaxBytes)
-		c.count(k, last)
-	}
 }
 
+// share is the most that a package's versions count. Two of those that take more stay in
+// memory, and others beside them.
+func (c *Catalog) share() int64 { return c.opts.MaxBytes / 3 }
+
 // count updates the bytes counted for an entry. It counts the name twice, because an
-// error's text may repeat it.
+// error's text may repeat it. No package drives out all others, or it and they would be
+// loaded in turns: however many versions it has, they count as a third of the memory, and
+// its documents have half of the memory at most, or are one.
 func (c *Catalog) count(k key, e *entry) {
 	cost := int64(200 + 2*len(k.name))
 	if e.pkg != nil {
-		cost += e.pkg.Bytes()
+		half := c.opts.MaxBytes / 2
+		e.pkg.Shrink(half)
+		documents := e.pkg.Documents.Bytes()
+		cost += min(e.pkg.Bytes()-documents, c.share()) + min(documents, half)
 	}
 	c.bytes += cost - e.cost
 	e.cost = cost
+}
+
+// maxWarned bounds the packages of which the log has said that they are large.
+const maxWarned = 1000
+
+// warn says once of a package that it takes more than its share of the memory.
+func (c *Catalog) warn(f *proget.Feed, k key, bytes int64) {
+	if bytes <= c.share() {
+		return
+	}
+	c.mu.Lock()
+	known := c.warned.Contains(k)
+	c.warned.Add(k, struct{}{})
+	c.mu.Unlock()
+	if !known {
+		c.opts.Logger.Warn("a package takes more than a third of the memory for packages, and only two such packages stay in memory; set -cache (Config.CacheBytes) to more than three times its bytes",
+			"feed", f.Name, "package", k.name, "bytes", bytes, "cache", c.opts.MaxBytes)
+	}
 }
 
 // List returns up to limit packages in the order of their keys, beginning with

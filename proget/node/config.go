@@ -114,7 +114,7 @@ type Config struct {
 	Staleness time.Duration
 
 	MaxUpload     int64         // maximum bytes of a package file; default 10 GiB
-	CacheBytes    int64         // bytes of memory for packages and documents; default 32 MiB
+	CacheBytes    int64         // bytes of memory for packages and documents; default 32 MiB; more than three times what the largest package takes, or the log warns
 	UploadIdle    time.Duration // end an upload that sends nothing for so long; default 1 min
 	UploadRate    int64         // bytes per second that an upload must average after UploadIdle; default 1 KiB
 	DownloadIdle  time.Duration // end a response whose client takes less than 256 KiB in this time, or 4 MiB if it was fast; default 1 min

@@ -75,7 +75,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, vetters: make(map[string]feed.Vetter)}
 	n.serving, n.drain = context.WithCancel(context.WithoutCancel(ctx))
-	n.catalog = catalog.New(cfg.DB, cfg.Feeds, &catalog.Options{MaxBytes: cfg.CacheBytes})
+	n.catalog = catalog.New(cfg.DB, cfg.Feeds, &catalog.Options{MaxBytes: cfg.CacheBytes, Logger: cfg.Logger})
 	n.stores = storage.NewSet(cfg.Blobs, StorageURLs(cfg.DB))
 	n.indexes = repoindex.NewFiles(cfg.DB, n.stores)
 	n.files = catalog.NewFiles(cfg.DB, n.stores, cfg.Logger)
