@@ -73,6 +73,42 @@ func (tx *Tx) DeleteFile(ctx context.Context, versionID int64, name string) erro
 	return nil
 }
 
+// MendFile makes a file of a version that FindVersion has locked refer to the object at
+// key in a storage, which has the same bytes: for the file's own is missing or damaged.
+// known is what FindUpload found for the bytes. If their blob is damaged, too, the
+// object takes its place, for every version that refers to it. MendFile returns the key
+// of the object that the file refers to then, which is that of known's blob if it is
+// whole.
+func (tx *Tx) MendFile(ctx context.Context, v VersionRow, name string, storageID int64, key string, known *Upload) (string, error) {
+	named := []sql.NamedArg{arg("version_id", v.ID), arg("file_key", strings.ToLower(name))}
+	if _, err := tx.run(ctx, "TouchFileBlob", named...); err != nil { // its grace period begins now
+		return "", err
+	}
+	var err error
+	switch {
+	case known.Stored:
+	case known.Mend:
+		err = tx.replaceObject(ctx, known.Blob, key)
+	case known.Blob.ID != 0:
+		key = known.Blob.StorageKey
+	default:
+		_, err = tx.run(ctx, "CopyFileBlob", append(named, arg("storage_id", storageID), arg("storage_key", key))...)
+		err = tx.unrecorded(err)
+	}
+	if err != nil {
+		return "", err
+	}
+	object := []sql.NamedArg{arg("storage_id", storageID), arg("storage_key", key)}
+	n, err := tx.run(ctx, "TouchObject", object...)
+	if err == nil && n == 0 { // known is out of date
+		err = proget.Errorf(proget.ErrUnavailable, "The stored file has changed meanwhile: send it again.")
+	}
+	if err == nil {
+		_, err = tx.run(ctx, "PointFile", append(named, object...)...)
+	}
+	return key, err
+}
+
 func fileExists(name string) error {
 	return &conflict{proget.Errorf(proget.ErrConflict, "There is a file %s already.", name), ErrFileExists}
 }

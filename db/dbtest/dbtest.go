@@ -31,6 +31,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Status":         testStatus,
 		"Tags":           testTags,
 		"Files":          testFiles,
+		"MendFile":       testMendFile,
 		"FindPackages":   testFindPackages,
 		"Deduplicate":    testDeduplicate,
 		"KnownUpload":    testKnownUpload,

@@ -82,3 +82,46 @@ func testFiles(t *testing.T, open Open) {
 	require.Len(t, p.Versions[0].Files, 2)
 	require.JSONEq(t, `{"id":"changed"}`, string(p.Versions[0].Manifest))
 }
+
+// testMendFile: a file refers to another object with the same bytes: to a new one in
+// another storage, to the one that is there, or to one that takes its place.
+func testMendFile(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	v := version(1)
+	_, err := publish(ctx, s, id, "one", v)
+	require.NoError(t, err)
+	st := &proget.Storage{Name: "other", URL: "mem:"}
+	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.CreateStorage(ctx, st) }))
+	mend := func(key string, damaged bool) (string, error) {
+		f := v.Files[0]
+		f.StorageID = st.ID
+		known, err := s.FindUpload(ctx, id, "acme.lib", f)
+		require.NoError(t, err)
+		known.Mend = damaged
+		var used string
+		err = s.Tx(ctx, func(tx *db.Tx) error {
+			row, err := tx.FindVersion(ctx, id, "acme.lib", v.Key)
+			require.NoError(t, err)
+			used, err = tx.MendFile(ctx, row, f.Name, st.ID, key, known)
+			return err
+		})
+		return used, err
+	}
+	for _, c := range []struct {
+		key, want string
+		damaged   bool
+	}{{"blobs/new", "blobs/new", false}, {"blobs/second", "blobs/new", false}, {"blobs/third", "blobs/third", true}} {
+		used, err := mend(c.key, c.damaged)
+		require.NoError(t, err)
+		require.Equal(t, c.want, used)
+		p, err := s.LoadPackage(ctx, id, "acme.lib")
+		require.NoError(t, err)
+		f := p.Versions[0].Files[0]
+		require.Equal(t, []any{st.ID, c.want}, []any{f.StorageID, f.StorageKey})
+		require.Equal(t, v.Files[0].Digests, f.Digests)
+	}
+	require.NoError(t, s.CondemnObject(ctx, st.ID, "blobs/late", 7))
+	_, err = mend("blobs/late", true)
+	require.ErrorIs(t, err, proget.ErrUnavailable, "its object is not the publisher's any more")
+}

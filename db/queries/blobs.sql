@@ -106,6 +106,21 @@ WHERE blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND 
 INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
 SELECT sha256, sha1, md5, sha512, size, @storage_id, @storage_key, @now, @now FROM blob WHERE blob_id = @blob_id;
 
+-- name: CopyFileBlob
+INSERT INTO blob (sha256, sha1, md5, sha512, size, storage_id, storage_key, created, touched)
+SELECT b.sha256, b.sha1, b.md5, b.sha512, b.size, @storage_id, @storage_key, @now, @now
+FROM package_file f
+JOIN blob b ON b.blob_id = f.blob_id
+WHERE f.version_id = @version_id AND f.name_key = @file_key;
+
+-- name: TouchObject
+UPDATE blob SET touched = @now WHERE storage_id = @storage_id AND storage_key = @storage_key AND marked IS NULL;
+
+-- name: PointFile
+UPDATE package_file
+SET blob_id = (SELECT b.blob_id FROM blob b WHERE b.storage_id = @storage_id AND b.storage_key = @storage_key)
+WHERE version_id = @version_id AND name_key = @file_key;
+
 -- name: MoveFile
 UPDATE package_file
 SET blob_id = (SELECT MIN(b.blob_id) FROM blob b WHERE b.sha256 = @sha256 AND b.size = @size AND b.storage_id = @storage_id AND b.marked IS NULL)

@@ -71,7 +71,8 @@ type Publisher interface {
 	// Publish stores a package file and records its version. It returns an error of the
 	// body as UploadError does. It returns proget.ErrConflict if the version already
 	// exists or, for a part or an extra, already has another file of that name.
-	// Publishing the same bytes again succeeds in the latter case.
+	// Publishing the same bytes again succeeds in the latter case. In both, they take the
+	// place of the stored ones if those are missing or damaged.
 	Publish(ctx context.Context, u Upload) (*proget.Version, error)
 
 	// SetStatus changes the status of a version; change edits the present one. It

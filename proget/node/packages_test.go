@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +25,7 @@ import (
 	"github.com/proget-go/ha/proget/feed/pypi"
 	"github.com/proget-go/ha/proget/feed/universal"
 	"github.com/proget-go/ha/proget/node"
+	"github.com/proget-go/ha/storage"
 )
 
 // everyType makes a node that has feeds of most types.
@@ -319,4 +322,28 @@ func TestFrontImage(t *testing.T) {
 	_, latest := ask(t, "GET", server+"/api/packages/images/latest", nil, "X-ApiKey", apiKey)
 	require.Contains(t, latest, digest.FromString(image).String())
 	require.NotContains(t, latest, digest.FromString(attached).String())
+}
+
+// TestUploadAgain: a file that is lost, and uploaded again, is whole on every node, also
+// on one that has the package in memory.
+func TestUploadAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one, other := w.start(t, "a", everyType).URL, w.start(t, "b", everyType).URL
+	const file = "lost-1.0-py3-none-any.whl"
+	body := wheel(t, "lost", "1.0")
+	download := func() (int, string) {
+		resp, text := ask(t, "GET", other+"/api/packages/pypi/download?name=lost&version=1.0", nil, "X-ApiKey", apiKey)
+		return resp.StatusCode, text
+	}
+	putFile(t, one, "pypi/upload/"+file, body)
+	status, _ := download()
+	require.Equal(t, http.StatusOK, status)
+	require.NoError(t, os.RemoveAll(filepath.Join(w.folder, storage.BlobPrefix)))
+	status, _ = download()
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	putFile(t, one, "pypi/upload/"+file, body)
+	status, text := download()
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, string(body), text)
 }

@@ -73,7 +73,8 @@ func New(store *db.Store, blobs *storage.Set, types []feed.Type, opts *Options) 
 // context ended: then the database may have recorded the version. Without u.Replace, a
 // file that is the whole of a version which exists is proget.ErrConflict, even byte for
 // byte; a part or an extra that the version already has, byte for byte, succeeds and
-// changes nothing.
+// changes nothing. In both cases, the upload takes the place of the stored file if that
+// is missing or damaged.
 func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Version, err error) {
 	ctx, end := tracing.Start(ctx, "publish", attribute.String("feed", u.Feed.Name))
 	defer func() { end(err) }()
@@ -94,9 +95,9 @@ func (p *Publisher) Publish(ctx context.Context, u feed.Upload) (v *proget.Versi
 	} else if blob, err = p.store(ctx, blobs, t, u); err != nil {
 		return nil, err
 	}
-	r := &recording{p, blobs, t, u, blob, time.Now()}
+	r := &recording{Publisher: p, blobs: blobs, typ: t, upload: u, blob: blob, stored: time.Now()}
 	v, err = r.record(ctx)
-	if u.Stored == nil && (err != nil || v.Files[0].StorageKey != blob.Key) {
+	if u.Stored == nil && !r.used {
 		r.discard(ctx, err)
 	}
 	return v, err
@@ -140,6 +141,9 @@ type recording struct {
 	upload feed.Upload
 	blob   storage.Blob
 	stored time.Time
+	known  *db.Upload // what the database has of the package and of the bytes
+	fault  error      // what is wrong with the object of known.Blob
+	used   bool       // the database refers to the upload's object
 }
 
 func (p *recording) record(ctx context.Context) (*proget.Version, error) {
@@ -154,14 +158,48 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 	if err := p.allowed(ctx, p.upload.Feed.ID); err != nil {
 		return nil, err
 	}
-	known, err := p.db.FindUpload(ctx, p.upload.Feed.ID, r.ref.NameKey, r.file)
-	if err != nil {
-		return nil, fmt.Errorf("look for the package and its bytes: %w", err)
-	}
-	if known.Mend, err = p.damaged(ctx, known.Blob); err != nil {
+	if err := p.look(ctx, r); err != nil {
 		return nil, err
 	}
-	known.Stored = p.upload.Stored != nil
+	v, err := p.commit(ctx, r)
+	if err == nil {
+		if p.used = v.Files[0].StorageKey == p.blob.Key; p.used && p.fault != nil {
+			p.warn(ctx, p.known.Blob.StorageKey, p.fault)
+		}
+		return v, nil
+	}
+	if isOpen(err) {
+		return nil, err
+	}
+	key, failed := p.mend(ctx, r)
+	switch {
+	case failed != nil:
+		return nil, failed
+	case !errors.Is(err, errSame):
+		return nil, err
+	case key != "":
+		v.Files[0].StorageID, v.Files[0].StorageKey = p.upload.Feed.StorageID, key
+	}
+	return v, nil
+}
+
+// look asks the database for the package and the upload's bytes, and storage whether it
+// still has them.
+func (p *recording) look(ctx context.Context, r *record) (err error) {
+	p.known, err = p.db.FindUpload(ctx, p.upload.Feed.ID, r.ref.NameKey, r.file)
+	if err != nil {
+		return fmt.Errorf("look for the package and its bytes: %w", err)
+	}
+	if b := p.known.Blob; b.ID != 0 {
+		p.fault, err = p.examine(ctx, proget.File{StorageID: b.StorageID, StorageKey: b.StorageKey, Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}})
+	}
+	p.known.Mend, p.known.Stored = p.fault != nil, p.upload.Stored != nil
+	return err
+}
+
+// commit is the transaction. If the version has the same file already, it returns
+// errSame besides the version.
+func (p *recording) commit(ctx context.Context, r *record) (*proget.Version, error) {
 	ch := change(r.ref, proget.VersionPublished, p.upload.By)
 	var v *proget.Version
 	var misfit error
@@ -169,28 +207,34 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 		misfit = p.fits(ctx, tx, ch, p.upload.Feed, v.Name)
 		return misfit
 	}
-	_, err = p.db.Change(ctx, ch, func(tx *db.Tx) error {
-		if time.Since(p.stored) > db.RecordWithin { // the process was suspended: the object may be gone
-			return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
+	_, err := p.db.Change(ctx, ch, func(tx *db.Tx) error {
+		if err := p.inTime(); err != nil {
+			return err
 		}
 		ch.Kind, ch.Packages, ch.Versions, ch.Bytes = proget.VersionPublished, 0, 0, 0
-		e := &entering{recording: p, tx: tx, known: known, ch: ch}
+		e := &entering{recording: p, tx: tx, ch: ch}
 		entered, err := e.enter(ctx, r)
 		if err == nil || errors.Is(err, errSame) { // on another error, keep v: an earlier attempt may have been committed after all
 			v = entered
 		}
 		return err
 	})
-	if errors.Is(err, errSame) {
-		return v, nil
-	}
-	if errors.Is(err, proget.ErrConflict) && misfit == nil {
+	switch {
+	case err == nil, errors.Is(err, errSame):
+		return v, err
+	case errors.Is(err, proget.ErrConflict) && misfit == nil:
 		return nil, proget.WrapError(proget.ErrConflict, err, "%s", p.exists(r))
 	}
-	if err != nil {
-		return nil, &recordError{fmt.Errorf("record %s %s: %w", m.Name, m.Version, err)}
+	return nil, &recordError{fmt.Errorf("record %s %s: %w", r.Name, r.Version, err)}
+}
+
+// inTime returns an error if the process was suspended since the bytes were stored, so
+// that the object may be gone.
+func (p *recording) inTime() error {
+	if time.Since(p.stored) > db.RecordWithin {
+		return proget.Errorf(proget.ErrUnavailable, "The upload could not be recorded within %s. Send it again.", db.RecordWithin)
 	}
-	return v, nil
+	return nil
 }
 
 // recordError is an error of the transaction, which may have been committed
@@ -228,30 +272,6 @@ func (p *recording) inspect(ctx context.Context) (_ *feed.Manifest, err error) {
 		}
 	}
 	return m, nil
-}
-
-// damaged reports whether the database has a blob with the upload's bytes whose object
-// is missing or damaged in storage. The upload then replaces the object, which repairs
-// every version that refers to the blob; otherwise the only good copy would be
-// discarded as a duplicate. An upload in several requests already has a row and keeps
-// its object.
-func (p *recording) damaged(ctx context.Context, b db.BlobRow) (bool, error) {
-	if b.ID == 0 || b.StorageKey == p.blob.Key {
-		return false, nil
-	}
-	fault := p.blobs.Verify(ctx, storage.Blob{Key: b.StorageKey, Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}}, nil)
-	if errors.Is(fault, proget.ErrNotFound) || errors.Is(fault, storage.ErrDamaged) {
-		what := "take its place"
-		if p.upload.Stored != nil {
-			what = "are used for the new version; the check of stored files will repair the others"
-		}
-		p.log.WarnContext(ctx, "a stored file is missing or damaged; the same bytes, just uploaded, "+what, "key", b.StorageKey, "error", fault)
-		return true, nil
-	}
-	if fault != nil {
-		return false, fmt.Errorf("verify the blob of the same bytes: %w", fault)
-	}
-	return false, nil
 }
 
 // discard removes an object that no row refers to. If that fails, garbage collection

@@ -116,9 +116,8 @@ func (p *recording) exists(r *record) string {
 // entering is one attempt of the transaction that records a file.
 type entering struct {
 	*recording
-	tx    *db.Tx
-	known *db.Upload
-	ch    *db.Change
+	tx *db.Tx
+	ch *db.Change
 }
 
 // enter records a file in its version. If the version does not exist, it creates it,
