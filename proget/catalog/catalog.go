@@ -142,8 +142,8 @@ func (c *Catalog) drop(k key) {
 // Those who already wait for it may get either state, because they came before the
 // change.
 func (c *Catalog) Package(ctx context.Context, f *proget.Feed, nameKey string) (*feed.Package, error) {
-	if len(nameKey) > feed.MaxName { // the cache also remembers missing packages, by names that strangers choose
-		return nil, proget.Errorf(proget.ErrNotFound, "There is no package whose name has %d bytes.", len(nameKey))
+	if n := feed.Length(nameKey); n > feed.MaxName { // the cache also remembers missing packages, by names that strangers choose
+		return nil, proget.Errorf(proget.ErrNotFound, "There is no package whose name has %d characters.", n)
 	}
 	k := key{f.ID, nameKey}
 	c.mu.Lock()

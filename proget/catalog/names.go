@@ -55,7 +55,7 @@ func (c *Catalog) Names(ctx context.Context, f *proget.Feed, after string, limit
 		return slices.Clone(names), nil
 	}
 	names, err := c.readNames(ctx, f, asked)
-	if err == nil && len(names) <= maxNames/2 && len(after) <= feed.MaxName { // a client chooses it
+	if err == nil && len(names) <= maxNames/2 && feed.Length(after) <= feed.MaxName { // a client chooses it
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		of.keep(asked, slices.Clone(names))

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/proget-go/ha/indexing/repoindex"
 	"github.com/proget-go/ha/proget"
@@ -312,12 +313,22 @@ type Manifest struct {
 	FileData   any           // the type's own description of the file; nil for none
 }
 
-// MaxName bounds a package's name in bytes: 400 characters, which every database can
-// store.
-const MaxName = 4 * 400
+// These bound texts in UTF-16 units, as Length counts them: all databases can keep them,
+// and those that could keep more refuse the same.
+const (
+	MaxName     = 400 // of a package's name, as it is spelt and as Type.NameKey has it
+	MaxVersion  = 255 // of a version, as it is spelt and as Type.VersionKey has it
+	MaxFileName = 400 // of a file's name, as it is spelt and in lower case
+	MaxTag      = 400
+)
 
-// MaxFileName bounds a file's name, in bytes.
-const MaxFileName = MaxName
+// Length returns the number of UTF-16 units of a text.
+func Length(text string) (units int) {
+	for _, r := range text {
+		units += utf16.RuneLen(r)
+	}
+	return units
+}
 
 // MaxAliases bounds the aliases of a file, MaxAlias the length of each in bytes.
 const (

@@ -356,6 +356,9 @@ func (p *Publisher) Edit(ctx context.Context, ref feed.Ref, by proget.Principal,
 
 // Tag makes a tag of the version's package point at the version.
 func (p *Publisher) Tag(ctx context.Context, ref feed.Ref, tag string, by proget.Principal) error {
+	if err := checkTag(tag); err != nil {
+		return err
+	}
 	return p.change(ctx, change(ref, proget.TagMoved, by), func(tx *db.Tx) error {
 		v, err := find(ctx, tx, ref)
 		if err != nil {

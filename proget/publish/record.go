@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,8 +39,8 @@ func (p *recording) describe(m *feed.Manifest) (*record, error) {
 	if r.file.Data, err = encode(m.FileData); err != nil {
 		return nil, err
 	}
-	if len(m.Name) > feed.MaxName {
-		return nil, proget.Errorf(proget.ErrInvalid, "The package's name has more than %d bytes.", feed.MaxName)
+	if err := r.checkLengths(); err != nil {
+		return nil, err
 	}
 	if len(m.Aliases) > feed.MaxAliases {
 		return nil, proget.Errorf(proget.ErrInvalid, "The file has more than %d parts that are to be found by name.", feed.MaxAliases)
@@ -52,6 +53,32 @@ func (p *recording) describe(m *feed.Manifest) (*record, error) {
 		seen[alias] = true
 	}
 	return r, nil
+}
+
+// checkLengths refuses texts that not every database could keep.
+func (r *record) checkLengths() error {
+	err := cmp.Or(
+		checkLength("package's name", r.Name, feed.MaxName, r.ref.NameKey),
+		checkLength("version", r.Version, feed.MaxVersion, r.ref.VersionKey),
+		checkLength("file's name", r.FileName, feed.MaxFileName, strings.ToLower(r.FileName)))
+	for _, f := range r.Refers {
+		err = cmp.Or(err, checkLength("file's name", f.Name, feed.MaxFileName, strings.ToLower(f.Name)))
+	}
+	for _, tag := range r.Tags {
+		err = cmp.Or(err, checkTag(tag))
+	}
+	return err
+}
+
+func checkTag(tag string) error { return checkLength("tag", tag, feed.MaxTag, tag) }
+
+// checkLength returns an error if a text, as it is spelt or in its normal form, is
+// longer than limit.
+func checkLength(what, text string, limit int, key string) error {
+	if max(feed.Length(text), feed.Length(key)) <= limit {
+		return nil
+	}
+	return proget.Errorf(proget.ErrInvalid, "The %s %.60q… is longer than %d characters: choose a shorter one.", what, text, limit)
 }
 
 // checkNames checks the manifest's names. Inspect must refuse a file without valid
@@ -74,7 +101,7 @@ func checkNames(m *feed.Manifest) error {
 // validFileName reports whether a file can be stored under a name, and saved by clients
 // that download it.
 func validFileName(name string) bool {
-	return name != "" && name != "." && name != ".." && len(name) <= feed.MaxFileName &&
+	return name != "" && name != "." && name != ".." &&
 		utf8.ValidString(name) && !strings.ContainsRune(name, '/') && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
