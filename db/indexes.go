@@ -18,6 +18,10 @@ type IndexHead struct {
 	build      string // distinguishes an own earlier commit from another's
 }
 
+// MaxIndexName bounds the name of an index file in bytes, so that every database can keep
+// it.
+const MaxIndexName = 350
+
 // An IndexFile is a file of an index: a range of a blob's bytes.
 type IndexFile struct {
 	Name        string

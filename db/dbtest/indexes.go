@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,8 +29,9 @@ func testIndexes(t *testing.T, open Open) {
 		}
 		return s.Tx(ctx, func(tx *db.Tx) error { return tx.SwitchIndex(ctx, sw) })
 	}
+	longest := strings.Repeat("n", db.MaxIndexName)
 	names := func(generation int64) (names []string) {
-		for _, name := range []string{"a", "b", "c", "d"} {
+		for _, name := range []string{"a", "b", "c", longest} {
 			f, err := s.FindIndexFile(ctx, id, "catalog", name, generation)
 			if errors.Is(err, proget.ErrNotFound) {
 				continue
@@ -77,8 +79,8 @@ func testIndexes(t *testing.T, open Open) {
 	require.EqualValues(t, 2, n)
 	require.EqualValues(t, 1, mark(t, s, -time.Hour), "the first object has a file that goes on")
 
-	require.NoError(t, advance(db.IndexSwitch{Generation: 2, All: true, Files: []db.IndexFile{{Name: "a", Blob: object(4), Size: 100}}}))
-	require.Equal(t, []string{"a"}, names(db.Present))
+	require.NoError(t, advance(db.IndexSwitch{Generation: 2, All: true, Files: []db.IndexFile{{Name: "a", Blob: object(4), Size: 100}, {Name: longest, Blob: object(4), Size: 100}}}))
+	require.Equal(t, []string{"a", longest}, names(db.Present))
 	require.NoError(t, s.Administer(ctx, "test", func(tx *db.Tx) error { return tx.DeleteFeed(ctx, "main") }))
 	for n = 1; n > 0; {
 		n, err = s.PurgeIndexFiles(ctx, time.Hour)

@@ -33,9 +33,12 @@ type Generation struct {
 	More  bool     // this is part of a rebuild, and more parts follow
 }
 
+// MaxName bounds a file's name in bytes.
+const MaxName = db.MaxIndexName
+
 // A File is a new file of an index.
 type File struct {
-	Name string
+	Name string // of at most MaxName bytes
 	Body io.Reader
 
 	// Object names an object that the file shares with others of its generation; with
@@ -132,6 +135,11 @@ const home = 0
 // argument for db.Tx.SwitchIndex, which makes it the present one.
 func (x *Files) Store(ctx context.Context, feedID int64, kind string, generation int64, next *Generation) (db.IndexSwitch, error) {
 	sw := db.IndexSwitch{FeedID: feedID, Kind: kind, Generation: generation, Build: rand.Text(), State: next.State, Ended: next.Ended, All: next.All}
+	for _, f := range next.Files {
+		if len(f.Name) > MaxName { // the present generation would be the last, on some databases
+			return sw, fmt.Errorf("index %s: the name of the file %.60s… has %d bytes, more than %d", kind, f.Name, len(f.Name), MaxName)
+		}
+	}
 	blobs, err := x.blobs.Store(ctx, home)
 	if err != nil {
 		return sw, err

@@ -108,6 +108,9 @@ func TestGenerations(t *testing.T) {
 	}
 	objects := in.objects(t)
 	require.Len(t, objects, 3)
+	_, err := in.files.Store(t.Context(), in.feed.ID, "list", 1, &repoindex.Generation{Files: []repoindex.File{text(strings.Repeat("n", repoindex.MaxName+1), "", "")}})
+	require.ErrorContains(t, err, "has 351 bytes", "no database may refuse what another keeps")
+	require.Len(t, in.objects(t), 3)
 
 	require.NoError(t, in.publish(t, 1, &repoindex.Generation{Ended: []string{"a", "b"}, Files: []repoindex.File{text("a", "", "second a")}}))
 	require.ErrorIs(t, in.publish(t, 1, &repoindex.Generation{Ended: []string{"a"}, Files: []repoindex.File{text("a", "", "late")}}), proget.ErrConflict)

@@ -3,6 +3,7 @@ package nuget
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -333,9 +334,8 @@ func (c *catalogBuilder) addDetails(v *proget.Version) error {
 
 // add creates a document's entry. Its URL is unique because the commit's time is.
 func (c *catalogBuilder) add(kind, id, version string, published time.Time) catalogLeaf {
-	at := c.commit.CommitTimeStamp.Format("2006.01.02.15.04.05.0000000")
 	l := catalogLeaf{
-		ID:              fmt.Sprintf("data/%s/%s.%s.json", at, nameKey(id), versionKey(version)),
+		ID:              documentName(c.commit.CommitTimeStamp.Time, nameKey(id)+"."+versionKey(version)),
 		Type:            []string{kind, "catalog:Permalink"},
 		CommitID:        c.commit.CommitID,
 		CommitTimeStamp: c.commit.CommitTimeStamp,
@@ -345,6 +345,16 @@ func (c *catalogBuilder) add(kind, id, version string, published time.Time) cata
 	}
 	c.items = append(c.items, catalogItem{l.ID, "nuget:" + kind, c.commit, id, version})
 	return l
+}
+
+// documentName returns the name of a document of a version in a commit. A hash takes the
+// place of what would be too long.
+func documentName(commit time.Time, version string) string {
+	format := "data/" + commit.Format("2006.01.02.15.04.05.0000000") + "/%s.json"
+	if name := fmt.Sprintf(format, version); len(name) <= repoindex.MaxName {
+		return name
+	}
+	return fmt.Sprintf(format, fmt.Sprintf("%x", sha256.Sum256([]byte(version))))
 }
 
 // generation writes the documents of the commit. Documents of versions stay for ever;

@@ -73,6 +73,7 @@ func (s *shelf) build(entries ...proget.Entry) (*repoindex.Generation, error) {
 	}
 	for _, f := range g.Files {
 		require.NotContains(s.t, s.files, f.Name, "a file of a catalog is replaced only if it is said to end")
+		require.LessOrEqual(s.t, len(f.Name), repoindex.MaxName)
 		s.files[f.Name], err = io.ReadAll(f.Body)
 		require.NoError(s.t, err)
 	}
@@ -187,6 +188,28 @@ func TestCatalogPages(t *testing.T) {
 	require.Contains(t, s.files, "page1.json")
 	require.NotContains(t, s.files, "page2.json")
 	require.Equal(t, first, s.files["page0.json"])
+}
+
+// TestCatalogLongNames: documents of the longest ids and versions have names that every
+// database can keep, each its own.
+func TestCatalogLongNames(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	var want []string
+	for _, id := range []string{strings.Repeat("a", 99), strings.Repeat("a", 100)} {
+		for _, last := range []string{"x", "y"} {
+			version := "1.0.0-" + strings.Repeat("x", 248) + last
+			s.add(id, version)
+			want = append(want, "Details "+id+" "+version)
+		}
+	}
+	s.rebuild()
+	items := s.items()
+	require.ElementsMatch(t, want, names(items))
+	for _, item := range items {
+		leaf := getJSON[catalogLeaf](s.w, strings.TrimPrefix(item.ID, s.w.base+"/"))
+		require.Equal(t, []string{item.PackageID, item.Version}, []string{leaf.PackageID, leaf.Version})
+	}
 }
 
 // TestCatalogRebuild: a catalog of what is there is made in steps, also within a
