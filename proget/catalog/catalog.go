@@ -218,7 +218,7 @@ func (c *Catalog) load(ctx context.Context, f *proget.Feed, k key, e *entry) {
 	if present, _ := c.cache.Peek(k); present != e {
 		return // it was dropped meanwhile
 	}
-	if e.err != nil && proget.Message(e.err) == "" || isUnavailable(e.err) {
+	if e.err != nil && !isNotFound(e.err) { // only a change ends that, and the log tells of it
 		c.cache.Remove(k)
 		return
 	}

@@ -43,8 +43,7 @@ func NewFiles(store *db.Store, blobs *storage.Set, log *slog.Logger) *Files {
 	return &Files{blobs: blobs, db: store, log: log, small: newSmall(), counts: make(map[int64]int64)}
 }
 
-func isNotFound(err error) bool    { return errors.Is(err, proget.ErrNotFound) }
-func isUnavailable(err error) bool { return errors.Is(err, proget.ErrUnavailable) }
+func isNotFound(err error) bool { return errors.Is(err, proget.ErrNotFound) }
 
 // Serve answers a GET or HEAD request with a file. A file's bytes never change, so its
 // SHA-256 is its ETag and clients may cache any part of it for ever. It refuses a
