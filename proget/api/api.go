@@ -259,7 +259,9 @@ func (a *api) vet(c *call, name string) error {
 }
 
 func (a *api) deletePackage(w http.ResponseWriter, c *call) error {
-	if err := a.Publisher.Delete(c.Context(), c.ref, c.id.Principal); err != nil {
+	ref := c.ref
+	ref.Blocked = true
+	if err := a.Publisher.Delete(c.Context(), ref, c.id.Principal); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

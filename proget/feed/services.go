@@ -94,7 +94,8 @@ type Publisher interface {
 	Untag(ctx context.Context, ref Ref, tag string, by proget.Principal) error
 
 	// Delete removes a version and the tags that point at it, or returns
-	// proget.ErrNotFound.
+	// proget.ErrNotFound. It returns proget.ErrConflict if the version is blocked, unless
+	// ref.Blocked: who publishes it anew would end the block unnoticed.
 	Delete(ctx context.Context, ref Ref, by proget.Principal) error
 }
 
@@ -107,6 +108,11 @@ type Ref struct {
 	// File is the version's only file, whatever the case of its name. A change of the
 	// version is refused if that has another file, or others. "" allows any files.
 	File string
+
+	// Blocked lets Delete delete a version that is blocked. The pages, the native API and
+	// retention set it, which show or know the block; the clients of feeds see no blocked
+	// versions. Other changes ignore it. Optional.
+	Blocked bool
 
 	// ID is the ID of the version, if only that one is meant: one that has taken its
 	// place under the same keys is then proget.ErrNotFound. Untag ignores it. Optional.

@@ -376,7 +376,8 @@ func (p *Publisher) Untag(ctx context.Context, ref feed.Ref, tag string, by prog
 	})
 }
 
-// Delete removes a version.
+// Delete removes a version. One that is blocked it removes only if ref.Blocked, and
+// returns proget.ErrConflict otherwise.
 func (p *Publisher) Delete(ctx context.Context, ref feed.Ref, by proget.Principal) error {
 	_, err := p.DeleteIf(ctx, ref, by, 0, func(*db.Tx) error { return nil })
 	return err
@@ -397,6 +398,9 @@ func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Princi
 	return p.db.Change(ctx, ch, func(tx *db.Tx) error {
 		ch.Packages, ch.Versions, ch.Bytes = 0, 0, 0
 		v, err := find(ctx, tx, ref)
+		if err == nil && v.Status.Blocked && !ref.Blocked {
+			err = proget.Errorf(proget.ErrConflict, "%s %s is blocked: unblock it before you delete it, or delete it on its page.", ref.NameKey, ref.VersionKey)
+		}
 		if err == nil {
 			err = check(tx)
 		}

@@ -96,7 +96,9 @@ func (s *site) deleteVersion(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Publisher.Delete(v.Context(), c.ref(), v.id.Principal); err != nil {
+	ref := c.ref()
+	ref.Blocked = true
+	if err := s.Publisher.Delete(v.Context(), ref, v.id.Principal); err != nil {
 		return err
 	}
 	if len(c.pkg.Versions) == 1 {

@@ -62,7 +62,8 @@ func (c *Cluster) hide(t testing.TB) {
 	require.Equal(t, http.StatusSeeOther, a.StatusCode, string(a.Body))
 }
 
-// testBlocked: no node serves the file of a blocked version to anybody.
+// testBlocked: no node serves the file of a blocked version to anybody, or deletes it for
+// a client of the feed, which would end the block.
 func testBlocked(t *testing.T, s Suite) {
 	c := Start(t, s.Type)
 	file := s.push(t, c, s.Name, s.Three[0])
@@ -76,9 +77,23 @@ func testBlocked(t *testing.T, s Suite) {
 			if blocked {
 				require.Equal(t, 4, a.StatusCode/100, "a blocked version is refused: %s", a.Status)
 				require.Contains(t, string(a.Body), "blocked")
+				s.requireKept(t, c)
 			} else {
 				require.Equal(t, file, a.Body, "and served again")
 			}
 		}
 	}
+}
+
+// requireKept asserts that a client cannot delete the blocked version.
+func (s *Suite) requireKept(t testing.TB, c *Cluster) {
+	t.Helper()
+	if s.Delete == nil {
+		return
+	}
+	r := s.Delete(t, c.Feed, s.Name, s.Three[0])
+	s.SignIn(r, c.Key)
+	a := Do(t, r)
+	require.Equal(t, 4, a.StatusCode/100, "a blocked version is not deleted: %s", a.Status)
+	require.Contains(t, string(a.Body), "blocked")
 }

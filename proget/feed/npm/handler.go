@@ -347,8 +347,8 @@ func (h *handler) deleteTarball(w http.ResponseWriter, r *feed.Request, rt route
 	return done(w)
 }
 
-// deletePackage deletes the versions that the client can see: npm also requests it to
-// delete the last version that it knows, and that must not end a block.
+// deletePackage deletes the versions that the client can see, which are all but those
+// that are blocked: npm also requests it to delete the last version that it knows.
 func (h *handler) deletePackage(w http.ResponseWriter, r *feed.Request, rt route) error {
 	p, err := h.findAvailable(r, rt.name)
 	if err != nil {

@@ -273,6 +273,9 @@ func (h *handler) deleteManifest(w http.ResponseWriter, r *feed.Request, rt rout
 	if errors.Is(err, proget.ErrNotFound) {
 		return proget.WrapError(proget.ErrNotFound, manifestUnknown, "%s has no manifest %.150s.", repository(r.Feed, rt.repo), rt.arg)
 	}
+	if errors.Is(err, proget.ErrConflict) {
+		return proget.WrapError(proget.ErrConflict, denied, "%s", proget.Message(err))
+	}
 	if err != nil {
 		return fmt.Errorf("delete a manifest: %w", err)
 	}

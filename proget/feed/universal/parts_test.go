@@ -57,7 +57,8 @@ func TestBlockedPart(t *testing.T) {
 	allow("universal", "one", "1.0.0", false)
 	closed("one 1.0.0 is blocked.")
 	w.must(404, "GET", "download/late/1.0.0", "")
-	w.must(200, "DELETE", "delete/one/1.0.0", "")
+	w.must(409, "DELETE", "delete/one/1.0.0", "")
+	w.must(200, "POST", w.URL+"/api/packages/universal/delete?name=one&version=1.0.0", "")
 	open()
 }
 
