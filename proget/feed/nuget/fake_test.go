@@ -84,7 +84,7 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 func status(err error) int {
 	for kind, code := range map[error]int{
-		proget.ErrNotFound: 404, proget.ErrConflict: 409, proget.ErrInvalid: 400, proget.ErrTooLarge: 413, feed.ErrMethod: 405,
+		proget.ErrNotFound: 404, proget.ErrConflict: 409, proget.ErrInvalid: 400, proget.ErrTooLarge: 413, proget.ErrUnavailable: 503, feed.ErrMethod: 405,
 	} {
 		if errors.Is(err, kind) {
 			return code

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -18,9 +20,11 @@ type handler struct {
 	services   feed.Services
 	hardDelete bool
 
-	// large bounds the concurrent responses with thousands of entries: rendering one
-	// and keeping it until it is sent takes tens of megabytes.
-	large feed.Gate
+	// large bounds the answers of many entries that are prepared at once, each of which
+	// takes tens of megabytes. unsent bounds the bytes of those that are being sent,
+	// which takes as long as their clients like.
+	large  feed.Gate
+	unsent *semaphore.Weighted
 
 	// indexes caches the service index for each base URL.
 	indexes feed.Documents

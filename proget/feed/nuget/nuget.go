@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -58,7 +60,7 @@ func engine(opts *Options) feed.Type {
 		Modern:          needsSemVer2,
 		Form:            &feed.Form{Accept: ".nupkg,.snupkg"},
 		Handler: func(s feed.Services) feed.Handler {
-			return &handler{services: s, hardDelete: hardDelete, large: make(feed.Gate, 2)}
+			return &handler{services: s, hardDelete: hardDelete, large: make(feed.Gate, 2), unsent: semaphore.NewWeighted(v2MaxUnsent)}
 		},
 		Index:      catalogOf,
 		WriteError: writeError,

@@ -2,13 +2,13 @@ package nuget
 
 import (
 	"context"
-	"errors"
 	"math"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
@@ -24,6 +24,10 @@ const (
 	v2PageSize   = 100  // entries in one response, as on nuget.org
 	v2MaxTop     = 6000 // maximum entries in one response, if the client asks for so many
 	v2MaxUpdates = 1000 // packages in one query for updates
+
+	v2Small     = 250              // entries that an answer may keep while it is prepared without a place for it
+	v2MaxUnsent = 64 << 20         // bytes of answers of more than a page that wait for their clients
+	v2Patience  = 10 * time.Second // of an answer that waits for others to be sent
 )
 
 // v2Sets are the collections that can be queried.
@@ -154,270 +158,52 @@ func (h *handler) v2List(w http.ResponseWriter, r *feed.Request, rt route) error
 	if err != nil {
 		return err
 	}
-	if q.skip+q.page > v2PageSize {
-		if err := h.large.Enter(r.Context(), "answers of thousands of entries"); err != nil {
-			return err
-		}
-		defer h.large.Leave()
-	}
-	page, err := h.v2Page(r, rt, q)
+	doc, held, err := h.v2Prepare(r, rt, q)
 	if err != nil {
 		return err
+	}
+	defer h.unsent.Release(held)
+	if !rt.count {
+		headV2(w)
+	}
+	doc.Serve(w, r.Request)
+	return nil
+}
+
+// v2Prepare returns the answer to a query, and how many bytes it holds of h.unsent. What
+// the answer was made from is garbage then.
+func (h *handler) v2Prepare(r *feed.Request, rt route, q v2Query) (doc *feed.Document, held int64, err error) {
+	c := &v2Collection{query: q, gate: h.large, whole: rt.count || q.counted || len(q.orders) > 0}
+	defer c.leave()
+	page, err := h.v2Page(r, rt, c)
+	if err != nil {
+		return nil, 0, err
 	}
 	if rt.count {
-		return serveText(w, r, strconv.Itoa(page.total))
+		return feed.NewDocument("text/plain; charset=utf-8", []byte(strconv.Itoa(page.total))), 0, nil
 	}
-	return serveV2(w, r, page, q)
-}
-
-// serveText serves plain text.
-func serveText(w http.ResponseWriter, r *feed.Request, text string) error {
-	feed.NewDocument("text/plain; charset=utf-8", []byte(text)).Serve(w, r.Request)
-	return nil
-}
-
-// A v2Page is a part of a collection.
-type v2Page struct {
-	entries []*v2Entity
-	total   int // of the whole collection, if the query asked for it
-	more    bool
-}
-
-func (h *handler) v2Page(r *feed.Request, rt route, q v2Query) (*v2Page, error) {
-	ctx := r.Context()
-	c := &v2Collection{query: q, whole: rt.count || q.counted || len(q.orders) > 0}
-	var err error
-	switch rt.action {
-	case v2Find:
-		err = h.v2Collect(ctx, r.Feed, c, nil, nameKey(q.text("id")))
-	case v2Updates:
-		err = h.v2CollectUpdates(ctx, r.Feed, c)
-	case v2Search:
-		err = h.v2CollectHits(ctx, r.Feed, c)
-	default:
-		if ids, ok := q.filter.Only("Id"); ok {
-			err = h.v2Collect(ctx, r.Feed, c, nil, ids...)
-		} else {
-			err = h.v2CollectAll(ctx, r.Feed, c)
-		}
-	}
+	body, contentType, err := renderV2(r, page, q)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return c.page()
+	if len(page.entries) > v2PageSize {
+		if held, err = h.hold(r.Context(), len(body)); err != nil {
+			return nil, 0, err
+		}
+	}
+	return feed.NewDocument(contentType, body), held, nil
 }
 
-// A v2Collection collects the entities that satisfy the query.
-type v2Collection struct {
-	query v2Query
-	whole bool        // the collection must be counted or sorted
-	total int         // entities collected
-	found []*v2Entity // those that can still be on the page
-}
-
-// A narrowing selects some of a package's entities that satisfy the query.
-type narrowing func([]*v2Entity) []*v2Entity
-
-// add collects the versions of a package that the client may see and the query selects.
-// If only is not nil, it selects among them.
-func (c *v2Collection) add(p *feed.Package, only narrowing) error {
-	if !tagged(p, c.query.tags) {
-		return nil
+// hold waits until that many more bytes of large answers may wait for their clients. It
+// returns what is to be released.
+func (h *handler) hold(ctx context.Context, bytes int) (held int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, v2Patience)
+	defer cancel()
+	held = int64(min(bytes, v2MaxUnsent))
+	if err := h.unsent.Acquire(ctx, held); err != nil {
+		return 0, proget.WrapError(proget.ErrUnavailable, err, "This server is busy sending other answers of thousands of entries. Try again shortly, or ask for less.")
 	}
-	entities, err := v2Entities(p, c.query.semVer2)
-	if err != nil {
-		return err
-	}
-	var matches []*v2Entity
-	for _, e := range entities {
-		ok, err := c.query.filter.Match(e.property)
-		if err != nil {
-			return err
-		}
-		if ok && !c.before(e) {
-			matches = append(matches, e)
-		}
-	}
-	if only != nil {
-		matches = only(matches)
-	}
-	c.total += len(matches)
-	c.found = append(c.found, matches...)
-	return c.trim()
-}
-
-// trim drops entities that can no longer be on the page.
-func (c *v2Collection) trim() error {
-	need, most := c.query.skip+c.query.page+1, c.query.skip+c.query.page+1
-	if len(c.query.orders) > 0 {
-		most *= 2 // so that each sort removes many
-	}
-	if len(c.found) <= most {
-		return nil
-	}
-	if err := c.sort(); err != nil {
-		return err
-	}
-	c.found = slices.Delete(c.found, need, len(c.found))
-	return nil
-}
-
-// before reports whether an entity was on an earlier page.
-func (c *v2Collection) before(e *v2Entity) bool {
-	if len(c.query.after) == 0 || len(c.query.orders) > 0 {
-		return false
-	}
-	id := nameKey(c.query.after[0])
-	return e.pkg.Key < id || e.pkg.Key == id && compareVersions(e.version.Key, versionKey(c.query.after[1])) <= 0
-}
-
-// full reports whether there are enough entities for the page, and to know that another
-// page follows.
-func (c *v2Collection) full() bool {
-	return !c.whole && len(c.found) > c.query.skip+c.query.page
-}
-
-func (c *v2Collection) page() (*v2Page, error) {
-	if err := c.sort(); err != nil {
-		return nil, err
-	}
-	p := &v2Page{total: c.total}
-	rest := c.found[min(c.query.skip, len(c.found)):]
-	p.entries = rest[:min(c.query.page, len(rest))]
-	p.more = len(rest) > len(p.entries) && c.query.top > len(p.entries)
-	return p, nil
-}
-
-func (c *v2Collection) sort() error {
-	if len(c.found) == 0 {
-		return nil
-	}
-	for _, o := range c.query.orders {
-		if _, known := c.found[0].property(o.Property); !known {
-			return proget.Errorf(proget.ErrInvalid, "There is no property %.60q to order by.", o.Property)
-		}
-	}
-	slices.SortStableFunc(c.found, func(a, b *v2Entity) int {
-		for _, o := range c.query.orders {
-			order := a.compare(b, o.Property)
-			if order != 0 && o.Down {
-				return -order
-			}
-			if order != 0 {
-				return order
-			}
-		}
-		return 0
-	})
-	return nil
-}
-
-// v2Collect collects from the packages with the given keys.
-func (h *handler) v2Collect(ctx context.Context, f *proget.Feed, c *v2Collection, only narrowing, keys ...string) error {
-	for _, key := range keys {
-		p, err := h.services.Packages.Package(ctx, f, key)
-		if errors.Is(err, proget.ErrNotFound) {
-			continue
-		}
-		if err == nil {
-			err = c.add(p, only)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// v2CollectAll walks through the feed in the order of package names, from where the
-// previous page ended.
-func (h *handler) v2CollectAll(ctx context.Context, f *proget.Feed, c *v2Collection) error {
-	last := ""
-	if len(c.query.after) > 0 && len(c.query.orders) == 0 {
-		last = nameKey(c.query.after[0])
-		if err := h.v2Collect(ctx, f, c, nil, last); err != nil {
-			return err
-		}
-	}
-	for scanned := 0; !c.full(); {
-		some, err := h.services.Packages.List(ctx, f, last, v2PageSize)
-		if err != nil {
-			return err
-		}
-		for _, p := range some {
-			if err := c.add(p, nil); err != nil {
-				return err
-			}
-			last = p.Key
-		}
-		if len(some) < v2PageSize {
-			return nil
-		}
-		if scanned += len(some); scanned >= maxScanned {
-			return proget.Errorf(proget.ErrInvalid, "This feed holds too many packages to be looked at one by one: ask Search(), name the packages, or leave $orderby out.")
-		}
-	}
-	return nil
-}
-
-// v2CollectHits collects what the search index finds, best first. The index supports
-// only one tag per query, so packages with the first are read to check for the others.
-func (h *handler) v2CollectHits(ctx context.Context, f *proget.Feed, c *v2Collection) error {
-	prerelease := c.query.flag("includePrerelease")
-	asked := feed.Query{Text: c.query.term, Prerelease: prerelease, Old: !c.query.semVer2, Take: maxHits}
-	if len(c.query.tags) > 0 {
-		asked.Tag = c.query.tags[0]
-	}
-	if !c.whole && len(c.query.tags) < 2 && (c.query.filter.Uses("IsLatestVersion") || c.query.filter.Uses("IsAbsoluteLatestVersion")) {
-		asked.Take = min(c.query.skip+c.query.page+1, maxHits) // one entry each
-	}
-	offered := func(matches []*v2Entity) []*v2Entity {
-		return slices.DeleteFunc(matches, func(e *v2Entity) bool {
-			return !e.version.Status.Listed || e.version.Prerelease && !prerelease
-		})
-	}
-	for key, err := range h.hits(ctx, f, asked) {
-		if err != nil || c.full() {
-			return err
-		}
-		if err := h.v2Collect(ctx, f, c, offered, key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// v2CollectUpdates collects versions newer than those that the client has.
-func (h *handler) v2CollectUpdates(ctx context.Context, f *proget.Feed, c *v2Collection) error {
-	ids, versions := strings.Split(c.query.text("packageIds"), "|"), strings.Split(c.query.text("versions"), "|")
-	constraints := strings.Split(c.query.text("versionConstraints"), "|")
-	if len(ids) != len(versions) || len(ids) > v2MaxUpdates {
-		return proget.Errorf(proget.ErrInvalid, "The parameters packageIds and versions must name as many packages as versions, %d at most, separated by |.", v2MaxUpdates)
-	}
-	for i, id := range ids {
-		var within versionRange
-		limited := false
-		if len(constraints) == len(ids) && constraints[i] != "" {
-			if within, limited = parseRange(constraints[i]); !limited {
-				return proget.Errorf(proget.ErrInvalid, "The version constraint %.60q cannot be understood.", constraints[i])
-			}
-		}
-		newer := func(matches []*v2Entity) []*v2Entity {
-			matches = slices.DeleteFunc(matches, func(e *v2Entity) bool {
-				v := e.version
-				return !v.Status.Listed || v.Prerelease && !c.query.flag("includePrerelease") ||
-					compareVersions(v.Key, versionKey(versions[i])) <= 0 || limited && !within.contains(v.Key)
-			})
-			if len(matches) > 1 && !c.query.flag("includeAllVersions") {
-				matches = matches[len(matches)-1:]
-			}
-			return matches
-		}
-		if err := h.v2Collect(ctx, f, c, newer, nameKey(id)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return held, nil
 }
 
 // v2One serves a single entry.

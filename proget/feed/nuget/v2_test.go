@@ -352,7 +352,7 @@ func TestV2Bounded(t *testing.T) {
 		require.NoError(t, err)
 		c := &v2Collection{query: q, whole: true}
 		for range 20 {
-			require.NoError(t, c.add(many(t, 40), nil))
+			require.NoError(t, c.add(t.Context(), many(t, 40), nil))
 			require.LessOrEqual(t, len(c.found), 2*(q.skip+q.page+1), order)
 		}
 		page, err := c.page()

@@ -77,10 +77,11 @@ func headV2(w http.ResponseWriter) {
 	w.Header().Add("Vary", "Accept")
 }
 
-func serveV2(w http.ResponseWriter, r *feed.Request, page *v2Page, q v2Query) error {
-	headV2(w)
+// renderV2 renders a page of a collection in the format that the client asks for.
+func renderV2(r *feed.Request, page *v2Page, q v2Query) (body []byte, contentType string, err error) {
 	if wantsJSON(r) {
-		return serveV2JSON(w, r, page, q)
+		body, err = renderV2JSON(r, page, q)
+		return body, jsonType, err
 	}
 	base := r.Base
 	set, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(r.Path, "api/"), "v2/"), "(")
@@ -101,8 +102,7 @@ func serveV2(w http.ResponseWriter, r *feed.Request, page *v2Page, q v2Query) er
 		x.WriteString(`<link rel="next" href="` + attribute(v2Next(r, page, q)) + `" />`)
 	}
 	x.WriteString("</feed>")
-	feed.NewDocument(atomFeed, x.Bytes()).Serve(w, r.Request)
-	return nil
+	return x.Bytes(), atomFeed, nil
 }
 
 // v2Updated returns the newest time of the page's entries, so that an unchanged page is
@@ -208,7 +208,7 @@ func v2Literal(v odata.Value) string {
 
 func v2Time(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-func serveV2JSON(w http.ResponseWriter, r *feed.Request, page *v2Page, q v2Query) error {
+func renderV2JSON(r *feed.Request, page *v2Page, q v2Query) ([]byte, error) {
 	d := map[string]any{}
 	results := make([]any, len(page.entries))
 	for i, e := range page.entries {
@@ -221,7 +221,7 @@ func serveV2JSON(w http.ResponseWriter, r *feed.Request, page *v2Page, q v2Query
 	if page.more {
 		d["__next"] = v2Next(r, page, q)
 	}
-	return serveJSON(w, r, map[string]any{"d": d})
+	return marshal(map[string]any{"d": d})
 }
 
 // v2Object returns an entry in OData's verbose JSON, in which 64-bit numbers are text.
