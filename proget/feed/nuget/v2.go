@@ -25,7 +25,8 @@ const (
 	v2MaxTop     = 6000 // maximum entries in one response, if the client asks for so many
 	v2MaxUpdates = 1000 // packages in one query for updates
 
-	v2Small     = 250              // entries that an answer may keep while it is prepared without a place for it
+	v2MaxSorted = 10_000           // entries of a sorted collection, from its first, that pages can reach
+	v2Small     = 250              // entries kept, and packages looked at, for an answer that needs no place
 	v2MaxUnsent = 64 << 20         // bytes of answers of more than a page that wait for their clients
 	v2Patience  = 10 * time.Second // of an answer that waits for others to be sent
 )
@@ -124,6 +125,9 @@ func parseV2Query(q url.Values) (v2Query, error) {
 	}
 	v.term, v.tags = splitTerm(v.text("searchTerm"))
 	v.page = v.pageSize()
+	if len(v.orders) > 0 && v.skip+v.page > v2MaxSorted {
+		return v, proget.Errorf(proget.ErrInvalid, "With $orderby, no more than the first %d entries can be asked for: leave it out, or filter.", v2MaxSorted)
+	}
 	if token := q.Get("$skiptoken"); token != "" {
 		for part := range strings.SplitSeq(token, ",") {
 			v.after = append(v.after, v2Text(part))

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // atomPage is what clients read of an answer.
@@ -335,6 +336,7 @@ func TestV2Refused(t *testing.T) {
 	for _, path := range []string{
 		v2URL("v2/Packages()", "$filter", "Id eq"), v2URL("v2/Packages()", "$filter", "Colour eq 'red'"), v2URL("v2/Packages()", "$orderby", "Colour"),
 		v2URL("v2/Packages()", "$orderby", "Id up"), v2URL("v2/Packages()", "$top", "-1"), v2URL("v2/Packages()", "$skip", "x"), v2URL("v2/Packages()", "$skiptoken", "x"),
+		v2URL("v2/Packages()", "$orderby", "Published", "$skip", "9901"), v2URL("v2/Packages()", "$orderby", "Published", "$skip", "2147483647"), v2URL("v2/Packages()", "$orderby", "Published", "$skip", "5000", "$top", "5001"),
 		v2URL("v2/GetUpdates()", "packageIds", "'a|b'", "versions", "'1'"), v2URL("v2/GetUpdates()", "packageIds", "'a'", "versions", "'1'", "versionConstraints", "'soon'"),
 	} {
 		rec := w.get(path)
@@ -344,20 +346,27 @@ func TestV2Refused(t *testing.T) {
 }
 
 // TestV2Bounded: a collection that is counted or sorted keeps no more entries than its page
-// may need.
+// may need, nor those that it skips unless it sorts them.
 func TestV2Bounded(t *testing.T) {
 	t.Parallel()
-	for _, order := range []string{"", "Version desc"} {
-		q, err := parseV2Query(url.Values{"$inlinecount": {"allpages"}, "$orderby": {order}, "$skip": {"5"}, "$top": {"3"}, "semVerLevel": {"2.0.0"}})
+	for order, c := range map[string]struct {
+		skip       string
+		kept, page int
+	}{
+		"":             {"790", 4, 3},
+		"Version desc": {"5", 18, 3},
+		"Version asc":  {"798", 1604, 2},
+	} {
+		q, err := parseV2Query(url.Values{"$inlinecount": {"allpages"}, "$orderby": {order}, "$skip": {c.skip}, "$top": {"3"}, "semVerLevel": {"2.0.0"}})
 		require.NoError(t, err)
-		c := &v2Collection{query: q, whole: true}
+		all := &v2Collection{query: q, whole: true, gate: make(feed.Gate, 1)}
 		for range 20 {
-			require.NoError(t, c.add(t.Context(), many(t, 40), nil))
-			require.LessOrEqual(t, len(c.found), 2*(q.skip+q.page+1), order)
+			require.NoError(t, all.add(t.Context(), many(t, 40), nil))
+			require.LessOrEqual(t, len(all.found), c.kept, order)
 		}
-		page, err := c.page()
+		page, err := all.page()
 		require.NoError(t, err)
 		require.Equal(t, 800, page.total)
-		require.Len(t, page.entries, 3)
+		require.Len(t, page.entries, c.page, order)
 	}
 }

@@ -74,3 +74,35 @@ func TestV2Stalled(t *testing.T) {
 		require.Equal(t, 290, entries(large))
 	})
 }
+
+// TestV2Scans: an answer for which all packages are looked at waits for a place, and is
+// refused if there is none for long; one for which few are looked at needs none.
+func TestV2Scans(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.fill(300)
+		scans := []string{
+			"v2/Packages()/$count", v2URL("v2/Packages()", "$inlinecount", "allpages", "$top", "1"), v2URL("v2/Packages()", "$orderby", "Published", "$top", "1"),
+			v2URL("v2/Packages()", "$filter", "Id ge 'x'"), "v2/Search()/$count",
+		}
+		few := []string{"v2/Packages()", v2URL("v2/Packages()", "$skip", "100"), v2URL("v2/FindPackagesById()", "id", "'P00001'", "$orderby", "Version desc", "$top", "6000")}
+		gate := w.handler.(*handler).large
+		for range cap(gate) {
+			require.NoError(t, gate.Enter(t.Context(), "tests"))
+		}
+		for _, path := range scans {
+			require.Equal(t, http.StatusServiceUnavailable, w.get(path).Code, path)
+		}
+		for _, path := range few {
+			require.Equal(t, http.StatusOK, w.get(path).Code, path)
+		}
+		for range cap(gate) {
+			gate.Leave()
+		}
+		for _, path := range append(scans, few...) {
+			require.Equal(t, http.StatusOK, w.get(path).Code, path)
+		}
+		require.Empty(t, gate, "all places were given back")
+	})
+}

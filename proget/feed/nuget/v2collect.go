@@ -48,17 +48,18 @@ type v2Collection struct {
 	total int         // entities collected
 	found []*v2Entity // those that can still be on the page
 
-	gate    feed.Gate // bounds the collections of many entities
+	gate    feed.Gate // bounds the collections of much
 	entered bool      // the collection has a place
+	looked  int       // packages looked at
 }
 
-// enter takes a place for the collection once it has many entities. One of few needs
-// none, whatever it asks for.
+// enter takes a place for the collection once it has many entities, or has looked at
+// many packages. One of few needs none, whatever it asks for.
 func (c *v2Collection) enter(ctx context.Context) error {
-	if c.entered || len(c.found) <= v2Small {
+	if c.entered || len(c.found) <= v2Small && c.looked <= v2Small {
 		return nil
 	}
-	err := c.gate.Enter(ctx, "answers of thousands of entries")
+	err := c.gate.Enter(ctx, "large answers")
 	c.entered = err == nil
 	return err
 }
@@ -97,21 +98,31 @@ func (c *v2Collection) add(ctx context.Context, p *feed.Package, only narrowing)
 	if only != nil {
 		matches = only(matches)
 	}
-	c.total += len(matches)
-	c.found = append(c.found, matches...)
-	if err := c.trim(); err != nil {
+	c.looked++
+	if err := c.keep(matches); err != nil {
 		return err
 	}
 	return c.enter(ctx)
 }
 
-// trim drops entities that can no longer be on the page.
-func (c *v2Collection) trim() error {
-	need, most := c.query.skip+c.query.page+1, c.query.skip+c.query.page+1
+// keep counts entities and keeps those that can still be on the page. Without an order,
+// it knows which those are.
+func (c *v2Collection) keep(matches []*v2Entity) error {
+	before := c.total
+	c.total += len(matches)
 	if len(c.query.orders) > 0 {
-		most *= 2 // so that each sort removes many
+		c.found = append(c.found, matches...)
+		return c.trim()
 	}
-	if len(c.found) <= most {
+	matches = matches[min(max(c.query.skip-before, 0), len(matches)):]
+	c.found = append(c.found, matches[:min(c.query.page+1-len(c.found), len(matches))]...)
+	return nil
+}
+
+// trim drops entities that are not among the first in the order so far.
+func (c *v2Collection) trim() error {
+	need := c.query.skip + c.query.page + 1
+	if len(c.found) <= 2*need { // so that each sort removes many
 		return nil
 	}
 	if err := c.sort(); err != nil {
@@ -133,7 +144,7 @@ func (c *v2Collection) before(e *v2Entity) bool {
 // full reports whether there are enough entities for the page, and to know that another
 // page follows.
 func (c *v2Collection) full() bool {
-	return !c.whole && len(c.found) > c.query.skip+c.query.page
+	return !c.whole && len(c.found) > c.query.page
 }
 
 func (c *v2Collection) page() (*v2Page, error) {
@@ -141,7 +152,10 @@ func (c *v2Collection) page() (*v2Page, error) {
 		return nil, err
 	}
 	p := &v2Page{total: c.total}
-	rest := c.found[min(c.query.skip, len(c.found)):]
+	rest := c.found
+	if len(c.query.orders) > 0 {
+		rest = rest[min(c.query.skip, len(rest)):]
+	}
 	p.entries = rest[:min(c.query.page, len(rest))]
 	p.more = len(rest) > len(p.entries) && c.query.top > len(p.entries)
 	return p, nil
@@ -204,7 +218,7 @@ func (h *handler) v2CollectAll(ctx context.Context, f *proget.Feed, c *v2Collect
 			return err
 		}
 		for _, p := range some {
-			if err := c.add(ctx, p, nil); err != nil {
+			if err := c.add(ctx, p, nil); err != nil || c.full() {
 				return err
 			}
 			last = p.Key
