@@ -231,7 +231,7 @@ func (h *handler) matches(r *feed.Request, s searchRequest, q feed.Query) ([]mat
 func (h *handler) matchesTagged(ctx context.Context, f *proget.Feed, s searchRequest, q feed.Query) ([]match, int, error) {
 	var found []match
 	q.Take = maxHits
-	for key, err := range h.hits(ctx, f, q) {
+	for key, err := range h.hits(ctx, f, q, true) {
 		if err != nil {
 			return nil, 0, err
 		}
@@ -244,13 +244,18 @@ func (h *handler) matchesTagged(ctx context.Context, f *proget.Feed, s searchReq
 	return slicePage(found, s), len(found), nil
 }
 
-// hits returns the keys of all packages that a query finds, best first, up to
-// maxScanned. It first asks the index for q.Take of them and then, if the caller wants
-// more, for as many as the index returns at once.
-func (h *handler) hits(ctx context.Context, f *proget.Feed, q feed.Query) iter.Seq2[string, error] {
+// hits returns the keys of the packages that a query finds, best first. It first asks
+// the index for q.Take of them and then, if the caller wants more, for as many as the
+// index returns at once. It returns proget.ErrInvalid after maxScanned of them or, if
+// the caller needs all, before the first.
+func (h *handler) hits(ctx context.Context, f *proget.Feed, q feed.Query, all bool) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for asked := q; asked.Skip < maxScanned; asked.Skip, asked.Take = asked.Skip+asked.Take, maxHits {
-			hits, err := h.services.Search.Search(ctx, f, asked)
+		last := q.Skip + maxScanned
+		for more := true; more; q.Take = maxHits {
+			hits, err := h.services.Search.Search(ctx, f, q)
+			if err == nil && all && hits.Total > last {
+				err = errTooManyHits()
+			}
 			if err != nil {
 				yield("", err)
 				return
@@ -260,11 +265,18 @@ func (h *handler) hits(ctx context.Context, f *proget.Feed, q feed.Query) iter.S
 					return
 				}
 			}
-			if len(hits.Keys) < asked.Take {
-				return
+			q.Skip += len(hits.Keys)
+			more = len(hits.Keys) > 0 && q.Skip < min(hits.Total, last)
+			if !more && q.Skip < hits.Total {
+				yield("", errTooManyHits())
 			}
 		}
 	}
+}
+
+// errTooManyHits is the error for a search whose answer would lack packages.
+func errTooManyHits() error {
+	return proget.Errorf(proget.ErrInvalid, "This search would look at more than %d packages one by one: search for more words, name the rarest tag first, or leave $orderby and the count out.", maxScanned)
 }
 
 func slicePage(found []match, s searchRequest) []match {

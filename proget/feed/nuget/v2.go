@@ -108,7 +108,7 @@ type v2Query struct {
 	parameters url.Values
 }
 
-func parseV2Query(q url.Values) (v2Query, error) {
+func parseV2Query(set action, q url.Values) (v2Query, error) {
 	v := v2Query{parameters: q, counted: q.Get("$inlinecount") == "allpages"}
 	var err error
 	if v.filter, err = odata.ParseFilter(q.Get("$filter")); err != nil {
@@ -125,6 +125,9 @@ func parseV2Query(q url.Values) (v2Query, error) {
 	}
 	v.term, v.tags = splitTerm(v.text("searchTerm"))
 	v.page = v.pageSize()
+	if v.ordered(set) {
+		v.orders = nil
+	}
 	if len(v.orders) > 0 && v.skip+v.page > v2MaxSorted {
 		return v, proget.Errorf(proget.ErrInvalid, "With $orderby, no more than the first %d entries can be asked for: leave it out, or filter.", v2MaxSorted)
 	}
@@ -152,13 +155,30 @@ func (q v2Query) pageSize() int {
 	return q.top
 }
 
+// ordered reports whether a collection is walked in the query's order anyway: that of
+// the IDs, and of each one's versions. Searches for words find the best first.
+func (q v2Query) ordered(set action) bool {
+	inOrder := slices.Equal(q.orders, []odata.Order{{Property: "Id"}}) || slices.Equal(q.orders, []odata.Order{{Property: "Id"}, {Property: "Version"}})
+	return inOrder && set != v2Updates && (set != v2Search || q.term == "")
+}
+
+// oneEach reports whether each package that the index finds has one entity that the
+// query selects.
+func (q v2Query) oneEach() bool {
+	latest := "IsLatestVersion"
+	if q.flag("includePrerelease") {
+		latest = "IsAbsoluteLatestVersion"
+	}
+	return q.filter.Is(latest) && len(q.tags) == 0 && len(q.orders) == 0
+}
+
 func (q v2Query) text(name string) string { return v2Text(q.parameters.Get(name)) }
 
 func (q v2Query) flag(name string) bool { return strings.EqualFold(q.text(name), "true") }
 
 // v2List answers a query for a collection.
 func (h *handler) v2List(w http.ResponseWriter, r *feed.Request, rt route) error {
-	q, err := parseV2Query(r.URL.Query())
+	q, err := parseV2Query(rt.action, r.URL.Query())
 	if err != nil {
 		return err
 	}
@@ -177,6 +197,9 @@ func (h *handler) v2List(w http.ResponseWriter, r *feed.Request, rt route) error
 // v2Prepare returns the answer to a query, and how many bytes it holds of h.unsent. What
 // the answer was made from is garbage then.
 func (h *handler) v2Prepare(r *feed.Request, rt route, q v2Query) (doc *feed.Document, held int64, err error) {
+	if rt.count {
+		q.orders, q.skip, q.page = nil, 0, 0 // the total depends on none of them
+	}
 	c := &v2Collection{query: q, gate: h.large, whole: rt.count || q.counted || len(q.orders) > 0}
 	defer c.leave()
 	page, err := h.v2Page(r, rt, c)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -357,7 +358,7 @@ func TestV2Bounded(t *testing.T) {
 		"Version desc": {"5", 18, 3},
 		"Version asc":  {"798", 1604, 2},
 	} {
-		q, err := parseV2Query(url.Values{"$inlinecount": {"allpages"}, "$orderby": {order}, "$skip": {c.skip}, "$top": {"3"}, "semVerLevel": {"2.0.0"}})
+		q, err := parseV2Query(v2Packages, url.Values{"$inlinecount": {"allpages"}, "$orderby": {order}, "$skip": {c.skip}, "$top": {"3"}, "semVerLevel": {"2.0.0"}})
 		require.NoError(t, err)
 		all := &v2Collection{query: q, whole: true, gate: make(feed.Gate, 1)}
 		for range 20 {
@@ -368,5 +369,56 @@ func TestV2Bounded(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 800, page.total)
 		require.Len(t, page.entries, c.page, order)
+	}
+}
+
+// TestV2Blocked: blocked packages, which the index finds, are neither counted nor skipped.
+func TestV2Blocked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.fill(30)
+	for _, id := range []string{"P00000", "P00012", "P00029"} {
+		w.change(id, "1.0", func(s *proget.Status) { s.Blocked = true })
+	}
+	latest := []string{"$filter", "IsLatestVersion", "$orderby", "Id", "searchTerm", "''", "includePrerelease", "false"}
+	require.Equal(t, "27", w.get(v2URL("v2/Search()/$count", latest...)).Body.String())
+	seen := make(map[string]bool)
+	for _, skip := range []string{"0", "10", "20"} {
+		for _, name := range w.ask("v2/Search()", append(latest, "$skip", skip, "$top", "10")...).names() {
+			require.False(t, seen[name], "%s twice", name)
+			seen[name] = true
+		}
+	}
+	require.Len(t, seen, 27)
+}
+
+// TestV2Beyond: in feeds of more packages than are looked at for one answer, what clients
+// ask for is answered in full, and what would be wrong is refused.
+func TestV2Beyond(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.fill(10_500)
+	latest := []string{"$filter", "IsLatestVersion", "searchTerm", "''", "includePrerelease", "false"}
+	require.Equal(t, "10500", w.get(v2URL("v2/Search()/$count", append(latest, "$orderby", "Id")...)).Body.String())
+	absolute := w.ask("v2/Search()", "$filter", "IsAbsoluteLatestVersion eq true", "includePrerelease", "true", "$inlinecount", "allpages", "$top", "1")
+	require.Equal(t, "10500", absolute.Count)
+	require.Equal(t, []string{"P00000 1.0.0"}, absolute.names())
+	for _, order := range [][]string{{}, {"$orderby", "Id"}, {"$orderby", "Id,Version"}} { // choco search, nuget list
+		page := w.ask("v2/Search()", slices.Concat(latest, order, []string{"$skip", "10450", "$top", "30"})...)
+		require.Len(t, page.Entries, 30)
+		require.Equal(t, "P10450 1.0.0", page.names()[0])
+		require.Len(t, w.ask("v2/Search()", slices.Concat(latest, order, []string{"$skip", "10480", "$top", "30"})...).Entries, 20)
+		require.Empty(t, w.ask("v2/Search()", slices.Concat(latest, order, []string{"$skip", "10510", "$top", "30"})...).Entries)
+	}
+	require.Len(t, w.ask("v2/Packages()", "$orderby", "Id", "$skiptoken", "'p10449','1.0.0'", "$top", "40").Entries, 40)
+	require.Len(t, w.ask("v2/Search()", "searchTerm", "'p0000'", "$filter", "IsLatestVersion", "$orderby", "Id desc").Entries, 10)
+	for _, path := range []string{
+		"v2/Search()/$count", v2URL("v2/Search()", "$inlinecount", "allpages"), v2URL("v2/Search()", append(latest, "$orderby", "DownloadCount desc")...),
+		v2URL("v2/Search()", "searchTerm", "'p'", "$filter", "IsLatestVersion", "$orderby", "Id"), v2URL("v2/Search()", "$filter", "Id eq 'P10499'"),
+		"v2/Packages()/$count", v2URL("v3/search", "q", "tag:a tag:b"),
+	} {
+		rec := w.get(path)
+		require.Equal(t, http.StatusBadRequest, rec.Code, path)
+		require.Contains(t, rec.Body.String(), "one by one", path)
 	}
 }

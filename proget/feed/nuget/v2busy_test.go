@@ -18,7 +18,7 @@ import (
 func (w *world) fill(packages int) {
 	for n := range packages {
 		require.NoError(w.t, w.add(&proget.Version{Name: fmt.Sprintf("P%05d", n), Version: "1.0", Key: "1.0.0", Status: proget.Status{Listed: true},
-			Manifest: []byte(`{"id":"P","version":"1.0"}`)}))
+			Manifest: []byte(`{"id":"P","version":"1.0","tags":["a","b"]}`)}))
 	}
 }
 

@@ -236,20 +236,25 @@ func (h *handler) v2CollectAll(ctx context.Context, f *proget.Feed, c *v2Collect
 // v2CollectHits collects what the search index finds, best first. The index supports
 // only one tag per query, so packages with the first are read to check for the others.
 func (h *handler) v2CollectHits(ctx context.Context, f *proget.Feed, c *v2Collection) error {
-	prerelease := c.query.flag("includePrerelease")
-	asked := feed.Query{Text: c.query.term, Prerelease: prerelease, Old: !c.query.semVer2, Take: maxHits}
-	if len(c.query.tags) > 0 {
-		asked.Tag = c.query.tags[0]
+	q := c.query
+	prerelease := q.flag("includePrerelease")
+	asked := feed.Query{Text: q.term, Prerelease: prerelease, Old: !q.semVer2, Take: maxHits}
+	if len(q.tags) > 0 {
+		asked.Tag = q.tags[0]
 	}
-	if !c.whole && len(c.query.tags) < 2 && (c.query.filter.Uses("IsLatestVersion") || c.query.filter.Uses("IsAbsoluteLatestVersion")) {
-		asked.Take = min(c.query.skip+c.query.page+1, maxHits) // one entry each
+	if beyond, total, err := h.v2Beyond(ctx, f, c, asked); beyond || err != nil {
+		c.total = total
+		return err
+	}
+	if !c.whole && len(q.tags) < 2 && (q.filter.Uses("IsLatestVersion") || q.filter.Uses("IsAbsoluteLatestVersion")) {
+		asked.Take = min(q.skip+q.page+1, maxHits) // one entry each, at most
 	}
 	offered := func(matches []*v2Entity) []*v2Entity {
 		return slices.DeleteFunc(matches, func(e *v2Entity) bool {
 			return !e.version.Status.Listed || e.version.Prerelease && !prerelease
 		})
 	}
-	for key, err := range h.hits(ctx, f, asked) {
+	for key, err := range h.hits(ctx, f, asked, c.whole) {
 		if err != nil || c.full() {
 			return err
 		}
@@ -258,6 +263,36 @@ func (h *handler) v2CollectHits(ctx context.Context, f *proget.Feed, c *v2Collec
 		}
 	}
 	return nil
+}
+
+// v2Beyond collects the latest version of each package that the index finds, if it
+// finds too many to be looked at one by one. Then the index counts, and skips what is
+// before the page; it does not know whether a version is blocked.
+func (h *handler) v2Beyond(ctx context.Context, f *proget.Feed, c *v2Collection, asked feed.Query) (beyond bool, total int, err error) {
+	if !c.query.oneEach() {
+		return false, 0, nil
+	}
+	asked.Take = 1
+	if c.whole {
+		first, err := h.services.Search.Search(ctx, f, asked)
+		if err != nil || first.Total <= maxScanned {
+			return false, 0, err
+		}
+		total, c.whole = first.Total, false
+	} else if c.query.skip+c.query.page < maxScanned {
+		return false, 0, nil
+	}
+	asked.Skip, asked.Take = c.query.skip, min(c.query.page+1, maxHits)
+	c.total = asked.Skip
+	for key, err := range h.hits(ctx, f, asked, false) {
+		if err == nil {
+			err = h.v2Collect(ctx, f, c, nil, key)
+		}
+		if err != nil || c.full() {
+			return true, total, err
+		}
+	}
+	return true, total, nil
 }
 
 // v2CollectUpdates collects versions newer than those that the client has.

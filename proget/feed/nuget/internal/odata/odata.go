@@ -113,6 +113,15 @@ func names(n node, property string) bool {
 	return n == node(reference(property))
 }
 
+// Is reports whether the filter is the given property, a condition, and nothing else.
+func (f *Filter) Is(property string) bool {
+	op, isOp := f.root.(binary)
+	if isOp && op.name == "eq" && op.right == node(literal{true}) {
+		return op.left == node(reference(property))
+	}
+	return f.root == node(reference(property))
+}
+
 // Uses reports whether the filter contains a property.
 func (f *Filter) Uses(property string) bool { return uses(f.root, property) }
 

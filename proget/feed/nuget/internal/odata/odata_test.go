@@ -143,6 +143,14 @@ func TestOnly(t *testing.T) {
 	require.True(t, f.Uses("Id"))
 	require.True(t, f.Uses("IsLatestVersion"))
 	require.False(t, f.Uses("Listed"))
+	for text, want := range map[string]bool{
+		"IsLatestVersion": true, " (IsLatestVersion eq true)": true, "IsLatestVersion eq false": false, "not IsLatestVersion": false, "Listed": false,
+		"IsLatestVersion and Listed": false, "tolower(Id) eq true": false, "trim(Id)": false, "": false,
+	} {
+		f, err := ParseFilter(text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, f.Is("IsLatestVersion"), text)
+	}
 }
 
 func TestOrder(t *testing.T) {
