@@ -21,7 +21,7 @@ const (
 )
 
 // inspect is feed.Type's Inspect.
-func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
+func inspect(ctx context.Context, f feed.File) (*feed.Manifest, error) {
 	p, err := openPackage(f, f.Size)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 		return nil, err
 	}
 	if m.hasType(symbolsType) {
-		return p.inspectSymbols(m)
+		return p.inspectSymbols(ctx, m)
 	}
 	if m.Readme, err = p.readme(m.ReadmeFile); err != nil {
 		return nil, err

@@ -261,6 +261,8 @@ func hostile(t testing.TB) map[string]refused {
 		"long version":           {simple(t, "A", "1.0-"+strings.Repeat("a", 255)), "not a valid NuGet version"},
 		"bad minClientVersion":   {nuspec(`<package><metadata minClientVersion="new"><id>A</id><version>1</version></metadata></package>`), "minClientVersion"},
 		"symbols":                {simple(t, "A", "1.0", `<packageTypes><packageType name="SymbolsPackage"/></packageTypes>`), "no .pdb file"},
+		"too many PDBs":          {tooMany(t), "more than 2000 .pdb files"},
+		"PDBs too large":         {tooLarge(t), "may take 1024 MiB"},
 		"no portable PDB":        {symbols(t, "A", "1.0", entry{"lib/A.pdb", "Microsoft C/C++ MSF 7.00"}), "not a portable PDB"},
 		"a PDB cut off":          {symbols(t, "A", "1.0", entry{"lib/A.pdb", portable("x")[:40]}), "not a portable PDB"},
 		"a PDB with a far id":    {symbols(t, "A", "1.0", entry{"lib/A.pdb", portable("x", 1<<30)}), "not a portable PDB"},
@@ -310,6 +312,31 @@ func lie(t testing.TB) []byte {
 	require.NoError(t, err)
 	_, err = io.Copy(out, raw)
 	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	return b.Bytes()
+}
+
+// tooMany makes a symbol package of so many PDBs that none of them is read.
+func tooMany(t testing.TB) []byte {
+	var pdbs []entry
+	for n := range feed.MaxAliases + 1 {
+		pdbs = append(pdbs, entry{fmt.Sprintf("lib/%d.pdb", n), "no PDB"})
+	}
+	return symbols(t, "A", "1.0", pdbs...)
+}
+
+// tooLarge makes a symbol package with two PDBs that say they are large.
+func tooLarge(t testing.TB) []byte {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.Create("a.nuspec")
+	require.NoError(t, err)
+	_, err = io.WriteString(w, `<package><metadata><id>A</id><version>1.0</version><authors>Ann</authors><description>d</description><packageTypes><packageType name="SymbolsPackage"/></packageTypes></metadata></package>`)
+	require.NoError(t, err)
+	for _, name := range []string{"a.pdb", "b.pdb"} {
+		_, err := z.CreateRaw(&zip.FileHeader{Name: name, Method: zip.Deflate, UncompressedSize64: maxPDBs/2 + 1})
+		require.NoError(t, err)
+	}
 	require.NoError(t, z.Close())
 	return b.Bytes()
 }

@@ -2,6 +2,7 @@ package nuget
 
 import (
 	"archive/zip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,8 +24,9 @@ const symbolsMount = "symbols"
 // symbolsType marks the manifest of a .snupkg.
 const symbolsType = "SymbolsPackage"
 
-// maxPDB bounds a PDB, in bytes.
-const maxPDB = 1 << 30
+// maxPDBs bounds the bytes of all PDBs in a symbol package together, as they are
+// decompressed when it is pushed.
+const maxPDBs = 1 << 30
 
 // symbolFiles is what the database stores of a .snupkg: its entries by the keys that
 // debuggers request.
@@ -34,14 +36,19 @@ type symbolFiles struct {
 
 // inspectSymbols describes a symbol package, which joins the package that it belongs
 // to, as on nuget.org. It contains portable PDBs, each found by its file name and ID.
-func (p *nupkg) inspectSymbols(m *metadata) (*feed.Manifest, error) {
+func (p *nupkg) inspectSymbols(ctx context.Context, m *metadata) (*feed.Manifest, error) {
+	pdbs, err := p.pdbs()
+	if err != nil {
+		return nil, err
+	}
 	files := symbolFiles{PDBs: make(map[string]string)}
 	var keys []string
-	for i, name := range p.Names {
-		if !hasSuffixFold(name, ".pdb") {
-			continue
+	for _, i := range pdbs {
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
-		id, err := p.pdb(p.File[i])
+		name := p.Names[i]
+		id, err := pdb(p.File[i])
 		if err != nil {
 			return nil, p.invalid(err, "%.200q in the symbol package is not a portable PDB: build with <DebugType>portable</DebugType>.", name)
 		}
@@ -54,18 +61,36 @@ func (p *nupkg) inspectSymbols(m *metadata) (*feed.Manifest, error) {
 			keys = append(keys, key)
 		}
 	}
-	if len(keys) == 0 {
-		return nil, proget.Errorf(proget.ErrInvalid, "The symbol package holds no .pdb file.")
-	}
 	v, _ := parseVersion(m.Version) // parseNuspec has checked it
 	return &feed.Manifest{Name: m.ID, Version: m.Version, Prerelease: v.prerelease(), Role: feed.Extra,
 		FileName: nameKey(m.ID) + "." + v.key() + ".snupkg", Aliases: keys, FileData: files}, nil
 }
 
-func (p *nupkg) pdb(f *zip.File) (id string, err error) {
-	if f.UncompressedSize64 > maxPDB {
-		return "", fmt.Errorf("a PDB of %d bytes", f.UncompressedSize64)
+// pdbs returns the indexes of the PDBs. It bounds what is decompressed to inspect them,
+// because entries may share their bytes.
+func (p *nupkg) pdbs() (found []int, err error) {
+	left := uint64(maxPDBs)
+	for i, name := range p.Names {
+		if !hasSuffixFold(name, ".pdb") {
+			continue
+		}
+		size := p.File[i].UncompressedSize64
+		if size > left {
+			return nil, proget.Errorf(proget.ErrInvalid, "The .pdb files of the symbol package are too large: together they may take %d MiB.", maxPDBs>>20)
+		}
+		if left -= size; len(found) == feed.MaxAliases {
+			return nil, proget.Errorf(proget.ErrInvalid, "The symbol package holds more than %d .pdb files.", feed.MaxAliases)
+		}
+		found = append(found, i)
 	}
+	if len(found) == 0 {
+		return nil, proget.Errorf(proget.ErrInvalid, "The symbol package holds no .pdb file.")
+	}
+	return found, nil
+}
+
+// pdb returns the ID of a PDB.
+func pdb(f *zip.File) (id string, err error) {
 	r, err := f.Open()
 	if err != nil {
 		return "", err

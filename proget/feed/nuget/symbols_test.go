@@ -2,6 +2,7 @@ package nuget
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/feedtest"
 )
 
@@ -62,6 +64,16 @@ func FuzzPDB(f *testing.F) {
 		}
 		require.Len(t, id, 32)
 	})
+}
+
+// TestSymbolsAbandoned: a symbol package is not read on once nobody waits for it.
+func TestSymbolsAbandoned(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	file := symbols(t, "Acme.Lib", "1.0.0", entry{"a.pdb", portable("a")})
+	_, err := inspect(ctx, feed.File{ReaderAt: bytes.NewReader(file), Size: int64(len(file))})
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 // TestSymbols: a symbol package joins its package, and debuggers find each PDB by
