@@ -44,12 +44,14 @@ func (p *nupkg) inspectSymbols(ctx context.Context, m *metadata) (*feed.Manifest
 	files := symbolFiles{PDBs: make(map[string]string)}
 	var keys []string
 	for _, i := range pdbs {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 		name := p.Names[i]
-		id, err := pdb(p.File[i])
-		if err != nil {
+		id, err := pdb(ctx, p.File[i])
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.Is(err, errDamagedPDB):
+			return nil, p.invalid(err, "%.200q in the symbol package cannot be decompressed: the package is damaged.", name)
+		case err != nil:
 			return nil, p.invalid(err, "%.200q in the symbol package is not a portable PDB: build with <DebugType>portable</DebugType>.", name)
 		}
 		key := symbolKey(path.Base(name), id+"ffffffff")
@@ -89,14 +91,27 @@ func (p *nupkg) pdbs() (found []int, err error) {
 	return found, nil
 }
 
-// pdb returns the ID of a PDB.
-func pdb(f *zip.File) (id string, err error) {
+// errDamagedPDB is the error for a PDB that is not what its checksum says.
+var errDamagedPDB = errors.New("damaged PDB")
+
+// pdb returns the ID of a PDB, which it reads to the end so that its checksum is
+// verified.
+func pdb(ctx context.Context, f *zip.File) (id string, err error) {
 	r, err := f.Open()
 	if err != nil {
 		return "", err
 	}
 	defer r.Close()
-	return pdbID(r)
+	if id, err = pdbID(r); err != nil {
+		return "", err
+	}
+	for err == nil && ctx.Err() == nil {
+		_, err = io.CopyN(io.Discard, r, 1<<20)
+	}
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("%w: %w", errDamagedPDB, err)
+	}
+	return id, ctx.Err()
 }
 
 // symbolKey returns the alias of a PDB. Debuggers differ in their use of upper and
@@ -143,7 +158,8 @@ func damaged(v *proget.Version, err error) error {
 	return err
 }
 
-// servePDB decompresses an entry while sending it.
+// servePDB decompresses an entry while sending it, and verifies its checksum before its
+// last bytes.
 func (h *handler) servePDB(w http.ResponseWriter, r *feed.Request, f *zip.File, tag string) error {
 	in, err := f.Open()
 	if err != nil {
@@ -164,11 +180,28 @@ func (h *handler) servePDB(w http.ResponseWriter, r *feed.Request, f *zip.File, 
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	if _, err := io.CopyN(w, in, int64(f.UncompressedSize64)); err != nil {
+	if err := sendVerified(w, in, int64(f.UncompressedSize64)); err != nil {
 		h.services.Logger.WarnContext(r.Context(), "a PDB was cut short", "file", f.Name, "error", err)
 		panic(http.ErrAbortHandler) // an incomplete response must not look complete
 	}
 	return nil
+}
+
+// sendVerified copies size bytes, the last of them only after the reader has confirmed
+// by io.EOF that all are right.
+func sendVerified(w io.Writer, in io.Reader, size int64) error {
+	last := make([]byte, min(size, 32<<10))
+	if _, err := io.CopyN(w, in, size-int64(len(last))); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(in, last); err != nil {
+		return err
+	}
+	if n, err := in.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+		return fmt.Errorf("expected the end after %d bytes: %w", size, err)
+	}
+	_, err := w.Write(last)
+	return err
 }
 
 // parseSymbols parses {file}/{key}/{file}.

@@ -1,16 +1,22 @@
 package nuget
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
+	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/feed"
 	"github.com/proget-go/ha/proget/feed/feedtest"
 )
@@ -74,6 +80,66 @@ func TestSymbolsAbandoned(t *testing.T) {
 	file := symbols(t, "Acme.Lib", "1.0.0", entry{"a.pdb", portable("a")})
 	_, err := inspect(ctx, feed.File{ReaderAt: bytes.NewReader(file), Size: int64(len(file))})
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// stored makes a symbol package whose entries are not compressed.
+func stored(t *testing.T, entries ...entry) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	spec := entry{"a.nuspec", `<package><metadata><id>A</id><version>1.0</version><authors>a</authors><description>d</description><packageTypes><packageType name="SymbolsPackage"/></packageTypes></metadata></package>`}
+	for _, e := range append(entries, spec) {
+		w, err := z.CreateHeader(&zip.FileHeader{Name: e.name, Method: zip.Store})
+		require.NoError(t, err)
+		_, err = io.WriteString(w, e.text)
+		require.NoError(t, err)
+	}
+	require.NoError(t, z.Close())
+	return b.Bytes()
+}
+
+// aliased has one file, which has every alias.
+type aliased struct {
+	feed.Packages
+	file proget.File
+}
+
+func (a aliased) Alias(context.Context, *proget.Feed, string) (*proget.Version, proget.File, error) {
+	return &proget.Version{Name: "A", Version: "1.0"}, a.file, nil
+}
+
+// TestSymbolsDamaged: a PDB that is not what it was is not accepted, and not sent whole.
+func TestSymbolsDamaged(t *testing.T) {
+	t.Parallel()
+	for name, rest := range map[string]string{"long": strings.Repeat("x", 100_000) + "mark", "begins wrong": "mark" + strings.Repeat("x", 100_000), "short": "mark"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := portable("0123456789abcdef") + rest
+			whole := stored(t, entry{"a.pdb", text})
+			m, err := inspectBytes(t, whole)
+			require.NoError(t, err)
+			broken := bytes.Replace(whole, []byte("mark"), []byte("MARK"), 1)
+			_, err = inspectBytes(t, broken)
+			require.ErrorIs(t, err, proget.ErrInvalid)
+			require.Contains(t, proget.Message(err), "damaged")
+
+			data, err := json.Marshal(m.FileData)
+			require.NoError(t, err)
+			w := newWorld(t, nil)
+			handler := w.typ.Handler(feed.Services{Packages: aliased{file: proget.File{StorageKey: "a", Data: data}}, Files: w, Logger: slog.New(slog.DiscardHandler)})
+			get := func(file []byte) *httptest.ResponseRecorder {
+				w.blobs["a"] = file
+				path := m.Aliases[0] + "/a.pdb"
+				rec := httptest.NewRecorder()
+				r := httptest.NewRequestWithContext(t.Context(), "GET", "/symbols/main/"+path, nil)
+				defer func() { require.Equal(t, rec.Body.Len() < len(text), recover() == http.ErrAbortHandler) }()
+				require.NoError(t, handler.ServeFeed(rec, &feed.Request{Request: r, Feed: w.feed, Mount: symbolsMount, Path: path}))
+				return rec
+			}
+			require.Equal(t, text, get(whole).Body.String())
+			require.Nil(t, get(broken), "the connection is cut")
+		})
+	}
 }
 
 // TestSymbols: a symbol package joins its package, and debuggers find each PDB by
