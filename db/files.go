@@ -36,7 +36,7 @@ func (tx *Tx) addAliases(ctx context.Context, versionID int64, fileName string, 
 }
 
 // FindAlias returns the keys and name of the newest file that has an alias, or
-// proget.ErrNotFound.
+// proget.ErrNotFound. It returns a file of a blocked version only if there is no other.
 func (s *Store) FindAlias(ctx context.Context, feedID int64, alias string) (nameKey, versionKey, fileName string, err error) {
 	err = one(ctx, s.read, "FindAlias", []sql.NamedArg{arg("feed_id", feedID), arg("alias", alias)}, &nameKey, &versionKey, &fileName)
 	return nameKey, versionKey, fileName, err

@@ -32,6 +32,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Tags":           testTags,
 		"Files":          testFiles,
 		"MendFile":       testMendFile,
+		"BlockedAliases": testBlockedAliases,
 		"FindPackages":   testFindPackages,
 		"Deduplicate":    testDeduplicate,
 		"KnownUpload":    testKnownUpload,

@@ -125,3 +125,48 @@ func testMendFile(t *testing.T, open Open) {
 	_, err = mend("blobs/late", true)
 	require.ErrorIs(t, err, proget.ErrUnavailable, "its object is not the publisher's any more")
 }
+
+// testBlockedAliases: of several files with an alias, one whose version is blocked is
+// found only if all are blocked.
+func testBlockedAliases(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	const alias = "twin.pdb/1"
+	change := func(operation, key string, do func(tx *db.Tx, v db.VersionRow) error) {
+		_, err := s.Change(ctx, &db.Change{FeedID: id, Operation: operation, Kind: proget.VersionEdited}, func(tx *db.Tx) error {
+			v, err := tx.FindVersion(ctx, id, "acme.lib", key)
+			require.NoError(t, err)
+			return do(tx, v)
+		})
+		require.NoError(t, err)
+	}
+	block := func(operation, key string, blocked bool) {
+		change(operation, key, func(tx *db.Tx, v db.VersionRow) error {
+			return tx.SetStatus(ctx, v.ID, proget.Status{Listed: true, Blocked: blocked})
+		})
+	}
+	found := func() string {
+		_, key, _, err := s.FindAlias(ctx, id, alias)
+		require.NoError(t, err)
+		return key
+	}
+	for n, key := range []string{"1.0.1", "1.0.2", "1.0.3"} {
+		_, err := publish(ctx, s, id, "publish "+key, version(n+1))
+		require.NoError(t, err)
+		f := proget.File{Name: "twin.snupkg", Size: 7, StorageKey: "blobs/twin " + key, Digests: proget.Digests{proget.SHA256: "ab"}}
+		known, err := s.FindUpload(ctx, id, "acme.lib", f)
+		require.NoError(t, err)
+		change("twin of "+key, key, func(tx *db.Tx, v db.VersionRow) error {
+			return tx.JoinVersion(ctx, v, &f, []string{alias}, known)
+		})
+	}
+	require.Equal(t, "1.0.3", found())
+	block("block 3", "1.0.3", true)
+	require.Equal(t, "1.0.2", found())
+	block("block 1", "1.0.1", true)
+	require.Equal(t, "1.0.2", found())
+	block("block 2", "1.0.2", true)
+	require.Equal(t, "1.0.3", found(), "the answer is about the newest")
+	block("allow 1", "1.0.1", false)
+	require.Equal(t, "1.0.1", found())
+}

@@ -80,7 +80,12 @@ SELECT p.name_key, v.version_key, f.name
 FROM package_file f
 JOIN package_version v ON v.version_id = f.version_id
 JOIN package p ON p.package_id = v.package_id
-WHERE f.file_id = (SELECT MAX(a.file_id) FROM file_alias a WHERE a.feed_id = @feed_id AND a.alias = @alias);
+WHERE f.file_id = (
+  SELECT COALESCE(MAX(CASE WHEN av.blocked = 0 THEN a.file_id END), MAX(a.file_id))
+  FROM file_alias a
+  JOIN package_file af ON af.file_id = a.file_id
+  JOIN package_version av ON av.version_id = af.version_id
+  WHERE a.feed_id = @feed_id AND a.alias = @alias);
 
 -- name: SetVersionStatus
 UPDATE package_version

@@ -47,7 +47,8 @@ type Packages interface {
 	Fact(ctx context.Context, f *proget.Feed, nameKey string, derive func(*Package) any) (any, error)
 
 	// Alias returns the version that has a file with that alias, and the file, or
-	// proget.ErrNotFound. Of several, it returns the newest.
+	// proget.ErrNotFound. Of several, it returns the newest whose version is not
+	// blocked, or the newest if all are.
 	Alias(ctx context.Context, f *proget.Feed, alias string) (*proget.Version, proget.File, error)
 }
 
