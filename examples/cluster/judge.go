@@ -116,8 +116,8 @@ func (s *suite) check(ctx context.Context) error {
 func (s *suite) unnoticed() {
 	for i := range s.report.Faults {
 		f := &s.report.Faults[i]
-		if all, failed := s.report.During(f); f.Harmless && failed > 0 {
-			s.violate("%d of %d operations failed during %q, which no client may notice.", failed, all, f.Name)
+		if all, impaired := s.report.During(f, history.Outcome.Impaired); f.Harmless && impaired > 0 {
+			s.violate("%d of %d operations failed or were told what may be old during %q, which no client may notice.", impaired, all, f.Name)
 		}
 	}
 }
@@ -133,27 +133,36 @@ func (s *suite) survey(ctx context.Context, n *process) {
 	}
 }
 
-// undisturbed checks that all operations succeeded that began when everything worked
-// again and ended before the next fault.
+// undisturbed checks that all operations succeeded, and none was told what may be old,
+// that began when everything worked, at first or again, and ended before the next fault.
 func (s *suite) undisturbed() {
+	since, well := "the beginning", time.Duration(0)
 	for i := range s.report.Faults {
-		f, next := &s.report.Faults[i], s.report.End
-		if i+1 < len(s.report.Faults) {
-			next = s.report.Faults[i+1].From
-		} else if s.interrupted {
-			break // who interrupts the run may have ended the nodes
+		f := &s.report.Faults[i]
+		s.expectNone(since, well, f.From)
+		since, well = fmt.Sprintf("%q, when all was well again", f.Name), f.Well
+		if well == 0 { // it never was
+			return
 		}
-		var failed []*history.Operation
-		for j := range s.report.Operations {
-			o := &s.report.Operations[j]
-			if o.Node == "" && f.Well > 0 && o.Call >= f.Well && o.Return < next && o.Outcome.Failure() {
-				failed = append(failed, o)
-			}
+	}
+	if !s.interrupted { // who interrupts the run may have ended the nodes
+		s.expectNone(since, well, s.report.End)
+	}
+}
+
+// expectNone checks that no fault is needed to excuse what began and ended in between.
+func (s *suite) expectNone(since string, from, to time.Duration) {
+	var impaired []*history.Operation
+	for i := range s.report.Operations {
+		o := &s.report.Operations[i]
+		if o.Node == "" && o.Call >= from && o.Return < to && o.Outcome.Impaired() {
+			impaired = append(impaired, o)
 		}
-		if len(failed) > 0 {
-			s.violate("%d operations that began after %q, when all was well again, failed; the first is %s in %s: %d %s",
-				len(failed), f.Name, failed[0], failed[0].Feed, failed[0].Status, failed[0].Message)
-		}
+	}
+	if len(impaired) > 0 {
+		o := impaired[0]
+		s.violate("%d operations that began after %s, failed or were told what may be old; the first is %s in %s: %s, %d %s",
+			len(impaired), since, o, o.Feed, o.Outcome, o.Status, o.Message)
 	}
 }
 

@@ -25,7 +25,7 @@ type fault struct {
 	not  string        // why it cannot be had here; "" if it can
 
 	// harmless means that no client may notice the fault: an operation that fails
-	// meanwhile is a violation.
+	// meanwhile is a violation, and so is an answer that may be old.
 	harmless bool
 
 	// leader means that the fault hits the primary, so that another node must lead,
@@ -356,7 +356,7 @@ func (s *suite) awaitOther(ctx context.Context, why, led string, from, within, h
 // tell prints in one line what a fault did.
 func (s *suite) tell(seen *report.Fault) {
 	s.report.Operations = s.history.Operations()
-	all, failed := s.report.During(seen)
+	all, failed := s.report.During(seen, history.Outcome.Failure)
 	line := fmt.Sprintf("%d operations, %d of them failed", all, failed)
 	if seen.Failover > 0 {
 		line += fmt.Sprintf(", another led after %.1f s", seen.Failover.Seconds())

@@ -222,11 +222,18 @@ func wasStored(all []*Operation, key, digest string, before time.Duration) bool 
 // SearchedAfter is how long search indexes may lag behind, faults included.
 const SearchedAfter = 30 * time.Second
 
-// searched finds searches that miss a version which has existed for long enough.
+// searched finds searches that miss a version which has existed for long enough, or find
+// a package of which nothing has existed for as long.
 func (v *Verdict) searched(name string, all []*Operation) {
 	fates := fates(all)
 	for _, o := range all {
-		if o.Kind != Search || o.Outcome != OK || o.Found {
+		if o.Kind != Search || o.Outcome != OK {
+			continue
+		}
+		if o.Found {
+			if gone(all, o.Call-SearchedAfter, o.Return) {
+				v.violate("A search for %s found it, although all of it was removed more than %s before.", name, SearchedAfter)
+			}
 			continue
 		}
 		for key, f := range fates {
@@ -235,4 +242,15 @@ func (v *Verdict) searched(name string, all []*Operation) {
 			}
 		}
 	}
+}
+
+// gone reports whether all that anybody asked to store until now was surely removed
+// before a time.
+func gone(all []*Operation, before, now time.Duration) bool {
+	return !slices.ContainsFunc(all, func(s *Operation) bool {
+		stored := (s.Kind == Push || s.Kind == Put) && s.Call < now && (s.Outcome == OK || s.Outcome == Failed || s.Outcome == Wrong)
+		return stored && !slices.ContainsFunc(all, func(r *Operation) bool {
+			return (r.Kind == Delete || r.Kind == Remove) && r.Key == s.Key && r.Outcome == OK && r.Call >= s.until() && r.Return < before
+		})
+	})
 }

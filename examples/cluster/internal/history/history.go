@@ -54,6 +54,10 @@ const (
 // Failure reports whether the operation was not done, though it could have been.
 func (o Outcome) Failure() bool { return o == Failed || o == Declined || o == Wrong }
 
+// Impaired reports whether the outcome needs a fault for an excuse: the operation failed,
+// or the client was told what may be old.
+func (o Outcome) Impaired() bool { return o.Failure() || o == Stale }
+
 // An Entry is the value that a package has under a key.
 type Entry struct {
 	Digest   string `json:"digest,omitempty"` // digest of the content, in hexadecimal; for a tag, the version; "" if a list does not tell

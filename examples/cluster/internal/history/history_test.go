@@ -82,6 +82,10 @@ func TestCheck(t *testing.T) {
 		"not found yet":                             {operations: []Operation{at(0, 1, push("a", OK)), at(10, 11, search(false))}},
 		"not found after long":                      {operations: []Operation{at(0, 1, push("a", OK)), at(60, 61, search(false))}, bad: 1},
 		"not found, since it is removed":            {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(OK)), at(60, 61, search(false))}},
+		"found long after it was removed":           {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(OK)), at(60, 61, search(true))}, bad: 1},
+		"found soon after it was removed":           {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(OK)), at(10, 11, search(true))}},
+		"found, perhaps pushed again":               {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(OK)), at(4, 5, push("b", Failed)), at(60, 61, search(true))}},
+		"found, perhaps not removed":                {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(Failed)), at(60, 61, search(true))}},
 		"not found, since it is perhaps not listed": {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, Operation{Kind: Unlist, Key: "1", Outcome: Failed}), at(60, 61, search(false))}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -187,7 +188,7 @@ func (l *Load) perform(ctx context.Context, c *Client, p *protocol, o *history.O
 		return
 	}
 	o.Message = a.message()
-	if o.Outcome == history.Missing && (o.Kind == history.Push || o.Kind == history.Put || o.Kind == history.Search) ||
+	if o.Outcome == history.Missing && slices.Contains([]history.Kind{history.Push, history.Put, history.Search, history.SignIn}, o.Kind) ||
 		o.Outcome == history.Conflict && o.Kind != history.Push {
 		o.Outcome = history.Wrong
 	}

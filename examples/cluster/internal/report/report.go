@@ -127,17 +127,17 @@ func (r *Report) stall(from, to time.Duration) (longest time.Duration) {
 }
 
 // During returns how many operations were pending at some moment of a fault, and how
-// many of those failed.
-func (r *Report) During(f *Fault) (all, failed int) {
+// many of those had an outcome of a kind.
+func (r *Report) During(f *Fault, of func(history.Outcome) bool) (all, some int) {
 	for i := range r.Operations {
 		if o := &r.Operations[i]; o.Node == "" && o.Call < f.End() && o.Return >= f.From {
 			all++
-			if o.Outcome.Failure() {
-				failed++
+			if of(o.Outcome) {
+				some++
 			}
 		}
 	}
-	return all, failed
+	return all, some
 }
 
 // together counts the times when two nodes said at once that they led, even if only in
@@ -196,7 +196,7 @@ func (r *Report) WriteTable(out io.Writer) error {
 	fmt.Fprintln(w, "\nFAULT\tAT\tCLOCK\tFOR\tASKED\tFAILED\tLONGEST STALL\tANOTHER LED AFTER\tWELL AFTER")
 	for i := range r.Faults {
 		f := &r.Faults[i]
-		all, failed := r.During(f)
+		all, failed := r.During(f, history.Outcome.Failure)
 		failover, well := "", "never"
 		if f.Failover > 0 {
 			failover = short(f.Failover)

@@ -67,7 +67,7 @@ func TestDuring(t *testing.T) {
 			t.Parallel()
 			r := &Report{Operations: []history.Operation{tc.operation}}
 			f := fault(10, 14, 15)
-			all, failed := r.During(&f)
+			all, failed := r.During(&f, history.Outcome.Failure)
 			require.Equal(t, tc.all, all)
 			require.Equal(t, tc.failed, failed)
 		})
