@@ -301,6 +301,9 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Body returns the document as it was rendered. The caller must not change it.
+func (d *Document) Body() []byte { return d.body }
+
 // ETags returns the ETags of the document's forms.
 func (d *Document) ETags() []string { return append(slices.Clone(d.etag), d.gzippedETag...) }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html/template"
 	"strings"
 	"testing"
 	"time"
@@ -30,11 +31,20 @@ func TestExcerpt(t *testing.T) {
 	require.True(t, utf8.ValidString(excerpt(strings.Repeat("x€", 900), 7)))
 }
 
-func TestMarkdownIsBounded(t *testing.T) {
-	t.Parallel()
-	html, err := markdown(strings.Repeat("[", 1<<20)+"€", source{})
-	require.NoError(t, err)
-	require.Less(t, len(html), 1<<20)
+// FuzzMarkdown: no text makes a page long.
+func FuzzMarkdown(f *testing.F) {
+	for _, text := range []string{"# a\n\n*b* **c** ~~d~~ `e` https://f.example", "|a|b|\n|-|:-|\n|`\\|`|\n", "> - > 1. [x] a\n\n![a](b \"c\") [d]\n\n[d]: e 'f'", "<!-- a"} {
+		f.Add(text, uint16(1))
+		f.Add(text, uint16(1000))
+	}
+	f.Fuzz(func(t *testing.T, text string, times uint16) {
+		text = strings.Repeat(text, min(int(times), 1+maxMarkdown/(len(text)+1)))
+		for _, html := range []template.HTML{markdown(text, sourceOf("github:acme/core")), description(text, source{})} {
+			if len(html) > max(maxRendered, 6*maxMarkdown) {
+				t.Fatalf("%d bytes are rendered as %d", len(text), len(html))
+			}
+		}
+	})
 }
 
 func TestReadmeLinks(t *testing.T) {
@@ -48,8 +58,7 @@ func TestReadmeLinks(t *testing.T) {
 			`<a href="https://github.com/acme/core/blob/HEAD/x.md" rel="R"><em>h</em><img src="https://github.com/acme/core/raw/HEAD/i.png" alt="i" loading="lazy"></a></p>`,
 		sourceOf("", "https://acme.example/core"): `<p>a b c d <a href="https://e.example/x" rel="R">e</a> f <a href="//h.example/g" rel="R">g</a> <em>h</em>i</p>`,
 	} {
-		html, err := markdown(readme, from)
-		require.NoError(t, err)
+		html := markdown(readme, from)
 		require.Equal(t, want, strings.TrimSpace(strings.ReplaceAll(string(html), "nofollow noopener", "R")))
 	}
 	for _, address := range []string{"github:acme/core", "https://www.GitHub.com/acme/core/", "ssh://git@github.com/acme/core.git"} {

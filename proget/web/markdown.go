@@ -1,51 +1,73 @@
 package web
 
 import (
-	"bytes"
 	"html/template"
 	"slices"
 	"strings"
 
-	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/parser"
+	"github.com/yuin/goldmark/renderer"
 	"github.com/yuin/goldmark/renderer/html"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
 )
 
-// maxMarkdown bounds the text that is rendered for one page, in bytes.
-const maxMarkdown = 256 << 10
-
 // markdown renders a package author's text. It omits raw HTML, as goldmark does by
 // default, and allows only http, https and mailto links. Relative links start from the
 // repository.
-func markdown(text string, from source, options ...goldmark.Option) (template.HTML, error) {
-	if len(text) > maxMarkdown {
-		text = strings.ToValidUTF8(text[:maxMarkdown], "") + "\n\n…"
-	}
-	// Alignment as an attribute: the content policy allows no inline styles.
-	table := extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))
-	md := goldmark.New(append(options,
-		goldmark.WithExtensions(extension.Strikethrough, extension.Linkify, extension.TaskList, table),
-		goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(tamer{from}, 1000))),
-	)...)
-	var b bytes.Buffer
-	if err := md.Convert([]byte(text), &b); err != nil {
-		return "", err
-	}
-	return template.HTML(b.String()), nil
+func markdown(text string, from source) template.HTML {
+	return renderMarkdown(text, from, parser.DefaultBlockParsers(), parser.DefaultInlineParsers())
 }
 
 // description is markdown for text that is often plain: it keeps line breaks and treats
 // List<T> as text.
-func description(text string, from source) (template.HTML, error) {
+func description(text string, from source) template.HTML {
+	return renderMarkdown(text, from,
+		without(parser.NewHTMLBlockParser(), parser.DefaultBlockParsers()),
+		without(parser.NewRawHTMLParser(), parser.DefaultInlineParsers()), html.WithHardWraps())
+}
+
+func renderMarkdown(s string, from source, blocks, inlines []util.PrioritizedValue, options ...html.Option) template.HTML {
+	if len(s) > maxMarkdown {
+		s = strings.ToValidUTF8(s[:maxMarkdown], "") + "\n\n…"
+	}
 	p := parser.NewParser(
-		parser.WithBlockParsers(without(parser.NewHTMLBlockParser(), parser.DefaultBlockParsers())...),
-		parser.WithInlineParsers(without(parser.NewRawHTMLParser(), parser.DefaultInlineParsers())...),
-		parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...))
-	return markdown(text, from, goldmark.WithParser(p), goldmark.WithRendererOptions(html.WithHardWraps()))
+		parser.WithBlockParsers(containers(blocks)...),
+		parser.WithInlineParsers(marked(inlines)...),
+		parser.WithParagraphTransformers(append(parser.DefaultParagraphTransformers(), util.Prioritized(narrow{extension.NewTableParagraphTransformer()}, 200))...),
+		parser.WithASTTransformers(util.Prioritized(extension.NewTableASTTransformer(), 0), util.Prioritized(tamer{from}, 1000)))
+	// Alignment as an attribute: the content policy allows no inline styles.
+	table := extension.NewTableHTMLRenderer(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute))
+	r := renderer.NewRenderer(renderer.WithNodeRenderers(util.Prioritized(html.NewRenderer(options...), 1000), util.Prioritized(table, 500),
+		util.Prioritized(extension.NewStrikethroughHTMLRenderer(), 500), util.Prioritized(extension.NewTaskCheckBoxHTMLRenderer(), 500)))
+	var b bounded
+	if err := r.Render(&b, []byte(s), p.Parse(text.NewReader([]byte(s)))); err != nil {
+		return template.HTML("<pre>" + template.HTMLEscapeString(s) + "</pre>") // people can read it nevertheless
+	}
+	return template.HTML(b.b.String())
+}
+
+// containers bounds how deep blocks that contain others can lie.
+func containers(blocks []util.PrioritizedValue) []util.PrioritizedValue {
+	for i, v := range blocks {
+		if v.Value == parser.NewBlockquoteParser() || v.Value == parser.NewListParser() {
+			blocks[i].Value = shallow{v.Value.(parser.BlockParser)}
+		}
+	}
+	return blocks
+}
+
+// marked adds what GitHub's Markdown has to CommonMark's inline parsers, and bounds
+// them all.
+func marked(inlines []util.PrioritizedValue) []util.PrioritizedValue {
+	inlines = append(inlines, util.Prioritized(extension.NewTaskCheckBoxParser(), 0),
+		util.Prioritized(extension.NewStrikethroughParser(), 500), util.Prioritized(extension.NewLinkifyParser(), 999))
+	for i, v := range inlines {
+		inlines[i].Value = frugal{v.Value.(parser.InlineParser)}
+	}
+	return inlines
 }
 
 func without(one any, all []util.PrioritizedValue) []util.PrioritizedValue {
@@ -71,12 +93,14 @@ func (t tamer) Transform(doc *ast.Document, reader text.Reader, _ parser.Context
 			n.Level = min(n.Level+headingShift, 6)
 		case *ast.Link:
 			n.Destination, ok = t.resolve(n.Destination, false)
+			n.Title = bound(n.Title)
 			n.SetAttributeString("rel", []byte("nofollow noopener"))
 		case *ast.AutoLink:
 			n.SetAttributeString("rel", []byte("nofollow noopener"))
 			ok = n.AutoLinkType != ast.AutoLinkURL || allowedLink(n.URL(reader.Source())) != nil
 		case *ast.Image:
 			n.Destination, ok = t.resolve(n.Destination, true)
+			n.Title = bound(n.Title)
 			n.SetAttributeString("loading", []byte("lazy"))
 		}
 		if !ok {
@@ -91,11 +115,19 @@ func (t tamer) Transform(doc *ast.Document, reader text.Reader, _ parser.Context
 
 // resolve returns where a link leads; ok is false if it leads nowhere.
 func (t tamer) resolve(destination []byte, image bool) (to []byte, ok bool) {
-	if allowedLink(destination) == nil {
+	if len(destination) > maxTarget || allowedLink(destination) == nil {
 		return nil, false
 	}
 	to = []byte(t.from.link(string(util.URLEscape(destination, true)), image))
 	return to, len(to) > 0
+}
+
+// bound leaves out a link's title that is too long.
+func bound(title []byte) []byte {
+	if len(title) > maxTarget {
+		return nil
+	}
+	return title
 }
 
 // unwrap replaces a link or an image by its text.

@@ -140,7 +140,7 @@ func (s *site) showPackage(v *visit) error {
 	view := packageView{FeedName: c.feed.Name, FeedURL: feedURL(c.feed), Version: c.version,
 		StatusURL: c.url("status"), DeleteURL: c.url("delete"), Files: c.files(),
 		Label: c.label(), TagsName: c.typ.TagsName, Unversioned: c.typ.Naming.Unversioned, Install: c.install(s.endpoint(v, c.typ, c.feed))}
-	if err := view.describe(c.typ.Summary(c.version)); err != nil {
+	if err := view.describe(c, c.typ.Summary(c.version)); err != nil {
 		return err
 	}
 	view.list(c, v.URL.Query().Has("all"))
@@ -166,7 +166,7 @@ func (s *site) dailyDownloads(v *visit, packageID int64) *sparkline {
 }
 
 // describe shows what the package says about itself.
-func (view *packageView) describe(sum feed.Summary) (err error) {
+func (view *packageView) describe(c *chosen, sum feed.Summary) (err error) {
 	view.Authors, view.Website = sum.Authors, feed.WebURL(sum.ProjectURL)
 	if sum.Title != view.Version.Name {
 		view.Title = sum.Title
@@ -179,11 +179,22 @@ func (view *packageView) describe(sum feed.Summary) (err error) {
 	}
 	view.Groups, view.Dependencies = groups(view.FeedURL, sum.Dependencies), len(sum.Dependencies)
 	from := sourceOf(sum.Repository, sum.ProjectURL)
-	if view.Description, err = description(sum.Description, from); err != nil {
+	if view.Description, err = c.kept("description", func() template.HTML { return description(sum.Description, from) }); err != nil {
 		return err
 	}
-	view.Readme, err = markdown(sum.Readme, from)
+	view.Readme, err = c.kept("readme", func() template.HTML { return markdown(sum.Readme, from) })
 	return err
+}
+
+// kept renders a text of the version once, for as long as the package is in memory.
+func (c *chosen) kept(what string, render func() template.HTML) (template.HTML, error) {
+	doc, err := c.pkg.Kept("page's "+what+" "+c.version.Key, func() (*feed.Document, error) {
+		return feed.Verbatim("text/html; charset=utf-8", []byte(render()), ""), nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return template.HTML(doc.Body()), nil
 }
 
 // groups groups dependencies, in order of first appearance. It does not check whether
@@ -191,11 +202,13 @@ func (view *packageView) describe(sum feed.Summary) (err error) {
 // link leads to a search.
 func groups(feedURL string, all []feed.Dependency) []dependencyGroup {
 	var found []dependencyGroup
+	places := make(map[string]int)
 	for _, d := range all {
-		i := slices.IndexFunc(found, func(g dependencyGroup) bool { return g.Name == d.Group })
-		if i < 0 {
+		i, ok := places[d.Group]
+		if !ok {
+			i = len(found)
+			places[d.Group] = i
 			found = append(found, dependencyGroup{Name: d.Group})
-			i = len(found) - 1
 		}
 		row := dependencyRow{d, feedURL + "?" + url.Values{textName: {d.Name}, preName: {"on"}}.Encode()}
 		found[i].Dependencies = append(found[i].Dependencies, row)
