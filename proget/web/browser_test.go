@@ -1,14 +1,18 @@
 package web_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/proget-go/ha/internal/testenv"
+	"github.com/proget-go/ha/proget"
 	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/proget/feed"
 )
@@ -61,4 +65,37 @@ func TestFormSentOnce(t *testing.T) {
 		return sent;
 	})()`)
 	require.Equal(t, 1, sent)
+}
+
+// TestRecoveredPage: a page that was away for a moment comes back whole, and then stays
+// as it is. What is typed in a page that refreshes is not overwritten.
+func TestRecoveredPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := testenv.StartBrowser(t)
+	w.broken = proget.Errorf(proget.ErrUnavailable, "The database did not answer in time.")
+	unavailable := w.as("ann").get("/feeds/main/deleted")
+	require.Equal(t, http.StatusServiceUnavailable, unavailable.Code)
+	var back atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/feeds/main" && !back.Load() {
+			rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+			rw.WriteHeader(unavailable.Code)
+			_, _ = rw.Write(unavailable.Body.Bytes())
+			return
+		}
+		w.handler.ServeHTTP(rw, r)
+	}))
+	defer server.Close()
+	require.Equal(t, http.StatusServiceUnavailable, b.Follow(chromedp.Navigate(server.URL+"/feeds/main")))
+	require.Equal(t, "2", testenv.Evaluate[string](b, `document.body.dataset.refresh`))
+	back.Store(true)
+	require.Eventually(t, func() bool { return strings.HasPrefix(testenv.Evaluate[string](b, `document.title`), "main ") }, time.Minute, 100*time.Millisecond)
+	require.Equal(t, "none", testenv.Evaluate[string](b, `document.body.dataset.refresh ?? "none"`))
+
+	w.publish(w.main, demoPackage{Name: "new", Version: "1"})
+	b.Do(chromedp.SetValue(chromedp.CSS("input[name=q]"), "typed"))
+	testenv.Evaluate[bool](b, `refresh().finally(() => { window.refreshed = true; }), true`)
+	require.Eventually(t, func() bool { return testenv.Evaluate[bool](b, `window.refreshed ?? false`) }, time.Minute, 50*time.Millisecond)
+	require.Equal(t, "typed", testenv.Evaluate[string](b, `document.querySelector("input[name=q]").value`))
 }

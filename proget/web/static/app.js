@@ -63,16 +63,33 @@ function upload(event) {
   line.hidden = false;
 }
 
+// edited reports whether a field differs from what the page came with.
+function edited(field) {
+  if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+  if (!field.options) return field.value !== field.defaultValue;
+  return field.selectedIndex !== Math.max([...field.options].findIndex((option) => option.defaultSelected), 0);
+}
+
+// occupied reports whether its reader is about something in the page: a field, a
+// selection.
+function occupied(main) {
+  const busy = main.contains(document.activeElement) && document.activeElement !== main;
+  return document.hidden || busy || !getSelection().isCollapsed || [...main.querySelectorAll("input, select, textarea")].some(edited);
+}
+
 // refresh puts what the page says now in the place of what it said, and leaves
-// alone what its reader is about: an open detail, a field, a selection.
+// alone what its reader is about; open details stay open. A page that no longer changes
+// is loaded once more, whole, and is then left alone.
 async function refresh() {
   const main = document.getElementById("main");
-  const busy = main.contains(document.activeElement) && document.activeElement !== main;
-  if (document.hidden || busy || !getSelection().isCollapsed) return;
+  if (occupied(main)) return;
   const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (response.redirected) return location.reload(); // most often to sign in
-  const next = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("main");
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const next = page.getElementById("main");
+  if (occupied(main)) return; // by now
+  if (response.redirected || (response.status < 500 && next && !page.body.dataset.refresh)) return location.reload(); // a redirect is most often to sign in
   if (!next || next.innerHTML === main.innerHTML) return;
+  document.title = page.title; // it may be that of an error
   for (const detail of main.querySelectorAll("details[open][id]")) {
     next.querySelector("#" + CSS.escape(detail.id))?.setAttribute("open", "");
   }
