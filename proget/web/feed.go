@@ -157,7 +157,7 @@ func newFeedView(f *proget.Feed, t *feed.Type, q url.Values) (view feedView, ski
 func newPackageRow(f *proget.Feed, t *feed.Type, p *feed.Package, prerelease bool) packageRow {
 	shown := newest(t.Front(p), prerelease)
 	sum := t.Summary(shown)
-	row := packageRow{Name: shown.Name, Label: labelOf(t, p.Package, shown), Title: sum.Title, Authors: excerpt(sum.Authors, 60),
+	row := packageRow{Name: shown.Name, Label: labelOf(t, tagsOf(p.Package, shown.Key), shown), Title: sum.Title, Authors: excerpt(sum.Authors, 60),
 		Summary: excerpt(sum.Description, rowText), URL: packageURL(f, shown.Name, ""), Prerelease: shown.Prerelease,
 		Deprecated: shown.Status.Deprecated != "", Unlisted: !shown.Status.Listed, Tags: sum.Tags[:min(len(sum.Tags), rowTags)], Published: shown.Published}
 	if prerelease {

@@ -18,12 +18,10 @@ type label struct {
 	Full string // the version if Text is not the version, otherwise ""
 }
 
-// labelOf returns the label of a version of a package.
-func labelOf(t *feed.Type, p *proget.Package, v *proget.Version) label {
-	if t.TagsName {
-		if tags := tagsOf(p, v.Key); len(tags) > 0 {
-			return label{tags[0], v.Version}
-		}
+// labelOf returns the label of a version at which these tags point, in their order.
+func labelOf(t *feed.Type, tags []string, v *proget.Version) label {
+	if t.TagsName && len(tags) > 0 {
+		return label{tags[0], v.Version}
 	}
 	return shorten(t, v.Version)
 }
@@ -49,6 +47,11 @@ func tagsOf(p *proget.Package, key string) []string {
 			tags = append(tags, tag)
 		}
 	}
+	sortTags(tags)
+	return tags
+}
+
+func sortTags(tags []string) {
 	weight := func(tag string) int {
 		if tag == "latest" {
 			return 0
@@ -56,5 +59,16 @@ func tagsOf(p *proget.Package, key string) []string {
 		return len(tag)
 	}
 	slices.SortFunc(tags, func(a, b string) int { return cmp.Or(cmp.Compare(weight(b), weight(a)), strings.Compare(b, a)) })
-	return tags
+}
+
+// tagsByVersion returns the tags of all versions, by version key, each in order.
+func tagsByVersion(p *proget.Package) map[string][]string {
+	all := make(map[string][]string)
+	for tag, at := range p.Tags {
+		all[at] = append(all[at], tag)
+	}
+	for _, tags := range all {
+		sortTags(tags)
+	}
+	return all
 }

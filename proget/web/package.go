@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	shownVersions = 50  // versions on a package's page before the rest is left out
-	shownTags     = 20  // tags of one version
-	maxLicense    = 200 // bytes of a license that is not a full text
+	shownVersions = 50   // versions on a package's page before the rest is left out
+	maxVersions   = 1000 // versions on it if all are asked for
+	shownTags     = 20   // tags of one version
+	maxLicense    = 200  // bytes of a license that is not a full text
 )
 
 // packageView is one version of a package.
@@ -39,7 +40,9 @@ type packageView struct {
 	Dependencies      int
 	Versions          []versionRow
 	VersionCount      int
-	AllVersions       string      // URL that also shows the versions left out; "" if there are none
+	Rest              int         // versions that are not among Versions
+	MaxVersions       int         // that a page can show
+	AllVersions       string      // URL that also shows them, if they are not too many; "" if there are none or this is it
 	Newer             *versionRow // a newer version to look at instead; nil if there is none
 	Downloads         int64       // of all versions
 	Daily             *sparkline  // their last days; nil if there is nothing to show
@@ -90,7 +93,9 @@ type chosen struct {
 	version *proget.Version
 }
 
-func (c *chosen) label() label { return labelOf(c.typ, c.pkg.Package, c.version) }
+func (c *chosen) label() label {
+	return labelOf(c.typ, tagsOf(c.pkg.Package, c.version.Key), c.version)
+}
 
 // install returns the commands that use the version, by the name that people know.
 func (c *chosen) install(base string) []feed.Instruction {
@@ -219,28 +224,33 @@ func groups(feedURL string, all []feed.Dependency) []dependencyGroup {
 // list shows the package's versions, newest first. It always includes the current one,
 // even if it is older than the last one shown.
 func (view *packageView) list(c *chosen, all bool) {
-	view.VersionCount = len(c.pkg.Versions)
+	view.VersionCount, view.MaxVersions = len(c.pkg.Versions), maxVersions
+	shown := shownVersions
+	if all {
+		shown = maxVersions
+	}
+	tags := tagsByVersion(c.pkg.Package)
 	for _, each := range slices.Backward(c.pkg.Versions) {
 		view.Downloads += each.Downloads
-		if all || len(view.Versions) < shownVersions || each == c.version {
-			row := newVersionRow(c, each)
+		if len(view.Versions) < shown || each == c.version {
+			row := newVersionRow(c, each, tags[each.Key])
 			row.Current = each == c.version
 			view.Versions = append(view.Versions, row)
 		}
 	}
-	if len(view.Versions) < view.VersionCount {
+	if view.Rest = view.VersionCount - len(view.Versions); view.Rest > 0 && !all {
 		view.AllVersions = packageURL(c.feed, c.version.Name, c.version.Version) + "&all#versions"
 	}
 	n := newest(c.typ.Front(c.pkg), c.version.Prerelease)
 	if n != c.version && feed.AllowedListed(n) && c.typ.CompareVersions(n.Key, c.version.Key) > 0 {
-		newer := newVersionRow(c, n)
+		newer := newVersionRow(c, n, tags[n.Key])
 		view.Newer = &newer
 	}
 }
 
-func newVersionRow(c *chosen, v *proget.Version) versionRow {
-	row := versionRow{Version: v, URL: packageURL(c.feed, v.Name, v.Version), Label: labelOf(c.typ, c.pkg.Package, v), Short: shorten(c.typ, v.Version)}
-	row.Tags = slices.DeleteFunc(tagsOf(c.pkg.Package, v.Key), func(tag string) bool { return c.typ.TagsName && tag == row.Label.Text })
+func newVersionRow(c *chosen, v *proget.Version, tags []string) versionRow {
+	row := versionRow{Version: v, URL: packageURL(c.feed, v.Name, v.Version), Label: labelOf(c.typ, tags, v), Short: shorten(c.typ, v.Version)}
+	row.Tags = slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return c.typ.TagsName && tag == row.Label.Text })
 	row.Tags = row.Tags[:min(len(row.Tags), shownTags)]
 	return row
 }

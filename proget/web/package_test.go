@@ -124,6 +124,22 @@ func TestManyVersions(t *testing.T) {
 	require.Contains(t, b.page("/feeds/main/package?name=busy&version=1.03&all"), `version=1.05"`)
 }
 
+// TestTooManyVersions: a page has so many versions at most, and says so.
+func TestTooManyVersions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for n := range 1002 {
+		w.publish(w.main, demoPackage{Name: "busy", Version: fmt.Sprintf("1.%04d", n)})
+	}
+	b := w.browser()
+	require.Contains(t, b.page("/feeds/main/package?name=busy"), "Show the newest 1,000 of 1,002 versions")
+	page := b.page("/feeds/main/package?name=busy&all")
+	require.Equal(t, 1000, strings.Count(page, `<th scope="row">`))
+	require.Contains(t, page, "2 other versions are not shown.")
+	require.Contains(t, page, ">1.0002</a>")
+	require.NotContains(t, page, ">1.0001</a>")
+}
+
 func TestUnlistRelistDelete(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
