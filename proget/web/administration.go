@@ -83,7 +83,7 @@ func newHealth(members []cluster.Member, modes cluster.Modes) health {
 		switch {
 		case m.Primary:
 			h.Primary = m.Name
-		case m.Has(cluster.RoleIndex):
+		case canLead(m):
 			h.Standby++
 		}
 	}
@@ -91,10 +91,14 @@ func newHealth(members []cluster.Member, modes cluster.Modes) health {
 		h.Problems = append(h.Problems, "No indexing node is the primary. If that lasts, start a server with the role index.")
 	}
 	if modes.HighAvailability && h.Standby == 0 {
-		h.Problems = append(h.Problems, "No indexing node is standing by: start another, so that it can take over.")
+		h.Problems = append(h.Problems, "No indexing node is standing by: start another, or mend one that is not ready, so that it can take over.")
 	}
 	return h
 }
+
+// canLead reports whether a living server is, or could become, the primary: one with
+// another key or storage does not stand for election.
+func canLead(m *cluster.Member) bool { return m.Has(cluster.RoleIndex) && m.Ready }
 
 func (s *site) newJobRow(j proget.JobStatus) jobRow {
 	row := jobRow{JobStatus: j, Title: s.Admin.JobTitle(j.Kind, j.Argument), Live: j.Live()}

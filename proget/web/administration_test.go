@@ -102,6 +102,23 @@ func TestOneServer(t *testing.T) {
 	require.Contains(t, page, `href="/administration/cluster">More Info</a>`)
 }
 
+// TestStandby: a server that cannot lead is not standing by.
+func TestStandby(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	self := cluster.Self{Roles: []string{cluster.RoleIndex}, Term: 7, Ready: true}
+	w.server("leads", self, 0)
+	w.server("foreign", cluster.Self{Roles: self.Roles, Key: "It has another encryption key."}, 0)
+	admin := w.as("admin")
+	const title = "Two indexing nodes or more that are ready to lead"
+	require.Contains(t, admin.page("/administration/cluster"), "<dt>Standing by</dt><dd>none</dd>")
+	require.Contains(t, admin.page("/administration/high-availability"), title+`</span><span class="muted">leads</span>`)
+	self.Term = 0
+	w.server("other", self, 0)
+	require.Contains(t, admin.page("/administration/cluster"), "<dt>Standing by</dt><dd>1 indexing node</dd>")
+	require.Contains(t, admin.page("/administration/high-availability"), title+`</span><span class="muted">leads, other</span>`)
+}
+
 func TestClusterStatus(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -191,7 +208,7 @@ func TestNoServers(t *testing.T) {
 	admin := w.as("admin")
 	require.Contains(t, admin.page("/administration/cluster"), "No server has announced itself.")
 	require.Contains(t, admin.page("/administration"), "No indexing node is the primary.")
-	require.Contains(t, admin.page("/administration/high-availability"), `Two indexing nodes or more</span><span class="muted">none</span>`)
+	require.Contains(t, admin.page("/administration/high-availability"), `Two indexing nodes or more that are ready to lead</span><span class="muted">none</span>`)
 }
 
 func TestJobs(t *testing.T) {

@@ -121,13 +121,17 @@ func (s *site) loadBalancingChecks(members []*cluster.Member) []check {
 func (s *site) availabilityChecks(members []*cluster.Member) []check {
 	web, index := withRole(members, cluster.RoleWeb), withRole(members, cluster.RoleIndex)
 	primary := check{Title: "One indexing node is the primary", Detail: "none"}
+	var able []*cluster.Member
 	for _, m := range index {
 		if m.Primary {
 			primary.Detail, primary.OK = m.Name, true
 		}
+		if canLead(m) {
+			able = append(able, m)
+		}
 	}
 	checks := []check{
-		{"Two indexing nodes or more", namesOrNone(index), len(index) >= 2},
+		{"Two indexing nodes or more that are ready to lead", namesOrNone(able), len(able) >= 2},
 		primary,
 		{"Three web nodes or more", namesOrNone(web), len(web) >= 3},
 	}
