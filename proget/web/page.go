@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -175,12 +176,10 @@ type errorView struct {
 func (s *site) fail(v *visit, err error) {
 	e := describe(err)
 	ctx := v.client.Context()
-	log := s.Logger.DebugContext
-	if e.Status >= http.StatusInternalServerError && ctx.Err() == nil {
-		log = s.Logger.ErrorContext
-	}
-	log(ctx, "a page could not be shown", "method", v.Method, "path", v.URL.Path, "status", e.Status, "error", err)
+	s.logFailure(v, e.Status, err)
 	switch e.Status {
+	case http.StatusUnauthorized:
+		v.w.Header().Set("WWW-Authenticate", challenge(v.client))
 	case http.StatusServiceUnavailable:
 		v.w.Header().Set("Retry-After", "2")
 	case http.StatusTooManyRequests:
@@ -195,6 +194,29 @@ func (s *site) fail(v *visit, err error) {
 		s.Logger.ErrorContext(ctx, "the error page could not be shown", "error", err)
 		http.Error(v.w, e.Message, e.Status)
 	}
+}
+
+func (s *site) logFailure(v *visit, status int, err error) {
+	ctx := v.client.Context()
+	if errors.Is(err, auth.ErrCredentials) { // as node does for all other requests
+		s.Logger.WarnContext(ctx, "credentials were refused", "path", v.URL.Path, "remote", v.RemoteAddr, "forwarded", v.Header.Get("X-Forwarded-For"))
+		return
+	}
+	log := s.Logger.DebugContext
+	if status >= http.StatusInternalServerError && ctx.Err() == nil {
+		log = s.Logger.ErrorContext
+	}
+	log(ctx, "a page could not be shown", "method", v.Method, "path", v.URL.Path, "status", status, "error", err)
+}
+
+// challenge asks for other credentials than those of the request. A browser that sends
+// a wrong password by itself goes on until it is asked for another by Basic. For Bearer
+// it shows no dialog: a key in the address, which was wrong, would remain there.
+func challenge(r *http.Request) string {
+	if r.Header.Get("Authorization") != "" {
+		return `Basic realm="ProGet", charset="UTF-8"`
+	}
+	return `Bearer realm="ProGet"`
 }
 
 func describe(err error) errorView {

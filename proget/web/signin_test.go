@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"testing"
 
@@ -94,8 +95,21 @@ func TestExpiredSessionReturnsToTheFormsPage(t *testing.T) {
 	require.Equal(t, "/sign-in?return=%2Ffeeds", b.do(r).Header().Get("Location"))
 }
 
+// TestBadCredentialsOfTheRequestAreNotRedirected: they are refused, as everywhere, with
+// a challenge. Only a browser that sends a wrong password by itself is to ask for one.
 func TestBadCredentialsOfTheRequestAreNotRedirected(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	require.Equal(t, http.StatusUnauthorized, w.browser().get("/feeds?key=wrong").Code)
+	rec := w.browser().get("/feeds?key=wrong")
+	require.Equal(t, http.StatusUnauthorized, rec.Code)
+	require.Equal(t, `Bearer realm="ProGet"`, rec.Header().Get("WWW-Authenticate"))
+	require.Contains(t, w.log.String(), `level=WARN msg="credentials were refused" path=/feeds remote=`)
+
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/feeds/main", nil)
+	r.SetBasicAuth("ann", "guess")
+	rec = w.browser().do(r)
+	require.Equal(t, http.StatusUnauthorized, rec.Code)
+	require.Contains(t, rec.Header().Get("WWW-Authenticate"), "Basic ")
+	require.Contains(t, w.log.String(), "path=/feeds/main ")
+	require.NotContains(t, w.log.String(), "guess")
 }

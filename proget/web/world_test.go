@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -54,6 +55,8 @@ type world struct {
 	away   error  // what Sync returns
 	broken error  // what Deleted returns
 	closed error  // what GuardChange returns
+
+	log bytes.Buffer // what pages logged for administrators
 }
 
 func newWorld(t *testing.T) *world {
@@ -92,7 +95,7 @@ func newWorld(t *testing.T) *world {
 		},
 		GuardChange: func() error { return w.closed },
 		BaseURL:     func(*http.Request) string { return w.base },
-		Engine:      w.store.Engine(), Version: "1.2.3", Logger: log,
+		Engine:      w.store.Engine(), Version: "1.2.3", Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	require.NoError(t, err)
 	w.populate()
