@@ -32,7 +32,7 @@ func newMetrics(n *Node) *metrics {
 		pages:    web.Roots(),
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "proget_http_requests_total", Help: "Requests served, by first path segment, method and status class."},
+			Name: "proget_http_requests_total", Help: "Requests served, by first path segment, method and status class, or \"aborted\" if the response was cut off."},
 			[]string{"mount", "method", "class"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "proget_http_request_seconds", Help: "Time to serve a request, by first path segment.",
@@ -127,15 +127,19 @@ func (m *metrics) mount(pattern string) string {
 	return first
 }
 
-// instrument counts and times requests.
+// instrument counts and times requests, also those that a panic ends: http.ErrAbortHandler
+// is how a response is cut off.
 func (m *metrics) instrument(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := time.Now()
+		began, ended := time.Now(), false
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
+		defer func() {
+			label := m.mount(r.Pattern)
+			m.requests.WithLabelValues(label, method(r.Method), rec.class(ended)).Inc()
+			m.duration.WithLabelValues(label).Observe(time.Since(began).Seconds())
+		}()
 		mux.ServeHTTP(rec, r)
-		label := m.mount(r.Pattern)
-		m.requests.WithLabelValues(label, method(r.Method), classes[min(rec.status/100, 5)]).Inc()
-		m.duration.WithLabelValues(label).Observe(time.Since(began).Seconds())
+		ended = true
 	})
 }
 
@@ -156,6 +160,18 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	begun  bool
+}
+
+// class returns the metric label for how the request ended; ended is false if that was a
+// panic.
+func (r *recorder) class(ended bool) string {
+	switch {
+	case ended:
+		return classes[min(r.status/100, 5)]
+	case r.begun:
+		return "aborted"
+	}
+	return "5xx"
 }
 
 func (r *recorder) WriteHeader(status int) {

@@ -3,12 +3,16 @@ package node_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/stretchr/testify/require"
 
+	"github.com/proget-go/ha/proget/feed"
+	"github.com/proget-go/ha/proget/feed/asset"
 	"github.com/proget-go/ha/proget/node"
 )
 
@@ -27,6 +31,41 @@ func TestMountLabel(t *testing.T) {
 	for _, mount := range []string{"", "{$}", "feeds", "account", "sign-in", "no"} {
 		require.NotContains(t, text, `mount="`+mount+`"`)
 	}
+}
+
+// breaking is a handler that panics, after the response has begun or before.
+type breaking struct{ feed.Handler }
+
+func (breaking) ServeFeed(w http.ResponseWriter, r *feed.Request) error {
+	if r.Method == http.MethodGet {
+		_, _ = w.Write([]byte("half"))
+		panic(http.ErrAbortHandler)
+	}
+	panic("nobody made this map")
+}
+
+// TestAbortedRequests: a request that a panic ends is counted and timed as well.
+func TestAbortedRequests(t *testing.T) {
+	t.Parallel()
+	typ := asset.New()
+	handler := typ.Handler
+	typ.Handler = func(s feed.Services) feed.Handler { return breaking{handler(s)} }
+	server := newWorld(t).start(t, "a", webOnly, func(c *node.Config) { c.Feeds = []feed.Type{typ} })
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		req, err := http.NewRequestWithContext(t.Context(), method, server.URL+"/endpoints/asset/content/x", nil)
+		require.NoError(t, err)
+		req.Header.Set("X-ApiKey", apiKey)
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+	}
+	require.Eventually(t, func() bool {
+		_, text := ask(t, http.MethodGet, server.URL+"/metrics", nil)
+		return strings.Contains(text, `proget_http_requests_total{class="aborted",method="GET",mount="endpoints"} 1`) &&
+			strings.Contains(text, `proget_http_requests_total{class="5xx",method="HEAD",mount="endpoints"} `) &&
+			strings.Contains(text, `proget_http_request_seconds_count{mount="endpoints"}`)
+	}, waitLong, 10*time.Millisecond)
 }
 
 // TestOwnRegisterer: an embedder's registry has a node's metrics for as long as the node
