@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,7 +17,7 @@ import (
 
 const (
 	pageSize = 25           // packages on one page of a feed
-	maxSkip  = 10_000 - 25  // search finds nothing beyond that
+	maxSkip  = 10_000 - 25  // a search for text finds nothing beyond that
 	rowTags  = 6            // tags of a package shown in the list
 	rowText  = 220          // characters of its description shown in the list
 	queryMax = 200          // bytes of a search text that are used
@@ -38,6 +39,7 @@ type feedView struct {
 	Packages                []packageRow
 	Held                    bool   // the feed contains packages although none is shown
 	Previous, Next          string // URLs; "" if there is none
+	Beyond                  bool   // the search finds more than its pages show, and this is the last
 	Upload                  string // URL of the upload form; "" if the visitor may not upload or there is none
 	Deleted                 string // URL of the deleted versions; "" if the visitor may not restore them
 }
@@ -151,7 +153,10 @@ func newFeedView(f *proget.Feed, t *feed.Type, q url.Values) (view feedView, ski
 	}
 	view.Query = view.Query[:min(len(view.Query), queryMax)]
 	skip, _ = strconv.Atoi(q.Get(skipName)) // an invalid value means the first page
-	return view, min(max(skip, 0), maxSkip)
+	if skip = min(max(skip, 0), math.MaxInt32); view.Query != "" {
+		skip = min(skip, maxSkip)
+	}
+	return view, skip
 }
 
 func newPackageRow(f *proget.Feed, t *feed.Type, p *feed.Package, prerelease bool) packageRow {
@@ -189,8 +194,10 @@ func (view *feedView) page(total, skip int) {
 	if skip > 0 {
 		view.Previous = view.at(max(skip-pageSize, 0))
 	}
-	if skip+pageSize < total && skip < maxSkip {
-		view.Next = view.at(skip + pageSize)
+	if skip+pageSize < total {
+		if view.Beyond = view.Query != "" && skip >= maxSkip; !view.Beyond {
+			view.Next = view.at(skip + pageSize)
+		}
 	}
 }
 

@@ -132,3 +132,26 @@ func TestReadsAreNew(t *testing.T) {
 	require.NoError(t, w.publisher.Delete(t.Context(), feed.Ref{Feed: w.main, NameKey: "late", VersionKey: "1"}, proget.Principal{}))
 	require.Equal(t, http.StatusNotFound, b.get("/feeds/main/package?name=late").Code)
 }
+
+// TestManyPackages: all packages of a feed can be reached, and a search that shows not
+// all that it found says so.
+func TestManyPackages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(w.main, demoPackage{Name: "core", Version: "1"})
+	w.found = 50_000
+	b := w.browser()
+	const beyond = "A search shows no more than that."
+	page := b.page("/feeds/main?skip=20000")
+	require.Contains(t, page, "20,001 to 20,001")
+	require.Contains(t, page, `href="/feeds/main?skip=20025" rel="next"`)
+	require.NotContains(t, page, beyond)
+
+	require.NotContains(t, b.page("/feeds/main?q=core&skip=9950"), beyond)
+	page = b.page("/feeds/main?q=core&skip=20000")
+	require.Contains(t, page, "9,976 to 9,976")
+	require.Contains(t, page, beyond)
+	require.NotContains(t, page, `rel="next"`)
+	w.found = 9_990
+	require.NotContains(t, b.page("/feeds/main?q=core&skip=9975"), beyond)
+}

@@ -55,6 +55,7 @@ type world struct {
 	away   error  // what Sync returns
 	broken error  // what Deleted returns
 	closed error  // what GuardChange returns
+	found  int    // how many packages a search says that it found, whatever it shows of them; 0: those it shows
 
 	log bytes.Buffer // what pages logged for administrators
 }
@@ -84,7 +85,7 @@ func newWorld(t *testing.T) *world {
 		require.NoError(t, blobs.Close())
 	})
 	w.handler, err = web.New(web.Config{
-		Catalog: w.catalog, Search: listing{w.catalog}, Publisher: w.publisher, Files: catalog.NewFiles(w.store, storage.NewSet(blobs, nil), log),
+		Catalog: w.catalog, Search: listing{w}, Publisher: w.publisher, Files: catalog.NewFiles(w.store, storage.NewSet(blobs, nil), log),
 		Authority: authority, Admin: admin.New(w.store, types, w.scheduler(), log), Cluster: w.registry, Types: types, Stats: w.stats, Daily: w.store.DailyDownloads,
 		Deleted: w.deleted, Restore: w.publisher.Restore,
 		Sync: func(ctx context.Context, _ bool) error {
@@ -316,10 +317,10 @@ func (w *world) feed(f proget.Feed) *proget.Feed {
 }
 
 // listing searches by looking at every package.
-type listing struct{ catalog *catalog.Catalog }
+type listing struct{ w *world }
 
 func (l listing) Search(ctx context.Context, f *proget.Feed, q feed.Query) (feed.Hits, error) {
-	all, err := l.catalog.List(ctx, f, "", 1000)
+	all, err := l.w.catalog.List(ctx, f, "", 1000)
 	if err != nil {
 		return feed.Hits{}, err
 	}
@@ -329,6 +330,9 @@ func (l listing) Search(ctx context.Context, f *proget.Feed, q feed.Query) (feed
 		if shown != nil && strings.Contains(p.Key, strings.ToLower(q.Text)) {
 			hits.Keys = append(hits.Keys, p.Key)
 		}
+	}
+	if hits.Total = l.w.found; hits.Total > 0 {
+		return hits, nil
 	}
 	hits.Total = len(hits.Keys)
 	hits.Keys = hits.Keys[min(q.Skip, hits.Total):]
