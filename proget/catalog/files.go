@@ -46,8 +46,9 @@ func NewFiles(store *db.Store, blobs *storage.Set, log *slog.Logger) *Files {
 func isNotFound(err error) bool { return errors.Is(err, proget.ErrNotFound) }
 
 // Serve answers a GET or HEAD request with a file. A file's bytes never change, so its
-// SHA-256 is its ETag and clients may cache any part of it for ever. It refuses a
-// blocked version. If v is nil, it counts no download.
+// SHA-256 is its ETag; caches keep it, and ask each time whether it may be had, unless
+// the handler has set another Cache-Control. It refuses a blocked version. If v is nil,
+// it counts no download.
 func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version, file proget.File, contentType string) error {
 	if v != nil {
 		if err := feed.CheckAllowed(v); err != nil {
@@ -75,6 +76,7 @@ func (f *Files) Serve(w http.ResponseWriter, r *feed.Request, v *proget.Version,
 	h.Set("ETag", `"`+file.Digests[proget.SHA256]+`"`)
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.Name}))
 	h.Set("X-Content-Type-Options", "nosniff")
+	feed.Revalidate(h)
 	if counts(r.Request) {
 		f.Count(v)
 	}

@@ -269,9 +269,7 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	} else {
 		h.Add("Vary", "Accept-Encoding")
 	}
-	if h["Cache-Control"] == nil {
-		h["Cache-Control"] = revalidate
-	}
+	Revalidate(h)
 	h["Etag"] = d.etag
 	if r.Header.Get("Range") != "" {
 		h["Content-Type"] = d.contentType
@@ -298,6 +296,16 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // an error means that the client went away
+	}
+}
+
+// Revalidate has caches ask the server before they answer from what they keep, unless
+// the response has a Cache-Control of its own. A cache that many share thereby asks with
+// the credentials of whoever asks it, of which it would not know that they matter: RFC
+// 9111 section 3.5 speaks of the Authorization header only.
+func Revalidate(h http.Header) {
+	if h["Cache-Control"] == nil {
+		h["Cache-Control"] = revalidate
 	}
 }
 

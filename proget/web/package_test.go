@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -99,6 +100,10 @@ func TestDownload(t *testing.T) {
 	require.Contains(t, rec.Header().Get("Content-Disposition"), "attachment")
 	require.Equal(t, "application/octet-stream", rec.Header().Get("Content-Type"))
 	require.Equal(t, int(v.Files[0].Size), rec.Body.Len())
+	require.Equal(t, "no-cache", rec.Header().Get("Cache-Control"), "another may not have it")
+	again := httptest.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+	again.Header.Set("If-None-Match", rec.Header().Get("ETag"))
+	require.Equal(t, http.StatusNotModified, b.do(again).Code)
 	require.Equal(t, http.StatusOK, b.get("/feeds/main/download?name=a/b").Code, "the package file is the default")
 
 	w.setStatus("a/b", "1+c", func(s *proget.Status) { s.Blocked = true })
