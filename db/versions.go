@@ -13,15 +13,15 @@ import (
 )
 
 // LoadPackage returns a package with all its versions in the order in which they were
-// published, or proget.ErrNotFound if it has none. It runs one query.
+// published, or proget.ErrNotFound if it has none. It runs one query, so that versions
+// and tags are of the same moment.
 func (s *Store) LoadPackage(ctx context.Context, feedID int64, nameKey string) (*proget.Package, error) {
 	var p *proget.Package
 	err := s.read(ctx, func(c *conn) error {
 		p = &proget.Package{FeedID: feedID, Key: nameKey}
-		var lastFile int64
 		return c.each(ctx, "LoadPackage",
 			[]sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)},
-			func(rows *sql.Rows) error { return scanVersion(rows, p, &lastFile) })
+			func(rows *sql.Rows) error { return scanVersion(rows, p) })
 	})
 	if err == nil && len(p.Versions) == 0 {
 		err = proget.Errorf(proget.ErrNotFound, "There is no package %s.", nameKey)
@@ -33,10 +33,10 @@ func (s *Store) LoadPackage(ctx context.Context, feedID int64, nameKey string) (
 	return p, nil
 }
 
-// scanVersion adds a row, which is one file of one version with one of the version's
-// tags, to p. Rows of one file are adjacent; only those of a version's first file
-// contain its manifest, which may be large.
-func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
+// scanVersion adds a row to p, which is one tag, or one file of one version. The rows of
+// one version are adjacent; only that of its first file contains its manifest, which may
+// be large.
+func scanVersion(rows *sql.Rows, p *proget.Package) error {
 	var v proget.Version
 	var f proget.File
 	var manifest, sha256 string
@@ -50,16 +50,13 @@ func scanVersion(rows *sql.Rows, p *proget.Package, lastFile *int64) error {
 	if err != nil {
 		return err
 	}
-	if tag != "" {
+	if fileID == 0 {
 		if p.Tags == nil {
 			p.Tags = make(map[string]string)
 		}
 		p.Tags[tag] = v.Key
-	}
-	if fileID == *lastFile {
 		return nil
 	}
-	*lastFile = fileID
 	f.Digests, f.Data = proget.Digests{proget.SHA256: sha256}, rawOrNil(data)
 	for algorithm, digest := range map[proget.Algorithm]sql.NullString{
 		proget.SHA1: sha1, proget.MD5: md5, proget.SHA512: sha512} {

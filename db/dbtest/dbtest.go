@@ -30,6 +30,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"DeleteAtOnce":   testDeleteAtOnce,
 		"Status":         testStatus,
 		"Tags":           testTags,
+		"Wide":           testWide,
 		"Files":          testFiles,
 		"MendFile":       testMendFile,
 		"BlockedAliases": testBlockedAliases,

@@ -2,6 +2,7 @@ package dbtest
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -146,6 +147,32 @@ func testTags(t *testing.T, open Open) {
 	}
 	all.Wait()
 	require.Contains(t, []string{"1.0.0", "1.0.1"}, tags()["race"])
+}
+
+// testWide: a version with many files and many tags is loaded while a client waits, which
+// it is not if each of its tags is read with each of its files.
+func testWide(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	id := newFeed(t, s, "main")
+	v := version(1)
+	const many = 1000
+	for n := range many {
+		v.Files = append(v.Files, proget.File{Name: fmt.Sprintf("layer%d", n), Size: 1, StorageKey: fmt.Sprint("layer", n), Digests: proget.Digests{proget.SHA256: fmt.Sprintf("%064d", n)}})
+	}
+	_, err := s.Change(ctx, &db.Change{FeedID: id, Operation: "one", Kind: proget.VersionPublished, PackageKey: "acme.lib"}, func(tx *db.Tx) error {
+		_, err := tx.AddVersion(ctx, id, "acme.lib", v, nil, nil)
+		for n := 0; n < many && err == nil; n++ {
+			err = tx.SetTag(ctx, v.PackageID, fmt.Sprintf("tag%03d", n), v.ID)
+		}
+		return err
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second) // package catalog's limit
+	defer cancel()
+	p, err := s.LoadPackage(ctx, id, "acme.lib")
+	require.NoError(t, err)
+	require.Equal(t, []*proget.Version{v}, p.Versions)
+	require.Len(t, p.Tags, many)
 }
 
 func testFindPackages(t *testing.T, open Open) {

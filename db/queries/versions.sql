@@ -1,15 +1,23 @@
+-- The second half are the tags, a row each, in the same view of the database: joined to
+-- the first half, they would multiply its rows. A file's row has the manifest if the
+-- version has no older file; counting from MIN(file_id) would read all its files each time.
 -- name: LoadPackage
-SELECT p.package_id, v.version_id, v.name, v.version, v.version_key, v.prerelease, v.listed, v.deprecated, v.blocked,
-       CASE WHEN f.file_id = (SELECT MIN(o.file_id) FROM package_file o WHERE o.version_id = v.version_id) THEN v.manifest ELSE '' END,
+SELECT p.package_id, v.version_id AS version_id, v.name, v.version, v.version_key, v.prerelease, v.listed, v.deprecated, v.blocked,
+       CASE WHEN EXISTS (SELECT 1 FROM package_file o WHERE o.version_id = v.version_id AND o.file_id < f.file_id) THEN '' ELSE v.manifest END,
        v.published, v.published_by, v.downloads,
-       f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_id, b.storage_key, f.file_id, f.data, f.added, COALESCE(t.tag, '')
+       f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_id, b.storage_key, f.file_id AS file_id, f.data, f.added, '' AS tag
 FROM package p
 JOIN package_version v ON v.package_id = p.package_id
 JOIN package_file f ON f.version_id = v.version_id
 JOIN blob b ON b.blob_id = f.blob_id
-LEFT JOIN package_tag t ON t.package_id = p.package_id AND t.version_id = v.version_id
 WHERE p.feed_id = @feed_id AND p.name_key = @name_key
-ORDER BY v.version_id, f.file_id;
+UNION ALL
+SELECT p.package_id, v.version_id, '', '', v.version_key, 0, 0, '', 0, '', 0, '', 0, '', 0, '', NULL, NULL, NULL, 0, '', 0, '', 0, t.tag
+FROM package p
+JOIN package_tag t ON t.package_id = p.package_id
+JOIN package_version v ON v.version_id = t.version_id
+WHERE p.feed_id = @feed_id AND p.name_key = @name_key
+ORDER BY version_id, file_id;
 
 -- name: FindPackage
 SELECT p.package_id FROM package p WHERE p.feed_id = @feed_id AND p.name_key = @name_key;

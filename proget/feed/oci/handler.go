@@ -237,6 +237,9 @@ func (h *handler) tag(r *feed.Request, repo, key string, tags []string) error {
 // that the manifest names must be in the repository, except its subject, which may come
 // later.
 func (h *handler) refers(r *feed.Request, repo string, p *feed.Package, blobs []v1.Descriptor) ([]proget.File, error) {
+	if len(blobs) > maxBlobs {
+		return nil, invalid("it has %d layers and other blobs, of which an image may have %d", len(blobs), maxBlobs)
+	}
 	var files []proget.File
 	for _, d := range blobs {
 		f, err := h.findBlob(r, repo, p, d.Digest)
@@ -260,16 +263,12 @@ func missing(d v1.Descriptor) error {
 }
 
 func (h *handler) deleteManifest(w http.ResponseWriter, r *feed.Request, rt route) error {
-	p, err := h.find(r, rt.repo)
-	if err != nil {
-		return err
-	}
 	ref := feed.Ref{Feed: r.Feed, NameKey: rt.repo, VersionKey: rt.arg}
-	if _, tagged := p.Tags[rt.arg]; tagged {
-		err = h.services.Publisher.Untag(r.Context(), ref, rt.arg, r.Principal)
-	} else {
-		err = h.services.Publisher.Delete(r.Context(), ref, r.Principal)
+	remove := func() error { return h.services.Publisher.Untag(r.Context(), ref, rt.arg, r.Principal) }
+	if strings.Contains(rt.arg, ":") { // a digest, as no tag has a colon
+		remove = func() error { return h.services.Publisher.Delete(r.Context(), ref, r.Principal) }
 	}
+	err := remove()
 	if errors.Is(err, proget.ErrNotFound) {
 		return proget.WrapError(proget.ErrNotFound, manifestUnknown, "%s has no manifest %.150s.", repository(r.Feed, rt.repo), rt.arg)
 	}

@@ -28,6 +28,10 @@ const (
 	// expect.
 	maxManifest = 4 << 20
 
+	// maxBlobs bounds the blobs of a manifest: each is a row that is read whenever its
+	// repository is. Docker's images have at most 127 layers, caches several hundred.
+	maxBlobs = 1000
+
 	// maxKept bounds a manifest that is also stored in the database, in bytes. Most are
 	// far smaller and are then served without reading storage.
 	maxKept = 64 << 10
