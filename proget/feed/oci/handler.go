@@ -235,7 +235,7 @@ func (h *handler) tag(r *feed.Request, repo, key string, tags []string) error {
 
 // refers returns the stored files of the blobs that belong to a manifest. Everything
 // that the manifest names must be in the repository, except its subject, which may come
-// later.
+// later, and foreign layers.
 func (h *handler) refers(r *feed.Request, repo string, p *feed.Package, blobs []v1.Descriptor) ([]proget.File, error) {
 	if len(blobs) > maxBlobs {
 		return nil, invalid("it has %d layers and other blobs, of which an image may have %d", len(blobs), maxBlobs)
@@ -243,7 +243,10 @@ func (h *handler) refers(r *feed.Request, repo string, p *feed.Package, blobs []
 	var files []proget.File
 	for _, d := range blobs {
 		f, err := h.findBlob(r, repo, p, d.Digest)
-		if errors.Is(err, proget.ErrNotFound) {
+		if isNotFound(err) && isForeign(d) {
+			continue
+		}
+		if isNotFound(err) {
 			return nil, missing(d)
 		}
 		if err != nil {

@@ -3,9 +3,13 @@ package oci_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/stretchr/testify/require"
+
+	"github.com/proget-go/ha/proget/feed/feedtest"
 )
 
 // TestManyLayers: an image of more layers than are read with their repository is
@@ -26,4 +30,26 @@ func TestManyLayers(t *testing.T) {
 	r.push("app", "{}")
 	r.push("app", "one")
 	r.do(http.StatusCreated, http.MethodPut, "app/manifests/1", string(image("", twice...)), "Content-Type", imageType)
+}
+
+// TestForeignLayers: a foreign layer need not be there; one that was pushed is the
+// image's like any other, and lives as long as that.
+func TestForeignLayers(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.push("app", "{}")
+	r.push("app", "pushed")
+	foreign := func(manifest, blob string) string {
+		named := fmt.Sprintf(`","digest":%q`, digest.FromString(blob))
+		return strings.Replace(manifest, "application/octet-stream"+named, "application/vnd.oci.image.layer.nondistributable.v1.tar"+named, 1)
+	}
+	manifest := foreign(string(image("", "{}", "pushed", "elsewhere")), "pushed")
+	put := func(status int, manifest string) feedtest.Answer {
+		return r.do(status, http.MethodPut, "app/manifests/1", manifest, "Content-Type", imageType)
+	}
+	require.Equal(t, "MANIFEST_BLOB_UNKNOWN", code(t, put(http.StatusBadRequest, manifest)))
+	put(http.StatusCreated, foreign(manifest, "elsewhere"))
+	for blob, status := range map[string]int{"pushed": http.StatusMethodNotAllowed, "elsewhere": http.StatusNotFound} {
+		r.do(status, http.MethodDelete, "app/blobs/"+digest.FromString(blob).String(), "")
+	}
 }

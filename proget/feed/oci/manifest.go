@@ -158,14 +158,12 @@ func (m *manifest) descriptors() []v1.Descriptor {
 }
 
 // blobs returns the blobs that belong to the manifest, each once, sorted by digest, so
-// that concurrent pushes lock them in the same order. They include what an index lists
-// although it is not a manifest here, as in BuildKit's caches.
+// that concurrent pushes lock them in the same order. They include foreign layers, and
+// what an index lists although it is not a manifest here, as in BuildKit's caches.
 func (m *manifest) blobs(isManifest func(digest.Digest) bool) []v1.Descriptor {
 	byDigest := make(map[digest.Digest]v1.Descriptor)
 	for _, d := range m.Layers {
-		if !isForeign(d) {
-			byDigest[d.Digest] = d
-		}
+		byDigest[d.Digest] = d
 	}
 	for _, d := range m.Manifests {
 		if !isManifest(d.Digest) {
@@ -192,8 +190,8 @@ func (m *manifest) manifests(isManifest func(digest.Digest) bool) (keys []string
 	return keys
 }
 
-// isForeign reports whether a layer must be fetched from elsewhere, as its licence
-// demands.
+// isForeign reports whether a layer is to be fetched from elsewhere, as its licence
+// demands. Clients push it only if they are told to.
 func isForeign(d v1.Descriptor) bool {
 	return strings.Contains(d.MediaType, ".nondistributable.") || strings.Contains(d.MediaType, ".foreign.")
 }
