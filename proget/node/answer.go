@@ -54,6 +54,7 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 	if rec, ok := w.(*recorder); ok && rec.begun {
 		panic(http.ErrAbortHandler) // otherwise the error's text would complete the partial response
 	}
+	describeNoContent(w.Header())
 	message := proget.Message(err)
 	if message == "" {
 		message = "The server failed to answer; its log says why."
@@ -68,4 +69,17 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error, write err
 		w.Header().Set("Retry-After", strconv.Itoa(auth.RetryAfter(err)))
 	}
 	write(w, r, code, message, err)
+}
+
+// describeNoContent removes what a handler has said of the content that is not sent after
+// all: a client or a proxy could keep the error in its place.
+func describeNoContent(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, "X-Checksum-") {
+			delete(h, name)
+		}
+	}
+	for _, name := range []string{"Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Encoding", "Docker-Content-Digest", "Etag", "Last-Modified"} {
+		delete(h, name)
+	}
 }

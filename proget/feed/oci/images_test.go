@@ -53,3 +53,17 @@ func TestForeignLayers(t *testing.T) {
 		r.do(status, http.MethodDelete, "app/blobs/"+digest.FromString(blob).String(), "")
 	}
 }
+
+// TestLostBlob: the error for a blob that storage has lost is not what clients keep for
+// ever under the blob's digest.
+func TestLostBlob(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	blob := strings.Repeat("a layer", 100_000) // small ones stay in memory
+	r.push("app", blob)
+	r.LoseFiles(t)
+	a := r.do(http.StatusServiceUnavailable, http.MethodGet, "app/blobs/"+digest.FromString(blob).String(), "")
+	require.Empty(t, a.Header.Get("Cache-Control"))
+	require.Empty(t, a.Header.Get("Docker-Content-Digest"))
+	require.Equal(t, "registry/2.0", a.Header.Get("Docker-Distribution-Api-Version"))
+}
