@@ -84,6 +84,17 @@ func (tx *Tx) findDeletedFiles(ctx context.Context, deletionID int64) (files []p
 	return files, aliases, err
 }
 
+// FindDeletedFile returns the newest file of that name of a package's deleted versions
+// that are not blocked, or proget.ErrNotFound. It has no storage key, as its bytes may be
+// gone.
+func (s *Store) FindDeletedFile(ctx context.Context, feedID int64, packageKey, name string) (f proget.File, err error) {
+	var sha256 string
+	err = one(ctx, s.read, "FindDeletedFile", []sql.NamedArg{arg("feed_id", feedID), arg("package_key", packageKey), arg("name", name)},
+		&f.Name, &f.Size, &sha256, &f.StorageID)
+	f.Digests = proget.Digests{proget.SHA256: sha256}
+	return f, err
+}
+
 // restoreFile adds a file whose bytes should still be stored.
 func (tx *Tx) restoreFile(ctx context.Context, versionID int64, f *proget.File, aliases []string) error {
 	err := tx.one(ctx, "ReuseBlob", append(fileArgs(versionID, f, aliases), arg("object", "")), &f.StorageKey)

@@ -170,6 +170,8 @@ func testQueries(t *testing.T, open Open) {
 	require.NoError(t, s.AddDownloads(ctx, time.Now(), map[int64]int64{7: 1}), "a version that is gone")
 	_, err = s.LoadPackage(ctx, 1, "none")
 	require.ErrorIs(t, err, proget.ErrNotFound)
+	_, err = s.FindDeletedFile(ctx, 1, "none", "none")
+	require.ErrorIs(t, err, proget.ErrNotFound)
 	_, err = s.FindUser(ctx, "nobody")
 	require.ErrorIs(t, err, proget.ErrNotFound)
 	_, err = s.FindKey(ctx, "none")

@@ -151,6 +151,11 @@ WHERE feed_id = @feed_id AND version_id = @version_id;
 -- name: FindDeletedFiles
 SELECT name, size, sha256, storage_id, data, aliases, added FROM deleted_file WHERE version_id = @version_id ORDER BY file_id;
 
+-- name: FindDeletedFile
+SELECT f.name, f.size, f.sha256, f.storage_id FROM deleted_file f
+WHERE f.file_id = (SELECT MAX(o.file_id) FROM deleted_version v JOIN deleted_file o ON o.version_id = v.version_id
+                   WHERE v.feed_id = @feed_id AND v.package_key = @package_key AND v.blocked = 0 AND o.name = @name);
+
 -- name: ForgetDeletedFiles
 DELETE FROM deleted_file WHERE version_id = @version_id;
 

@@ -193,6 +193,11 @@ type Uploads interface {
 	// Held returns what is held under a name, or proget.ErrNotFound.
 	Held(ctx context.Context, r UploadRef) (proget.File, error)
 
+	// Deleted returns the newest file of that name of a package's deleted versions that
+	// can still be brought back and are not blocked, or proget.ErrNotFound. It is for
+	// Upload.Refers: it has no storage key, as its bytes may be gone already.
+	Deleted(ctx context.Context, in *proget.Feed, nameKey, name string) (proget.File, error)
+
 	// Cancel discards an upload, or what is held. It returns nil if there is none.
 	Cancel(ctx context.Context, r UploadRef) error
 }

@@ -252,6 +252,11 @@ func (u *Uploads) Held(ctx context.Context, r feed.UploadRef) (proget.File, erro
 	return proget.File{Size: b.Size, Digests: proget.Digests{proget.SHA256: b.SHA256}, StorageID: b.StorageID, StorageKey: b.StorageKey}, nil
 }
 
+// Deleted returns a file of a package's deleted versions; see feed.Uploads.
+func (u *Uploads) Deleted(ctx context.Context, in *proget.Feed, nameKey, name string) (proget.File, error) {
+	return u.db.FindDeletedFile(ctx, in.ID, nameKey, name)
+}
+
 // joined reads one part after the other. It opens each only when it gets there.
 type joined struct {
 	ctx   context.Context

@@ -243,6 +243,9 @@ func (h *handler) refers(r *feed.Request, repo string, p *feed.Package, blobs []
 	var files []proget.File
 	for _, d := range blobs {
 		f, err := h.findBlob(r, repo, p, d.Digest)
+		if isNotFound(err) { // the last manifest that names it may have been deleted since the client saw it
+			f, err = h.services.Uploads.Deleted(r.Context(), r.Feed, repo, d.Digest.String())
+		}
 		if isNotFound(err) && isForeign(d) {
 			continue
 		}

@@ -67,3 +67,29 @@ func TestLostBlob(t *testing.T) {
 	require.Empty(t, a.Header.Get("Docker-Content-Digest"))
 	require.Equal(t, "registry/2.0", a.Header.Get("Docker-Distribution-Api-Version"))
 }
+
+// TestDeletedMeanwhile: a client that was told that a layer is there does not push it; its
+// manifest is accepted although the last one with that layer was deleted since. Other
+// repositories gain nothing by that.
+func TestDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	put := func(status int, repo, manifest string) feedtest.Answer {
+		return r.do(status, http.MethodPut, repo+"/manifests/1", manifest, "Content-Type", imageType)
+	}
+	r.push("app", "{}")
+	r.push("app", "layer")
+	r.push("other", "{}")
+	first, second := string(image("", "{}", "layer")), string(image(`,"annotations":{}`, "{}", "layer"))
+	layer := "app/blobs/" + digest.FromString("layer").String()
+	put(http.StatusCreated, "app", first)
+	r.do(http.StatusOK, http.MethodHead, layer, "")
+	remove := func(manifest string) {
+		r.do(http.StatusAccepted, http.MethodDelete, "app/manifests/"+digest.FromString(manifest).String(), "")
+	}
+	remove(first)
+	r.do(http.StatusAccepted, http.MethodDelete, layer, "") // as when its push is more than a day ago
+	require.Equal(t, "MANIFEST_BLOB_UNKNOWN", code(t, put(http.StatusBadRequest, "other", second)))
+	put(http.StatusCreated, "app", second)
+	require.Equal(t, "layer", string(r.do(http.StatusOK, http.MethodGet, layer, "").Body))
+}
