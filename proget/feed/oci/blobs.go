@@ -17,15 +17,15 @@ func held(f *proget.Feed, repo string, d digest.Digest) feed.UploadRef {
 	return feed.UploadRef{Feed: f, Scope: "blobs/" + repo, ID: d.String()}
 }
 
-// referred returns the blob with that digest from the files of a repository's
-// manifests.
-func referred(p *feed.Package, d digest.Digest) (proget.File, bool) {
+// referred returns the blob with that digest from the files of those of a repository's
+// manifests for which which returns true.
+func referred(p *feed.Package, d digest.Digest, which func(*proget.Version) bool) (proget.File, bool) {
 	if p == nil {
 		return proget.File{}, false
 	}
 	name := d.String()
 	for _, v := range p.Versions {
-		if v.Status.Blocked {
+		if !which(v) {
 			continue
 		}
 		for _, f := range v.Files[1:] {
@@ -40,7 +40,7 @@ func referred(p *feed.Package, d digest.Digest) (proget.File, bool) {
 // findBlob returns a blob of a repository. p is the repository's package, or nil if it
 // has no manifest yet.
 func (h *handler) findBlob(r *feed.Request, repo string, p *feed.Package, d digest.Digest) (proget.File, error) {
-	if f, ok := referred(p, d); ok {
+	if f, ok := referred(p, d, feed.Allowed); ok {
 		return f, nil
 	}
 	f, err := h.services.Uploads.Held(r.Context(), held(r.Feed, repo, d))
@@ -51,7 +51,31 @@ func (h *handler) findBlob(r *feed.Request, repo string, p *feed.Package, d dige
 	return f, err
 }
 
-// blob returns the blob that a route names.
+// checkBlob returns an error if a blob belongs to blocked images only. That holds for its
+// bytes: whoever pushes an image may see that it is there, as the new image may have it.
+func checkBlob(p *feed.Package, d digest.Digest) error {
+	if _, ok := referred(p, d, feed.Allowed); ok {
+		return nil
+	}
+	if _, ok := referred(p, d, feed.Any); ok {
+		return proget.WrapError(proget.ErrDenied, denied, "The image of %s is blocked.", d)
+	}
+	return nil
+}
+
+// readable returns a blob whose bytes the client may have.
+func (h *handler) readable(r *feed.Request, repo string, d digest.Digest) (proget.File, error) {
+	p, err := h.find(r, repo)
+	if err != nil && !isNotFound(err) {
+		return proget.File{}, err
+	}
+	if err := checkBlob(p, d); err != nil {
+		return proget.File{}, err
+	}
+	return h.findBlob(r, repo, p, d)
+}
+
+// blob returns a blob of a repository, of a blocked image, too.
 func (h *handler) blob(r *feed.Request, repo string, d digest.Digest) (proget.File, error) {
 	p, err := h.find(r, repo)
 	if err != nil && !isNotFound(err) {
@@ -65,7 +89,11 @@ func (h *handler) getBlob(w http.ResponseWriter, r *feed.Request, rt route) erro
 	if err != nil {
 		return err
 	}
-	f, err := h.blob(r, rt.repo, d)
+	find := h.readable
+	if r.Method == http.MethodHead {
+		find = h.blob
+	}
+	f, err := find(r, rt.repo, d)
 	if err != nil {
 		return err
 	}
@@ -85,7 +113,7 @@ func (h *handler) deleteBlob(w http.ResponseWriter, r *feed.Request, rt route) e
 	if err != nil && !isNotFound(err) {
 		return err
 	}
-	if _, ok := referred(p, d); ok {
+	if _, ok := referred(p, d, feed.Allowed); ok {
 		return proget.WrapError(feed.ErrMethod, unsupported, "A manifest names %s: delete the manifests, and their blobs go with them.", d)
 	}
 	if _, err := h.findBlob(r, rt.repo, nil, d); err != nil {

@@ -1,8 +1,10 @@
 package oci_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -92,4 +94,57 @@ func TestDeletedMeanwhile(t *testing.T) {
 	require.Equal(t, "MANIFEST_BLOB_UNKNOWN", code(t, put(http.StatusBadRequest, "other", second)))
 	put(http.StatusCreated, "app", second)
 	require.Equal(t, "layer", string(r.do(http.StatusOK, http.MethodGet, layer, "").Body))
+}
+
+// block blocks or allows the manifest by the native API.
+func (r registry) block(manifest string, allow bool) {
+	r.t.Helper()
+	var all []struct{ PURL, SHA256 string }
+	a := r.do(http.StatusOK, http.MethodGet, r.URL+"/api/packages/docker/versions", "")
+	require.NoError(r.t, json.Unmarshal(a.Body, &all))
+	for _, v := range all {
+		if v.SHA256 == digest.FromString(manifest).Encoded() {
+			r.do(http.StatusOK, http.MethodPost, r.URL+"/api/packages/docker/status?purl="+url.QueryEscape(v.PURL), fmt.Sprintf(`{"allow":%t}`, allow), "X-ApiKey", r.Key)
+			return
+		}
+	}
+	require.Fail(r.t, "the native API does not list the manifest")
+}
+
+// TestBlockedImage: what only a blocked image has cannot be pulled or mounted, although
+// it was just pushed; a new image may have it.
+func TestBlockedImage(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.push("app", "{}")
+	r.push("app", "layer")
+	subject := digest.FromString("subject")
+	bad := string(image(fmt.Sprintf(`,"subject":{"mediaType":%q,"size":5,"digest":%q}`, imageType, subject), "{}", "layer"))
+	put := func(tag, manifest string) {
+		t.Helper()
+		r.do(http.StatusCreated, http.MethodPut, "app/manifests/"+tag, manifest, "Content-Type", imageType)
+	}
+	put("bad", bad)
+	put("good", string(image("", "{}")))
+	layer := "app/blobs/" + digest.FromString("layer").String()
+	lists := func() string {
+		return string(r.do(http.StatusOK, http.MethodGet, "app/tags/list", "").Body) + string(r.do(http.StatusOK, http.MethodGet, "app/referrers/"+subject.String(), "").Body)
+	}
+	before := lists()
+	require.Contains(t, before, `["bad","good"]`)
+	require.Contains(t, before, digest.FromString(bad).String())
+
+	r.block(bad, false)
+	require.Equal(t, "DENIED", code(t, r.do(http.StatusForbidden, http.MethodGet, layer, "")))
+	r.do(http.StatusOK, http.MethodGet, "app/blobs/"+digest.FromString("{}").String(), "") // another image has it
+	r.do(http.StatusAccepted, http.MethodPost, "other/blobs/uploads/?from=docker/app&mount="+digest.FromString("layer").String(), "")
+	require.Contains(t, lists(), `["good"]`)
+	require.NotContains(t, lists(), digest.FromString(bad).String())
+
+	r.do(http.StatusOK, http.MethodHead, layer, "")
+	put("new", string(image("", "{}", "layer")))
+	require.Equal(t, "layer", string(r.do(http.StatusOK, http.MethodGet, layer, "").Body))
+	r.do(http.StatusAccepted, http.MethodDelete, "app/manifests/new", "")
+	r.block(bad, true)
+	require.Equal(t, before, lists())
 }

@@ -68,8 +68,23 @@ func (h *handler) listTags(w http.ResponseWriter, r *feed.Request, rt route) err
 	if err != nil {
 		return err
 	}
-	tags := page(w, r, slices.Sorted(maps.Keys(p.Tags)), limit)
+	tags := page(w, r, allowedTags(p), limit)
 	return feed.ServeJSON(w, r, "application/json", map[string]any{"name": repository(r.Feed, rt.repo), "tags": append([]string{}, tags...)})
+}
+
+// allowedTags returns the tags of a repository that clients can pull, sorted.
+func allowedTags(p *feed.Package) (tags []string) {
+	blocked := make(map[string]bool)
+	for _, v := range p.Versions {
+		blocked[v.Key] = !feed.Allowed(v)
+	}
+	for tag, key := range p.Tags {
+		if !blocked[key] {
+			tags = append(tags, tag)
+		}
+	}
+	slices.Sort(tags)
+	return tags
 }
 
 // maxReferrers bounds the referrers in one response.
@@ -95,6 +110,9 @@ func (h *handler) listReferrers(w http.ResponseWriter, r *feed.Request, rt route
 	}
 	found := make(map[string]v1.Descriptor)
 	for _, v := range versions {
+		if !feed.Allowed(v) {
+			continue
+		}
 		d := readData(v)
 		if d.Subject == subject && (artifactType == "" || d.ArtifactType == artifactType) {
 			found[v.Key] = v1.Descriptor{

@@ -77,11 +77,11 @@ func (h *handler) mount(w http.ResponseWriter, r *feed.Request, rt route, q url.
 	if !strings.EqualFold(name, r.Feed.Name) {
 		return false, nil
 	}
-	f, err := h.blob(r, repo, d)
+	f, err := h.readable(r, repo, d)
 	if err == nil {
 		err = h.services.Uploads.Hold(r.Context(), held(r.Feed, rt.repo, d), r.Principal, f.Digests[proget.SHA256], f.Size)
 	}
-	if isNotFound(err) {
+	if isNotFound(err) || errors.Is(err, proget.ErrDenied) {
 		return false, nil
 	}
 	if err != nil {
