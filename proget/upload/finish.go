@@ -28,8 +28,8 @@ func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want
 
 // Keep ends an upload and, in the same commit, holds what was uploaded under the name
 // as; the upload is then gone. If last is not nil, Keep first appends it as the chunk
-// that begins at offset, as Append does. It is cheapest for an offered upload that
-// comes as one such chunk. want holds the digests that the client claims. If one
+// that begins at offset, as Append does, unless what has arrived is what the client
+// claims. It is cheapest for an offered upload that comes as one such chunk. want holds the digests that the client claims. If one
 // differs, or a part is missing, Keep returns proget.ErrInvalid and the upload stays
 // open, but without last if that was its only chunk.
 func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Principal, want proget.Digests, offset int64, last io.Reader) error {
@@ -39,7 +39,13 @@ func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Prin
 		if err == nil && !begun {
 			return u.keepWhole(ctx, p, held, want, offset, last)
 		}
-		if err == nil && last != nil {
+		switch {
+		case err != nil || last == nil:
+		case arrived(p, want): // the chunk did, too, and the server that took it was killed
+			if _, err := io.Copy(io.Discard, last); err != nil {
+				return feed.UploadError(err)
+			}
+		default:
 			_, err = u.append(ctx, p, begun, offset, last)
 		}
 		if err != nil && !errors.Is(err, feed.ErrFinished) { // the chunk came before, and the response was lost
@@ -51,6 +57,20 @@ func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Prin
 		return u.db.KeepPartial(ctx, p.Key, o.file(), !o.known, held)
 	})
 	return err
+}
+
+// arrived reports whether what has arrived in order has the digests that the client
+// claims for the whole.
+func arrived(p *db.Partial, want proget.Digests) bool {
+	if _, done := finished(p); done || p.Size == 0 || len(want) == 0 {
+		return false
+	}
+	sums, err := readSums(p)
+	if err != nil {
+		return false
+	}
+	digests, err := sums.Digests()
+	return err == nil && compare(digests, want) == nil
 }
 
 // keepWhole keeps an upload that comes as a single chunk.

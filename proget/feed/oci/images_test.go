@@ -148,3 +148,21 @@ func TestBlockedImage(t *testing.T) {
 	r.block(bad, true)
 	require.Equal(t, before, lists())
 }
+
+// TestFinishAfterChunk: a server took the last chunk with the request that finishes the
+// upload, and was killed before it finished that: the repeated request succeeds.
+func TestFinishAfterChunk(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	d := digest.FromString("first last").String()
+	for _, header := range [][]string{nil, {"Content-Range", "6-9"}} {
+		at := r.do(http.StatusAccepted, http.MethodPost, "app/blobs/uploads/", "").Header.Get("Location")
+		for _, chunk := range []string{"first ", "last"} {
+			at = r.do(http.StatusAccepted, http.MethodPatch, at, chunk).Header.Get("Location")
+		}
+		require.Equal(t, "DIGEST_INVALID", code(t, r.do(http.StatusBadRequest, http.MethodPut, at+"?digest="+digest.FromString("x").String(), "")))
+		r.do(http.StatusCreated, http.MethodPut, at+"?digest="+d, "last", header...)
+		require.Equal(t, "first last", string(r.do(http.StatusOK, http.MethodGet, "app/blobs/"+d, "").Body))
+		r.do(http.StatusNotFound, http.MethodGet, at, "")
+	}
+}
