@@ -75,6 +75,8 @@ func usual(r *http.Request, status int) code {
 		return nameUnknown
 	case strings.Contains(r.URL.Path, "/blobs/"):
 		return uploadInvalid
+	case strings.Contains(r.URL.Path, "/manifests/"):
+		return manifestInvalid
 	}
-	return manifestInvalid
+	return nameInvalid // as what a list begins with
 }

@@ -166,3 +166,11 @@ func TestFinishAfterChunk(t *testing.T) {
 		r.do(http.StatusNotFound, http.MethodGet, at, "")
 	}
 }
+
+// TestNoName: the code is about what the request is about.
+func TestNoName(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	require.Equal(t, "NAME_INVALID", code(t, r.do(http.StatusBadRequest, http.MethodGet, r.URL+"/v2/_catalog?last=docker/%ff", "")))
+	require.Equal(t, "MANIFEST_INVALID", code(t, r.do(http.StatusBadRequest, http.MethodPut, "app/manifests/1", "\xff", "Content-Type", indexType)))
+}
