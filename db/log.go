@@ -146,9 +146,15 @@ func (s *Store) Change(ctx context.Context, ch *Change, fn func(*Tx) error) (seq
 
 // Administer is Change for what belongs to the installation rather than to one feed,
 // such as feeds themselves, accounts and settings: it appends to the system feed's log.
+// No two run at the same time, so fn may replace what it finds.
 func (s *Store) Administer(ctx context.Context, actor string, fn func(*Tx) error) error {
 	ch := &Change{FeedID: proget.SystemFeed, Operation: rand.Text(), Actor: actor, Kind: proget.SystemChanged}
-	_, err := s.Change(ctx, ch, fn)
+	_, err := s.Change(ctx, ch, func(tx *Tx) error {
+		if _, err := tx.run(ctx, "LockFeedHead", arg("feed_id", proget.SystemFeed)); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/proget"
@@ -207,4 +208,38 @@ func testDeleteFeed(t *testing.T, open Open) {
 			require.NoError(t, deleted)
 		}
 	}
+}
+
+// testAdminister: administrators change things one after the other. Otherwise, two that
+// replace the same permission do not find each other's, and both stay.
+func testAdminister(t *testing.T, open Open) {
+	s, ctx := open(t), t.Context()
+	var removed sync.WaitGroup
+	removed.Add(2)
+	both := make(chan struct{})
+	go func() { removed.Wait(); close(both) }()
+	var administrators errgroup.Group
+	for _, task := range []proget.Task{proget.TaskView, proget.TaskPublish} {
+		first := true // a transaction may be tried again
+		administrators.Go(func() error {
+			return s.Administer(ctx, "test", func(tx *db.Tx) error {
+				if err := tx.Revoke(ctx, "authenticated", 0); err != nil {
+					return err
+				}
+				if first {
+					first = false
+					removed.Done()
+				}
+				select {
+				case <-both:
+				case <-time.After(200 * time.Millisecond): // the other waits, as it should
+				}
+				return tx.Grant(ctx, db.Permission{Subject: "authenticated", Task: task})
+			})
+		})
+	}
+	require.NoError(t, administrators.Wait())
+	all, err := s.ListPermissions(ctx)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
 }

@@ -62,6 +62,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Follower":       testFollower,
 		"Compaction":     testCompaction,
 		"Accounts":       testAccounts,
+		"Administer":     testAdminister,
 		"Keys":           testKeys,
 		"Feeds":          testFeeds,
 		"DeleteFeed":     testDeleteFeed,

@@ -98,7 +98,7 @@ func (h *handler) getBlob(w http.ResponseWriter, r *feed.Request, rt route) erro
 		return err
 	}
 	w.Header().Set("Docker-Content-Digest", d.String())
-	w.Header().Set("Cache-Control", "max-age=31536000, immutable")
+	w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
 	return h.services.Files.Serve(w, r, nil, f, "application/octet-stream") // without counting: the manifest counts as the image's download
 }
 
