@@ -46,7 +46,7 @@ func (s *Store) compose(ctx context.Context, key string, keys []string, parts []
 		for i, part := range parts {
 			sources[i] = Object{Key: s.prefix + part.Key, Size: part.Size}
 		}
-		return s.bucket.Compose(ctx, s.prefix+key, sources)
+		return s.bucket.Compose(ctx, s.prefix+key, defaultContentType, sources)
 	}
 	return ErrUnsupported
 }

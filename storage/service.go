@@ -49,8 +49,9 @@ type Bucket struct {
 	SignedURL func(ctx context.Context, name string, ttl time.Duration, opts SignedURLOptions) (string, error)
 
 	// Compose concatenates parts, whose Keys are names, into one object within the
-	// service, or returns [ErrUnsupported].
-	Compose func(ctx context.Context, name string, parts []Object) error
+	// service, with the properties of an object that is written, or returns
+	// [ErrUnsupported].
+	Compose func(ctx context.Context, name, contentType string, parts []Object) error
 
 	// RemoveLeftovers removes incomplete uploads below prefix that began longer than
 	// idle ago.

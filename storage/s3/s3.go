@@ -16,7 +16,6 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"gocloud.dev/blob/s3blob"
 
@@ -43,9 +42,9 @@ func Service() storage.Service {
 
 // bucket is a bucket and the means to reach it.
 type bucket struct {
-	name     string
-	client   *s3.Client
-	checksum aws.RequestChecksumCalculation
+	name   string
+	client *s3.Client
+	opts   s3blob.Options // what the URL says besides the client
 }
 
 func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
@@ -58,7 +57,7 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 	if e := u.Query().Get("endpoint"); e != "" && !strings.HasPrefix(e, "http://") && !strings.HasPrefix(e, "https://") {
 		return nil, proget.Errorf(proget.ErrInvalid, "endpoint=%s: write https://host or http://host:port", e)
 	}
-	b := &bucket{name: u.Host, checksum: opener.Options.RequestChecksumCalculation}
+	b := &bucket{name: u.Host, opts: opener.Options}
 	opened.As(&b.client)
 	if b.client.Options().Region == "" {
 		return nil, proget.Errorf(proget.ErrInvalid, "%s: add region=… (any, if the endpoint is not Amazon's), or set AWS_REGION", u.Scheme+"://"+u.Host)
@@ -67,8 +66,7 @@ func open(ctx context.Context, u *url.URL) (*storage.Bucket, error) {
 		return nil, proget.Errorf(proget.ErrUnavailable, "s3://%s: there are no credentials; set %s", b.name, credentials)
 	}
 	b.client = s3.New(b.client.Options(), bound)
-	// The opener's options hold what the URL says besides the client.
-	again, err := s3blob.OpenBucket(ctx, b.client, b.name, &opener.Options)
+	again, err := s3blob.OpenBucket(ctx, b.client, b.name, &b.opts)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +101,7 @@ func (b *bucket) beforeWrite(opts storage.Options, as func(any) bool) error {
 	*manager = *transfermanager.New(b.client, func(o *transfermanager.Options) {
 		o.PartSizeBytes, o.Concurrency = int64(opts.PartSize), opts.Concurrency
 		o.MultipartUploadThreshold = int64(opts.PartSize)
-		o.RequestChecksumCalculation = b.checksum
+		o.RequestChecksumCalculation = b.opts.RequestChecksumCalculation
 		o.FailTimeout = abortTimeout
 	})
 	return nil
@@ -122,47 +120,6 @@ func (b *bucket) signedURL(ctx context.Context, name string, ttl time.Duration, 
 		return "", err
 	}
 	return signed.URL, nil
-}
-
-// S3's limits for the parts of an object: all but the last have a minimum size, and
-// copied ones also a maximum. See UploadPartCopy in its API reference.
-const (
-	minPart  = 5 << 20
-	maxPart  = 5 << 30
-	maxParts = 10_000
-)
-
-// compose makes S3 copy the parts into one object.
-func (b *bucket) compose(ctx context.Context, name string, parts []storage.Object) (err error) {
-	for i, part := range parts {
-		if part.Size > maxPart || part.Size < minPart && i < len(parts)-1 || len(parts) > maxParts {
-			return storage.ErrUnsupported
-		}
-	}
-	upload, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: &name})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
-			defer cancel()
-			_, _ = b.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: &name, UploadId: upload.UploadId})
-		}
-	}()
-	done := make([]types.CompletedPart, len(parts))
-	for i, part := range parts {
-		number := aws.Int32(int32(i + 1))
-		copied, err := b.client.UploadPartCopy(ctx, &s3.UploadPartCopyInput{Bucket: &b.name, Key: &name, UploadId: upload.UploadId,
-			PartNumber: number, CopySource: aws.String(b.name + "/" + part.Key)}) // keys and prefixes need no escaping
-		if err != nil {
-			return err
-		}
-		done[i] = types.CompletedPart{PartNumber: number, ETag: copied.CopyPartResult.ETag}
-	}
-	_, err = b.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &b.name, Key: &name, UploadId: upload.UploadId,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: done}})
-	return err
 }
 
 // removeLeftovers aborts uploads whose process was killed. S3 reports only when they
