@@ -173,8 +173,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error
 // within a week without help.
 func (s *Store) RemoveLeftovers(ctx context.Context, idle time.Duration) (removed int, err error) {
 	if s.bucket.RemoveLeftovers != nil {
-		removed, err = s.bucket.RemoveLeftovers(ctx, s.prefix, idle)
-		return removed, s.wrap(ctx, err, "remove leftovers")
+		return s.removeUploads(ctx, idle)
 	}
 	var sweep share.Sweeper
 	if !s.bucket.As(&sweep) {
@@ -182,4 +181,17 @@ func (s *Store) RemoveLeftovers(ctx context.Context, idle time.Duration) (remove
 	}
 	removed, err = sweep(ctx, idle)
 	return removed, s.wrap(ctx, err, "remove leftovers")
+}
+
+// removeUploads removes incomplete uploads of this store's own keys only: without a
+// prefix, other programs may upload to the same bucket.
+func (s *Store) removeUploads(ctx context.Context, idle time.Duration) (removed int, err error) {
+	for _, kind := range []string{BlobPrefix, ProbePrefix} {
+		n, err := s.bucket.RemoveLeftovers(ctx, s.prefix+kind, idle)
+		removed += n
+		if err != nil {
+			return removed, s.wrap(ctx, err, "remove leftovers")
+		}
+	}
+	return removed, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,6 +22,8 @@ import (
 type fake struct {
 	t   *testing.T
 	url string
+
+	uploads []string // keys of uploads that were begun long ago
 
 	mu   sync.Mutex
 	seen map[string][]*http.Request // by operation
@@ -61,11 +64,23 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `<InitiateMultipartUploadResult><UploadId>upload</UploadId></InitiateMultipartUploadResult>`)
 	case "copy part":
 		_, _ = fmt.Fprintf(w, `<CopyPartResult><ETag>%s</ETag></CopyPartResult>`, r.URL.Query().Get("partNumber"))
+	case "list uploads":
+		f.listUploads(w, r.URL.Query().Get("prefix"))
 	case "complete":
 		_, _ = io.WriteString(w, `<CompleteMultipartUploadResult></CompleteMultipartUploadResult>`)
 	case "look":
 		w.Header().Set("Content-Length", "10485760")
 	}
+}
+
+func (f *fake) listUploads(w io.Writer, prefix string) {
+	_, _ = io.WriteString(w, `<ListMultipartUploadsResult>`)
+	for _, key := range f.uploads {
+		if strings.HasPrefix(key, prefix) {
+			_, _ = fmt.Fprintf(w, `<Upload><Key>%s</Key><UploadId>upload</UploadId><Initiated>2020-01-01T00:00:00Z</Initiated></Upload>`, key)
+		}
+	}
+	_, _ = io.WriteString(w, `</ListMultipartUploadsResult>`)
 }
 
 // operationOf returns what a request is for.
@@ -84,6 +99,8 @@ func operationOf(r *http.Request) string {
 		return "remove"
 	case r.Method == http.MethodHead:
 		return "look"
+	case query.Has("uploads"):
+		return "list uploads"
 	}
 	return "list"
 }
@@ -121,5 +138,28 @@ func TestEncryption(t *testing.T) {
 	for _, header := range []string{"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "Content-Type"} {
 		require.NotEmpty(t, written.Get(header), header)
 		require.Equal(t, written.Get(header), created.Get(header), header)
+	}
+}
+
+// TestLeftoversOfOthers: uploads that other programs have begun in the same bucket are
+// theirs, however old they are.
+func TestLeftoversOfOthers(t *testing.T) {
+	for name, prefix := range map[string]string{"Bucket": "", "Folder": "proget/"} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.uploads = []string{"backups/monday", prefix + "backup", prefix + "blobs/aa/bb/1", prefix + "probes/node-a/1", prefix + "blobs-of-others/1"}
+			more := ""
+			if prefix != "" {
+				more = "&prefix=" + prefix
+			}
+			removed, err := f.open(more).RemoveLeftovers(t.Context(), time.Hour)
+			require.NoError(t, err)
+			require.Equal(t, 2, removed)
+			var keys []string
+			for _, r := range f.requests("remove") {
+				keys = append(keys, strings.TrimPrefix(r.URL.Path, "/packages/"))
+			}
+			require.Equal(t, []string{prefix + "blobs/aa/bb/1", prefix + "probes/node-a/1"}, keys)
+		})
 	}
 }
