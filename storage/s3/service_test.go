@@ -1,11 +1,15 @@
 package s3_test
 
 import (
+	"context"
+	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,8 +29,14 @@ type fake struct {
 
 	uploads []string // keys of uploads that were begun long ago
 
+	// before, if not nil, sees a request first, and returns whether it has answered it.
+	before func(operation string, w http.ResponseWriter, r *http.Request) bool
+
 	mu   sync.Mutex
 	seen map[string][]*http.Request // by operation
+	size int64                      // of each object
+
+	completed []byte // body of the last request to complete an upload
 }
 
 func newFake(t *testing.T) *fake {
@@ -52,11 +62,18 @@ func (f *fake) open(more string) *storage.Store {
 
 // ServeHTTP implements [http.Handler].
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body)
+	body, _ := io.ReadAll(r.Body)
 	operation := operationOf(r)
 	f.mu.Lock()
+	if operation == "complete" {
+		f.completed = body
+	}
 	f.seen[operation] = append(f.seen[operation], r)
+	size := f.size
 	f.mu.Unlock()
+	if f.before != nil && f.before(operation, w, r) {
+		return
+	}
 	switch operation {
 	case "list":
 		_, _ = io.WriteString(w, `<ListBucketResult></ListBucketResult>`)
@@ -69,7 +86,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "complete":
 		_, _ = io.WriteString(w, `<CompleteMultipartUploadResult></CompleteMultipartUploadResult>`)
 	case "look":
-		w.Header().Set("Content-Length", "10485760")
+		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	}
 }
 
@@ -112,12 +129,15 @@ func (f *fake) requests(operation string) []*http.Request {
 	return f.seen[operation]
 }
 
-// parts returns n parts that together have the size of the fake's objects.
-func parts(n int) []storage.Blob {
+// parts returns n parts, and gives the objects the size of all together.
+func (f *fake) parts(n int) []storage.Blob {
 	all := make([]storage.Blob, n)
 	for i := range all {
-		all[i] = storage.Blob{Key: fmt.Sprintf("blobs/aa/bb/%d", i), Size: 10 << 20 / int64(n)}
+		all[i] = storage.Blob{Key: fmt.Sprintf("blobs/aa/bb/%d", i+1), Size: 5 << 20}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.size = int64(n) * 5 << 20
 	return all
 }
 
@@ -128,7 +148,7 @@ func TestEncryption(t *testing.T) {
 	store := f.open("&ssetype=aws:kms&kmskeyid=key-1")
 	_, err := store.Put(t.Context(), strings.NewReader("hello"), nil)
 	require.NoError(t, err)
-	_, err = store.Compose(t.Context(), parts(2))
+	_, err = store.Compose(t.Context(), f.parts(2))
 	require.NoError(t, err)
 
 	require.Len(t, f.requests("put"), 1)
@@ -160,6 +180,98 @@ func TestLeftoversOfOthers(t *testing.T) {
 				keys = append(keys, strings.TrimPrefix(r.URL.Path, "/packages/"))
 			}
 			require.Equal(t, []string{prefix + "blobs/aa/bb/1", prefix + "probes/node-a/1"}, keys)
+		})
+	}
+}
+
+// TestCopiesAtOnce: the parts of an object are copied several at once, since there may be
+// thousands, but not all, and are put together in their order.
+func TestCopiesAtOnce(t *testing.T) {
+	const atOnce, all = 16, 100
+	f := newFake(t)
+	var mu sync.Mutex
+	var now, most int
+	enough := make(chan struct{})
+	f.before = func(operation string, _ http.ResponseWriter, r *http.Request) bool {
+		if operation != "copy part" {
+			return false
+		}
+		mu.Lock()
+		if now++; now > most {
+			if most = now; most == atOnce {
+				close(enough)
+			}
+		}
+		mu.Unlock()
+		select {
+		case <-enough:
+		case <-r.Context().Done():
+		}
+		mu.Lock()
+		now--
+		mu.Unlock()
+		return false
+	}
+	store := f.open("")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	whole, err := store.Compose(ctx, f.parts(all))
+	require.NoError(t, err)
+	require.EqualValues(t, all*5<<20, whole.Size)
+	require.Equal(t, atOnce, most)
+
+	require.Len(t, f.requests("copy part"), all)
+	for _, r := range f.requests("copy part") {
+		require.Equal(t, "packages/blobs/aa/bb/"+r.URL.Query().Get("partNumber"), r.Header.Get("X-Amz-Copy-Source"))
+	}
+	var completed struct {
+		Parts []struct{ PartNumber, ETag string } `xml:"Part"`
+	}
+	require.NoError(t, xml.Unmarshal(f.completed, &completed))
+	require.Len(t, completed.Parts, all)
+	for i, part := range completed.Parts {
+		require.Equal(t, strconv.Itoa(i+1), part.PartNumber)
+		require.Equal(t, part.PartNumber, part.ETag)
+	}
+}
+
+// TestCannotCopy: a service that cannot join objects is not one that is away: what it was
+// to join can be read and stored again.
+func TestCannotCopy(t *testing.T) {
+	for _, c := range []struct {
+		operation   string
+		status      int
+		code        string // "" answers without a body
+		unsupported bool
+	}{
+		{"create", 501, "NotImplemented", true},
+		{"create", 405, "MethodNotAllowed", true},
+		{"copy part", 501, "NotImplemented", true},
+		{"copy part", 400, "NotImplemented", true},
+		{"copy part", 405, "MethodNotAllowed", true},
+		{"copy part", 200, "", true},
+		{"complete", 501, "NotImplemented", true},
+		{"create", 403, "AccessDenied", false},
+		{"copy part", 404, "NoSuchKey", false},
+	} {
+		t.Run(fmt.Sprintf("%s %d %s", c.operation, c.status, c.code), func(t *testing.T) {
+			f := newFake(t)
+			f.before = func(operation string, w http.ResponseWriter, _ *http.Request) bool {
+				if operation != c.operation {
+					return false
+				}
+				w.WriteHeader(c.status)
+				if c.code != "" {
+					_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", c.code)
+				}
+				return true
+			}
+			_, err := f.open("").Compose(t.Context(), f.parts(2))
+			require.Error(t, err)
+			require.Equal(t, c.unsupported, errors.Is(err, storage.ErrUnsupported), err)
+			if c.operation != "create" {
+				require.NotEmpty(t, f.requests("remove"), "the upload was left behind")
+			}
 		})
 	}
 }
