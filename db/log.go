@@ -42,7 +42,7 @@ var asking = bounds{patience: 5 * time.Second, attempt: time.Second, wait: 50 * 
 // modify the map.
 func (s *Store) Heads(ctx context.Context) (map[int64]int64, error) {
 	var heads map[int64]int64
-	err := s.retry(ctx, asking, func(ctx context.Context, _ int) (err error) {
+	err := s.retry(ctx, s.pools.Read, asking, func(ctx context.Context, _ int) (err error) {
 		heads, err = s.askHeads(ctx)
 		return err
 	})

@@ -22,8 +22,8 @@ type Store struct {
 	pools    driver.Pools
 	queries  map[string]query
 	log      *slog.Logger
-	queue    chan struct{} // holds an element for each operation that waits or runs
-	working  chan struct{} // holds an element for each operation that runs; nil if their number is not limited here
+	queue    chan struct{}             // holds an element for each operation that waits or runs
+	working  map[*sql.DB]chan struct{} // by pool, holds an element for each operation that runs; empty for a pool that limits them itself
 	reading  bounds
 	changing bounds
 	prepared map[*sql.DB]*prepared // empty if the driver does not set Prepare
@@ -97,8 +97,11 @@ func Open(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if s.pools, err = s.openPools(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.Name(), err)
 	}
-	if n := s.pools.Read.Stats().MaxOpenConnections; n > 2*reserved {
-		s.working = make(chan struct{}, n-reserved)
+	s.working = make(map[*sql.DB]chan struct{})
+	for _, pool := range []*sql.DB{s.pools.Write, s.pools.Read} {
+		if n := share(pool); n > 0 {
+			s.working[pool] = make(chan struct{}, n)
+		}
 	}
 	if err := s.prepare(ctx, !opts.NoMigrate); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -125,7 +128,7 @@ func (s *Store) openPools(ctx context.Context) (pools driver.Pools, err error) {
 		}
 	})
 	defer silence.Stop()
-	err = s.retry(ctx, s.reading, func(context.Context, int) error { // the driver limits each attempt
+	err = s.retry(ctx, nil, s.reading, func(context.Context, int) error { // the driver limits each attempt
 		var err error
 		if pools, err = s.drv.Open(ctx); err == nil || !s.again(err, false) {
 			return err
@@ -142,6 +145,19 @@ func (s *Store) openPools(ctx context.Context) (pools driver.Pools, err error) {
 // reserved is how many connections of a large pool are reserved for operations that
 // keep the cluster together.
 const reserved = 4
+
+// share returns how many operations other than those may use a pool at once, or 0 if that
+// is not limited here. Of a single connection, none can be reserved, but the others queue
+// before the pool, so that those find at most one there.
+func share(pool *sql.DB) int {
+	switch n := pool.Stats().MaxOpenConnections; {
+	case n == 1:
+		return 1
+	case n > 2*reserved:
+		return n - reserved
+	}
+	return 0
+}
 
 func (s *Store) prepare(ctx context.Context, migrate bool) error {
 	if err := s.checkSchema(ctx, migrate); err != nil {

@@ -212,7 +212,7 @@ func (s *Store) Tx(ctx context.Context, fn func(*Tx) error) error {
 // TxOnce is Tx for work that must not be done twice: an attempt that does not learn the
 // outcome of its commit is the last, and the error matches ErrUncertain.
 func (s *Store) TxOnce(ctx context.Context, fn func(*Tx) error) error {
-	return s.retry(ctx, s.changing, func(ctx context.Context, attempt int) error {
+	return s.retry(ctx, s.pools.Write, s.changing, func(ctx context.Context, attempt int) error {
 		unknown, err := s.try(ctx, attempt, fn)
 		if unknown {
 			err = &uncertain{proget.WrapError(proget.ErrUnavailable, err, "The database did not say whether the change was made.")}
@@ -235,7 +235,7 @@ func (e *uncertain) Unwrap() error { return e.error }
 // transact is Tx. unknown reports whether one of the attempts sent a commit and did not
 // learn its outcome.
 func (s *Store) transact(ctx context.Context, b bounds, fn func(*Tx) error) (unknown bool, err error) {
-	err = s.retry(ctx, b, func(ctx context.Context, attempt int) error {
+	err = s.retry(ctx, s.pools.Write, b, func(ctx context.Context, attempt int) error {
 		lost, err := s.try(ctx, attempt, fn)
 		unknown = unknown || lost
 		return err
@@ -278,7 +278,7 @@ func (s *Store) conn(attempt context.Context, pool *sql.DB) conn {
 
 // on runs queries on a pool outside a transaction, and retries them if that may help.
 func (s *Store) on(ctx context.Context, pool *sql.DB, b bounds, fn func(*conn) error) error {
-	return s.retry(ctx, b, func(ctx context.Context, _ int) error {
+	return s.retry(ctx, pool, b, func(ctx context.Context, _ int) error {
 		c := s.conn(ctx, pool)
 		return fn(&c)
 	})
@@ -342,10 +342,10 @@ type bounds struct {
 // vital limits heartbeats, leases and the like.
 var vital = bounds{patience: 15 * time.Second, attempt: 10 * time.Second, wait: 500 * time.Millisecond, vital: true}
 
-// retry runs fn until it succeeds, fails for good, or its time is up. The pauses
-// between attempts grow from 5 ms and are jittered, so that operations that collided do
-// not collide again.
-func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context, attempt int) error) error {
+// retry runs fn, which uses a pool, until it succeeds, fails for good, or its time is up.
+// The pauses between attempts grow from 5 ms and are jittered, so that operations that
+// collided do not collide again.
+func (s *Store) retry(ctx context.Context, pool *sql.DB, b bounds, fn func(ctx context.Context, attempt int) error) error {
 	if !b.vital {
 		select {
 		case s.queue <- struct{}{}:
@@ -359,7 +359,7 @@ func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context
 	wait := 5 * time.Millisecond
 	for n := 1; ; n++ {
 		began := time.Now()
-		late, err := s.attempt(ctx, b, n, fn)
+		late, err := s.attempt(ctx, pool, b, n, fn)
 		if err != nil && s.closed.Load() {
 			return proget.WrapError(proget.ErrUnavailable, ErrClosed, "This server is stopping. Try again shortly.")
 		}
@@ -383,11 +383,11 @@ func (s *Store) retry(ctx context.Context, b bounds, fn func(ctx context.Context
 }
 
 // attempt runs fn once. late reports that it ran out of time.
-func (s *Store) attempt(ctx context.Context, b bounds, n int, fn func(context.Context, int) error) (late bool, err error) {
-	if !b.vital && s.working != nil {
+func (s *Store) attempt(ctx context.Context, pool *sql.DB, b bounds, n int, fn func(context.Context, int) error) (late bool, err error) {
+	if working := s.working[pool]; !b.vital && working != nil {
 		select {
-		case s.working <- struct{}{}:
-			defer func() { <-s.working }()
+		case working <- struct{}{}:
+			defer func() { <-working }()
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}

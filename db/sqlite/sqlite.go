@@ -33,10 +33,10 @@ import (
 //go:embed migrations/*.sql queries/*.sql
 var files embed.FS
 
-// readers is the number of connections that read. Each has its own page cache: with
+// readers returns the number of connections that read. Each has its own page cache: with
 // more connections than processors, each cache has fewer hits, and all together take
 // more memory.
-var readers = max(4, runtime.GOMAXPROCS(0))
+func readers() int { return max(4, runtime.GOMAXPROCS(0)) }
 
 // Open opens the database file at path. It creates the file, readable for this user
 // only, if there is none, but not its folder: a missing folder is more likely a mistake
@@ -126,7 +126,7 @@ func (e engine) Open(ctx context.Context) (driver.Pools, error) {
 		// The pool stays open: closing it would remove the log from under the users of the new file.
 		return driver.Pools{}, errors.New("the file has been replaced in the meantime, for example by a restore: start again")
 	}
-	read, err := e.pool("_pragma=query_only(1)", readers)
+	read, err := e.pool("_pragma=query_only(1)", readers())
 	if err != nil {
 		return driver.Pools{}, errors.Join(err, write.Close())
 	}
