@@ -18,12 +18,12 @@ import (
 func (s *Store) LoadPackage(ctx context.Context, feedID int64, nameKey string) (*proget.Package, error) {
 	var p *proget.Package
 	err := s.read(ctx, func(c *conn) error {
-		p = &proget.Package{FeedID: feedID, Key: nameKey}
+		p = &proget.Package{FeedID: feedID}
 		return c.each(ctx, "LoadPackage",
 			[]sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)},
 			func(rows *sql.Rows) error { return scanVersion(rows, p) })
 	})
-	if err == nil && len(p.Versions) == 0 {
+	if err == nil && (len(p.Versions) == 0 || p.Key != nameKey) { // SQL Server ignores spaces at the end
 		err = proget.Errorf(proget.ErrNotFound, "There is no package %s.", nameKey)
 	}
 	if err != nil {
@@ -43,7 +43,7 @@ func scanVersion(rows *sql.Rows, p *proget.Package) error {
 	var sha1, md5, sha512 sql.NullString
 	var fileID int64
 	var tag, data string
-	err := rows.Scan(&p.ID, &v.ID, &v.Name, &v.Version, &v.Key, &v.Prerelease,
+	err := rows.Scan(&p.ID, &p.Key, &v.ID, &v.Name, &v.Version, &v.Key, &v.Prerelease,
 		&v.Status.Listed, &v.Status.Deprecated, &v.Status.Blocked,
 		&manifest, (*instant)(&v.Published), &v.PublishedBy, &v.Downloads,
 		&f.Name, &f.Size, &sha256, &sha1, &md5, &sha512, &f.StorageID, &f.StorageKey, &fileID, &data, (*instant)(&f.Added), &tag)
@@ -270,8 +270,12 @@ type VersionRow struct {
 // ends, or returns proget.ErrNotFound.
 func (tx *Tx) FindVersion(ctx context.Context, feedID int64, nameKey, versionKey string) (VersionRow, error) {
 	var v VersionRow
+	var name, version string
 	named := []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey), arg("version_key", versionKey)}
-	err := tx.one(ctx, "FindVersion", named, &v.ID)
+	err := tx.one(ctx, "FindVersion", named, &v.ID, &name, &version)
+	if err == nil && (name != nameKey || version != versionKey) { // SQL Server ignores spaces at the end
+		err = errNoRecord
+	}
 	if err == nil {
 		var locked int64
 		if locked, err = tx.run(ctx, "LockVersion", arg("version_id", v.ID)); err == nil && locked == 0 {
@@ -297,12 +301,20 @@ func (tx *Tx) HoldVersion(ctx context.Context, feedID int64, nameKey, versionKey
 
 // HasPackage reports whether a feed has a package with that key.
 func (tx *Tx) HasPackage(ctx context.Context, feedID int64, nameKey string) (bool, error) {
-	var id int64
-	err := tx.one(ctx, "FindPackage", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)}, &id)
+	_, err := tx.findPackage(ctx, feedID, nameKey)
 	if errors.Is(err, proget.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+func (tx *Tx) findPackage(ctx context.Context, feedID int64, nameKey string) (id int64, err error) {
+	var name string
+	err = tx.one(ctx, "FindPackage", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)}, &id, &name)
+	if err == nil && name != nameKey { // SQL Server ignores spaces at the end
+		err = errNoRecord
+	}
+	return id, err
 }
 
 // HasPackages reports whether a feed has packages whose keys begin with a prefix.
@@ -328,8 +340,8 @@ func (tx *Tx) SetTag(ctx context.Context, packageID int64, tag string, versionID
 
 // DeleteTag removes a tag, or returns proget.ErrNotFound.
 func (tx *Tx) DeleteTag(ctx context.Context, feedID int64, nameKey, tag string) error {
-	var packageID, n int64
-	err := tx.one(ctx, "FindPackage", []sql.NamedArg{arg("feed_id", feedID), arg("name_key", nameKey)}, &packageID)
+	var n int64
+	packageID, err := tx.findPackage(ctx, feedID, nameKey)
 	if err == nil {
 		n, err = tx.run(ctx, "DeleteTag", arg("package_id", packageID), arg("tag", tag))
 	}

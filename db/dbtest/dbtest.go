@@ -29,6 +29,7 @@ func Run(t *testing.T, newDatabase func(t *testing.T) Open) {
 		"Delete":         testDelete,
 		"DeleteAtOnce":   testDeleteAtOnce,
 		"Status":         testStatus,
+		"SpaceAtTheEnd":  testSpaceAtTheEnd,
 		"Tags":           testTags,
 		"Wide":           testWide,
 		"Files":          testFiles,

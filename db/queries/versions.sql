@@ -2,7 +2,7 @@
 -- the first half, they would multiply its rows. A file's row has the manifest if the
 -- version has no older file; counting from MIN(file_id) would read all its files each time.
 -- name: LoadPackage
-SELECT p.package_id, v.version_id AS version_id, v.name, v.version, v.version_key, v.prerelease, v.listed, v.deprecated, v.blocked,
+SELECT p.package_id, p.name_key, v.version_id AS version_id, v.name, v.version, v.version_key, v.prerelease, v.listed, v.deprecated, v.blocked,
        CASE WHEN EXISTS (SELECT 1 FROM package_file o WHERE o.version_id = v.version_id AND o.file_id < f.file_id) THEN '' ELSE v.manifest END,
        v.published, v.published_by, v.downloads,
        f.name, b.size, b.sha256, b.sha1, b.md5, b.sha512, b.storage_id, b.storage_key, f.file_id AS file_id, f.data, f.added, '' AS tag
@@ -12,7 +12,7 @@ JOIN package_file f ON f.version_id = v.version_id
 JOIN blob b ON b.blob_id = f.blob_id
 WHERE p.feed_id = @feed_id AND p.name_key = @name_key
 UNION ALL
-SELECT p.package_id, v.version_id, '', '', v.version_key, 0, 0, '', 0, '', 0, '', 0, '', 0, '', NULL, NULL, NULL, 0, '', 0, '', 0, t.tag
+SELECT p.package_id, p.name_key, v.version_id, '', '', v.version_key, 0, 0, '', 0, '', 0, '', 0, '', 0, '', NULL, NULL, NULL, 0, '', 0, '', 0, t.tag
 FROM package p
 JOIN package_tag t ON t.package_id = p.package_id
 JOIN package_version v ON v.version_id = t.version_id
@@ -20,7 +20,7 @@ WHERE p.feed_id = @feed_id AND p.name_key = @name_key
 ORDER BY version_id, file_id;
 
 -- name: FindPackage
-SELECT p.package_id FROM package p WHERE p.feed_id = @feed_id AND p.name_key = @name_key;
+SELECT p.package_id, p.name_key FROM package p WHERE p.feed_id = @feed_id AND p.name_key = @name_key;
 
 -- name: NextPackage
 SELECT COALESCE(MIN(p.name_key), '') FROM package p WHERE p.feed_id = @feed_id AND p.name_key >= @from_key;
@@ -35,7 +35,7 @@ FROM (SELECT 1 AS one) o
 LEFT JOIN blob b ON b.blob_id = (SELECT MIN(c.blob_id) FROM blob c WHERE c.sha256 = @sha256 AND c.size = @size AND c.storage_id = @storage_id AND c.marked IS NULL);
 
 -- name: FindVersion
-SELECT v.version_id
+SELECT v.version_id, p.name_key, v.version_key
 FROM package p
 JOIN package_version v ON v.package_id = p.package_id
 WHERE p.feed_id = @feed_id AND p.name_key = @name_key AND v.version_key = @version_key;

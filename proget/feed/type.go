@@ -298,7 +298,7 @@ const (
 )
 
 // A Manifest is what Inspect found in a package file. Name, Version and FileName are
-// required.
+// required. A manifest with a name that ends in a space is refused.
 type Manifest struct {
 	Name       string // as its author spells it
 	Version    string // as its author spells it

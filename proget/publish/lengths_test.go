@@ -32,7 +32,7 @@ func TestLengths(t *testing.T) {
 		"tag":            {strings.Repeat("t", feed.MaxTag), strings.Repeat("t", feed.MaxTag+1), func(m *feed.Manifest, text string) { m.Tags = []string{text} }},
 	} {
 		publish := func(text string) error {
-			u := in.upload("of "+strings.ReplaceAll(what, "'", "")+"@1", strings.NewReader(text))
+			u := in.upload("of "+strings.TrimSpace(strings.ReplaceAll(what, "'", ""))+"@1", strings.NewReader(text))
 			u.Check = func(m *feed.Manifest) error { c.set(m, text); return nil }
 			_, err := p.Publish(t.Context(), u)
 			return err

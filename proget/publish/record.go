@@ -39,7 +39,7 @@ func (p *recording) describe(m *feed.Manifest) (*record, error) {
 	if r.file.Data, err = encode(m.FileData); err != nil {
 		return nil, err
 	}
-	if err := r.checkLengths(); err != nil {
+	if err := r.checkTexts(); err != nil {
 		return nil, err
 	}
 	if len(m.Aliases) > feed.MaxAliases {
@@ -47,22 +47,22 @@ func (p *recording) describe(m *feed.Manifest) (*record, error) {
 	}
 	seen := make(map[string]bool)
 	for _, alias := range m.Aliases {
-		if alias == "" || len(alias) > feed.MaxAlias || strings.ContainsAny(alias, "\n\x00") || !utf8.ValidString(alias) || seen[alias] {
-			return nil, proget.Errorf(proget.ErrInvalid, "The name %.60q of a part of the file is not valid: names must be unique, on one line, and 1 to %d bytes long.", alias, feed.MaxAlias)
+		if alias == "" || len(alias) > feed.MaxAlias || strings.HasSuffix(alias, " ") || strings.ContainsAny(alias, "\n\x00") || !utf8.ValidString(alias) || seen[alias] {
+			return nil, proget.Errorf(proget.ErrInvalid, "The name %.60q of a part of the file is not valid: names must be unique, on one line, and 1 to %d bytes long, and none ends in a space.", alias, feed.MaxAlias)
 		}
 		seen[alias] = true
 	}
 	return r, nil
 }
 
-// checkLengths refuses texts that not every database could keep.
-func (r *record) checkLengths() error {
+// checkTexts refuses texts that not every database could keep, or tell apart.
+func (r *record) checkTexts() error {
 	err := cmp.Or(
-		checkLength("package's name", r.Name, feed.MaxName, r.ref.NameKey),
-		checkLength("version", r.Version, feed.MaxVersion, r.ref.VersionKey),
-		checkLength("file's name", r.FileName, feed.MaxFileName, strings.ToLower(r.FileName)))
+		checkText("package's name", r.Name, feed.MaxName, r.ref.NameKey),
+		checkText("version", r.Version, feed.MaxVersion, r.ref.VersionKey),
+		checkText("file's name", r.FileName, feed.MaxFileName, strings.ToLower(r.FileName)))
 	for _, f := range r.Refers {
-		err = cmp.Or(err, checkLength("file's name", f.Name, feed.MaxFileName, strings.ToLower(f.Name)))
+		err = cmp.Or(err, checkText("file's name", f.Name, feed.MaxFileName, strings.ToLower(f.Name)))
 	}
 	for _, tag := range r.Tags {
 		err = cmp.Or(err, checkTag(tag))
@@ -70,15 +70,18 @@ func (r *record) checkLengths() error {
 	return err
 }
 
-func checkTag(tag string) error { return checkLength("tag", tag, feed.MaxTag, tag) }
+func checkTag(tag string) error { return checkText("tag", tag, feed.MaxTag, tag) }
 
-// checkLength returns an error if a text, as it is spelt or in its normal form, is
-// longer than limit.
-func checkLength(what, text string, limit int, key string) error {
-	if max(feed.Length(text), feed.Length(key)) <= limit {
-		return nil
+// checkText returns an error if a text, as it is spelt or in its normal form, is longer
+// than limit, or ends in a space, which SQL Server ignores in comparisons.
+func checkText(what, text string, limit int, key string) error {
+	switch {
+	case max(feed.Length(text), feed.Length(key)) > limit:
+		return proget.Errorf(proget.ErrInvalid, "The %s %.60q… is longer than %d characters: choose a shorter one.", what, text, limit)
+	case strings.HasSuffix(key, " "):
+		return proget.Errorf(proget.ErrInvalid, "The %s %.60q ends in a space: choose one that does not.", what, text)
 	}
-	return proget.Errorf(proget.ErrInvalid, "The %s %.60q… is longer than %d characters: choose a shorter one.", what, text, limit)
+	return nil
 }
 
 // checkNames checks the manifest's names. Inspect must refuse a file without valid

@@ -61,7 +61,7 @@ func refused(t testing.TB, base string) map[string]*http.Request {
 	for name, path := range map[string]string{
 		"nothing": "", "slashes": "%2F%2F", "parent": "a/%2e%2e/b", "parent in a segment": "a%2f..%2fb", "parent of Windows": "a/..%5C..%5Cb", "Windows' parent": "a/..%20/b",
 		"dot": "a%2F.%2Fb", "NUL": "a%00b", "line break": "a%0d%0aSet-Cookie:%20x", "control": "a%1bb", "DEL": "a%7f", "no character": "a%EF%BF%BF", "invalid UTF-8": "a%ff", "half a character": "%ED%A0%80",
-		"long": strings.Repeat("n", 400), "long in lower case": strings.Repeat("Ⱥ", 150), "deep": strings.Repeat("d/", 64) + "f", "empty segment": "a%2F%2Fb",
+		"long": strings.Repeat("n", 400), "long in lower case": strings.Repeat("Ⱥ", 150), "space at the end": "a.txt%20", "space at the end of a folder": "a%20/b", "deep": strings.Repeat("d/", 64) + "f", "empty segment": "a%2F%2Fb",
 	} {
 		r := feedtest.Request(t, http.MethodPut, base+"/content/", []byte("x"))
 		r.URL.Opaque = strings.TrimPrefix(base, "http:") + "/content/" + path

@@ -81,6 +81,9 @@ type importing struct {
 // check validates the name of an item.
 func (in *importing) check(i packed) error {
 	p, err := readPath(i.name)
+	if err == nil {
+		err = p.checkNew()
+	}
 	if err == nil && p != "" {
 		_, err = readPath(string(in.into.join(p)))
 	}

@@ -68,6 +68,9 @@ func (e entry) describe(base string) item {
 // belongs to a folder.
 func inspect(_ context.Context, f feed.File) (*feed.Manifest, error) {
 	p, err := readPath(f.Name)
+	if err == nil {
+		err = p.checkNew()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -44,6 +44,18 @@ func readPath(text string) (path, error) {
 	return p, nil
 }
 
+// checkNew returns an error if nothing new can have the path. A part that ends in a space
+// is the same as one without it to SQL Server and Windows. What has such a path from before
+// can be read and deleted.
+func (p path) checkNew() error {
+	for segment := range strings.SplitSeq(string(p), "/") {
+		if strings.HasSuffix(segment, " ") {
+			return proget.Errorf(proget.ErrInvalid, "The path %.100q is not valid: a part of it ends in a space.", p)
+		}
+	}
+	return nil
+}
+
 // unprintable reports whether r is a control character or a Unicode noncharacter: walk
 // relies on nothing sorting after those.
 func unprintable(r rune) bool { return unicode.IsControl(r) || r&0xFFFE == 0xFFFE }

@@ -90,6 +90,9 @@ func (h *handler) folder(ctx context.Context, f *proget.Feed, p path) (e entry, 
 // checkPlace returns an error if a path cannot be a file or, with dir, a folder. It is
 // called before the client has sent the file; publication checks again.
 func (h *handler) checkPlace(ctx context.Context, f *proget.Feed, p path, dir bool) error {
+	if err := p.checkNew(); err != nil {
+		return err
+	}
 	name := string(p)
 	if dir {
 		name = p.folder()
