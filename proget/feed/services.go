@@ -181,8 +181,8 @@ type Uploads interface {
 	// Keep ends an upload and, in the same commit, holds what was uploaded under the
 	// name as; the upload is then gone. If last is not nil, Keep first appends it as
 	// the chunk that begins at offset, as Append does, unless what has arrived has the
-	// digests in want, which are those that the client claims. If one differs, or a part is missing, Keep returns
-	// proget.ErrInvalid and the upload stays open.
+	// digests in want, which are those that the client claims. If one differs, or a part
+	// is missing, Keep returns proget.ErrInvalid and the upload stays open.
 	Keep(ctx context.Context, r, as UploadRef, by proget.Principal, want proget.Digests, offset int64, last io.Reader) error
 
 	// Hold keeps the stored file with that size and SHA-256 under a name for some time,

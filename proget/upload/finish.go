@@ -29,9 +29,10 @@ func (u *Uploads) Finish(ctx context.Context, r feed.UploadRef, size int64, want
 // Keep ends an upload and, in the same commit, holds what was uploaded under the name
 // as; the upload is then gone. If last is not nil, Keep first appends it as the chunk
 // that begins at offset, as Append does, unless what has arrived is what the client
-// claims. It is cheapest for an offered upload that comes as one such chunk. want holds the digests that the client claims. If one
-// differs, or a part is missing, Keep returns proget.ErrInvalid and the upload stays
-// open, but without last if that was its only chunk.
+// claims. It is cheapest for an offered upload that comes as one such chunk. want holds
+// the digests that the client claims. If one differs, or a part is missing, Keep returns
+// proget.ErrInvalid and the upload stays open, but without last if that was its only
+// chunk.
 func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Principal, want proget.Digests, offset int64, last io.Reader) error {
 	held := &db.Partial{Key: key(as), Owner: by.String()}
 	if last != nil || r.Offer != "" { // otherwise finish does everything

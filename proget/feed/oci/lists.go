@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 	"net/url"
@@ -32,11 +33,7 @@ func readLimit(r *feed.Request, most int) (int, error) {
 // page returns the first entries of a sorted list after the last one that the client
 // has. If there are more, it sets the Link header for the next page.
 func page(w http.ResponseWriter, r *feed.Request, sorted []string, limit int) []string {
-	from, found := slices.BinarySearch(sorted, r.URL.Query().Get("last"))
-	if found {
-		from++
-	}
-	rest := sorted[from:]
+	rest := after(r, sorted)
 	if len(rest) <= limit {
 		return rest
 	}
@@ -44,6 +41,15 @@ func page(w http.ResponseWriter, r *feed.Request, sorted []string, limit int) []
 		link(w, r, rest[limit-1], limit)
 	}
 	return rest[:limit]
+}
+
+// after returns the entries of a sorted list after the last one that the client has.
+func after(r *feed.Request, sorted []string) []string {
+	from, found := slices.BinarySearch(sorted, r.URL.Query().Get("last"))
+	if found {
+		from++
+	}
+	return sorted[from:]
 }
 
 // link sets the Link header for the next page, as RFC 8288 defines it.
@@ -87,8 +93,11 @@ func allowedTags(p *feed.Package) (tags []string) {
 	return tags
 }
 
-// maxReferrers bounds the referrers in one response.
-const maxReferrers = 500
+// What bounds the referrers in one response. One may have annotations of megabytes.
+const (
+	maxReferrers     = 500
+	maxReferrerBytes = maxManifest // which clients accept as a manifest
+)
 
 // listReferrers responds with the manifests whose subject is the given one, as the
 // specification's "Listing Referrers" defines it.
@@ -97,30 +106,78 @@ func (h *handler) listReferrers(w http.ResponseWriter, r *feed.Request, rt route
 	if err != nil {
 		return err
 	}
-	var versions []*proget.Version
-	if p, err := h.services.Packages.Package(r.Context(), r.Feed, rt.repo); err == nil {
-		versions = p.Versions
-	} else if !isNotFound(err) { // a manifest that does not exist has no referrers; that is not an error
+	p, err := h.services.Packages.Package(r.Context(), r.Feed, rt.repo)
+	if isNotFound(err) { // a manifest that does not exist has no referrers; that is not an error
+		p = &feed.Package{Package: new(proget.Package)}
+	} else if err != nil {
 		return err
 	}
-	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
 	artifactType := r.URL.Query().Get("artifactType")
 	if artifactType != "" {
 		w.Header().Set("OCI-Filters-Applied", "artifactType")
 	}
+	found, err := referrers(p, subject, artifactType)
+	if err != nil {
+		return err
+	}
+	keys := slices.Sorted(maps.Keys(found))
+	index := v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{}}
+	for _, key := range page(w, r, keys, fitting(after(r, keys), found)) {
+		index.Manifests = append(index.Manifests, found[key])
+	}
+	return feed.ServeJSON(w, r, v1.MediaTypeImageIndex, index)
+}
+
+// fitting returns how many of some referrers fit into one response: at least one.
+func fitting(keys []string, found map[string]v1.Descriptor) int {
+	size := 0
+	for i, key := range keys[:min(len(keys), maxReferrers)] {
+		for name, value := range found[key].Annotations {
+			size += len(name) + len(value)
+		}
+		if size > maxReferrerBytes && i > 0 {
+			return i
+		}
+	}
+	return maxReferrers
+}
+
+// referrers returns the descriptors of the allowed manifests with a subject and, unless
+// "", a type, by their keys.
+func referrers(p *feed.Package, subject digest.Digest, artifactType string) (map[string]v1.Descriptor, error) {
+	subjects, err := subjectsOf(p)
+	if err != nil {
+		return nil, err
+	}
 	found := make(map[string]v1.Descriptor)
-	for _, v := range versions {
-		if !feed.Allowed(v) {
+	for _, v := range p.Versions {
+		if subjects[v.Key] != subject {
 			continue
 		}
-		d := readData(v)
-		if d.Subject == subject && (artifactType == "" || d.ArtifactType == artifactType) {
+		if d := readData(v); artifactType == "" || d.ArtifactType == artifactType {
 			found[v.Key] = v1.Descriptor{
 				MediaType: d.MediaType, Digest: digest.Digest(v.Key), Size: v.Files[0].Size, ArtifactType: d.ArtifactType, Annotations: d.Annotations}
 		}
 	}
-	for _, key := range page(w, r, slices.Sorted(maps.Keys(found)), maxReferrers) {
-		index.Manifests = append(index.Manifests, found[key])
+	return found, nil
+}
+
+// subjectsOf returns the subjects of a repository's allowed manifests that have one, by
+// the keys of the manifests. They are kept with the package, so that not every request
+// decodes all manifests.
+func subjectsOf(p *feed.Package) (subjects map[string]digest.Digest, err error) {
+	doc, err := p.Kept("subjects", func() (*feed.Document, error) {
+		all := make(map[string]digest.Digest)
+		for _, v := range p.Versions {
+			if d := readData(v); d.Subject != "" && feed.Allowed(v) {
+				all[v.Key] = d.Subject
+			}
+		}
+		body, err := json.Marshal(all)
+		return feed.Verbatim("application/json", body, ""), err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return feed.ServeJSON(w, r, v1.MediaTypeImageIndex, index)
+	return subjects, json.Unmarshal(doc.Body(), &subjects)
 }
