@@ -19,7 +19,7 @@ type nextVersion struct {
 }
 
 func (n nextVersion) Files() fs.FS {
-	all := fstest.MapFS{"migrations/004_next.sql": {Data: []byte(n.migration)}}
+	all := fstest.MapFS{"migrations/005_next.sql": {Data: []byte(n.migration)}}
 	for _, pattern := range []string{"migrations/*.sql", "queries/*.sql"} {
 		names, _ := fs.Glob(files, pattern)
 		for _, name := range names {
@@ -57,20 +57,20 @@ func TestUpgrade(t *testing.T) {
 	require.NoError(t, open(db.Options{}))
 	require.NoError(t, open(db.Options{NoMigrate: true}))
 
-	broken := nextVersion{e, "-- oldest: 3\nALTER TABLE feed ADD COLUMN icon TEXT; ALTER TABLE nowhere ADD COLUMN icon TEXT"}
-	require.ErrorContains(t, open(db.Options{}, broken), "004_next")
+	broken := nextVersion{e, "-- oldest: 4\nALTER TABLE feed ADD COLUMN icon TEXT; ALTER TABLE nowhere ADD COLUMN icon TEXT"}
+	require.ErrorContains(t, open(db.Options{}, broken), "005_next")
 	require.NoError(t, open(db.Options{}), "the former version goes on")
 
 	unsaid := nextVersion{e, "ALTER TABLE feed ADD COLUMN icon TEXT"}
-	require.ErrorContains(t, open(db.Options{}, unsaid), "004_next")
+	require.ErrorContains(t, open(db.Options{}, unsaid), "005_next")
 
-	mended := nextVersion{e, "-- oldest: 3\nALTER TABLE feed ADD COLUMN icon TEXT"}
+	mended := nextVersion{e, "-- oldest: 4\nALTER TABLE feed ADD COLUMN icon TEXT"}
 	require.NoError(t, open(db.Options{}, mended))
 	require.NoError(t, open(db.Options{}, mended))
 	require.NoError(t, open(db.Options{}), "the former version still works")
 
 	e.path = filepath.Join(t.TempDir(), "test.db")
-	require.NoError(t, open(db.Options{}, nextVersion{e, "-- oldest: 4\nALTER TABLE feed ADD COLUMN icon TEXT"}))
+	require.NoError(t, open(db.Options{}, nextVersion{e, "-- oldest: 5\nALTER TABLE feed ADD COLUMN icon TEXT"}))
 	err = open(db.Options{})
 	require.ErrorIs(t, err, proget.ErrInvalid)
 	require.Contains(t, err.Error(), "newer version")
