@@ -30,7 +30,9 @@
 //
 // There are exceptions. A deletion locks the package after the version, its blobs and
 // files, because it knows only then whether another version is left. Deleting a feed
-// and recounting it begin with its head, so that no change comes between. Moving a file
+// and recounting it begin with its head, so that no change comes between;
+// [Store.Administer] begins with the system feed's head, so that administrative changes
+// run one after another. Moving a file
 // locks the feed's own row after its head, as deleting the feed does. And a row that
 // does not exist cannot be locked: if [Store.HoldBlob], [Store.KeepPartial] and
 // [Store.KeepWhole] find no upload, they lock the blob before they insert one. If

@@ -340,10 +340,18 @@ func (tx *Tx) SetTag(ctx context.Context, packageID int64, tag string, versionID
 
 // DeleteTag removes a tag, or returns proget.ErrNotFound.
 func (tx *Tx) DeleteTag(ctx context.Context, feedID int64, nameKey, tag string) error {
-	var n int64
 	packageID, err := tx.findPackage(ctx, feedID, nameKey)
+	named := []sql.NamedArg{arg("package_id", packageID), arg("tag", tag)}
+	var found string
 	if err == nil {
-		n, err = tx.run(ctx, "DeleteTag", arg("package_id", packageID), arg("tag", tag))
+		err = tx.one(ctx, "FindTag", named, &found)
+	}
+	if err == nil && found != tag { // SQL Server ignores spaces at the end
+		err = errNoRecord
+	}
+	var n int64
+	if err == nil {
+		n, err = tx.run(ctx, "DeleteTag", named...)
 	}
 	if errors.Is(err, proget.ErrNotFound) || err == nil && n == 0 {
 		err = proget.Errorf(proget.ErrNotFound, "%s has no tag %s.", nameKey, tag)

@@ -32,6 +32,7 @@ func testSpaceAtTheEnd(t *testing.T, open Open) {
 		require.NoError(t, err)
 		require.False(t, there)
 		require.ErrorIs(t, tx.DeleteTag(ctx, id, "acme.lib ", "new"), proget.ErrNotFound)
+		require.ErrorIs(t, tx.DeleteTag(ctx, id, "acme.lib", "new "), proget.ErrNotFound)
 		return tx.DeleteTag(ctx, id, "acme.lib", "new")
 	}))
 }

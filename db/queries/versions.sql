@@ -25,6 +25,9 @@ SELECT p.package_id, p.name_key FROM package p WHERE p.feed_id = @feed_id AND p.
 -- name: NextPackage
 SELECT COALESCE(MIN(p.name_key), '') FROM package p WHERE p.feed_id = @feed_id AND p.name_key >= @from_key;
 
+-- name: FindTag
+SELECT tag FROM package_tag WHERE package_id = @package_id AND tag = @tag;
+
 -- name: DeleteTag
 DELETE FROM package_tag WHERE package_id = @package_id AND tag = @tag;
 

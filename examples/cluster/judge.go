@@ -136,7 +136,7 @@ func (s *suite) survey(ctx context.Context, n *process) {
 // undisturbed checks that all operations succeeded, and none was told what may be old,
 // that began when everything worked, at first or again, and ended before the next fault.
 func (s *suite) undisturbed() {
-	since, well := "the beginning", time.Duration(0)
+	since, well := "the start, when all was well", time.Duration(0)
 	for i := range s.report.Faults {
 		f := &s.report.Faults[i]
 		s.expectNone(since, well, f.From)

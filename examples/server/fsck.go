@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/proget-go/ha/db"
 	"github.com/proget-go/ha/indexing/upkeep"
 	"github.com/proget-go/ha/proget/cluster"
 	"github.com/proget-go/ha/proget/node"
@@ -31,14 +32,7 @@ func fsck(ctx context.Context, cfg config, rebuild bool) error {
 	stores := storage.NewSet(blobs, node.StorageURLs(store))
 	defer stores.Close()
 	if rebuild {
-		ours, err := cluster.New(store, blobs, cluster.Options{}).Probes(ctx)
-		if err != nil {
-			return err
-		}
-		err = upkeep.Rebuild(ctx, store, stores, ours, func(f upkeep.Finding, what string) {
-			fmt.Printf("extra  %s  %s\n", f.Key(), what)
-		})
-		if err != nil {
+		if err := rebuildStorages(ctx, store, blobs, stores); err != nil {
 			return err
 		}
 	}
@@ -73,4 +67,15 @@ func fsck(ctx context.Context, cfg config, rebuild bool) error {
 		return errors.New("some files are lost: put them back from a backup, or push the packages named above again")
 	}
 	return nil
+}
+
+// rebuildStorages makes use of extra files, and prints what it did with each.
+func rebuildStorages(ctx context.Context, store *db.Store, blobs *storage.Store, stores *storage.Set) error {
+	ours, err := cluster.New(store, blobs, cluster.Options{}).Probes(ctx)
+	if err != nil {
+		return err
+	}
+	return upkeep.Rebuild(ctx, store, stores, ours, func(f upkeep.Finding, what string) {
+		fmt.Printf("extra  %s  %s\n", f.Key(), what)
+	})
 }

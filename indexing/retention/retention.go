@@ -331,7 +331,7 @@ func (r *run) needs(ctx context.Context, packageKey string) (map[string][]string
 // feed's log or this worker has lost its job. It returns the new position.
 func (r *run) remove(ctx context.Context, c Choice, since int64) (seq int64, err error) {
 	if seq = since; !r.dry {
-		ref := feed.Ref{Feed: r.feed, NameKey: c.PackageKey, VersionKey: c.Key, Blocked: true}
+		ref := feed.Ref{Feed: r.feed, NameKey: c.PackageKey, VersionKey: c.Key, AllowBlocked: true}
 		seq, err = r.publisher.DeleteIf(ctx, ref, proget.Principal{User: Actor}, since, func(tx *db.Tx) error { return tx.HoldJob(ctx, r.job) })
 		if errors.Is(err, proget.ErrNotFound) {
 			err = db.ErrChanged

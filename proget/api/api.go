@@ -260,7 +260,7 @@ func (a *api) vet(c *call, name string) error {
 
 func (a *api) deletePackage(w http.ResponseWriter, c *call) error {
 	ref := c.ref
-	ref.Blocked = true
+	ref.AllowBlocked = true
 	if err := a.Publisher.Delete(c.Context(), ref, c.id.Principal); err != nil {
 		return err
 	}

@@ -263,21 +263,19 @@ func (c *Catalog) weigh(k key, e *entry) {
 	}
 }
 
-// share is the most that a package's versions count. Two of those that take more stay in
-// memory, and others beside them.
+// share is the most that a package counts. Two of those that take more stay in memory,
+// and others beside them.
 func (c *Catalog) share() int64 { return c.opts.MaxBytes / 3 }
 
 // count updates the bytes counted for an entry. It counts the name twice, because an
 // error's text may repeat it. No package drives out all others, or it and they would be
-// loaded in turns: however many versions it has, they count as a third of the memory, and
-// its documents have half of the memory at most, or are one.
+// loaded in turns: however much it takes, it counts as a third of the memory, and its
+// documents have a third at most, or are one.
 func (c *Catalog) count(k key, e *entry) {
 	cost := int64(200 + 2*len(k.name))
 	if e.pkg != nil {
-		half := c.opts.MaxBytes / 2
-		e.pkg.Shrink(half)
-		documents := e.pkg.Documents.Bytes()
-		cost += min(e.pkg.Bytes()-documents, c.share()) + min(documents, half)
+		e.pkg.Shrink(c.share())
+		cost += min(e.pkg.Bytes(), c.share())
 	}
 	c.bytes += cost - e.cost
 	e.cost = cost

@@ -270,7 +270,7 @@ func TestDocumentsLiveAsLongAsThePackage(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t)
-	const size, bound, packages = 10_000, 50_000, 12
+	const size, bound, packages = 10_000, 66_000, 12
 	s, ctx := in.server(t, &catalog.Options{MaxBytes: bound}), t.Context()
 	for n := range packages {
 		name := fmt.Sprintf("p%02d", n)

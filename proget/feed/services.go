@@ -96,7 +96,7 @@ type Publisher interface {
 
 	// Delete removes a version and the tags that point at it, or returns
 	// proget.ErrNotFound. It returns proget.ErrConflict if the version is blocked, unless
-	// ref.Blocked: who publishes it anew would end the block unnoticed.
+	// ref.AllowBlocked: who publishes it anew would end the block unnoticed.
 	Delete(ctx context.Context, ref Ref, by proget.Principal) error
 }
 
@@ -110,10 +110,10 @@ type Ref struct {
 	// version is refused if that has another file, or others. "" allows any files.
 	File string
 
-	// Blocked lets Delete delete a version that is blocked. The pages, the native API and
+	// AllowBlocked lets Delete delete a version that is blocked. The pages, the native API and
 	// retention set it, which show or know the block; the clients of feeds see no blocked
 	// versions. Other changes ignore it. Optional.
-	Blocked bool
+	AllowBlocked bool
 
 	// ID is the ID of the version, if only that one is meant: one that has taken its
 	// place under the same keys is then proget.ErrNotFound. Untag ignores it. Optional.

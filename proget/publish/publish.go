@@ -173,6 +173,9 @@ func (p *recording) record(ctx context.Context) (*proget.Version, error) {
 	}
 	key, failed := p.mend(ctx, r)
 	switch {
+	case failed != nil && errors.Is(err, proget.ErrConflict) && !errors.As(failed, new(*recordError)): // the version exists, whatever has become of its file
+		p.log.WarnContext(ctx, "a stored file could not be checked", "package", r.Name, "version", r.Version, "error", failed)
+		return nil, err
 	case failed != nil:
 		return nil, failed
 	case !errors.Is(err, errSame):
@@ -376,7 +379,7 @@ func (p *Publisher) Untag(ctx context.Context, ref feed.Ref, tag string, by prog
 	})
 }
 
-// Delete removes a version. One that is blocked it removes only if ref.Blocked, and
+// Delete removes a version. One that is blocked it removes only if ref.AllowBlocked, and
 // returns proget.ErrConflict otherwise.
 func (p *Publisher) Delete(ctx context.Context, ref feed.Ref, by proget.Principal) error {
 	_, err := p.DeleteIf(ctx, ref, by, 0, func(*db.Tx) error { return nil })
@@ -398,7 +401,7 @@ func (p *Publisher) DeleteIf(ctx context.Context, ref feed.Ref, by proget.Princi
 	return p.db.Change(ctx, ch, func(tx *db.Tx) error {
 		ch.Packages, ch.Versions, ch.Bytes = 0, 0, 0
 		v, err := find(ctx, tx, ref)
-		if err == nil && v.Status.Blocked && !ref.Blocked {
+		if err == nil && v.Status.Blocked && !ref.AllowBlocked {
 			err = proget.Errorf(proget.ErrConflict, "%s %s is blocked: unblock it before you delete it, or delete it on its page.", ref.NameKey, ref.VersionKey)
 		}
 		if err == nil {

@@ -43,7 +43,7 @@ func (u *Uploads) Keep(ctx context.Context, r, as feed.UploadRef, by proget.Prin
 		switch {
 		case err != nil || last == nil:
 		case arrived(p, want): // the chunk did, too, and the server that took it was killed
-			if _, err := io.Copy(io.Discard, last); err != nil {
+			if _, err := io.Copy(io.Discard, io.LimitReader(last, p.Size+1)); err != nil {
 				return feed.UploadError(err)
 			}
 		default:

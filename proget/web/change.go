@@ -97,7 +97,7 @@ func (s *site) deleteVersion(v *visit) error {
 		return err
 	}
 	ref := c.ref()
-	ref.Blocked = true
+	ref.AllowBlocked = true
 	if err := s.Publisher.Delete(v.Context(), ref, v.id.Principal); err != nil {
 		return err
 	}

@@ -197,8 +197,8 @@ func sendVerified(w io.Writer, in io.Reader, size int64) error {
 	if _, err := io.ReadFull(in, last); err != nil {
 		return err
 	}
-	if n, err := in.Read(make([]byte, 1)); n > 0 || err != io.EOF {
-		return fmt.Errorf("expected the end after %d bytes: %w", size, err)
+	if _, err := io.ReadFull(in, make([]byte, 1)); err != io.EOF {
+		return fmt.Errorf("%d bytes are not all, or not right: %v", size, err)
 	}
 	_, err := w.Write(last)
 	return err

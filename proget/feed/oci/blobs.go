@@ -51,35 +51,18 @@ func (h *handler) findBlob(r *feed.Request, repo string, p *feed.Package, d dige
 	return f, err
 }
 
-// checkBlob returns an error if a blob belongs to blocked images only. That holds for its
-// bytes: whoever pushes an image may see that it is there, as the new image may have it.
-func checkBlob(p *feed.Package, d digest.Digest) error {
-	if _, ok := referred(p, d, feed.Allowed); ok {
-		return nil
-	}
-	if _, ok := referred(p, d, feed.Any); ok {
-		return proget.WrapError(proget.ErrDenied, denied, "The image of %s is blocked.", d)
-	}
-	return nil
-}
-
-// readable returns a blob whose bytes the client may have.
-func (h *handler) readable(r *feed.Request, repo string, d digest.Digest) (proget.File, error) {
+// blob returns a blob of a repository. One that only blocked images name is found while it
+// is held from its push, unless its bytes are wanted: whoever pushes an image may see that
+// it is there, as the new image may have it.
+func (h *handler) blob(r *feed.Request, repo string, d digest.Digest, bytes bool) (proget.File, error) {
 	p, err := h.find(r, repo)
 	if err != nil && !isNotFound(err) {
 		return proget.File{}, err
 	}
-	if err := checkBlob(p, d); err != nil {
-		return proget.File{}, err
-	}
-	return h.findBlob(r, repo, p, d)
-}
-
-// blob returns a blob of a repository, of a blocked image, too.
-func (h *handler) blob(r *feed.Request, repo string, d digest.Digest) (proget.File, error) {
-	p, err := h.find(r, repo)
-	if err != nil && !isNotFound(err) {
-		return proget.File{}, err
+	if _, allowed := referred(p, d, feed.Allowed); bytes && !allowed {
+		if _, blocked := referred(p, d, feed.Any); blocked {
+			return proget.File{}, proget.WrapError(proget.ErrDenied, denied, "The image of %s is blocked.", d)
+		}
 	}
 	return h.findBlob(r, repo, p, d)
 }
@@ -89,11 +72,7 @@ func (h *handler) getBlob(w http.ResponseWriter, r *feed.Request, rt route) erro
 	if err != nil {
 		return err
 	}
-	find := h.readable
-	if r.Method == http.MethodHead {
-		find = h.blob
-	}
-	f, err := find(r, rt.repo, d)
+	f, err := h.blob(r, rt.repo, d, r.Method != http.MethodHead)
 	if err != nil {
 		return err
 	}

@@ -186,13 +186,14 @@ func (h *handler) putManifest(w http.ResponseWriter, r *feed.Request, rt route) 
 }
 
 // record publishes a manifest. If the manifest exists, as when clients push it twice,
-// record only makes the tags point at it.
+// record only makes the tags point at it. A large one is published again nevertheless,
+// which mends it if storage has lost it.
 func (h *handler) record(r *feed.Request, repo string, m *manifest, key string, tags []string) error {
 	p, err := h.find(r, repo)
 	if err != nil && !errors.Is(err, proget.ErrNotFound) {
 		return err
 	}
-	if p != nil && hasVersion(p, key) {
+	if p != nil && hasVersion(p, key) && len(m.body) <= maxKept { // which the database has, not storage
 		err := h.tag(r, repo, key, tags)
 		if !errors.Is(err, proget.ErrNotFound) {
 			return err

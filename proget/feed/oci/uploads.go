@@ -77,7 +77,7 @@ func (h *handler) mount(w http.ResponseWriter, r *feed.Request, rt route, q url.
 	if !strings.EqualFold(name, r.Feed.Name) {
 		return false, nil
 	}
-	f, err := h.readable(r, repo, d)
+	f, err := h.blob(r, repo, d, true)
 	if err == nil {
 		err = h.services.Uploads.Hold(r.Context(), held(r.Feed, rt.repo, d), r.Principal, f.Digests[proget.SHA256], f.Size)
 	}
@@ -186,7 +186,7 @@ func (h *handler) finishUpload(w http.ResponseWriter, r *feed.Request, rt route)
 	ref := upload(r.Feed, rt.repo, rt.arg)
 	err = h.finish(w, r, rt.repo, ref, d)
 	if isNotFound(err) { // the response to an earlier attempt may have been lost
-		if f, known := h.blob(r, rt.repo, d); known == nil {
+		if f, known := h.blob(r, rt.repo, d, false); known == nil {
 			if err := h.checkEnd(r, f); err != nil {
 				return err
 			}
