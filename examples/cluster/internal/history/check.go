@@ -182,12 +182,17 @@ func (v *Verdict) count(name string, all []*Operation) {
 	}
 }
 
-// countAccepted counts pushes of a key that were accepted although the key existed.
+// countAccepted counts pushes of a key that were accepted although the key existed: two
+// of which neither can have followed a removal that followed the other.
 func (v *Verdict) countAccepted(name, key string, f *fate) {
 	pushes := slices.DeleteFunc(slices.Clone(f.stored), func(o *Operation) bool { return o.Kind != Push })
 	slices.SortFunc(pushes, func(a, b *Operation) int { return cmp.Compare(a.Return, b.Return) })
 	for i := range pushes {
-		if i == 0 || slices.ContainsFunc(f.removed, func(r *Operation) bool { return r.until() >= pushes[i-1].Call && r.Call <= pushes[i].Return }) {
+		if i == 0 {
+			continue
+		}
+		first := min(pushes[i-1].Call, pushes[i].Call) // the answer to the first may have come last
+		if slices.ContainsFunc(f.removed, func(r *Operation) bool { return r.until() >= first && r.Call <= pushes[i].Return }) {
 			continue
 		}
 		v.Doubled++

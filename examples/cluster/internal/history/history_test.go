@@ -71,6 +71,7 @@ func TestCheck(t *testing.T) {
 		"there, and not to be read at the end":      {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, list(one)), at(4, 5, Operation{Kind: Read, Key: "1", Outcome: Failed, Node: "n"})}, lost: 1, bad: 1},
 		"accepted twice, removed in between":        {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(OK)), at(4, 5, push("b", OK))}},
 		"accepted twice, removed before":            {operations: []Operation{at(0, 1, remove(Missing)), at(2, 3, push("a", OK)), at(4, 5, push("b", OK))}, doubled: 1, bad: 2},
+		"accepted, removed, and told late":          {operations: []Operation{at(0, 9, push("a", OK)), at(2, 3, remove(OK)), at(4, 5, push("b", OK)), at(6, 7, read("b"))}},
 		"declined, and never seen":                  {operations: []Operation{at(0, 1, push("a", Declined)), at(2, 3, list(nil))}},
 		"declined, and recorded":                    {operations: []Operation{at(0, 1, push("a", Declined)), at(2, 3, list(one))}, bad: 1},
 		"a removal that was declined, and happened": {operations: []Operation{at(0, 1, push("a", OK)), at(2, 3, remove(Declined)), at(4, 5, missing)}, bad: 1},
