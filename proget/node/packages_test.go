@@ -118,10 +118,12 @@ func TestQualifier(t *testing.T) {
 // one is under way keeps both, as they are.
 func TestQualifierMeanwhile(t *testing.T) {
 	t.Parallel()
-	server, n := newWorld(t).startNode(t, "a", everyType)
+	w := newWorld(t)
+	server, n := w.startNode(t, "a", everyType)
+	other := w.start(t, "b", everyType).URL // the first node may make one change at a time
 	const packages = "/api/packages/pypi/"
 	for version, call := range map[string]string{"1.0": "delete", "1.1": "status"} {
-		upload := func(file string) { putFile(t, server.URL, "pypi/upload/"+file, wheel(t, "pyx", version)) }
+		upload := func(file string) { putFile(t, other, "pypi/upload/"+file, wheel(t, "pyx", version)) }
 		file, joined := "pyx-"+version+"-py3-none-any.whl", false
 		upload(file)
 		ctx, end := testenv.OnSpan(func(span string) {
