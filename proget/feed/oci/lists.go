@@ -96,7 +96,7 @@ func allowedTags(p *feed.Package) (tags []string) {
 // What bounds the referrers in one response. One may have annotations of megabytes.
 const (
 	maxReferrers     = 500
-	maxReferrerBytes = maxManifest // which clients accept as a manifest
+	maxReferrerBytes = 1 << 20 // of annotations
 )
 
 // listReferrers responds with the manifests whose subject is the given one, as the
