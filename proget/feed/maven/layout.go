@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
 // metadataName is the name of the file that lists the contents of a folder.
@@ -20,9 +21,8 @@ const snapshotWord = "SNAPSHOT"
 
 // Bounds of names, from the database's columns.
 const (
-	maxName    = 400 // bytes of groupId, a colon and artifactId
-	maxVersion = 255
-	maxFile    = 255
+	maxName = 400 // bytes of groupId, a colon and artifactId
+	maxFile = 255
 )
 
 var (
@@ -94,8 +94,8 @@ func (loc location) check() error {
 		return invalid("The groupId and the artifactId %.60q are longer than %d characters together.", loc.artifact, maxName-1)
 	case !validVersion.MatchString(loc.version) || strings.Trim(loc.version, ".") == "":
 		return invalid("The version %.100q is not valid: use letters, digits, '.', '_', '-' and '+'.", loc.version)
-	case len(loc.version) > maxVersion:
-		return invalid("The version is longer than %d characters.", maxVersion)
+	case len(loc.version) > feed.MaxVersion:
+		return invalid("The version is longer than %d characters.", feed.MaxVersion)
 	case timestamped.MatchString(loc.version):
 		return invalid("%.100s is a build of a snapshot: its files belong into the folder of the snapshot, as in 1.0-SNAPSHOT.", loc.version)
 	case !validFile(loc.file):

@@ -12,13 +12,10 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"github.com/proget-go/ha/proget"
+	"github.com/proget-go/ha/proget/feed"
 )
 
-// Bounds of the fields of a .nuspec, from the database's columns.
-const (
-	maxIDLength      = 100 // NuGet's own
-	maxVersionLength = 255
-)
+const maxIDLength = 100 // NuGet's own
 
 var errDTD = errors.New("document type declarations are not allowed")
 
@@ -148,7 +145,7 @@ func (n *nuspecMetadata) check() (*metadata, error) {
 		return nil, err
 	}
 	v, ok := parseVersion(text)
-	if !ok || len(text) > maxVersionLength {
+	if !ok || len(text) > feed.MaxVersion {
 		return nil, proget.Errorf(proget.ErrInvalid, "The .nuspec's version %.100q is not a valid NuGet version such as 1.2.3 or 1.2.3-beta.1.", text)
 	}
 	if err := n.checkRest(); err != nil {
